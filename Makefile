@@ -1,0 +1,41 @@
+# The first use of any target makes .venv from the lock file; nothing else is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/connect_four
+
+.PHONY: train test test-slow lint bench lock clean help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+train: $(VENV)/ready  ## learn Connect Four by self-play (about ten minutes on 2 cores); again resumes
+	$(BIN)/python launch/train.py connect_four --out $(RUN)
+
+test: $(VENV)/ready  ## the whole test suite but for tests marked slow
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/ready  ## the tests marked slow: the full bit-exactness matrix
+	$(BIN)/python -m pytest -m slow --timeout 3000
+
+lint: $(VENV)/ready  ## ruff and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+bench: $(VENV)/ready  ## self-play speed against the peer (minutes)
+	$(BIN)/python benchmarks/selfplay.py
+
+lock:  ## renew requirements.lock from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --upgrade \
+	  --no-header --no-emit-index-url --no-annotate \
+	  --extra dev --extra pgx --extra solver --extra web pyproject.toml -o requirements.lock
+
+clean:  ## remove the virtual environment and all caches; runs stay
+	rm -rf $(VENV) .jax_cache .pytest_cache .hypothesis .ruff_cache *.egg-info
+
+$(VENV)/ready: pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "oomzero needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	touch $@

@@ -1,0 +1,25 @@
+"""Named, typed presets per game: ``get(name) → TrainConfig``.
+
+A preset's docstring is a promise: its command, its cost and the result to expect.
+"""
+
+from collections.abc import Callable
+
+from configs import connect_four
+from selfplay.train import TrainConfig
+
+PRESETS: dict[str, Callable[[], TrainConfig]] = {
+    preset.__name__: preset
+    for preset in (
+        connect_four.connect_four,
+        connect_four.connect_four_smoke,
+        connect_four.connect_four_gpu,
+    )
+}
+
+
+def get(name: str) -> TrainConfig:
+    """The preset of that name; ValueError lists the choices."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(PRESETS)}")
+    return PRESETS[name]()

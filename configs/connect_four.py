@@ -1,0 +1,46 @@
+"""Presets for Connect Four (7×6)."""
+
+from selfplay.learner import LearnerConfig
+from selfplay.network import NetworkConfig
+from selfplay.search import SearchConfig
+from selfplay.segment import SegmentConfig
+from selfplay.store.window import WindowConfig
+from selfplay.train import ExamConfig, StoreConfig, TrainConfig
+
+
+def connect_four() -> TrainConfig:
+    """What `make train` runs: from nothing to strong in about ten minutes on 2 cores."""
+    return TrainConfig(
+        game="connect_four",
+        iterations=80,
+        lag=1,
+        replay=WindowConfig(minimum=60_000),
+        store=StoreConfig(keep_for_verify=True),
+    )
+
+
+def connect_four_smoke() -> TrainConfig:
+    """The whole machine in under a minute, for tests: a network of 2 000 parameters learns little."""
+    return TrainConfig(
+        game="connect_four",
+        iterations=4,
+        network=NetworkConfig(width=8, depth=1, head_width=16),
+        search=SearchConfig(num_simulations=8),
+        selfplay=SegmentConfig(streams=3, lanes=16, plies=16),
+        learner=LearnerConfig(batch_size=64, warmup_steps=5),
+        exam=ExamConfig(every=2, budgets=(0, 8), positions=64),
+        store=StoreConfig(keep_for_verify=True),
+    )
+
+
+def connect_four_gpu() -> TrainConfig:
+    """One accelerator: a larger network and more lanes, so that every batch fills the device."""
+    return TrainConfig(
+        game="connect_four",
+        iterations=400,
+        network=NetworkConfig(width=128, depth=6, head_width=128),
+        search=SearchConfig(num_simulations=64),
+        selfplay=SegmentConfig(streams=2, lanes=1024, plies=32),
+        learner=LearnerConfig(batch_size=4096),
+        replay=WindowConfig(minimum=500_000),
+    )

@@ -1,0 +1,211 @@
+"""Text for people: names of actions, and boards that can be printed and read back.
+
+A game declares its `Notation`: the names of its actions, the labels of its board, and where an
+action leaves its mark. Everything else here is the same for all games, and printing and reading
+are inverses. Two plies into Connect Four, `board_to_text` shows
+
+     1 2 3 4 5 6 7
+     . . . . . . .
+     . . . . . . .
+     . . . . . . .
+     . . . . . . .
+     . . .(O). . .
+     . . . X . . .
+    X to move
+
+with the last move in parentheses. X is player 0, O is player 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, singledispatch
+from typing import Any
+
+import numpy as np
+
+from games.connect_four import ConnectFour
+from games.game import Game, State
+from games.tic_tac_toe import TicTacToe
+
+PIECES = {1: "X", -1: "O", 0: "."}
+_VALUES = {piece: value for value, piece in PIECES.items()}
+
+Cell = tuple[int, int]
+"""A place on the board: (row, column), row 0 on top."""
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How one game writes its actions and its board."""
+
+    actions: tuple[str, ...]  # A names, compared without regard to case
+    columns: tuple[str, ...]  # W labels above the board
+    rows: tuple[str, ...]  # H labels left of the board, or () for none
+    find_cell: Callable[[np.ndarray, int], Cell | None]
+    """Where the last action lies on the board, int8 [H, W], after it; None for a pass."""
+
+
+@singledispatch
+def notation(game: Game) -> Notation:
+    """The notation of `game`: numbered actions, columns and rows, unless its type declares its own.
+
+    The default marks no last move, because an action need not be a cell.
+    """
+    height, width, _ = game.observation_shape
+    return Notation(
+        _numbers(game.num_actions), _numbers(width), _numbers(height), lambda board, action: None
+    )
+
+
+@notation.register
+def _(game: ConnectFour) -> Notation:
+    """Columns "1", "2", ... from the left; the last stone is the highest in its column."""
+
+    def find_cell(board: np.ndarray, action: int) -> Cell | None:
+        stones = np.flatnonzero(board[:, action])
+        return (int(stones[0]), action) if len(stones) else None
+
+    columns = _numbers(game.columns)
+    return Notation(columns, columns, (), find_cell)
+
+
+@notation.register
+def _(game: TicTacToe) -> Notation:
+    """Cells "a1" (top left) to "c3": a letter for the column, a number for the row."""
+    columns, rows = ("a", "b", "c"), _numbers(3)
+    actions = tuple(column + row for row in rows for column in columns)
+    return Notation(actions, columns, rows, lambda board, action: divmod(action, 3))
+
+
+def action_to_text(game: Game, action: int) -> str:
+    """The name of an action, such as "4" in Connect Four or "b2" in tic-tac-toe.
+
+    Raises:
+        ValueError: `action` is not in [0, num_actions).
+    """
+    action = int(action)
+    if not 0 <= action < game.num_actions:
+        raise ValueError(f"{game.name} has no action {action}; choose 0..{game.num_actions - 1}")
+    return _cached(game).actions[action]
+
+
+def text_to_action(game: Game, text: str) -> int:
+    """The action with this name; case and surrounding blanks do not matter.
+
+    Whether the action is legal in some position is not asked here.
+
+    Raises:
+        ValueError: no action of `game` has this name.
+    """
+    action = _indices(game).get(text.strip().casefold())
+    if action is None:
+        choices = _shorten(_cached(game).actions)
+        raise ValueError(f"{game.name} has no move {text!r}; choose from {choices}")
+    return action
+
+
+def board_to_text(game: Game, state: State, last_action: int | None = None) -> str:
+    """The position as text: labels, the board with `last_action` in parentheses, who is to move.
+
+    Raises:
+        ValueError: `last_action` is not in [0, num_actions).
+    """
+    names, board = _cached(game), np.asarray(game.board(state))
+    marked = None
+    if last_action is not None:
+        action_to_text(game, last_action)
+        marked = names.find_cell(board, int(last_action))
+    margin = max(map(len, names.rows), default=0)
+    width = max(map(len, names.columns))
+    lines = [" " * margin + "".join(f" {label:>{width}}" for label in names.columns)]
+    for row, values in enumerate(board):
+        label = names.rows[row] if names.rows else ""
+        cells = [f"{PIECES[int(value)]:>{width}}" for value in values]
+        gaps = [" "] * (len(cells) + 1)
+        if marked is not None and marked[0] == row:
+            column = marked[1]
+            gaps[column], gaps[column + 1] = "(", ")"
+            cells[column] = cells[column].strip()
+            gaps[column] = gaps[column].rjust(1 + width - len(cells[column]))
+        line = "".join(gap + cell for gap, cell in zip(gaps, [*cells, ""], strict=True))
+        lines.append((label.rjust(margin) + line).rstrip())
+    lines.append(_status_line(game, state))
+    return "\n".join(lines) + "\n"
+
+
+def text_to_board(game: Game, text: str) -> tuple[np.ndarray, int]:
+    """Read a board: (int8 [H, W] for `from_board`, the player to move).
+
+    Takes what `board_to_text` prints, and less: labels and the last line may be missing. Without
+    "X to move" or "O to move", player 0 is to move if both have as many pieces, else player 1.
+
+    Raises:
+        ValueError: a line that is no row of the board, or too few or too many rows.
+    """
+    names = _cached(game)
+    height, width, _ = game.observation_shape
+    rows: list[list[int]] = []
+    player = None
+    for line in filter(None, map(str.strip, text.splitlines())):
+        to_move = re.match(r"([XO]) to move\b", line)
+        if to_move:
+            player = 0 if to_move[1] == "X" else 1
+        elif tuple(line.split()) != names.columns:
+            rows.append(_read_row(game, line, len(rows)))
+    if len(rows) != height:
+        raise ValueError(f"a board of {game.name} has {height} rows, not {len(rows)}")
+    board = np.array(rows, np.int8).reshape(height, width)
+    return board, int(board.sum() != 0) if player is None else player
+
+
+def _read_row(game: Game, line: str, row: int) -> list[int]:
+    """The W values of one printed row of the board."""
+    width, labels = game.observation_shape[1], _cached(game).rows
+    tokens = line.replace("(", " ").replace(")", " ").split()
+    if row < len(labels) and tokens[:1] == [labels[row]]:
+        tokens = tokens[1:]
+    unknown = [token for token in tokens if token not in _VALUES]
+    if unknown:
+        raise ValueError(
+            f"row {row + 1} of the board of {game.name} has {unknown[0]!r}; "
+            f"choose from {', '.join(_VALUES)}"
+        )
+    if len(tokens) != width:
+        raise ValueError(
+            f"row {row + 1} of the board of {game.name} has {len(tokens)} cells, not {width}"
+        )
+    return [_VALUES[token] for token in tokens]
+
+
+def _status_line(game: Game, state: State) -> str:
+    line = f"{'XO'[int(game.player(state))]} to move"
+    if not game.is_terminal(state):
+        return line
+    result = {1: "X won", 0: "draw", -1: "O won"}[int(game.outcome(state))]
+    return f"{line}, but the game is over: {result}"
+
+
+@cache
+def _cached(game: Any) -> Notation:
+    """Notations are asked for at every move; Go's has hundreds of names."""
+    return notation(game)
+
+
+@cache
+def _indices(game: Any) -> dict[str, int]:
+    return {name.casefold(): action for action, name in enumerate(_cached(game).actions)}
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    """("1", "2", ...)."""
+    return tuple(str(number) for number in range(1, count + 1))
+
+
+def _shorten(choices: Sequence[str], limit: int = 20) -> str:
+    """The choices in one line; the middle of a long list is left out."""
+    if len(choices) > limit:
+        choices = [*choices[:3], "...", *choices[-2:]]
+    return ", ".join(choices)

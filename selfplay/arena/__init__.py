@@ -1,0 +1,1 @@
+"""Measuring strength: solved exams, matches and ratings."""

@@ -1,0 +1,42 @@
+"""A thin Ray actor: compiled code and the parameters of the last version it saw, nothing else."""
+
+import os
+from typing import Any
+
+
+class StreamActor:
+    """Plays segments for whoever asks. Wrapped by ``ray.remote`` in the pool."""
+
+    def __init__(self, arguments: tuple[Any, ...], pinned: dict[str, str]) -> None:
+        """Build the player in this process; `pinned` is what its environment must hold.
+
+        Raises:
+            RuntimeError: the process does not have the pinned flags, so its bits would differ.
+        """
+        for name, value in pinned.items():
+            if os.environ.get(name) != value:
+                raise RuntimeError(
+                    f"actor started with {name}={os.environ.get(name)!r}, the run pins {value!r}"
+                )
+        from selfplay.stream import StreamPlayer  # JAX must not start before the flags are checked
+
+        self._player = StreamPlayer(*arguments)
+        self._version, self._params = -1, {}
+
+    def probe(self) -> str:
+        """The player's probe; compiles everything on the way."""
+        return self._player.probe()
+
+    def pid(self) -> int:
+        """This actor's process id on its node."""
+        return os.getpid()
+
+    def play(
+        self, version: int, params: Any, carry: Any, iteration: int, stream: int
+    ) -> tuple[Any, Any]:
+        """``(carry, rows)`` of one stream's segment; see ``StreamPlayer.play``."""
+        import jax
+
+        if version != self._version:
+            self._version, self._params = version, jax.device_put(params)
+        return self._player.play(self._params, carry, iteration, stream, version)

@@ -1,0 +1,36 @@
+"""Every PRNG key of the system, derived from names and indices and never carried.
+
+``root(seed) → purpose → indices``: the key of a piece of work depends on what the work is,
+never on who does it or when, so that any actor may do it (DESIGN.md §3). Keys of different
+purposes or indices are independent by construction of ``jax.random.fold_in``.
+"""
+
+import enum
+
+import jax
+from jax import Array
+
+
+class Purpose(enum.IntEnum):
+    """What a key is for. Numbers are part of the reproducible state: append, never reorder."""
+
+    INITIALISE = 0  # the network's parameters
+    PLAY = 1  # iteration, stream
+    BATCH = 2  # iteration: which rows make the minibatches
+    AUGMENT = 3  # iteration, step: which symmetry each row gets
+    EXAM = 4
+    MATCH = 5
+    START = 6  # stream: the first states of its lanes
+
+
+def key(seed: int, purpose: Purpose, *indices: int | Array) -> Array:
+    """The key for `purpose` at `indices` (for example iteration and stream)."""
+    derived = jax.random.fold_in(jax.random.key(seed), int(purpose))
+    for index in indices:
+        derived = jax.random.fold_in(derived, index)
+    return derived
+
+
+def seed_of(seed: int, purpose: Purpose, *indices: int) -> list[int]:
+    """The same naming for NumPy: entropy for ``numpy.random.SeedSequence``."""
+    return [seed, int(purpose), *indices]

@@ -1,0 +1,306 @@
+"""The learner: loss, optimizer, and an update whose bits do not depend on the device count.
+
+A batch is cut into a **fixed number of shards**. Each shard's gradient is one program on one
+device; the sums then run over shards in their order, on every device alike. One device works
+through all shards, eight take one each: the same additions in the same order, the same bits.
+
+Batches are a pure function of (seed, iteration, step); nothing about sampling is carried.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from games import symmetry
+from games.game import Game
+from selfplay import keys
+from selfplay.episode import Rows
+from selfplay.network import Evaluate, Params
+
+BATCH_FIELDS = ("planes", "legal", "policy", "value", "outcome")
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How the network learns from the replay window.
+
+    Attributes:
+        batch_size: positions per gradient step.
+        shards: pieces a batch's gradient is summed from, in order; the devices must divide it.
+        reuse: how often each new position is trained on, on average; sets the steps per iteration.
+        max_steps: at most this many steps in one iteration.
+        learning_rate: after the warm-up.
+        warmup_steps: of linear warm-up.
+        decay: share of the run, at its end, in which the rate falls along a cosine …
+        final_learning_rate: … to this fraction of itself.
+        weight_decay: AdamW's, decoupled.
+        gradient_clip: global norm above which gradients are scaled down.
+        value_weight: of the value loss (mean squared error) against the policy's cross entropy.
+        root_value_weight: the value target is (1 − w)·outcome + w·(the search's root value).
+        ema: decay per step of the averaged weights that play and are rated.
+        symmetries: draw a random symmetry of the board for every row.
+    """
+
+    batch_size: int = 512
+    shards: int = 8
+    reuse: float = 4.0
+    max_steps: int = 1000
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    decay: float = 0.3
+    final_learning_rate: float = 0.1
+    weight_decay: float = 1e-4
+    gradient_clip: float = 1.0
+    value_weight: float = 1.0
+    root_value_weight: float = 0.5
+    ema: float = 0.995
+    symmetries: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.shards < 1 or self.batch_size % self.shards:
+            raise ValueError(
+                f"learner.batch-size must be a positive multiple of learner.shards, "
+                f"got {self.batch_size} and {self.shards}"
+            )
+        for name in ("reuse", "learning_rate", "max_steps"):
+            if getattr(self, name) <= 0:
+                text = name.replace("_", "-")
+                raise ValueError(f"learner.{text} must be positive, got {getattr(self, name)}")
+        for name in ("root_value_weight", "ema", "decay", "final_learning_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                text = name.replace("_", "-")
+                raise ValueError(f"learner.{text} must lie in [0, 1], got {getattr(self, name)}")
+
+    def steps(self, new_rows: int) -> int:
+        """Gradient steps after `new_rows` new positions."""
+        return min(self.max_steps, round(new_rows * self.reuse / self.batch_size))
+
+
+class LearnerState(NamedTuple):
+    """Everything the learner carries from one iteration to the next."""
+
+    params: Params
+    averaged: Params  # exponential moving average of params: what plays and is rated
+    optimizer: Any
+    step: Array  # int32[]
+
+
+class Source(Protocol):
+    """Where batches come from: the replay window, or an archive of expert games."""
+
+    @property
+    def size(self) -> int:
+        """Rows there are to draw from."""
+        ...
+
+    def gather(self, indices: np.ndarray) -> Rows:
+        """The rows at `indices`, int64[n]."""
+        ...
+
+
+def unpack(bits: Array, shape: tuple[int, ...]) -> Array:
+    """uint8[N, …] bit-packed → bool[N, *shape]."""
+    size = int(np.prod(shape))
+    return jnp.unpackbits(bits, axis=-1, count=size).reshape(-1, *shape).astype(bool)
+
+
+def batch_indices(seed: int, iteration: int, size: int, steps: int, batch: int) -> np.ndarray:
+    """int64[steps, batch]: rows of an iteration's minibatches, without repeats within a pass."""
+    entropy = keys.seed_of(seed, keys.Purpose.BATCH, iteration)
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+    passes = -(-steps * batch // size)
+    order = np.concatenate([rng.permutation(size) for _ in range(passes)])
+    return order[: steps * batch].reshape(steps, batch)
+
+
+class Learner:
+    """Compiled update of one configuration; holds no state of the training itself."""
+
+    def __init__(
+        self,
+        game: Game,
+        initialise: Callable[[Array], Params],
+        evaluate: Evaluate,
+        config: LearnerConfig,
+        total_steps: int,
+        seed: int,
+        devices: int | None = None,
+    ) -> None:
+        """Compile-ready learner over `devices` local devices (None: as many as divide the shards).
+
+        `total_steps` is the run's length in steps, for the learning rate's schedule.
+        """
+        self.config, self.seed = config, seed
+        self._initialise = initialise
+        available = jax.local_devices()
+        if devices is None:
+            devices = max(n for n in range(1, len(available) + 1) if config.shards % n == 0)
+        elif devices > len(available) or config.shards % devices:
+            raise ValueError(
+                f"learner devices must divide learner.shards ({config.shards}) and be at most "
+                f"the {len(available)} local ones, got {devices}"
+            )
+        mesh = Mesh(np.array(available[:devices]), ("shard",))
+        self._split = NamedSharding(mesh, PartitionSpec("shard"))
+        self._whole = NamedSharding(mesh, PartitionSpec())
+        self._optimizer = make_optimizer(config, total_steps)
+        loss = make_loss(game, evaluate, config)
+
+        def shard_gradients(params: Params, batch: Rows, key: Array) -> Any:
+            def one(shard: tuple[Any, Array]) -> Any:
+                rows, index = shard
+                gradient = jax.grad(loss, has_aux=True)
+                return gradient(params, rows, jax.random.fold_in(key, index))
+
+            # lax.map: the same per-shard program whatever the number of shards on a device.
+            count = next(iter(batch.values())).shape[0]
+            first = jax.lax.axis_index("shard") * count
+            return jax.lax.map(one, (batch, first + jnp.arange(count)))
+
+        sharded = jax.shard_map(
+            shard_gradients,
+            mesh=mesh,
+            in_specs=(PartitionSpec(), PartitionSpec("shard"), PartitionSpec()),
+            out_specs=PartitionSpec("shard"),
+            check_vma=False,
+        )
+        self._gradients = jax.jit(sharded)
+        self._update = jax.jit(self._apply, donate_argnums=(0,))
+
+    def initial(self) -> LearnerState:
+        """Version 0: fresh parameters, drawn from the seed."""
+        params = self._initialise(keys.key(self.seed, keys.Purpose.INITIALISE))
+        state = LearnerState(
+            params, jax.tree.map(jnp.copy, params), self._optimizer.init(params), jnp.int32(0)
+        )
+        return jax.device_put(state, self._whole)
+
+    def warm_up(self, rows: Rows) -> None:
+        """Compile the update ahead of time, on zeros shaped as `rows` (of any length)."""
+
+        class Zeros:
+            size = self.config.batch_size
+
+            def gather(self, indices: np.ndarray) -> Rows:
+                return {n: np.zeros((len(indices), *a.shape[1:]), a.dtype) for n, a in rows.items()}
+
+        self.fit(self.initial(), Zeros(), 0, 1)
+
+    def fit(
+        self, state: LearnerState, source: Source, iteration: int, steps: int
+    ) -> tuple[LearnerState, dict[str, float]]:
+        """`steps` gradient steps on rows drawn from `source`; mean metrics over the steps."""
+        state = jax.device_put(state, self._whole)
+        history = []
+        for batch, key in self._batches(source, iteration, steps):
+            gradients, metrics = self._gradients(state.params, batch, key)
+            state, norm = self._update(state, gradients)
+            history.append({**metrics, "gradient_norm": norm})
+        if not history:
+            return state, {}
+        means = {
+            name: float(np.mean([np.mean(row[name]) for row in jax.device_get(history)]))
+            for name in history[0]
+        }
+        return state, means
+
+    def _batches(
+        self, source: Source, iteration: int, steps: int
+    ) -> Iterator[tuple[dict[str, Array], Array]]:
+        shards, rows = self.config.shards, self.config.batch_size // self.config.shards
+        order = batch_indices(self.seed, iteration, source.size, steps, self.config.batch_size)
+        for step, indices in enumerate(order):
+            flat = source.gather(indices)
+            batch = {n: flat[n].reshape(shards, rows, *flat[n].shape[1:]) for n in BATCH_FIELDS}
+            key = keys.key(self.seed, keys.Purpose.AUGMENT, iteration, step)
+            yield jax.device_put(batch, self._split), jax.device_put(key, self._whole)
+
+    def _apply(self, state: LearnerState, gradients: Any) -> tuple[LearnerState, Array]:
+        """One optimizer step from per-shard gradients [shards, …], summed in order."""
+        gradients = jax.lax.with_sharding_constraint(gradients, self._whole)
+        mean = jax.tree.map(_ordered_mean, gradients)
+        updates, optimizer = self._optimizer.update(mean, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        # A young average must not remember the random start: its decay grows with the steps.
+        decay = jnp.minimum(self.config.ema, (1.0 + state.step) / (10.0 + state.step))
+        averaged = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.averaged, params)
+        new = LearnerState(params, averaged, optimizer, state.step + 1)  # pyright: ignore
+        return new, optax.global_norm(mean)
+
+
+def _ordered_mean(shards: Array) -> Array:  # [S, …] → […]
+    total = shards[0]
+    for i in range(1, shards.shape[0]):
+        total = total + shards[i]
+    return total / shards.shape[0]
+
+
+def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTransformation:
+    """AdamW with clipping; the rate warms up, holds, and falls along a cosine at the end."""
+    falling = max(1, round(config.decay * total_steps))
+    schedule = optax.join_schedules(
+        [
+            optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
+            optax.constant_schedule(config.learning_rate),
+            optax.cosine_decay_schedule(
+                config.learning_rate, falling, alpha=config.final_learning_rate
+            ),
+        ],
+        [config.warmup_steps, max(config.warmup_steps, total_steps - falling)],
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(config.gradient_clip),
+        optax.adamw(schedule, weight_decay=config.weight_decay),
+    )
+
+
+def make_loss(
+    game: Game, evaluate: Evaluate, config: LearnerConfig
+) -> Callable[[Params, Rows, Array], tuple[Array, dict[str, Array]]]:
+    """``loss(params, rows, key) → (mean loss, metrics)``; `key` draws the symmetries."""
+    board = symmetry.symmetries(game)
+    cells, actions = np.asarray(board.cells), np.asarray(board.actions)  # [S, H·W], [S, A]
+
+    def loss(params: Params, rows: Rows, key: Array) -> tuple[Array, dict[str, Array]]:
+        observation = unpack(jnp.asarray(rows["planes"]), game.observation_shape)
+        legal = unpack(jnp.asarray(rows["legal"]), (game.num_actions,))
+        target = jnp.asarray(rows["policy"]).astype(jnp.float32)  # [n, A]
+        if config.symmetries and len(cells) > 1:
+            pick = jax.random.randint(key, (legal.shape[0],), 0, len(cells))
+            flat = observation.reshape(*observation.shape[:1], -1, observation.shape[-1])
+            flat = jnp.take_along_axis(flat, jnp.asarray(cells)[pick][:, :, None], axis=1)
+            observation = flat.reshape(observation.shape)
+            permuted = jnp.asarray(actions)[pick]
+            legal = jnp.take_along_axis(legal, permuted, axis=1)
+            target = jnp.take_along_axis(target, permuted, axis=1)
+        target = target / jnp.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
+
+        logits, value = evaluate(params, observation)
+        log_policy = jax.nn.log_softmax(jnp.where(legal, logits, -1e9))
+        cross_entropy = -jnp.sum(jnp.where(target > 0, target * log_policy, 0.0), axis=-1)
+        entropy = -jnp.sum(
+            jnp.where(target > 0, target * jnp.log(jnp.maximum(target, 1e-9)), 0.0), axis=-1
+        )
+        outcome = jnp.asarray(rows["outcome"]).astype(jnp.float32)
+        found = jnp.asarray(rows["value"]).astype(jnp.float32)
+        goal = (1 - config.root_value_weight) * outcome + config.root_value_weight * found
+        value_loss = jnp.mean((value - goal) ** 2)
+        policy_loss = jnp.mean(cross_entropy)
+        total = policy_loss + config.value_weight * value_loss
+        metrics = {
+            "loss": total,
+            "policy_loss": policy_loss,
+            "policy_kl": jnp.mean(cross_entropy - entropy),
+            "policy_entropy": jnp.mean(entropy),
+            "value_loss": value_loss,
+        }
+        return total, metrics
+
+    return loss

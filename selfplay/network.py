@@ -1,0 +1,132 @@
+"""Policy-value networks, the only file that knows flax.
+
+A network maps one observation ``[H, W, C]`` to policy logits ``[A]`` and a value in [−1, 1],
+the expected outcome **for the player to move**. Two kinds, sized by `width` and `depth`: a
+residual convolutional tower (He et al. 2016) and a residual MLP. Both end in zero-initialised
+heads, so an untrained network is uniform over actions and calls every position even.
+
+Parameters are float32. Compute is float32 on CPU and bfloat16 on accelerators; logits and
+value are always returned as float32.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from games.game import Game
+
+Params = dict[str, Any]
+Evaluate = Callable[[Params, Array], tuple[Array, Array]]
+"""``(params, observations bool[B, H, W, C]) → (policy logits float32[B, A], value float32[B])``"""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A network's shape.
+
+    Attributes:
+        kind: ``conv`` (residual tower of 3×3 convolutions) or ``mlp`` (residual, on the flat board).
+        width: channels of the tower, or hidden units of the MLP.
+        depth: residual blocks, two layers each.
+        norm: normalisation before each layer of a block: ``none`` (zero-initialised residual
+            branches keep an untrained tower an identity), ``rms`` or ``layer`` over the features.
+        head_width: hidden units of the value head.
+        dtype: of the computation; ``auto`` is float32 on CPU and bfloat16 elsewhere.
+    """
+
+    kind: Literal["conv", "mlp"] = "conv"
+    width: int = 32
+    depth: int = 3
+    norm: Literal["none", "rms", "layer"] = "none"
+    head_width: int = 64
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("width", "head_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"network.{name} must be at least 1, got {getattr(self, name)}")
+        if self.depth < 0:
+            raise ValueError(f"network.depth must be at least 0, got {self.depth}")
+
+
+POLICY_CHANNELS = 8  # 1×1 convolutions in front of the tower's two heads
+VALUE_CHANNELS = 4
+
+
+class Network(nn.Module):
+    """``observation bool[..., H, W, C] → (logits float32[..., A], value float32[...])``."""
+
+    config: NetworkConfig
+    num_actions: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, observation: Array) -> tuple[Array, Array]:  # [B, H, W, C]
+        """Evaluate a batch of observations."""
+        config, batch = self.config, observation.shape[0]
+        x = observation.astype(self.dtype)
+        if config.kind == "mlp":
+            x = x.reshape(batch, -1)
+        x = nn.relu(self._layer(config.width, "stem")(x))  # [B, H, W, width] or [B, width]
+        for i in range(config.depth):
+            x = x + self._branch(x, i)
+        policy, value = self._norm("final_norm")(x), None
+        if config.kind == "conv":
+            value = nn.relu(self._layer(VALUE_CHANNELS, "value_in", kernel=1)(policy))
+            policy = nn.relu(self._layer(POLICY_CHANNELS, "policy_in", kernel=1)(policy))
+            value, policy = value.reshape(batch, -1), policy.reshape(batch, -1)
+        else:
+            value = policy
+        value = nn.relu(nn.Dense(config.head_width, dtype=self.dtype, name="value_hidden")(value))
+        zeros = nn.initializers.zeros_init()
+        logits = nn.Dense(self.num_actions, dtype=self.dtype, kernel_init=zeros, name="policy")(policy)
+        scalar = nn.Dense(1, dtype=self.dtype, kernel_init=zeros, name="value")(value)
+        return logits.astype(jnp.float32), jnp.tanh(scalar[:, 0].astype(jnp.float32))
+
+    def _branch(self, x: Array, block: int) -> Array:
+        """One residual branch, zero at initialisation (Fixup, Zhang et al. 2019)."""
+        width, zeros = self.config.width, nn.initializers.zeros_init()
+        y = nn.relu(self._norm(f"block{block}_norm0")(x))
+        y = self._layer(width, f"block{block}_layer0")(y)
+        y = nn.relu(self._norm(f"block{block}_norm1")(y))
+        return self._layer(width, f"block{block}_layer1", kernel_init=zeros)(y)
+
+    def _layer(self, features: int, name: str, kernel: int = 3, **options: Any) -> nn.Module:
+        options = {"kernel_init": nn.initializers.he_normal(), **options}
+        if self.config.kind == "mlp":
+            return nn.Dense(features, dtype=self.dtype, name=name, **options)
+        return nn.Conv(features, (kernel, kernel), dtype=self.dtype, name=name, **options)
+
+    def _norm(self, name: str) -> Callable[[Array], Array]:
+        if self.config.norm == "none":
+            return lambda x: x
+        kind = nn.RMSNorm if self.config.norm == "rms" else nn.LayerNorm
+        return kind(dtype=self.dtype, name=name)
+
+
+def make(game: Game, config: NetworkConfig) -> tuple[Callable[[Array], Params], Evaluate]:
+    """``(initialise(key) → params, evaluate(params, observations) → (logits, value))``."""
+    dtype = config.dtype
+    if dtype == "auto":
+        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    module = Network(config, game.num_actions, jnp.dtype(dtype))
+
+    def initialise(key: Array) -> Params:
+        blank = jnp.zeros((1, *game.observation_shape), bool)
+        return module.init(key, blank)["params"]
+
+    def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
+        logits, value = module.apply({"params": params}, observations)  # pyright: ignore
+        return logits, value
+
+    return initialise, evaluate
+
+
+def num_parameters(params: Params) -> int:
+    """How many numbers the parameters hold."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,51 @@
+"""What floating-point results depend on, pinned in one place before JAX starts.
+
+XLA's CPU backend lets the number of threads it sees shape its kernels: weight gradients changed
+with the host's core count. Here every program runs on one thread (``NPROC=1``), and parallelism
+comes from processes (one actor per core) and from virtual CPU devices (the learner's shards);
+neither touches a program's arithmetic. The instruction set is pinned to AVX2, which every
+x86-64 host of the last decade has. On GPU, XLA's deterministic kernels are asked for.
+
+This module must not import JAX: whoever starts a process calls :func:`pin` first.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+NAMES = ("NPROC", "XLA_FLAGS")
+
+
+def environment(devices: int = 1) -> dict[str, str]:
+    """The pinned environment variables of a process with `devices` virtual CPU devices."""
+    flags = [
+        "--xla_cpu_multi_thread_eigen=false",
+        "--xla_cpu_max_isa=AVX2",
+        "--xla_gpu_deterministic_ops=true",
+        f"--xla_force_host_platform_device_count={devices}",
+    ]
+    return {"NPROC": "1", "XLA_FLAGS": " ".join(flags)}
+
+
+def pin(devices: int = 1) -> None:
+    """Pin this process; flags that the user's own ``XLA_FLAGS`` adds are kept in front.
+
+    Raises:
+        RuntimeError: JAX was imported before, so the flags could come too late.
+    """
+    if "jax" in sys.modules:
+        raise RuntimeError("selfplay.pins.pin() must run before jax is imported")
+    pinned = environment(devices)
+    names = {flag.split("=")[0] for flag in pinned["XLA_FLAGS"].split()}
+    inherited = os.environ.get("XLA_FLAGS", "").split()
+    own = [flag for flag in inherited if flag.split("=")[0] not in names]
+    os.environ.update(pinned, XLA_FLAGS=" ".join([*own, pinned["XLA_FLAGS"]]))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    cache = Path(__file__).resolve().parent.parent / ".jax_cache"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+
+def pinned() -> dict[str, str]:
+    """The pinned variables as this process has them, for the manifest."""
+    return {name: os.environ.get(name, "") for name in NAMES}

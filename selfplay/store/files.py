@@ -1,0 +1,172 @@
+"""Files that are either whole or absent, and that tell when they were damaged.
+
+Writing is atomic: a temporary file in the same folder, fsync, rename, fsync of the folder. Arrays
+go to uncompressed ``.npz`` without pickle; JSON documents that matter carry their own SHA-256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from selfplay.store.digest import digest as digest_of
+
+TEMPORARY = ".tmp-"  # file name prefix; whatever carries it may be deleted when a run opens
+_DTYPES = "__dtypes__"  # npz entry: JSON {name: dtype} of arrays that npz has no dtype for
+_SHA = "sha256"  # key of a hashed JSON document
+
+
+class CorruptedFile(RuntimeError):
+    """A file that is missing, cut short or altered. ``path`` names it, ``why`` says how."""
+
+    def __init__(self, path: str | os.PathLike[str], why: str) -> None:
+        super().__init__(f"{path} is damaged: {why}")
+        self.path = Path(path)
+        self.why = why
+
+
+def sync(path: Path) -> None:
+    """Makes a file's content, or a folder's renames, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _atomic(path: Path) -> Iterator[IO[bytes]]:
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with open(temporary, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replaces ``path`` by ``data``; a reader or a crash sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _atomic(path) as handle:
+        handle.write(data)
+
+
+def _map(data: Any, leaf: Callable[[Any], Any]) -> Any:
+    if isinstance(data, Mapping):
+        return {str(key): _map(value, leaf) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_map(value, leaf) for value in data]
+    return leaf(data)
+
+
+def _plain_leaf(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # NumPy and JAX arrays and scalars
+        return _map(np.asarray(value).tolist(), _plain_leaf)
+    raise TypeError(f"{value!r} ({type(value).__name__}) has no JSON form")
+
+
+def plain(data: Any) -> Any:
+    """``data`` as strict JSON values: arrays become lists, NaN and infinities ``"nan"``, ``"inf"``,
+    ``"-inf"`` (JSON has no word for them; ``revive`` turns them back)."""
+    return _map(data, _plain_leaf)
+
+
+def revive(data: Any) -> Any:
+    """Undoes ``plain`` for non-finite numbers."""
+    words = {"nan", "inf", "-inf"}
+    return _map(data, lambda x: float(x) if isinstance(x, str) and x in words else x)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes strict JSON atomically; ``data`` passes through ``plain``."""
+    text = json.dumps(plain(data), indent=1, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in ``path``; raises CorruptedFile when it is missing or does not parse."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CorruptedFile(path, "the file is missing") from None
+    except ValueError as error:
+        raise CorruptedFile(path, f"it is not JSON ({error})") from error
+
+
+def _sha(data: dict[str, Any]) -> str:
+    body = {key: value for key, value in data.items() if key != _SHA}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_hashed_json(path: Path, data: Mapping[str, Any]) -> None:
+    """``write_json`` of a dictionary, with a ``sha256`` entry over all other entries."""
+    body = plain(data)
+    write_json(path, {**body, _SHA: _sha(body)})
+
+
+def read_hashed_json(path: Path) -> dict[str, Any]:
+    """What ``write_hashed_json`` wrote; raises CorruptedFile when any value was altered."""
+    data = read_json(path)
+    if not isinstance(data, dict) or data.get(_SHA) != _sha(data):
+        raise CorruptedFile(path, "its content does not match the SHA-256 it carries")
+    return {key: value for key, value in data.items() if key != _SHA}
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+    """Writes ``{name: array}`` atomically as an uncompressed ``.npz``; returns its digest.
+
+    Any NumPy or ml_dtypes dtype except objects (bfloat16 too). Raises TypeError for objects.
+    """
+    host = {name: np.asarray(array) for name, array in arrays.items()}
+    answer = digest_of(host)  # refuses object arrays
+    foreign = {n: a.dtype.name for n, a in host.items() if a.dtype.isbuiltin == 2}
+    for name in foreign:
+        host[name] = host[name].view(f"u{host[name].dtype.itemsize}")
+    if foreign:
+        host[_DTYPES] = np.frombuffer(json.dumps(foreign).encode(), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _atomic(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in sorted(host.items()):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+    return answer
+
+
+def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
+    """``{name: array}`` from ``save_arrays``, compared with ``digest`` when one is given.
+
+    Raises CorruptedFile when the file is missing, truncated or altered.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        foreign = json.loads(arrays.pop(_DTYPES).tobytes()) if _DTYPES in arrays else {}
+        for name, dtype in foreign.items():
+            arrays[name] = arrays[name].view(np.dtype(dtype))
+    except FileNotFoundError:
+        raise CorruptedFile(path, "the file is missing") from None
+    except Exception as error:  # a damaged zip or header raises one of a dozen types
+        why = f"its arrays cannot be read ({type(error).__name__}: {error})"
+        raise CorruptedFile(path, why) from error
+    if digest is not None and (actual := digest_of(arrays)) != digest:
+        raise CorruptedFile(path, f"its digest is {actual[:12]}…, expected {digest[:12]}…")
+    return arrays

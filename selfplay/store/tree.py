@@ -1,0 +1,98 @@
+"""Trees of arrays as flat ``{path: host array}`` dictionaries, and back.
+
+A path is the tree's keys joined by ``/``: ``{"dense": {"kernel": x}}`` is ``dense/kernel``. List
+positions and attribute names are path parts as well, so the same arrays in a dictionary, a named
+tuple or a dataclass have the same flat form, and therefore the same digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+SEPARATOR = "/"
+
+
+def _is_key(leaf: Any) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+def _paths(tree: Any) -> tuple[list[str], list[Any], Any]:
+    """Path and leaf of every leaf, in the tree's own order, and the tree's structure."""
+    pairs, structure = jax.tree_util.tree_flatten_with_path(tree)
+    paths = [jax.tree_util.keystr(p, simple=True, separator=SEPARATOR) for p, _ in pairs]
+    if len(set(paths)) != len(paths):
+        twice = sorted({p for p in paths if paths.count(p) > 1})
+        raise ValueError(f"the tree holds two leaves at {twice[0]!r}; a path must name one array")
+    return paths, [leaf for _, leaf in pairs], structure
+
+
+def flatten(tree: Any) -> dict[str, np.ndarray]:
+    """``{path: host array}`` of every leaf, sorted by path.
+
+    Device arrays are copied to the host; PRNG keys become their key data; Python and NumPy
+    scalars become 0-d arrays. Raises TypeError for a leaf that no array can hold.
+    """
+    paths, leaves, _ = _paths(tree)
+    leaves = [jax.random.key_data(x) if _is_key(x) else x for x in leaves]
+    leaves = jax.device_get(leaves)
+    flat = {path: np.asarray(leaf) for path, leaf in zip(paths, leaves, strict=True)}
+    for path, array in flat.items():
+        if array.dtype == object:
+            raise TypeError(f"the leaf at {path!r} is a {type(array[()])!r}, which is no array")
+    return dict(sorted(flat.items()))
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a/b": x}`` as ``{"a": {"b": x}}``. Raises ValueError where a path is also a folder."""
+    root: dict[str, Any] = {}
+    for path, leaf in flat.items():
+        *folders, name = path.split(SEPARATOR)
+        node: Any = root
+        for folder in folders:
+            node = node.setdefault(folder, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"{path!r} passes through {folder!r}, which holds an array")
+        if name in node:
+            raise ValueError(f"{path!r} names both an array and a group of arrays")
+        node[name] = leaf
+    return root
+
+
+def _as(like: Any, array: np.ndarray, path: str, check_shape: bool) -> Any:
+    """``array`` in the form of the leaf ``like``: its device, key type or Python type."""
+    if _is_key(like):
+        return jax.random.wrap_key_data(jax.device_put(array), impl=jax.random.key_impl(like))
+    if isinstance(like, (bool, int, float)):
+        return type(like)(array.item())
+    dtype, shape = np.dtype(like.dtype), tuple(like.shape)
+    if array.dtype != dtype or (check_shape and array.shape != shape):
+        raise ValueError(
+            f"the stored array at {path!r} is {array.dtype}{list(array.shape)}, "
+            f"expected {dtype}{list(shape)}"
+        )
+    if isinstance(like, jax.Array):
+        return jax.device_put(array, like.sharding)
+    return array[()] if isinstance(like, np.generic) else array
+
+
+def unflatten(like: Any, flat: Mapping[str, np.ndarray], check_shape: bool = True) -> Any:
+    """The tree with ``like``'s structure and leaf types, and the arrays of ``flat``.
+
+    Leaves of ``like`` may be arrays, ``jax.ShapeDtypeStruct`` (NumPy comes back) or scalars.
+    Raises ValueError naming the path where the structure, a dtype or (unless ``check_shape`` is
+    false) a shape differs.
+    """
+    paths, leaves, structure = _paths(like)
+    missing, extra = sorted(set(paths) - set(flat)), sorted(set(flat) - set(paths))
+    if missing or extra:
+        path, why = (missing[0], "lacks") if missing else (extra[0], "has an unexpected")
+        raise ValueError(
+            f"the stored tree {why} {path!r} ({len(missing)} paths missing, {len(extra)} extra)"
+        )
+    new = [_as(x, flat[p], p, check_shape) for p, x in zip(paths, leaves, strict=True)]
+    return jax.tree_util.tree_unflatten(structure, new)

@@ -1,0 +1,65 @@
+"""One stream's work: ``play(params, carry, iteration, stream, version) → (carry, rows)``.
+
+The pure function that self-play is (DESIGN.md §3). A player holds compiled code and nothing
+else: the same call gives the same bytes in any process whose probe is the same.
+"""
+
+import jax
+import numpy as np
+
+import games
+from selfplay import episode, keys, network, segment
+from selfplay.episode import Carry, Rows
+from selfplay.network import NetworkConfig, Params
+from selfplay.search import SearchConfig
+from selfplay.segment import Lanes, SegmentConfig
+from selfplay.store.digest import digest
+
+
+class StreamPlayer:
+    """Compiled self-play of one configuration."""
+
+    def __init__(
+        self,
+        game: str,
+        network_config: NetworkConfig,
+        search: SearchConfig,
+        config: SegmentConfig,
+        seed: int,
+    ) -> None:
+        """Build the programs; they compile at their first use."""
+        self.seed = seed
+        rules = games.make(game)
+        self._initialise, evaluate = network.make(rules, network_config)
+        start, advance = segment.make(rules, evaluate, search, config)
+        self._start, self._advance = jax.jit(start), jax.jit(advance)
+
+    def start(self, stream: int) -> Carry:
+        """The carry of a stream that has not played yet."""
+        lanes = jax.device_get(self._start(keys.key(self.seed, keys.Purpose.START, stream)))
+        params = jax.eval_shape(self._initialise, jax.random.key(0))
+        _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
+        return episode.empty(Lanes(*lanes), record)
+
+    def play(
+        self, params: Params, carry: Carry, iteration: int, stream: int, version: int
+    ) -> tuple[Carry, Rows]:
+        """Advance a stream by one segment: its new carry, and the episodes that ended."""
+        key = keys.key(self.seed, keys.Purpose.PLAY, iteration, stream)
+        lanes, record = jax.device_get(self._advance(params, carry.lanes, key))
+        waiting, rows = episode.assemble(carry.waiting, record, version)
+        return Carry(Lanes(*lanes), waiting), rows
+
+    def probe(self) -> str:
+        """A digest of one segment with pseudo-random parameters, from this very program.
+
+        Two processes with the same probe run the same arithmetic; equal device names do not
+        say so. The head weights are drawn too, since zeros would hide differences.
+        """
+        shapes = jax.eval_shape(self._initialise, jax.random.key(0))
+        rng = np.random.Generator(np.random.Philox(0))
+        params = jax.tree.map(
+            lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype),
+            shapes,
+        )
+        return digest(self.play(params, self.start(0), 0, 0, 0))

@@ -1,0 +1,358 @@
+"""The training loop: play, remember, learn, commit. It reads as the paper does.
+
+The order holds for a reason: an iteration exists once it is committed, and everything that the
+next one needs is in the commit (parameters, optimizer, carries, replay index, ledger), so a run
+that is killed anywhere goes on from its last commit with the same bytes.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+import games
+from selfplay import flops, learner, network, pins, search, stream
+from selfplay.arena import exam as exams
+from selfplay.arena import questions
+from selfplay.cluster import plan, pool
+from selfplay.cluster.config import ClusterConfig
+from selfplay.episode import Carry, Rows
+from selfplay.flops import Ledger
+from selfplay.learner import LearnerConfig
+from selfplay.network import NetworkConfig
+from selfplay.search import SearchConfig
+from selfplay.segment import SegmentConfig
+from selfplay.store.digest import digest
+from selfplay.store.run import Run
+from selfplay.store.snapshots import is_snapshot
+from selfplay.store.window import WindowConfig
+
+MUTABLE = ("cluster", "exam", "store")  # what may change when a run is resumed: no bit of it
+
+
+@dataclass(frozen=True)
+class ExamConfig:
+    """When training grades itself on the game's exam (games that have one).
+
+    Attributes:
+        every: iterations between exams; 0 leaves them out, but for the last version's.
+        budgets: simulations a move; 0 is the raw network.
+        positions: questions asked along the way, evenly from the whole exam; the end asks all.
+    """
+
+    every: int = 10
+    budgets: tuple[int, ...] = (0, 64)
+    positions: int = 512
+
+    def __post_init__(self) -> None:
+        if self.every < 0 or self.positions < 1:
+            raise ValueError(
+                f"exam.every must be 0 or more and exam.positions at least 1, "
+                f"got {self.every} and {self.positions}"
+            )
+        if any(budget < 0 for budget in self.budgets):
+            raise ValueError(f"exam.budgets must not be negative, got {self.budgets}")
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """What a run folder keeps.
+
+    Attributes:
+        keep: newest commits that can be resumed from.
+        keep_for_verify: keep every checkpoint and replay shard, so that ``launch/verify.py`` can
+            recompute any iteration. Without it, only the newest ones can be.
+    """
+
+    keep: int = 2
+    keep_for_verify: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ValueError(f"store.keep must be at least 1, got {self.keep}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run. The same config and seed give the same bits.
+
+    Attributes:
+        game: a registered game's name.
+        iterations: rounds of play and learning; iteration i makes version i.
+        lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
+            while the learner trains. Part of what is computed, unlike the rest of the cluster.
+        seed: of everything random.
+    """
+
+    game: str = "connect_four"
+    iterations: int = 100
+    lag: Literal[0, 1] = 0
+    seed: int = 0
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    selfplay: SegmentConfig = field(default_factory=SegmentConfig)
+    replay: WindowConfig = field(default_factory=WindowConfig)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    exam: ExamConfig = field(default_factory=ExamConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise ValueError(f"iterations must be at least 1, got {self.iterations}")
+        games.make(self.game)  # an unknown game is an error before any work
+
+    def player(self) -> tuple[Any, ...]:
+        """The arguments of ``StreamPlayer``."""
+        return self.game, self.network, self.search, self.selfplay, self.seed
+
+
+class Diverged(RuntimeError):
+    """Training left the numbers; the message names the last good commit."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The compiled parts of a run, without its state."""
+
+    config: TrainConfig
+    learner: learner.Learner
+    player: stream.StreamPlayer
+
+    @classmethod
+    def build(cls, config: TrainConfig) -> "Trainer":
+        """Compile-ready parts for a config."""
+        game = games.make(config.game)
+        initialise, evaluate = network.make(game, config.network)
+        steps = config.iterations * config.learner.steps(config.selfplay.positions)
+        devices = config.cluster.learner_devices or None
+        fit = learner.Learner(
+            game, initialise, evaluate, config.learner, steps, config.seed, devices
+        )
+        return cls(config, fit, stream.StreamPlayer(*config.player()))
+
+    def start(self) -> tuple[dict[str, Any], list[Carry]]:
+        """State and carries of version 0."""
+        state = self.learner.initial()
+        carries = [self.player.start(s) for s in range(self.config.selfplay.streams)]
+        return {"learner": state, "playing": state.averaged}, carries
+
+    def fit(
+        self, state: dict[str, Any], source: learner.Source, work: plan.Work, new_rows: int
+    ) -> tuple[dict[str, Any], dict[str, float], int]:
+        """One iteration's learning: the state after it, metrics, and the steps taken."""
+        before = state["learner"]
+        steps = self.config.learner.steps(new_rows) if source.size else 0
+        after, metrics = self.learner.fit(before, source, work.iteration, steps)
+        # With lag 1 the next iteration is played by the version before this one.
+        playing = before.averaged if self.config.lag else after.averaged
+        return {"learner": after, "playing": playing}, metrics, steps
+
+    def ledger(self, before: Ledger, steps: int) -> Ledger:
+        """The ledger after one more iteration with that many gradient steps."""
+        config, game = self.config, games.make(self.config.game)
+        per_move = flops.move(game, config.network, config.search.num_simulations)
+        per_step = flops.training_step(game, config.network, config.learner.batch_size)
+        return before.plus(
+            selfplay=config.selfplay.positions * per_move, learning=steps * per_step
+        )
+
+
+def train(
+    config: TrainConfig,
+    folder: Path,
+    report: Callable[[Mapping[str, Any]], bool | None] = lambda row: None,
+    announce: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Train to the config's last iteration, resuming where the folder's last commit stands.
+
+    `report` gets every committed metrics row and ends training by returning True; `announce`
+    gets sentences about slow steps. Returns the closed run.
+
+    Raises:
+        ValueError: the folder belongs to another config, or is no run.
+        ConnectionError: the cluster's address does not answer.
+        Diverged: the loss is not a number any more.
+    """
+    trainer = Trainer.build(config)
+    run = Run.create_or_open(
+        folder,
+        config,
+        window=config.replay,
+        mutable=MUTABLE,
+        keep=config.store.keep,
+        keep_all=config.store.keep_for_verify,
+        flags=pins.pinned(),
+    )
+    with run:
+        if run.next_iteration > config.iterations:
+            return run
+        announce("compiling self-play and starting the actors")
+        workers = pool.make(config.player(), config.cluster)
+        try:
+            _loop(config, run, trainer, workers, report, announce)
+        finally:
+            workers.close()
+    return run
+
+
+def _loop(
+    config: TrainConfig,
+    run: Run,
+    trainer: Trainer,
+    workers: pool.Pool,
+    report: Callable[[Mapping[str, Any]], bool | None],
+    announce: Callable[[str], None],
+) -> None:
+    state, carries = trainer.start()
+    if run.next_iteration == 0:
+        ledger = Ledger()
+        row = {"digest": {"state": digest(state)}, "ledger": asdict(ledger), "probe": workers.probe}
+        run.commit(
+            0, state, None, row, state["playing"], carries=carries, ledger=asdict(ledger)
+        )
+    else:
+        state, carries, *_ = run.restore(state, carries)
+    first_row = run.commits.read(0).metrics_row
+    if first_row["probe"] != workers.probe:
+        raise ValueError(
+            f"this machine's probe is {workers.probe[:12]}, the run's is "
+            f"{first_row['probe'][:12]}: processor, flags or packages give other bits than those "
+            f"the run was started with; see {run.folder / 'manifest.json'}"
+        )
+    last = run.commits.read(run.next_iteration - 1)
+    ledger = Ledger(**last.ledger)
+    seconds = float(last.metrics_row.get("seconds", {}).get("total", 0.0))
+    announce("compiling the learner")
+    trainer.learner.warm_up(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
+    grader = Grader.build(config)
+    if grader:
+        announce("compiling the exam")
+        grader.grade(state["learner"].averaged, whole=False)
+
+    streams, lag = config.selfplay.streams, config.lag
+    workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
+    for work in plan.iterations(run.next_iteration, config.iterations, streams, lag):
+        started = time.perf_counter()
+        results = workers.collect()
+        carries = [carry for carry, _ in results]
+        rows = {n: np.concatenate([r[n] for _, r in results]) for n in results[0][1]}
+        run.replay.add(work.iteration, rows)
+        played = time.perf_counter()
+
+        following = plan.work(work.iteration + 1, streams, lag)
+        more = work.iteration < config.iterations
+        if more and lag:  # before learning, so that it overlaps
+            workers.submit(following, state["learner"].averaged, carries)
+        state, metrics, steps = trainer.fit(state, run.replay, work, len(rows["last"]))
+        if not all(np.isfinite(value) for value in metrics.values()):
+            raise Diverged(
+                f"training diverged in iteration {work.iteration}: {metrics}; the last good "
+                f"commit is {work.iteration - 1} in {run.folder}"
+            )
+        learned = time.perf_counter()
+        if more and not lag:
+            workers.submit(following, state["playing"], carries)
+
+        ledger = trainer.ledger(ledger, steps)
+        grades = grader.due(state["learner"].averaged, work.iteration) if grader else {}
+        examined = time.perf_counter()
+        seconds += learned - started
+        row = {
+            "version": work.iteration,
+            "played_by": work.version,
+            "digest": {"state": digest(state), "rows": digest(rows), "carries": digest(carries)},
+            "ledger": {**asdict(ledger), "ooms": ledger.ooms},
+            "window": run.replay.size,
+            "steps": steps,
+            "learner": metrics,
+            "selfplay": summary(rows),
+            "exam": grades,
+            "seconds": {
+                "play": played - started,
+                "learn": learned - played,
+                "exam": examined - learned,
+                "total": seconds,
+            },
+        }
+        keep = is_snapshot(work.iteration) or bool(grades) or not more
+        keep = keep or config.store.keep_for_verify
+        run.commit(
+            work.iteration,
+            state,
+            None,
+            row,
+            state["learner"].averaged if keep else None,
+            carries=carries,
+            ledger=asdict(ledger),
+        )
+        if report({"iteration": work.iteration, **row}):
+            break
+
+
+def summary(rows: Rows) -> dict[str, float]:
+    """What the finished episodes say of the play: counts, lengths, results, entropy."""
+    last = rows["last"]
+    count = int(last.sum())
+    first = np.where(rows["ply"] % 2 == 0, rows["outcome"], -rows["outcome"])[last]
+    policy = rows["policy"].astype(np.float32)
+    entropy = -(policy * np.log(np.maximum(policy, 1e-9))).sum(axis=-1)
+    if not count:
+        return {"games": 0, "positions": len(last)}
+    return {
+        "games": count,
+        "positions": len(last),
+        "plies": float((rows["ply"][last] + 1).mean()),
+        "first_player_wins": float((first > 0).mean()),
+        "draws": float((first == 0).mean()),
+        "policy_entropy": float(entropy.mean()),
+        "value_error": float(np.mean((rows["value"].astype(np.float32) - rows["outcome"]) ** 2)),
+    }
+
+
+@dataclass(frozen=True)
+class Grader:
+    """Grades versions on the game's exam."""
+
+    config: TrainConfig
+    exam: Any
+    part: Any  # the questions asked along the way
+    searches: dict[int, Any]
+
+    @classmethod
+    def build(cls, config: TrainConfig) -> "Grader | None":
+        """None where the game has no exam or no budget is asked for."""
+        if not config.exam.budgets:
+            return None
+        try:
+            exam = questions.load(config.game)
+        except ValueError:
+            return None
+        game = games.make(config.game)
+        _, evaluate = network.make(game, config.network)
+        searches = {
+            budget: search.make(game, evaluate, config.search.for_strength(budget))
+            for budget in config.exam.budgets
+        }
+        return cls(config, exam, exam.sample(config.exam.positions), searches)
+
+    def due(self, params: Any, iteration: int) -> dict[str, Any]:
+        """Grades of the version this iteration made, if it is one to grade."""
+        final = iteration == self.config.iterations
+        every = self.config.exam.every
+        if final or (every and iteration % every == 0):
+            return self.grade(params, whole=final)
+        return {}
+
+    def grade(self, params: Any, whole: bool) -> dict[str, Any]:
+        """Grades by budget: ``{"sims0": {"kept": …}, …}``."""
+        game, exam = games.make(self.config.game), self.exam if whole else self.part
+        params = jax.device_put(jax.device_get(params))
+        return {
+            f"sims{budget}": exams.take(game, exam, fn, params).metrics()
+            for budget, fn in self.searches.items()
+        }

@@ -1,0 +1,61 @@
+"""Names make games; a wrong name, option or value is one sentence with the choices."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import games
+
+
+def test_names_make_games_of_that_name() -> None:
+    assert {"connect_four", "tic_tac_toe"} <= set(games.names())
+    assert list(games.names()) == sorted(games.names())
+    for name in games.names():
+        assert games.make(name).name == name
+
+
+def test_options_reach_the_game() -> None:
+    assert games.make("connect_four", rows=5, columns=8).observation_shape == (5, 8, 2)
+    assert games.make("connect_four") == games.make("connect_four", rows=6, columns=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("chess", {}, "unknown game 'chess'; choose from connect_four, tic_tac_toe"),
+        ("conect4", {}, r"unknown game 'conect4' \(did you mean 'connect_four'\?\); choose"),
+        ("connect_four", {"cols": 7}, "no option 'cols'.*choose from rows, columns"),
+        ("connect_four", {"column": 7}, r"'column' \(did you mean 'columns'\?\)"),
+        ("connect_four", {"rows": 6.0}, "option rows=6.0 must be int, not float"),
+        ("connect_four", {"rows": "6"}, "option rows='6' must be int, not str"),
+        ("connect_four", {"rows": True}, "option rows=True must be int, not bool"),
+        ("connect_four", {"columns": 3}, r"columns=3 is out of range; choose 4\.\.16"),
+        ("tic_tac_toe", {"size": 3}, "tic_tac_toe has no option 'size'; it has no options"),
+    ],
+)
+def test_mistakes_are_answered(name: str, options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        games.make(name, **options)
+
+
+def test_imports_go_one_way() -> None:
+    """game <- each game <- symmetry <- notation <- registry, and nothing outside the package."""
+    folder = Path(games.__file__).parent
+    order = {"game": 0, "symmetry": 2, "notation": 3, "registry": 4, "__init__": 5}
+    for path in folder.glob("*.py"):
+        rank = order.get(path.stem, 1)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            else:
+                continue
+            for module in modules:
+                assert module.split(".")[0] not in {"selfplay", "configs", "launch"}, path
+                if module.startswith("games."):
+                    assert order.get(module.split(".")[1], 1) < rank, f"{path.name} <- {module}"

@@ -1,0 +1,138 @@
+"""Printing and reading are inverses, and a wrong text is answered with the choices."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import games
+from games.game import Game
+from games.notation import action_to_text, board_to_text, text_to_action, text_to_board
+
+SEVERAL = [games.make(name) for name in games.names()] + [
+    games.make("connect_four", rows=5, columns=12)
+]
+each_game = pytest.mark.parametrize("game", SEVERAL, ids=repr)
+
+
+def random_game(game: Game, seed: int) -> list[tuple[Any, int | None]]:
+    """The positions of one game, each with the action that led to it."""
+    step, legal_actions = jax.jit(game.step), jax.jit(game.legal_actions)
+    rng = np.random.default_rng(seed)
+    state, last, positions = game.init(), None, []
+    while True:
+        positions.append((state, last))
+        legal = np.flatnonzero(legal_actions(state))
+        if len(legal) == 0:
+            return positions
+        last = int(rng.choice(legal))
+        state = step(state, last)
+
+
+@each_game
+def test_actions_are_read_as_they_are_written(game: Game) -> None:
+    texts = [action_to_text(game, action) for action in range(game.num_actions)]
+    assert len(set(texts)) == game.num_actions
+    assert [text_to_action(game, text) for text in texts] == list(range(game.num_actions))
+    assert text_to_action(game, f" {texts[-1].upper()}\n") == game.num_actions - 1
+
+
+@each_game
+def test_boards_are_read_as_they_are_written(game: Game) -> None:
+    for state, last in random_game(game, 1) + random_game(game, 2)[-2:]:
+        for marked in {None, last}:
+            text = board_to_text(game, state, marked)
+            assert text.count("(") == (marked is not None)
+            board, player = text_to_board(game, text)
+            assert (board.dtype, type(player)) == (np.int8, int)
+            np.testing.assert_array_equal(board, game.board(state))
+            assert player == game.player(state)
+            again = game.from_board(board, player)
+            assert board_to_text(game, again, marked) == text
+            lengths = {len(line.rstrip(")")) for line in text.splitlines()[1:-1]}
+            assert len(lengths) == 1, "rows stand in line"
+
+
+@each_game
+def test_the_mark_is_on_the_last_move(game: Game) -> None:
+    positions = random_game(game, 3)
+    for (before, _), (after, last) in pairwise(positions):
+        change = np.asarray(game.board(after)) - np.asarray(game.board(before))
+        row, _ = np.argwhere(change)[0]
+        lines = board_to_text(game, after, last).splitlines()[1:-1]
+        assert [("(" in line) for line in lines] == [r == row for r in range(len(lines))]
+        assert f"({'X' if change.sum() > 0 else 'O'})" in lines[row]
+
+
+def test_connect_four_as_printed() -> None:
+    game = games.make("connect_four", rows=4, columns=5)
+    state = game.init()
+    for column in (3, 3, 2):
+        state = game.step(state, column)
+    assert board_to_text(game, state, 2) == (
+        " 1 2 3 4 5\n"
+        " . . . . .\n"
+        " . . . . .\n"
+        " . . . O .\n"
+        " . .(X)X .\n"
+        "O to move\n"
+    )  # fmt: skip
+    assert board_to_text(game, state).splitlines()[4] == " . . X X ."
+
+
+def test_tic_tac_toe_as_printed() -> None:
+    game = games.make("tic_tac_toe")
+    state = game.init()
+    for move in ("a1", "b2", "b1", "c3", "c1"):
+        state = game.step(state, text_to_action(game, move))
+    assert board_to_text(game, state, 2) == (
+        "  a b c\n"
+        "1 X X(X)\n"
+        "2 . O .\n"
+        "3 . . O\n"
+        "O to move, but the game is over: X won\n"
+    )  # fmt: skip
+
+
+def test_wide_labels_keep_the_columns_in_line() -> None:
+    game = games.make("connect_four", rows=4, columns=12)
+    lines = board_to_text(game, game.step(game.init(), 11), 11).splitlines()
+    assert lines[0].endswith(" 10 11 12")
+    assert lines[4].endswith("  .  . (X)")
+
+
+def test_a_bare_board_is_enough() -> None:
+    game = games.make("tic_tac_toe")
+    board, player = text_to_board(game, "X..\n.O.\n...".replace("", " "))
+    np.testing.assert_array_equal(board, [[1, 0, 0], [0, -1, 0], [0, 0, 0]])
+    assert player == 0
+    assert text_to_board(game, "X . .\n. . .\n. . .")[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("X . .\n. . .", "a board of tic_tac_toe has 3 rows, not 2"),
+        ("X . .\n. . .\n. . .\n. . .", "a board of tic_tac_toe has 3 rows, not 4"),
+        ("X . .\n. .\n. . .", "row 2 of the board of tic_tac_toe has 2 cells, not 3"),
+        ("X . .\n. ? .\n. . .", r"row 2 of the board of tic_tac_toe has '\?'; choose from X, O, ."),
+    ],
+)
+def test_a_wrong_board_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        text_to_board(games.make("tic_tac_toe"), text)
+
+
+def test_wrong_actions_are_refused() -> None:
+    game = games.make("connect_four")
+    with pytest.raises(ValueError, match="connect_four has no move '8'; choose from 1, 2, 3, 4, 5"):
+        text_to_action(game, "8")
+    for action in (-1, 7):
+        with pytest.raises(ValueError, match=rf"connect_four has no action {action}; choose 0..6"):
+            action_to_text(game, action)
+        with pytest.raises(ValueError, match=f"no action {action}"):
+            board_to_text(game, game.init(), action)

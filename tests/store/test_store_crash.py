@@ -1,0 +1,109 @@
+"""SIGKILL at every step of a commit: the run goes on as if nothing had happened.
+
+Run as a program, this file is the driver that gets killed.
+"""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from selfplay.store.digest import digest
+from selfplay.store.failpoints import VARIABLE
+from selfplay.store.metrics import read
+from selfplay.store.run import Run
+from selfplay.store.window import WindowConfig
+
+KILLED, STOP = 3, 6
+POINTS = {  # point -> the iteration that the next start must do
+    "commit.shard": KILLED,
+    "commit.checkpoint": KILLED,
+    "commit.snapshot": KILLED,
+    "commit.point": KILLED,
+    "commit.metrics": KILLED + 1,
+    "commit.prune": KILLED + 1,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    seed: int = 1
+
+
+def start() -> dict[str, Any]:
+    return {"w": np.zeros((3, 2), np.float32), "steps": np.int64(0)}
+
+
+def drive(folder: Path) -> Run:
+    """A toy learner: each iteration's state depends on the last one and on the whole window."""
+    run = Run.create_or_open(folder, Config(), window=WindowConfig(minimum=12, scale=0.5))
+    state = start() if run.next_iteration == 0 else run.restore(start()).state
+    for i in range(run.next_iteration, STOP):
+        random = np.random.default_rng(i)
+        if i:
+            run.replay.add(i, {"x": random.normal(size=(7, 2)).astype(np.float32)})
+            batch = run.replay.gather(random.integers(0, run.replay.size, 3))["x"]  # [3, 2]
+            state = {"w": state["w"] * np.float32(0.5) + batch, "steps": state["steps"] + 1}
+        run.commit(i, state, None, {"norm": float(abs(state["w"]).sum())}, {"w": state["w"]})
+    run.close()
+    return run
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """All that must be equal: commits and metrics to the byte, the set of all files."""
+    names = ("commits", "snapshots", "replay", "checkpoints")
+    return {
+        "commits": {p.name: p.read_bytes() for p in (folder / "commits").iterdir()},
+        "metrics": (folder / "metrics.jsonl").read_bytes(),
+        "files": sorted(p.relative_to(folder) for name in names for p in (folder / name).iterdir()),
+        "tops": sorted(p.name for p in folder.iterdir()),
+    }
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One run per point, each killed there; started together because starting JAX is slow."""
+    folders = {point: tmp_path_factory.mktemp("killed") / "run" for point in POINTS}
+    children = {}
+    for point, folder in folders.items():
+        environment = {**os.environ, VARIABLE: f"{point}@{KILLED}"}
+        environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+        command = [sys.executable, __file__, str(folder)]
+        children[point] = subprocess.Popen(command, env=environment)
+    for point, child in children.items():
+        assert child.wait(timeout=120) == -signal.SIGKILL, f"{point} did not kill"
+    return folders
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    drive(folder)
+    return folder
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_run_ends_like_an_undisturbed_one(
+    point: str, killed: dict[str, Path], undisturbed: Path
+) -> None:
+    folder = killed[point]
+    with Run.create_or_open(folder, Config(), window=WindowConfig(12, scale=0.5)) as run:
+        assert run.next_iteration == POINTS[point]
+        last = run.next_iteration - 1
+        commit = run.commits.read(last)
+        state = run.restore(start()).state
+        assert digest({"state": state, "carries": None}) == commit.state_digest
+        assert [row["iteration"] for row in read(folder)] == list(range(last + 1))
+        assert read(folder)[-1]["norm"] == float(abs(state["w"]).sum())
+    drive(folder)
+    assert contents(folder) == contents(undisturbed)
+
+
+if __name__ == "__main__":
+    drive(Path(sys.argv[1]))
