@@ -9,8 +9,6 @@ score is the game-theoretic result, which two kinds of question are made of:
 * ``resistance``: lost whatever is played, and the moves differ in how long they last.
 """
 
-from __future__ import annotations
-
 import hashlib
 import zipfile
 import zlib

@@ -81,7 +81,7 @@ class RayPool:
             RuntimeError: an actor's arithmetic differs from the run's.
         """
         self._config, self._arguments = config, arguments
-        count = config.actors if config.actors > 0 else os.cpu_count() or 1
+        count = config.actors if config.actors > 0 else len(os.sched_getaffinity(0))
         self._ray = connect(config, count)
         self._lock = threading.Condition()
         self._queue: deque[int] = deque()
@@ -219,6 +219,7 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if config.address is None:
         ray.init(
+            address="local",
             num_cpus=max(1, round(actors * config.cpus_per_actor + 0.5)),
             object_store_memory=config.object_store_mb * 2**20,
             include_dashboard=False,

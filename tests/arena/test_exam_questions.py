@@ -14,7 +14,7 @@ from selfplay.arena import questions as q
 from selfplay.arena.questions import Exam, load
 
 RENEW = "a new exam (python -m selfplay.arena.make_exam) changes the digest: grades start anew"
-DIGEST = "PLACEHOLDER"
+DIGEST = "da2a886a420a5df36f56aa51129daebf760496b1acdd3134815e8ac8e965eb77"
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_result_set_is_large_and_even(exam: Exam) -> None:
     assert counts[0] == 1
     assert (counts[:3] > 0).all()
     assert counts[3] >= 90  # nearly all there are
-    assert counts[4:].min() >= 0.85 * counts[4:].max()
+    assert counts[4:].min() >= 0.8 * counts[4:].max()
     assert (np.bincount(np.sign(exam.result.scores.max(axis=1)))[:2] > 500).all()  # drawn, won
 
 
@@ -142,20 +142,29 @@ def test_empty_board(exam: Exam) -> None:
 # --- the scores against the rules and other solvers
 
 
-@pytest.mark.parametrize("name", q.SETS)
-def test_scores_agree_with_the_rules(exam: Exam, game: games.Game, name: str) -> None:
+def test_scores_agree_with_the_rules(exam: Exam, game: games.Game) -> None:
     """Legal moves are the scored ones; exactly the moves that win at once score the most."""
-    questions = getattr(exam, name)
-    states = jax.vmap(game.from_board)(questions.boards, questions.players.astype(np.int32))
-    assert not np.asarray(jax.vmap(game.is_terminal)(states)).any()
-    assert (np.asarray(jax.vmap(game.legal_actions)(states)) == questions.legal).all()
-    step_all = jax.vmap(jax.vmap(game.step, (None, 0)), (0, None))
-    after = step_all(states, jnp.arange(7))
-    outcome = np.asarray(jax.vmap(jax.vmap(game.outcome))(after))  # [N, 7], for player 0
-    wins = (outcome == 1 - 2 * questions.players[:, None]) & questions.legal
-    most = (21 - questions.plies // 2)[:, None]
-    assert (wins == (questions.scores == most)).all()
-    assert not wins.any() or (questions.best | ~wins).all()
+
+    @jax.jit
+    @jax.vmap
+    def rules(board: jax.Array, player: jax.Array) -> tuple[jax.Array, ...]:
+        state = game.from_board(board, player)
+        after = jax.vmap(game.step, (None, 0))(state, jnp.arange(7))
+        outcome = jax.vmap(game.outcome)(after)  # [7], for player 0
+        return game.is_terminal(state), game.legal_actions(state), outcome
+
+    sets = (exam.result, exam.resistance)
+    boards, players, plies, scores = (
+        np.concatenate([getattr(questions, field) for questions in sets])
+        for field in ("boards", "players", "plies", "scores")
+    )
+    terminal, legal, outcome = map(np.asarray, rules(boards, players.astype(np.int32)))
+    assert not terminal.any()
+    assert (legal == (scores != q.ILLEGAL)).all()
+    wins = (outcome == 1 - 2 * players[:, None]) & legal
+    assert wins.any()
+    assert (wins == (scores == 21 - plies[:, None] // 2)).all()
+    assert (scores <= 21 - plies[:, None] // 2).all()
 
 
 def test_late_scores_agree_with_a_slow_solver(exam: Exam) -> None:

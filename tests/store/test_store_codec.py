@@ -79,7 +79,7 @@ def test_what_has_no_json_form() -> None:
     with pytest.raises(ValueError, match="noise is inf, expected a finite number"):
         to_json(Search(noise=float("inf")))
     with pytest.raises(ValueError, match=r"widths is \[1\] \(list\)"):
-        to_json(Config(widths=[1]))  # type: ignore[arg-type]
+        to_json(Config(widths=[1]))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="dataclass instance"):
         to_json(Config)
 

@@ -85,7 +85,12 @@ def test_refuses_what_has_no_bytes() -> None:
 
 
 def test_flatten_nest_unflatten() -> None:
-    tree = {"p": {"w": jnp.ones((2, 3), jnp.bfloat16)}, "k": jax.random.key(3), "n": 4, "f": 0.5}
+    tree: dict[str, Any] = {
+        "p": {"w": jnp.ones((2, 3), jnp.bfloat16)},
+        "k": jax.random.key(3),
+        "n": 4,
+        "f": 0.5,
+    }
     flat = flatten(tree)
     assert list(flat) == ["f", "k", "n", "p/w"]
     back = unflatten(tree, flat)
@@ -107,5 +112,5 @@ def test_unflatten_names_the_path_that_differs() -> None:
         unflatten(like, {"w": np.zeros(3, np.float32)})
     with pytest.raises(ValueError, match="'w' is float64"):
         unflatten(like, {"w": np.zeros((2, 3))}, check_shape=False)
-    with pytest.raises(ValueError, match="names both|passes through"):
+    with pytest.raises(ValueError, match=r"names both|passes through"):
         nest({"a": 1, "a/b": 2})

@@ -58,14 +58,14 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
     answer = save_arrays(path, ARRAYS)
     whole = path.read_bytes()
     noticed = 0
-    for at in range(0, len(whole), 3):
+    for at in range(0, len(whole), 5):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
         try:
             assert digest(load_arrays(path, answer)) == answer
         except CorruptedFile as error:
             assert "x.npz is damaged" in str(error)
             noticed += 1
-    assert noticed > len(whole) / 3 / 4  # the rest is padding and zip time stamps
+    assert noticed > len(whole) / 5 / 4  # the rest is padding and zip time stamps
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 0.5, -1])

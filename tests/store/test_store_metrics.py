@@ -15,7 +15,7 @@ from selfplay.store.metrics import MetricsLog, read
 
 def tags(folder: Path) -> dict[str, list[int]]:
     """Steps per tag over all TensorBoard files, read without TensorBoard."""
-    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
     found: dict[str, list[int]] = {}
     for path in sorted((folder / "tensorboard").iterdir()):
@@ -66,10 +66,12 @@ def test_a_row_without_its_newline_is_not_joined(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"iteration": 0}\n{"iteration": 1}')
     log = MetricsLog(tmp_path)
-    log.truncate(2)  # the torn last row goes; the run puts it back from its commit
-    assert log.iterations() == {0}
-    log.fill([{"iteration": 1, "loss": 5}])
-    assert [row["iteration"] for row in read(tmp_path)] == [0, 1]
+    log.truncate(2)
+    log.append({"iteration": 3})
+    log.close()
+    assert [row["iteration"] for row in read(tmp_path)] == [0, 1, 3]
+    log.fill([{"iteration": 2, "loss": 5}])
+    assert [row["iteration"] for row in read(tmp_path)] == [0, 1, 2, 3]
 
 
 def test_damage_inside_is_an_error(tmp_path: Path) -> None:

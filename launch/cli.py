@@ -1,0 +1,37 @@
+"""What every command shares: pins before JAX, one clear sentence for bad input."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from anywhere
+
+from selfplay import pins  # noqa: E402
+
+BAD_INPUT = 2
+
+
+def refuse(message: object) -> NoReturn:
+    """Say one sentence and leave with status 2; nothing was done."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(BAD_INPUT)
+
+
+def prepare() -> None:
+    """Pin the process, with one virtual CPU device per core for the learner."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pins.pin(devices=1 << (min(cores, 8).bit_length() - 1))  # a power of two divides the shards
+
+
+def guarded(main: Callable[[], None]) -> None:
+    """Run a command; errors that name a bad input become one sentence and status 2."""
+    from selfplay.store.files import CorruptedFile
+
+    try:
+        main()
+    except (ValueError, ConnectionError, CorruptedFile) as error:
+        if os.environ.get("OOMZERO_TRACEBACK"):
+            raise
+        refuse(error)

@@ -1,0 +1,130 @@
+"""The live view of a training run: a table on a terminal, one plain line per iteration elsewhere."""
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from selfplay.store import window
+from selfplay.train import TrainConfig
+
+
+class Progress:
+    """Shows committed iterations; a context manager."""
+
+    def __init__(self, config: TrainConfig, folder: Path, *, plain: bool = False) -> None:
+        """Announce the run and the disk it will take."""
+        self._config, self._folder = config, folder
+        self._console = Console(soft_wrap=True)
+        self._rows: list[Mapping[str, Any]] = []
+        self._exam: Mapping[str, Any] = {}
+        self._recent: list[float] = []
+        self._note = ""
+        live = self._console.is_terminal and not plain
+        self._live = Live(console=self._console, auto_refresh=False) if live else None
+        positions = config.iterations * config.selfplay.positions
+        row = 32 + 2 * 7  # bytes, measured on Connect Four; within a factor of two elsewhere
+        needed = window.bytes_needed(config.replay, positions, row, config.store.keep_for_verify)
+        self.say(
+            f"{config.game}: {config.iterations} iterations of {config.selfplay.positions:,} "
+            f"positions into {folder}; replay will take about {needed / 2**20:,.0f} MB of disk"
+        )
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """One sentence of its own."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def announce(self, text: str) -> None:
+        """A slow step begins."""
+        self._note = text
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+        else:
+            self.say(f"{text} …")
+
+    def show(self, row: Mapping[str, Any]) -> None:
+        """A committed iteration."""
+        self._note = ""
+        self._rows.append(row)
+        self._exam = row["exam"] or self._exam
+        self._recent = [*self._recent[-9:], row["seconds"]["play"] + row["seconds"]["learn"]]
+        if self._live:
+            self._live.update(self._table(), refresh=True)
+        else:
+            self.say("  ".join(f"{name} {text}" for name, text in self._cells(row, row["exam"])))
+
+    def finished(self, run: Any) -> None:
+        """Where the run lies and what to do next."""
+        version = run.next_iteration - 1
+        state = "complete" if version >= self._config.iterations else "stopped"
+        self.say(
+            f"{state}: version {version} in {self._folder}\n"
+            f"  grade it:      python launch/exam.py {self._folder}\n"
+            f"  prove it:      python launch/verify.py {self._folder} --iterations 1:3\n"
+            f"  export it:     python launch/export.py {self._folder}@last\n"
+            f"  curves:        tensorboard --logdir {self._folder}"
+        )
+
+    def interrupted(self, started: float) -> None:
+        """Ctrl-C: what is safe, and how to go on."""
+        version = self._rows[-1]["iteration"] if self._rows else "the last one"
+        self.say(
+            f"interrupted after {time.time() - started:.0f} s; everything up to iteration "
+            f"{version} is committed in {self._folder}. The same command resumes it."
+        )
+
+    def _cells(self, row: Mapping[str, Any], exam: Mapping[str, Any]) -> list[tuple[str, str]]:
+        play, learn, seconds = row["selfplay"], row["learner"], row["seconds"]
+        pace = sum(self._recent) / max(len(self._recent), 1)
+        left = (self._config.iterations - row["iteration"]) * pace
+        speed = self._config.selfplay.positions / max(pace, 1e-9)
+        grades = " ".join(
+            f"{name.removeprefix('sims')}:{100 * grade['kept']:.1f}%" for name, grade in exam.items()
+        )
+        nan = math.nan
+        return [
+            ("iteration", f"{row['iteration']}/{self._config.iterations}"),
+            ("games", f"{play['games']}"),
+            ("plies", f"{play.get('plies', nan):.1f}"),
+            ("positions/s", f"{speed:,.0f}"),
+            ("policy", f"{learn.get('policy_loss', nan):.3f}"),
+            ("value", f"{learn.get('value_loss', nan):.3f}"),
+            ("exam", grades or "-"),
+            ("FLOPs", f"10^{row['ledger']['ooms']:.2f}"),
+            ("time", clock(seconds["total"])),
+            ("left", clock(left)),
+        ]
+
+    def _table(self) -> Table:
+        table = Table(title=f"{self._config.game} → {self._folder}", caption=self._note or None)
+        shown = self._rows[-12:]
+        for i, row in enumerate(shown):
+            newest = i == len(shown) - 1
+            cells = self._cells(row, self._exam if newest else row["exam"])
+            if i == 0:
+                for name, _ in cells:
+                    table.add_column(name, justify="right")
+            table.add_row(*(text for _, text in cells), style="bold" if newest else None)
+        return table
+
+
+def clock(seconds: float) -> str:
+    """``m:ss``."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

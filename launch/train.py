@@ -1,0 +1,97 @@
+"""Train a player by self-play, or resume a run: the same command on its folder goes on.
+
+    python launch/train.py connect_four
+    python launch/train.py connect_four --search.num-simulations 64 --out runs/deeper
+    python launch/train.py connect_four_smoke --cluster.actors 0      # in-process, without Ray
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from launch import cli
+
+cli.prepare()
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import tyro
+
+import configs
+from launch.progress import Progress
+from selfplay.train import Diverged, TrainConfig, train
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Where the run lives and when it ends early; everything else is the config."""
+
+    out: Path | None = None
+    """Run folder; runs/PRESET when left out. An existing run is resumed."""
+    max_seconds: float | None = None
+    """End cleanly at the first commit after this many seconds of training."""
+    plain: bool = False
+    """One line per iteration, also on a terminal."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(Options):
+    """The options and a preset's config, every field of which can be overridden."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=TrainConfig
+    )
+
+
+def parse(arguments: list[str]) -> tuple[str, Command]:
+    """``(preset, options and config)``; ValueError for an unknown preset."""
+    names = ", ".join(configs.PRESETS)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"{__doc__}\npresets:")
+        for name, preset in configs.PRESETS.items():
+            print(f"  {name:20}{(preset.__doc__ or '').splitlines()[0]}")
+        print("\n`python launch/train.py PRESET --help` lists every field with its default.")
+        raise SystemExit(0 if arguments else cli.BAD_INPUT)
+    if arguments[0].startswith("-"):
+        raise ValueError(f"the preset comes first, got {arguments[0]!r}; choose from {names}")
+    name, rest = arguments[0], arguments[1:]
+    default = Command(config=configs.get(name))
+    command = tyro.cli(
+        Command,
+        prog=f"launch/train.py {name}",
+        description=configs.PRESETS[name].__doc__,
+        default=default,
+        args=rest,
+    )
+    return name, command
+
+
+def main() -> None:
+    """Parse, train, and say where the run lies and what to do next."""
+    name, command = parse(sys.argv[1:])
+    config, folder = command.config, command.out or Path("runs") / name
+    limit = command.max_seconds
+    with Progress(config, folder, plain=command.plain) as progress:
+
+        def report(row: Mapping[str, Any]) -> bool:
+            progress.show(row)
+            return limit is not None and row["seconds"]["total"] >= limit
+
+        started = time.time()
+        try:
+            run = train(config, folder, report, progress.announce)
+        except KeyboardInterrupt:
+            progress.interrupted(started)
+            raise SystemExit(130) from None
+        except Diverged as error:
+            progress.say(f"alarm: {error}")
+            raise SystemExit(1) from None
+        progress.finished(run)
+
+
+if __name__ == "__main__":
+    cli.guarded(main)
