@@ -172,7 +172,7 @@ class Learner:
             check_vma=False,
         )
         self._gradients = jax.jit(sharded)
-        self._update = jax.jit(self._apply, donate_argnums=(0,))
+        self._update = jax.jit(self._apply)
 
     def initial(self) -> LearnerState:
         """Version 0: fresh parameters, drawn from the seed."""

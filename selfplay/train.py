@@ -27,6 +27,7 @@ from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store.digest import digest
+from selfplay.store.failpoints import failpoint
 from selfplay.store.run import Run
 from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
@@ -238,6 +239,7 @@ def _loop(
     workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
     for work in plan.iterations(run.next_iteration, config.iterations, streams, lag):
         started = time.perf_counter()
+        failpoint("train.play", work.iteration)
         results = workers.collect()
         carries = [carry for carry, _ in results]
         rows = {n: np.concatenate([r[n] for _, r in results]) for n in results[0][1]}
@@ -248,12 +250,14 @@ def _loop(
         more = work.iteration < config.iterations
         if more and lag:  # before learning, so that it overlaps
             workers.submit(following, state["learner"].averaged, carries)
+        failpoint("train.learn", work.iteration)
         state, metrics, steps = trainer.fit(state, run.replay, work, len(rows["last"]))
         if not all(np.isfinite(value) for value in metrics.values()):
             raise Diverged(
                 f"training diverged in iteration {work.iteration}: {metrics}; the last good "
                 f"commit is {work.iteration - 1} in {run.folder}"
             )
+        failpoint("train.learned", work.iteration)
         learned = time.perf_counter()
         if more and not lag:
             workers.submit(following, state["playing"], carries)

@@ -189,22 +189,25 @@ def take(
 
 
 def table(exam: Exam, results: Mapping[str, Result], title: str = "") -> Table:
-    """A rich table: a row for each named result (a budget, say), and the chance level last."""
+    """A rich table: a column for each named result (a budget, say), and the chance level last."""
     grid = Table(title=title or None, caption=f"{_counts(exam)}; ± is one standard error")
-    grid.add_column("budget")
-    for name in (
-        "kept",
-        "best",
-        *(f"{grade} {phase}" for grade in ("kept", "best") for phase in PHASES),
-        "resistance",
-    ):
+    grid.add_column("moves that …")
+    columns = {name: [str(share) for share in _shares(result)] for name, result in results.items()}
+    columns["chance"] = [f"{share.value:6.1%}" for share in _shares(chance_of(exam))]
+    for name in columns:
         grid.add_column(name, justify="right")
-    for name, result in results.items():
-        grid.add_row(name, *(str(share) for share in _shares(result)))
-    if results:
-        grid.add_section()
-    grid.add_row("chance", *(f"{share.value:6.1%}" for share in _shares(chance_of(exam))))
+    rows = zip(_labels(), *columns.values(), strict=True)
+    for i, cells in enumerate(rows):
+        last_of_part = i in (len(PHASES), 2 * len(PHASES) + 1)
+        grid.add_row(*cells, end_section=last_of_part)
     return grid
+
+
+def _labels() -> list[str]:
+    """The table's rows, in the order of :func:`_shares`."""
+    kept = ["keep the result", *(f"  {phase}" for phase in PHASES)]
+    best = ["are best (distance-aware)", *(f"  {phase}" for phase in PHASES)]
+    return [*kept, *best, "resist longest when lost"]
 
 
 def _by_phase(questions: Questions, kept: NDArray[np.float64], best: NDArray[np.float64]) -> Grade:
@@ -221,12 +224,12 @@ def _by_phase(questions: Questions, kept: NDArray[np.float64], best: NDArray[np.
 
 
 def _shares(result: Result) -> list[Share]:
-    """A result's shares in the order of the table's columns."""
+    """A result's shares in the order of the table's rows."""
     phases = list(result.result.phases.values())
     return [
         result.result.kept,
-        result.result.best,
         *(marks.kept for marks in phases),
+        result.result.best,
         *(marks.best for marks in phases),
         result.resistance.best,
     ]

@@ -101,7 +101,7 @@ def play(seers: list[Solver], plies: int, rng: np.random.Generator) -> NDArray[n
 
 
 def kind_of(scores: NDArray[np.int8]) -> str | None:
-    """ "won", "drawn" or "lost" if the scores [7] of a position make a question, else None."""
+    """The kind of question ("won", "drawn", "lost") that scores [7] make, or None."""
     legal = scores[scores != q.ILLEGAL]
     value = np.sign(legal.max())
     if value < 0:

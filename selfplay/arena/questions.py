@@ -74,7 +74,9 @@ class Exam:
             fields = (questions.boards, questions.players, questions.plies, questions.scores)
             return Questions(*(array[picked] for array in fields))
 
-        return Exam(self.game_name, part(self.result), part(self.resistance), self.digest)
+        return Exam(
+            self.game_name, part(self.result), part(self.resistance), f"{self.digest}/{positions}"
+        )
 
 
 def load(game_name: str = "connect_four", path: Path | None = None) -> Exam:
@@ -83,7 +85,7 @@ def load(game_name: str = "connect_four", path: Path | None = None) -> Exam:
         raise ValueError(f"no exam for game {game_name!r}; exams exist for: {', '.join(FILES)}")
     path = path or FILES[game_name]
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         stored = bytes(arrays.pop("digest")).hex()
         version = int(arrays.pop("format"))

@@ -41,6 +41,7 @@ class Commit:
     metrics_row: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
+        """The commit file's content, with the names of the files that it commits."""
         files = {"checkpoint": f"checkpoints/{self.iteration:08d}"}
         if self.snapshot_digest:
             files["snapshot"] = f"snapshots/{self.iteration:08d}.npz"
@@ -59,6 +60,7 @@ class Commit:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Commit:
+        """Undoes ``to_json``."""
         return cls(
             iteration=data["iteration"],
             state_digest=data["state_digest"],

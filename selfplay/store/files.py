@@ -157,7 +157,8 @@ def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
     Raises CorruptedFile when the file is missing, truncated or altered.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: np.load forgets to close the file it opened when the archive is damaged.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         foreign = json.loads(arrays.pop(_DTYPES).tobytes()) if _DTYPES in arrays else {}
         for name, dtype in foreign.items():

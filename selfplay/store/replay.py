@@ -44,10 +44,12 @@ class ReplayIndex(NamedTuple):
     shards: tuple[Shard, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """As it stands in a commit file."""
         return {"total_rows": self.total_rows, "shards": [list(shard) for shard in self.shards]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ReplayIndex:
+        """Undoes ``to_json``."""
         return cls(int(data["total_rows"]), tuple(Shard(*item) for item in data["shards"]))
 
 

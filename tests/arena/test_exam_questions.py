@@ -139,6 +139,14 @@ def test_empty_board(exam: Exam) -> None:
     assert exam.result.scores[0].tolist() == [-2, -1, 0, 1, 0, -1, -2]
 
 
+def test_sample_is_even_and_named_apart(exam: Exam) -> None:
+    part = exam.sample(310)
+    assert (len(part.result), len(part.resistance)) == (310, 310)
+    assert np.bincount(part.result.plies, minlength=31)[4:].min() >= 8
+    assert part.digest != exam.digest
+    assert len(exam.sample(10**6).result) == len(exam.result)
+
+
 # --- the scores against the rules and other solvers
 
 

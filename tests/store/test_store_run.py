@@ -50,7 +50,7 @@ def state_at(i: int) -> dict[str, Any]:
 
 
 def carries_at(i: int) -> list[Any]:
-    return [{"key": jax.random.key(i), "episodes": np.full((i % 3, 2), i, np.int8)}]
+    return [{"key": jax.random.key(i), "episodes": np.full((i // 2, 2), i, np.int8)}]
 
 
 def rows_at(i: int) -> dict[str, np.ndarray]:
@@ -91,7 +91,7 @@ def test_resume_gives_everything_back(folder: Path) -> None:
         assert isinstance(restored.state["opt"][1]["count"], jax.Array)
         assert (restored.ledger, restored.iteration) == ({"flops": 70}, 7)
         nested = run.restore(state_at(0)).carries
-        assert nested["0"]["episodes"].shape == (1, 2)
+        assert nested["0"]["episodes"].shape == (3, 2)
         assert run.replay.total == 56
         newest = run.replay.gather(np.array([run.replay.size - 1]))
         assert newest["x"].tolist() == [[7, 7]]
@@ -193,6 +193,16 @@ def test_damage_is_named_and_the_commit_before_is_used(
 def test_altered_tensor_bytes_are_noticed(folder: Path) -> None:
     flip(tensors(folder, 7))
     with pytest.warns(UserWarning, match=r"checkpoints/00000007/arrays is damaged"):
+        open_run(folder).close()
+
+
+@pytest.mark.parametrize("part", ["", "arrays"])
+def test_a_swapped_checkpoint_is_noticed(folder: Path, part: str) -> None:
+    """Every file is sound, but of another iteration."""
+    home = folder / "checkpoints"
+    shutil.rmtree(home / "00000007" / part)
+    shutil.copytree(home / "00000006" / part, home / "00000007" / part)
+    with pytest.warns(UserWarning, match=r"checkpoints/00000007.* is damaged: its digest is"):
         open_run(folder).close()
 
 

@@ -1,0 +1,255 @@
+"""Self-play speed: moves per second against the peer, and our share of the limit.
+
+    python benchmarks/selfplay.py                  # minutes; leave the machine otherwise idle
+
+**Against the peer.** Ours: Ray actors, one a core, each playing streams on one thread, as a
+training run does: what is timed is an iteration's play from `submit` to `collect`, parameters and
+carries sent, episodes assembled and brought back. The peer: pgx's Connect Four searched by mctx,
+one jitted program in one process with XLA's own threads, as pgx's example runs it; what is timed
+is that program alone. Both have 32 channels and 3 residual blocks, 32 simulations of mctx's
+Gumbel search, untrained weights, and the same lanes per batch: each of our streams is as wide as
+the peer's whole batch. The sides take turns, ours first; each waits, idle, while the other plays.
+The figure is the median of the pairs' ratios.
+
+**Share of the limit.** One process on one thread: the time that a segment's network evaluations
+take alone (as many batches of the same size, on observations of real play, in a jitted loop)
+over the time of the whole segment, taken in turns. What is missing to 100 % is everything that
+self-play adds to the network: rules, trees, keys, records, episodes.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)  # not benchmarks/: this very file would hide the package `selfplay`
+os.chdir(ROOT)  # Ray's actors search the current folder too
+
+from selfplay import pins
+
+pins.pin()
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from rich.console import Console
+from rich.table import Table
+
+import games
+from benchmarks.worker import Peer
+from selfplay import learner, network
+from selfplay.cluster import pool
+from selfplay.cluster.config import ClusterConfig
+from selfplay.cluster.plan import Work
+from selfplay.network import NetworkConfig, Params
+from selfplay.search import SearchConfig
+from selfplay.segment import SegmentConfig
+from selfplay.stream import StreamPlayer
+
+GAME = "connect_four"
+SEED = 0
+NETWORK = NetworkConfig(width=32, depth=3)
+SEARCH = SearchConfig(num_simulations=32)
+RATIO_TARGET, SHARE_TARGET = 1.8, 0.85
+
+
+def weights(key: Array) -> Params:
+    """Untrained parameters without the zeros that ours start with.
+
+    A network of zeros calls all moves equal, which keeps search trees flatter than the peer's,
+    whose layers are all drawn; so those layers are drawn here as well (LeCun-normal, as its are).
+    """
+    params = network.make(games.make(GAME), NETWORK)[0](key)
+    leaves, structure = jax.tree.flatten(params)
+
+    def drawn(index: int, leaf: Array) -> Array:
+        if leaf.ndim < 2 or leaf.any():
+            return leaf
+        noise = jax.random.normal(jax.random.fold_in(key, index), leaf.shape, leaf.dtype)
+        return noise / np.sqrt(leaf.size / leaf.shape[-1])
+
+    return jax.tree.unflatten(structure, [drawn(i, leaf) for i, leaf in enumerate(leaves)])
+
+
+class Ours:
+    """Actors that play an iteration when asked and otherwise sleep; a context manager."""
+
+    def __init__(self, config: SegmentConfig, actors: int) -> None:
+        """Start the actors and let them play once, so that everything is compiled."""
+        arguments = (GAME, NETWORK, SEARCH, config, SEED)
+        player = StreamPlayer(*arguments)
+        self._config = config
+        self._params = jax.device_get(weights(jax.random.key(SEED)))
+        self._carries = [player.start(stream) for stream in range(config.streams)]
+        self._pool = pool.make(arguments, ClusterConfig(actors=actors))
+        self._iteration = 0
+        self.play()
+
+    def play(self) -> float:
+        """Moves per second of one iteration."""
+        self._iteration += 1
+        start = time.perf_counter()
+        work = Work(self._iteration, 0, self._config.streams)
+        self._pool.submit(work, self._params, self._carries)
+        results = self._pool.collect()
+        seconds = time.perf_counter() - start
+        self._carries = [carry for carry, _ in results]
+        return self._config.positions / seconds
+
+    def __enter__(self) -> "Ours":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.close()
+
+
+class Limit:
+    """A segment, and its network evaluations alone, in this process."""
+
+    def __init__(self, config: SegmentConfig) -> None:
+        """Compile both."""
+        self._player = StreamPlayer(GAME, NETWORK, SEARCH, config, SEED)
+        self._params = jax.device_put(weights(jax.random.key(SEED)))
+        self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
+        # Observations of real play; repeated where a short segment has too few.
+        seen = np.concatenate([rows["planes"], self._carry.waiting["planes"]])
+        shape = (config.plies, config.lanes, seen.shape[-1])
+        self._planes = jax.device_put(np.resize(seen, shape))
+        self._evaluations = make_evaluations()
+        self._iteration = 0
+        self.evaluations()
+
+    def segment(self) -> float:
+        """Seconds of one segment, episodes included."""
+        self._iteration += 1
+        start = time.perf_counter()
+        self._carry, _ = self._player.play(self._params, self._carry, self._iteration, 0, 0)
+        return time.perf_counter() - start
+
+    def evaluations(self) -> float:
+        """Seconds of a segment's network evaluations: the root's and each simulation's."""
+        start = time.perf_counter()
+        jax.block_until_ready(self._evaluations(self._params, self._planes))
+        return time.perf_counter() - start
+
+
+def make_evaluations() -> Callable[[Params, Array], Any]:
+    """``(params, planes uint8[T, B, P]) → sums``: T·(1 + simulations) evaluations of B positions.
+
+    Every evaluation gets a batch in another order and adds to the result, so that XLA can
+    neither move one out of the loop nor drop it.
+    """
+    game = games.make(GAME)
+    _, evaluate = network.make(game, NETWORK)
+
+    def once(_: Array, carry: Any) -> Any:
+        params, observations, logits_sum, value_sum = carry
+        logits, value = evaluate(params, observations)
+        observations = jnp.roll(observations, 1, axis=0)
+        return params, observations, logits_sum + logits, value_sum + value
+
+    @jax.jit
+    def evaluations(params: Params, planes: Array) -> tuple[Array, Array]:
+        def ply(sums: tuple[Array, Array], packed: Array) -> tuple[tuple[Array, Array], None]:
+            observations = learner.unpack(packed, game.observation_shape)  # [B, H, W, C]
+            start = (params, observations, *sums)
+            _, _, *sums = jax.lax.fori_loop(0, 1 + SEARCH.num_simulations, once, start)
+            return (sums[0], sums[1]), None
+
+        lanes = planes.shape[1]
+        zeros = jnp.zeros((lanes, game.num_actions)), jnp.zeros(lanes)
+        return jax.lax.scan(ply, zeros, planes)[0]
+
+    return evaluations
+
+
+def row(table: Table, name: str, values: Sequence[float], form: str, target: float = 0) -> None:
+    """Median and range; against a target where there is one."""
+    middle = median(values)
+    verdict = ("[green]pass" if middle >= target else "[red]fail") if target else ""
+    wanted = f"≥ {target:{form}}" if target else ""
+    spread = f"{min(values):{form}} – {max(values):{form}}"
+    table.add_row(name, f"{middle:{form}}", spread, wanted, verdict)
+
+
+def machine() -> str:
+    """What the figures were taken on."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].partition(":")[2].strip() if lines else model
+    return f"{cores()} cores of {model}; JAX {jax.__version__} on {jax.default_backend()}"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pairs", type=int, default=5, help="measurements of each side [5]")
+    parser.add_argument("--lanes", type=int, default=256, help="games in a batch [256]")
+    parser.add_argument("--plies", type=int, default=16, help="moves a lane and measurement [16]")
+    parser.add_argument("--actors", type=int, default=cores(), help="of ours [one a core]")
+    options = parser.parse_args()
+    if min(options.pairs, options.lanes, options.plies, options.actors) < 1:
+        parser.error("--pairs, --lanes, --plies and --actors must be at least 1")
+    config = SegmentConfig(streams=options.actors, lanes=options.lanes, plies=options.plies)
+    peer_config = {"lanes": options.lanes, "steps": options.plies, "training_batch": options.lanes}
+
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(machine())
+    if os.getloadavg()[0] > 0.5:
+        load = f"{os.getloadavg()[0]:.1f}"
+        console.print(f"[yellow]load average {load}: something else runs, and shapes the figures")
+    ours, theirs, ratios, shares = [], [], [], []
+    console.print("compiling the peer, then our actors …")
+    with Peer(peer_config) as peer, Ours(config, options.actors) as actors:
+        for pair in range(options.pairs):
+            ours.append(actors.play())
+            answer = peer.play(pair)
+            theirs.append(answer["moves"] / answer["seconds"])
+            ratios.append(ours[-1] / theirs[-1])
+            console.print(
+                f"pair {pair + 1}/{options.pairs}: {ours[-1]:,.0f} and {theirs[-1]:,.0f} moves/s, "
+                f"ratio {ratios[-1]:.2f}"
+            )
+        parameters = peer.facts["parameters"]
+    console.print("compiling a single process …")
+    limit = Limit(config)
+    for pair in range(options.pairs):
+        alone, whole = limit.evaluations(), limit.segment()
+        shares.append(alone / whole)
+        console.print(
+            f"pair {pair + 1}/{options.pairs}: network alone {alone:.2f} s, segment {whole:.2f} s, "
+            f"share {shares[-1]:.1%}"
+        )
+
+    own = network.num_parameters(weights(jax.random.key(SEED)))
+    table = Table(
+        title=f"Self-play, {options.lanes} lanes a batch, {SEARCH.num_simulations} simulations",
+        caption=f"ours: {options.actors} actors, one stream each, {own:,} parameters; the peer: one "
+        f"process, {parameters:,} parameters; {options.plies} plies a lane",
+    )
+    for name in ("", f"median of {options.pairs}", "min – max", "target", ""):
+        table.add_column(name, justify="left" if not name else "right")
+    row(table, "ours, moves/s", ours, ",.0f")
+    row(table, "the peer, moves/s", theirs, ",.0f")
+    row(table, "ratio within pairs", ratios, ".2f", RATIO_TARGET)
+    row(table, "share of the limit", shares, ".1%", SHARE_TARGET)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Recompute iterations of a run and compare every digest with the recorded ones.
+
+    python launch/verify.py runs/connect_four --iterations 5:8
+
+Prints "identical" and exits with status 0, or the first difference and status 1.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from launch import cli
+
+cli.prepare()
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from selfplay.verify import verifiable, verify
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to recompute."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run folder."""
+    iterations: str | None = None
+    """FIRST:LAST, both included, or one number; the last three when left out."""
+
+
+def main() -> None:
+    """Recompute, compare, say so."""
+    options = tyro.cli(Options, prog="launch/verify.py", description=__doc__)
+    if options.iterations is None:
+        last = max(verifiable(options.run), default=0)
+        first = max(1, last - 2)
+    else:
+        first_text, _, last_text = options.iterations.partition(":")
+        last_text = last_text or first_text
+        if not (first_text.isdigit() and last_text.isdigit()):
+            raise ValueError(
+                f"--iterations must look like 5:8 or 5 (counted from 1), got {options.iterations!r}"
+            )
+        first, last = int(first_text), int(last_text)
+
+    def report(iteration: int, found: dict[str, str]) -> None:
+        print(f"iteration {iteration}: " + "  ".join(f"{k} {v[:16]}" for k, v in found.items()))
+
+    difference = verify(options.run, first, last, report)
+    if difference:
+        print(f"different: {difference}")
+        raise SystemExit(1)
+    print("identical")
+
+
+if __name__ == "__main__":
+    cli.guarded(main)

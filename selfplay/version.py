@@ -1,0 +1,141 @@
+"""A version of a run, loaded: evaluate a position, search it, play a move.
+
+    version = Version.load("runs/connect_four@last")
+    state = version.game.step(version.game.init(), 3)
+    logits, value = version.evaluate(state)
+    found = version.search(state, num_simulations=64)
+
+A version lives in a run folder (``RUN@40``, ``RUN@last``) or in one exported file that loads
+without the run (``launch/export.py``): safetensors, with the config in its metadata.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+import games
+from games.game import Game
+from selfplay import network, search
+from selfplay.network import NetworkConfig, Params
+from selfplay.search import SearchConfig, SearchFn, SearchResult
+from selfplay.store.codec import from_json
+from selfplay.store.run import load_version
+from selfplay.store.tree import flatten, nest
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """Parameters and the config that made them."""
+
+    name: str
+    params: Params
+    config: dict[str, Any]  # the run's config, as its config.json holds it
+
+    @classmethod
+    def load(cls, where: str | Path) -> "Version":
+        """Load ``RUN@VERSION`` (``RUN`` alone: the newest) or an exported file.
+
+        Raises:
+            ValueError: no such run, file or version; names the versions there are.
+            CorruptedFile: the file's digest is not what the run says.
+        """
+        text = str(where)
+        if text.endswith(SUFFIX):
+            return cls._load_file(Path(text))
+        folder, _, number = text.partition("@")
+        if number and number != "last" and not number.isdigit():
+            raise ValueError(f"version {number!r} of {folder} is neither a number nor 'last'")
+        wanted = int(number) if number.isdigit() else "last"
+        params, config = load_version(folder, wanted)
+        return cls(text, params, config)
+
+    @classmethod
+    def _load_file(cls, path: Path) -> "Version":
+        from safetensors import SafetensorError, safe_open
+
+        if not path.exists():
+            raise ValueError(f"{path} does not exist")
+        try:
+            with safe_open(path, framework="numpy") as file:
+                meta = file.metadata()
+                flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+        if not meta or "oomzero" not in meta:
+            raise ValueError(f"{path} was not exported by oomzero: it holds no config")
+        head = json.loads(meta["oomzero"])
+        return cls(head["name"], nest(flat), head["config"])
+
+    def export(self, path: Path) -> None:
+        """Write parameters and config to one file that loads without the run."""
+        from safetensors.numpy import save_file
+
+        flat = {name: np.ascontiguousarray(array) for name, array in flatten(self.params).items()}
+        head = json.dumps({"name": self.name, "config": self.config}, sort_keys=True)
+        save_file(flat, path, metadata={"oomzero": head})
+
+    @property
+    def game(self) -> Game:
+        """The rules it plays by."""
+        return games.make(self.config["game"])
+
+    @property
+    def network_config(self) -> NetworkConfig:
+        """The network's shape."""
+        return from_json(NetworkConfig, self.config["network"])
+
+    @property
+    def search_config(self) -> SearchConfig:
+        """The search it was trained with."""
+        return from_json(SearchConfig, self.config["search"])
+
+    def search_fn(self, num_simulations: int) -> SearchFn:
+        """Its search at a budget, batched over states, as strength is measured (no noise)."""
+        return _search_fn(
+            self.config["game"],
+            self.network_config,
+            self.search_config.for_strength(num_simulations),
+        )
+
+    def evaluate(self, state: Any) -> tuple[Array, Array]:
+        """``(policy logits float32[A], value float32[])`` of one position, for the player to move."""
+        return _evaluate_fn(self.config["game"], self.network_config)(self.params, state)
+
+    def search(self, state: Any, num_simulations: int = 64) -> SearchResult:
+        """The search's move, improved policy and value at one position (no batch dimension)."""
+        fn = _jitted(self.search_fn(num_simulations))
+        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+        return jax.tree.map(lambda leaf: leaf[0], fn(self.params, batch, jax.random.key(0)))
+
+
+@lru_cache(maxsize=64)
+def _search_fn(game: str, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
+    rules = games.make(game)
+    _, evaluate = network.make(rules, config)
+    return search.make(rules, evaluate, search_config)
+
+
+@lru_cache(maxsize=64)
+def _jitted(fn: SearchFn) -> SearchFn:
+    return jax.jit(fn)
+
+
+@lru_cache(maxsize=64)
+def _evaluate_fn(game: str, config: NetworkConfig) -> Any:
+    rules = games.make(game)
+    _, evaluate = network.make(rules, config)
+
+    def one(params: Params, state: Any) -> tuple[Array, Array]:
+        logits, value = evaluate(params, rules.observe(state)[None])
+        return logits[0], value[0]
+
+    return jax.jit(one)
