@@ -179,6 +179,7 @@ def train(
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not a number any more.
     """
+    pool.reachable(config.cluster)
     trainer = Trainer.build(config)
     run = Run.create_or_open(
         folder,
@@ -192,12 +193,17 @@ def train(
     with run:
         if run.next_iteration > config.iterations:
             return run
+        if run.next_iteration:
+            announce(f"resuming after iteration {run.next_iteration - 1}")
         announce("compiling self-play and starting the actors")
         workers = pool.make(config.player(), config.cluster)
         try:
             _loop(config, run, trainer, workers, report, announce)
         finally:
             workers.close()
+            if workers.losses:
+                actors = "1 actor was" if workers.losses == 1 else f"{workers.losses} actors were"
+                announce(f"{actors} replaced; their work was played again, to the same bytes")
     return run
 
 

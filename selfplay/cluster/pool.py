@@ -6,8 +6,11 @@ again: the same bytes, because the work is a pure function of its arguments.
 """
 
 import logging
+import math
 import os
+import socket
 import threading
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -24,6 +27,7 @@ class Pool(Protocol):
     """Plays the plan's work, one iteration at a time."""
 
     probe: str  # of the program every actor runs
+    losses: int  # actors that died and were replaced so far
 
     def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
         """Start an iteration's play from one carry per stream."""
@@ -46,7 +50,7 @@ class InProcess:
         from selfplay.stream import StreamPlayer
 
         self._player = StreamPlayer(*arguments)
-        self.probe = self._player.probe()
+        self.probe, self.losses = self._player.probe(), 0
         self._submitted: tuple[Work, Any, Sequence[Any]] | None = None
 
     def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
@@ -88,7 +92,7 @@ class RayPool:
         self._results: dict[int, Result] = {}
         self._call: Any = None  # (work, reference to params, carries)
         self._failure: Exception | None = None
-        self._losses = 0
+        self.losses = 0
         self._closed = False
         self._actors = [self._start_actor() for _ in range(count)]
         probes = self._ray.get([actor.probe.remote() for actor in self._actors])
@@ -128,11 +132,6 @@ class RayPool:
         for actor in self._actors:
             self._ray.kill(actor)
         self._ray.shutdown()
-
-    @property
-    def losses(self) -> int:
-        """How many actors died and were replaced so far."""
-        return self._losses
 
     def _start_actor(self) -> Any:
         from selfplay.cluster.actor import StreamActor
@@ -187,7 +186,7 @@ class RayPool:
                 try:
                     result = ray.get(reference)
                 except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
-                    self._losses += 1
+                    self.losses += 1
                     failures[stream] = failures.get(stream, 0) + 1
                     if failures[stream] > self._config.retries:
                         raise RuntimeError(
@@ -212,38 +211,50 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     Raises:
         ConnectionError: nothing answers at the address.
     """
+    reachable(config)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray starts its daemons by fork and exec at once, which is safe beside JAX's threads.
+    warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
     import ray
 
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if config.address is None:
-        ray.init(
-            address="local",
-            num_cpus=max(1, round(actors * config.cpus_per_actor + 0.5)),
-            object_store_memory=config.object_store_mb * 2**20,
-            include_dashboard=False,
-            **common,
-        )
+    if config.address:
+        try:
+            ray.init(address=config.address, **common)
+        except Exception as error:
+            raise _no_answer(config.address, error) from error
         return ray
-    try:
-        _answers(config.address, config.connect_seconds)
-        ray.init(address=config.address, **common)
-    except Exception as error:
-        raise ConnectionError(
-            f"no Ray cluster answers at cluster.address {config.address!r} "
-            f"({type(error).__name__}); start one with `ray start --head`, or leave the address out"
-        ) from error
+    ray.init(
+        address="local",
+        num_cpus=max(1, math.ceil(actors * config.cpus_per_actor)),
+        object_store_memory=config.object_store_mb * 2**20,
+        include_dashboard=False,
+        **common,
+    )
     return ray
 
 
-def _answers(address: str, seconds: float) -> None:
-    """Fail early where nothing listens: Ray itself would retry for minutes."""
-    import socket
+def reachable(config: ClusterConfig) -> None:
+    """Fail early where nothing listens at the address: Ray itself would retry for minutes.
 
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=seconds).close()
+    Raises:
+        ConnectionError: says the address, and what to do.
+    """
+    host, _, port = (config.address or "").removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=config.connect_seconds).close()
+    except OSError as error:
+        raise _no_answer(f"{config.address}", error) from error
+
+
+def _no_answer(address: str, error: Exception) -> ConnectionError:
+    return ConnectionError(
+        f"no Ray cluster answers at cluster.address {address!r} ({type(error).__name__}); "
+        "start one with `ray start --head`, or leave the address out"
+    )
 
 
 def make(arguments: tuple[Any, ...], config: ClusterConfig, probe: str | None = None) -> Pool:

@@ -1,0 +1,132 @@
+"""The commands: bad input is one clear sentence and status 2 before any work; good input works."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.runs import ROOT, TINY, finish, start, train
+
+ASK_MANY = """
+import contextlib, io, json, sys
+from launch import cli
+import launch.train as command
+answers = []
+for arguments in json.loads(sys.argv[1]):
+    out, sys.argv[1:] = io.StringIO(), arguments
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            cli.guarded(command.main)
+            status = 0
+        except SystemExit as end:
+            status = end.code
+    answers.append([status, out.getvalue()])
+print(json.dumps(answers))
+"""
+
+BAD = {
+    "preset": ("connect_foru", "unknown preset 'connect_foru'; choose from connect_four"),
+    "no preset": ("--seed 3", "the preset comes first"),
+    "field": ("connect_four --search.sims 3", "Unrecognized options: --search.sims"),
+    "type": ("connect_four --iterations many", "many"),
+    "game": ("connect_four --game chess", "unknown game 'chess'; choose from connect_four"),
+    "budget": ("connect_four --search.num-simulations -3", "got -3"),
+    "exam budget": ("connect_four --exam.budgets -1", "must not be negative"),
+    "batch": ("connect_four --learner.batch-size 100", "got 100 and 8"),
+    "actors": ("connect_four --cluster.actors -2", "got -2"),
+    "lanes": ("connect_four --selfplay.lanes 0", "at least 1, got 0"),
+    "address": ("connect_four --out {new} --cluster.address 127.0.0.1:9", "'127.0.0.1:9'"),
+    "folder": ("connect_four --out {other}", "is no run folder"),
+    "width": ("connect_four --network.width 0", "got 0"),
+}
+
+
+def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("precious")
+    new = tmp_path / "new"
+    questions = [text.format(other=other, new=new).split() for text, _ in BAD.values()]
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_MANY, json.dumps(questions)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+    )
+    for (name, (_, expected)), (status, said) in zip(
+        BAD.items(), json.loads(done.stdout.splitlines()[-1]), strict=True
+    ):
+        words = " ".join(said.replace("│", " ").split())
+        assert status == 2, f"{name}: status {status}: {said}"
+        assert expected in words, f"{name}: {said}"
+        assert "Traceback" not in said, f"{name}: {said}"
+    assert not new.exists()
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny run."""
+    folder = tmp_path_factory.mktemp("commands") / "run"
+    train(folder, *TINY, "--cluster.actors", "0")
+    return folder
+
+
+def call(script: str, *arguments: str, status: int = 0) -> str:
+    """Run a launch script; its output."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / f"launch/{script}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_another_config_names_the_fields_that_differ(run: Path) -> None:
+    said = finish(start(run, *TINY, "--seed", "5", "--search.num-simulations", "6"), 2)
+    assert "seed was 0, is 5" in said and "search.num_simulations was 4, is 6" in said
+
+
+def test_verify_says_identical_and_finds_a_change(run: Path) -> None:
+    assert call("verify", str(run), "--iterations", "2:3").endswith("identical")
+    commit = run / "commits" / "00000003.json"
+    kept = commit.read_text()
+    assert "9:9" in call("verify", str(run), "--iterations", "9:9", status=2)
+    from selfplay.store import files
+
+    data = files.read_hashed_json(commit)
+    data["metrics_row"]["digest"]["state"] = "0" * 64
+    files.write_hashed_json(commit, {k: v for k, v in data.items() if k != "sha256"})
+    assert "different: iteration 3, state" in call("verify", str(run), status=1)
+    commit.write_text(kept)
+
+
+def test_exam_grades_an_exported_file_like_its_run(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.safetensors"
+    assert "parameters" in call("export", f"{run}@last", "--out", str(file))
+    flags = ("--sims", "0", "--positions", "64")
+    one, two = call("exam", str(run), *flags), call("exam", str(file), *flags)
+    assert "keep the result" in one
+    assert one.split("moves that")[1] == two.split("moves that")[1]
+    assert "versions available: 0, 1, 2, 3" in call("exam", f"{run}@77", status=2)
+
+
+def test_a_damaged_checkpoint_falls_back_and_says_which_file(run: Path) -> None:
+    expected = (run / "commits" / "00000003.json").read_text()
+    for path in (run / "checkpoints" / "00000003").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"\0" * max(1, path.stat().st_size))
+    said = finish(start(run, *TINY, "--cluster.actors", "0"))
+    assert "commit 3 is skipped" in said and "checkpoints/00000003" in said
+    assert "resuming after iteration 2" in said
+
+    def digest(text: str) -> dict[str, str]:
+        return json.loads(text)["metrics_row"]["digest"]
+
+    assert digest((run / "commits" / "00000003.json").read_text()) == digest(expected)
