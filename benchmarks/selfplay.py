@@ -22,6 +22,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -88,7 +89,9 @@ class Ours:
         self._config = config
         self._params = jax.device_get(weights(jax.random.key(SEED)))
         self._carries = [player.start(stream) for stream in range(config.streams)]
-        self._pool = pool.make(arguments, ClusterConfig(actors=actors))
+        with warnings.catch_warnings():  # Ray forks to execute a program, which is safe
+            warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
+            self._pool = pool.make(arguments, ClusterConfig(actors=actors))
         self._iteration = 0
         self.play()
 

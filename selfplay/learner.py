@@ -1,7 +1,7 @@
 """The learner: loss, optimizer, and an update whose bits do not depend on the device count.
 
 A batch is cut into a **fixed number of shards**. Each shard's gradient is one program on one
-device; the sums then run over shards in their order, on every device alike. One device works
+device; the sums then run over shards in their order, on the first device. One device works
 through all shards, eight take one each: the same additions in the same order, the same bits.
 
 Batches are a pure function of (seed, iteration, step); nothing about sampling is carried.
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from games import symmetry
 from games.game import Game
@@ -150,6 +150,7 @@ class Learner:
         mesh = Mesh(np.array(available[:devices]), ("shard",))
         self._split = NamedSharding(mesh, PartitionSpec("shard"))
         self._whole = NamedSharding(mesh, PartitionSpec())
+        self._home = SingleDeviceSharding(available[0])
         self._optimizer = make_optimizer(config, total_steps)
         loss = make_loss(game, evaluate, config)
 
@@ -180,7 +181,7 @@ class Learner:
         state = LearnerState(
             params, jax.tree.map(jnp.copy, params), self._optimizer.init(params), jnp.int32(0)
         )
-        return jax.device_put(state, self._whole)
+        return jax.device_put(state, self._home)
 
     def warm_up(self, rows: Rows) -> None:
         """Compile the update ahead of time, on zeros shaped as `rows` (of any length)."""
@@ -197,11 +198,13 @@ class Learner:
         self, state: LearnerState, source: Source, iteration: int, steps: int
     ) -> tuple[LearnerState, dict[str, float]]:
         """`steps` gradient steps on rows drawn from `source`; mean metrics over the steps."""
-        state = jax.device_put(state, self._whole)
+        state = jax.device_put(state, self._home)
         history = []
         for batch, key in self._batches(source, iteration, steps):
-            gradients, metrics = self._gradients(state.params, batch, key)
-            state, norm = self._update(state, gradients)
+            # Plain copies to and from the devices: no collective, so no order but ours.
+            params = jax.device_put(state.params, self._whole)
+            gradients, metrics = self._gradients(params, batch, key)
+            state, norm = self._update(state, jax.device_put(gradients, self._home))
             history.append({**metrics, "gradient_norm": norm})
         if not history:
             return state, {}
@@ -224,7 +227,6 @@ class Learner:
 
     def _apply(self, state: LearnerState, gradients: Any) -> tuple[LearnerState, Array]:
         """One optimizer step from per-shard gradients [shards, …], summed in order."""
-        gradients = jax.lax.with_sharding_constraint(gradients, self._whole)
         mean = jax.tree.map(_ordered_mean, gradients)
         updates, optimizer = self._optimizer.update(mean, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)

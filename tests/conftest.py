@@ -5,6 +5,8 @@ from selfplay import pins
 # Before any import of JAX. Pytest loads this file before it collects the tests beside it.
 pins.pin(8)
 
+from collections.abc import Iterator  # noqa: E402
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
@@ -12,8 +14,12 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-@pytest.fixture
-def no_key_reuse():
-    """Using one PRNG key twice is an error inside this test."""
+@pytest.fixture(scope="module")
+def keys_used_once() -> Iterator[None]:
+    """Using one PRNG key twice is an error in this module.
+
+    Not for modules that search: inside mctx, JAX's check takes a batched `cond` over keys for a
+    reuse (mctx 0.0.71, JAX 0.10.2), so it cannot be on for every test.
+    """
     with jax.debug_key_reuse(True):
         yield

@@ -1,0 +1,178 @@
+"""Errors over minutes, ours against the peer: table, ratios with their intervals, plot, JSON.
+
+The ratio at a moment is ours / the peer's, taken seed by seed; its mean is geometric, and the
+95 % interval is Student's t over the seeds' log ratios (none for a single seed).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from benchmarks.grades import BUDGETS, Row
+
+Curve = Mapping[float, Mapping[int, Row]]  # minutes → simulations → grade
+Curves = Mapping[tuple[str, int], Curve]  # (side, seed) → curve
+
+TARGETS = {10.0: {64: 0.55, 0: 0.60}, 30.0: {64: 0.40, 0: 0.45}}  # ours / the peer's, at most
+NAMES = {64: "64 simulations", 0: "raw network"}
+
+
+class Ratio(NamedTuple):
+    """Ours / the peer's; the interval is None for a single seed."""
+
+    mean: float
+    interval: tuple[float, float] | None
+    seeds: tuple[int, ...]
+
+    def __str__(self) -> str:
+        if self.interval is None:
+            return f"{self.mean:.0%} [1 seed]"
+        return f"{self.mean:.0%} [{self.interval[0]:.0%}, {self.interval[1]:.0%}]"
+
+
+def rows_at(curves: Curves, side: str, minutes: float, sims: int) -> dict[int, Row]:
+    """``{seed: grade}`` of a side at a moment."""
+    found = {
+        seed: curve.get(minutes, {}).get(sims) for (s, seed), curve in curves.items() if s == side
+    }
+    return {seed: row for seed, row in sorted(found.items()) if row is not None}
+
+
+def ratio(curves: Curves, minutes: float, sims: int) -> Ratio | None:
+    """Over the seeds that both sides have; None where there are none."""
+    ours, theirs = (rows_at(curves, side, minutes, sims) for side in ("ours", "peer"))
+    seeds = tuple(seed for seed in ours if seed in theirs)
+    if not seeds:
+        return None
+    logs = [ours[seed].log_errors - theirs[seed].log_errors for seed in seeds]
+    mean = fmean(logs)
+    if len(logs) < 2:
+        return Ratio(math.exp(mean), None, seeds)
+    from scipy.stats import t  # slow to import
+
+    half = float(t.ppf(0.975, len(logs) - 1)) * stdev(logs) / math.sqrt(len(logs))
+    return Ratio(math.exp(mean), (math.exp(mean - half), math.exp(mean + half)), seeds)
+
+
+def moments_of(curves: Curves) -> list[float]:
+    """Every moment that has a grade."""
+    return sorted({minutes for curve in curves.values() for minutes in curve})
+
+
+def table(curves: Curves) -> Table:
+    """Errors of every seed at every moment, and the ratios."""
+    grid = Table(
+        title="Errors: moves that lose the result, % of the exam's questions, seed by seed",
+        caption="ratio: ours / the peer's, geometric mean and 95 % interval over seeds",
+    )
+    grid.add_column("minutes", justify="right")
+    for sims in BUDGETS:
+        for name in (f"ours, {NAMES[sims]}", f"the peer, {NAMES[sims]}", "ratio"):
+            grid.add_column(name, justify="right")
+    for minutes in moments_of(curves):
+        cells = []
+        for sims in BUDGETS:
+            for side in ("ours", "peer"):
+                rows = rows_at(curves, side, minutes, sims).values()
+                cells.append("  ".join(f"{100 * row.errors:.2f}" for row in rows) or "-")
+            cells.append(str(ratio(curves, minutes, sims) or "-"))
+        grid.add_row(f"{minutes:g}", *cells)
+    return grid
+
+
+def verdicts(curves: Curves) -> Table:
+    """The ratios at the moments that have a target."""
+    grid = Table(title="Targets", caption="held: the whole interval lies below the target")
+    for name in ("minutes", "budget", "ratio", "target", ""):
+        grid.add_column(name, justify="right")
+    for minutes, targets in TARGETS.items():
+        for sims, target in targets.items():
+            found = ratio(curves, minutes, sims)
+            if found is None:
+                verdict = "not measured"
+            elif found.mean > target:
+                verdict = "[red]fail"
+            elif found.interval is None or found.interval[1] > target:
+                verdict = "[green]pass"
+            else:
+                verdict = "[green]pass, held"
+            grid.add_row(f"{minutes:g}", NAMES[sims], str(found or "-"), f"≤ {target:.0%}", verdict)
+    return grid
+
+
+def summary(curves: Curves, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that was measured, for a program to read."""
+    ratios = []
+    for minutes in moments_of(curves):
+        for sims in BUDGETS:
+            found = ratio(curves, minutes, sims)
+            if found is not None:
+                target = TARGETS.get(minutes, {}).get(sims)
+                at = {"minutes": minutes, "sims": sims, "target": target}
+                ratios.append({**at, **found._asdict()})
+    trainings = [
+        {
+            "side": side,
+            "seed": seed,
+            "grades": [
+                {"minutes": minutes, **vars(row)}
+                for minutes, rows in curve.items()
+                for row in rows.values()
+            ],
+        }
+        for (side, seed), curve in curves.items()
+    ]
+    return {"settings": settings, "ratios": ratios, "trainings": trainings}
+
+
+def plot(curves: Curves, file: Path, chance: float) -> None:
+    """Errors over minutes of training, both axes logarithmic, a line for each seed and budget."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
+    looks = {"ours": ("#0072b2", "ours"), "peer": ("#d55e00", "pgx's example")}
+    styles = {64: "-", 0: "--"}
+    for side, (colour, name) in looks.items():
+        for sims in BUDGETS:
+            seeds = [seed for s, seed in curves if s == side]
+            lines = [_line(curves[side, seed], sims) for seed in seeds]
+            look = {"color": colour, "linestyle": styles[sims]}
+            for xs, ys in lines:
+                single = {"linewidth": 1.0, "alpha": 0.45, "marker": ".", "markersize": 4}
+                axes.plot(xs, ys, **look, **single)
+            middle = [
+                (minutes, math.exp(fmean(row.log_errors for row in rows.values())))
+                for minutes in moments_of(curves)
+                if len(rows := rows_at(curves, side, minutes, sims)) == len(seeds) > 0
+            ]
+            if middle:
+                label = f"{name}, {NAMES[sims]}"
+                axes.plot(*zip(*middle, strict=True), **look, linewidth=2.2, label=label)
+    axes.axhline(100 * chance, color="grey", linewidth=1, linestyle=":", label="random moves")
+    axes.set(xscale="log", yscale="log", xlabel="minutes of training, compilation left out")
+    axes.set_ylabel("moves that lose the result, % of questions")
+    moments = moments_of(curves)
+    if moments:
+        axes.set_xticks(moments, [f"{minutes:g}" for minutes in moments])
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best", fontsize=9)
+    figure.savefig(file, dpi=150)
+    pyplot.close(figure)
+
+
+def _line(curve: Curve, sims: int) -> tuple[Sequence[float], Sequence[float]]:
+    """A seed's own points: the minutes it had really trained when it was saved, and % errors."""
+    rows = [curve[minutes][sims] for minutes in sorted(curve) if sims in curve[minutes]]
+    rows = [row for row in rows if row.seconds > 0]
+    return [row.seconds / 60 for row in rows], [100 * math.exp(row.log_errors) for row in rows]

@@ -1,0 +1,198 @@
+"""Exam grades of what a training run saved on its way, ours or the peer's, each taken once.
+
+A *side* folder holds one training: ``run/`` (ours, a run folder) or ``models/`` and ``done.json``
+(the peer's, see worker.py), and ``grades.jsonl``, a line for each saved network and budget. Both
+sides answer the same questions behind the same search: mctx's Gumbel search with this project's
+rules and no noise. Moments are minutes of training, compilation and evaluation left out.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import games
+from benchmarks import peer
+from selfplay import network, search
+from selfplay.arena import exam as exams
+from selfplay.arena import questions
+from selfplay.network import NetworkConfig
+from selfplay.search import SearchConfig, SearchFn
+from selfplay.store import metrics
+from selfplay.store.codec import from_json
+from selfplay.store.files import load_arrays, read_json, write_bytes
+from selfplay.store.run import load_version, read_config
+from selfplay.store.tree import nest
+
+GAME = "connect_four"
+BUDGETS = (64, 0)
+FILE = "grades.jsonl"
+Loaded = tuple[Any, NetworkConfig | None]  # parameters and our network's shape; None: the peer's
+
+
+class Side(NamedTuple):
+    """One training of one of the two programs."""
+
+    name: str  # "ours" or "peer"
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A network as it was at some time of its training."""
+
+    label: str
+    seconds: float
+    load: Callable[[], Loaded]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of ``grades.jsonl``."""
+
+    label: str
+    seconds: float
+    sims: int
+    kept: float  # share of moves that keep the result
+    best: float
+    resistance: float
+    positions: int  # questions that `kept` is a share of
+    exam: str  # the start of its digest
+
+    @property
+    def errors(self) -> float:
+        """The share of moves that lose the result."""
+        return 1 - self.kept
+
+    @property
+    def log_errors(self) -> float:
+        """Its logarithm; no error at all counts as half of one."""
+        return math.log(max(self.errors, 0.5 / self.positions))
+
+
+def ours_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
+    """The last version committed by each moment, of those moments that the run has reached."""
+    run = folder / "run"
+    reached, over = ours_progress(folder)
+    if not reached:
+        return {}
+    times = [(row[metrics.STEP], total_seconds(row)) for row in metrics.read(run)]
+
+    def saved(moment: float) -> Saved:
+        version, seconds = [item for item in times if item[1] <= 60 * moment][-1]
+        return Saved(f"version {version}", seconds, lambda: _load_ours(run, version))
+
+    return {moment: saved(moment) for moment in moments if over or reached >= 60 * moment}
+
+
+def ours_progress(folder: Path) -> tuple[float, bool]:
+    """Seconds trained so far, and True = the run is at its config's last iteration."""
+    run = folder / "run"
+    rows = metrics.read(run) if (run / metrics.FILE).exists() else []
+    if not rows:
+        return 0.0, False
+    return total_seconds(rows[-1]), rows[-1][metrics.STEP] >= read_config(run)["iterations"]
+
+
+def total_seconds(row: Mapping[str, Any]) -> float:
+    """Seconds of training up to a metrics row; version 0 has none."""
+    return float(row.get("seconds", {}).get("total", 0.0))
+
+
+def peer_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
+    """What the peer saved at the end of the first iteration past each moment, once it is done."""
+    if not peer_done(folder, 0):
+        return {}
+    asked = read_json(folder / "done.json")["eval_at"]
+    files = sorted((folder / "models").glob("*.npz"))
+    found = {}
+    for moment in moments:
+        later = [file for file in files if int(file.stem) / 1000 >= 60 * moment]
+        if later and any(math.isclose(60 * moment, seconds) for seconds in asked):
+            file = later[0]
+            found[moment] = Saved(
+                file.stem, int(file.stem) / 1000, lambda file=file: (nest(load_arrays(file)), None)
+            )
+    return found
+
+
+def peer_done(folder: Path, minutes: float) -> bool:
+    """True = a training of that many minutes, or more, has ended."""
+    done = folder / "done.json"
+    return done.exists() and read_json(done)["seconds"] >= 60 * minutes
+
+
+def _load_ours(run: Path, version: int) -> Loaded:
+    params, config = load_version(run, version)
+    return params, from_json(NetworkConfig, config["network"])
+
+
+@cache
+def _search_fn(shape: NetworkConfig | None, sims: int) -> SearchFn:
+    """One function for each shape and budget, so that it is compiled once."""
+    game = games.make(GAME)
+    evaluate = network.make(game, shape)[1] if shape else _evaluate_peer
+    return search.make(game, evaluate, SearchConfig(algorithm="gumbel").for_strength(sims))
+
+
+def _evaluate_peer(params: Any, observations: Any) -> Any:
+    return peer.apply(peer.Model(**params), observations)
+
+
+class Grader:
+    """Grades saved networks, or finds their grades in the side's folder."""
+
+    def __init__(self, say: Callable[[str], None], positions: int | None = None) -> None:
+        """`positions` asks only so many questions of each set; the whole exam without it."""
+        whole = questions.load(GAME)
+        self.exam = whole.sample(positions) if positions else whole
+        self._say = say
+
+    def grade(self, side: Side, moments: Sequence[float]) -> dict[float, dict[int, Row]]:
+        """``{moment: {sims: row}}`` of the moments that the training has reached."""
+        at = (ours_at if side.name == "ours" else peer_at)(side.folder, moments)
+        file = side.folder / FILE
+        rows = read(file)
+        curve: dict[float, dict[int, Row]] = {}
+        for moment, saved in at.items():
+            for sims in BUDGETS:
+                row = next((r for r in rows if self._is_of(r, saved, sims)), None)
+                if row is None:
+                    row = self._take(saved, sims)
+                    rows.append(row)
+                    lines = "".join(json.dumps(vars(r)) + "\n" for r in rows)
+                    write_bytes(file, lines.encode())
+                    self._say(
+                        f"  {side.name} {side.seed}, {moment:g} min ({saved.label}, "
+                        f"{saved.seconds:.1f} s), {sims} sims: {row.errors:.2%} errors"
+                    )
+                curve.setdefault(moment, {})[sims] = row
+        return curve
+
+    def _is_of(self, row: Row, saved: Saved, sims: int) -> bool:
+        asked = (saved.label, sims, len(self.exam.result), self.exam.digest[:12])
+        return (row.label, row.sims, row.positions, row.exam) == asked
+
+    def _take(self, saved: Saved, sims: int) -> Row:
+        params, shape = saved.load()
+        result = exams.take(games.make(GAME), self.exam, _search_fn(shape, sims), params)
+        return Row(
+            label=saved.label,
+            seconds=saved.seconds,
+            sims=sims,
+            kept=result.result.kept.value,
+            best=result.result.best.value,
+            resistance=result.resistance.best.value,
+            positions=len(self.exam.result),
+            exam=self.exam.digest[:12],
+        )
+
+
+def read(file: Path) -> list[Row]:
+    """The rows of a grades file; none where there is no file."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [Row(**json.loads(line)) for line in lines]
