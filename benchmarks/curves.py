@@ -134,7 +134,7 @@ def plot(curves: Curves, file: Path, chance: float) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
     looks = {"ours": ("#0072b2", "ours"), "peer": ("#d55e00", "pgx's example")}
@@ -143,9 +143,14 @@ def plot(curves: Curves, file: Path, chance: float) -> None:
         for sims in BUDGETS:
             seeds = [seed for s, seed in curves if s == side]
             lines = [_line(curves[side, seed], sims) for seed in seeds]
-            look = {"color": colour, "linestyle": styles[sims]}
+            look: dict[str, Any] = {"color": colour, "linestyle": styles[sims]}
             for xs, ys in lines:
-                single = {"linewidth": 1.0, "alpha": 0.45, "marker": ".", "markersize": 4}
+                single: dict[str, Any] = {
+                    "linewidth": 1.0,
+                    "alpha": 0.45,
+                    "marker": ".",
+                    "markersize": 4,
+                }
                 axes.plot(xs, ys, **look, **single)
             middle = [
                 (minutes, math.exp(fmean(row.log_errors for row in rows.values())))
@@ -161,10 +166,10 @@ def plot(curves: Curves, file: Path, chance: float) -> None:
     moments = moments_of(curves)
     if moments:
         axes.set_xticks(moments, [f"{minutes:g}" for minutes in moments])
-    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=9)
     figure.savefig(file, dpi=150)

@@ -163,8 +163,8 @@ def make_evaluations() -> Callable[[Params, Array], Any]:
         def ply(sums: tuple[Array, Array], packed: Array) -> tuple[tuple[Array, Array], None]:
             observations = learner.unpack(packed, game.observation_shape)  # [B, H, W, C]
             start = (params, observations, *sums)
-            _, _, *sums = jax.lax.fori_loop(0, 1 + SEARCH.num_simulations, once, start)
-            return (sums[0], sums[1]), None
+            _, _, *after = jax.lax.fori_loop(0, 1 + SEARCH.num_simulations, once, start)
+            return (after[0], after[1]), None
 
         lanes = planes.shape[1]
         zeros = jnp.zeros((lanes, game.num_actions)), jnp.zeros(lanes)

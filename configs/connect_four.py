@@ -20,7 +20,7 @@ def connect_four() -> TrainConfig:
 
 
 def connect_four_smoke() -> TrainConfig:
-    """The whole machine in under a minute, for tests: a network of 2 000 parameters learns little."""
+    """The whole machine in under a minute, for tests; so small a network learns little."""
     return TrainConfig(
         game="connect_four",
         iterations=4,

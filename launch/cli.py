@@ -8,7 +8,7 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from anywhere
 
-from selfplay import pins  # noqa: E402
+from selfplay import pins
 
 BAD_INPUT = 2
 
@@ -21,7 +21,8 @@ def refuse(message: object) -> NoReturn:
 
 def prepare() -> None:
     """Pin the process, with one virtual CPU device per core for the learner."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     pins.pin(devices=1 << (min(cores, 8).bit_length() - 1))  # a power of two divides the shards
 
 

@@ -1,4 +1,4 @@
-"""The live view of a training run: a table on a terminal, one plain line per iteration elsewhere."""
+"""The live view of a run: a table on a terminal, one plain line per iteration elsewhere."""
 
 import math
 import time
@@ -42,7 +42,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         if self._live:
             self._live.stop()
@@ -96,7 +99,8 @@ class Progress:
         left = (self._config.iterations - row["iteration"]) * pace
         speed = self._config.selfplay.positions / max(pace, 1e-9)
         grades = " ".join(
-            f"{name.removeprefix('sims')}:{100 * grade['kept']:.1f}%" for name, grade in exam.items()
+            f"{name.removeprefix('sims')}:{100 * grade['kept']:.1f}%"
+            for name, grade in exam.items()
         )
         nan = math.nan
         return [

@@ -1,0 +1,1 @@
+"""Self-play, learning and measuring: everything between the rules and the commands."""

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from games import symmetry
 from games.game import Game
@@ -147,32 +146,12 @@ class Learner:
                 f"learner devices must divide learner.shards ({config.shards}) and be at most "
                 f"the {len(available)} local ones, got {devices}"
             )
-        mesh = Mesh(np.array(available[:devices]), ("shard",))
-        self._split = NamedSharding(mesh, PartitionSpec("shard"))
-        self._whole = NamedSharding(mesh, PartitionSpec())
-        self._home = SingleDeviceSharding(available[0])
+        self._devices = available[:devices]
         self._optimizer = make_optimizer(config, total_steps)
+        # One program per shard, called shard by shard: inside a loop of XLA's, the backward
+        # pass of a convolution is 25 times slower on CPU.
         loss = make_loss(game, evaluate, config)
-
-        def shard_gradients(params: Params, batch: Rows, key: Array) -> Any:
-            def one(shard: tuple[Any, Array]) -> Any:
-                rows, index = shard
-                gradient = jax.grad(loss, has_aux=True)
-                return gradient(params, rows, jax.random.fold_in(key, index))
-
-            # lax.map: the same per-shard program whatever the number of shards on a device.
-            count = next(iter(batch.values())).shape[0]
-            first = jax.lax.axis_index("shard") * count
-            return jax.lax.map(one, (batch, first + jnp.arange(count)))
-
-        sharded = jax.shard_map(
-            shard_gradients,
-            mesh=mesh,
-            in_specs=(PartitionSpec(), PartitionSpec("shard"), PartitionSpec()),
-            out_specs=PartitionSpec("shard"),
-            check_vma=False,
-        )
-        self._gradients = jax.jit(sharded)
+        self._gradient = jax.jit(jax.grad(loss, has_aux=True))
         self._update = jax.jit(self._apply)
 
     def initial(self) -> LearnerState:
@@ -181,7 +160,7 @@ class Learner:
         state = LearnerState(
             params, jax.tree.map(jnp.copy, params), self._optimizer.init(params), jnp.int32(0)
         )
-        return jax.device_put(state, self._home)
+        return jax.device_put(state, self._devices[0])
 
     def warm_up(self, rows: Rows) -> None:
         """Compile the update ahead of time, on zeros shaped as `rows` (of any length)."""
@@ -198,36 +177,43 @@ class Learner:
         self, state: LearnerState, source: Source, iteration: int, steps: int
     ) -> tuple[LearnerState, dict[str, float]]:
         """`steps` gradient steps on rows drawn from `source`; mean metrics over the steps."""
-        state = jax.device_put(state, self._home)
+        home = self._devices[0]
+        state = jax.device_put(state, home)
         history = []
         for batch, key in self._batches(source, iteration, steps):
-            # Plain copies to and from the devices: no collective, so no order but ours.
-            params = jax.device_put(state.params, self._whole)
-            gradients, metrics = self._gradients(params, batch, key)
-            state, norm = self._update(state, jax.device_put(gradients, self._home))
-            history.append({**metrics, "gradient_norm": norm})
+            params = [jax.device_put(state.params, device) for device in self._devices]
+            shards = []
+            for i, rows in enumerate(batch):
+                at = i * len(self._devices) // len(batch)
+                shard_key = jax.device_put(jax.random.fold_in(key, i), self._devices[at])
+                rows = jax.device_put(rows, self._devices[at])
+                shards.append(self._gradient(params[at], rows, shard_key))
+            gradients, metrics = zip(*jax.device_put(shards, home), strict=True)
+            state, norm = self._update(state, gradients)
+            history.extend({**row, "gradient_norm": norm} for row in metrics)
         if not history:
             return state, {}
-        means = {
-            name: float(np.mean([np.mean(row[name]) for row in jax.device_get(history)]))
-            for name in history[0]
-        }
+        columns = jax.device_get(history)
+        means = {name: float(np.mean([row[name] for row in columns])) for name in columns[0]}
         return state, means
 
     def _batches(
         self, source: Source, iteration: int, steps: int
-    ) -> Iterator[tuple[dict[str, Array], Array]]:
-        shards, rows = self.config.shards, self.config.batch_size // self.config.shards
+    ) -> Iterator[tuple[list[Rows], Array]]:
+        """Each step's shards, and the key that its symmetries are drawn from."""
+        shards, size = self.config.shards, self.config.batch_size // self.config.shards
         order = batch_indices(self.seed, iteration, source.size, steps, self.config.batch_size)
         for step, indices in enumerate(order):
             flat = source.gather(indices)
-            batch = {n: flat[n].reshape(shards, rows, *flat[n].shape[1:]) for n in BATCH_FIELDS}
+            parts = [slice(i * size, (i + 1) * size) for i in range(shards)]
             key = keys.key(self.seed, keys.Purpose.AUGMENT, iteration, step)
-            yield jax.device_put(batch, self._split), jax.device_put(key, self._whole)
+            yield [{n: flat[n][part] for n in BATCH_FIELDS} for part in parts], key
 
-    def _apply(self, state: LearnerState, gradients: Any) -> tuple[LearnerState, Array]:
-        """One optimizer step from per-shard gradients [shards, …], summed in order."""
-        mean = jax.tree.map(_ordered_mean, gradients)
+    def _apply(
+        self, state: LearnerState, gradients: tuple[Params, ...]
+    ) -> tuple[LearnerState, Array]:
+        """One optimizer step from the shards' gradients, summed in order."""
+        mean = jax.tree.map(_ordered_mean, *gradients)
         updates, optimizer = self._optimizer.update(mean, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         # A young average must not remember the random start: its decay grows with the steps.
@@ -237,11 +223,11 @@ class Learner:
         return new, optax.global_norm(mean)
 
 
-def _ordered_mean(shards: Array) -> Array:  # [S, …] → […]
+def _ordered_mean(*shards: Array) -> Array:
     total = shards[0]
-    for i in range(1, shards.shape[0]):
-        total = total + shards[i]
-    return total / shards.shape[0]
+    for shard in shards[1:]:
+        total = total + shard
+    return total / len(shards)
 
 
 def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTransformation:

@@ -11,7 +11,7 @@ value are always returned as float32.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import flax.linen as nn
 import jax
@@ -30,7 +30,7 @@ class NetworkConfig:
     """A network's shape.
 
     Attributes:
-        kind: ``conv`` (residual tower of 3×3 convolutions) or ``mlp`` (residual, on the flat board).
+        kind: ``conv`` (residual tower of 3×3 convolutions) or ``mlp`` (residual, flat board).
         width: channels of the tower, or hidden units of the MLP.
         depth: residual blocks, two layers each.
         norm: normalisation before each layer of a block: ``none`` (zero-initialised residual
@@ -84,7 +84,9 @@ class Network(nn.Module):
             value = policy
         value = nn.relu(nn.Dense(config.head_width, dtype=self.dtype, name="value_hidden")(value))
         zeros = nn.initializers.zeros_init()
-        logits = nn.Dense(self.num_actions, dtype=self.dtype, kernel_init=zeros, name="policy")(policy)
+        logits = nn.Dense(self.num_actions, dtype=self.dtype, kernel_init=zeros, name="policy")(
+            policy
+        )
         scalar = nn.Dense(1, dtype=self.dtype, kernel_init=zeros, name="value")(value)
         return logits.astype(jnp.float32), jnp.tanh(scalar[:, 0].astype(jnp.float32))
 
@@ -118,11 +120,10 @@ def make(game: Game, config: NetworkConfig) -> tuple[Callable[[Array], Params], 
 
     def initialise(key: Array) -> Params:
         blank = jnp.zeros((1, *game.observation_shape), bool)
-        return module.init(key, blank)["params"]
+        return dict(module.init(key, blank)["params"])
 
     def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
-        logits, value = module.apply({"params": params}, observations)  # pyright: ignore
-        return logits, value
+        return cast("tuple[Array, Array]", module.apply({"params": params}, observations))
 
     return initialise, evaluate
 

@@ -8,6 +8,9 @@ mctx masks illegal actions at the root only. Below it, Gumbel's are shut out by 
 PUCT's would still be drawn by their Q-value, so our Q-transform sinks them.
 """
 
+# The type checker does not see the fields of chex dataclasses, which mctx's structures are:
+# pyright: reportCallIssue=false
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +25,11 @@ from games.game import Game
 from selfplay.network import Evaluate, Params
 
 ILLEGAL = jnp.finfo(jnp.float32).min.item()  # logit of an illegal action
+
+
+# chex dataclasses, whose constructors a type checker cannot see.
+_RootFnOutput: Any = mctx.RootFnOutput
+_RecurrentFnOutput: Any = mctx.RecurrentFnOutput
 
 
 class SearchResult(NamedTuple):
@@ -51,7 +59,7 @@ class SearchConfig:
             √(prior mass visited), except at the root (KataGo's first-play urgency).
         dirichlet_fraction: PUCT: weight of the noise mixed into the root's prior.
         dirichlet_concentration: PUCT: the noise's total concentration, spread over legal actions.
-        temperature: PUCT: the move is drawn in proportion to visits^(1/temperature); 0: most visits.
+        temperature: PUCT: the move is drawn in proportion to visits^(1/temperature); 0: the most.
     """
 
     algorithm: Literal["gumbel", "puct"] = "gumbel"
@@ -116,7 +124,7 @@ def make(game: Game, evaluate: Evaluate, config: SearchConfig) -> SearchFn:
         reward = jnp.where(over & ~over_before, jnp.where(mover == 0, outcome, -outcome), 0.0)
         logits, value, _ = observe_and_evaluate(params, states)
         same_mover = jax.vmap(game.player)(states) == mover
-        output = mctx.RecurrentFnOutput(
+        output = _RecurrentFnOutput(
             reward=reward,
             discount=jnp.where(over, 0.0, jnp.where(same_mover, 1.0, -1.0)),
             prior_logits=logits,
@@ -128,7 +136,7 @@ def make(game: Game, evaluate: Evaluate, config: SearchConfig) -> SearchFn:
         logits, value, legal = observe_and_evaluate(params, states)
         if config.num_simulations == 0:
             return _raw(logits, value, legal, key, config)
-        root = mctx.RootFnOutput(prior_logits=logits, value=value, embedding=states)
+        root = _RootFnOutput(prior_logits=logits, value=value, embedding=states)
         policy_fn = _gumbel if config.algorithm == "gumbel" else _puct
         output = policy_fn(params, key, root, expand, ~legal, config)
         # mctx's root value averages the network's value and the simulations' returns.

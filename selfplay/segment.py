@@ -129,9 +129,7 @@ def make(
     return start, advance
 
 
-def choose(
-    found: search_lib.SearchResult, ply: Array, key: Array, config: SegmentConfig
-) -> Array:
+def choose(found: search_lib.SearchResult, ply: Array, key: Array, config: SegmentConfig) -> Array:
     """The moves to play, int32[B]: drawn early in a game, the search's own later."""
     logits = jnp.log(jnp.maximum(found.policy, 1e-30)) / max(config.temperature, 1e-3)
     drawn = jax.random.categorical(key, jnp.where(found.policy > 0, logits, -jnp.inf))

@@ -22,7 +22,7 @@ from selfplay.cluster import plan, pool
 from selfplay.cluster.config import ClusterConfig
 from selfplay.episode import Carry, Rows
 from selfplay.flops import Ledger
-from selfplay.learner import LearnerConfig
+from selfplay.learner import LearnerConfig, Source
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
@@ -143,7 +143,7 @@ class Trainer:
         return {"learner": state, "playing": state.averaged}, carries
 
     def fit(
-        self, state: dict[str, Any], source: learner.Source, work: plan.Work, new_rows: int
+        self, state: dict[str, Any], source: Source, work: plan.Work, new_rows: int
     ) -> tuple[dict[str, Any], dict[str, float], int]:
         """One iteration's learning: the state after it, metrics, and the steps taken."""
         before = state["learner"]
@@ -158,9 +158,7 @@ class Trainer:
         config, game = self.config, games.make(self.config.game)
         per_move = flops.move(game, config.network, config.search.num_simulations)
         per_step = flops.training_step(game, config.network, config.learner.batch_size)
-        return before.plus(
-            selfplay=config.selfplay.positions * per_move, learning=steps * per_step
-        )
+        return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
 
 
 def train(
@@ -219,9 +217,7 @@ def _loop(
     if run.next_iteration == 0:
         ledger = Ledger()
         row = {"digest": {"state": digest(state)}, "ledger": asdict(ledger), "probe": workers.probe}
-        run.commit(
-            0, state, None, row, state["playing"], carries=carries, ledger=asdict(ledger)
-        )
+        run.commit(0, state, None, row, state["playing"], carries=carries, ledger=asdict(ledger))
     else:
         state, carries, *_ = run.restore(state, carries)
     first_row = run.commits.read(0).metrics_row

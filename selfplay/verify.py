@@ -30,7 +30,7 @@ def verifiable(folder: Path) -> list[int]:
 def verify(
     folder: Path, first: int, last: int, report: Callable[[int, dict[str, str]], Any]
 ) -> str | None:
-    """Recompute iterations `first` … `last` in-process; None if identical, else the first difference.
+    """Recompute iterations `first` … `last` in-process; None, or the first difference.
 
     `report` gets each recomputed iteration and its digests.
 

@@ -107,7 +107,7 @@ class Version:
         )
 
     def evaluate(self, state: Any) -> tuple[Array, Array]:
-        """``(policy logits float32[A], value float32[])`` of one position, for the player to move."""
+        """``(policy logits float32[A], value float32[])`` of a position, for the player to move."""
         return _evaluate_fn(self.config["game"], self.network_config)(self.params, state)
 
     def search(self, state: Any, num_simulations: int = 64) -> SearchResult:

@@ -5,6 +5,7 @@ learner state, of the new replay rows and of the carries, at every iteration. A 
 the everyday suite; the full matrix on ``connect_four_smoke`` is marked slow.
 """
 
+import itertools
 import os
 import signal
 import time
@@ -32,7 +33,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]
 
 def test_every_iteration_has_digests_and_they_change(undisturbed: list[dict[str, str]]) -> None:
     assert len(undisturbed) == 4
-    for before, after in zip(undisturbed[1:], undisturbed[2:], strict=False):
+    for before, after in itertools.pairwise(undisturbed[1:]):
         assert all(before[name] != after[name] for name in ("state", "rows", "carries"))
 
 

@@ -93,10 +93,12 @@ class Grade:
 
     @property
     def kept(self) -> Share:
+        """Moves that keep the result, over the whole set."""
         return self.overall.kept
 
     @property
     def best(self) -> Share:
+        """Moves that are best, over the whole set."""
         return self.overall.best
 
 

@@ -9,7 +9,7 @@ class ClusterConfig:
 
     Attributes:
         actors: Ray actors that play; 0 plays in-process, without Ray; −1: one per core.
-        address: an existing Ray cluster (``auto``, or ``ray://host:port``); none starts a local one.
+        address: an existing Ray cluster (``auto``, ``ray://host:port``); none starts a local one.
         connect_seconds: how long to wait for `address` to answer.
         cpus_per_actor, gpus_per_actor: what an actor takes of a node; fractions share a GPU.
         learner_devices: devices the gradient's shards are spread over; 0: all that divide them.

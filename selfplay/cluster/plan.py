@@ -1,4 +1,4 @@
-"""The plan: which streams an iteration plays, and with which version. Pure: it decides *what* is computed.
+"""The plan: which streams an iteration plays, with which version. It decides *what* is computed.
 
 Version 0 is the start, and iteration *i* (counted from 1) makes version *i*. With lag 0 it is
 played by version *i − 1* and learning waits for it. With lag 1 it is played by version *i − 2*

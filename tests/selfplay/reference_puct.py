@@ -114,7 +114,7 @@ def search(
     """PUCT from `state` with `num_simulations` evaluations below the root."""
     root, margin = _node(game, exact, state), math.inf
     for _ in range(num_simulations):
-        path = [root]
+        path, fresh = [root], False
         while not path[-1].terminal:
             node = path[-1]
             action, lead = _select(node, node is root, pb_c_init, pb_c_base, fpu_reduction)
