@@ -242,8 +242,8 @@ def main() -> None:
     own = network.num_parameters(weights(jax.random.key(SEED)))
     table = Table(
         title=f"Self-play, {options.lanes} lanes a batch, {SEARCH.num_simulations} simulations",
-        caption=f"ours: {options.actors} actors, one stream each, {own:,} parameters; the peer: one "
-        f"process, {parameters:,} parameters; {options.plies} plies a lane",
+        caption=f"ours: {options.actors} actors, one stream each, {own:,} parameters; the peer: "
+        f"one process, {parameters:,} parameters; {options.plies} plies a lane",
     )
     for name in ("", f"median of {options.pairs}", "min – max", "target", ""):
         table.add_column(name, justify="left" if not name else "right")
