@@ -226,4 +226,7 @@ def puct_q(tree: Any, node: Any, fpu_reduction: float) -> Array:
     reduction = jnp.where(node == tree.ROOT_INDEX, 0.0, fpu_reduction * jnp.sqrt(mass))
     unvisited_q = jnp.maximum(tree.node_values[node] - reduction, -1.0)
     q = jnp.where(visited, tree.qvalues(node), unvisited_q)
-    return jnp.where(logits > ILLEGAL / 2, (q + 1.0) / 2.0, ILLEGAL / 4)
+    legal = logits > ILLEGAL / 2
+    # Below a terminal node nothing matters but depth: sunk alike, its children would form a chain
+    # that every further visit walks to the end.
+    return jnp.where(legal | ~legal.any(), (q + 1.0) / 2.0, ILLEGAL / 4)

@@ -71,9 +71,7 @@ def _node(game: Game, exact: Exact, state: Any) -> Node:
     logits, value = exact(observation)
     weights = {int(a): math.exp(logits[a] - logits[legal].max()) for a in np.flatnonzero(legal)}
     whole = sum(weights.values())
-    return Node(
-        state, int(player), False, 0.0, {a: w / whole for a, w in weights.items()}, value
-    )
+    return Node(state, int(player), False, 0.0, {a: w / whole for a, w in weights.items()}, value)
 
 
 def _gain(node: Node, child: Node) -> float:

@@ -1,4 +1,4 @@
-"""Searches that know nothing but the rules: they must play well, and see values with the right sign.
+"""Searches that know nothing but the rules must play well and see values with the right sign.
 
 The evaluator is zero everywhere, so all strength is the search's own.
 """
@@ -84,7 +84,7 @@ def searcher(algorithm: str, budget: int) -> Any:
 @pytest.mark.parametrize(("algorithm", "budget"), [("gumbel", 256), ("gumbel", 600), ("puct", 256)])
 @pytest.mark.parametrize("engine", [0, 1], ids=["moves-first", "moves-second"])
 def test_tic_tac_toe_is_never_lost(algorithm: str, budget: int, engine: int) -> None:
-    """Against every reply there is, and so against every perfect one; nor is a won game given up."""
+    """Against every reply there is, so every perfect one too; nor is a won game given up."""
     ask, level, games_over = searcher(algorithm, budget), {(0,) * 9}, 0
     while level:
         mine = sorted(p for p in level if to_move(p) == engine)
@@ -165,7 +165,7 @@ def test_the_planted_best_move_is_found(algorithm: str, movers: tuple[int, ...])
     best = best if movers[0] == 0 else -best  # for the player to move
     # Only trees with one best move, and some of each value.
     clear = np.flatnonzero(np.sort(best)[:, -1] > np.sort(best)[:, -2])[:TREES]
-    game = TreeGame(3, outcomes[clear], movers=movers)
+    game: Any = TreeGame(3, outcomes[clear], movers=movers)
     config = replace(CONFIGS[algorithm], num_simulations=400)
     program = search.make(game, zero_evaluator(game), config)
     states = jax.vmap(game.init)(np.arange(TREES))
