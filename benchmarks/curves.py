@@ -63,24 +63,20 @@ def moments_of(curves: Curves) -> list[float]:
     return sorted({minutes for curve in curves.values() for minutes in curve})
 
 
-def table(curves: Curves) -> Table:
-    """Errors of every seed at every moment, and the ratios."""
+def table(curves: Curves, sims: int) -> Table:
+    """Errors of every seed at every moment at one budget, and the ratios."""
     grid = Table(
-        title="Errors: moves that lose the result, % of the exam's questions, seed by seed",
+        title=f"{NAMES[sims]}: moves that lose the result, % of questions, seed by seed",
         caption="ratio: ours / the peer's, geometric mean and 95 % interval over seeds",
     )
-    grid.add_column("minutes", justify="right")
-    for sims in BUDGETS:
-        for name in (f"ours, {NAMES[sims]}", f"the peer, {NAMES[sims]}", "ratio"):
-            grid.add_column(name, justify="right")
+    for name in ("minutes", "ours", "the peer", "ratio"):
+        grid.add_column(name, justify="right", no_wrap=True)
     for minutes in moments_of(curves):
         cells = []
-        for sims in BUDGETS:
-            for side in ("ours", "peer"):
-                rows = rows_at(curves, side, minutes, sims).values()
-                cells.append("  ".join(f"{100 * row.errors:.2f}" for row in rows) or "-")
-            cells.append(str(ratio(curves, minutes, sims) or "-"))
-        grid.add_row(f"{minutes:g}", *cells)
+        for side in ("ours", "peer"):
+            rows = rows_at(curves, side, minutes, sims).values()
+            cells.append("  ".join(f"{100 * row.errors:5.2f}" for row in rows) or "-")
+        grid.add_row(f"{minutes:g}", *cells, str(ratio(curves, minutes, sims) or "-"))
     return grid
 
 
@@ -130,7 +126,10 @@ def summary(curves: Curves, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plot(curves: Curves, file: Path, chance: float) -> None:
-    """Errors over minutes of training, both axes logarithmic, a line for each seed and budget."""
+    """Errors over minutes of training, both axes logarithmic: thin lines seeds, thick their mean.
+
+    A seed's points stand at the time when they were saved, the mean's at the moment asked for.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -153,7 +152,7 @@ def plot(curves: Curves, file: Path, chance: float) -> None:
                 }
                 axes.plot(xs, ys, **look, **single)
             middle = [
-                (minutes, math.exp(fmean(row.log_errors for row in rows.values())))
+                (minutes, 100 * math.exp(fmean(row.log_errors for row in rows.values())))
                 for minutes in moments_of(curves)
                 if len(rows := rows_at(curves, side, minutes, sims)) == len(seeds) > 0
             ]

@@ -80,7 +80,7 @@ def ours_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
     reached, over = ours_progress(folder)
     if not reached:
         return {}
-    times = [(row[metrics.STEP], total_seconds(row)) for row in metrics.read(run)]
+    times = committed_at(run)
 
     def saved(moment: float) -> Saved:
         version, seconds = [item for item in times if item[1] <= 60 * moment][-1]
@@ -99,8 +99,30 @@ def ours_progress(folder: Path) -> tuple[float, bool]:
 
 
 def total_seconds(row: Mapping[str, Any]) -> float:
-    """Seconds of training up to a metrics row; version 0 has none."""
+    """Seconds of training up to a metrics row, by the run's own clock; version 0 has none."""
     return float(row.get("seconds", {}).get("total", 0.0))
+
+
+def committed_at(run: Path) -> list[tuple[int, float]]:
+    """``(version, seconds)``, with the time of committing counted in.
+
+    The run's clock stops while it commits, but with lag 1 its actors play on; so an iteration
+    counts at least the time between its commit file and the one before. That is not known for
+    the first iteration after a start or a resume, which counts what the run says.
+    """
+    starts = {session["next_iteration"] for session in read_json(run / "manifest.json")["sessions"]}
+    times: list[tuple[int, float]] = []
+    seconds, clock, written = 0.0, 0.0, None
+    for row in metrics.read(run):
+        version, before = row[metrics.STEP], written
+        file = run / "commits" / f"{version:08d}.json"
+        written = file.stat().st_mtime if file.exists() else None
+        lasted = total_seconds(row) - clock
+        if before and written and version not in {*starts, 1}:
+            lasted = max(lasted, written - before)
+        seconds, clock = seconds + lasted, total_seconds(row)
+        times.append((version, seconds))
+    return times
 
 
 def peer_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:

@@ -6,11 +6,12 @@
 
 One side trains at a time, with the whole machine: ours by `launch/train.py`, the peer by
 `peer.train` in a process of its own with XLA's own settings. Their order alternates from seed to
-seed. Seconds are of training alone: compilation, evaluation and saving the peer's models are not
-counted. At each moment stands what was there by then: of ours the last version committed before
-it, of the peer the first iteration ended after it. All are graded afterwards by one program, on
-one thread: the share of exam questions at which the move loses the result, with 64 simulations
-and with the raw network (grades.py; the report is curves.py's).
+seed. Seconds are of training alone: compilation and evaluation are not counted, nor is saving the
+peer's models; our commits are (`grades.committed_at`). At each moment stands what was there by
+then: of ours the last version committed before it, of the peer the first iteration ended after it.
+All are graded afterwards by one program, on one thread: the share of exam questions at which the
+move loses the result, with 64 simulations and with the raw network (grades.py; the report is
+curves.py's).
 
 The same command goes on where it was stopped. Ours resumes its run; the peer's example cannot
 resume, so a training of its that was cut short starts over. Nothing that is done is repeated,
@@ -133,7 +134,8 @@ def report(options: argparse.Namespace, grader: Grader, settings: dict[str, Any]
     if not found:
         say("nothing to report yet")
         return
-    console.print(curves.table(found))
+    for sims in grades.BUDGETS:
+        console.print(curves.table(found, sims))
     console.print(curves.verdicts(found))
     facts = {"jax": jax.__version__, "cores": os.cpu_count(), "exam": grader.exam.digest}
     write_json(options.out / "summary.json", curves.summary(found, {**settings, **facts}))

@@ -1,11 +1,12 @@
 """Presets for Connect Four (7×6)."""
 
+from selfplay.arena.grader import ExamConfig
 from selfplay.learner import LearnerConfig
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store.window import WindowConfig
-from selfplay.train import ExamConfig, StoreConfig, TrainConfig
+from selfplay.train import StoreConfig, TrainConfig
 
 
 def connect_four() -> TrainConfig:

@@ -11,13 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 import games
-from selfplay import flops, learner, network, pins, search, stream
-from selfplay.arena import exam as exams
-from selfplay.arena import questions
+from selfplay import flops, learner, network, pins, stream
+from selfplay.arena.grader import ExamConfig, Grader
 from selfplay.cluster import plan, pool
 from selfplay.cluster.config import ClusterConfig
 from selfplay.episode import Carry, Rows
@@ -33,30 +31,6 @@ from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
 
 MUTABLE = ("cluster", "exam", "store")  # what may change when a run is resumed: no bit of it
-
-
-@dataclass(frozen=True)
-class ExamConfig:
-    """When training grades itself on the game's exam (games that have one).
-
-    Attributes:
-        every: iterations between exams; 0 leaves them out, but for the last version's.
-        budgets: simulations a move; 0 is the raw network.
-        positions: questions asked along the way, evenly from the whole exam; the end asks all.
-    """
-
-    every: int = 10
-    budgets: tuple[int, ...] = (0, 64)
-    positions: int = 512
-
-    def __post_init__(self) -> None:
-        if self.every < 0 or self.positions < 1:
-            raise ValueError(
-                f"exam.every must be 0 or more and exam.positions at least 1, "
-                f"got {self.every} and {self.positions}"
-            )
-        if any(budget < 0 for budget in self.budgets):
-            raise ValueError(f"exam.budgets must not be negative, got {self.budgets}")
 
 
 @dataclass(frozen=True)
@@ -232,7 +206,7 @@ def _loop(
     seconds = float(last.metrics_row.get("seconds", {}).get("total", 0.0))
     announce("compiling the learner")
     trainer.learner.warm_up(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
-    grader = Grader.build(config)
+    grader = Grader.build(config.game, config.network, config.search, config.exam)
     if grader:
         announce("compiling the exam")
         grader.grade(state["learner"].averaged, whole=False)
@@ -265,7 +239,9 @@ def _loop(
             workers.submit(following, state["playing"], carries)
 
         ledger = trainer.ledger(ledger, steps)
-        grades = grader.due(state["learner"].averaged, work.iteration) if grader else {}
+        grades = (
+            grader.due(state["learner"].averaged, work.iteration, final=not more) if grader else {}
+        )
         examined = time.perf_counter()
         seconds += learned - started
         row = {
@@ -318,47 +294,3 @@ def summary(rows: Rows) -> dict[str, float]:
         "policy_entropy": float(entropy.mean()),
         "value_error": float(np.mean((rows["value"].astype(np.float32) - rows["outcome"]) ** 2)),
     }
-
-
-@dataclass(frozen=True)
-class Grader:
-    """Grades versions on the game's exam."""
-
-    config: TrainConfig
-    exam: Any
-    part: Any  # the questions asked along the way
-    searches: dict[int, Any]
-
-    @classmethod
-    def build(cls, config: TrainConfig) -> "Grader | None":
-        """None where the game has no exam or no budget is asked for."""
-        if not config.exam.budgets:
-            return None
-        try:
-            exam = questions.load(config.game)
-        except ValueError:
-            return None
-        game = games.make(config.game)
-        _, evaluate = network.make(game, config.network)
-        searches = {
-            budget: search.make(game, evaluate, config.search.for_strength(budget))
-            for budget in config.exam.budgets
-        }
-        return cls(config, exam, exam.sample(config.exam.positions), searches)
-
-    def due(self, params: Any, iteration: int) -> dict[str, Any]:
-        """Grades of the version this iteration made, if it is one to grade."""
-        final = iteration == self.config.iterations
-        every = self.config.exam.every
-        if final or (every and iteration % every == 0):
-            return self.grade(params, whole=final)
-        return {}
-
-    def grade(self, params: Any, whole: bool) -> dict[str, Any]:
-        """Grades by budget: ``{"sims0": {"kept": …}, …}``."""
-        game, exam = games.make(self.config.game), self.exam if whole else self.part
-        params = jax.device_put(jax.device_get(params))
-        return {
-            f"sims{budget}": exams.take(game, exam, fn, params).metrics()
-            for budget, fn in self.searches.items()
-        }

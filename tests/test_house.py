@@ -55,6 +55,7 @@ selfplay.cluster.actor
 selfplay.cluster.pool
 selfplay.arena.questions
 selfplay.arena.exam selfplay.arena.make_exam
+selfplay.arena.grader
 selfplay.train
 selfplay.verify
 configs.connect_four

@@ -1,0 +1,85 @@
+"""Grading along the way: which versions of a run sit the exam, and with which questions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+import games
+from games.game import Game
+from selfplay import network, search
+from selfplay.arena import exam as exams
+from selfplay.arena import questions
+from selfplay.arena.questions import Exam
+from selfplay.network import NetworkConfig
+from selfplay.search import SearchConfig, SearchFn
+
+
+@dataclass(frozen=True)
+class ExamConfig:
+    """When training grades itself on the game's exam (games that have one).
+
+    Attributes:
+        every: iterations between exams; 0 leaves them out, but for the last version's.
+        budgets: simulations a move; 0 is the raw network.
+        positions: questions asked along the way, evenly from the whole exam; the end asks all.
+    """
+
+    every: int = 10
+    budgets: tuple[int, ...] = (0, 64)
+    positions: int = 512
+
+    def __post_init__(self) -> None:
+        if self.every < 0 or self.positions < 1:
+            raise ValueError(
+                f"exam.every must be 0 or more and exam.positions at least 1, "
+                f"got {self.every} and {self.positions}"
+            )
+        if any(budget < 0 for budget in self.budgets):
+            raise ValueError(f"exam.budgets must not be negative, got {self.budgets}")
+
+
+@dataclass(frozen=True)
+class Grader:
+    """Grades the versions of one run."""
+
+    config: ExamConfig
+    game: Game
+    exam: Exam
+    part: Exam  # the questions asked along the way
+    searches: dict[int, SearchFn]  # by budget
+
+    @classmethod
+    def build(
+        cls, name: str, shape: NetworkConfig, how: SearchConfig, config: ExamConfig
+    ) -> "Grader | None":
+        """None where the game called `name` has no exam, or no budget is asked for."""
+        if not config.budgets:
+            return None
+        try:
+            exam = questions.load(name)
+        except ValueError:
+            return None
+        game = games.make(name)
+        _, evaluate = network.make(game, shape)
+        searches = {
+            budget: search.make(game, evaluate, how.for_strength(budget))
+            for budget in config.budgets
+        }
+        return cls(config, game, exam, exam.sample(config.positions), searches)
+
+    def due(self, params: Any, iteration: int, final: bool) -> dict[str, Any]:
+        """Grades of the version this iteration made, if it is one to grade."""
+        every = self.config.every
+        if final or (every and iteration % every == 0):
+            return self.grade(params, whole=final)
+        return {}
+
+    def grade(self, params: Any, whole: bool) -> dict[str, Any]:
+        """Grades by budget: ``{"sims0": {"kept": …}, …}``."""
+        exam = self.exam if whole else self.part
+        params = jax.device_put(jax.device_get(params))
+        return {
+            f"sims{budget}": exams.take(self.game, exam, fn, params).metrics()
+            for budget, fn in self.searches.items()
+        }
