@@ -93,7 +93,7 @@ def launch(command: Sequence[str]) -> None:
         status = process.wait()
     except BaseException:  # stopped: the training must not go on without us
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait(GRACE)
         process.kill()
         process.wait()

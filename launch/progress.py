@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+import games
+from selfplay.episode import row_bytes
 from selfplay.store import window
 from selfplay.train import TrainConfig
 
@@ -29,7 +31,7 @@ class Progress:
         live = self._console.is_terminal and not plain
         self._live = Live(console=self._console, auto_refresh=False) if live else None
         positions = config.iterations * config.selfplay.positions
-        row = 32 + 2 * 7  # bytes, measured on Connect Four; within a factor of two elsewhere
+        row = row_bytes(games.make(config.game))
         needed = window.bytes_needed(config.replay, positions, row, config.store.keep_for_verify)
         self.say(
             f"{config.game}: {config.iterations} iterations of {config.selfplay.positions:,} "

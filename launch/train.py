@@ -15,6 +15,7 @@ from launch import cli
 cli.prepare()
 
 import dataclasses
+import signal
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -75,6 +76,8 @@ def main() -> None:
     name, command = parse(sys.argv[1:])
     config, folder = command.config, command.out or Path("runs") / name
     limit = command.max_seconds
+    # A batch system's SIGTERM ends the run as cleanly as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Progress(config, folder, plain=command.plain) as progress:
 
         def report(row: Mapping[str, Any]) -> bool:

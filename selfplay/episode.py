@@ -5,10 +5,12 @@ positions of every episode that has ended, each with its game's outcome: the val
 known only then. An episode is never cut off.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from games.game import Game
 from selfplay.segment import Lanes, Record
 
 Rows = dict[str, np.ndarray]
@@ -25,6 +27,13 @@ FIELDS = {
     "version": "int32[N], the version that played this ply (an episode may span several)",
     "last": "bool[N], True at an episode's last position: their number is the number of games",
 }
+
+
+def row_bytes(game: Game) -> int:
+    """Bytes of one position's row, in memory and (uncompressed) on disk."""
+    planes, legal = math.prod(game.observation_shape), game.num_actions
+    bits = -(-planes // 8) + -(-legal // 8)
+    return bits + 2 * game.num_actions + 2 + 1 + 2 + 2 + 4 + 1  # in the order of FIELDS
 
 
 class Carry(NamedTuple):

@@ -1,13 +1,14 @@
 """The commands: bad input is one clear sentence and status 2 before any work; good input works."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.runs import ROOT, TINY, finish, start, train
+from tests.runs import ROOT, TINY, digests, finish, start, train
 
 ASK_MANY = """
 import contextlib, io, json, sys
@@ -91,6 +92,16 @@ def call(script: str, *arguments: str, status: int = 0) -> str:
 def test_another_config_names_the_fields_that_differ(run: Path) -> None:
     said = finish(start(run, *TINY, "--seed", "5", "--search.num-simulations", "6"), 2)
     assert "seed was 0, is 5" in said and "search.num_simulations was 4, is 6" in said
+
+
+def test_sigterm_ends_cleanly_and_the_same_command_goes_on(tmp_path: Path, run: Path) -> None:
+    process = start(tmp_path / "run", *TINY, "--cluster.actors", "0", "--plain")
+    assert process.stdout is not None
+    seen = next(line for line in process.stdout if line.startswith("iteration 1/"))
+    process.send_signal(signal.SIGTERM)
+    assert "The same command resumes it." in finish(process, 130), seen
+    assert len(digests(tmp_path / "run")) < len(digests(run))
+    assert train(tmp_path / "run", *TINY, "--cluster.actors", "0") == digests(run)
 
 
 def test_verify_says_identical_and_finds_a_change(run: Path) -> None:
