@@ -1,9 +1,9 @@
 """The compute ledger's unit: FLOPs, counted by formula.
 
 Convention: **2 FLOPs per multiply-add of a weight**; biases, activations, normalisation, the
-game's rules and the search's bookkeeping are left out (a few per cent; ``tests/test_flops.py``
-holds the formula against XLA's own count). A convolution is counted at every output cell,
-padding included. A training step costs 3 evaluations a row: forward, and twice that backward
+game's rules and the search's bookkeeping are left out (a few per cent;
+``tests/selfplay/test_network_flops.py`` holds the formula against XLA's own count). A convolution
+is counted at every output cell, padding included. A training step costs 3 evaluations a row: forward, and twice that backward
 (gradients by activations and by weights).
 """
 

@@ -112,6 +112,8 @@ def unpack(bits: Array, shape: tuple[int, ...]) -> Array:
 
 def batch_indices(seed: int, iteration: int, size: int, steps: int, batch: int) -> np.ndarray:
     """int64[steps, batch]: rows of an iteration's minibatches, without repeats within a pass."""
+    if not steps:  # no game has ended yet, or too few rows for a batch
+        return np.zeros((0, batch), np.int64)
     entropy = keys.seed_of(seed, keys.Purpose.BATCH, iteration)
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
     passes = -(-steps * batch // size)
@@ -220,7 +222,7 @@ class Learner:
         decay = jnp.minimum(self.config.ema, (1.0 + state.step) / (10.0 + state.step))
         averaged = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.averaged, params)
         new = LearnerState(params, averaged, optimizer, state.step + 1)  # pyright: ignore
-        return new, optax.global_norm(mean)
+        return new, optax.tree.norm(mean)
 
 
 def _ordered_mean(*shards: Array) -> Array:

@@ -49,7 +49,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for name in ("width", "head_width"):
             if getattr(self, name) < 1:
-                raise ValueError(f"network.{name} must be at least 1, got {getattr(self, name)}")
+                text = name.replace("_", "-")
+                raise ValueError(f"network.{text} must be at least 1, got {getattr(self, name)}")
         if self.depth < 0:
             raise ValueError(f"network.depth must be at least 0, got {self.depth}")
 

@@ -37,7 +37,7 @@ class SearchResult(NamedTuple):
 
     action: Array  # int32[B], the move to play
     policy: Array  # float32[B, A], the improved policy: the training target; 0 where illegal
-    value: Array  # float32[B], the root's value for the player to move, in [−1, 1]
+    value: Array  # float32[B], the root's under `policy`, for the player to move, in [−1, 1]
 
 
 SearchFn = Callable[[Params, Any, Array], SearchResult]
@@ -139,9 +139,8 @@ def make(game: Game, evaluate: Evaluate, config: SearchConfig) -> SearchFn:
         root = _RootFnOutput(prior_logits=logits, value=value, embedding=states)
         policy_fn = _gumbel if config.algorithm == "gumbel" else _puct
         output = policy_fn(params, key, root, expand, ~legal, config)
-        # mctx's root value averages the network's value and the simulations' returns.
-        found = output.search_tree.node_values[:, output.search_tree.ROOT_INDEX]
         policy = jnp.where(legal, output.action_weights, 0.0)
+        found = _root_value(output.search_tree, policy, config.algorithm)
         return SearchResult(output.action.astype(jnp.int32), policy, jnp.clip(found, -1.0, 1.0))
 
     return search
@@ -202,6 +201,22 @@ def _puct(
         pb_c_base=config.pb_c_base,
         temperature=config.temperature,
     )
+
+
+def _root_value(tree: Any, policy: Array, algorithm: str) -> Array:
+    """The root's value under the policy that the search found, float32[B].
+
+    PUCT visits as it would play, so the mean of its simulations is that value. Gumbel's
+    sequential halving gives every considered action its share of visits, however bad; there the
+    visited actions' Q-values are weighted by the improved policy instead.
+    """
+    if algorithm == "puct":
+        return tree.node_values[:, tree.ROOT_INDEX]
+    found = tree.summary()
+    weight = jnp.where(found.visit_counts > 0, policy, 0.0)  # [B, A]
+    total = jnp.sum(weight, axis=-1)
+    mean = jnp.sum(weight * found.qvalues, axis=-1) / jnp.maximum(total, 1e-6)
+    return jnp.where(total > 1e-6, mean, found.value)
 
 
 def dirichlet_over(key: Array, legal: Array, concentration: float) -> Array:

@@ -95,10 +95,14 @@ class RayPool:
         self.losses = 0
         self._closed = False
         self._actors = [self._start_actor() for _ in range(count)]
-        probes = self._ray.get([actor.probe.remote() for actor in self._actors])
-        self.probe = probe or probes[0]
-        for found in probes:
-            self._check(found)
+        try:
+            probes = self._ray.get([actor.probe.remote() for actor in self._actors])
+            self.probe = probe or probes[0]
+            for found in probes:
+                self._check(found)
+        except BaseException:
+            self._stop()
+            raise
         self._thread = threading.Thread(target=self._dispatch, name="pool", daemon=True)
         self._thread.start()
 
@@ -129,6 +133,9 @@ class RayPool:
             self._closed = True
             self._lock.notify_all()
         self._thread.join(timeout=10)
+        self._stop()
+
+    def _stop(self) -> None:
         for actor in self._actors:
             self._ray.kill(actor)
         self._ray.shutdown()

@@ -1,0 +1,163 @@
+"""The plan is pure arithmetic; a pool, even of Ray actors that die, changes no bit of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import games
+from selfplay import network
+from selfplay.cluster import plan, pool
+from selfplay.cluster.config import ClusterConfig
+from selfplay.network import NetworkConfig
+from selfplay.search import SearchConfig
+from selfplay.segment import SegmentConfig
+from selfplay.store.digest import digest
+from selfplay.stream import StreamPlayer
+from tests.selfplay.planted import random_params
+
+STREAMS = 3
+NETWORK = NetworkConfig("mlp", width=4, depth=0, head_width=4)
+ARGUMENTS = (
+    "tic_tac_toe",
+    NETWORK,
+    SearchConfig("puct", num_simulations=0),
+    SegmentConfig(streams=STREAMS, lanes=8, plies=16, random_opening_plies=6),
+    7,
+)
+WORK = plan.Work(iteration=3, version=2, streams=STREAMS)
+
+
+@given(
+    first=st.integers(1, 50),
+    count=st.integers(0, 20),
+    streams=st.integers(1, 9),
+    lag=st.integers(0, 1),
+)
+def test_the_plan_says_which_version_plays_when(
+    first: int, count: int, streams: int, lag: int
+) -> None:
+    found = list(plan.iterations(first, first + count - 1, streams, lag))
+    assert [work.iteration for work in found] == list(range(first, first + count))
+    for work in found:
+        assert work.streams == streams
+        # Iteration i makes version i: what plays it must exist while the one before is learned.
+        assert work.version == max(work.iteration - 1 - lag, 0)
+        assert work == plan.work(work.iteration, streams, lag)
+
+
+@given(resumed=st.integers(1, 30), lag=st.integers(0, 1))
+def test_a_resumed_plan_is_the_rest_of_the_whole_one(resumed: int, lag: int) -> None:
+    whole = list(plan.iterations(1, 30, 4, lag))
+    assert list(plan.iterations(resumed, 30, 4, lag)) == whole[resumed - 1 :]
+
+
+@cache
+def player() -> StreamPlayer:
+    return StreamPlayer(*ARGUMENTS)
+
+
+@cache
+def started() -> tuple[Any, list[Any]]:
+    """Parameters, and one carry per stream."""
+    params = random_params(network.make(games.make("tic_tac_toe"), NETWORK)[0])
+    return params, [player().start(stream) for stream in range(STREAMS)]
+
+
+@cache
+def expected() -> list[str]:
+    """Digests of every stream's result, in stream order, played directly."""
+    params, carries = started()
+    results = [player().play(params, carry, 3, s, 2) for s, carry in enumerate(carries)]
+    assert len({digest(result) for result in results}) == STREAMS
+    return [digest(result) for result in results]
+
+
+def digests_from(workers: pool.Pool) -> list[str]:
+    return [digest(result) for result in workers.collect()]
+
+
+def test_in_process_is_playing_each_stream_in_order() -> None:
+    workers = pool.make(ARGUMENTS, ClusterConfig(actors=0))
+    assert isinstance(workers, pool.InProcess)
+    assert workers.probe == player().probe()
+    params, carries = started()
+    handed = list(carries)
+    before = digest(handed)
+    workers.submit(WORK, params, handed)
+    handed.reverse()  # what was submitted stays what it was
+    assert digests_from(workers) == expected()
+    assert digest(handed[::-1]) == before
+    workers.submit(WORK, params, carries)
+    assert digests_from(workers) == expected()
+    assert workers.losses == 0
+    workers.close()
+
+
+@pytest.fixture(scope="module")
+def one_actor() -> Iterator[pool.RayPool]:
+    """A Ray pool with a single actor."""
+    workers = pool.RayPool(ARGUMENTS, ClusterConfig(actors=1, object_store_mb=80))
+    yield workers
+    workers.close()
+
+
+def test_an_actor_gives_the_bytes_of_this_process(one_actor: pool.RayPool) -> None:
+    params, carries = started()
+    one_actor.submit(WORK, params, carries)
+    assert digests_from(one_actor) == expected()
+    assert one_actor.probe == player().probe() and one_actor.losses == 0
+
+
+def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: pool.RayPool) -> None:
+    import ray
+
+    params, carries = started()
+    victim: Any = ray.get(one_actor._actors[0].pid.remote())
+    os.kill(victim, signal.SIGSTOP)  # it can take work but finish none
+    one_actor.submit(WORK, params, carries)
+    os.kill(victim, signal.SIGKILL)
+    assert digests_from(one_actor) == expected()
+    assert one_actor.losses == 1
+    assert ray.get(one_actor._actors[0].pid.remote()) != victim
+
+
+def test_a_dead_address_is_an_error_that_names_it() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+            pool.reachable(ClusterConfig(address=address))
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        config = ClusterConfig(address=address, connect_seconds=5)
+        for call in (pool.reachable, lambda c: pool.connect(c, 1), lambda c: pool.make((), c)):
+            with pytest.raises(ConnectionError, match=rf"cluster\.address '{address}'.*ray start"):
+                call(config)
+
+
+@pytest.mark.parametrize("address", [None, "auto", "local"])
+def test_addresses_without_a_port_are_left_to_ray(address: str | None) -> None:
+    pool.reachable(ClusterConfig(address=address))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"actors": -2}, r"cluster\.actors .*got -2"),
+        ({"actors": 0, "address": "auto"}, r"cluster\.address 'auto' needs actors"),
+        ({"object_store_mb": 79}, r"cluster\.object-store-mb .*got 79"),
+    ],
+    ids=["actors", "address", "object-store"],
+)
+def test_impossible_clusters_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ClusterConfig(**bad)
