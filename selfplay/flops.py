@@ -3,8 +3,8 @@
 Convention: **2 FLOPs per multiply-add of a weight**; biases, activations, normalisation, the
 game's rules and the search's bookkeeping are left out (a few per cent;
 ``tests/selfplay/test_network_flops.py`` holds the formula against XLA's own count). A convolution
-is counted at every output cell, padding included. A training step costs 3 evaluations a row: forward, and twice that backward
-(gradients by activations and by weights).
+is counted at every output cell, padding included. A training step costs 3 evaluations a row:
+forward, and twice that backward (gradients by activations and by weights).
 """
 
 import math
