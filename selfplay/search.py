@@ -45,7 +45,7 @@ SearchFn = Callable[[Params, Any, Array], SearchResult]
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How a policy is improved. Defaults: mctx's for Gumbel, AlphaZero's for PUCT.
+    """How a policy is improved. Defaults: for Gumbel see docs/decisions/0006; AlphaZero's for PUCT.
 
     Attributes:
         algorithm: ``gumbel`` (Danihelka et al. 2022) or ``puct`` (Silver et al. 2018).
@@ -53,7 +53,7 @@ class SearchConfig:
         max_considered_actions: Gumbel: actions sampled at the root for sequential halving.
         gumbel_scale: Gumbel: noise at the root, 1 in self-play and 0 when strength is measured.
         c_visit, c_scale: Gumbel: σ(q) = (c_visit + max N)·c_scale·q.
-        rescale_values: Gumbel: min-max-rescale Q at each node before σ, as mctx does.
+        rescale_values: Gumbel: stretch a node's Q to [0, 1] before σ, as mctx does (c_scale 0.1).
         pb_c_init, pb_c_base: PUCT: exploration c = pb_c_init + log((N + pb_c_base + 1)/pb_c_base).
         fpu_reduction: PUCT: an unvisited child counts as its parent's value minus this times
             √(prior mass visited), except at the root (KataGo's first-play urgency).
@@ -67,8 +67,8 @@ class SearchConfig:
     max_considered_actions: int = 16
     gumbel_scale: float = 1.0
     c_visit: float = 50.0
-    c_scale: float = 0.1
-    rescale_values: bool = True
+    c_scale: float = 0.3
+    rescale_values: bool = False
     pb_c_init: float = 1.25
     pb_c_base: float = 19652.0
     fpu_reduction: float = 0.2
