@@ -13,7 +13,7 @@ def connect_four() -> TrainConfig:
     """What `make train` runs: from nothing to strong in about ten minutes on 2 cores."""
     return TrainConfig(
         game="connect_four",
-        iterations=56,
+        iterations=50,
         lag=1,
         selfplay=SegmentConfig(random_opening_plies=20),
         replay=WindowConfig(minimum=60_000),
