@@ -16,6 +16,7 @@ def connect_four() -> TrainConfig:
         iterations=50,
         lag=1,
         selfplay=SegmentConfig(random_opening_plies=20),
+        learner=LearnerConfig(batch_size=256),
         replay=WindowConfig(minimum=60_000),
         store=StoreConfig(keep_for_verify=True),
     )
