@@ -13,8 +13,9 @@ def connect_four() -> TrainConfig:
     """What `make train` runs: from nothing to strong in about ten minutes on 2 cores."""
     return TrainConfig(
         game="connect_four",
-        iterations=50,
+        iterations=75,
         lag=1,
+        search=SearchConfig(num_simulations=16),
         selfplay=SegmentConfig(random_opening_plies=20),
         learner=LearnerConfig(batch_size=256),
         replay=WindowConfig(minimum=60_000),
