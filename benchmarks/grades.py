@@ -2,10 +2,9 @@
 
 A *side* folder holds one training: ``run/`` (ours, a run folder) or ``models/`` and ``done.json``
 (the peer's, see worker.py), and ``grades.jsonl``, a line for each saved network and budget. Both
-sides answer the same questions with mctx's Gumbel search on this project's rules, without noise,
-each with the constants it trains with: ours those of its config, the peer mctx's own. (The peer's
-errors with our constants were up to a fifth more.) Moments are minutes of training, compilation
-and evaluation left out.
+sides answer the same questions behind the same search: `SearchConfig`'s defaults without noise,
+which serve the peer too (its errors behind mctx's own constants were 1–4 points more). Moments are
+minutes of training, compilation and evaluation left out.
 """
 
 import json
@@ -32,15 +31,7 @@ from selfplay.store.tree import nest
 GAME = "connect_four"
 BUDGETS = (64, 0)
 FILE = "grades.jsonl"
-PEER_SEARCH = SearchConfig("gumbel", c_scale=0.1, rescale_values=True)  # mctx's defaults
-
-
-class Loaded(NamedTuple):
-    """A network, and the search that it plays behind."""
-
-    params: Any
-    shape: NetworkConfig | None  # ours; None: the peer's
-    search: SearchConfig
+Loaded = tuple[Any, NetworkConfig | None]  # parameters and our network's shape; None: the peer's
 
 
 class Side(NamedTuple):
@@ -147,7 +138,7 @@ def peer_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
         if later and any(math.isclose(60 * moment, seconds) for seconds in asked):
             file = later[0]
             found[moment] = Saved(
-                file.stem, int(file.stem) / 1000, lambda file=file: _load_peer(file)
+                file.stem, int(file.stem) / 1000, lambda file=file: (nest(load_arrays(file)), None)
             )
     return found
 
@@ -160,20 +151,15 @@ def peer_done(folder: Path, minutes: float) -> bool:
 
 def _load_ours(run: Path, version: int) -> Loaded:
     params, config = load_version(run, version)
-    shape, how = from_json(NetworkConfig, config["network"]), config["search"]
-    return Loaded(params, shape, from_json(SearchConfig, how))
-
-
-def _load_peer(file: Path) -> Loaded:
-    return Loaded(nest(load_arrays(file)), None, PEER_SEARCH)
+    return params, from_json(NetworkConfig, config["network"])
 
 
 @cache
-def _search_fn(shape: NetworkConfig | None, how: SearchConfig, sims: int) -> SearchFn:
-    """One function for each shape, search and budget, so that it is compiled once."""
+def _search_fn(shape: NetworkConfig | None, sims: int) -> SearchFn:
+    """One function for each shape and budget, so that it is compiled once."""
     game = games.make(GAME)
     evaluate = network.make(game, shape)[1] if shape else _evaluate_peer
-    return search.make(game, evaluate, how.for_strength(sims))
+    return search.make(game, evaluate, SearchConfig(algorithm="gumbel").for_strength(sims))
 
 
 def _evaluate_peer(params: Any, observations: Any) -> Any:
@@ -215,8 +201,8 @@ class Grader:
         return (row.label, row.sims, row.positions, row.exam) == asked
 
     def _take(self, saved: Saved, sims: int) -> Row:
-        params, shape, how = saved.load()
-        result = exams.take(games.make(GAME), self.exam, _search_fn(shape, how, sims), params)
+        params, shape = saved.load()
+        result = exams.take(games.make(GAME), self.exam, _search_fn(shape, sims), params)
         return Row(
             label=saved.label,
             seconds=saved.seconds,

@@ -9,9 +9,9 @@ One side trains at a time, with the whole machine: ours by `launch/train.py`, th
 seed. Seconds are of training alone: compilation and evaluation are not counted, nor is saving the
 peer's models; our commits are (`grades.committed_at`). At each moment stands what was there by
 then: of ours the last version committed before it, of the peer the first iteration ended after it.
-All are graded afterwards by one program, each behind its own search: the share of exam questions
-at which the move loses the result, with 64 simulations and with the raw network (grades.py; the
-report is curves.py's).
+All are graded afterwards by one program, on one thread: the share of exam questions at which the
+move loses the result, with 64 simulations and with the raw network (grades.py; the report is
+curves.py's).
 
 The same command goes on where it was stopped. Ours resumes its run; the peer's example cannot
 resume, so a training of its that was cut short starts over. Nothing that is done is repeated,
