@@ -100,6 +100,7 @@ def shm_used() -> int:
 
 
 def take(seconds: float, shm_start: int) -> Sample:
+    """What our descendants hold now; `shm_start` is what /dev/shm held before them, in bytes."""
     pids = descendants(os.getpid())
     return Sample(
         seconds=seconds,
@@ -164,6 +165,7 @@ def report(samples: list[Sample]) -> str:
 
 
 def main() -> int:
+    """Run the command, report, and return its exit status."""
     parser = argparse.ArgumentParser(description="PSS of a command and its descendants.")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between samples")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ...")

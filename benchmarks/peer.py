@@ -36,14 +36,11 @@ Changed, none of it to the peer's disadvantage:
 
 The original evaluates by sampling from the raw policy. :func:`apply` is there so that an exam
 can put this network behind the same search as ours.
-
-    python benchmarks/peer.py --seconds 180      # speed, then a short training run
 """
 
 # pgx's and mctx's chex dataclasses hide their fields and methods from type checkers.
 # pyright: basic, reportCallIssue=false, reportAttributeAccessIssue=false, reportArgumentType=false
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,6 +101,8 @@ class Plies(NamedTuple):
 
 
 class Sample(NamedTuple):
+    """What the network is trained on; N = steps · lanes."""
+
     observation: Array  # bool [N, 6, 7, 2]
     policy_target: Array  # [N, A]
     value_target: Array  # [N], for the player to move
@@ -173,7 +172,7 @@ def apply(model: Model, observation: Array) -> tuple[Array, Array]:
 
     `observation` is bool ``[B, 6, 7, 2]``: planes mine and theirs, row 0 the top row as printed,
     actions the columns 0 to 6 from the left. That is pgx's own layout (its discs fall to row 5),
-    so nothing is flipped; `benchmarks/peer.py` checks it whenever it runs. Illegal (full) columns
+    so nothing is flipped; `check_orientation` holds pgx to it. Illegal (full) columns
     are not masked.
     """
     variables = {"params": model.params, "batch_stats": model.batch_stats}
@@ -359,44 +358,6 @@ def train(
     return model
 
 
-def selfplay_speed(config: PeerConfig, repeats: int = 3) -> float:
-    """Plies per second of self-play, the median of `repeats` calls after a warm-up."""
-    init_model, selfplay = make_selfplay(config)
-    model = init_model(jax.random.key(config.seed))
-    jax.block_until_ready(selfplay(model, jax.random.key(0)))
-    took = []
-    for i in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(selfplay(model, jax.random.key(i + 1)))
-        took.append(time.perf_counter() - start)
-    return config.lanes * config.steps / sorted(took)[repeats // 2]
-
-
-@partial(jax.jit, static_argnames="num_games")
-def score_against_random(model: Model, key: Array, num_games: int = 512) -> Array:
-    """Mean score (1 win, 1/2 draw) of the raw network, moving greedily, against random moves.
-
-    It moves first in half of the games.
-    """
-    env = pgx.make(ENV_ID)
-    state = jax.vmap(env.init)(jax.random.split(key, num_games))
-    me = jnp.where(jnp.arange(num_games) % 2 == 0, state.current_player, 1 - state.current_player)
-
-    def ply(carry: tuple[pgx.State, Array], key: Array) -> tuple[tuple[pgx.State, Array], None]:
-        state, total = carry
-        logits, _ = apply(model, state.observation)
-        legal = state.legal_action_mask
-        mine = jnp.where(legal, logits, -jnp.inf).argmax(-1)
-        theirs = jax.random.categorical(key, jnp.where(legal, 0.0, -jnp.inf))
-        action = jnp.where(state.current_player == me, mine, theirs)
-        state = jax.vmap(env.step)(state, action)
-        return (state, total + _reward_of(state, me)), None
-
-    keys = jax.random.split(jax.random.fold_in(key, 1), 42)
-    (_, total), _ = jax.lax.scan(ply, (state, jnp.zeros(num_games)), keys)
-    return (1 + total.mean()) / 2
-
-
 @cache
 def check_orientation() -> None:
     """Raises unless pgx shows boards as :func:`apply` promises: row 0 on top, mine first."""
@@ -405,36 +366,3 @@ def check_orientation() -> None:
     theirs = state.observation[:, :, 1]  # the mover's disc, now the opponent's
     if not (theirs[5, 2] and state.observation.sum() == 1):
         raise RuntimeError(f"pgx {pgx.__version__} lays Connect Four out differently:\n{theirs}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The peer's speed, then a short training run.")
-    parser.add_argument("--seconds", type=float, default=180.0, help="of training; 0 = only speed")
-    for field in ("lanes", "steps", "training_batch", "num_simulations", "seed"):
-        flag = "--" + field.replace("_", "-")
-        parser.add_argument(flag, type=int, default=getattr(PeerConfig, field))
-    parser.add_argument("--clear-reset-flag", action="store_true")
-    options = vars(parser.parse_args())
-    seconds = options.pop("seconds")
-    config = PeerConfig(**options)
-    check_orientation()
-    print(config)
-    print(f"self-play: {selfplay_speed(config):.0f} moves/s in {config.lanes} lanes", flush=True)
-
-    def on_iteration(p: Progress) -> None:
-        print(
-            f"{p.seconds:6.1f} s {p.plies:8d} plies  "
-            f"policy {p.policy_loss:.3f}  value {p.value_loss:.3f}",
-            flush=True,
-        )
-
-    def on_eval(now: float, model: Model) -> None:
-        score = float(score_against_random(model, jax.random.key(1)))
-        print(f"{now:6.1f} s  scores {score:.1%} against random", flush=True)
-
-    if seconds > 0:
-        train(config, seconds, on_eval, [seconds / 4, seconds / 2], on_iteration)
-
-
-if __name__ == "__main__":
-    main()

@@ -198,6 +198,7 @@ def cores() -> int:
 
 
 def main() -> None:
+    """Measure both figures and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

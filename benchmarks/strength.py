@@ -179,6 +179,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main() -> None:
+    """Train what is missing, grade, report."""
     options = parse(sys.argv[1:])
 
     def stop(number: int, _: Any) -> NoReturn:

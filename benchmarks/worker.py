@@ -137,6 +137,7 @@ def _train(request: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
+    """Take the role that the command line names."""
     role, argument = sys.argv[1:]
     if role == "train":
         _train(json.loads(argument))

@@ -89,10 +89,10 @@ class Progress:
 
     def interrupted(self, started: float) -> None:
         """Ctrl-C: what is safe, and how to go on."""
-        version = self._rows[-1]["iteration"] if self._rows else "the last one"
+        done = f"iteration {self._rows[-1]['iteration']}" if self._rows else "the last commit"
         self.say(
-            f"interrupted after {time.time() - started:.0f} s; everything up to iteration "
-            f"{version} is committed in {self._folder}. The same command resumes it."
+            f"interrupted after {time.time() - started:.0f} s; everything up to {done} is safe "
+            f"in {self._folder}. The same command resumes it."
         )
 
     def _cells(self, row: Mapping[str, Any], exam: Mapping[str, Any]) -> list[tuple[str, str]]:

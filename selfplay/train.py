@@ -187,23 +187,8 @@ def _loop(
     report: Callable[[Mapping[str, Any]], bool | None],
     announce: Callable[[str], None],
 ) -> None:
-    state, carries = trainer.start()
-    if run.next_iteration == 0:
-        ledger = Ledger()
-        row = {"digest": {"state": digest(state)}, "ledger": asdict(ledger), "probe": workers.probe}
-        run.commit(0, state, None, row, state["playing"], carries=carries, ledger=asdict(ledger))
-    else:
-        state, carries, *_ = run.restore(state, carries)
-    first_row = run.commits.read(0).metrics_row
-    if first_row["probe"] != workers.probe:
-        raise ValueError(
-            f"this machine's probe is {workers.probe[:12]}, the run's is "
-            f"{first_row['probe'][:12]}: processor, flags or packages give other bits than those "
-            f"the run was started with; see {run.folder / 'manifest.json'}"
-        )
-    last = run.commits.read(run.next_iteration - 1)
-    ledger = Ledger(**last.ledger)
-    seconds = float(last.metrics_row.get("seconds", {}).get("total", 0.0))
+    """Iterate from where the run stands; `report` and `announce` as for :func:`train`."""
+    state, carries, ledger, seconds = _stand(run, trainer, workers.probe)
     announce("compiling the learner")
     trainer.learner.warm_up(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
     grader = Grader.build(config.game, config.network, config.search, config.exam)
@@ -266,7 +251,6 @@ def _loop(
         run.commit(
             work.iteration,
             state,
-            None,
             row,
             state["learner"].averaged if keep else None,
             carries=carries,
@@ -274,6 +258,30 @@ def _loop(
         )
         if report({"iteration": work.iteration, **row}):
             break
+
+
+def _stand(
+    run: Run, trainer: Trainer, probe: str
+) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
+    """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
+    state, carries = trainer.start()
+    if run.next_iteration == 0:
+        ledger = Ledger()
+        row = {"digest": {"state": digest(state)}, "ledger": asdict(ledger), "probe": probe}
+        run.commit(0, state, row, state["playing"], carries=carries, ledger=asdict(ledger))
+    else:
+        state, carries, *_ = run.restore(state, carries)
+    first_row = run.commits.read(0).metrics_row
+    if first_row["probe"] != probe:
+        raise ValueError(
+            f"this machine's probe is {probe[:12]}, the run's is "
+            f"{first_row['probe'][:12]}: processor, flags or packages give other bits than those "
+            f"the run was started with; see {run.folder / 'manifest.json'}"
+        )
+    last = run.commits.read(run.next_iteration - 1)
+    ledger = Ledger(**last.ledger)
+    seconds = float(last.metrics_row.get("seconds", {}).get("total", 0.0))
+    return state, carries, ledger, seconds
 
 
 def summary(rows: Rows) -> dict[str, float]:

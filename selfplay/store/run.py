@@ -23,7 +23,7 @@ from selfplay.store.commits import Commit, Commits, Loaded
 from selfplay.store.failpoints import failpoint
 from selfplay.store.files import TEMPORARY, plain, read_json, write_json
 from selfplay.store.metrics import STEP, MetricsLog
-from selfplay.store.replay import Replay, Rows
+from selfplay.store.replay import Replay
 from selfplay.store.snapshots import load_snapshot, save_snapshot, snapshot_versions
 from selfplay.store.tree import nest, unflatten
 from selfplay.store.window import WindowConfig
@@ -137,7 +137,6 @@ class Run:
         self,
         iteration: int,
         state: Any,
-        rows: Rows | None,
         metrics_row: Mapping[str, Any],
         snapshot_params: Any = None,
         *,
@@ -146,9 +145,9 @@ class Run:
     ) -> Commit:
         """Makes an iteration permanent; on disk when this returns.
 
-        ``rows`` may be None where the iteration adds none, or where ``replay.add`` took them
-        already. ``snapshot_params`` becomes version ``iteration``, for ``load_version``. Raises
-        ValueError for any iteration but ``next_iteration``.
+        The rows that ``replay.add`` took for it are saved with it. ``snapshot_params`` becomes
+        version ``iteration``, for ``load_version``. Raises ValueError for any iteration but
+        ``next_iteration``.
         """
         if iteration != self.next_iteration:
             raise ValueError(
@@ -157,8 +156,6 @@ class Run:
         row = {STEP: iteration, **plain(metrics_row)}
         if row[STEP] != iteration:
             raise ValueError(f"the metrics row of iteration {iteration} says {row[STEP]}")
-        if rows is not None and self.replay.last_iteration != iteration:
-            self.replay.add(iteration, rows)
         self._loaded = None
         failpoint("commit.shard", iteration)
         if self.replay.last_iteration == iteration:

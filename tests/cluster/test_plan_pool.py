@@ -145,8 +145,13 @@ def test_a_dead_address_is_an_error_that_names_it() -> None:
 
 
 @pytest.mark.parametrize("address", [None, "auto", "local"])
-def test_addresses_without_a_port_are_left_to_ray(address: str | None) -> None:
+def test_addresses_without_a_port_are_left_to_ray(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("socket.create_connection", lambda *a, **k: asked.append(a))
     pool.reachable(ClusterConfig(address=address))
+    assert asked == []
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def drive(folder: Path) -> Run:
             run.replay.add(i, {"x": random.normal(size=(7, 2)).astype(np.float32)})
             batch = run.replay.gather(random.integers(0, run.replay.size, 3))["x"]  # [3, 2]
             state = {"w": state["w"] * np.float32(0.5) + batch, "steps": state["steps"] + 1}
-        run.commit(i, state, None, {"norm": float(abs(state["w"]).sum())}, {"w": state["w"]})
+        run.commit(i, state, {"norm": float(abs(state["w"]).sum())}, {"w": state["w"]})
     run.close()
     return run
 

@@ -60,11 +60,10 @@ def rows_at(i: int) -> dict[str, np.ndarray]:
 def drive(run: Run, stop: int) -> None:
     for i in range(run.next_iteration, stop):
         state = state_at(i)
-        rows = rows_at(i) if i else None
+        if i:
+            run.replay.add(i, rows_at(i))
         row = {"loss": 1 / (i + 1)}
-        run.commit(
-            i, state, rows, row, state["params"], carries=carries_at(i), ledger={"flops": i * 10}
-        )
+        run.commit(i, state, row, state["params"], carries=carries_at(i), ledger={"flops": i * 10})
 
 
 @pytest.fixture(scope="module")
@@ -276,12 +275,12 @@ def test_refused_commits(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="no commit to restore"):
             run.restore(state_at(0))
         with pytest.raises(ValueError, match="iteration 1 cannot be committed, 0 is next"):
-            run.commit(1, state_at(1), None, {})
+            run.commit(1, state_at(1), {})
         with pytest.raises(ValueError, match="row of iteration 0 says 3"):
-            run.commit(0, state_at(0), None, {"iteration": 3})
-        run.commit(0, state_at(0), None, {})
+            run.commit(0, state_at(0), {"iteration": 3})
+        run.commit(0, state_at(0), {})
         run.replay.add(1, rows_at(1))  # the driver's order: add, train, commit
-        commit = run.commit(1, state_at(1), None, {})
+        commit = run.commit(1, state_at(1), {})
         assert commit.replay is not None and commit.replay.total_rows == 8
     with open_run(tmp_path / "run") as run:
         assert run.replay.total == 8
@@ -297,6 +296,7 @@ def test_a_failed_commit_can_be_repeated(tmp_path: Path, monkeypatch: pytest.Mon
             patch.setattr(checkpoint, "save", lambda *_: (_ for _ in ()).throw(OSError("full")))
             with pytest.raises(OSError, match="full"):
                 drive(run, 2)
+        run.commit(1, state_at(1), {}, carries=carries_at(1))  # its rows are in the replay
         drive(run, 3)
         assert run.replay.total == 16
 
