@@ -17,11 +17,11 @@ def connect_four() -> TrainConfig:
     """
     return TrainConfig(
         game="connect_four",
-        iterations=92,
+        iterations=98,
         lag=1,
         search=SearchConfig(num_simulations=8),
         selfplay=SegmentConfig(random_opening_plies=20),
-        learner=LearnerConfig(batch_size=256),
+        learner=LearnerConfig(batch_size=256, shards=4),
         replay=WindowConfig(minimum=60_000),
         store=StoreConfig(keep_for_verify=True),
     )

@@ -182,17 +182,16 @@ class Learner:
         home = self._devices[0]
         state = jax.device_put(state, home)
         history = []
-        for batch, key in self._batches(source, iteration, steps):
+        for batch in self._batches(source, iteration, steps):
             params = [jax.device_put(state.params, device) for device in self._devices]
             shards = []
-            for i, rows in enumerate(batch):
+            for i, shard in enumerate(batch):
                 at = i * len(self._devices) // len(batch)
-                shard_key = jax.device_put(jax.random.fold_in(key, i), self._devices[at])
-                rows = jax.device_put(rows, self._devices[at])
-                shards.append(self._gradient(params[at], rows, shard_key))
+                rows, key = jax.device_put(shard, self._devices[at])
+                shards.append(self._gradient(params[at], rows, key))
             gradients, metrics = zip(*jax.device_put(shards, home), strict=True)
-            state, norm = self._update(state, gradients)
-            history.extend({**row, "gradient_norm": norm} for row in metrics)
+            state, row = self._update(state, gradients, metrics)
+            history.append(row)
         if not history:
             return state, {}
         columns = jax.device_get(history)
@@ -201,20 +200,29 @@ class Learner:
 
     def _batches(
         self, source: Source, iteration: int, steps: int
-    ) -> Iterator[tuple[list[Rows], Array]]:
-        """Each step's shards, and the key that its symmetries are drawn from."""
+    ) -> Iterator[list[tuple[Rows, Array]]]:
+        """Each step's shards: rows, and the key that their symmetries are drawn from.
+
+        All keys of a step are made before its first gradient is: behind it, in the first device's
+        queue, they would keep the other devices waiting.
+        """
         shards, size = self.config.shards, self.config.batch_size // self.config.shards
         order = batch_indices(self.seed, iteration, source.size, steps, self.config.batch_size)
         for step, indices in enumerate(order):
             flat = source.gather(indices)
             parts = [slice(i * size, (i + 1) * size) for i in range(shards)]
             key = keys.key(self.seed, keys.Purpose.AUGMENT, iteration, step)
-            yield [{n: flat[n][part] for n in BATCH_FIELDS} for part in parts], key
+            shard_keys = [jax.random.fold_in(key, i) for i in range(shards)]
+            rows = [{n: flat[n][part] for n in BATCH_FIELDS} for part in parts]
+            yield list(zip(rows, shard_keys, strict=True))
 
     def _apply(
-        self, state: LearnerState, gradients: tuple[Params, ...]
-    ) -> tuple[LearnerState, Array]:
-        """One optimizer step from the shards' gradients, summed in order."""
+        self,
+        state: LearnerState,
+        gradients: tuple[Params, ...],
+        metrics: tuple[dict[str, Array], ...],
+    ) -> tuple[LearnerState, dict[str, Array]]:
+        """One optimizer step from the shards' gradients, summed in order; the step's metrics."""
         mean = jax.tree.map(_ordered_mean, *gradients)
         updates, optimizer = self._optimizer.update(mean, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -222,7 +230,8 @@ class Learner:
         decay = jnp.minimum(self.config.ema, (1.0 + state.step) / (10.0 + state.step))
         averaged = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.averaged, params)
         new = LearnerState(params, averaged, optimizer, state.step + 1)  # pyright: ignore
-        return new, optax.tree.norm(mean)
+        row = jax.tree.map(_ordered_mean, *metrics)
+        return new, {**row, "gradient_norm": optax.tree.norm(mean)}
 
 
 def _ordered_mean(*shards: Array) -> Array:

@@ -8,6 +8,7 @@ again: the same bytes, because the work is a pure function of its arguments.
 import logging
 import math
 import os
+import signal
 import socket
 import threading
 import warnings
@@ -226,19 +227,24 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     import ray
 
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if config.address:
-        try:
-            ray.init(address=config.address, **common)
-        except Exception as error:
-            raise _no_answer(config.address, error) from error
-        return ray
-    ray.init(
-        address="local",
-        num_cpus=max(1, math.ceil(actors * config.cpus_per_actor)),
-        object_store_memory=config.object_store_mb * 2**20,
-        include_dashboard=False,
-        **common,
-    )
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        if config.address:
+            try:
+                ray.init(address=config.address, **common)
+            except Exception as error:
+                raise _no_answer(config.address, error) from error
+        else:
+            ray.init(
+                address="local",
+                num_cpus=max(1, math.ceil(actors * config.cpus_per_actor)),
+                object_store_memory=config.object_store_mb * 2**20,
+                include_dashboard=False,
+                **common,
+            )
+    finally:  # Ray's own handler would end us in the middle of a commit, with a dump of its stack
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)
     return ray
 
 
