@@ -5,6 +5,7 @@ keeps one piece of work in flight per actor, replaces actors that die and plays 
 again: the same bytes, because the work is a pure function of its arguments.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -13,7 +14,7 @@ import socket
 import threading
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from selfplay import pins
@@ -227,14 +228,8 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     import ray
 
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        if config.address:
-            try:
-                ray.init(address=config.address, **common)
-            except Exception as error:
-                raise _no_answer(config.address, error) from error
-        else:
+    with _own_sigterm():
+        if not config.address:
             ray.init(
                 address="local",
                 num_cpus=max(1, math.ceil(actors * config.cpus_per_actor)),
@@ -242,10 +237,23 @@ def connect(config: ClusterConfig, actors: int) -> Any:
                 include_dashboard=False,
                 **common,
             )
-    finally:  # Ray's own handler would end us in the middle of a commit, with a dump of its stack
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)
+            return ray
+        try:
+            ray.init(address=config.address, **common)
+        except Exception as error:
+            raise _no_answer(config.address, error) from error
     return ray
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM: Ray's ends us in the middle of a commit, with its stack."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def reachable(config: ClusterConfig) -> None:
