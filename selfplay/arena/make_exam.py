@@ -44,7 +44,7 @@ class Solver:
 
     def __init__(self, lookahead: int = -1) -> None:
         try:
-            import bitbully  # the extra; nothing else in oomzero needs it
+            import bitbully  # pyright: ignore[reportMissingImports]  # the extra, only here
         except ImportError as error:
             raise SystemExit(
                 "making the exam needs the Connect Four solver: pip install 'oomzero[solver]'"
