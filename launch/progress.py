@@ -56,6 +56,12 @@ class Progress:
         """One sentence of its own."""
         self._console.print(text, highlight=False, markup=False)
 
+    def end(self, text: str) -> None:
+        """The last words, below the live view."""
+        if self._live:
+            self._live.stop()
+        self.say(text)
+
     def announce(self, text: str) -> None:
         """A slow step begins."""
         self._note = text
@@ -79,7 +85,7 @@ class Progress:
         """Where the run lies and what to do next."""
         version = run.next_iteration - 1
         state = "complete" if version >= self._config.iterations else "stopped"
-        self.say(
+        self.end(
             f"{state}: version {version} in {self._folder}\n"
             f"  grade it:      python launch/exam.py {self._folder}\n"
             f"  prove it:      python launch/verify.py {self._folder} --iterations 1:3\n"
@@ -90,7 +96,7 @@ class Progress:
     def interrupted(self, started: float) -> None:
         """Ctrl-C: what is safe, and how to go on."""
         done = f"iteration {self._rows[-1]['iteration']}" if self._rows else "the last commit"
-        self.say(
+        self.end(
             f"interrupted after {time.time() - started:.0f} s; everything up to {done} is safe "
             f"in {self._folder}. The same command resumes it."
         )

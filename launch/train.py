@@ -91,7 +91,7 @@ def main() -> None:
             progress.interrupted(started)
             raise SystemExit(130) from None
         except Diverged as error:
-            progress.say(f"alarm: {error}")
+            progress.end(f"alarm: {error}")
             raise SystemExit(1) from None
         progress.finished(run)
 
