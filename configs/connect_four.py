@@ -13,7 +13,7 @@ def connect_four() -> TrainConfig:
     """What `make train` runs: from nothing to strong in about ten minutes on 2 cores.
 
     Version 80 keeps the result in 86.9 % of the exam's questions with 64 simulations and in 81.6 %
-    without search (seed 0; 10:18 minutes on a fresh clone, 1.8 GB). More time, `--iterations 570`:
+    without search (seed 0; 10:18 minutes on a fresh clone). More time, `--iterations 570`:
     90.0 and 84.7 % after 30 minutes (three seeds), 91.1 and 85.8 % after 60 (one seed), see
     docs/results/connect_four_strength.md. The aim was 98 %: the opening holds it back.
 

@@ -124,7 +124,9 @@ class Progress:
             ("left", clock(left)),
         ]
 
-    def _table(self) -> Table:
+    def _table(self) -> Table | str:
+        if not self._rows:
+            return f"{self._note} …"  # a table without columns would show nothing
         table = Table(title=f"{self._config.game} → {self._folder}", caption=self._note or None)
         shown = self._rows[-12:]
         for i, row in enumerate(shown):

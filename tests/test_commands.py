@@ -1,13 +1,20 @@
 """The commands: bad input is one clear sentence and status 2 before any work; good input works."""
 
+import functools
+import io
 import json
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+import configs
+from launch.progress import Progress
 from tests.runs import ROOT, TINY, digests, finish, start, train
 
 ASK_MANY = """
@@ -105,6 +112,21 @@ def test_sigterm_ends_cleanly_and_the_same_command_goes_on(
     assert "The same command resumes it." in finish(process, 130), seen
     assert len(digests(tmp_path / "run")) < len(digests(run))
     assert train(tmp_path / "run", *TINY, "--cluster.actors", "0") == digests(run)
+
+
+def test_the_last_words_stand_below_the_live_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one has no live view
+    screen = io.StringIO()
+    terminal = functools.partial(Console, file=screen, force_terminal=True, width=120)
+    monkeypatch.setattr("launch.progress.Console", terminal)
+    with Progress(configs.get("connect_four_smoke"), tmp_path / "run") as progress:
+        progress.announce("compiling")
+        progress.interrupted(time.time())
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    assert "compiling" in shown
+    assert shown.rstrip().endswith("The same command resumes it.")
 
 
 def test_verify_says_identical_and_finds_a_change(run: Path) -> None:
