@@ -13,7 +13,8 @@ are inverses. Two plies into Connect Four, `board_to_text` shows
      . . . X . . .
     X to move
 
-with the last move in parentheses. X is player 0, O is player 1.
+with the last move in parentheses; one that lies on no cell is named in the last line. X is player
+0, O is player 1.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, singledispatch
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 
 from games.connect_four import ConnectFour
 from games.game import Game, State
+from games.go import Go
+from games.hex import Hex
+from games.pgx_adapter import PgxGame
 from games.tic_tac_toe import TicTacToe
 
 PIECES = {1: "X", -1: "O", 0: "."}
@@ -37,6 +42,10 @@ Cell = tuple[int, int]
 """A place on the board: (row, column), row 0 on top."""
 
 
+def _as_it_is(state: State, action: int) -> int:
+    return action
+
+
 @dataclass(frozen=True)
 class Notation:
     """How one game writes its actions and its board."""
@@ -44,19 +53,21 @@ class Notation:
     actions: tuple[str, ...]  # A names, compared without regard to case
     columns: tuple[str, ...]  # W labels above the board
     rows: tuple[str, ...]  # H labels left of the board, or () for none
-    find_cell: Callable[[np.ndarray, int], Cell | None]
-    """Where the last action lies on the board, int8 [H, W], after it; None for a pass."""
+    find_cell: Callable[[State, int], Cell | None]
+    """Where the last action lies on the board of the state after it; None for a pass."""
+    seen: Callable[[State, int], int] = _as_it_is
+    """The place in `actions` of a mover's action; its own inverse. Hex: his view is transposed."""
 
 
 @singledispatch
 def notation(game: Game) -> Notation:
     """The notation of `game`: numbered actions, columns and rows, unless its type declares its own.
 
-    The default marks no last move, because an action need not be a cell.
+    The default finds no last move on the board, because an action need not be a cell.
     """
     height, width, _ = game.observation_shape
     return Notation(
-        _numbers(game.num_actions), _numbers(width), _numbers(height), lambda board, action: None
+        _numbers(game.num_actions), _numbers(width), _numbers(height), lambda state, action: None
     )
 
 
@@ -64,8 +75,8 @@ def notation(game: Game) -> Notation:
 def _(game: ConnectFour) -> Notation:
     """Columns "1", "2", ... from the left; the last stone is the highest in its column."""
 
-    def find_cell(board: np.ndarray, action: int) -> Cell | None:
-        stones = np.flatnonzero(board[:, action])
+    def find_cell(state: State, action: int) -> Cell | None:
+        stones = np.flatnonzero(np.asarray(game.board(state))[:, action])
         return (int(stones[0]), action) if len(stones) else None
 
     columns = _numbers(game.columns)
@@ -73,15 +84,77 @@ def _(game: ConnectFour) -> Notation:
 
 
 @notation.register
+def _(game: Go) -> Notation:
+    """GTP's vertices, "A1" at the bottom left and no column I; "pass"."""
+    columns = tuple("ABCDEFGHJKLMNOPQRST"[: game.size])
+    rows = _numbers(game.size)[::-1]
+    actions = (*(column + row for row in rows for column in columns), "pass")
+
+    def find_cell(state: State, action: int) -> Cell | None:
+        return divmod(action, game.size) if action < game.size**2 else None
+
+    return Notation(actions, columns, rows, find_cell)
+
+
+@notation.register
+def _(game: Hex) -> Notation:
+    """Cells "a1" (top left): a letter for the column, a number for the row of the board; "swap".
+
+    Red joins the top and the bottom. Blue's actions are cells of his transposed view; names are
+    those of the board.
+    """
+    columns, rows = tuple(ascii_lowercase[: game.size]), _numbers(game.size)
+    actions = tuple(column + row for row in rows for column in columns)
+
+    def transposed(blue: bool, action: int) -> int:
+        row, column = divmod(action, game.size)
+        return column * game.size + row if blue and action < game.size**2 else action
+
+    def seen(state: State, action: int) -> int:
+        return transposed(bool(game.is_blue(state)), action)
+
+    def find_cell(state: State, action: int) -> Cell | None:
+        if action == game.size**2:
+            return None
+        return divmod(transposed(not game.is_blue(state), action), game.size)
+
+    return Notation((*actions, "swap") if game.swap else actions, columns, rows, find_cell, seen)
+
+
+@notation.register
 def _(game: TicTacToe) -> Notation:
     """Cells "a1" (top left) to "c3": a letter for the column, a number for the row."""
-    columns, rows = ("a", "b", "c"), _numbers(3)
-    actions = tuple(column + row for row in rows for column in columns)
-    return Notation(actions, columns, rows, lambda board, action: divmod(action, 3))
+    return _cells(3, 3)
 
 
-def action_to_text(game: Game, action: int) -> str:
+@notation.register
+def _(game: PgxGame) -> Notation:
+    """Cells "a1" (top left) and "pass" or "swap" where pgx's actions are cells, else numbers."""
+    height, width, _ = game.observation_shape
+    if not game.facts.cells:
+        return notation.dispatch(object)(game)
+    return _cells(height, width, (game.facts.extra,) * (game.num_actions - height * width))
+
+
+def _cells(height: int, width: int, extra: tuple[str, ...] = ()) -> Notation:
+    """A letter for the column, a number for the row; actions off the board are called `extra`."""
+    columns, rows = tuple(ascii_lowercase[:width]), _numbers(height)
+
+    def find_cell(state: State, action: int) -> Cell | None:
+        return divmod(action, width) if action < height * width else None
+
+    names = tuple(column + row for row in rows for column in columns)
+    return Notation((*names, *extra), columns, rows, find_cell)
+
+
+def action_to_text(game: Game, action: int, state: State = None) -> str:
     """The name of an action, such as "4" in Connect Four or "b2" in tic-tac-toe.
+
+    Args:
+        game: the rules.
+        action: int, of the player to move.
+        state: the position before the action; only Hex asks for it, where an action is a cell of
+            the mover's view. None: the first position.
 
     Raises:
         ValueError: `action` is not in [0, num_actions).
@@ -89,13 +162,14 @@ def action_to_text(game: Game, action: int) -> str:
     action = int(action)
     if not 0 <= action < game.num_actions:
         raise ValueError(f"{game.name} has no action {action}; choose 0..{game.num_actions - 1}")
-    return _cached(game).actions[action]
+    names = _cached(game)
+    return names.actions[action if state is None else names.seen(state, action)]
 
 
-def text_to_action(game: Game, text: str) -> int:
+def text_to_action(game: Game, text: str, state: State = None) -> int:
     """The action with this name; case and surrounding blanks do not matter.
 
-    Whether the action is legal in some position is not asked here.
+    `state` as in `action_to_text`. Whether the action is legal in it is not asked here.
 
     Raises:
         ValueError: no action of `game` has this name.
@@ -104,11 +178,11 @@ def text_to_action(game: Game, text: str) -> int:
     if action is None:
         choices = _shorten(_cached(game).actions)
         raise ValueError(f"{game.name} has no move {text!r}; choose from {choices}")
-    return action
+    return action if state is None else _cached(game).seen(state, action)
 
 
 def board_to_text(game: Game, state: State, last_action: int | None = None) -> str:
-    """The position as text: labels, the board with `last_action` in parentheses, who is to move.
+    """The position as text: labels, the board with `last_action` marked, who is to move.
 
     Raises:
         ValueError: `last_action` is not in [0, num_actions).
@@ -117,7 +191,7 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
     marked = None
     if last_action is not None:
         action_to_text(game, last_action)
-        marked = names.find_cell(board, int(last_action))
+        marked = names.find_cell(state, int(last_action))
     margin = max(map(len, names.rows), default=0)
     width = max(map(len, names.columns))
     lines = [" " * margin + "".join(f" {label:>{width}}" for label in names.columns)]
@@ -132,7 +206,9 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
             gaps[column] = gaps[column].rjust(1 + width - len(cells[column]))
         line = "".join(gap + cell for gap, cell in zip(gaps, [*cells, ""], strict=True))
         lines.append((label.rjust(margin) + line).rstrip())
-    lines.append(_status_line(game, state))
+    unseen = last_action is not None and marked is None
+    note = f"; last move: {names.actions[int(last_action)]}" if unseen else ""
+    lines.append(_status_line(game, state) + note)
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Games by name: `make("connect_four", rows=6)`."""
+"""Games by name: `make("go", size=9)`, or all in one text, `make("go?size=9&komi=7")`."""
 
 from __future__ import annotations
 
@@ -7,33 +7,54 @@ from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, get_type_hints
+from urllib.parse import parse_qsl
 
 from games.connect_four import ConnectFour
 from games.game import Game
+from games.go import Go
+from games.hex import Hex
+from games.pgx_adapter import PgxGame
 from games.tic_tac_toe import TicTacToe
 
-_GAMES: Mapping[str, Any] = MappingProxyType({game.name: game for game in (ConnectFour, TicTacToe)})
+PGX = "pgx:"
+"""What the names of pgx's games begin with."""
+
+_GAMES: Mapping[str, Any] = MappingProxyType(
+    {game.name: game for game in (ConnectFour, Go, Hex, TicTacToe)}
+)
+_WORDS = {"true": True, "false": False}
 
 
 def names() -> tuple[str, ...]:
-    """The names that `make` knows, in alphabetical order."""
+    """The names that `make` knows beside pgx's, in alphabetical order."""
     return tuple(sorted(_GAMES))
 
 
 def make(name: str, **options: object) -> Game:
-    """The game called `name`; `options` are the fields of its dataclass, such as `rows`.
+    """The game called `name`; `options` are the fields of its dataclass, such as `size`.
+
+    Options may also stand behind the name, as "go?size=9&komi=7.5": the form for configs and
+    command lines. pgx's games are called "pgx:othello" and so on, and have no options.
 
     Raises:
-        ValueError: an unknown name or option, an option of the wrong type, or one out of range.
+        ValueError: an unknown name or option, one twice, of the wrong type, or out of range; or
+            pgx is not installed.
     """
+    name, _, text = name.partition("?")
+    if name.startswith(PGX):
+        if text or options:
+            raise ValueError(f"{name} has no option {text or next(iter(options))!r}")
+        return PgxGame(name.removeprefix(PGX))
     if name not in _GAMES:
         raise ValueError(
-            f"unknown game {name!r}{_did_you_mean(name, names())}; choose from {', '.join(names())}"
+            f"unknown game {name!r}{_did_you_mean(name, names())}; "
+            f"choose from {', '.join(names())}, {PGX}othello and other games of pgx"
         )
     kind = _GAMES[name]
     hints = get_type_hints(kind)
     types = {field.name: hints[field.name] for field in fields(kind)}
-    for option, value in options.items():
+    given = [*_read(name, text), *options.items()]
+    for option, value in given:
         if option not in types:
             choices = f"choose from {', '.join(types)}" if types else "it has no options"
             raise ValueError(
@@ -44,7 +65,32 @@ def make(name: str, **options: object) -> Game:
                 f"{name}: option {option}={value!r} must be {types[option].__name__}, "
                 f"not {type(value).__name__}"
             )
-    return kind(**options)
+    if len(dict(given)) < len(given):
+        raise ValueError(f"{name}: an option is given twice: {', '.join(o for o, _ in given)}")
+    return kind(**dict(given))
+
+
+def _read(name: str, text: str) -> list[tuple[str, object]]:
+    """The options in "size=9&komi=7.5", with the values that they look like."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+    except ValueError:
+        raise ValueError(
+            f"{name}: {text!r} is no list of options; write {name}?option=value&option=value"
+        ) from None
+    return [(option, _value(value)) for option, value in pairs]
+
+
+def _value(text: str) -> object:
+    """An int, float or bool if the text is one, else the text."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 def _fits(value: object, wanted: type) -> bool:

@@ -22,6 +22,8 @@ from jax import Array
 
 from games.connect_four import ConnectFour
 from games.game import ArrayLike, Game
+from games.go import Go
+from games.hex import Hex
 from games.tic_tac_toe import TicTacToe
 
 GridMap = Callable[[np.ndarray], np.ndarray]
@@ -58,6 +60,26 @@ def _(game: ConnectFour) -> Symmetries:
         grid_cells(game.rows, game.columns, [_same, np.fliplr]),
         np.stack([columns, columns[::-1]]).astype(np.int32),
     )
+
+
+@symmetries.register
+def _(game: Go) -> Symmetries:
+    """The rotations and reflections of the board: 8; the pass stays what it is."""
+    cells = grid_cells(game.size, game.size, SQUARE)
+    passes = np.full((len(cells), 1), game.size * game.size, np.int32)
+    return Symmetries(cells, np.concatenate([cells, passes], axis=1))
+
+
+@symmetries.register
+def _(game: Hex) -> Symmetries:
+    """The identity and the half turn: 2; the swap stays what it is.
+
+    Transposing the board and exchanging the colours is a symmetry too, but nothing is left to do:
+    both positions are the same observation, and the same actions, to the player to move.
+    """
+    cells = grid_cells(game.size, game.size, [_same, _turned(2, mirrored=False)])
+    swaps = np.full((len(cells), game.num_actions - game.size**2), game.size**2, np.int32)
+    return Symmetries(cells, np.concatenate([cells, swaps], axis=1))
 
 
 @symmetries.register

@@ -56,7 +56,7 @@ class TrainConfig:
     """A whole run. The same config and seed give the same bits.
 
     Attributes:
-        game: a registered game's name.
+        game: a game's name, with its options behind it: "go?size=9&komi=7.5", "pgx:othello".
         iterations: rounds of play and learning; iteration i makes version i.
         lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
             while the learner trains. Part of what is computed, unlike the rest of the cluster.

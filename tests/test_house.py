@@ -20,7 +20,8 @@ MAX_LINES = 330
 # for its `__init__.py`.
 ORDER = """
 games.game
-games.connect_four games.tic_tac_toe
+games.go_board
+games.connect_four games.go games.hex games.pgx_adapter games.tic_tac_toe
 games.symmetry
 games.notation
 games.registry
@@ -58,7 +59,7 @@ selfplay.arena.exam selfplay.arena.make_exam
 selfplay.arena.grader
 selfplay.train
 selfplay.verify
-configs.connect_four
+configs.connect_four configs.go configs.hex
 configs
 launch
 launch.cli

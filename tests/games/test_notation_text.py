@@ -11,10 +11,25 @@ import pytest
 
 import games
 from games.game import Game
-from games.notation import action_to_text, board_to_text, text_to_action, text_to_board
+from games.notation import (
+    action_to_text,
+    board_to_text,
+    notation,
+    text_to_action,
+    text_to_board,
+)
 
-SEVERAL = [games.make(name) for name in games.names()] + [
-    games.make("connect_four", rows=5, columns=12)
+SEVERAL = [
+    games.make(name)
+    for name in (
+        *games.names(),
+        "connect_four?rows=5&columns=12",
+        "go?size=3",
+        "go?size=19&max_plies=80",
+        "hex?size=3&swap=true",
+        "pgx:othello",
+        "pgx:connect_four",
+    )
 ]
 each_game = pytest.mark.parametrize("game", SEVERAL, ids=repr)
 
@@ -46,13 +61,15 @@ def test_boards_are_read_as_they_are_written(game: Game) -> None:
     for state, last in random_game(game, 1) + random_game(game, 2)[-2:]:
         for marked in {None, last}:
             text = board_to_text(game, state, marked)
-            assert text.count("(") == (marked is not None)
+            cell = None if marked is None else notation(game).find_cell(state, marked)
+            assert text.count("(") == (cell is not None)
             board, player = text_to_board(game, text)
             assert (board.dtype, type(player)) == (np.int8, int)
             np.testing.assert_array_equal(board, game.board(state))
             assert player == game.player(state)
-            again = game.from_board(board, player)
-            assert board_to_text(game, again, marked) == text
+            assert ("last move: " in text) == (marked is not None and cell is None)
+            if game.name in ("connect_four", "tic_tac_toe"):  # the others know more than the board
+                assert board_to_text(game, game.from_board(board, player), marked) == text
             lengths = {len(line.rstrip(")")) for line in text.splitlines()[1:-1]}
             assert len(lengths) == 1, "rows stand in line"
 
@@ -61,11 +78,15 @@ def test_boards_are_read_as_they_are_written(game: Game) -> None:
 def test_the_mark_is_on_the_last_move(game: Game) -> None:
     positions = random_game(game, 3)
     for (before, _), (after, last) in pairwise(positions):
-        change = np.asarray(game.board(after)) - np.asarray(game.board(before))
-        row, _ = np.argwhere(change)[0]
-        lines = board_to_text(game, after, last).splitlines()[1:-1]
-        assert [("(" in line) for line in lines] == [r == row for r in range(len(lines))]
-        assert f"({'X' if change.sum() > 0 else 'O'})" in lines[row]
+        sign = 1 - 2 * int(game.player(before))
+        fresh = (np.asarray(game.board(before)) == 0) & (np.asarray(game.board(after)) == sign)
+        rows = set(np.argwhere(fresh)[:, 0])  # none: a pass, a swap
+        *lines, end = board_to_text(game, after, last).splitlines()[1:]
+        if notation(game).find_cell(after, last) is None:
+            assert end.endswith(f"; last move: {action_to_text(game, last, before)}")
+            continue
+        assert [("(" in line) for line in lines] == [r in rows for r in range(len(lines))]
+        assert all(f"({'X' if sign > 0 else 'O'})" in lines[row] for row in rows)
 
 
 def test_connect_four_as_printed() -> None:

@@ -20,34 +20,53 @@ from games.symmetry import (
     transform_policy,
 )
 
-EXPECTED = {"connect_four": 2, "tic_tac_toe": 8}
-each_game = pytest.mark.parametrize("game", [games.make(n) for n in games.names()], ids=repr)
+EXPECTED = {"connect_four": 2, "go": 8, "hex": 2, "tic_tac_toe": 8}
+SMALL = [
+    games.make(name)
+    for name in ("connect_four", "tic_tac_toe", "go?size=5", "hex?size=4", "hex?size=3&swap=true")
+]
+each_game = pytest.mark.parametrize("game", SMALL, ids=repr)
 
 
-def random_positions(game: Game, size: int = 64) -> tuple[Any, jax.Array]:
-    """States, [size, ...], at random plies, and an action in each (legal unless it is over)."""
+LANES = 48
 
-    def ply(carry: Any, key: jax.Array) -> tuple[Any, None]:
-        states, stop = carry
-        logits = jnp.where(jax.vmap(game.legal_actions)(states), 0.0, -1e9)
+
+def play_images(game: Game, group: Symmetries) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+    """[T, S, B, …]: what games show, moved by each symmetry; and what the moved moves show."""
+    indices = jnp.arange(len(group))
+
+    def look(state: Any) -> dict[str, jax.Array]:
+        return {
+            "observation": game.observe(state),
+            "legal actions": game.legal_actions(state),
+            "outcome": game.outcome(state),
+            "player": game.player(state),
+            "board": game.board(state),
+        }
+
+    def moved(index: jax.Array, seen: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        board = transform_observation(group, index, seen["board"][..., None])[..., 0]
+        return seen | {
+            "observation": transform_observation(group, index, seen["observation"]),
+            "legal actions": transform_policy(group, index, seen["legal actions"]),
+            "board": board,
+        }
+
+    def ply(states: Any, key: jax.Array) -> tuple[Any, Any]:
+        seen = jax.vmap(jax.vmap(look))(states)
+        first = jax.tree.map(lambda x: x[0], seen)
+        logits = jnp.where(first["legal actions"], 0.0, -1e9)
         actions = jax.random.categorical(key, logits)
-        after = jax.vmap(game.step)(states, actions)
-        go_on = stop > 0
+        images = jax.vmap(lambda i: jax.vmap(lambda a: transform_action(group, i, a))(actions))(
+            indices
+        )
+        wanted = jax.vmap(lambda i: jax.vmap(lambda s: moved(i, s))(first))(indices)
+        return jax.vmap(jax.vmap(game.step))(states, images), (wanted, seen)
 
-        def choose(new: jax.Array, old: jax.Array) -> jax.Array:
-            return jnp.where(go_on.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-        return (jax.tree.map(choose, after, states), stop - 1), None
-
-    @jax.jit
-    def play(keys: jax.Array) -> tuple[Any, jax.Array]:
-        first = jax.tree.map(lambda x: jnp.broadcast_to(x, (size, *x.shape)), game.init())
-        stop = jnp.arange(size) % (game.max_plies + 1)
-        (states, _), _ = jax.lax.scan(ply, (first, stop), keys[1:])
-        logits = jnp.where(jax.vmap(game.legal_actions)(states), 0.0, -1e9)
-        return states, jax.random.categorical(keys[0], logits)
-
-    return play(jax.random.split(jax.random.key(5), game.max_plies + 1))
+    lanes = (len(group), LANES)
+    states = jax.tree.map(lambda x: jnp.broadcast_to(x, (*lanes, *x.shape)), game.init())
+    keys = jax.random.split(jax.random.key(5), game.max_plies + 1)
+    return jax.jit(lambda: jax.lax.scan(ply, states, keys)[1])()
 
 
 @each_game
@@ -72,40 +91,12 @@ def test_permutations_and_identity_first(game: Game) -> None:
 
 @each_game
 def test_symmetries_commute_with_the_rules(game: Game) -> None:
+    """Whole games: what history forbids is turned with the board."""
     group = symmetries(game)
-    height, width, _ = game.observation_shape
-    states, actions = random_positions(game)
-
-    def check(index: jax.Array, state: Any, action: jax.Array) -> dict[str, tuple[Any, Any]]:
-        def move_board(board: jax.Array) -> jax.Array:
-            return transform_observation(group, index, board[..., None])[..., 0]
-
-        image = game.from_board(move_board(game.board(state)), game.player(state))
-        after = game.step(state, action)
-        after_image = game.step(image, transform_action(group, index, action))
-        return {
-            "observation": (
-                game.observe(image),
-                transform_observation(group, index, game.observe(state)),
-            ),
-            "legal actions": (
-                game.legal_actions(image),
-                transform_policy(group, index, game.legal_actions(state)),
-            ),
-            "outcome": (game.outcome(image), game.outcome(state)),
-            "board after a move": (game.board(after_image), move_board(game.board(after))),
-            "outcome after a move": (game.outcome(after_image), game.outcome(after)),
-            "player": (game.player(after_image), game.player(after)),
-        }
-
-    over_states = jax.vmap(check, (None, 0, 0))
-    results = jax.jit(jax.vmap(over_states, (0, None, None)))(
-        jnp.arange(len(group)), states, actions
-    )
-    for what, (image, wanted) in results.items():
-        np.testing.assert_array_equal(image, wanted, err_msg=what)
-    shape = results["observation"][0].shape
-    assert shape == (len(group), 64, height, width, game.observation_shape[2])
+    wanted, seen = play_images(game, group)
+    for what in wanted:
+        np.testing.assert_array_equal(seen[what], wanted[what], err_msg=what)
+    assert seen["observation"].shape[1:] == (len(group), LANES, *game.observation_shape)
 
 
 def test_gathers_as_documented() -> None:

@@ -1,0 +1,234 @@
+"""Go by Tromp-Taylor rules without suicide, with positional superko, on 2×2 to 19×19.
+
+- A move that leaves its own chain without a liberty, after captures, is illegal.
+- A move that makes a board that has stood before, whoever is to move, is illegal. Passing is not.
+- Two passes in a row end the game, or `max_plies` moves. It is scored as it stands: a player has
+  his stones and the empty points that reach only stones of his; White has `komi` more.
+
+The rules of a bare board (chains, captures, repetition, area) are in `go_board.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from games import go_board
+from games.game import (
+    ArrayLike,
+    pack_status,
+    status_is_terminal,
+    status_outcome,
+    status_player,
+)
+from games.go_board import Stones
+
+MIN_SIZE, MAX_SIZE = 2, 19
+SMALL_KOMI = {2: 0.5, 3: 8.5, 4: 1.5, 5: 24.5, 6: 3.5, 7: 8.5}
+"""Half a point less than perfect play wins by (2×2 to 5×5 and 6×6, 7×7 as professionals hold)."""
+KOMI_STEPS = (0.25, 4.0, 6.0, 6.75, 7.25)
+"""Komi as planes: is it above 0, a half to 3.5, 4 to 5.5, 6 to 6.5, 7?"""
+
+
+class GoState(NamedTuple):
+    """One position of Go with its history: 2 132 bytes on 9×9."""
+
+    stones: Stones
+    history: Array  # uint32 [2, max_plies], the hash before each move; 0 from `ply` on
+    legal: Array  # uint8 [ceil(P / 8)], the points that may be played on, bit-packed
+    last: Array  # int16 [2], the last action and the one before; −1 for none
+    ply: Array  # int16 [], moves made
+    status: Array  # uint8 [], the status byte of games/game.py
+
+
+@dataclass(frozen=True)
+class Go:
+    """The rules of Go; action = row · size + column, row 0 on top; the last one passes.
+
+    Attributes:
+        size: lines of the board, 2 to 19.
+        komi: points that White (player 1) has in advance; a whole number makes draws possible.
+            Left out: 7.5 from 8×8 up, on smaller boards `SMALL_KOMI`.
+        max_plies: the game ends after so many moves; 0: 2 · size².
+
+    Raises:
+        ValueError: a size, komi or length out of range.
+    """
+
+    size: int = 9
+    komi: float = math.nan
+    max_plies: int = 0
+
+    name: ClassVar[str] = "go"
+
+    def __post_init__(self) -> None:
+        if not MIN_SIZE <= self.size <= MAX_SIZE:
+            raise ValueError(f"go: size={self.size} is out of range; choose {MIN_SIZE}..{MAX_SIZE}")
+        points = self.size * self.size
+        if math.isnan(self.komi):
+            object.__setattr__(self, "komi", SMALL_KOMI.get(self.size, 7.5))
+        if abs(self.komi) > points or 2 * self.komi != round(2 * self.komi):
+            raise ValueError(
+                f"go: komi={self.komi} must be a whole or half number within ±{points}"
+            )
+        if self.max_plies == 0:
+            object.__setattr__(self, "max_plies", 2 * points)
+        if not 2 <= self.max_plies <= np.iinfo(np.int16).max:
+            raise ValueError(f"go: max_plies={self.max_plies} is out of range; choose 2..32767")
+
+    @property
+    def num_actions(self) -> int:
+        """A point each, and the pass."""
+        return self.size * self.size + 1
+
+    @property
+    def observation_shape(self) -> tuple[int, int, int]:
+        """(size, size, 19)."""
+        return (self.size, self.size, 14 + len(KOMI_STEPS))
+
+    def init(self) -> GoState:
+        """The empty board, Black (player 0) to move."""
+        return self._start(go_board.empty(self.size), jnp.int32(0))
+
+    def step(self, state: GoState, action: ArrayLike) -> GoState:
+        """Play on a point or pass, int []; a terminal state comes back unchanged."""
+        points = self.size * self.size
+        action = jnp.asarray(action, jnp.int32)
+        player, running = status_player(state.status), ~status_is_terminal(state.status)
+        passes = action == points
+        placed = go_board.place(state.stones, jnp.minimum(action, points - 1), player, self.size)
+        stays = passes | ~running
+        stones = jax.tree.map(lambda a, b: jnp.where(stays, a, b), state.stones, placed)
+        now = (jnp.arange(self.max_plies) == state.ply) & running
+        history = jnp.where(now[None], state.stones.hash[:, None], state.history)
+
+        over = (passes & (state.last[0] == points)) | (state.ply + 1 >= self.max_plies)
+        margin = self._margin(stones, over & running)
+        legal = self._legal(stones, history, state.ply + 1, 1 - player)
+        after = (
+            jnp.where(over, jnp.uint8(0), legal),
+            jnp.stack([action.astype(jnp.int16), state.last[0]]),
+            state.ply + jnp.int16(1),
+            pack_status(1 - player, over & (margin > 0), over & (margin < 0), over),
+        )
+        before = (state.legal, state.last, state.ply, state.status)
+        after = jax.tree.map(lambda a, b: jnp.where(running, a, b), after, before)
+        return GoState(stones, history, *after)
+
+    def legal_actions(self, state: GoState) -> Array:
+        """bool [size² + 1]; passing is legal while the game runs."""
+        return jnp.append(self._legal_points(state), ~status_is_terminal(state.status))
+
+    def observe(self, state: GoState) -> Array:
+        """bool [size, size, 19], seen by the player to move:
+
+        - 0, 1: my stones, your stones;
+        - 2, 3, 4: mine in chains of 1, 2, 3 or more liberties; 5, 6, 7: yours;
+        - 8, 9: the point of the last move, and of the one before;
+        - 10: everywhere, if the last move was a pass: another one ends the game;
+        - 11, 12: empty points forbidden by superko, and as suicide;
+        - 13: everywhere, if I am Black (the superko, komi and the last word tell us apart);
+        - 14 to 18: everywhere, if komi is above each of `KOMI_STEPS`.
+        """
+        size, points = self.size, self.size * self.size
+        player = status_player(state.status)
+        chain, liberties = state.stones.chain, state.stones.liberties
+        mine = jnp.where(player == 0, chain, -chain)
+        few = (liberties == 1, liberties == 2, liberties >= 3)
+        playable = go_board.playable(state.stones, player, size)
+        running = ~status_is_terminal(state.status)
+
+        def point(action: Array) -> Array:
+            return jnp.arange(points) == action
+
+        def everywhere(true: ArrayLike | bool) -> Array:
+            return jnp.broadcast_to(jnp.asarray(true), (points,))
+
+        planes = [
+            mine > 0,
+            mine < 0,
+            *((mine > 0) & plane for plane in few),
+            *((mine < 0) & plane for plane in few),
+            point(state.last[0]),
+            point(state.last[1]),
+            everywhere(state.last[0] == points),
+            playable & ~self._legal_points(state) & running,
+            (chain == 0) & ~playable & running,
+            everywhere(player == 0),
+            *(everywhere(self.komi > step) for step in KOMI_STEPS),
+        ]
+        return jnp.stack(planes, axis=-1).reshape(self.observation_shape)
+
+    def is_terminal(self, state: GoState) -> Array:
+        """bool [], True = two passes in a row, or `max_plies` moves."""
+        return status_is_terminal(state.status)
+
+    def outcome(self, state: GoState) -> Array:
+        """float32 [], the result for player 0 (Black): +1, 0 or −1; 0 while the game runs."""
+        return status_outcome(state.status)
+
+    def player(self, state: GoState) -> Array:
+        """int32 [], the player to move."""
+        return status_player(state.status)
+
+    def board(self, state: GoState) -> Array:
+        """int8 [size, size]: +1 Black's stones, −1 White's, 0 empty; row 0 on top."""
+        return jnp.sign(state.stones.chain).astype(jnp.int8).reshape(self.size, self.size)
+
+    def from_board(self, board: ArrayLike, player: ArrayLike) -> GoState:
+        """The position with these stones, int8 [size, size], and `player` to move: a new game.
+
+        Boards that stood before are not known, but for this one.
+
+        Raises:
+            ValueError: `board` has the wrong shape, or is a NumPy array with a chain that has no
+                liberty (the values of device arrays are not looked at).
+        """
+        if jnp.shape(board) != (self.size, self.size):
+            raise ValueError(
+                f"go: board has shape {jnp.shape(board)}, not {(self.size, self.size)}"
+            )
+        stones = go_board.set_up(jnp.asarray(board, jnp.int8).reshape(-1), self.size)
+        if isinstance(board, np.ndarray):
+            dead = np.flatnonzero((np.asarray(stones.liberties) == 0) & (board.reshape(-1) != 0))
+            if len(dead):
+                row, column = divmod(int(dead[0]), self.size)
+                raise ValueError(
+                    f"go: the stone in row {row + 1} of column {column + 1} has no liberty"
+                )
+        return self._start(stones, jnp.asarray(player, jnp.int32))
+
+    def score(self, state: GoState) -> Array:
+        """float32 [], Black's area less White's and komi, as the board stands."""
+        return self._margin(state.stones, jnp.bool_(True))
+
+    def _start(self, stones: Stones, player: Array) -> GoState:
+        history = jnp.zeros((2, self.max_plies), jnp.uint32)
+        no = jnp.bool_(False)
+        return GoState(
+            stones,
+            history,
+            self._legal(stones, history, jnp.int32(0), player),
+            jnp.full(2, -1, jnp.int16),
+            jnp.int16(0),
+            pack_status(player, no, no, no),
+        )
+
+    def _legal(self, stones: Stones, history: Array, ply: Array, player: Array) -> Array:
+        """uint8 [ceil(P / 8)], bit-packed: the points on which `player` may put a stone."""
+        seen = go_board.repeats(stones, player, history, ply, self.size)
+        return jnp.packbits(go_board.playable(stones, player, self.size) & ~seen)
+
+    def _legal_points(self, state: GoState) -> Array:
+        return jnp.unpackbits(state.legal, count=self.size * self.size).astype(bool)
+
+    def _margin(self, stones: Stones, asked: Array) -> Array:
+        """float32 [], Black's points less White's; meaningless where `asked` is False."""
+        black, white = go_board.area(stones.chain, asked, self.size)
+        return (black - white).astype(jnp.float32) - self.komi

@@ -1,0 +1,225 @@
+"""pgx's board games under the `Game` protocol: `games.make("pgx:othello")`.
+
+For two players who alternate, see everything and throw no dice. What differs is mapped:
+
+- pgx draws by lot which of its players begins; here player 0 always does.
+- A finished game of pgx allows every action and forgets its rewards after one more; here it allows
+  none and stays as it is. Finished is what pgx calls terminated or truncated; a truncated game
+  without rewards is a draw. A pass, where the rules force one, is an action like any other.
+- Observations are bool: a plane that counts (moves made, moves without progress) becomes three:
+  is it above a quarter, a half, three quarters of its range?
+
+pgx is an extra, `pip install "oomzero[pgx]"`, and is imported when a game is first played, because
+its import occupies a device.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from games.game import ArrayLike, State
+
+STEPS = (0.25, 0.5, 0.75)
+"""A counting plane, in [0, 1], becomes one bool plane for each of these."""
+
+View = Callable[[Array], Array]
+
+
+def _upright(board: Array) -> Array:
+    return board
+
+
+def _flipped(board: Array) -> Array:
+    return board[::-1]
+
+
+def _turned(board: Array) -> Array:
+    return board[::-1, ::-1]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What can be said of a pgx game without importing it."""
+
+    actions: int
+    shape: tuple[int, int, int]  # of pgx's observation
+    max_plies: int
+    pieces: int = 1  # planes of the mover's kinds of piece, and as many of the other's after them
+    view: View = _upright  # how player 1 sees the board
+    counts: tuple[int, ...] = ()  # planes with numbers in [0, 1]
+    cells: bool = False  # actions are cells; the one left over, if any, is called `extra`
+    extra: str = "pass"
+
+
+GAMES: Mapping[str, _Facts] = MappingProxyType(
+    {
+        "animal_shogi": _Facts(132, (4, 3, 194), 256, 5, _turned, (193,)),
+        "chess": _Facts(4672, (8, 8, 119), 512, 6, _flipped, (113, 118)),
+        "connect_four": _Facts(7, (6, 7, 2), 42),
+        "gardner_chess": _Facts(1225, (5, 5, 115), 256, 6, _flipped, (113, 114)),
+        "go_19x19": _Facts(362, (19, 19, 17), 722, cells=True),
+        "go_9x9": _Facts(82, (9, 9, 17), 162, cells=True),
+        "hex": _Facts(122, (11, 11, 4), 122, cells=True, extra="swap"),
+        # A pass is forced, and two never follow one another but at the end.
+        "othello": _Facts(65, (8, 8, 2), 122, cells=True),
+        "shogi": _Facts(2187, (9, 9, 119), 512, 14, _turned),
+        "tic_tac_toe": _Facts(9, (3, 3, 2), 9, cells=True),
+    }
+)
+"""The games of pgx that fit. The others are for one or many players, hide cards or throw dice."""
+
+
+@dataclass(frozen=True)
+class PgxGame:
+    """A game of pgx; actions and the planes of the observation are pgx's.
+
+    Attributes:
+        env: pgx's name for it, one of `GAMES`.
+
+    Raises:
+        ValueError: a game that does not fit, or pgx is not installed.
+    """
+
+    env: str
+
+    def __post_init__(self) -> None:
+        if self.env not in GAMES:
+            close = difflib.get_close_matches(self.env, GAMES, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ValueError(
+                f"pgx has no game {self.env!r} for two players who alternate, see everything and "
+                f"throw no dice{hint}; choose from {', '.join(GAMES)}"
+            )
+        if find_spec("pgx") is None:
+            raise ValueError(
+                f'game "pgx:{self.env}" needs pgx, which is not installed; '
+                'do: pip install "oomzero[pgx]"'
+            )
+
+    @property
+    def name(self) -> str:
+        """The registry's name, such as "pgx:othello"."""
+        return f"pgx:{self.env}"
+
+    @property
+    def num_actions(self) -> int:
+        """As many as pgx has."""
+        return self.facts.actions
+
+    @property
+    def observation_shape(self) -> tuple[int, int, int]:
+        """pgx's rows, columns and planes; every counting plane makes two more."""
+        height, width, planes = self.facts.shape
+        return (height, width, planes + (len(STEPS) - 1) * len(self.facts.counts))
+
+    @property
+    def max_plies(self) -> int:
+        """The length at which pgx, or the board, ends the game."""
+        return self.facts.max_plies
+
+    @property
+    def facts(self) -> _Facts:
+        """What is known of the game without pgx."""
+        return GAMES[self.env]
+
+    def init(self) -> State:
+        """pgx's state without its observation, player 0 to move."""
+        with jax.ensure_compile_time_eval(), _pgx(self.env) as env:
+            for seed in range(64):
+                state = env.init(jax.random.key(seed))
+                if int(state.current_player) == 0:
+                    return _bare(state)
+        raise RuntimeError(f"{self.name}: player 0 never begins")
+
+    def step(self, state: State, action: ArrayLike) -> State:
+        """The position after a legal action, int []; a terminal state comes back unchanged."""
+        with _pgx(self.env) as env:
+            after = _bare(env.step(state, jnp.asarray(action, jnp.int32)))
+        over = self.is_terminal(state)
+        return jax.tree.map(lambda a, b: jnp.where(over, a, b), state, after)
+
+    def legal_actions(self, state: State) -> Array:
+        """bool [A], True = legal; all False in a terminal state."""
+        return state.legal_action_mask & ~self.is_terminal(state)
+
+    def observe(self, state: State) -> Array:
+        """bool [H, W, C]: pgx's planes in their order, those that count as `STEPS` says."""
+        with _pgx(self.env) as env:
+            planes = env.observe(state)
+        if planes.dtype == jnp.bool_:
+            return planes
+        counts = self.facts.counts
+        return jnp.concatenate(
+            [
+                jnp.stack([planes[..., i] > step for step in STEPS], axis=-1)
+                if i in counts
+                else planes[..., i : i + 1] != 0
+                for i in range(planes.shape[-1])
+            ],
+            axis=-1,
+        )
+
+    def is_terminal(self, state: State) -> Array:
+        """bool [], True = pgx calls it terminated or truncated."""
+        return state.terminated | state.truncated
+
+    def outcome(self, state: State) -> Array:
+        """float32 [], player 0's reward; 0 while the game runs."""
+        return jnp.where(self.is_terminal(state), state.rewards[0], 0.0)
+
+    def player(self, state: State) -> Array:
+        """int32 [], the player to move."""
+        return state.current_player
+
+    def board(self, state: State) -> Array:
+        """int8 [H, W]: +1 player 0's pieces of any kind, −1 player 1's; as player 0 sees it."""
+        kinds, player = self.facts.pieces, self.player(state)
+        with _pgx(self.env) as env:
+            planes = env.observe(state)
+        mine = jnp.any(planes[..., :kinds] != 0, axis=-1).astype(jnp.int8)
+        yours = jnp.any(planes[..., kinds : 2 * kinds] != 0, axis=-1).astype(jnp.int8)
+        return jnp.where(player == 0, mine - yours, self.facts.view(yours - mine))
+
+    def from_board(self, board: ArrayLike, player: ArrayLike) -> State:
+        """Not possible: pgx does not say how its states are made from pieces.
+
+        Raises:
+            ValueError: always.
+        """
+        if jnp.shape(board) != self.facts.shape[:2]:
+            raise ValueError(
+                f"{self.name}: board has shape {jnp.shape(board)}, not {self.facts.shape[:2]}"
+            )
+        raise ValueError(f"{self.name}: pgx's games cannot start from a board; play the moves")
+
+
+@contextmanager
+def _pgx(env: str) -> Iterator[Any]:
+    """pgx's environment; pgx lets ranks be promoted, whatever we allow ourselves."""
+    with jax.numpy_rank_promotion("allow"):
+        yield _environment(env)
+
+
+@cache
+def _environment(env: str) -> Any:
+    with jax.ensure_compile_time_eval():
+        return importlib.import_module("pgx").make(env)
+
+
+def _bare(state: Any) -> State:
+    """The state without the observation, which is computed anew where it is wanted."""
+    state = state.replace(observation=np.zeros((0,), np.bool_))
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), state)
