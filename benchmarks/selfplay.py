@@ -19,14 +19,10 @@ self-play adds to the network: rules, trees, keys, records, episodes.
 
 import argparse
 import os
-import platform
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not benchmarks/: this very file would hide the package `selfplay`
@@ -37,19 +33,17 @@ from selfplay import pins
 pins.pin()
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import Array
 from rich.console import Console
 from rich.table import Table
 
-import games
+from benchmarks.limit import Segments, weights
+from benchmarks.report import columns, cores, machine, row
 from benchmarks.worker import Peer
-from selfplay import learner, network
+from selfplay import network
 from selfplay.cluster import pool
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.plan import Work
-from selfplay.network import NetworkConfig, Params
+from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.stream import StreamPlayer
@@ -61,24 +55,6 @@ SEARCH = SearchConfig(num_simulations=32)
 RATIO_TARGET, SHARE_TARGET = 1.8, 0.85
 
 
-def weights(key: Array) -> Params:
-    """Untrained parameters without the zeros that ours start with.
-
-    A network of zeros calls all moves equal, which keeps search trees flatter than the peer's,
-    whose layers are all drawn; so those layers are drawn here as well (LeCun-normal, as its are).
-    """
-    params = network.make(games.make(GAME), NETWORK)[0](key)
-    leaves, structure = jax.tree.flatten(params)
-
-    def drawn(index: int, leaf: Array) -> Array:
-        if leaf.ndim < 2 or leaf.any():
-            return leaf
-        noise = jax.random.normal(jax.random.fold_in(key, index), leaf.shape, leaf.dtype)
-        return noise / np.sqrt(leaf.size / leaf.shape[-1])
-
-    return jax.tree.unflatten(structure, [drawn(i, leaf) for i, leaf in enumerate(leaves)])
-
-
 class Ours:
     """Actors that play an iteration when asked and otherwise sleep; a context manager."""
 
@@ -87,7 +63,7 @@ class Ours:
         arguments = (GAME, NETWORK, SEARCH, config, SEED)
         player = StreamPlayer(*arguments)
         self._config = config
-        self._params = jax.device_get(weights(jax.random.key(SEED)))
+        self._params = jax.device_get(weights(GAME, NETWORK, jax.random.key(SEED)))
         self._carries = [player.start(stream) for stream in range(config.streams)]
         with warnings.catch_warnings():  # Ray forks to execute a program, which is safe
             warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
@@ -111,90 +87,6 @@ class Ours:
 
     def __exit__(self, *error: object) -> None:
         self._pool.close()
-
-
-class Limit:
-    """A segment, and its network evaluations alone, in this process."""
-
-    def __init__(self, config: SegmentConfig) -> None:
-        """Compile both."""
-        self._player = StreamPlayer(GAME, NETWORK, SEARCH, config, SEED)
-        self._params = jax.device_put(weights(jax.random.key(SEED)))
-        self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
-        # Observations of real play; repeated where a short segment has too few.
-        seen = np.concatenate([rows["planes"], self._carry.waiting["planes"]])
-        shape = (config.plies, config.lanes, seen.shape[-1])
-        self._planes = jax.device_put(np.resize(seen, shape))
-        self._evaluations = make_evaluations()
-        self._iteration = 0
-        self.evaluations()
-
-    def segment(self) -> float:
-        """Seconds of one segment, episodes included."""
-        self._iteration += 1
-        start = time.perf_counter()
-        self._carry, _ = self._player.play(self._params, self._carry, self._iteration, 0, 0)
-        return time.perf_counter() - start
-
-    def evaluations(self) -> float:
-        """Seconds of a segment's network evaluations: the root's and each simulation's."""
-        start = time.perf_counter()
-        jax.block_until_ready(self._evaluations(self._params, self._planes))
-        return time.perf_counter() - start
-
-
-def make_evaluations() -> Callable[[Params, Array], Any]:
-    """``(params, planes uint8[T, B, P]) → sums``: T·(1 + simulations) evaluations of B positions.
-
-    Every evaluation gets a batch in another order and adds to the result, so that XLA can
-    neither move one out of the loop nor drop it.
-    """
-    game = games.make(GAME)
-    _, evaluate = network.make(game, NETWORK)
-
-    def once(_: Array, carry: Any) -> Any:
-        params, observations, logits_sum, value_sum = carry
-        logits, value = evaluate(params, observations)
-        observations = jnp.roll(observations, 1, axis=0)
-        return params, observations, logits_sum + logits, value_sum + value
-
-    @jax.jit
-    def evaluations(params: Params, planes: Array) -> tuple[Array, Array]:
-        def ply(sums: tuple[Array, Array], packed: Array) -> tuple[tuple[Array, Array], None]:
-            observations = learner.unpack(packed, game.observation_shape)  # [B, H, W, C]
-            start = (params, observations, *sums)
-            _, _, *after = jax.lax.fori_loop(0, 1 + SEARCH.num_simulations, once, start)
-            return (after[0], after[1]), None
-
-        lanes = planes.shape[1]
-        zeros = jnp.zeros((lanes, game.num_actions)), jnp.zeros(lanes)
-        return jax.lax.scan(ply, zeros, planes)[0]
-
-    return evaluations
-
-
-def row(table: Table, name: str, values: Sequence[float], form: str, target: float = 0) -> None:
-    """Median and range; against a target where there is one."""
-    middle = median(values)
-    verdict = ("[green]pass" if middle >= target else "[red]fail") if target else ""
-    wanted = f"≥ {target:{form}}" if target else ""
-    spread = f"{min(values):{form}} – {max(values):{form}}"
-    table.add_row(name, f"{middle:{form}}", spread, wanted, verdict)
-
-
-def machine() -> str:
-    """What the figures were taken on."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0].partition(":")[2].strip() if lines else model
-    return f"{cores()} cores of {model}; JAX {jax.__version__} on {jax.default_backend()}"
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def main() -> None:
@@ -231,7 +123,7 @@ def main() -> None:
             )
         parameters = peer.facts["parameters"]
     console.print("compiling a single process …")
-    limit = Limit(config)
+    limit = Segments(GAME, NETWORK, SEARCH, config, SEED)
     for pair in range(options.pairs):
         alone, whole = limit.evaluations(), limit.segment()
         shares.append(alone / whole)
@@ -240,14 +132,13 @@ def main() -> None:
             f"share {shares[-1]:.1%}"
         )
 
-    own = network.num_parameters(weights(jax.random.key(SEED)))
+    own = network.num_parameters(weights(GAME, NETWORK, jax.random.key(SEED)))
     table = Table(
         title=f"Self-play, {options.lanes} lanes a batch, {SEARCH.num_simulations} simulations",
         caption=f"ours: {options.actors} actors, one stream each, {own:,} parameters; the peer: "
         f"one process, {parameters:,} parameters; {options.plies} plies a lane",
     )
-    for name in ("", f"median of {options.pairs}", "min – max", "target", ""):
-        table.add_column(name, justify="left" if not name else "right")
+    columns(table, options.pairs)
     row(table, "ours, moves/s", ours, ",.0f")
     row(table, "the peer, moves/s", theirs, ",.0f")
     row(table, "ratio within pairs", ratios, ".2f", RATIO_TARGET)

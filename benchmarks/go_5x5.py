@@ -1,0 +1,132 @@
+"""Go 5×5, a solved board: does a run open in the centre, and win as Black against itself?
+
+    python launch/train.py go_5x5 --out runs/go_5x5
+    python benchmarks/go_5x5.py runs/go_5x5              # all its snapshots
+
+Perfect play opens in the centre and Black takes all 25 points (van der Werf, van den Herik and
+Uiterwijk 2003), whatever White answers; komi is 24.5, so anything less loses. Every version plays
+itself without noise, with as many simulations on both sides: one game from the empty board, and
+one from each of White's 24 answers to the centre. Printed: minutes of training, the opening, what
+the policy after search gives to the centre, the winner and length of the game, and how many of the
+24 Black wins. The last version's game is printed as moves.
+"""
+
+import argparse
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)
+CALLED_FROM = Path.cwd()
+os.chdir(ROOT)
+
+from selfplay import pins
+
+pins.pin()
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.grades import total_seconds
+from benchmarks.report import machine
+from games.go import Go
+from games.notation import action_to_text
+from selfplay.store import metrics
+from selfplay.store.snapshots import snapshot_versions
+from selfplay.version import Version
+
+CENTRE = 12
+
+
+class Games(NamedTuple):
+    """What one version plays: game 0 from the empty board, then one for each answer to C3."""
+
+    policy: np.ndarray  # float32 [A], after search, of the first move
+    moves: list[int]  # of game 0
+    black_wins: np.ndarray  # bool [1 + 24]
+
+
+def play(version: Version, sims: int) -> Games:
+    """All games at once, until the last one ends."""
+    game: Any = version.game
+    search = _jitted(version.search_fn(sims))
+    answers = [point for point in range(25) if point != CENTRE]
+    first = game.init()
+    after = [game.step(game.step(first, CENTRE), answer) for answer in answers]
+    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, *after)
+    step, over = _stepped(game)
+    moves, policy = [], None
+    while not bool(over(states).all()):
+        found = search(version.params, states, jax.random.key(0))
+        policy = np.asarray(found.policy[0]) if policy is None else policy
+        if not bool(over(states)[0]):
+            moves.append(int(found.action[0]))
+        states = step(states, found.action)
+    assert policy is not None
+    return Games(policy, moves, np.asarray(jax.vmap(game.outcome)(states) > 0))
+
+
+@cache
+def _jitted(fn: Any) -> Any:
+    return jax.jit(fn)
+
+
+@cache
+def _stepped(game: Any) -> tuple[Any, Any]:
+    return jax.jit(jax.vmap(game.step)), jax.jit(jax.vmap(game.is_terminal))
+
+
+def main() -> None:
+    """Play, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="a run of preset go_5x5")
+    parser.add_argument("--sims", type=int, default=200, help="simulations a move [200]")
+    parser.add_argument("--versions", type=int, nargs="*", help="which [all snapshots]")
+    options = parser.parse_args()
+    if options.sims < 1:
+        parser.error(f"--sims must be at least 1, got {options.sims}")
+    run = CALLED_FROM / options.run
+    if not (run / metrics.FILE).exists():
+        parser.error(f"{options.run} is no run folder with metrics")
+    versions = options.versions or [v for v in snapshot_versions(run) if v]
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(machine())
+    minutes = {row[metrics.STEP]: total_seconds(row) / 60 for row in metrics.read(run)}
+    table = Table(title=f"Against itself, {options.sims} simulations a move")
+    for name in ("version", "minutes", "opens", "centre", "winner", "plies", "Black wins"):
+        table.add_column(name, justify="right")
+    for number in versions:
+        try:
+            version = Version.load(f"{run}@{number}")
+        except ValueError as error:
+            parser.error(str(error))
+        game: Any = version.game
+        if not (isinstance(game, Go) and game.size == 5):
+            parser.error(f"{options.run} plays {version.config['game']}, not Go on 5×5")
+        played = play(version, options.sims)
+        moves = [action_to_text(game, move) for move in played.moves]
+        row = (
+            f"{number}",
+            f"{minutes.get(number, float('nan')):.1f}",
+            moves[0],
+            f"{played.policy[CENTRE]:.0%}",
+            "Black" if played.black_wins[0] else "White",
+            f"{len(moves)}",
+            f"{played.black_wins[1:].sum()}/{len(played.black_wins) - 1}",
+        )
+        table.add_row(*row)
+        console.print("  ".join(row))
+    console.print(table)
+    console.print(" ".join(moves))
+
+
+if __name__ == "__main__":
+    main()

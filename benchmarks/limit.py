@@ -1,0 +1,97 @@
+"""Self-play in this process, and its network evaluations alone: the share of the limit."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+import games
+from selfplay import learner, network
+from selfplay.network import NetworkConfig, Params
+from selfplay.search import SearchConfig
+from selfplay.segment import SegmentConfig
+from selfplay.stream import StreamPlayer
+
+
+def weights(game: str, config: NetworkConfig, key: Array) -> Params:
+    """Untrained parameters without the zeros that ours start with.
+
+    A network of zeros calls all moves equal, which keeps search trees flatter than a peer's,
+    whose layers are all drawn; so those layers are drawn here as well (LeCun-normal, as its are).
+    """
+    params = network.make(games.make(game), config)[0](key)
+    leaves, structure = jax.tree.flatten(params)
+
+    def drawn(index: int, leaf: Array) -> Array:
+        if leaf.ndim < 2 or leaf.any():
+            return leaf
+        noise = jax.random.normal(jax.random.fold_in(key, index), leaf.shape, leaf.dtype)
+        return noise / np.sqrt(leaf.size / leaf.shape[-1])
+
+    return jax.tree.unflatten(structure, [drawn(i, leaf) for i, leaf in enumerate(leaves)])
+
+
+class Segments:
+    """Segments of one stream, and their network evaluations alone; both are timed when asked."""
+
+    def __init__(
+        self, game: str, net: NetworkConfig, search: SearchConfig, config: SegmentConfig, seed: int
+    ) -> None:
+        """Compile both."""
+        self._player = StreamPlayer(game, net, search, config, seed)
+        self._params = jax.device_put(weights(game, net, jax.random.key(seed)))
+        self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
+        # Observations of real play; repeated where a short segment has too few.
+        seen = np.concatenate([rows["planes"], self._carry.waiting["planes"]])
+        shape = (config.plies, config.lanes, seen.shape[-1])
+        self._planes = jax.device_put(np.resize(seen, shape))
+        self._evaluations = _evaluations(game, net, 1 + search.num_simulations)
+        self._iteration = 0
+        self.evaluations()
+
+    def segment(self) -> float:
+        """Seconds of one segment, episodes included."""
+        self._iteration += 1
+        start = time.perf_counter()
+        self._carry, _ = self._player.play(self._params, self._carry, self._iteration, 0, 0)
+        return time.perf_counter() - start
+
+    def evaluations(self) -> float:
+        """Seconds of a segment's network evaluations: the root's and each simulation's."""
+        start = time.perf_counter()
+        jax.block_until_ready(self._evaluations(self._params, self._planes))
+        return time.perf_counter() - start
+
+
+def _evaluations(name: str, net: NetworkConfig, repeats: int) -> Callable[[Params, Array], Any]:
+    """``(params, planes uint8[T, B, P]) → sums``: T · `repeats` evaluations of B positions.
+
+    Every evaluation gets a batch in another order and adds to the result, so that XLA can
+    neither move one out of the loop nor drop it.
+    """
+    game = games.make(name)
+    _, evaluate = network.make(game, net)
+
+    def once(_: Array, carry: Any) -> Any:
+        params, observations, logits_sum, value_sum = carry
+        logits, value = evaluate(params, observations)
+        observations = jnp.roll(observations, 1, axis=0)
+        return params, observations, logits_sum + logits, value_sum + value
+
+    @jax.jit
+    def evaluations(params: Params, planes: Array) -> tuple[Array, Array]:
+        def ply(sums: tuple[Array, Array], packed: Array) -> tuple[tuple[Array, Array], None]:
+            observations = learner.unpack(packed, game.observation_shape)  # [B, H, W, C]
+            start = (params, observations, *sums)
+            _, _, *after = jax.lax.fori_loop(0, repeats, once, start)
+            return (after[0], after[1]), None
+
+        lanes = planes.shape[1]
+        zeros = jnp.zeros((lanes, game.num_actions)), jnp.zeros(lanes)
+        return jax.lax.scan(ply, zeros, planes)[0]
+
+    return evaluations
