@@ -10,7 +10,7 @@ without the run (``launch/export.py``): safetensors, with the config in its meta
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from jax import Array
 import games
 from games.game import Game
 from selfplay import network, search
+from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig, Params
 from selfplay.search import SearchConfig, SearchFn, SearchResult
 from selfplay.store.codec import from_json
@@ -39,6 +40,8 @@ class Version:
     name: str
     params: Params
     config: dict[str, Any]  # the run's config, as its config.json holds it
+    ledger: Ledger | None = None  # the compute that made it
+    number: int | None = None  # the iteration that made it
 
     @classmethod
     def load(cls, where: str | Path) -> "Version":
@@ -55,8 +58,9 @@ class Version:
         if number and number != "last" and not number.isdigit():
             raise ValueError(f"version {number!r} of {folder} is neither a number nor 'last'")
         wanted = int(number) if number.isdigit() else "last"
-        params, config = load_version(folder, wanted)
-        return cls(text, params, config)
+        stored = load_version(folder, wanted)
+        name = f"{folder}@{stored.number}"
+        return cls(name, stored.params, stored.config, Ledger(**stored.ledger), stored.number)
 
     @classmethod
     def _load_file(cls, path: Path) -> "Version":
@@ -73,15 +77,17 @@ class Version:
         if not meta or "oomzero" not in meta:
             raise ValueError(f"{path} was not exported by oomzero: it holds no config")
         head = json.loads(meta["oomzero"])
-        return cls(head["name"], nest(flat), head["config"])
+        ledger = Ledger(**head["ledger"]) if head.get("ledger") else None
+        return cls(head["name"], nest(flat), head["config"], ledger, head.get("number"))
 
     def export(self, path: Path) -> None:
         """Write parameters and config to one file that loads without the run."""
         from safetensors.numpy import save_file
 
         flat = {name: np.ascontiguousarray(array) for name, array in flatten(self.params).items()}
-        head = json.dumps({"name": self.name, "config": self.config}, sort_keys=True)
-        save_file(flat, path, metadata={"oomzero": head})
+        ledger = asdict(self.ledger) if self.ledger else None
+        head = {"name": self.name, "config": self.config, "ledger": ledger, "number": self.number}
+        save_file(flat, path, metadata={"oomzero": json.dumps(head, sort_keys=True)})
 
     @property
     def game(self) -> Game:

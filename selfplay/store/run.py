@@ -254,11 +254,19 @@ def _check_config(path: Path, new: Mapping[str, Any], mutable: Collection[str]) 
     return [texts[field] for field in sorted(free)]
 
 
-def load_version(folder: Path | str, version: int | str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``(params, config)`` of a version, or of the newest for ``"last"``; takes no lock.
+class StoredVersion(NamedTuple):
+    """A version as its run keeps it."""
 
-    Params are nested dictionaries of host arrays, config is as in ``read_config``. Raises
-    ValueError for a version that was not kept, naming those that were; CorruptedFile.
+    params: dict[str, Any]  # nested dictionaries of host arrays
+    config: dict[str, Any]  # as in `read_config`
+    ledger: dict[str, Any]  # the FLOPs that made it
+    number: int
+
+
+def load_version(folder: Path | str, version: int | str) -> StoredVersion:
+    """A version, or the newest for ``"last"``; takes no lock.
+
+    Raises ValueError for a version that was not kept, naming those that were; CorruptedFile.
     """
     path = Path(folder)
     config = read_config(path)
@@ -269,4 +277,5 @@ def load_version(folder: Path | str, version: int | str) -> tuple[dict[str, Any]
         listed = ", ".join(map(str, kept)) or "none"
         raise ValueError(f"{path} has no version {version!r}; versions available: {listed}")
     commit = commits.read(number)
-    return load_snapshot(path, number, commit.snapshot_digest), config
+    params = load_snapshot(path, number, commit.snapshot_digest)
+    return StoredVersion(params, config, commit.ledger, number)

@@ -1,0 +1,217 @@
+"""The ladder: the same table however it was cut, killed or parallelised; every game kept once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sgfmill import sgf
+
+import games
+from selfplay.arena import player, report
+from selfplay.arena.ladder import Ladder, LadderConfig
+from selfplay.arena.player import Player
+from tests.runs import ROOT
+
+NAME = "tic_tac_toe"
+GAME = games.make(NAME)
+SPECS = ("solver", "random", "rollouts?sims=4", "rollouts?sims=16", "solver?blunder=0.4")
+CONFIG = LadderConfig(opening_plies=2, pairs=4, pairings=4)
+GAMES = 160
+
+
+def players(specs: tuple[str, ...] = SPECS) -> list[Player]:
+    return [player.parse(spec, GAME) for spec in specs]
+
+
+def ladder(path: Path, specs: tuple[str, ...] = SPECS, config: LadderConfig = CONFIG) -> Ladder:
+    return Ladder(path, GAME, NAME, players(specs), "solver", config)
+
+
+def climbed(path: Path, workers: int = 1) -> tuple[str, list[Any]]:
+    with ladder(path) as made:
+        standing = made.climb(1.0, GAMES, workers)
+        return report.to_csv(standing), made.records.games()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Any]]:
+    return climbed(tmp_path_factory.mktemp("unbroken") / "ladder.db")
+
+
+def test_the_table_is_complete(unbroken: tuple[str, list[Any]]) -> None:
+    table, recorded = unbroken
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert sorted(row["player"] for row in rows) == sorted(SPECS)
+    assert [float(row["elo"]) for row in rows] == sorted(float(r["elo"]) for r in rows)[::-1]
+    assert sum(int(row["games"]) for row in rows) == 2 * len(recorded)
+    assert len(recorded) >= GAMES
+    solver = next(row for row in rows if row["player"] == "solver")
+    assert float(solver["elo"]) == float(solver["stderr"]) == 0
+    assert rows[-1]["player"] == "random"
+
+
+def test_workers_change_nothing(tmp_path: Path, unbroken: tuple[str, list[Any]]) -> None:
+    assert climbed(tmp_path / "ladder.db", workers=3) == unbroken
+
+
+def test_a_broken_ladder_goes_on(tmp_path: Path, unbroken: tuple[str, list[Any]]) -> None:
+    """Cut after every few pairings, in the middle of rounds."""
+
+    class Cut(Exception):
+        pass
+
+    path, cuts = tmp_path / "ladder.db", 0
+    while True:
+        left = [3]
+
+        def count(*_: Any, left: list[int] = left) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise Cut
+
+        try:
+            with ladder(path) as made:
+                made.climb(1.0, GAMES, 1, report=count)
+                break
+        except Cut:
+            cuts += 1
+    assert cuts > 3
+    assert climbed(path) == unbroken
+
+
+def test_a_killed_command_goes_on(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a match; the table is that of a command that was left alone."""
+
+    def command(folder: Path) -> list[str]:
+        options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --pairings 3 --max-games 100"
+        names = ["--players", "random", "rollouts?sims=4", "rollouts?sims=16"]
+        script = [sys.executable, str(ROOT / "launch/ladder.py"), *options.split(), "--plain"]
+        return [*script, "--until-stderr", "1", *names, "--out", str(folder)]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    kills = 0
+    for wanted in (8, 40):
+        process = subprocess.Popen(command(tmp_path / "cut"), stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            if recorded(tmp_path / "cut" / "ladder.db") >= wanted:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.005)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills
+    subprocess.run(command(tmp_path / "cut"), check=True, capture_output=True)
+    for name in ("ladder.csv", "ladder.md"):
+        assert (tmp_path / "cut" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    assert (tmp_path / "cut" / "ladder.png").stat().st_size > 10_000
+    assert recorded(tmp_path / "cut" / "ladder.db") == recorded(tmp_path / "whole" / "ladder.db")
+
+
+def recorded(path: Path) -> int:
+    """Games in the file; 0 while there is none."""
+    try:
+        base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        count = base.execute("SELECT count(*) FROM games").fetchone()[0]
+        base.close()
+    except sqlite3.Error:
+        return 0
+    return count
+
+
+def test_a_sure_ladder_stops(tmp_path: Path) -> None:
+    with ladder(tmp_path / "ladder.db", ("solver", "solver?blunder=0.4")) as made:
+        standing = made.climb(60.0, 100_000)
+        assert standing.worst < 60
+        played = len(standing.games.first)
+        assert 0 < played < 4000
+        assert len(made.climb(60.0, 100_000).games.first) == played, "nothing more to learn"
+
+
+def test_players_may_come_and_go(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.db"
+    with ladder(path, ("solver", "random")) as made:
+        before = made.climb(1.0, 40)
+    with ladder(path, ("solver", "rollouts?sims=4")) as made:
+        after = made.climb(1.0, 120)
+    assert [entry.spec for entry in after.entries] == ["solver", "random", "rollouts?sims=4"]
+    games = after.games
+    against_random = (games.first == 1) | (games.second == 1)
+    assert against_random.sum() == len(before.games.first), "who is away does not play"
+
+
+def test_another_player_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.db"
+    act = player.parse("random", GAME).act
+    first = [player.parse("solver", GAME), Player("runs/a@1?sims=0", act, digest="one")]
+    Ladder(path, GAME, NAME, first, "solver", CONFIG).records.close()
+    second = [first[0], Player("runs/a@1?sims=0", act, digest="two")]
+    with pytest.raises(ValueError, match="its parameters were one, now they are two"):
+        Ladder(path, GAME, NAME, second, "solver", CONFIG)
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.db"
+    ladder(path).records.close()
+    with pytest.raises(ValueError, match="made with opening plies 2, not 3"):
+        ladder(path, config=LadderConfig(opening_plies=3))
+    (tmp_path / "text.db").write_text("this is no database, whatever its name may say " * 30)
+    with pytest.raises(ValueError, match=r"text\.db is no ladder"):
+        ladder(tmp_path / "text.db")
+
+
+def test_an_unfinished_round_needs_its_players(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.db"
+    with ladder(path) as made, pytest.raises(KeyboardInterrupt):
+        made.climb(1.0, GAMES, report=interrupt)
+    with (
+        ladder(path, ("solver", "random")) as made,
+        pytest.raises(ValueError, match=r"lacks .*rollouts.*; name them again"),
+    ):
+        made.climb(1.0, GAMES)
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("twice", [("solver", "random", "random"), ("random",)])
+def test_who_plays_is_checked(tmp_path: Path, twice: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"is named twice|the anchor 'solver' is not among"):
+        ladder(tmp_path / "ladder.db", twice)
+
+
+def test_sgf_holds_every_game(tmp_path: Path) -> None:
+    go = games.make("go?size=3")
+    both = [player.parse("random", go), player.parse("rollouts?sims=2", go)]
+    starts = [(0, 8), (9, 4)]
+    path = tmp_path / "ladder.db"
+    with Ladder(path, go, "go?size=3", both, "random", LadderConfig(pairs=2), starts) as made:
+        made.climb(1.0, 4)
+        text = report.to_sgf(go, made.records.players(), made.records.games()).decode()
+        recorded_games = made.records.games()
+    parsed = [sgf.Sgf_game.from_string(line) for line in text.split("\n(") if line.startswith("(")]
+    parsed += [sgf.Sgf_game.from_string("(" + part) for part in text.split("\n(")[1:]]
+    assert len(parsed) == len(recorded_games) == 4
+    for tree, game in zip(parsed, recorded_games, strict=True):
+        moves = [node.get_move() for node in tree.get_main_sequence()[1:]]
+        assert len(moves) == len(game.opening + game.moves)
+        for (_, point), action in zip(moves, game.opening + game.moves, strict=True):
+            assert action == (9 if point is None else (2 - point[0]) * 3 + point[1])
+        assert tree.get_winner() == {1: "b", -1: "w"}[game.outcome or 0]
+
+
+def test_the_plot_draws(unbroken: tuple[str, list[Any]], tmp_path: Path) -> None:
+    with ladder(tmp_path / "ladder.db") as made:
+        figure = report.plot(made.climb(1.0, 40), "a title")
+    figure.savefig(tmp_path / "plot.png")
+    assert np.isfinite([t.get_position()[1] for t in figure.axes[0].texts]).all()
