@@ -57,6 +57,9 @@ selfplay.cluster.pool
 selfplay.arena.questions
 selfplay.arena.exam selfplay.arena.make_exam
 selfplay.arena.grader
+selfplay.arena.guardian
+selfplay.arena.process
+selfplay.arena.gtp_engine
 selfplay.train
 selfplay.verify
 configs.connect_four configs.go configs.hex
