@@ -60,14 +60,20 @@ selfplay.arena.grader
 selfplay.arena.guardian
 selfplay.arena.process
 selfplay.arena.gtp_engine
+selfplay.serve
+selfplay.serve.rules
+selfplay.serve.analysis
+selfplay.serve.goban
+selfplay.serve.protocol
+selfplay.serve.gtp
 selfplay.train
 selfplay.verify
 configs.connect_four configs.go configs.hex
 configs
 launch
 launch.cli
-launch.progress
-launch.exam launch.export launch.train launch.verify
+launch.progress launch.terminal
+launch.exam launch.export launch.play launch.train launch.verify
 """
 
 # Libraries that have one room; the rest of the house does not know that they exist.

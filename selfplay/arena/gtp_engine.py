@@ -16,8 +16,9 @@ Protocol: Farnebäck, "Specification of the Go Text Protocol, version 2, draft 2
 import re
 import shlex
 import time
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, cast
 
+from games.game import Game
 from games.go import Go
 from games.notation import text_to_action
 from selfplay.arena.process import Process
@@ -63,7 +64,7 @@ class Engine:
         self.timeout_s = timeout_s
         self._start_s = max(start_s, timeout_s)
         self._process: Process | None = None
-        self._game: Go | None = None
+        self._names: Game | None = None  # whose vertices the engine may answer
         self._unread = b""
         self._id = 0
 
@@ -86,7 +87,7 @@ class Engine:
             EngineFailure: the engine failed, or refuses this size or komi.
         """
         self._start()
-        self._game = game
+        self._names = cast(Game, game)  # a protocol's property hides that Go is one
         for command in (f"boardsize {game.size}", f"komi {game.komi:g}", "clear_board"):
             self.send(command)
 
@@ -109,8 +110,8 @@ class Engine:
         if vertex.casefold() in ("resign", "pass"):
             return vertex.casefold()
         try:
-            if self._game is not None:
-                text_to_action(self._game, vertex)
+            if self._names is not None:
+                text_to_action(self._names, vertex)
         except ValueError:
             self._fail(f"answered garbage: {_quote(vertex)} to {command!r}")
         return vertex.upper()

@@ -13,13 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-import games
 from games.go import Go
 from selfplay.arena.gtp_engine import Engine, EngineFailure
 from tests.runs import ROOT
 
-GO = games.make("go", size=9, komi=7.0)
-assert isinstance(GO, Go)
+GO = Go(size=9, komi=7.0)
 
 FAKE = """
 import os, subprocess, sys, time
@@ -242,11 +240,11 @@ def test_nothing_that_it_started_is_left(
 DRIVER = """
 import sys, threading, time
 sys.path.insert(0, sys.argv[1])
-import games
+from games.go import Go
 from selfplay.arena.gtp_engine import Engine
 engine = Engine(sys.argv[2], timeout_s=30)
 # A thread that ends must not take the engine along: a parent-death signal alone would.
-thread = threading.Thread(target=lambda: engine.new_game(games.make("go")))
+thread = threading.Thread(target=lambda: engine.new_game(Go()))
 thread.start(); thread.join()
 time.sleep(1)
 engine.play("b", "D4")
