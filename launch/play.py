@@ -14,13 +14,11 @@ from launch import cli
 cli.prepare()
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
 
-from selfplay.search import SearchConfig
 from selfplay.version import Version
 
 Spec = Annotated[str, tyro.conf.Positional]
@@ -48,26 +46,10 @@ class Terminal:
     """Who you are."""
 
 
-def read_spec(spec: str, sims: int | None = None) -> tuple[str, int]:
-    """``(where, num_simulations)`` of a version's spec such as ``runs/a@40?sims=64``.
-
-    Raises:
-        ValueError: something else than "?sims=N" follows the version, or `sims` says otherwise.
-    """
-    where, mark, text = spec.partition("?")
-    found = re.fullmatch("sims=([0-9]{1,6})", text)
-    if not where or (mark and not found):
-        raise ValueError(f"cannot read {spec!r}: expected RUN, RUN@VERSION or RUN@VERSION?sims=N")
-    if found and sims is not None and sims != int(found[1]):
-        raise ValueError(f"{spec!r} and --sims {sims} say different things; leave one of them out")
-    budget = int(found[1]) if found else 64 if sims is None else sims
-    return where, SearchConfig(num_simulations=budget).num_simulations
-
-
 def main() -> None:
     """Load the version, then play."""
     options = tyro.cli(Gtp | Terminal, prog="launch/play.py", description=__doc__)
-    where, sims = read_spec(options.spec, options.sims)
+    where, sims = cli.read_spec(options.spec, options.sims)
     if isinstance(options, Gtp):
         play_gtp(where, sims)
     else:

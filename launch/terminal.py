@@ -76,7 +76,8 @@ class Session:
         """One game, to its end or until "new"."""
         self._person = self._choose_side()
         self._past = [(self._rules.init(), None)]
-        self._show()
+        if self._person == self._player:
+            self._show()
         while True:
             if not self._over and self._player != self._person:
                 self._reply()
@@ -87,7 +88,7 @@ class Session:
         if self._side != "ask":
             return 0 if self._side == "first" else 1
         while True:
-            said = self._ask("Do you move first, as X? [y/n] ").strip().lower()
+            said = self._ask("Do you move first, as X? (y/n) ").strip().lower()
             if said in ("quit", "q"):
                 raise Leave
             if said in ("", "y", "yes", "first", "x"):
@@ -147,7 +148,8 @@ class Session:
 
     def _step(self, action: int) -> None:
         self._past.append((self._rules.step(self._past[-1][0], action), action))
-        self._show()
+        if self._over or self._player == self._person:
+            self._show()
 
     def _undo(self) -> None:
         """Back to the person's turn before this one."""
@@ -204,7 +206,8 @@ class Session:
             who = "you" if self._player == self._person else self._name
             turn, *note = status.split("; ")
             status = "; ".join([f"{turn} ({who})", *note])  # the note: a last move off the board
-        self._console.print(Panel.fit(board, subtitle=Text(status)))
+        self._console.print(Panel.fit(board))
+        self._say(status)
 
     def _help(self) -> None:
         example = action_to_text(self._game, self._game.num_actions // 2)
