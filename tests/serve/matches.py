@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -30,8 +31,8 @@ class Played(NamedTuple):
     state: Any
 
 
-def play(game: Go, black: Engine, white: Engine) -> Played:
-    """A game to its end by our rules; ValueError names an illegal move."""
+def play(game: Go, black: Engine, white: Engine, opening: Sequence[str] = ()) -> Played:
+    """A game to its end by our rules, after some given moves; ValueError names an illegal move."""
     rules = compiled(game)
     names: Any = game
     for engine in (black, white):
@@ -41,7 +42,11 @@ def play(game: Go, black: Engine, white: Engine) -> Played:
     while not bool(game.is_terminal(state)):
         number = len(moves) % 2
         mover, other = (black, white) if number == 0 else (white, black)
-        vertex = mover.genmove(colours[number])
+        if len(moves) < len(opening):
+            vertex = opening[len(moves)]
+            mover.play(colours[number], vertex)
+        else:
+            vertex = mover.genmove(colours[number])
         action = text_to_action(names, vertex)
         if not bool(rules.legal_actions(state)[action]):
             raise ValueError(f"{mover.command} plays {vertex} after {moves}")

@@ -1,6 +1,10 @@
-"""GNU Go through our client, against our server, with our rules and its own as referees."""
+"""GNU Go through our client, against our server; then both driven by a client that is not ours."""
 
+import json
+import random
 import shlex
+import shutil
+import subprocess
 import sys
 import time
 
@@ -27,7 +31,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def match(server: str, games: int, level: int = 0) -> list[Played]:
-    """So many games, colours alternating; both engines' views of every final board agree."""
+    """So many games from random openings, each played twice with the colours swapped.
+
+    Both engines' views of every final board are ours.
+    """
     played = []
     with (
         Engine(gnugo(level), timeout_s=60) as gnu,
@@ -35,7 +42,9 @@ def match(server: str, games: int, level: int = 0) -> list[Played]:
     ):
         for number in range(games):
             black, white = (gnu, ours) if number % 2 else (ours, gnu)
-            played.append(play(GAME, black, white))
+            stones = random.Random(number // 2).sample(range(81), 4)
+            opening = [f"{'ABCDEFGHJ'[stone % 9]}{stone // 9 + 1}" for stone in stones]
+            played.append(play(GAME, black, white, opening))
             board = np.asarray(GAME.board(played[-1].state))
             for colour, value in (("black", 1), ("white", -1)):
                 seen = gnu.send(f"list_stones {colour}").split()
@@ -66,6 +75,47 @@ def test_a_hundred_games_against_gnugo_without_a_protocol_error(server: str) -> 
         f"{GAMES} games, {len({tuple(g.moves) for g in played})} of them distinct, {moves} moves, "
         f"0 protocol errors, {seconds / moves:.3f} s a move; our untrained network won {wins}"
     )
+
+
+def sabaki(server: str, number: int) -> None:
+    """Games that Sabaki's client drives: our server against GNU Go, neither knowing of us."""
+    folder = ROOT / "build/sabaki"
+    node = shutil.which("node")
+    if node is None or not (folder / "node_modules/@sabaki/gtp").exists():
+        pytest.skip("Sabaki's GTP client is not installed (.ci/run does): no other client drove us")
+    script = ROOT / "tests/serve/sabaki_match.js"
+    start = time.perf_counter()
+    done = subprocess.run(
+        [
+            node,
+            str(script),
+            str(folder),
+            str(number),
+            *map(json.dumps, map(shlex.split, (server, gnugo()))),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=2400,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["errors"] == [], "GNU Go accepts our moves, and we its"
+    assert "kata-analyze" in result["lists"][0].split("\n")
+    played = [moves for moves in result["played"] if len(moves) > 20]
+    assert len(played) == number
+    seconds, moves = time.perf_counter() - start, sum(map(len, played))
+    print(
+        f"Sabaki's client: {number} games, {moves} moves, {seconds / moves:.3f} s each, no errors"
+    )
+
+
+def test_sabakis_client_drives_our_server(server: str) -> None:
+    sabaki(server, 2)
+
+
+@pytest.mark.slow
+def test_sabakis_client_drives_a_hundred_games(server: str) -> None:
+    sabaki(server, GAMES)
 
 
 def test_gnugo_against_itself_and_what_it_refuses() -> None:
