@@ -22,9 +22,13 @@ async function send(engine, text) {
 }
 
 function opening(game) {
-  const pair = Math.floor(game / 2)
-  const vertex = stone => 'abcdefghj'[(pair * 5 + stone * 2) % 9] + (1 + ((pair + stone * 4) % 9))
-  return [0, 1, 2, 3].map(vertex)
+  let seed = Math.floor(game / 2) + 1
+  const points = new Set()
+  while (points.size < 4) {
+    seed = (seed * 16807) % 2147483647 // Park and Miller's generator
+    points.add(seed % 81)
+  }
+  return [...points].map(point => 'abcdefghj'[point % 9] + (1 + Math.floor(point / 9)))
 }
 
 async function play(engines, moves) {

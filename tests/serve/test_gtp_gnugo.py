@@ -101,11 +101,12 @@ def sabaki(server: str, number: int) -> None:
     result = json.loads(done.stdout)
     assert result["errors"] == [], "GNU Go accepts our moves, and we its"
     assert "kata-analyze" in result["lists"][0].split("\n")
-    played = [moves for moves in result["played"] if len(moves) > 20]
+    played = [tuple(moves) for moves in result["played"] if len(moves) > 20]
     assert len(played) == number
     seconds, moves = time.perf_counter() - start, sum(map(len, played))
     print(
-        f"Sabaki's client: {number} games, {moves} moves, {seconds / moves:.3f} s each, no errors"
+        f"Sabaki's client: {number} games, {len(set(played))} of them distinct, {moves} moves, "
+        f"0 errors, {seconds / moves:.3f} s a move"
     )
 
 
