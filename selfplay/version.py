@@ -10,10 +10,11 @@ without the run (``launch/export.py``): safetensors, with the config in its meta
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import jax
 import jax.numpy as jnp
@@ -93,6 +94,21 @@ class Version:
     def game(self) -> Game:
         """The rules it plays by."""
         return games.make(self.config["game"])
+
+    def under(self, **options: object) -> "Version":
+        """The same parameters playing by rules with other options, as ``under(komi=5.5)`` in Go.
+
+        Raises:
+            ValueError: the game has no such option or takes no such value, or the network's input
+                or output would have another shape.
+        """
+        name, _, text = self.config["game"].partition("?")
+        given = dict(parse_qsl(text)) | {option: str(value) for option, value in options.items()}
+        game = games.make(f"{name}?{urlencode(given)}")
+        shape = (game.observation_shape, game.num_actions)
+        if shape != (self.game.observation_shape, self.game.num_actions):
+            raise ValueError(f"{self.name} was trained on {self.config['game']}, not on {given}")
+        return replace(self, config={**self.config, "game": f"{name}?{urlencode(given)}"})
 
     @property
     def network_config(self) -> NetworkConfig:

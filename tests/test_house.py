@@ -74,14 +74,20 @@ selfplay.arena.misfit selfplay.arena.pairing
 selfplay.arena.ladder
 selfplay.arena.report
 selfplay.arena.evaluator
+selfplay.serve
+selfplay.serve.rules
+selfplay.serve.analysis
+selfplay.serve.goban
+selfplay.serve.protocol
+selfplay.serve.gtp
 selfplay.train
 selfplay.verify
 configs.connect_four configs.go configs.hex
 configs
 launch
 launch.cli
-launch.progress
-launch.exam launch.export launch.ladder launch.train launch.verify
+launch.progress launch.terminal
+launch.exam launch.export launch.ladder launch.play launch.train launch.verify
 """
 
 # Libraries that have one room; the rest of the house does not know that they exist.
