@@ -1,7 +1,6 @@
-"""What commands share: pins before JAX, one clear sentence for bad input, a version's spec."""
+"""What every command shares: pins before JAX, one clear sentence for bad input."""
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,21 +36,3 @@ def guarded(main: Callable[[], None]) -> None:
         if os.environ.get("OOMZERO_TRACEBACK"):
             raise
         refuse(error)
-
-
-def read_spec(spec: str, sims: int | None = None) -> tuple[str, int]:
-    """``(where, num_simulations)`` of a version's spec such as ``runs/a@40?sims=64``.
-
-    Raises:
-        ValueError: something else than "?sims=N" follows the version, or `sims` says otherwise.
-    """
-    from selfplay.search import SearchConfig  # here, because it imports JAX
-
-    where, mark, text = spec.partition("?")
-    found = re.fullmatch("sims=([0-9]{1,6})", text)
-    if not where or (mark and not found):
-        raise ValueError(f"cannot read {spec!r}: expected RUN, RUN@VERSION or RUN@VERSION?sims=N")
-    if found and sims is not None and sims != int(found[1]):
-        raise ValueError(f"{spec!r} and --sims {sims} say different things; leave one of them out")
-    budget = int(found[1]) if found else 64 if sims is None else sims
-    return where, SearchConfig(num_simulations=budget).num_simulations

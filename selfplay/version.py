@@ -120,6 +120,11 @@ class Version:
         """The search it was trained with."""
         return from_json(SearchConfig, self.config["search"])
 
+    def searching(self, algorithm: str | None) -> "Version":
+        """The same parameters behind another search; None: the one it was trained with."""
+        search = self.config["search"] | ({"algorithm": algorithm} if algorithm else {})
+        return replace(self, config={**self.config, "search": search})
+
     def search_fn(self, num_simulations: int) -> SearchFn:
         """Its search at a budget, batched over states, as strength is measured (no noise)."""
         return _search_fn(

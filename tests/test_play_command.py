@@ -13,7 +13,6 @@ import pytest
 from rich.console import Console
 
 import games
-from launch.cli import read_spec
 from launch.terminal import Session, Side
 from tests.runs import ROOT
 from tests.serve.thinkers import FirstLegal, untrained
@@ -114,21 +113,6 @@ def test_ctrl_c_leaves_politely() -> None:
     assert screen.getvalue().endswith("Goodbye.\n")
 
 
-def test_specs() -> None:
-    assert read_spec("runs/a@40?sims=16") == ("runs/a@40", 16)
-    assert read_spec("runs/a") == ("runs/a", 64)
-    assert read_spec("a.safetensors?sims=0") == ("a.safetensors", 0)
-    assert read_spec("runs/a", 8) == ("runs/a", 8)
-    assert read_spec("runs/a?sims=8", 8) == ("runs/a", 8)
-    for bad in ("", "?sims=3", "a?", "a?sims=", "a?sims=-1", "a?sim=3", "a?sims=3&search=puct"):
-        with pytest.raises(ValueError, match="expected RUN, RUN@VERSION or RUN@VERSION"):
-            read_spec(bad)
-    with pytest.raises(ValueError, match="say different things"):
-        read_spec("a?sims=3", 4)
-    with pytest.raises(ValueError, match="got -1"):
-        read_spec("a", -1)
-
-
 def command(*arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     script = [sys.executable, str(ROOT / "launch/play.py"), *arguments]
     return subprocess.run(script, input=typed, capture_output=True, text=True, timeout=200)
@@ -153,5 +137,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         "error: GTP is spoken in Go only; this version plays tic_tac_toe; "
         "play it with launch/play.py terminal\n"
     )
+    done = command("gtp", f"{file}?sims=2", "--sims", "3")
+    assert done.returncode == 2 and "say different things; leave one of them out" in done.stderr
     done = command("terminal", f"{file}?sims=2", "--side", "second", typed="a1\nb2\n")
     assert done.returncode == 0 and done.stdout.endswith("Goodbye.\n"), done.stderr

@@ -13,10 +13,10 @@ All but engines are functions of positions and keys, batched.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 from urllib.parse import parse_qsl
 
 import jax
@@ -29,11 +29,12 @@ from selfplay import flops, network, search
 from selfplay.arena import perfect, rollouts
 from selfplay.arena.questions import ILLEGAL
 from selfplay.network import NetworkConfig
-from selfplay.search import SearchConfig
+from selfplay.search import Algorithm, SearchConfig
 from selfplay.store.digest import digest
 from selfplay.version import Version
 
 GTP = "gtp:"
+ALGORITHMS = get_args(Algorithm)
 SIMULATIONS = 64  # of a version whose spec names no budget
 FORMS = (
     "RUN@VERSION?sims=64&search=puct, rollouts?sims=100, solver?blunder=0.1, random, gtp:COMMAND"
@@ -98,27 +99,51 @@ def parse(spec: str, game: Game) -> Player:
         act = partial(_solve, game, perfect.scores_of(game), blunder)
         spec = f"solver?blunder={blunder:g}" if blunder else "solver"
         return Player(spec, act, perfect=not blunder)
-    options = _options(spec, text, {"sims": int, "search": str})
     if not name or ("@" not in name and "/" not in name and not Path(name).exists()):
         raise ValueError(f"player {spec!r} cannot be read; write one of {FORMS}")
-    version = Version.load(name)
+    where, sims, algorithm = version_spec(spec)
+    version = Version.load(where)
     if version.game != game:
         raise ValueError(f"player {spec!r} plays {version.game!r}, this match is {game!r}")
-    return of_version(version, options.get("sims", SIMULATIONS), options.get("search"))
+    return of_version(version, SIMULATIONS if sims is None else sims, algorithm)
+
+
+class VersionSpec(NamedTuple):
+    """A version's spec, taken apart; None for what it leaves out."""
+
+    where: str
+    sims: int | None
+    algorithm: str | None
+
+
+def version_spec(spec: str) -> VersionSpec:
+    """Take ``runs/a@40?sims=64&search=puct`` apart.
+
+    Raises:
+        ValueError: an unknown option or search, or a negative budget.
+    """
+    where, _, text = spec.strip().partition("?")
+    options = _options(spec, text, {"sims": int, "search": str})
+    sims, algorithm = options.get("sims"), options.get("search")
+    if not where:
+        raise ValueError(f"player {spec!r} names no run; write RUN@VERSION?sims=64")
+    if algorithm not in (None, *ALGORITHMS):
+        raise ValueError(
+            f"player {spec!r}: search={algorithm!r} is unknown; choose from {', '.join(ALGORITHMS)}"
+        )
+    SearchConfig(num_simulations=sims or 0)
+    return VersionSpec(where, sims, algorithm)
 
 
 def of_version(version: Version, sims: int, algorithm: str | None = None) -> Player:
     """A version behind a search at a budget, without noise.
 
     Raises:
-        ValueError: no such search, or a negative budget.
+        ValueError: a negative budget.
     """
-    trained = version.search_config
-    if algorithm not in (None, "gumbel", "puct"):
-        raise ValueError(f"search={algorithm!r} is not known; choose gumbel or puct")
-    other = algorithm is not None and algorithm != trained.algorithm
-    config = replace(trained, algorithm=algorithm) if other else trained
-    act = _searching(version.game, version.network_config, config.for_strength(sims))
+    other = algorithm not in (None, version.search_config.algorithm)
+    config = version.searching(algorithm).search_config.for_strength(sims)
+    act = _searching(version.game, version.network_config, config)
     params = jax.device_put(version.params)
     return Player(
         spec=f"{version.name}?sims={sims}" + (f"&search={algorithm}" if other else ""),

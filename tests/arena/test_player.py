@@ -28,6 +28,21 @@ def test_specs_that_cannot_be_read(spec: str, sentence: str) -> None:
         player.parse(spec, games.make("tic_tac_toe"))
 
 
+def test_a_version_spec_is_taken_apart() -> None:
+    assert player.version_spec("runs/a@40?sims=16") == ("runs/a@40", 16, None)
+    assert player.version_spec("runs/a") == ("runs/a", None, None)
+    assert player.version_spec("a.safetensors?search=puct&sims=0") == ("a.safetensors", 0, "puct")
+    for bad, sentence in (
+        ("?sims=3", "names no run"),
+        ("a?sims=", "sims='' must be int"),
+        ("a?sims=-1", "got -1"),
+        ("a?sim=3", "has no option 'sim'; choose from sims, search"),
+        ("a?search=mcts", "search='mcts' is unknown; choose from gumbel, puct"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            player.version_spec(bad)
+
+
 def test_specs_are_canonical() -> None:
     game = games.make("tic_tac_toe")
     assert player.parse(" rollouts ", game).spec == "rollouts?sims=64"
