@@ -54,6 +54,9 @@ selfplay.cluster.config
 selfplay.cluster.plan
 selfplay.cluster.actor
 selfplay.cluster.pool
+selfplay.arena.bradley_terry
+selfplay.arena.elo
+selfplay.arena.misfit selfplay.arena.pairing
 selfplay.arena.questions
 selfplay.arena.exam selfplay.arena.make_exam
 selfplay.arena.grader
