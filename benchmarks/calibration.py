@@ -208,11 +208,15 @@ def main() -> None:
     console = Console(soft_wrap=True, highlight=False)
     start = time.perf_counter()
     todo = [(name, i) for name in SCENARIOS for i in range(options.ladders // len(SCENARIOS))]
-    outcomes = [simulate(*which) for which in track(todo, "ladders", console, transient=True)]
+    outcomes = [
+        simulate(*which) for which in track(todo, "ladders", console=console, transient=True)
+    ]
     console.print(coverage(outcomes))
     console.print(f"{time.perf_counter() - start:.0f} s")
 
-    races = [until(i) for i in track(range(options.races), "races", console, transient=True)]
+    races = [
+        until(i) for i in track(range(options.races), "races", console=console, transient=True)
+    ]
     table = Table(title=f"Games until 30 players are known to ±{TARGET:.0f} Elo")
     for name in ("", "adaptive", "round-robin", "saved", ""):
         table.add_column(name, justify="right" if name else "left")

@@ -106,7 +106,7 @@ def terms(lead: Floats, outcome: Ints, there: NDArray[np.bool_], delta: float, t
     drawn = (outcome == 0)[:, None, :]
     log = outcome[:, None, :] * x / 2 + delta * drawn - top - np.log(total)
     joint = np.log(WEIGHTS) + (log * on).sum(axis=-1)  # [R, K]
-    value = logsumexp(joint, axis=1)
+    value = np.asarray(logsumexp(joint, axis=1))
     posterior = np.exp(joint - value[:, None])
 
     mean, share = (win - loss) / total * on, draw / total * on

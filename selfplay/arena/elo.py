@@ -7,7 +7,7 @@ The estimate maximises the likelihood of :mod:`selfplay.arena.bradley_terry` und
   rating, and one that never played the field's mean with an interval of some ±2 000. A rating known
   to ±s is drawn towards the field's mean by a share of about (s / prior)² of its distance: by 2 Elo
   in 1 000 at s = 50. Much narrower priors cover too rarely, the ends of a field first;
-* first-move advantage: Normal(0, 400 Elo); log ν: Normal(-1, 3);
+* first-move advantage: Normal(0, 400 Elo); log ν: Normal(-2, 6);
 * the openings' spread τ: Rayleigh with its mode at 60 Elo, which keeps it from 0, where its own
   uncertainty would be lost (Chung et al. 2013). Where no opening was played twice τ is 0: nothing
   tells it from luck.
@@ -33,7 +33,7 @@ __all__ = ["PRIOR", "Fitted", "Games", "Ratings", "fit", "maximise"]
 
 PRIOR: Final = 1000.0  # Elo
 FIRST_MOVE: Final = 400 * NATS_PER_ELO
-LOG_DRAW: Final = (-1.0, 3.0)  # mean and standard deviation of δ = log ν
+LOG_DRAW: Final = (-2.0, 6.0)  # mean and standard deviation of δ = log ν
 SPREAD: Final = 60 * NATS_PER_ELO
 SHRINK: Final = 20  # openings
 Z95: Final = 1.959964
@@ -163,13 +163,13 @@ def maximise(games: Games, players: int, anchor: int, prior: float = PRIOR) -> F
         step = _newton(here[1][free], here[2][np.ix_(free, free)])
         if step @ here[1][free] < 1e-18:
             break
-        for _ in range(40):  # halve until it is uphill
+        trial, there = point, here
+        for halvings in range(40):  # until it is uphill
             trial = point.copy()
-            trial[free] += step
+            trial[free] += step / 2**halvings
             there = around(trial)
             if there[0] >= here[0] - 1e-9 * (1 + abs(here[0])):
                 break
-            step /= 2
         point, here = trial, there
     else:
         raise ArithmeticError(f"no maximum after 200 steps on {len(games.first)} games")

@@ -72,7 +72,8 @@ def find(games: Games, players: int, prior: float = PRIOR) -> Misfit:
     return Misfit(pairings, _overall(fitted, cells, dispersion), dispersion)
 
 
-class _Cell(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Cell:
     """The rows of one pairing (i, j)."""
 
     i: int
