@@ -107,7 +107,7 @@ def fit(games: Games, players: int, anchor: int, at: float = 0.0, prior: float =
         first_move=float(gamma / NATS_PER_ELO),
         first_move_stderr=float(np.sqrt(covariance[players, players])),
         draw=float(np.exp(fitted.parameters[players + 1])),
-        opening_spread=fitted.tau / NATS_PER_ELO,
+        opening_spread=float(fitted.tau / NATS_PER_ELO),
     )
 
 

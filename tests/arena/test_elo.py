@@ -155,6 +155,26 @@ def test_the_gradient_is_zero_at_the_maximum(played: Ladder) -> None:
     np.testing.assert_allclose(gradient[:8][fitted.free[:8]], 0, atol=1e-6)
 
 
+def test_the_spread_is_estimated_on_a_log_scale(played: Ladder) -> None:
+    """The last coordinate is log τ, in scores and in information."""
+    fitted = maximise(played.games, 8, 3)
+    rows, at, e = fitted.openings, fitted.parameters, 1e-4
+    lead = (at[rows.first] - at[rows.second] + at[8]) * rows.there
+
+    def total(delta: float, log_tau: float) -> float:
+        value = terms(lead, rows.outcome, rows.there, delta, float(np.exp(log_tau))).value
+        return float(rows.count @ value)
+
+    (a, b), up, down = at[9:11], total(at[9], at[10] + e), total(at[9], at[10] - e)
+    assert rows.count @ fitted.score[:, -1] == pytest.approx((up - down) / (2 * e), abs=1e-5)
+    bent = -(up - 2 * total(a, b) + down) / e**2
+    assert rows.count @ fitted.information[:, -1, -1] == pytest.approx(bent, abs=1e-3)
+    corners = [total(a + i * e, b + j * e) * i * j for i in (-1, 1) for j in (-1, 1)]
+    mixed = -sum(corners) / (4 * e**2)
+    assert rows.count @ fitted.information[:, -1, -2] == pytest.approx(mixed, abs=1e-3)
+    assert rows.count @ fitted.information[:, -2, -1] == pytest.approx(mixed, abs=1e-3)
+
+
 def test_the_anchor_is_exact(played: Ladder) -> None:
     ratings = fit(played.games, 8, 3, at=1500.0)
     assert ratings.elo[3] == 1500
@@ -200,6 +220,13 @@ def test_whoever_won_everything_is_finite_and_uncertain() -> None:
     assert 200 < rated.elo[0] < more.elo[0] < 2500
     assert rated.stderr[0] > 200 and more.stderr[0] > 200
     assert rated.superiority(0, 2) > 0.95
+
+
+def test_openings_that_happen_to_agree_are_no_certainty() -> None:
+    """Their scores are all 0, and so is what they say of their own scatter."""
+    ratings = fit(games(*[(0, 1, 1), (1, 0, 1)] * 4, paired=True), 2, 0)
+    assert ratings.elo[1] == pytest.approx(0, abs=1e-6)
+    assert 120 < ratings.stderr[1] < 400
 
 
 def test_whoever_has_not_played_is_anywhere() -> None:
@@ -274,12 +301,13 @@ def test_agrees_with_evalica(draws: float) -> None:
     assert max(against_evalica(seed, draws) for seed in range(2)) < 1
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_intervals_cover_the_truth(scenario: str) -> None:
-    """A quick look: 95 % give or take what so few ladders leave to luck."""
-    ladders = 8 if scenario == "adaptive" else 60
-    mean, error = share(simulate(scenario, i).covered.anchor for i in range(ladders))
-    assert abs(mean - 0.95) < 3 * error
+def test_intervals_cover_the_truth() -> None:
+    """A quick look at some ladders of each kind; luck has a standard error of 0.4 % and 0.8 %."""
+    some = {"round-robin": 40, "neighbours": 60, "at random": 60, "adaptive": 8}
+    assert set(some) == set(SCENARIOS)
+    found = [simulate(name, i).covered for name, count in some.items() for i in range(count)]
+    assert 0.93 < share(each.differences for each in found)[0] < 0.97
+    assert 0.925 < share(each.anchor for each in found)[0] < 0.975
 
 
 @pytest.mark.slow
