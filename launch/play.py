@@ -54,7 +54,7 @@ def main() -> None:
     where, sims, algorithm = version_spec(options.spec)
     if options.sims not in (None, sims) and sims is not None:
         raise ValueError(
-            f"{options.spec!r} and --sims {options.sims} say different things; leave one of them out"
+            f"{options.spec!r} and --sims {options.sims} say different things; leave one out"
         )
     sims = next((n for n in (sims, options.sims) if n is not None), SIMULATIONS)
     SearchConfig(num_simulations=sims)  # a negative budget is an error before any work

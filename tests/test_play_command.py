@@ -138,6 +138,6 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         "play it with launch/play.py terminal\n"
     )
     done = command("gtp", f"{file}?sims=2", "--sims", "3")
-    assert done.returncode == 2 and "say different things; leave one of them out" in done.stderr
+    assert done.returncode == 2 and "say different things; leave one out" in done.stderr
     done = command("terminal", f"{file}?sims=2", "--side", "second", typed="a1\nb2\n")
     assert done.returncode == 0 and done.stdout.endswith("Goodbye.\n"), done.stderr

@@ -32,7 +32,7 @@ class EvaluatorConfig:
 
     Attributes:
         budgets: simulations a move of every rated version; none: training is not rated.
-        games: played for each version and budget, about; whole rounds.
+        games: played for each version and budget, about: rounds are whole.
         until_stderr: Elo relative to the anchor that is sure enough to play fewer.
         opening_plies: random moves of every opening.
     """
@@ -101,8 +101,8 @@ class Evaluator:
         with Ladder(
             path, self._game, self._name, self._players, self._anchor, self._climbing
         ) as ladder:
-            played = sum(2 * p.pairs for p in ladder.records.pairings())
-            standing = ladder.climb(self._how.until_stderr, played + self._how.games * len(made))
+            versions = len(self._entered) * len(made)
+            standing = ladder.climb(self._how.until_stderr, self._how.games * versions)
             flops = evaluation_flops(ladder)
         write_bytes(path.with_name("ladder.csv"), report.to_csv(standing).encode())
         return {
