@@ -36,6 +36,18 @@ def test_a_circle_is_found_and_named() -> None:
     assert abs(worst.observed - worst.expected) > 0.15
 
 
+def test_a_pairing_is_predicted_without_its_own_games() -> None:
+    """0 and 1 are both even with 2; that 0 often beats 1 has no say in what one expects of them."""
+    rows = [(0, 1, 1)] * 90 + [(1, 0, -1)] * 90 + [(0, 1, -1), (1, 0, 1)] * 30
+    rows += [(a, b, o) for a, b in ((0, 2), (2, 0), (1, 2), (2, 1)) for o in (1, -1)] * 20
+    first, second, outcome = np.array(rows).T
+    found = misfit.find(Games(first, second, outcome, np.arange(len(rows))), 3)
+    pairing = next(each for each in found.pairings if (each.i, each.j) == (0, 1))
+    assert pairing.observed == 0.75
+    assert abs(pairing.expected - 0.5) < 0.05
+    assert pairing.z > 2.5
+
+
 def test_no_circle_is_found_where_there_is_none() -> None:
     found = misfit.find(circle(0.0), 5)
     assert found.p_value > 0.05
