@@ -163,7 +163,10 @@ class Go:
             everywhere(player == 0),
             *(everywhere(self.komi > step) for step in KOMI_STEPS),
         ]
-        return jnp.stack(planes, axis=-1).reshape(self.observation_shape)
+        # A word for each point, then its bits: dense, where interleaving the planes is strided.
+        words = sum(plane.astype(jnp.uint32) << bit for bit, plane in enumerate(planes))
+        bits = (words[:, None] >> jnp.arange(len(planes), dtype=jnp.uint32)) & 1  # [P, C]
+        return bits.astype(bool).reshape(self.observation_shape)
 
     def is_terminal(self, state: GoState) -> Array:
         """bool [], True = two passes in a row, or `max_plies` moves."""
