@@ -103,6 +103,7 @@ def main() -> None:
     table = Table(title=f"Against itself, {options.sims} simulations a move")
     for name in ("version", "minutes", "opens", "centre", "winner", "plies", "Black wins"):
         table.add_column(name, justify="right")
+    moves: list[str] = []
     for number in versions:
         try:
             version = Version.load(f"{run}@{number}")

@@ -5,7 +5,7 @@ A preset's docstring is a promise: its command, its cost and the result to expec
 
 from collections.abc import Callable
 
-from configs import connect_four
+from configs import connect_four, go, hex
 from selfplay.train import TrainConfig
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
@@ -14,6 +14,18 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
         connect_four.connect_four,
         connect_four.connect_four_smoke,
         connect_four.connect_four_gpu,
+        go.go_5x5,
+        go.go_7x7,
+        go.go_9x9,
+        go.go_9x9_gpu,
+        go.go_19x19_cluster,
+        hex.hex_3,
+        hex.hex_4,
+        hex.hex_5,
+        hex.hex_6,
+        hex.hex_7,
+        hex.hex_8,
+        hex.hex_9,
     )
 }
 

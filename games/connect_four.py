@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, reduce
 from operator import or_
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -59,14 +59,17 @@ class ConnectFour:
     rows: int = 6
     columns: int = 7
 
-    name: ClassVar[str] = "connect_four"
-
     def __post_init__(self) -> None:
         for side, value in (("rows", self.rows), ("columns", self.columns)):
             if not MIN_SIDE <= value <= MAX_SIDE:
                 raise ValueError(
                     f"connect_four: {side}={value} is out of range; choose {MIN_SIDE}..{MAX_SIDE}"
                 )
+
+    @property
+    def name(self) -> str:
+        """The registry's."""
+        return "connect_four"
 
     @property
     def num_actions(self) -> int:

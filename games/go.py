@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,8 +67,6 @@ class Go:
     komi: float = math.nan
     max_plies: int = 0
 
-    name: ClassVar[str] = "go"
-
     def __post_init__(self) -> None:
         if not MIN_SIZE <= self.size <= MAX_SIZE:
             raise ValueError(f"go: size={self.size} is out of range; choose {MIN_SIZE}..{MAX_SIZE}")
@@ -81,6 +81,11 @@ class Go:
             object.__setattr__(self, "max_plies", 2 * points)
         if not 2 <= self.max_plies <= np.iinfo(np.int16).max:
             raise ValueError(f"go: max_plies={self.max_plies} is out of range; choose 2..32767")
+
+    @property
+    def name(self) -> str:
+        """The registry's."""
+        return "go"
 
     @property
     def num_actions(self) -> int:
@@ -163,7 +168,10 @@ class Go:
             everywhere(player == 0),
             *(everywhere(self.komi > step) for step in KOMI_STEPS),
         ]
-        return jnp.stack(planes, axis=-1).reshape(self.observation_shape)
+        # A word for each point, then its bits: dense, where interleaving the planes is strided.
+        words = reduce(or_, (plane.astype(jnp.uint32) << i for i, plane in enumerate(planes)))
+        bits = (words[:, None] >> jnp.arange(len(planes), dtype=jnp.uint32)[None]) & 1  # [P, C]
+        return bits.astype(bool).reshape(self.observation_shape)
 
     def is_terminal(self, state: GoState) -> Array:
         """bool [], True = two passes in a row, or `max_plies` moves."""

@@ -69,7 +69,7 @@ def set_up(board: Array, size: int) -> Stones:
     label = jnp.where(board != 0, jnp.arange(1, points + 1), 0)
     label, _ = jax.lax.while_loop(lambda state: state[1], spread, (label, jnp.bool_(True)))
     same = (label[:, None] == label[None, :]) & (label != 0)[:, None]  # bool [P, P]
-    touches = jnp.stack([_beside(row, size) for row in np.eye(points, dtype=bool)])
+    touches = jax.vmap(lambda plane: _beside(plane, size))(jnp.eye(points, dtype=bool))
     touched = (same.astype(jnp.float32) @ touches.astype(jnp.float32) > 0) & (board == 0)[None]
     keys = jnp.asarray(_zobrist(size))
     keys = jnp.where(board == 0, 0, jnp.where(board > 0, keys[0], keys[1]))  # uint32 [2, P]
@@ -206,13 +206,13 @@ def _members(chain: Array, ids: Array) -> Array:
     return jnp.any((chain[None, :] == ids[:, None]) & (ids != 0)[:, None], axis=0)
 
 
-def _first(ids: Sequence[Array]) -> list[Array]:
+def _first(ids: Sequence[Array] | Array) -> list[Array]:
     """Four of bool […], True = no id […] before it is the same."""
     seen = [[ids[j] == ids[i] for j in range(i)] for i in range(4)]
     return [~reduce(or_, same, jnp.zeros_like(ids[0], bool)) for same in seen]
 
 
-def _xor(words: Sequence[Array]) -> Array:
+def _xor(words: Sequence[Array] | Array) -> Array:
     """The XOR of four."""
     return words[0] ^ words[1] ^ words[2] ^ words[3]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,13 +56,16 @@ class Hex:
     size: int = 5
     swap: bool = False
 
-    name: ClassVar[str] = "hex"
-
     def __post_init__(self) -> None:
         if not MIN_SIZE <= self.size <= MAX_SIZE:
             raise ValueError(
                 f"hex: size={self.size} is out of range; choose {MIN_SIZE}..{MAX_SIZE}"
             )
+
+    @property
+    def name(self) -> str:
+        """The registry's."""
+        return "hex"
 
     @property
     def num_actions(self) -> int:

@@ -188,10 +188,11 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
         ValueError: `last_action` is not in [0, num_actions).
     """
     names, board = _cached(game), np.asarray(game.board(state))
-    marked = None
+    marked, unseen = None, ""
     if last_action is not None:
         action_to_text(game, last_action)
         marked = names.find_cell(state, int(last_action))
+        unseen = "" if marked else f"; last move: {names.actions[int(last_action)]}"
     margin = max(map(len, names.rows), default=0)
     width = max(map(len, names.columns))
     lines = [" " * margin + "".join(f" {label:>{width}}" for label in names.columns)]
@@ -206,9 +207,7 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
             gaps[column] = gaps[column].rjust(1 + width - len(cells[column]))
         line = "".join(gap + cell for gap, cell in zip(gaps, [*cells, ""], strict=True))
         lines.append((label.rjust(margin) + line).rstrip())
-    unseen = last_action is not None and marked is None
-    note = f"; last move: {names.actions[int(last_action)]}" if unseen else ""
-    lines.append(_status_line(game, state) + note)
+    lines.append(_status_line(game, state) + unseen)
     return "\n".join(lines) + "\n"
 
 

@@ -174,7 +174,7 @@ class PgxGame:
 
     def is_terminal(self, state: State) -> Array:
         """bool [], True = pgx calls it terminated or truncated."""
-        return state.terminated | state.truncated
+        return jnp.logical_or(state.terminated, state.truncated)
 
     def outcome(self, state: State) -> Array:
         """float32 [], player 0's reward; 0 while the game runs."""

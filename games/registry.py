@@ -20,7 +20,7 @@ PGX = "pgx:"
 """What the names of pgx's games begin with."""
 
 _GAMES: Mapping[str, Any] = MappingProxyType(
-    {game.name: game for game in (ConnectFour, Go, Hex, TicTacToe)}
+    {"connect_four": ConnectFour, "go": Go, "hex": Hex, "tic_tac_toe": TicTacToe}
 )
 _WORDS = {"true": True, "false": False}
 

@@ -7,7 +7,7 @@ row * 3 + column, and the action of the same number. A state takes 5 bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +44,10 @@ class TicTacToeState(NamedTuple):
 class TicTacToe:
     """The rules of tic-tac-toe; action = row * 3 + column, row 0 on top."""
 
-    name: ClassVar[str] = "tic_tac_toe"
+    @property
+    def name(self) -> str:
+        """The registry's."""
+        return "tic_tac_toe"
 
     @property
     def num_actions(self) -> int:

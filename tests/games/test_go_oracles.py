@@ -84,7 +84,7 @@ def test_random_games_agree_with_pgx(size: int, number: int) -> None:
     np.testing.assert_array_equal(over, record.over)
     lanes = np.arange(number)
     for t, lane in np.argwhere(~over & (legal != record.legal).any(axis=-1)):
-        ours, theirs = (set(np.flatnonzero(x[t, lane])) for x in (record.legal, legal))
+        ours, theirs = (set(np.flatnonzero(x[t, lane]).tolist()) for x in (record.legal, legal))
         assert ours < theirs
         repeated(record, lane, t, sorted(theirs - ours))
     arrival = over & ~np.roll(over, 1, axis=0)

@@ -155,7 +155,7 @@ def test_a_triple_ko_does_not_go_round() -> None:
 
 
 def test_the_end_by_two_passes_or_by_length() -> None:
-    game = games.make("go", size=3, max_plies=4)
+    game = Go(size=3, max_plies=4)
     table = Table(game).play("b2 pass pass")
     assert bool(game.is_terminal(table.state)) and int(game.outcome(table.state)) == 1
     assert float(game.score(table.state)) == 9 - 8.5
@@ -169,7 +169,7 @@ def test_the_end_by_two_passes_or_by_length() -> None:
 @pytest.mark.parametrize(("komi", "outcome"), [(1.5, 1), (2, 0), (2.5, -1)])
 def test_area_and_komi(komi: float, outcome: int) -> None:
     """Black: 4 stones and 4 points of his own; White: 4 and 2; two points are nobody's."""
-    game = games.make("go", size=4, komi=komi)
+    game = Go(size=4, komi=komi)
     table = Table(
         game,
         """

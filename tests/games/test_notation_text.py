@@ -78,6 +78,7 @@ def test_boards_are_read_as_they_are_written(game: Game) -> None:
 def test_the_mark_is_on_the_last_move(game: Game) -> None:
     positions = random_game(game, 3)
     for (before, _), (after, last) in pairwise(positions):
+        assert last is not None
         sign = 1 - 2 * int(game.player(before))
         fresh = (np.asarray(game.board(before)) == 0) & (np.asarray(game.board(after)) == sign)
         rows = set(np.argwhere(fresh)[:, 0])  # none: a pass, a swap

@@ -43,7 +43,7 @@ def test_counting_planes_are_all_declared(env: str) -> None:
         counting: set[int] = set()
         for _ in range(60):
             planes = np.asarray(state.observation)
-            counting |= set(np.flatnonzero(((planes != 0) & (planes != 1)).any(axis=(0, 1))))
+            counting |= set(np.flatnonzero(((planes != 0) & (planes != 1)).any((0, 1))).tolist())
             if state.terminated:
                 break
             state = step(state, int(rng.choice(np.flatnonzero(state.legal_action_mask))))

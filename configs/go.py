@@ -1,0 +1,88 @@
+"""Presets for Go: Tromp-Taylor rules with positional superko, on several boards."""
+
+from selfplay.learner import LearnerConfig
+from selfplay.network import NetworkConfig
+from selfplay.search import SearchConfig
+from selfplay.segment import SegmentConfig
+from selfplay.store.window import WindowConfig
+from selfplay.train import TrainConfig
+
+
+def go_5x5() -> TrainConfig:
+    """The solved board: Black takes all 25 points, opening in the centre; komi 24.5.
+
+    27 minutes on two cores that tests shared. From version 24 on, after 4 minutes, Black opens in
+    the centre and wins against itself at 200 simulations, and wins all games from White's 24
+    answers to the centre (benchmarks/go_5x5.py). 10^14.2 FLOPs in all.
+
+    `max_plies` is 100: at the usual 50 White has the last move, and one living stone refutes
+    Black's win.
+    """
+    return TrainConfig(
+        game="go?size=5&komi=24.5&max_plies=100",
+        iterations=150,
+        lag=1,
+        network=NetworkConfig(width=32, depth=3),
+        search=SearchConfig(num_simulations=32),
+        selfplay=SegmentConfig(random_opening_plies=20),
+        learner=LearnerConfig(batch_size=256, shards=4),
+        replay=WindowConfig(minimum=100_000),
+    )
+
+
+def go_7x7() -> TrainConfig:
+    """7×7, komi 8.5: one of its 400 iterations took 0:31 minutes on 2 cores.
+
+    That is all that was run: 400 would take hours.
+    """
+    return TrainConfig(
+        game="go?size=7",
+        iterations=400,
+        lag=1,
+        network=NetworkConfig(width=48, depth=4),
+        search=SearchConfig(num_simulations=32),
+        learner=LearnerConfig(batch_size=256, shards=4),
+    )
+
+
+def go_9x9() -> TrainConfig:
+    """9×9, komi 7.5, sized for 2 cores: one of its 600 iterations took 1:20 minutes there.
+
+    That is all that was run: 600 would take a night.
+    """
+    return TrainConfig(
+        game="go?size=9",
+        iterations=600,
+        lag=1,
+        network=NetworkConfig(width=64, depth=4),
+        search=SearchConfig(num_simulations=32),
+        selfplay=SegmentConfig(temperature_plies=16),
+        learner=LearnerConfig(batch_size=256, shards=4),
+    )
+
+
+def go_9x9_gpu() -> TrainConfig:
+    """9×9 on one accelerator: a larger network, and lanes enough to fill it. Never run yet."""
+    return TrainConfig(
+        game="go?size=9",
+        iterations=1000,
+        network=NetworkConfig(width=128, depth=10, head_width=128),
+        search=SearchConfig(num_simulations=64),
+        selfplay=SegmentConfig(streams=2, lanes=1024, plies=32, temperature_plies=16),
+        learner=LearnerConfig(batch_size=4096),
+        replay=WindowConfig(minimum=1_000_000),
+    )
+
+
+def go_19x19_cluster() -> TrainConfig:
+    """19×19 on a Ray cluster (`--cluster.address`) with accelerators. Never run yet."""
+    return TrainConfig(
+        game="go?size=19",
+        iterations=5000,
+        lag=1,
+        network=NetworkConfig(width=192, depth=15, head_width=256),
+        search=SearchConfig(num_simulations=128),
+        selfplay=SegmentConfig(streams=64, lanes=256, plies=32, temperature_plies=30),
+        learner=LearnerConfig(batch_size=4096),
+        replay=WindowConfig(minimum=2_000_000),
+    )
