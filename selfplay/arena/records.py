@@ -207,7 +207,17 @@ class Records:
             "FROM games ORDER BY round, slot, opening_index, first"
         )
         return [
-            Game(*row[:5], tuple(json.loads(row[5])), tuple(json.loads(row[6])), row[7], row[8])
+            Game(
+                round=row[0],
+                slot=row[1],
+                first=row[2],
+                second=row[3],
+                opening_index=row[4],
+                opening=tuple(json.loads(row[5])),
+                moves=tuple(json.loads(row[6])),
+                outcome=row[7],
+                reason=row[8],
+            )
             for row in rows
         ]
 

@@ -72,10 +72,11 @@ def make(game: Game, num_simulations: int) -> Callable[[Any, Array], Array]:
         nearly_even = jax.vmap(lambda key: TIE * jax.random.normal(key, (game.num_actions,)))(keys)
         return nearly_even, playout(game, leaves.state, keys)
 
-    find = search.make(rules, evaluate, config)
+    unlearned: Any = evaluate  # it sees whole states, and no parameters
+    find = search.make(rules, unlearned, config)
 
     def act(states: Any, keys: Array) -> Array:
-        found = find((), Keyed(states, jax.random.key_data(keys)), jax.random.key(0))
+        found = find({}, Keyed(states, jax.random.key_data(keys)), jax.random.key(0))
         return most_visited(found.policy, keys)
 
     return act

@@ -106,11 +106,11 @@ def test_versions_play(options: str) -> None:
     ]
     assert made[0].spec == f"made/up@0?{options}"
     assert made[0].training_flops == 15 and made[0].digest != made[1].digest
-    played = match.play(made[0], made[1], game, drawn(game, *made, 4), SEED)
+    played = match.play(made[0], made[1], game, drawn(game, made[0], made[1], 4), SEED)
     for one in played:
         replayed(game, one)
     # Two networks differ, or their games would.
-    assert played != match.play(made[0], made[0], game, drawn(game, *made, 4), SEED)
+    assert played != match.play(made[0], made[0], game, drawn(game, made[0], made[1], 4), SEED)
 
 
 def test_rollouts_see_a_win_and_more_of_them_are_stronger() -> None:
@@ -119,7 +119,7 @@ def test_rollouts_see_a_win_and_more_of_them_are_stronger() -> None:
     for column in (3, 0, 3, 0, 3, 1):
         state = game.step(state, column)
     states = jax.tree.map(lambda x: jax.numpy.stack([x] * 8), state)
-    act = jax.jit(rollouts.make(game, 128))
+    act: Any = jax.jit(rollouts.make(game, 128))
     assert (np.asarray(act(states, jax.random.split(jax.random.key(0), 8))) == 3).all()
     few, many = (player.parse(f"rollouts?sims={n}", game) for n in (4, 64))
     played = match.play(many, few, game, drawn(game, few, many, 8), SEED)
