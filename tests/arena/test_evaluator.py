@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from selfplay.arena.evaluator import EvaluatorConfig, evaluation_flops
+from selfplay.arena.evaluator import Evaluator, EvaluatorConfig, evaluation_flops
 from selfplay.arena.ladder import Ladder
 from selfplay.cluster.config import ClusterConfig
 from selfplay.learner import LearnerConfig
@@ -17,6 +17,8 @@ from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store import metrics
+from selfplay.store.codec import to_json
+from selfplay.store.run import load_version
 from selfplay.train import TrainConfig, train
 
 PLAIN = TrainConfig(
@@ -88,6 +90,14 @@ def test_a_resumed_run_has_the_same_ladder(tmp_path: Path, folder: Path) -> None
     assert rows[-1]["elo"] == metrics.read(folder)[-1]["elo"]
     table = "elo/ladder.csv"
     assert (again / table).read_text() == (folder / table).read_text()
+
+
+def test_a_version_is_rated_once(folder: Path, tmp_path: Path) -> None:
+    """A run that was killed before its commit hands the same version over again."""
+    stored = load_version(folder, 2)
+    evaluator = Evaluator(tmp_path, to_json(RATED), RATED.seed, RATED.elo)
+    answers = [evaluator.rate(2, stored.params, stored.ledger) for _ in range(2)]
+    assert answers[0] == answers[1] and answers[0]["games"] >= 128
 
 
 def test_an_evaluator_that_fails_stops_nothing(tmp_path: Path, plain: list[dict[str, Any]]) -> None:

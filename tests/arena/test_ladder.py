@@ -171,8 +171,10 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
 
 def test_an_unfinished_round_needs_its_players(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
-    with ladder(path) as made, pytest.raises(KeyboardInterrupt):
-        made.climb(1.0, GAMES, report=interrupt)
+    with ladder(path) as made:
+        with pytest.raises(KeyboardInterrupt):
+            made.climb(1.0, GAMES, report=interrupt)
+        assert made.records.games() and not len(made.standing().games.first), "whole rounds count"
     with (
         ladder(path, ("solver", "random")) as made,
         pytest.raises(ValueError, match=r"lacks .*rollouts.*; name them again"),
