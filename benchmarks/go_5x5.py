@@ -33,7 +33,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.grades import total_seconds
 from benchmarks.report import machine
 from games.go import Go
 from games.notation import action_to_text
@@ -99,7 +98,7 @@ def main() -> None:
     versions = options.versions or [v for v in snapshot_versions(run) if v]
     console = Console(soft_wrap=True, highlight=False)
     console.print(machine())
-    minutes = {row[metrics.STEP]: total_seconds(row) / 60 for row in metrics.read(run)}
+    minutes = {row[metrics.STEP]: metrics.total_seconds(row) / 60 for row in metrics.read(run)}
     table = Table(title=f"Against itself, {options.sims} simulations a move")
     for name in ("version", "minutes", "opens", "centre", "winner", "plies", "Black wins"):
         table.add_column(name, justify="right")

@@ -9,7 +9,7 @@ minutes of training, compilation and evaluation left out.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,12 +96,7 @@ def ours_progress(folder: Path) -> tuple[float, bool]:
     rows = metrics.read(run) if (run / metrics.FILE).exists() else []
     if not rows:
         return 0.0, False
-    return total_seconds(rows[-1]), rows[-1][metrics.STEP] >= read_config(run)["iterations"]
-
-
-def total_seconds(row: Mapping[str, Any]) -> float:
-    """Seconds of training up to a metrics row, by the run's own clock; version 0 has none."""
-    return float(row.get("seconds", {}).get("total", 0.0))
+    return metrics.total_seconds(rows[-1]), rows[-1][metrics.STEP] >= read_config(run)["iterations"]
 
 
 def committed_at(run: Path) -> list[tuple[int, float]]:
@@ -118,10 +113,10 @@ def committed_at(run: Path) -> list[tuple[int, float]]:
         version, before = row[metrics.STEP], written
         file = run / "commits" / f"{version:08d}.json"
         written = file.stat().st_mtime if file.exists() else None
-        lasted = total_seconds(row) - clock
+        lasted = metrics.total_seconds(row) - clock
         if before and written and version not in {*starts, 1}:
             lasted = max(lasted, written - before)
-        seconds, clock = seconds + lasted, total_seconds(row)
+        seconds, clock = seconds + lasted, metrics.total_seconds(row)
         times.append((version, seconds))
     return times
 

@@ -13,20 +13,12 @@ from selfplay.train import TrainConfig
 
 
 def hex_3() -> TrainConfig:
-    """3×3 in half a minute, 10^11.6 FLOPs: plays perfectly.
-
-    Of the 81 games that it should win against a perfect player, from the empty board and all
-    openings of one and two stones, version 12 wins 81, with 64 simulations and without search.
-    """
+    """3×3 in half a minute, 10^11.6 FLOPs; its value loss falls to 0.006."""
     return _hex(3, iterations=12, width=16, depth=1)
 
 
 def hex_4() -> TrainConfig:
-    """4×4 in 2.5 minutes, 10^12.4 FLOPs: plays perfectly.
-
-    Of the 256 games that it should win against a perfect player, from the empty board and all
-    openings of one and two stones, version 20 wins 256 with 64 simulations, 252 without search.
-    """
+    """4×4 in 2.5 minutes, 10^12.4 FLOPs; its value loss falls to 0.012."""
     return _hex(4, iterations=20, width=16, depth=2)
 
 

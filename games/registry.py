@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
@@ -22,7 +23,6 @@ PGX = "pgx:"
 _GAMES: Mapping[str, Any] = MappingProxyType(
     {"connect_four": ConnectFour, "go": Go, "hex": Hex, "tic_tac_toe": TicTacToe}
 )
-_WORDS = {"true": True, "false": False}
 
 
 def names() -> tuple[str, ...]:
@@ -82,15 +82,11 @@ def _read(name: str, text: str) -> list[tuple[str, object]]:
 
 
 def _value(text: str) -> object:
-    """An int, float or bool if the text is one, else the text."""
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
+    """A number or bool if the text is one as JSON writes it, else the text."""
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
 
 
 def _fits(value: object, wanted: type) -> bool:

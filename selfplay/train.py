@@ -28,6 +28,7 @@ from selfplay.segment import SegmentConfig
 from selfplay.store.codec import to_json
 from selfplay.store.digest import digest
 from selfplay.store.failpoints import failpoint
+from selfplay.store.metrics import total_seconds
 from selfplay.store.run import Run
 from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
@@ -297,8 +298,7 @@ def _stand(
         )
     last = run.commits.read(run.next_iteration - 1)
     ledger = Ledger(**last.ledger)
-    seconds = float(last.metrics_row.get("seconds", {}).get("total", 0.0))
-    return state, carries, ledger, seconds
+    return state, carries, ledger, total_seconds(last.metrics_row)
 
 
 def summary(rows: Rows) -> dict[str, float]:

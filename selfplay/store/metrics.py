@@ -52,6 +52,11 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return [revive(row) for row in _parse(Path(folder) / FILE)[0]]
 
 
+def total_seconds(row: Mapping[str, Any]) -> float:
+    """Seconds of training up to a row, by the run's own clock; version 0 has none."""
+    return float(row.get("seconds", {}).get("total", 0.0))
+
+
 class MetricsLog:
     """Appends rows to ``folder/metrics.jsonl`` and ``folder/tensorboard/``."""
 

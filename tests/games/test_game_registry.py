@@ -23,6 +23,11 @@ def test_options_reach_the_game() -> None:
     assert games.make("connect_four") == games.make("connect_four", rows=6, columns=7)
 
 
+def test_options_behind_the_name() -> None:
+    assert games.make("go?size=5&komi=7") == games.make("go", size=5, komi=7)
+    assert games.make("hex?swap=True") == games.make("hex", swap=True)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
@@ -35,6 +40,12 @@ def test_options_reach_the_game() -> None:
         ("connect_four", {"rows": True}, "option rows=True must be int, not bool"),
         ("connect_four", {"columns": 3}, r"columns=3 is out of range; choose 4\.\.16"),
         ("tic_tac_toe", {"size": 3}, "tic_tac_toe has no option 'size'; it has no options"),
+        ("go?komi=nan", {}, "go: option komi='nan' must be float, not str"),
+        ("go?size=5.5", {}, "go: option size=5.5 must be int, not float"),
+        ("hex?swap=yes", {}, "hex: option swap='yes' must be bool, not str"),
+        ("go?size=5&size=7", {}, "go: an option is given twice: size, size"),
+        ("go?size=5", {"size": 7}, "go: an option is given twice: size, size"),
+        ("go?size", {}, r"go: 'size' is no list of options; write go\?option=value&option=value"),
     ],
 )
 def test_mistakes_are_answered(name: str, options: dict[str, Any], sentence: str) -> None:
