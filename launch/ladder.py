@@ -50,7 +50,7 @@ class Options:
     """Who plays, how sure the ratings shall be, and where the ladder lies."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """RUN (its log-spaced versions), RUN@VERSION, RUN@last, or an exported .safetensors file."""
+    """RUN (its log-spaced versions), RUN@VERSION, RUN@last, RUN@best, or a .safetensors file."""
     sims: tuple[int, ...] = (0, 64)
     """Budgets of every version: simulations a move; 0 is the raw network."""
     versions: int = 6

@@ -5,10 +5,12 @@
     logits, value = version.evaluate(state)
     found = version.search(state, num_simulations=64)
 
-A version lives in a run folder (``RUN@40``, ``RUN@last``) or in one exported file that loads
-without the run (``launch/export.py``): safetensors, with the config in its metadata.
+A version lives in a run folder (``RUN@40``, ``RUN@last``, ``RUN@best``: rated highest on the run's
+ladder) or in one exported file that loads without the run (``launch/export.py``): safetensors, with
+the config in its metadata.
 """
 
+import csv
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -28,10 +30,11 @@ from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig, Params
 from selfplay.search import SearchConfig, SearchFn, SearchResult
 from selfplay.store.codec import from_json
-from selfplay.store.run import load_version
+from selfplay.store.run import load_version, read_config
 from selfplay.store.tree import flatten, nest
 
 SUFFIX = ".safetensors"
+LADDERS = ("ladder/ladder.csv", "elo/ladder.csv")  # of a run: launch/ladder.py's, training's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +52,18 @@ class Version:
         """Load ``RUN@VERSION`` (``RUN`` alone: the newest) or an exported file.
 
         Raises:
-            ValueError: no such run, file or version; names the versions there are.
+            ValueError: no such run, file or version, names the versions there are; or the best one
+                of a run that no ladder has rated.
             CorruptedFile: the file's digest is not what the run says.
         """
         text = str(where)
         if text.endswith(SUFFIX):
             return cls._load_file(Path(text))
         folder, _, number = text.partition("@")
-        if number and number != "last" and not number.isdigit():
-            raise ValueError(f"version {number!r} of {folder} is neither a number nor 'last'")
-        wanted = int(number) if number.isdigit() else "last"
-        stored = load_version(folder, wanted)
+        if number not in ("", "last", "best") and not number.isdigit():
+            raise ValueError(f"version {number!r} of {folder} is no number, nor 'last' nor 'best'")
+        best = _best(folder) if number == "best" else None
+        stored = load_version(folder, int(number) if number.isdigit() else best or "last")
         name = f"{folder}@{stored.number}"
         return cls(name, stored.params, stored.config, Ledger(**stored.ledger), stored.number)
 
@@ -142,6 +146,25 @@ class Version:
         fn = _jitted(self.search_fn(num_simulations))
         batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
         return jax.tree.map(lambda leaf: leaf[0], fn(self.params, batch, jax.random.key(0)))
+
+
+def _best(folder: str) -> int:
+    """The number of the version with the highest Elo, at any budget, on the run's ladders."""
+    read_config(folder)  # a folder that is no run is an error of its own
+    for path in (Path(folder) / name for name in LADDERS):
+        if not path.exists():
+            continue
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):  # strongest first
+                name, _, number = row["player"].partition("?")[0].rpartition("@")
+                if number.isdigit() and (
+                    name == "run" or Path(name).resolve() == Path(folder).resolve()
+                ):
+                    return int(number)
+    raise ValueError(
+        f"no version of {folder} is known as its best: rate it first, "
+        f"python launch/ladder.py {folder}"
+    )
 
 
 @lru_cache(maxsize=64)

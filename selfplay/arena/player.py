@@ -2,6 +2,7 @@
 
     runs/a@40?sims=64         version 40 of run a behind 64 simulations; sims=0: the raw network
     runs/a@last?search=puct   the newest version, with the other search; also a .safetensors file
+    runs/a@best               the version that stands highest on the run's own ladder
     rollouts?sims=100         tree search without a network: a random game at every leaf
     solver?blunder=0.1        perfect play, but for a share of random moves
     random                    legal moves

@@ -20,6 +20,7 @@ from selfplay.store import metrics
 from selfplay.store.codec import to_json
 from selfplay.store.run import load_version
 from selfplay.train import TrainConfig, train
+from selfplay.version import Version
 
 PLAIN = TrainConfig(
     game="tic_tac_toe",
@@ -79,6 +80,18 @@ def test_rows_tell_the_newest_ratings(folder: Path) -> None:
     assert table["random"] < -100
     last = rows[-1]["elo"]["sims4"]["elo"]
     assert table["run@4?sims=4"] == pytest.approx(last)
+
+
+def test_the_best_version_stands_highest(folder: Path, tmp_path: Path) -> None:
+    with (folder / "elo" / "ladder.csv").open() as file:
+        table = [(float(row["elo"]), row["player"]) for row in csv.DictReader(file)]
+    highest = max(row for row in table if row[1].startswith("run@"))[1]
+    assert f"run{Version.load(f'{folder}@best').name[len(str(folder)) :]}" == highest.split("?")[0]
+    unrated = tmp_path / "run"
+    unrated.mkdir()
+    (unrated / "config.json").write_bytes((folder / "config.json").read_bytes())
+    with pytest.raises(ValueError, match="is known as its best: rate it first, python launch/"):
+        Version.load(f"{unrated}@best")
 
 
 def test_a_resumed_run_has_the_same_ladder(tmp_path: Path, folder: Path) -> None:
