@@ -1,8 +1,8 @@
 """Rate versions of runs, engines and perfect players on one Elo ladder.
 
-python launch/ladder.py runs/connect_four --sims 0 16 64
-python launch/ladder.py runs/a runs/b@last --players "rollouts?sims=100" --until-stderr 25
-python launch/ladder.py runs/go_9x9 --engines "gnugo --mode gtp --level 0 --chinese-rules"
+    python launch/ladder.py runs/connect_four --sims 0 16 64
+    python launch/ladder.py runs/a runs/b@last --players "rollouts?sims=100" --until-stderr 25
+    python launch/ladder.py runs/go_9x9 --engines "gnugo --mode gtp --level 0 --chinese-rules"
 
 The same command goes on where it was stopped; --max-games and --until-stderr may change.
 """
@@ -148,7 +148,8 @@ class Watcher:
 
     def __init__(self, title: str, console: Console, plain: bool) -> None:
         self._title, self._console = title, console
-        self._started, self._games, self._counted = time.monotonic(), 0, 0
+        self._started = time.monotonic()
+        self._games = self._known = 0  # of this call; of them, in the standing
         self._standing: Standing | None = None
         live = console.is_terminal and not plain
         self._live = Live(console=console, auto_refresh=False) if live else None
@@ -163,18 +164,19 @@ class Watcher:
 
     def round(self, standing: Standing) -> None:
         """A round is over."""
-        self._standing = standing
+        self._standing, self._known = standing, self._games
         if not self._live and standing.rounds:
             self._console.print(self._line())
         self._show()
 
     def _line(self) -> str:
         standing = self._standing
-        worst = f"{standing.worst:.0f}" if standing else "?"
-        rounds = standing.rounds if standing else 0
+        if not standing:
+            return f"{self._games:,} games"
+        whole = len(standing.games.first) + standing.unrated
         return (
-            f"round {rounds}: {self._games:,} games now, {self.rate:.1f} games/s, "
-            f"largest standard error {worst} Elo"
+            f"round {standing.rounds}: {whole + self._games - self._known:,} games, "
+            f"{self.rate:.1f} games/s, largest standard error {standing.worst:.0f} Elo"
         )
 
     @property

@@ -27,10 +27,10 @@ class LadderConfig:
     """How players are compared; games of different configs do not mix.
 
     Attributes:
-        seed: of openings and players' noise.
-        opening_plies: random legal moves of every opening.
-        pairs: opening pairs of one pairing in one round: the batch of the players' searches.
-        pairings: of one round.
+        seed: Of openings and players' noise.
+        opening_plies: Random legal moves of every opening.
+        pairs: Opening pairs of one pairing in one round: the batch of the players' searches.
+        pairings: Of one round.
     """
 
     seed: int = 0
