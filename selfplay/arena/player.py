@@ -87,12 +87,12 @@ def parse(spec: str, game: Game) -> Player:
     name, _, text = spec.partition("?")
     if name == "random":
         _options(spec, text, {})
-        return Player("random", jax.jit(jax.vmap(partial(_random, game))))
+        return Player("random", _at_random(game))
     if name == "rollouts":
         sims = _options(spec, text, {"sims": int}).get("sims", SIMULATIONS)
         if sims < 1:
             raise ValueError(f"player {spec!r}: sims must be at least 1, got {sims}")
-        return Player(f"rollouts?sims={sims}", jax.jit(rollouts.make(game, sims)))
+        return Player(f"rollouts?sims={sims}", _rolling(game, sims))
     if name == "solver":
         blunder = _options(spec, text, {"blunder": float}).get("blunder", 0.0)
         if not 0 <= blunder <= 1:
@@ -170,8 +170,17 @@ def _searching(game: Game, shape: NetworkConfig, config: SearchConfig) -> Any:
     return act
 
 
-def _random(game: Game, state: Any, key: Array) -> Array:
-    return rollouts.uniform(key, game.legal_actions(state))
+@cache
+def _at_random(game: Game) -> Act:
+    def act(state: Any, key: Array) -> Array:
+        return rollouts.uniform(key, game.legal_actions(state))
+
+    return jax.jit(jax.vmap(act))
+
+
+@cache
+def _rolling(game: Game, sims: int) -> Act:
+    return jax.jit(rollouts.make(game, sims))
 
 
 def _solve(

@@ -15,7 +15,7 @@ import pytest
 
 import games
 from selfplay import network
-from selfplay.arena import match, openings, player, rollouts
+from selfplay.arena import match, openings, player
 from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
@@ -57,10 +57,13 @@ def replayed(game: games.Game, played: match.Played) -> None:
     assert int(game.outcome(state)) == played.outcome
 
 
-@pytest.mark.parametrize("name", ["connect_four", "tic_tac_toe", "go?size=3"])
-def test_games_are_legal_and_paired(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [("connect_four", "random"), ("tic_tac_toe", "rollouts?sims=8"), ("go?size=3", "random")],
+)
+def test_games_are_legal_and_paired(name: str, spec: str) -> None:
     game = games.make(name)
-    a, b = player.parse("random", game), player.parse("rollouts?sims=4", game)
+    a, b = player.parse("random", game), player.parse(spec, game)
     played = match.play(a, b, game, drawn(game, a, b, 6), SEED)
     assert [(p.index, p.swapped) for p in played] == [
         *((i, False) for i in range(6)),
@@ -119,9 +122,9 @@ def test_rollouts_see_a_win_and_more_of_them_are_stronger() -> None:
     for column in (3, 0, 3, 0, 3, 1):
         state = game.step(state, column)
     states = jax.tree.map(lambda x: jax.numpy.stack([x] * 8), state)
-    act: Any = jax.jit(rollouts.make(game, 128))
-    assert (np.asarray(act(states, jax.random.split(jax.random.key(0), 8))) == 3).all()
-    few, many = (player.parse(f"rollouts?sims={n}", game) for n in (4, 64))
+    few, many = (player.parse(f"rollouts?sims={n}", game) for n in (4, 128))
+    assert many.act is not None
+    assert (np.asarray(many.act(states, jax.random.split(jax.random.key(0), 8))) == 3).all()
     played = match.play(many, few, game, drawn(game, few, many, 8), SEED)
     assert np.mean([p.score for p in played if p.score is not None]) > 0.7
 
@@ -162,7 +165,7 @@ def test_an_engine_ends_its_own_games_only(
     file.write_text(ENGINE.replace("MOVES", repr(moves)))
     game = games.make("go?size=3&komi=0.5&max_plies=12")
     engine = player.parse("gtp:" + shlex.join([sys.executable, "-ISu", str(file)]), game)
-    other = player.parse("rollouts?sims=2", game)
+    other = player.parse("random", game)
     played = match.play(engine, other, game, [(0,), (8,)], SEED, timeout_s=20)
     assert len(played) == 4
     assert {p.outcome for p in played} <= outcome
