@@ -61,11 +61,11 @@ selfplay.arena.grader
 selfplay.arena.perfect
 selfplay.arena.make_exam
 selfplay.arena.rollouts
-selfplay.arena.player
-selfplay.arena.openings
 selfplay.arena.guardian
 selfplay.arena.process
 selfplay.arena.gtp_engine
+selfplay.arena.player
+selfplay.arena.openings
 selfplay.arena.match
 selfplay.arena.records
 selfplay.arena.bradley_terry

@@ -22,6 +22,7 @@ from selfplay.arena import player, report
 from selfplay.arena.ladder import Ladder, LadderConfig
 from selfplay.arena.player import Player
 from tests.runs import ROOT
+from tests.serve.thinkers import untrained
 
 NAME = "tic_tac_toe"
 GAME = games.make(NAME)
@@ -165,17 +166,48 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         ladder(tmp_path / "text.db")
 
 
-def test_an_unfinished_round_needs_its_players(tmp_path: Path) -> None:
+def test_an_unfinished_round_goes_on_without_who_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
     with ladder(path) as made:
         with pytest.raises(KeyboardInterrupt):
             made.climb(1.0, GAMES, report=interrupt)
         assert made.records.games() and not len(made.standing().games.first), "whole rounds count"
-    with (
-        ladder(path, ("solver", "random")) as made,
-        pytest.raises(ValueError, match=r"lacks .*blunder.*; name them again"),
-    ):
-        made.climb(1.0, GAMES)
+    said: list[str] = []
+    with ladder(path, ("solver", "random")) as made:
+        kept = {(g.round, g.slot, g.first, g.opening_index) for g in made.records.games()}
+        made.climb(1.0, GAMES, announce=said.append)
+        after = {(g.round, g.slot, g.first, g.opening_index) for g in made.records.games()}
+    assert len(said) == 1 and "was not finished and goes on without" in said[0]
+    assert "blunder" in said[0] and kept < after, "nothing computed is lost"
+
+
+def test_a_match_in_play_is_kept_when_the_ladder_is_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C after the first match: the second one, already begun, is kept as well."""
+    path = tmp_path / "ladder.db"
+    with ladder(path) as made:
+        with pytest.raises(KeyboardInterrupt):
+            made.climb(1.0, GAMES, workers=4, report=interrupt)
+        kept = len(made.records.games())
+    assert kept > 2 * CONFIG.pairs and kept % (2 * CONFIG.pairs) == 0
+
+
+def test_a_repeated_game_counts_once(tmp_path: Path) -> None:
+    """Two networks that play without noise from one opening have two games, however many play."""
+    made = [player.of_version(untrained(NAME, seed), 0) for seed in (0, 1)]
+    made = [replace(one, spec=f"{one.spec}&{i}") for i, one in enumerate(made)]
+    path, anchor = tmp_path / "ladder.db", made[0].spec
+    with Ladder(path, GAME, NAME, made, anchor, CONFIG, [(4,)]) as few:
+        standing = few.climb(1.0, 1000)
+        recorded = len(standing.recorded)
+    assert len(standing.games.first) == 2, "the two colours"
+    assert recorded <= 4 * CONFIG.pairs, "and then no more is played"
+    assert "2 of them distinct" in report.caption(standing)
+    assert standing.worst > 200, "two games teach little"
+
+
+def test_two_ladders_at_once_are_refused(tmp_path: Path) -> None:
+    with ladder(tmp_path / "ladder.db"), pytest.raises(ValueError, match="by another process"):
+        ladder(tmp_path / "ladder.db")
 
 
 def interrupt(*_: Any) -> None:

@@ -73,7 +73,6 @@ def test_games_are_legal_and_paired(name: str, spec: str) -> None:
         assert one.opening == other.opening
         replayed(game, one)
         replayed(game, other)
-    assert match.distinct(played) == len({p.opening + p.moves for p in played}) > 6
     assert played == match.play(a, b, game, drawn(game, a, b, 6), SEED)
 
 
@@ -152,9 +151,9 @@ for line in sys.stdin:
     [
         (["pass"], {1, -1}, ""),
         (["resign"], {1, -1}, "resigned"),
-        (["die"], {None}, "exited with status 3"),
-        (["C3", "C3"], {None}, "illegal move C3"),
-        (["nonsense"], {None}, "garbage"),
+        (["die"], {1, -1}, "forfeited: exited with status 3"),
+        (["C3", "C3"], {1, -1}, "forfeited: played the illegal move C3"),
+        (["nonsense"], {1, -1}, "forfeited: answered garbage"),
     ],
 )
 def test_an_engine_ends_its_own_games_only(
@@ -170,8 +169,20 @@ def test_an_engine_ends_its_own_games_only(
     assert len(played) == 4
     assert {p.outcome for p in played} <= outcome
     assert all(reason in p.reason for p in played)
-    if reason == "resigned":  # the engine is player 0 first, and then player 1
+    if reason:  # lost: the engine is player 0 first, and then player 1
         assert [p.outcome for p in played] == [-1, -1, 1, 1]
-    if not reason:
+        assert [p.score for p in played] == [0, 0, 0, 0]
+    else:
         for one in played:
             replayed(game, one)
+
+
+def test_an_engine_that_cannot_begin_is_not_rated(tmp_path: Path) -> None:
+    file = tmp_path / "engine.py"
+    file.write_text("import sys\nsys.exit(4)")
+    game = games.make("go?size=3&komi=0.5&max_plies=12")
+    engine = player.parse("gtp:" + shlex.join([sys.executable, "-ISu", str(file)]), game)
+    played = match.play(player.parse("random", game), engine, game, [(0,)], SEED)
+    assert [p.outcome for p in played] == [None, None] and not any(p.moves for p in played)
+    assert "player 1 could not begin: exited with status 4" in played[0].reason
+    assert "player 0 could not begin" in played[1].reason
