@@ -198,7 +198,8 @@ class Watcher:
         if not standing:
             return f"{self._games:,} games"
         games = len(standing.recorded) + self._games - self._known
-        return f"round {standing.rounds}: {games:,} games, {self.rate:.1f} games/s, largest standard error {standing.worst:.0f} Elo"
+        done = f"round {standing.rounds}: {games:,} games, {self.rate:.1f} games/s"
+        return f"{done}, largest standard error {standing.worst:.0f} Elo"
 
     @property
     def rate(self) -> float:

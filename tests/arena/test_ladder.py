@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sgfmill import sgf
 
 import games
 from selfplay.arena import player, report
 from selfplay.arena.ladder import Ladder, LadderConfig
 from selfplay.arena.player import Player
-from tests.runs import ROOT
+from selfplay.train import train
+from tests.runs import PLAIN, ROOT
 from tests.serve.thinkers import untrained
 
 NAME = "tic_tac_toe"
@@ -93,14 +97,20 @@ def test_a_broken_ladder_goes_on(tmp_path: Path, unbroken: tuple[str, list[Any]]
 
 def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     """SIGKILL in the middle of a match; the table is that of a command that was left alone."""
+    train(replace(PLAIN, iterations=2), tmp_path / "run")
 
     def command(folder: Path) -> list[str]:
-        options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --pairings 3 --max-games 200"
-        names = ["--players", "random", "solver?blunder=0.7", "solver?blunder=0.4"]
-        script = [sys.executable, str(ROOT / "launch/ladder.py"), *options.split(), "--plain"]
-        return [*script, "--until-stderr", "1", *names, "--out", str(folder)]
+        options = "--opening-plies 2 --pairs 4 --pairings 3 --max-games 200 --until-stderr 1"
+        names = ["--players", "random", "solver?blunder=0.4", "--sims", "0", "4"]
+        script = [sys.executable, str(ROOT / "launch/ladder.py"), str(tmp_path / "run")]
+        return [*script, *options.split(), *names, "--plain", "--out", str(folder)]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    with (tmp_path / "whole" / "ladder.csv").open() as file:
+        rated = {row["player"]: float(row["training_flops"]) for row in csv.DictReader(file)}
+    versions = [f"{tmp_path / 'run'}@{v}?sims={budget}" for v in (1, 2) for budget in (0, 4)]
+    assert set(rated) == {"solver", "random", "solver?blunder=0.4", *versions}
+    assert 0 < rated[versions[0]] == rated[versions[1]] < rated[versions[2]]
     process = subprocess.Popen(command(tmp_path / "cut"), stdout=subprocess.DEVNULL)
     while process.poll() is None and recorded(tmp_path / "cut" / "ladder.db") < 8:
         time.sleep(0.005)
@@ -241,8 +251,85 @@ def test_sgf_holds_every_game(tmp_path: Path) -> None:
         assert tree.get_winner() == {1: "b", -1: "w"}[game.outcome or 0]
 
 
-def test_the_plot_draws(unbroken: tuple[str, list[Any]], tmp_path: Path) -> None:
-    with ladder(tmp_path / "ladder.db") as made:
-        figure = report.plot(made.climb(1.0, 40), "a title")
+def test_the_plot_has_a_line_for_each_budget(tmp_path: Path) -> None:
+    versions = [
+        replace(one, spec=f"runs/a@{number}?sims={budget}", training_flops=10.0**number)
+        for number, budget, one in zip((1, 2, 1, 2), (0, 0, 4, 4), players()[1:], strict=True)
+    ]
+    everyone = [*players(("solver",)), *versions]
+    with Ladder(tmp_path / "ladder.db", GAME, NAME, everyone, "solver", CONFIG) as made:
+        standing = made.climb(1.0, 40)
+    figure = report.plot(standing, "a title")
     figure.savefig(tmp_path / "plot.png")
-    assert np.isfinite([t.get_position()[1] for t in figure.axes[0].texts]).all()
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log" and [t.get_text() for t in axes.texts] == ["solver"]
+    labels = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert labels == {"runs/a (sims=0)", "runs/a (sims=4)"}
+    elo = {e.spec: r for e, r in zip(standing.entries, standing.ratings.elo, strict=True)}
+    drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2]
+    wanted = [elo["runs/a@1?sims=0"], elo["runs/a@2?sims=0"]]
+    assert any(np.allclose(line, wanted) for line in drawn)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_table_can_be_read(unbroken: tuple[str, list[Any]], tmp_path: Path, width: int) -> None:
+    """Names stand whole, in any terminal, whatever they hold."""
+    odd = replace(players(("random",))[0], spec="runs/[red]very_long_name_of_a_run@128?sims=64")
+    with ladder(tmp_path / "ladder.db") as made:
+        made.records.enter([odd])
+        standing = made.climb(1.0, 40)
+    entries = [replace(e, spec=odd.spec) if e.spec == "random" else e for e in standing.entries]
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(report.table(standing._replace(entries=entries), "[/odd] title", width))
+    said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert odd.spec in said and "[/odd] title" in said and "of them distinct" in said
+    assert max(map(len, said.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("runs/none", "runs/none is no run folder"),
+        ("--game tic_tac_toe", "a ladder takes two players"),
+        ("--game tic_tac_toe --players random --versions 0", "--versions must be above 0, got 0"),
+        ("--game tic_tac_toe --players random --timeout-s -1", "--timeout-s must be above 0"),
+        ("--game tic_tac_toe --players random --openings /no/such", "/no/such cannot be read"),
+        ("--game tic_tac_toe --players random --sgf", "tic_tac_toe have no SGF"),
+        ("--game tic_tac_toe --players random --sims -1", "got -1"),
+        ("--game tic_tac_toe --players random --out /proc/none", "/proc/none/ladder.db cannot be"),
+    ],
+)
+def test_bad_input_is_one_sentence(options: str, sentence: str) -> None:
+    assert sentence in answers()[options]
+
+
+@cache
+def answers() -> dict[str, str]:
+    """What the command says to all of them, asked in one process."""
+    marks: Any = test_bad_input_is_one_sentence
+    questions = [options for options, _ in marks.pytestmark[0].args[1]]
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_MANY, json.dumps(questions)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(zip(questions, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+ASK_MANY = """
+import contextlib, io, json, sys
+from launch import cli
+import launch.ladder as command
+answers = []
+for options in json.loads(sys.argv[1]):
+    out, sys.argv[1:] = io.StringIO(), options.split()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            cli.guarded(command.main)
+        except SystemExit as end:
+            assert end.code == 2, out.getvalue()
+    answers.append(out.getvalue())
+print(json.dumps(answers))
+"""
