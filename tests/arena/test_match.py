@@ -87,6 +87,18 @@ def test_a_game_does_not_depend_on_its_batch() -> None:
         assert alone == [together[i], together[6 + i]]
 
 
+@pytest.mark.parametrize("sims", [0, 4])
+def test_a_networks_game_does_not_depend_on_its_company(sims: int) -> None:
+    """The same rows of a batch of the same size, beside other games."""
+    game = games.make("tic_tac_toe")
+    a, b = (player.of_version(version("tic_tac_toe", seed), sims) for seed in (0, 1))
+    starts = drawn(game, a, b, 12)
+    together = match.play(a, b, game, starts[:6], SEED)
+    others = match.play(a, b, game, starts[:2] + starts[8:], SEED)
+    assert [together[i] for i in (0, 1, 6, 7)] == [others[i] for i in (0, 1, 6, 7)]
+    assert together != others
+
+
 def test_the_stronger_player_wins_from_both_sides() -> None:
     game = games.make("tic_tac_toe")
     a, b = player.parse("random", game), player.parse("solver", game)
