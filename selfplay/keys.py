@@ -21,6 +21,7 @@ class Purpose(enum.IntEnum):
     EXAM = 4
     MATCH = 5
     START = 6  # stream: the first states of its lanes
+    TEACHER = 8  # game, ply: an expert's moves
 
 
 def key(seed: int, purpose: Purpose, *indices: int | Array) -> Array:

@@ -11,9 +11,6 @@ the policy is spread evenly over `targets`, and the version is −1, an expert.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,8 +88,8 @@ class View:
 
     def seen_in(self, other: View) -> np.ndarray:
         """bool[size], True = the position (or an image of it) is in the other view, too."""
-        keys = (view.archive.fields["position"][view.rows] for view in (self, other))
-        return np.isin(*keys)
+        own, others = (view.archive.fields["position"][view.rows] for view in (self, other))
+        return np.isin(own, others)
 
 
 class Experts:
@@ -154,7 +151,9 @@ class Experts:
             )
         order = np.argsort(indices, kind="stable")  # the disk likes to be read forwards
         back = np.argsort(order, kind="stable")
-        rows = {name: np.asarray(array[indices[order]])[back] for name, array in self.fields.items()}
+        rows = {
+            name: np.asarray(array[indices[order]])[back] for name, array in self.fields.items()
+        }
         del rows["position"]
         targets = np.unpackbits(rows.pop("targets"), axis=1, count=self.game.num_actions)
         total = np.maximum(targets.sum(axis=1, keepdims=True), 1)

@@ -45,8 +45,8 @@ OPENING = 4
 def key(game: Game, played: ExpertGame) -> Key:
     """The key of a game: SHA-256 over the smallest of its images' bytes.
 
-    An image is the first position, if it is not the game's own, and the moves. Passes at the end do not
-    count: of two records of one game, one may have them.
+    An image is the first position, if it is not the game's own, and the moves. Passes at the end
+    do not count: of two records of one game, one may have them.
     """
     moves = played.moves
     if isinstance(game, Go):

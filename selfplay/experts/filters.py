@@ -30,8 +30,8 @@ class Filters:
         max_games: keep at most so many, drawn by their hashes; all if it is 0.
     """
 
-    min_rating: float = math.nan
-    min_rank: str = ""
+    min_rating: float | None = None
+    min_rank: str | None = None
     of: Literal["both", "mover"] = "both"
     result_known: bool = False
     min_plies: int = 1
@@ -39,7 +39,7 @@ class Filters:
     max_games: int = 0
 
     def __post_init__(self) -> None:
-        if self.min_rank and math.isnan(strength.rank(self.min_rank)):
+        if self.min_rank is not None and math.isnan(strength.rank(self.min_rank)):
             raise ValueError(
                 f"--min-rank {self.min_rank!r} is no rank; write one such as 4k, 1d or 1p"
             )
@@ -53,7 +53,7 @@ class Filters:
     @property
     def limits(self) -> bool:
         """True = players must be strong enough for something."""
-        return bool(self.min_rank) or not math.isnan(self.min_rating)
+        return self.min_rank is not None or self.min_rating is not None
 
     def refuses(self, game: ExpertGame) -> str | None:
         """The filter that leaves this game out; None if it passes."""
@@ -76,9 +76,9 @@ class Filters:
 
     def _limit(self, player: Strength) -> bool | None:
         """True = strong enough; None = not known in the terms of any limit."""
-        if not math.isnan(self.min_rating) and not math.isnan(player.rating):
+        if self.min_rating is not None and not math.isnan(player.rating):
             return player.rating >= self.min_rating
-        if self.min_rank and not math.isnan(player.rank):
+        if self.min_rank is not None and not math.isnan(player.rank):
             return player.rank >= strength.rank(self.min_rank)
         return None
 

@@ -52,21 +52,22 @@ class ExpertGame:
         outcome: the record's result for player 0: +1, 0 or −1; None where it tells none.
         komi: what the planes show (Go).
         untaught: why the value of its positions is not taught; empty if it is.
+        margin: the points that decided it; 0 where they are not known.
         start: None for the game's own first position.
         players: what is known of players 0 and 1.
         notes: what was done to the game to import it.
         taught: bool [T], True = this position becomes a row; None for all of them.
-        targets: bool [T, A], the moves to learn, evenly; None for the one that was played.
-        values: int8 [T], for the player to move, in place of the outcome; None for the outcome.
+        lessons: (bool [T, A], int8 [T]), the moves to learn, evenly, and the result for the player
+            to move; None for the move that was played and the outcome.
     """
 
     moves: np.ndarray
     outcome: int | None
     komi: float = 0.0
     untaught: str = ""
+    margin: float = 0.0
     start: Start | None = None
     players: tuple[Strength, Strength] = field(default=(Strength(), Strength()))
     notes: tuple[str, ...] = ()
     taught: np.ndarray | None = None
-    targets: np.ndarray | None = None
-    values: np.ndarray | None = None
+    lessons: tuple[np.ndarray, np.ndarray] | None = None

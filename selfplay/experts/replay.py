@@ -52,8 +52,8 @@ class Replayed(NamedTuple):
 class _Ply(NamedTuple):
     """One ply of every lane, before the move; ``[K, B, …]`` after a call."""
 
-    planes: Any  # bool [B, H, W, C] on the device; on the host flat and packed
-    legal: Any  # bool [B, A], also
+    planes: Any  # bool [B, H, W, C] on the device; on the host flat and bit-packed
+    legal: Any  # bool [B, A]; on the host bit-packed
     position: Any  # uint32 [B, 2]
     player: Any  # int8 [B]
     fault: Any  # int8 [B], a place in FAULTS
@@ -91,13 +91,13 @@ def _play(game: Game, batch: Sequence[ExpertGame], lanes: int) -> tuple[np.ndarr
         states, unsound = set_up(boards, players)
     else:
         states, unsound = first(lanes), np.zeros(lanes, bool)
-    plies, ahead = [], None
+    plies, before = [], None
     for at in range(0, len(moves), PLIES):
         states, made = advance(states, moves[at : at + PLIES], komi)
-        if ahead:  # packed while the device goes on
-            plies.append(_packed(ahead))
-        ahead = made
-    plies.append(_packed(ahead))
+        if before:  # packed while the device goes on
+            plies.append(_packed(before))
+        before = made
+    plies.append(_packed(before))
     return np.asarray(unsound), _Ply(*map(np.concatenate, zip(*plies, strict=True)))
 
 
@@ -105,38 +105,35 @@ def _packed(made: Any) -> _Ply:
     """A call's plies on the host. (Packing or flattening by XLA takes longer than the rules.)"""
     made = _Ply(*map(np.asarray, made))
     planes = made.planes.reshape(*made.fault.shape, -1)
-    return made._replace(planes=np.packbits(planes, axis=-1), legal=np.packbits(made.legal, axis=-1))
+    return made._replace(
+        planes=np.packbits(planes, axis=-1), legal=np.packbits(made.legal, axis=-1)
+    )
 
 
-def _rows(
-    game: Game, batch: Sequence[ExpertGame], unsound: np.ndarray, made: _Ply
-) -> Replayed:
+def _rows(game: Game, batch: Sequence[ExpertGame], unsound: np.ndarray, made: _Ply) -> Replayed:
     """What was replayed, game after game."""
-    first = np.argmax(made.fault != 0, axis=0)
-    faults = np.take_along_axis(made.fault, first[None], axis=0)[0]
+    first = np.argmax(made.fault != 0, axis=0)[None]
+    faults = np.take_along_axis(made.fault, first, axis=0)[0]
     faults = np.where(unsound, len(FAULTS) - 1, faults)[: len(batch)]
-    wanted = np.zeros((len(batch), len(made.fault)), bool)
-    values = np.zeros(wanted.shape, np.float16)  # for player 0 here
-    for lane, played in enumerate(batch):
-        length = len(played.moves)
-        wanted[lane, :length] = True if played.taught is None else played.taught
-        values[lane] = 0 if played.outcome is None else played.outcome
-    wanted &= faults[:, None] == 0
-    lane, ply = np.nonzero(wanted)  # game after game
-
-    moves = np.stack([np.pad(p.moves, (0, len(made.fault) - len(p.moves))) for p in batch])
-    sign = 1 - 2 * made.player[ply, lane]
-    outcome = values[lane, ply] * sign
-    action = moves[lane, ply].astype(np.int16)
-    targets = np.zeros((len(lane), game.num_actions), bool)
-    targets[np.flatnonzero(action >= 0), action[action >= 0]] = True
-    untaught = np.array([bool(played.untaught) for played in batch])
+    moves = np.full((len(batch), len(made.fault)), -1, np.int16)
+    wanted = np.zeros(moves.shape, bool)
     for at, played in enumerate(batch):
-        of_game = np.flatnonzero(lane == at) if played.targets is not None else ()
-        if len(of_game):
-            targets[of_game] = played.targets[ply[of_game]]
-            outcome[of_game] = played.values[ply[of_game]]
-    starts = np.array([played.start.ply if played.start else 0 for played in batch])
+        length = len(played.moves)
+        moves[at, :length] = played.moves
+        wanted[at, :length] = True if played.taught is None else played.taught
+    wanted &= faults[:, None] == 0
+    lane, ply = np.nonzero(wanted)
+
+    results = np.array([played.outcome or 0 for played in batch], np.int8)
+    outcome = results[lane] * (1 - 2 * made.player[ply, lane])
+    action = moves[lane, ply]
+    targets = action[:, None] == np.arange(game.num_actions, dtype=np.int16)
+    for at, played in enumerate(batch):
+        if played.lessons:
+            own = np.flatnonzero(lane == at)
+            targets[own], outcome[own] = (lesson[ply[own]] for lesson in played.lessons)
+    untaught = np.array([bool(played.untaught) for played in batch])
+    before = np.array([played.start.ply if played.start else 0 for played in batch])
     words = made.position[ply, lane].astype(np.uint64)
     rows = {
         "planes": made.planes[ply, lane],
@@ -145,7 +142,7 @@ def _rows(
         "value": np.where(untaught[lane], np.float16(np.nan), outcome.astype(np.float16)),
         "outcome": outcome.astype(np.int8),
         "action": action,
-        "ply": (ply + starts[lane]).astype(np.int16),
+        "ply": (ply + before[lane]).astype(np.int16),
         "last": np.diff(lane, append=-1) != 0,
         "position": words[:, 0] << np.uint64(32) | words[:, 1],
     }
@@ -166,9 +163,9 @@ def _programs(game: Game) -> Any:
 
     def one(state: Any, move: Array, komi: Array) -> tuple[Any, _Ply]:
         action = jnp.maximum(move, 0).astype(jnp.int32)
-        legal, observation, player = game.legal_actions(state), game.observe(state), game.player(state)
-        illegal = jnp.int8(1)
-        if isinstance(game, Go):
+        legal, player = game.legal_actions(state), game.player(state)
+        observation, illegal = game.observe(state), jnp.int8(1)
+        if isinstance(game, Go):  # the komi is the record's, and not part of the program
             steps = np.full(observation.shape, np.nan, np.float32)
             steps[:, :, -len(KOMI_STEPS) :] = KOMI_STEPS
             observation = jnp.where(np.isnan(steps), observation, komi > steps)

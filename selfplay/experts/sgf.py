@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from string import ascii_lowercase
 
 import numpy as np
@@ -21,6 +22,8 @@ from selfplay.experts.strength import strength
 MOST_KOMI = 9.0
 """The planes tell komi up to 7 apart, and those from what is above; a game with more is no even
 one, and with less than none, neither: their value is not taught."""
+MARGIN = "a margin that the komi does not allow"
+NO_KOMI = "komi written as 0, against the margins"
 CUT = "cut at the second pass in a row"
 RENAMED = "first Black moves taken as handicap stones"
 
@@ -63,7 +66,7 @@ def read(text: bytes, game: Go) -> ExpertGame:
         raise LeftOut("no moves")
     if len(moves) > most_plies(size):
         raise LeftOut(f"more than {most_plies(size)} moves")
-    if any(a == b for a, b in zip(colours, colours[1:], strict=False)):
+    if any(a == b for a, b in pairwise(colours)):
         raise LeftOut("colours do not alternate")
     outcome, margin = _result(_text(root, "RE"))
     komi = _komi(_text(root, "KM"))
@@ -73,6 +76,7 @@ def read(text: bytes, game: Go) -> ExpertGame:
         outcome,
         game.komi if komi is None or not _shown(komi) else komi,
         untaught,
+        abs(margin or 0.0),
         Start(board, colours[0]) if board.any() or colours[0] else None,
         (
             strength(_text(root, "BR"), _text(root, "PB")),
@@ -201,5 +205,5 @@ def _untaught(outcome: int | None, margin: float | None, komi: float | None) -> 
     if not _shown(komi):
         return "a komi that the planes do not show"
     if margin is not None and 2 * margin % 2 == 1 and komi == round(komi):
-        return "a margin that the komi does not allow"
+        return MARGIN
     return ""

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,44 +25,40 @@ from selfplay.store.files import TEMPORARY, save_arrays, sync, write_hashed_json
 class Column:
     """One array that grows on disk; its hash is that of its bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[bytes] | None = None
+    def __init__(self, path: Path, like: np.ndarray) -> None:
+        """An empty file for rows of this dtype and shape [n, …]."""
+        self._file = path.open("wb")
         self._sha = hashlib.sha256()
+        self._dtype, self._shape = like.dtype, like.shape[1:]
         self._rows = 0
-        self._shape: tuple[int, ...] = ()
-        self._dtype = np.dtype(np.uint8)
+        self._write_header()
+
+    def _write_header(self) -> None:
+        # NumPy leaves room in the header for the first dimension to grow.
+        description = np.lib.format.dtype_to_descr(self._dtype)
+        header = {"descr": description, "fortran_order": False, "shape": (self._rows, *self._shape)}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
     def append(self, rows: np.ndarray) -> None:
-        """Put rows [n, …] behind those before, of the same dtype and shape."""
-        if self._file is None:
-            self._shape, self._dtype = rows.shape[1:], rows.dtype
-            self._file = self._path.open("w+b")
-            self._header()
+        """Put rows [n, …] behind those before."""
         data = np.ascontiguousarray(rows).view(np.uint8).data
         self._file.write(data)
         self._sha.update(data)
         self._rows += len(rows)
 
-    def _header(self) -> None:
-        # NumPy leaves room in the header for the first dimension to grow.
-        description = np.lib.format.dtype_to_descr(self._dtype)
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {"descr": description, "fortran_order": False, "shape": (self._rows, *self._shape)},
-        )
-
-    def close(self) -> dict[str, Any]:
-        """Finish the file; what the manifest says of it."""
-        if self._file is None:
-            raise ValueError("a column without rows")
-        with self._file:
-            self._file.seek(0)
-            self._header()
-            self._file.flush()
-            os.fsync(self._file.fileno())
+    def finish(self) -> dict[str, Any]:
+        """Complete the file; what the manifest says of it."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.close()
         shape = [self._rows, *self._shape]
         return {"dtype": self._dtype.name, "shape": shape, "sha256": self._sha.hexdigest()}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
 
 class Writer:
@@ -71,26 +67,33 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._temporary = folder.parent / f"{TEMPORARY}{os.getpid()}-{folder.name}"
-        self._columns = {name: Column(self._temporary / f"{name}.npy") for name in FIELDS}
-        self._games: list[Mapping[str, Any]] = []
+        self._columns: dict[str, Column] = {}
 
     def __enter__(self) -> Writer:
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        for left in self.folder.parent.glob(f"{TEMPORARY}*-{self.folder.name}"):
+            shutil.rmtree(left, ignore_errors=True)  # of one that was killed
         self._temporary.mkdir(parents=True)
         return self
 
     def __exit__(self, *error: object) -> None:
+        for column in self._columns.values():
+            column.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def append(self, rows: Rows) -> None:
         """Put rows behind those before."""
-        for name, column in self._columns.items():
-            column.append(rows[name])
+        for name in FIELDS:
+            if name not in self._columns:
+                self._columns[name] = Column(self._temporary / f"{name}.npy", rows[name])
+            self._columns[name].append(rows[name])
 
     def commit(self, table: Rows, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Finish: the table of games, the manifest, and the folder's name; the manifest made."""
-        fields = {name: column.close() for name, column in self._columns.items()}
-        games = {"count": len(table["start"]), "digest": save_arrays(self._temporary / GAMES, table)}
+        fields = {name: column.finish() for name, column in self._columns.items()}
+        games = {
+            "count": len(table["start"]),
+            "digest": save_arrays(self._temporary / GAMES, table),
+        }
         text = json.dumps([fields, games], sort_keys=True)
         made = {
             "format": FORMAT,
