@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import numpy as np
 from games.game import Game
 from games.go import Go
 from selfplay.episode import Rows
-from selfplay.experts import sgf
 from selfplay.experts.archive import GAME, MANIFEST, read_manifest
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.filters import Filters
@@ -114,14 +112,12 @@ def _write(
     progress: Progress,
 ) -> dict[str, Any]:
     """Replay the candidates into an archive; its manifest."""
-    # Records may be longer than a game of self-play.
-    rules = replace(game, max_plies=sgf.most_plies(game.size)) if isinstance(game, Go) else game
     lines: list[dict[str, Any]] = []
     notes: Counter[str] = Counter()
     done = row = played = 0
     moves = sum(len(one.game.moves) for one in candidates)
     with Writer(folder) as writer:
-        for batch in replay(rules, [one.game for one in candidates]):
+        for batch in replay(game, [one.game for one in candidates]):
             replayed = candidates[done : done + len(batch.faults)]
             for one, fault, rows in zip(replayed, batch.faults, batch.counts, strict=True):
                 played += len(one.game.moves)

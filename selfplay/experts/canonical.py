@@ -63,7 +63,8 @@ def key(game: Game, played: ExpertGame) -> Key:
     best = min(range(len(texts)), key=texts.__getitem__)
     name = f"{game.name} {game.observation_shape[:2]} ".encode()
     digest = hashlib.sha256(name + head + b":" + texts[best]).digest()
-    return Key(digest, tuple(images[best, :OPENING].tolist()))
+    opening = (int(move) for move in images[best, :OPENING])
+    return Key(digest, tuple(move for move in opening if move < game.num_actions))
 
 
 @cache

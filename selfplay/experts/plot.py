@@ -56,6 +56,7 @@ def _rating(axes: Any, experts: Experts) -> None:
     edges = np.linspace(low, high + 1, 31)
     for player, colour in enumerate(summary.colours(experts)):
         values = experts.games["rating"][:, player]
+        values = values[~np.isnan(values)]
         axes.hist(
             values, edges, histtype="step", linewidth=1.8, color=COLOURS[player], label=colour
         )

@@ -9,6 +9,11 @@ import numpy as np
 UNKNOWN = float("nan")
 
 
+def most_plies(size: int) -> int:
+    """Of a record of Go: twice what our rules allow, since people go on for longer."""
+    return 4 * size * size
+
+
 class LeftOut(Exception):
     """A game that is not imported; the text is the reason it is counted under."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from games.game import Game
 from games.go import KOMI_STEPS, Go
 from selfplay.episode import Rows
 from selfplay.experts import canonical
-from selfplay.experts.record import ExpertGame
+from selfplay.experts.record import ExpertGame, most_plies
 
 PLIES = 16  # of one call
 FAULTS = ("", "an illegal move", "repeats a whole board (superko)", "a chain without a liberty")
@@ -68,6 +69,8 @@ def lanes_of(game: Game) -> int:
 def replay(game: Game, games: Sequence[ExpertGame], lanes: int = 0) -> Iterator[Replayed]:
     """The games in batches of `lanes` (0: as many as suit the game), in their order."""
     lanes = lanes or lanes_of(game)
+    if isinstance(game, Go):  # the records' komi and lengths, whatever those of self-play are
+        game = replace(game, komi=0.0, max_plies=most_plies(game.size))
     for at in range(0, len(games), lanes):
         batch = games[at : at + lanes]
         yield _rows(game, batch, *_play(game, batch, lanes))
@@ -165,12 +168,13 @@ def _programs(game: Game) -> Any:
         action = jnp.maximum(move, 0).astype(jnp.int32)
         legal, player = game.legal_actions(state), game.player(state)
         observation, illegal = game.observe(state), jnp.int8(1)
-        if isinstance(game, Go):  # the komi is the record's, and not part of the program
+        if isinstance(game, Go):
             steps = np.full(observation.shape, np.nan, np.float32)
             steps[:, :, -len(KOMI_STEPS) :] = KOMI_STEPS
             observation = jnp.where(np.isnan(steps), observation, komi > steps)
             playable = jnp.append(go_board.playable(state.stones, player, game.size), False)
-            illegal = jnp.where(playable[action], jnp.int8(2), illegal)
+            repeats = playable[action] & ~game.is_terminal(state)
+            illegal = jnp.where(repeats, jnp.int8(2), illegal)
         moves = (move >= 0) & legal[action]
         # Where the moves have ended, or one is illegal, the lane goes on with any legal move.
         after = game.step(state, jnp.where(moves, action, jnp.argmax(legal)))

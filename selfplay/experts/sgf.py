@@ -16,7 +16,7 @@ import numpy as np
 from sgfmill import sgf_grammar, sgf_properties
 
 from games.go import Go
-from selfplay.experts.record import ExpertGame, LeftOut, Start
+from selfplay.experts.record import ExpertGame, LeftOut, Start, most_plies
 from selfplay.experts.strength import strength
 
 MOST_KOMI = 9.0
@@ -24,15 +24,11 @@ MOST_KOMI = 9.0
 one, and with less than none, neither: their value is not taught."""
 MARGIN = "a margin that the komi does not allow"
 NO_KOMI = "komi written as 0, against the margins"
+HIDDEN = "a komi that the planes do not show"
 CUT = "cut at the second pass in a row"
-RENAMED = "first Black moves taken as handicap stones"
+HANDICAP = "first Black moves taken as handicap stones"
 
 Node = Mapping[str, Sequence[bytes]]
-
-
-def most_plies(size: int) -> int:
-    """A longer record is not imported: twice as long as our rules let a game be."""
-    return 4 * size * size
 
 
 def read(text: bytes, game: Go) -> ExpertGame:
@@ -56,7 +52,7 @@ def read(text: bytes, game: Go) -> ExpertGame:
     if handicap and not board.any():
         board.reshape(-1)[moves[:handicap]] = 1
         colours, moves = colours[handicap:], moves[handicap:]
-        notes.append(RENAMED)
+        notes.append(HANDICAP)
     passes = [move == size * size for move in moves]
     second = next((i for i in range(1, len(moves)) if passes[i] and passes[i - 1]), len(moves))
     if second + 1 < len(moves):
@@ -116,7 +112,7 @@ def _set_up(board: np.ndarray, node: Node) -> None:
     for name, stone in (("AB", 1), ("AW", -1), ("AE", 0)):
         values = [value.strip() for value in node.get(name, ()) if value.strip()]
         try:
-            points = _presenter(size).interpret(name, values)
+            points = _presenter(size).interpret(name, values) if values else ()
         except ValueError:
             raise LeftOut("a set-up stone that is on no point of the board") from None
         for row, column in points:
@@ -164,7 +160,7 @@ def _text(node: Node, name: str) -> str:
 _BLACK = re.compile(r"b(?:lack)?(?:\W.*)?|[黑黒].*[胜勝].*|[黑黒]\+.*")
 _WHITE = re.compile(r"w(?:hite)?(?:\W.*)?|白.*[胜勝].*|白\+.*")
 _DRAW = ("0", "draw", "jigo", "tie", "=", "和", "和棋", "持碁", "ジゴ")
-_NUMBER = re.compile(r"[+-]?\d{1,9}(?:\.\d{1,9})?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 def _result(text: str) -> tuple[int | None, float | None]:
@@ -203,7 +199,7 @@ def _untaught(outcome: int | None, margin: float | None, komi: float | None) -> 
     if komi is None:
         return "komi not known"
     if not _shown(komi):
-        return "a komi that the planes do not show"
+        return HIDDEN
     if margin is not None and 2 * margin % 2 == 1 and komi == round(komi):
         return MARGIN
     return ""

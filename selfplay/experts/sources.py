@@ -94,7 +94,9 @@ def games_in(path: Path) -> Iterator[bytes | str]:
 
 def _members(path: Path) -> Iterator[Callable[[], IO[bytes]]]:
     """What opens the file, or each record of a zip archive."""
-    if not zipfile.is_zipfile(path):
+    with path.open("rb") as handle:
+        packed = handle.read(4) == b"PK\3\4"
+    if not packed:
         yield lambda: path.open("rb")
         return
     with zipfile.ZipFile(path) as archive:
