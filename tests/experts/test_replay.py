@@ -75,7 +75,7 @@ def test_rows_agree_with_the_slow_rules() -> None:
 
 def test_the_planes_show_each_records_komi() -> None:
     moves = random_moves(3, most=12)
-    shown = [0.0, 0.5, 3.5, 4.0, 5.5, 6.0, 6.5, 7.0, 7.5, 9.0]
+    shown = [0.0, 3.5, 5.5, 6.5, 7.0, 9.0]
     _, _, rows = rows_of(*(sgf.read(record(moves, komi=f"{komi:g}"), GAME) for komi in shown))
     planes = unpacked(rows, "planes", GAME.observation_shape).reshape(
         len(shown), 12, SIZE, SIZE, -1

@@ -53,13 +53,14 @@ def test_games_of_a_teacher_end_with_their_result(tmp_path: Path) -> None:
     rows = experts.gather(np.arange(experts.size))
     assert (rows["value"] == rows["outcome"]).all() and table["known"].all()
     assert (rows["policy"].max(axis=1) == 1).all()
+    step, is_over = jax.jit(GAME.step), jax.jit(GAME.is_terminal)
     for start, plies, outcome in zip(table["start"], table["plies"], table["outcome"], strict=True):
         state = GAME.init()
         for at in range(start, start + plies):
-            assert not GAME.is_terminal(state)
+            assert not is_over(state)
             assert rows["outcome"][at] == outcome * (1 - 2 * (rows["ply"][at] % 2))
-            state = GAME.step(state, int(rows["action"][at]))
-        assert GAME.is_terminal(state) and GAME.outcome(state) == outcome
+            state = step(state, int(rows["action"][at]))
+        assert is_over(state) and GAME.outcome(state) == outcome
     scores = solved(experts)
     best = scores == scores.max(axis=1, keepdims=True)
     good = best[np.arange(len(scores)), rows["action"]].mean()
@@ -169,6 +170,7 @@ def test_a_row_without_a_policy_has_no_policy_loss() -> None:
         return logits, jnp.broadcast_to(params[9], observation.shape[:1])
 
     loss: Any = make_loss(GAME, evaluate, LearnerConfig())  # pyright: ignore
-    gradient, metrics = jax.grad(loss, has_aux=True)(jnp.arange(10.0), rows, jax.random.key(0))
+    graded = jax.jit(jax.grad(loss, has_aux=True))
+    gradient, metrics = graded(jnp.arange(10.0), rows, jax.random.key(0))
     assert metrics["policy_loss"] == 0 and np.isfinite(gradient).all()
     assert not gradient[:9].any() and gradient[9] != 0
