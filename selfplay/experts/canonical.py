@@ -94,10 +94,11 @@ def position(game: Game, board: Array, player: Array) -> Array:
 def _zobrist(game: Game) -> np.ndarray:
     """uint32 [3, 2, S, H·W]: for each stone, word and symmetry, the key of a cell's image.
 
-    The third is for the player to move. Images are made by moving the keys, not the stones.
+    The third is for the player to move. Images are made by moving the keys, not the stones; that is
+    the inverse image, and they are a group.
     """
     cells = symmetries(game).cells
     count = cells.shape[1]
     stream = hashlib.shake_256(b"positions of expert games").digest(3 * 2 * count * 4)
     words = np.frombuffer(stream, "<u4").astype(np.uint32).reshape(3, 2, count)
-    return words[:, :, np.argsort(cells, axis=1)]
+    return words[:, :, cells]

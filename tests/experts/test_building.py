@@ -48,6 +48,7 @@ def test_an_import_keeps_every_good_game(tmp_path: Path) -> None:
     assert manifest["kept"] == len(GOOD) == len(experts.games["rows"])
     assert experts.size == manifest["positions"] == sum(text.count(b";") - 1 for text in GOOD)
     assert experts.fields["last"].sum() == len(GOOD)
+    assert (np.diff(experts.games["plies"]) >= 0).all()  # a batch wastes little
     experts.check()
     assert not list(tmp_path.glob(f"{TEMPORARY}*"))
 
@@ -211,12 +212,14 @@ def test_moves_of_the_strong_player_only(tmp_path: Path) -> None:
     assert rows["last"].sum() == 5
 
 
-def test_a_sample_is_stable_when_data_is_added(tmp_path: Path) -> None:
-    few = write(tmp_path / "few.sgf", *GOOD[:20])
+def test_a_sample_is_of_the_least_hashes_whatever_else_there_is(tmp_path: Path) -> None:
+    few, many = write(tmp_path / "few.sgf", *GOOD[:20]), write(tmp_path / "many.sgf", *GOOD[::-1])
     run(tmp_path / "1", few, filters=Filters(max_games=8))
-    run(tmp_path / "2", few, filters=Filters(max_games=12))
-    orders = [set(Experts(tmp_path / name).games["order"].tolist()) for name in "12"]
-    assert orders[0] < orders[1] and len(orders[1]) == 12
+    run(tmp_path / "2", many, filters=Filters(max_games=8))
+    run(tmp_path / "3", few)
+    run(tmp_path / "4", many)
+    orders = [sorted(Experts(tmp_path / name).games["order"]) for name in "1234"]
+    assert orders[0] == orders[2][:8] and orders[1] == orders[3][:8]
 
 
 def test_komi_0_is_doubted_where_margins_deny_it(tmp_path: Path) -> None:

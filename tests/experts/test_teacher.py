@@ -50,6 +50,7 @@ def test_games_of_a_teacher_end_with_their_result(tmp_path: Path) -> None:
     manifest, table = experts.manifest, experts.games
     assert manifest["files"][0]["games"] == 60
     assert manifest["kept"] + manifest["left_out"]["duplicate"] == 60
+    assert manifest["kept"] > 40
     rows = experts.gather(np.arange(experts.size))
     assert (rows["value"] == rows["outcome"]).all() and table["known"].all()
     assert (rows["policy"].max(axis=1) == 1).all()
