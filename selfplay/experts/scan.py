@@ -104,7 +104,7 @@ class _Scanner:
             self.length += self.at - self.kept
             if self.length > LIMIT:
                 self.line.clear()
-            else:
+            elif self.at > self.kept:
                 self.line.append(self.data[self.kept : self.at])
         self.kept = self.at
 
