@@ -141,14 +141,15 @@ def colours(experts: Experts) -> tuple[str, str]:
 
 
 def by_komi(experts: Experts) -> list[tuple[str, np.ndarray]]:
-    """(the komi as text, bool [G]) for each that games show, and for all if there are several."""
-    everyone = np.ones(len(experts.games["komi"]), bool)
+    """(name, bool [G]) of the games of each komi, of those that teach no value, and of all."""
+    table = experts.games
+    everyone = np.ones(len(table["komi"]), bool)
     if not isinstance(experts.game, Go):
         return [("all", everyone)]
-    found = [
-        (f"{komi:g}", experts.games["komi"] == komi) for komi in np.unique(experts.games["komi"])
-    ]
-    return [*found, ("all", everyone)] if len(found) > 1 else found
+    taught = table["taught"]
+    values = np.unique(table["komi"][taught])
+    found = [(f"{komi:g}", taught & (table["komi"] == komi)) for komi in values]
+    return [*found, ("value not taught", ~taught), ("all", everyone)]
 
 
 def _share(values: np.ndarray) -> str:

@@ -143,7 +143,8 @@ def test_the_tables_count_what_is_there(experts: Experts) -> None:
     assert cells(strengths, "rating of White")[-1] == "2012"
     results = printed(summary.results(experts))
     assert cells(results, "6 ") == ["6", "6", "50.0%", "50.0%", "0.0%", "0"]
-    assert cells(results, "7 ") == ["7", "6", "0.0%", "0.0%", "100.0%", "3"]
+    assert cells(results, "7 ") == ["7", "3", "0.0%", "0.0%", "100.0%", "0"]
+    assert cells(results, "value")[1:] == ["3", "", "", "", "3"]
     openings = printed(summary.openings(experts))
     assert cells(openings, "C3")[:3] == ["C3", "12", "100.0%"]
 
