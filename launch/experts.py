@@ -1,9 +1,11 @@
 """Import expert games, make them, and look at what an archive of them holds.
 
-python launch/experts.py import go9x9 games.sgf.gz folder/ --out experts/go --min-rank 1d
-python launch/experts.py label connect_four --games 2000 --blunder 0.2 --out experts/c4
-python launch/experts.py positions connect_four values.csv.gz --out experts/solved
-python launch/experts.py inspect experts/go
+    python launch/experts.py import go9x9 games.sgf.gz folder/ --out experts/go --min-rank 1d
+    python launch/experts.py label connect_four --games 2000 --blunder 0.2 --out experts/c4
+    python launch/experts.py positions connect_four values.csv.gz --out experts/solved
+    python launch/experts.py inspect experts/go
+
+The same contents and options give the same bytes; an archive is there complete or not at all.
 """
 
 import sys

@@ -6,6 +6,7 @@ and where a game with set-up stones begins.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -20,8 +21,8 @@ from selfplay.experts.record import ExpertGame, LeftOut, Start, most_plies
 from selfplay.experts.strength import strength
 
 MOST_KOMI = 9.0
-"""The planes tell komi up to 7 apart, and those from what is above; a game with more is no even
-one, and with less than none, neither: their value is not taught."""
+"""The planes tell apart 0, five steps up to 7, and more: above this, and below 0, a komi would look
+like another one to the network."""
 MARGIN = "a margin that the komi does not allow"
 NO_KOMI = "komi written as 0, against the margins"
 HIDDEN = "a komi that the planes do not show"
@@ -53,10 +54,9 @@ def read(text: bytes, game: Go) -> ExpertGame:
         board.reshape(-1)[moves[:handicap]] = 1
         colours, moves = colours[handicap:], moves[handicap:]
         notes.append(HANDICAP)
-    passes = [move == size * size for move in moves]
-    second = next((i for i in range(1, len(moves)) if passes[i] and passes[i - 1]), len(moves))
-    if second + 1 < len(moves):
-        colours, moves = colours[: second + 1], moves[: second + 1]
+    ends = [ply for ply, pair in enumerate(pairwise(moves), 2) if pair == (size**2, size**2)]
+    if ends and ends[0] < len(moves):
+        colours, moves = colours[: ends[0]], moves[: ends[0]]
         notes.append(CUT)
     if not moves:
         raise LeftOut("no moves")
@@ -149,12 +149,10 @@ def _value(node: Node, name: str, default: bytes) -> bytes:
 def _text(node: Node, name: str) -> str:
     """A property's first value as text, whatever its encoding; empty without one."""
     raw = sgf_grammar.simpletext_value(_value(node, name, b"")[:200])
-    for encoding in ("utf-8", "gb18030", "latin-1"):
-        try:
+    for encoding in ("utf-8", "gb18030"):
+        with contextlib.suppress(UnicodeDecodeError):
             return raw.decode(encoding).strip()
-        except UnicodeDecodeError:
-            continue
-    raise AssertionError("Latin-1 reads everything")
+    return raw.decode("latin-1").strip()
 
 
 _BLACK = re.compile(r"b(?:lack)?(?:\W.*)?|[黑黒].*[胜勝].*|[黑黒]\+.*")

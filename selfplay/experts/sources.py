@@ -48,7 +48,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     Raises:
         ValueError: a path that does not exist, or a folder without records.
     """
-    found: dict[Path, Path] = {}
+    found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise ValueError(f"{path} does not exist; name SGF files, folders, .zip or .gz")
@@ -57,8 +57,8 @@ def find(paths: Iterable[Path]) -> list[Path]:
             inside = [p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()]
             if not inside:
                 raise ValueError(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
-        found |= {file.resolve(): file for file in sorted(inside)}
-    return sorted(found.values())
+        found += inside
+    return sorted({file.resolve(): file for file in sorted(found)}.values())
 
 
 def sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import multiprocessing
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -154,7 +155,7 @@ def positions(game: Game, path: Path) -> Iterator[ExpertGame | str]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     is_over = jax.jit(jax.vmap(lambda board: game.is_terminal(game.from_board(board, 0))))
     lines = [_position(line) for line in text.split()]
