@@ -145,8 +145,8 @@ def peer_done(folder: Path, minutes: float) -> bool:
 
 
 def _load_ours(run: Path, version: int) -> Loaded:
-    params, config = load_version(run, version)
-    return params, from_json(NetworkConfig, config["network"])
+    stored = load_version(run, version)
+    return stored.params, from_json(NetworkConfig, stored.config["network"])
 
 
 @cache

@@ -212,6 +212,21 @@ class Go:
                 )
         return self._start(stones, jnp.asarray(player, jnp.int32))
 
+    def resume(self, state: GoState, player: ArrayLike) -> GoState:
+        """The same board with `player` to move, out of turn or after two passes.
+
+        Boards that stood before stay forbidden; the last moves are forgotten, so a pass before it
+        does not count towards the end. A state of `max_plies` moves is over and stays so.
+        """
+        player = jnp.asarray(player, jnp.int32)
+        no, over = jnp.bool_(False), state.ply >= self.max_plies
+        anew = state._replace(
+            legal=self._legal(state.stones, state.history, state.ply, player),
+            last=jnp.full(2, -1, jnp.int16),
+            status=pack_status(player, no, no, no),
+        )
+        return jax.tree.map(lambda a, b: jnp.where(over, a, b), state, anew)
+
     def score(self, state: GoState) -> Array:
         """float32 [], Black's area less White's and komi, as the board stands."""
         return self._margin(state.stones, jnp.bool_(True))

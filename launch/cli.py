@@ -32,6 +32,9 @@ def guarded(main: Callable[[], None]) -> None:
 
     try:
         main()
+    except BrokenPipeError:  # whoever read our output has enough of it, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except (ValueError, ConnectionError, CorruptedFile) as error:
         if os.environ.get("OOMZERO_TRACEBACK"):
             raise

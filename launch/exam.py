@@ -30,7 +30,7 @@ class Options:
     """Which versions sit the exam, and at which budgets."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Versions: RUN, RUN@VERSION, RUN@last, or an exported .safetensors file."""
+    """Versions: RUN, RUN@VERSION, RUN@last, RUN@best, or an exported .safetensors file."""
     sims: tuple[int, ...] = (0, 64)
     """Simulations a move; 0 is the raw network."""
     positions: int | None = None

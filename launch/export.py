@@ -26,7 +26,7 @@ class Options:
     """What to export and where to."""
 
     version: Annotated[str, tyro.conf.Positional]
-    """RUN, RUN@VERSION or RUN@last."""
+    """RUN, RUN@VERSION, RUN@last or RUN@best."""
     out: Path | None = None
     """File to write, ending in .safetensors; named after the run and version when left out."""
 

@@ -119,6 +119,7 @@ class Progress:
             ("policy", f"{learn.get('policy_loss', nan):.3f}"),
             ("value", f"{learn.get('value_loss', nan):.3f}"),
             ("exam", grades or "-"),
+            *([("Elo", rated(row["elo"]))] if self._config.elo.budgets else []),
             ("FLOPs", f"10^{row['ledger']['ooms']:.2f}"),
             ("time", clock(seconds["total"])),
             ("left", clock(left)),
@@ -137,6 +138,16 @@ class Progress:
                     table.add_column(name, justify="right")
             table.add_row(*(text for _, text in cells), style="bold" if newest else None)
         return table
+
+
+def rated(elo: Mapping[str, Any]) -> str:
+    """The newest rated version at its largest budget, with half its 95 % interval: "12:-320±60"."""
+    if not elo:
+        return "-"
+    budget = max(int(name[4:]) for name in elo if name.startswith("sims"))
+    found = elo[f"sims{budget}"]
+    half = (found["high"] - found["low"]) / 2
+    return f"{elo['version']}:{found['elo']:+.0f}±{half:.0f}"
 
 
 def clock(seconds: float) -> str:

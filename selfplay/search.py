@@ -41,6 +41,7 @@ class SearchResult(NamedTuple):
 
 
 SearchFn = Callable[[Params, Any, Array], SearchResult]
+Algorithm = Literal["gumbel", "puct"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class SearchConfig:
         temperature: PUCT: the move is drawn in proportion to visits^(1/temperature); 0: the most.
     """
 
-    algorithm: Literal["gumbel", "puct"] = "gumbel"
+    algorithm: Algorithm = "gumbel"
     num_simulations: int = 32
     max_considered_actions: int = 16
     gumbel_scale: float = 1.0

@@ -15,6 +15,7 @@ import numpy as np
 
 import games
 from selfplay import flops, learner, network, pins, stream
+from selfplay.arena.evaluator import EvaluatorConfig, Rating
 from selfplay.arena.grader import ExamConfig, Grader
 from selfplay.cluster import plan, pool
 from selfplay.cluster.config import ClusterConfig
@@ -24,6 +25,7 @@ from selfplay.learner import LearnerConfig, Source
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
+from selfplay.store.codec import to_json
 from selfplay.store.digest import digest
 from selfplay.store.failpoints import failpoint
 from selfplay.store.metrics import total_seconds
@@ -31,7 +33,10 @@ from selfplay.store.run import Run
 from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
 
-MUTABLE = ("cluster", "exam", "store")  # what may change when a run is resumed: no bit of it
+MUTABLE = (  # what may change when a run is resumed: no bit of it
+    *("cluster", "exam", "store"),
+    *("elo.budgets", "elo.games", "elo.until_stderr"),
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class TrainConfig:
     replay: WindowConfig = field(default_factory=WindowConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     exam: ExamConfig = field(default_factory=ExamConfig)
+    elo: EvaluatorConfig = field(default_factory=EvaluatorConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
@@ -170,9 +176,11 @@ def train(
             announce(f"resuming after iteration {run.next_iteration - 1}")
         announce("compiling self-play and starting the actors")
         workers = pool.make(config.player(), config.cluster)
+        rating = Rating(run.folder, to_json(config), config.seed, config.elo, config.cluster)
         try:
-            _loop(config, run, trainer, workers, report, announce)
+            _loop(config, run, trainer, workers, rating, report, announce)
         finally:
+            rating.close()
             workers.close()
             if workers.losses:
                 actors = "1 actor was" if workers.losses == 1 else f"{workers.losses} actors were"
@@ -185,6 +193,7 @@ def _loop(
     run: Run,
     trainer: Trainer,
     workers: pool.Pool,
+    rating: Rating,
     report: Callable[[Mapping[str, Any]], bool | None],
     announce: Callable[[str], None],
 ) -> None:
@@ -197,7 +206,7 @@ def _loop(
         announce("compiling the exam")
         grader.grade(state["learner"].averaged, whole=False)
 
-    streams, lag = config.selfplay.streams, config.lag
+    streams, lag, failed = config.selfplay.streams, config.lag, False
     workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
     for work in plan.iterations(run.next_iteration, config.iterations, streams, lag):
         started = time.perf_counter()
@@ -228,18 +237,29 @@ def _loop(
         grades = (
             grader.due(state["learner"].averaged, work.iteration, final=not more) if grader else {}
         )
+        if not more and config.elo.budgets:
+            announce("rating the last versions")
+        ratings = rating.due(state["learner"].averaged, work.iteration, ledger, final=not more)
+        if rating.failure and not failed:
+            failed = True
+            announce(f"versions are rated no more ({rating.failure}); training goes on")
         examined = time.perf_counter()
         seconds += learned - started
         row = {
             "version": work.iteration,
             "played_by": work.version,
             "digest": {"state": digest(state), "rows": digest(rows), "carries": digest(carries)},
-            "ledger": {**asdict(ledger), "ooms": ledger.ooms},
+            "ledger": {
+                **asdict(ledger),
+                "ooms": ledger.ooms,
+                "evaluation": ratings.get("flops", 0.0),  # not of the training, nor in `ooms`
+            },
             "window": run.replay.size,
             "steps": steps,
             "learner": metrics,
             "selfplay": summary(rows),
             "exam": grades,
+            "elo": ratings,
             "seconds": {
                 "play": played - started,
                 "learn": learned - played,

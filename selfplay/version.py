@@ -5,15 +5,19 @@
     logits, value = version.evaluate(state)
     found = version.search(state, num_simulations=64)
 
-A version lives in a run folder (``RUN@40``, ``RUN@last``) or in one exported file that loads
-without the run (``launch/export.py``): safetensors, with the config in its metadata.
+A version lives in a run folder (``RUN@40``, ``RUN@last``, ``RUN@best``: rated highest on the run's
+ladder) or in one exported file that loads without the run (``launch/export.py``): safetensors, with
+the config in its metadata.
 """
 
+import csv
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +27,15 @@ from jax import Array
 import games
 from games.game import Game
 from selfplay import network, search
+from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig, Params
 from selfplay.search import SearchConfig, SearchFn, SearchResult
 from selfplay.store.codec import from_json
-from selfplay.store.run import load_version
+from selfplay.store.run import load_version, read_config
 from selfplay.store.tree import flatten, nest
 
 SUFFIX = ".safetensors"
+LADDERS = ("ladder/ladder.csv", "elo/ladder.csv")  # of a run: launch/ladder.py's, training's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +45,30 @@ class Version:
     name: str
     params: Params
     config: dict[str, Any]  # the run's config, as its config.json holds it
+    ledger: Ledger | None = None  # the compute that made it
+    number: int | None = None  # the iteration that made it
 
     @classmethod
     def load(cls, where: str | Path) -> "Version":
         """Load ``RUN@VERSION`` (``RUN`` alone: the newest) or an exported file.
 
         Raises:
-            ValueError: no such run, file or version; names the versions there are.
+            ValueError: no such run, file or version, names the versions there are; or the best one
+                of a run that no ladder has rated.
             CorruptedFile: the file's digest is not what the run says.
         """
         text = str(where)
         if text.endswith(SUFFIX):
             return cls._load_file(Path(text))
         folder, _, number = text.partition("@")
-        if number and number != "last" and not number.isdigit():
-            raise ValueError(f"version {number!r} of {folder} is neither a number nor 'last'")
-        wanted = int(number) if number.isdigit() else "last"
-        params, config = load_version(folder, wanted)
-        return cls(text, params, config)
+        folder = os.path.normpath(folder)  # one name for runs/a and runs/a/
+        if number not in ("", "last", "best") and not number.isdigit():
+            raise ValueError(f"version {number!r} of {folder} is no number, nor 'last' nor 'best'")
+        best = _best(folder) if number == "best" else None
+        wanted = int(number) if number.isdigit() else "last" if best is None else best
+        stored = load_version(folder, wanted)
+        name = f"{folder}@{stored.number}"
+        return cls(name, stored.params, stored.config, Ledger(**stored.ledger), stored.number)
 
     @classmethod
     def _load_file(cls, path: Path) -> "Version":
@@ -73,20 +85,37 @@ class Version:
         if not meta or "oomzero" not in meta:
             raise ValueError(f"{path} was not exported by oomzero: it holds no config")
         head = json.loads(meta["oomzero"])
-        return cls(head["name"], nest(flat), head["config"])
+        ledger = Ledger(**head["ledger"]) if head.get("ledger") else None
+        return cls(head["name"], nest(flat), head["config"], ledger, head.get("number"))
 
     def export(self, path: Path) -> None:
         """Write parameters and config to one file that loads without the run."""
         from safetensors.numpy import save_file
 
         flat = {name: np.ascontiguousarray(array) for name, array in flatten(self.params).items()}
-        head = json.dumps({"name": self.name, "config": self.config}, sort_keys=True)
-        save_file(flat, path, metadata={"oomzero": head})
+        ledger = asdict(self.ledger) if self.ledger else None
+        head = {"name": self.name, "config": self.config, "ledger": ledger, "number": self.number}
+        save_file(flat, path, metadata={"oomzero": json.dumps(head, sort_keys=True)})
 
     @property
     def game(self) -> Game:
         """The rules it plays by."""
         return games.make(self.config["game"])
+
+    def under(self, **options: object) -> "Version":
+        """The same parameters playing by rules with other options, as ``under(komi=5.5)`` in Go.
+
+        Raises:
+            ValueError: the game has no such option or takes no such value, or the network's input
+                or output would have another shape.
+        """
+        name, _, text = self.config["game"].partition("?")
+        given = dict(parse_qsl(text)) | {option: str(value) for option, value in options.items()}
+        game = games.make(f"{name}?{urlencode(given)}")
+        shape = (game.observation_shape, game.num_actions)
+        if shape != (self.game.observation_shape, self.game.num_actions):
+            raise ValueError(f"{self.name} was trained on {self.config['game']}, not on {given}")
+        return replace(self, config={**self.config, "game": f"{name}?{urlencode(given)}"})
 
     @property
     def network_config(self) -> NetworkConfig:
@@ -97,6 +126,11 @@ class Version:
     def search_config(self) -> SearchConfig:
         """The search it was trained with."""
         return from_json(SearchConfig, self.config["search"])
+
+    def searching(self, algorithm: str | None) -> "Version":
+        """The same parameters behind another search; None: the one it was trained with."""
+        search = self.config["search"] | ({"algorithm": algorithm} if algorithm else {})
+        return replace(self, config={**self.config, "search": search})
 
     def search_fn(self, num_simulations: int) -> SearchFn:
         """Its search at a budget, batched over states, as strength is measured (no noise)."""
@@ -115,6 +149,25 @@ class Version:
         fn = _jitted(self.search_fn(num_simulations))
         batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
         return jax.tree.map(lambda leaf: leaf[0], fn(self.params, batch, jax.random.key(0)))
+
+
+def _best(folder: str) -> int:
+    """The number of the version with the highest Elo, at any budget, on the run's ladders."""
+    read_config(folder)  # a folder that is no run is an error of its own
+    for path in (Path(folder) / name for name in LADDERS):
+        if not path.exists():
+            continue
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):  # strongest first
+                name, _, number = row["player"].partition("?")[0].rpartition("@")
+                if number.isdigit() and (
+                    name == "run" or Path(name).resolve() == Path(folder).resolve()
+                ):
+                    return int(number)
+    raise ValueError(
+        f"no version of {folder} is known as its best: rate it first, "
+        f"python launch/ladder.py {folder}"
+    )
 
 
 @lru_cache(maxsize=64)

@@ -54,17 +54,40 @@ selfplay.cluster.config
 selfplay.cluster.plan
 selfplay.cluster.actor
 selfplay.cluster.pool
+selfplay.cluster.beside
 selfplay.arena.questions
-selfplay.arena.exam selfplay.arena.make_exam
+selfplay.arena.exam
 selfplay.arena.grader
+selfplay.arena.perfect
+selfplay.arena.make_exam
+selfplay.arena.rollouts
+selfplay.arena.guardian
+selfplay.arena.process
+selfplay.arena.gtp_engine
+selfplay.arena.player
+selfplay.arena.openings
+selfplay.arena.match
+selfplay.arena.records
+selfplay.arena.bradley_terry
+selfplay.arena.elo
+selfplay.arena.misfit selfplay.arena.pairing
+selfplay.arena.ladder
+selfplay.arena.report
+selfplay.arena.evaluator
+selfplay.serve
+selfplay.serve.rules
+selfplay.serve.analysis
+selfplay.serve.goban
+selfplay.serve.protocol
+selfplay.serve.gtp
 selfplay.train
 selfplay.verify
 configs.connect_four configs.go configs.hex
 configs
 launch
 launch.cli
-launch.progress
-launch.exam launch.export launch.train launch.verify
+launch.progress launch.terminal
+launch.exam launch.export launch.ladder launch.play launch.train launch.verify
 """
 
 # Libraries that have one room; the rest of the house does not know that they exist.

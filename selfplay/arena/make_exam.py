@@ -15,12 +15,13 @@ import multiprocessing
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.arena import questions as q
+from selfplay.arena.perfect import ConnectFourSolver as Solver
 
 SEED: Final = 20240601
 PLIES: Final = range(31)
@@ -34,36 +35,6 @@ GAMES_SHORT: Final = 4000  # up to ply 4, where there are few positions and all 
 GAMES_SLOW: Final = 400  # plies 12 to 15, beyond the solver's book: a position takes 0.1 s
 
 Sample = tuple[NDArray[np.int8], NDArray[np.int8]]  # board [6, 7], scores [7]
-
-
-class Solver:
-    """Scores of every move, remembered: exact ones, or those of a search to `lookahead` plies.
-
-    Each solver keeps a transposition table of its own, so that no estimate reaches exact scores.
-    """
-
-    def __init__(self, lookahead: int = -1) -> None:
-        try:
-            import bitbully  # pyright: ignore[reportMissingImports]  # the extra, only here
-        except ImportError as error:
-            raise SystemExit(
-                "making the exam needs the Connect Four solver: pip install 'oomzero[solver]'"
-            ) from error
-        self._board: Any = bitbully.Board
-        self._solver: Any = bitbully.BitBully()
-        self._solver.reset_transposition_table()
-        self._lookahead = lookahead
-        self._known: dict[bytes, NDArray[np.int8]] = {}
-
-    def scores(self, board: NDArray[np.int8]) -> NDArray[np.int8]:
-        """int8[7] for the player to move at a board [6, 7] (row 0 = top); ILLEGAL = -128."""
-        key = board.tobytes()
-        if key not in self._known:
-            cells = np.where(board < 0, 2, board).tolist()
-            answer = self._solver.score_all_moves(self._board(cells), max_depth=self._lookahead)
-            row = [answer.get(column, q.ILLEGAL) for column in range(q.COLUMNS)]
-            self._known[key] = np.array(row, np.int8)
-        return self._known[key]
 
 
 def drop(board: NDArray[np.int8], column: int) -> tuple[NDArray[np.int8], bool]:

@@ -11,7 +11,6 @@ Commit 0 holds the start (version 0, no rows); the commit of iteration v holds v
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from selfplay.store import checkpoint, manifest
 from selfplay.store.codec import FORMAT_VERSION, differing, to_json
 from selfplay.store.commits import Commit, Commits, Loaded
 from selfplay.store.failpoints import failpoint
-from selfplay.store.files import TEMPORARY, plain, read_json, write_json
+from selfplay.store.files import TEMPORARY, plain, read_json, take_lock, write_json
 from selfplay.store.metrics import STEP, MetricsLog
 from selfplay.store.replay import Replay
 from selfplay.store.snapshots import load_snapshot, save_snapshot, snapshot_versions
@@ -84,7 +83,7 @@ class Run:
         wanted = to_json(config)
         _check_is_run(path)
         path.mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(path)
+        lock = take_lock(path)
         try:
             changed: list[str] = []
             if (path / "config.json").exists():
@@ -214,21 +213,6 @@ def _check_is_run(path: Path) -> None:
         )
 
 
-def _take_lock(path: Path) -> int:
-    handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise ValueError(
-            f"{path} is being written by another process (pid {owner}): wait for it or stop it"
-        ) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"{os.getpid()}\n".encode())
-    return handle
-
-
 def read_config(folder: Path | str) -> dict[str, Any]:
     """The run's config as JSON values; raises ValueError where there is no run of this format."""
     path = Path(folder) / "config.json"
@@ -254,11 +238,19 @@ def _check_config(path: Path, new: Mapping[str, Any], mutable: Collection[str]) 
     return [texts[field] for field in sorted(free)]
 
 
-def load_version(folder: Path | str, version: int | str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``(params, config)`` of a version, or of the newest for ``"last"``; takes no lock.
+class StoredVersion(NamedTuple):
+    """A version as its run keeps it."""
 
-    Params are nested dictionaries of host arrays, config is as in ``read_config``. Raises
-    ValueError for a version that was not kept, naming those that were; CorruptedFile.
+    params: dict[str, Any]  # nested dictionaries of host arrays
+    config: dict[str, Any]  # as in `read_config`
+    ledger: dict[str, Any]  # the FLOPs that made it
+    number: int
+
+
+def load_version(folder: Path | str, version: int | str) -> StoredVersion:
+    """A version, or the newest for ``"last"``; takes no lock.
+
+    Raises ValueError for a version that was not kept, naming those that were; CorruptedFile.
     """
     path = Path(folder)
     config = read_config(path)
@@ -269,4 +261,5 @@ def load_version(folder: Path | str, version: int | str) -> tuple[dict[str, Any]
         listed = ", ".join(map(str, kept)) or "none"
         raise ValueError(f"{path} has no version {version!r}; versions available: {listed}")
     commit = commits.read(number)
-    return load_snapshot(path, number, commit.snapshot_digest), config
+    params = load_snapshot(path, number, commit.snapshot_digest)
+    return StoredVersion(params, config, commit.ledger, number)

@@ -184,7 +184,7 @@ def test_late_scores_agree_with_a_slow_solver(exam: Exam) -> None:
 
 def test_scores_agree_with_bitbully(exam: Exam) -> None:
     pytest.importorskip("bitbully", reason="the solver extra is not installed")
-    from selfplay.arena.make_exam import Solver
+    from selfplay.arena.perfect import ConnectFourSolver as Solver
 
     solver = Solver()
     rng = np.random.default_rng(0)

@@ -85,16 +85,16 @@ def test_suicide_is_illegal_for_one_stone_and_for_two() -> None:
     assert not table.legal("a3")
 
 
+KO = """
+    . X O .
+    X O . O
+    . X O .
+    . . . .
+    X to move"""
+
+
 def test_a_ko_is_not_retaken_at_once() -> None:
-    table = Table(
-        games.make("go", size=4),
-        """
-        . X O .
-        X O . O
-        . X O .
-        . . . .
-        X to move""",
-    )
+    table = Table(games.make("go", size=4), KO)
     assert table.play("c3").rows() == ".XO. X.XO .XO. ...."
     assert not table.legal("b3")
     assert table.play("d1 a1").legal("b3"), "the board is another one now"
@@ -106,6 +106,24 @@ SEND_TWO = """
     O O X .
     . X . X
     X to move"""
+
+
+def test_a_game_resumed_remembers_its_boards_and_forgets_its_passes() -> None:
+    game = Go(size=4)
+    table = Table(games.make("go", size=4), KO).play("c3")
+    for player, legal in ((0, True), (1, False)):  # White's retake; Black's own move is no ko
+        state = game.resume(table.state, player)
+        assert int(game.player(state)) == player
+        assert bool(game.legal_actions(state)[15]) and not bool(game.is_terminal(state))
+        assert bool(game.legal_actions(state)[5]) is legal
+    ended = table.play("pass pass").state
+    assert bool(game.is_terminal(ended)) and not game.legal_actions(ended).any()
+    resumed = game.resume(ended, 1)
+    assert not bool(game.legal_actions(resumed)[5]), "the ko is still forbidden"
+    assert not bool(game.is_terminal(compiled(game)[0](resumed, 16))), "one pass, not the third"
+    assert not game.observe(resumed)[..., 8:11].any(), "no move before it"
+    full = ended._replace(ply=jnp.int16(game.max_plies))
+    assert bool(game.is_terminal(game.resume(full, 0))), "max_plies"
 
 
 def test_sending_two_returning_one_is_forbidden() -> None:

@@ -302,7 +302,8 @@ def test_a_failed_commit_can_be_repeated(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_load_version(folder: Path) -> None:
-    params, config = load_version(folder, 6)
+    params, config, _, number = load_version(folder, 6)
+    assert number == 6
     assert digest(params) == digest(state_at(6)["params"])
     assert isinstance(params["dense"]["kernel"], np.ndarray)
     assert config == {"seed": 0, "iterations": 10, "cluster": {"actors": 1}}

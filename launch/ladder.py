@@ -1,0 +1,289 @@
+"""Rate versions of runs, engines and perfect players on one Elo ladder.
+
+    python launch/ladder.py runs/connect_four --sims 0 16 64
+    python launch/ladder.py runs/a runs/b@last --players "rollouts?sims=100" --until-stderr 25
+    GNUGO="gnugo --mode gtp --chinese-rules --positional-superko --capture-all-dead --never-resign"
+    python launch/ladder.py runs/go_9x9 --engines "$GNUGO --level 0" "$GNUGO --level 5"
+
+An engine must play a game out: every stone on the board counts as alive.
+The same command goes on where it was stopped; --max-games and --until-stderr may change.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from launch import cli
+
+cli.prepare()
+
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+import games
+from games.game import Game
+from selfplay.arena import openings, perfect, player, report
+from selfplay.arena.ladder import Ladder, LadderConfig, Standing
+from selfplay.arena.match import Played
+from selfplay.arena.player import GTP, Player
+from selfplay.arena.records import Pairing
+from selfplay.search import SearchConfig
+from selfplay.store.files import write_bytes
+from selfplay.store.run import read_config
+from selfplay.store.snapshots import snapshot_versions
+from selfplay.version import SUFFIX, Version
+
+QUIET = ("", "resigned")  # ends of games that need no words
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """Who plays, how sure the ratings shall be, and where the ladder lies."""
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """RUN (its log-spaced versions), RUN@VERSION, RUN@last, RUN@best, or a .safetensors file."""
+    sims: tuple[int, ...] = (0, 64)
+    """Budgets of every version: simulations a move; 0 is the raw network."""
+    versions: int = 6
+    """Versions of each RUN, evenly spaced in log(version), its newest one included."""
+    search: Literal["gumbel", "puct"] | None = None
+    """The search of the versions; the one that they were trained with when left out."""
+    players: tuple[str, ...] = ()
+    """More players: random, rollouts?sims=100, solver?blunder=0.1, RUN@40?sims=64&search=puct."""
+    engines: tuple[str, ...] = ()
+    """Command lines of Go engines that speak GTP."""
+    game: str | None = None
+    """The game; that of the first run when left out."""
+    anchor: str | None = None
+    """Who is at 0 Elo: the solver where there is one, else random, when left out."""
+    out: Path | None = None
+    """The ladder's folder; RUN/ladder or ladders/GAME when left out."""
+    until_stderr: float = 25.0
+    """Stop when every rating's standard error, relative to the anchor, is below this, in Elo."""
+    max_games: int = 20_000
+    """Begin no further round with so many games played."""
+    how: Annotated[LadderConfig, tyro.conf.arg(name="")] = field(default_factory=LadderConfig)
+    openings: Path | None = None
+    """A file of openings, one a line, moves in the game's notation; random ones when left out."""
+    workers: int = field(default_factory=_cores)
+    """Pairings played at once; no game depends on it."""
+    timeout_s: float = 60.0
+    """Seconds an engine may think about a move."""
+    sgf: bool = False
+    """Write all games as SGF, too (Go)."""
+    plain: bool = False
+    """Lines instead of a live table."""
+
+
+def log_spaced(versions: list[int], count: int) -> list[int]:
+    """`count` of these versions, evenly in log(1 + version), the first and the last included."""
+    if count >= len(versions):
+        return versions
+    if count == 1:
+        return versions[-1:]
+    low, high = (float(v + 1) for v in (versions[0], versions[-1]))
+    wanted = [low * (high / low) ** (i / (count - 1)) - 1 for i in range(count)]
+    chosen = {min(versions, key=lambda v: abs(v - w)) for w in wanted}
+    return sorted(chosen)
+
+
+def named_game(options: Options) -> str:
+    """The game that is asked for, as the registry reads it."""
+    if options.game:
+        return options.game
+    if not options.runs:
+        raise ValueError("which game? name a run, or a game as in --game connect_four")
+    first = options.runs[0]
+    if first.endswith(SUFFIX):
+        return Version.load(first).config["game"]
+    return read_config(first.partition("@")[0])["game"]
+
+
+def gather(options: Options, game: Game) -> tuple[list[Player], str]:
+    """The players, weakest kinds first, and the anchor's spec."""
+    for budget in options.sims:
+        SearchConfig(num_simulations=budget)  # a negative budget is an error before any work
+    found: dict[str, Player] = {}
+
+    def enter(spec: str) -> None:
+        one = player.parse(spec, game)
+        if found.setdefault(one.spec, one).digest != one.digest:
+            raise ValueError(f"two files hold different parameters, and both call them {one.spec}")
+
+    for spec in (*options.players, *(GTP + command for command in options.engines)):
+        enter(spec)
+    for run in options.runs:
+        names = [run]
+        if "@" not in run and not run.endswith(SUFFIX):
+            read_config(run)
+            kept = log_spaced([v for v in snapshot_versions(Path(run)) if v], options.versions)
+            if not kept:
+                raise ValueError(f"{run} has no version yet: let it train for an iteration")
+            names = [f"{run}@{version}" for version in kept]
+        for budget in options.sims:
+            search = f"&search={options.search}" if options.search else ""
+            for name in names:
+                enter(f"{name}?sims={budget}{search}")
+    anchor = options.anchor or _default_anchor(game)
+    one = player.parse(anchor, game)
+    everyone = {one.spec: one, **found}
+    if len(everyone) < 2:
+        raise ValueError("a ladder takes two players; name a run, or --players")
+    return list(everyone.values()), one.spec
+
+
+def _default_anchor(game: Game) -> str:
+    try:
+        perfect.scores_of(game)
+    except ValueError:
+        return "random"
+    return "solver"
+
+
+class Watcher:
+    """Shows the ladder while it climbs."""
+
+    def __init__(self, title: str, console: Console, plain: bool) -> None:
+        self._title, self._console = title, console
+        self._started = time.monotonic()
+        self._games = self._known = 0  # of this call; of them, in the standing
+        self._said: set[str] = set()  # failures are told once
+        self._standing: Standing | None = None
+        self._table: list[Table] = []
+        live = console.is_terminal and not plain
+        self._live = Live(console=console, auto_refresh=False) if live else None
+
+    def played(self, pairing: Pairing, games: list[Played]) -> None:
+        """A pairing's games are safe."""
+        self._games += len(games)
+        for reason in sorted({game.reason for game in games if game.reason not in QUIET}):
+            if reason not in self._said:
+                self._said.add(reason)
+                self._console.print(reason, markup=False)
+        self._show()
+
+    def round(self, standing: Standing) -> None:
+        """A round is over."""
+        self._standing, self._known = standing, self._games
+        if self._live and standing.rounds:
+            self._table = [report.table(standing, self._title, self._console.width)]
+        if not self._live and standing.rounds:
+            self._console.print(self._line())
+        self._show()
+
+    def stop(self, *_: object) -> None:
+        """Ctrl-C: let the matches in play end, and only them."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self._console.print("the matches in play are finished first; Ctrl-C again stops at once")
+        raise KeyboardInterrupt
+
+    def _line(self) -> str:
+        standing = self._standing
+        if not standing:
+            return f"{self._games:,} games"
+        games = len(standing.recorded) + self._games - self._known
+        done = f"round {standing.rounds}: {games:,} games, {self.rate:.1f} games/s"
+        return f"{done}, largest standard error {standing.worst:.0f} Elo"
+
+    @property
+    def rate(self) -> float:
+        """Games a second since the start, compilation included."""
+        return self._games / (time.monotonic() - self._started)
+
+    @property
+    def summary(self) -> str:
+        """What this call has played, and how long it took."""
+        seconds = time.monotonic() - self._started
+        return f"{self._games:,} games in {seconds:.0f} s, {self.rate:.1f} games/s"
+
+    def _show(self) -> None:
+        if self._live:
+            self._live.update(Group(*self._table, Text(self._line())), refresh=True)
+
+    def __enter__(self) -> "Watcher":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live:
+            self._live.update(Text(""), refresh=True)
+            self._live.stop()
+
+
+def write(folder: Path, game: Game, ladder: Ladder, standing: Standing, options: Options) -> None:
+    """Table, CSV, plot, and games on request."""
+    import io
+
+    write_bytes(folder / "ladder.csv", report.to_csv(standing).encode())
+    write_bytes(folder / "ladder.md", report.to_markdown(standing).encode())
+    image = io.BytesIO()
+    report.plot(standing, f"{game.name}: {folder}").savefig(image, format="png", dpi=150)
+    write_bytes(folder / "ladder.png", image.getvalue())
+    if options.sgf:
+        recorded = ladder.records.games()
+        write_bytes(folder / "games.sgf", report.to_sgf(game, standing.entries, recorded))
+
+
+def main() -> None:
+    """Load everybody first, then play, and end with table, CSV and plot."""
+    options = tyro.cli(Options, prog="launch/ladder.py", description=__doc__)
+    game_name = named_game(options)
+    game = games.make(game_name)
+    if options.sgf and game.name != "go":
+        raise ValueError(f"--sgf: games of {game.name} have no SGF that programs read")
+    for name in ("until_stderr", "max_games", "workers", "versions", "timeout_s"):
+        if not getattr(options, name) > 0:
+            text = name.replace("_", "-")
+            raise ValueError(f"--{text} must be above 0, got {getattr(options, name)}")
+    starts = openings.read(options.openings, game) if options.openings else None
+    players, anchor = gather(options, game)
+    run = options.runs[0].partition("@")[0] if options.runs else ""
+    inside = len(options.runs) == 1 and Path(run).is_dir()
+    folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
+    console = Console(soft_wrap=True, highlight=False)
+    title = f"{game_name}: {folder}"
+    said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {folder}"
+    console.print(said, markup=False)
+    ladder = Ladder(folder / "ladder.db", game, game_name, players, anchor, options.how, starts)
+    with ladder:
+        with Watcher(title, console, options.plain) as watcher:
+            signal.signal(signal.SIGINT, watcher.stop)
+            try:
+                ladder.climb(
+                    options.until_stderr,
+                    options.max_games,
+                    options.workers,
+                    options.timeout_s,
+                    watcher.played,
+                    watcher.round,
+                    partial(console.print, markup=False),
+                )
+            except KeyboardInterrupt:
+                console.print("stopped; the same command goes on")
+        standing = ladder.standing()
+        if standing.rounds:
+            write(folder, game, ladder, standing, options)
+            console.print(report.table(standing, title, console.width))
+            console.print(f"table, CSV and plot are in {folder}", markup=False)
+    console.print(watcher.summary)
+
+
+if __name__ == "__main__":
+    cli.guarded(main)

@@ -1,0 +1,93 @@
+"""Play against a version: in the terminal, or over GTP from a Go program.
+
+python launch/play.py terminal runs/connect_four@last --sims 64
+python launch/play.py gtp 'runs/go_9x9@40?sims=200'
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from launch import cli
+
+cli.prepare()
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from selfplay.arena.player import SIMULATIONS, version_spec
+from selfplay.search import SearchConfig
+from selfplay.version import Version
+
+Spec = Annotated[str, tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class Gtp:
+    """Be a Go engine that speaks GTP on its standard streams, as GUIs and match runners want."""
+
+    spec: Spec
+    """RUN, RUN@VERSION or an exported .safetensors file; "?sims=N&search=puct" may follow."""
+    sims: int | None = None
+    """Simulations a move, 0 for the raw network; the spec's, or else 64, when left out."""
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Play a game in the terminal, any game that a version was trained in."""
+
+    spec: Spec
+    """RUN, RUN@VERSION or an exported .safetensors file; "?sims=N&search=puct" may follow."""
+    sims: int | None = None
+    """Simulations a move, 0 for the raw network; the spec's, or else 64, when left out."""
+    side: Literal["first", "second", "ask"] = "ask"
+    """Who you are."""
+
+
+def main() -> None:
+    """Load the version, then play."""
+    options = tyro.cli(Gtp | Terminal, prog="launch/play.py", description=__doc__)
+    where, sims, algorithm = version_spec(options.spec)
+    if options.sims not in (None, sims) and sims is not None:
+        raise ValueError(
+            f"{options.spec!r} and --sims {options.sims} say different things; leave one out"
+        )
+    sims = next((n for n in (sims, options.sims) if n is not None), SIMULATIONS)
+    SearchConfig(num_simulations=sims)  # a negative budget is an error before any work
+    if isinstance(options, Gtp):
+        play_gtp(where, sims, algorithm)
+    else:
+        play_terminal(where, sims, algorithm, options.side)
+
+
+def play_gtp(where: str, sims: int, algorithm: str | None) -> None:
+    """Answer commands until "quit"; whatever else is printed goes to stderr."""
+    from selfplay.serve.gtp import Server, serve
+
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # C++ below us prints to the descriptor, not to sys.stdout
+    version = Version.load(where).searching(algorithm)
+    server = Server(version, sims, f"{version.name}, {sims} simulations a move")
+    server.warm_up()
+    try:
+        serve(server, sys.stdin.buffer, out)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def play_terminal(
+    where: str, sims: int, algorithm: str | None, side: Literal["first", "second", "ask"]
+) -> None:
+    """A game between a person and the version."""
+    from launch.terminal import Session
+
+    version = Version.load(where).searching(algorithm)
+    Session(version, sims, side, version.name).run()
+
+
+if __name__ == "__main__":
+    cli.guarded(main)

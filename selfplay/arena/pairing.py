@@ -1,0 +1,117 @@
+"""Who plays whom next: the pairings that teach most about the ratings.
+
+What a pairing teaches is the expected cut in uncertainty: the sum over players of the variance of
+their rating relative to the anchor that its games are expected to take away. What lies below the
+wanted standard error counts no more, so that games go to the players who still need them. A round
+is chosen greedily, with the covariance updated after each choice as if its games had been played.
+
+It starts with a chain: until everybody is connected, the pairing that joins two parts of the field
+and is closest in the order of the players. Versions of one run are in that order, and so neighbours
+in strength.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from selfplay.arena.bradley_terry import NATS_PER_ELO, Floats, Games, Ints, terms
+from selfplay.arena.elo import Ratings
+
+__all__ = ["choose", "information"]
+
+FARTHEST = 4000.0  # Elo; pairings farther apart teach as little as these
+DIGITS = 6  # gains that agree to so many digits are ties, whatever the machine's arithmetic
+
+
+def choose(
+    ratings: Ratings,
+    played: Games,
+    count: int,
+    pairs: int,
+    target: float,
+    without: Collection[tuple[int, int]] = (),
+) -> list[tuple[int, int]]:
+    """At most `count` different pairings (i < j), each for `pairs` openings, colours swapped.
+
+    `target` is the wanted standard error in Elo relative to the anchor. Pairings in `without` are
+    not chosen. Fewer pairings come back, or none, where no other one would bring a rating closer to
+    the target. A pure function of its arguments.
+    """
+    if count < 1 or pairs < 1 or not target > 0:
+        raise ValueError(f"count, pairs and target are above 0, got {count}, {pairs}, {target}")
+    players = len(ratings.elo)
+    i, j = np.triu_indices(players, 1)  # [C]: all pairings
+    taught = pairs * _expected(ratings, i, j)  # [C]
+    covariance = ratings.covariance
+    part = _parts(played, players)
+    unused = np.array([pair not in without for pair in zip(i.tolist(), j.tolist(), strict=True)])
+    chosen: list[tuple[int, int]] = []
+    while len(chosen) < count and unused.any():
+        gain = _gains(covariance, taught, i, j, target)
+        joins = (part[i] != part[j]) & unused
+        if joins.any():  # neighbours first
+            candidates = np.flatnonzero(joins)
+            best = candidates[np.argmin((j - i)[candidates])]
+        else:
+            best = np.argmax(np.where(unused, gain, -1))
+            if not gain[best] > 0:
+                break
+        a, b = int(i[best]), int(j[best])
+        chosen.append((a, b))
+        unused[best] = False
+        part = np.where(part == part[b], part[a], part)
+        along = covariance[:, a] - covariance[:, b]
+        shrink = taught[best] / (1 + taught[best] * (along[a] - along[b]))
+        covariance = covariance - shrink * along[:, None] * along
+    return chosen
+
+
+def information(ratings: Ratings, ahead: Floats) -> Floats:
+    """What one opening, colours swapped, is expected to teach of a difference, in 1 / Elo².
+
+    `ahead` float[C]: the difference in Elo. The Fisher information under the ratings' first move,
+    draws and opening spread, over the 9 ways in which the two games may end.
+    """
+    ends = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(9, 2)
+    lead = np.stack([ahead, -ahead], axis=-1) + ratings.first_move  # [C, 2]
+    value, score, _ = terms(
+        np.repeat(lead, 9, axis=0) * NATS_PER_ELO,
+        np.tile(ends, (len(ahead), 1)),
+        np.ones((9 * len(ahead), 2), bool),
+        np.log(ratings.draw),
+        ratings.opening_spread * NATS_PER_ELO,
+    )
+    squares = np.exp(value) * (score[:, 0] - score[:, 1]) ** 2
+    return squares.reshape(-1, 9).sum(axis=1) * NATS_PER_ELO**2
+
+
+def _expected(ratings: Ratings, i: Ints, j: Ints) -> Floats:
+    """float[C]: the information of an opening, averaged over what the difference may be."""
+    grid = np.arange(0, FARTHEST + 1, 50)
+    table = information(ratings, grid)
+    v = np.diag(ratings.covariance)
+    stderr = np.sqrt(np.maximum(v[i] + v[j] - 2 * ratings.covariance[i, j], 0))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    ahead = (ratings.elo[i] - ratings.elo[j])[:, None] + stderr[:, None] * nodes
+    return np.interp(np.abs(ahead), grid, table) @ (weights / weights.sum())
+
+
+def _gains(covariance: Floats, taught: Floats, i: Ints, j: Ints, target: float) -> Floats:
+    """float[C]: the cut in variance above target², summed over players, rounded for ties."""
+    along = covariance[:, i] - covariance[:, j]  # [P, C]
+    which = np.arange(len(i))
+    spread = along[i, which] - along[j, which]
+    now = np.diag(covariance)[:, None]
+    after = now - along**2 * (taught / (1 + taught * spread))
+    gain = (np.maximum(now, target**2) - np.maximum(after, target**2)).sum(axis=0)
+    unit = 10.0 ** (np.floor(np.log10(max(gain.max(initial=0), 1e-12))) - DIGITS)
+    return np.round(gain / unit) * unit
+
+
+def _parts(played: Games, players: int) -> Ints:
+    """int[P]: players that are connected by games carry the same number."""
+    seats = (np.asarray(played.first), np.asarray(played.second))
+    links = coo_array((np.ones(len(seats[0])), seats), shape=(players, players))
+    return connected_components(links, directed=False)[1]

@@ -1,0 +1,1 @@
+"""Versions as opponents: the GTP server, and what people see of a search."""

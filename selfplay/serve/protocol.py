@@ -1,0 +1,125 @@
+"""GTP's syntax, the engine's side: lines in, answers out, whatever the bytes are.
+
+After Farnebäck, "Specification of the Go Text Protocol, version 2, draft 2" (2002), section 2: a
+line is ``[id] command [arguments]``; control characters are dropped, but for the tab, which is a
+blank; "#" begins a comment; an answer is "=" or "?", the id, a blank, the text and an empty line.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+from games.game import Game
+from games.notation import action_to_text, text_to_action
+
+MAX_LINE = 4096  # characters; a longer line is refused
+MAX_INT = 2**31 - 1  # the specification's ints are unsigned 31-bit numbers
+SHOWN = 60  # characters of a controller's words that an answer quotes
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_COLOURS = {"b": 0, "black": 0, "w": 1, "white": 1}
+
+
+class GtpError(Exception):
+    """What goes behind the "?" of an answer."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command as it came in."""
+
+    id: str  # digits, or nothing
+    command: str
+    arguments: tuple[str, ...]
+
+
+def read(line: str) -> Request | None:
+    """The command in a line; None if it holds nothing but blanks and comment."""
+    text = _CONTROLS.sub("", line.replace("\t", " ")).partition("#")[0]
+    words = text.split()
+    number = ""
+    if words and re.fullmatch("[0-9]{1,10}", words[0]) and int(words[0]) <= MAX_INT:
+        number = words.pop(0)
+    if not words:
+        return Request(number, "", ()) if number else None
+    return Request(number, words[0], tuple(words[1:]))
+
+
+def answer(number: str, text: str, mark: str = "=") -> str:
+    """A whole answer; `text` is stripped of control characters and empty lines."""
+    lines = [_CONTROLS.sub("", line).rstrip() for line in text.split("\n")]
+    body = "\n".join(lines[:1] + [line or " " for line in lines[1:]]).rstrip(" \n")
+    blank = " " if body and not body.startswith("\n") else ""
+    return f"{mark}{number}{blank}{body}\n\n"
+
+
+def quote(text: str) -> str:
+    """What a controller sent, as an answer repeats it."""
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")
+
+
+def count(arguments: tuple[str, ...], least: int, most: int, usage: str) -> None:
+    """Check how many arguments there are.
+
+    Raises:
+        GtpError: too few or too many; says how to use the command.
+    """
+    if not least <= len(arguments) <= most:
+        syntax_error(f"usage: {usage}")
+
+
+def integer(text: str) -> int:
+    """An unsigned number of 31 bits.
+
+    Raises:
+        GtpError: it is none.
+    """
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) > MAX_INT:
+        syntax_error(f"{quote(text)} is no unsigned integer")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """A finite number.
+
+    Raises:
+        GtpError: it is none.
+    """
+    try:
+        value = float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        syntax_error(f"{quote(text)} is no number")
+    return value
+
+
+def colour(text: str) -> int:
+    """The player: 0 for Black, 1 for White.
+
+    Raises:
+        GtpError: it is neither.
+    """
+    if text.lower() not in _COLOURS:
+        syntax_error(f"{quote(text)} is no colour; choose from black, white, b, w")
+    return _COLOURS[text.lower()]
+
+
+def vertex(game: Game, text: str) -> int:
+    """The action at a vertex of a Go board such as "D4", or "pass".
+
+    Raises:
+        GtpError: it is not on this board.
+    """
+    try:
+        return text_to_action(game, text)
+    except ValueError:
+        size = game.observation_shape[0]
+        last = action_to_text(game, size - 1)  # the top right
+        syntax_error(f"{quote(text)} is no vertex; choose from A1 to {last}, or pass")
+
+
+def syntax_error(text: str) -> NoReturn:
+    """Refuse a command's arguments."""
+    raise GtpError(f"syntax error: {text}")

@@ -1,0 +1,75 @@
+"""Player specs: what they mean, and what is said of those that mean nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import games
+from selfplay.arena import player
+from tests.serve.thinkers import untrained
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("nobody", "player 'nobody' cannot be read; write one of RUN@VERSION"),
+        ("random?sims=4", "player 'random[?]sims=4' has no option 'sims'; choose from none"),
+        ("rollouts?sims=0", "sims must be at least 1, got 0"),
+        ("rollouts?sims=many", "sims='many' must be int"),
+        ("rollouts?sims=1&sims=2", "option 'sims' is given twice"),
+        ("solver?blunder=2", r"blunder must lie in \[0, 1\], got 2.0"),
+        ("solver?blunder", "'blunder' is no option=value"),
+        ("gtp:", "names no command"),
+        ("gtp:gnugo", "speaks GTP and plays Go"),
+        ("runs/none@3", "runs/none is no run folder"),
+    ],
+)
+def test_specs_that_cannot_be_read(spec: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        player.parse(spec, games.make("tic_tac_toe"))
+
+
+def test_a_version_spec_is_taken_apart() -> None:
+    assert player.version_spec("runs/a@40?sims=16") == ("runs/a@40", 16, None)
+    assert player.version_spec("runs/a") == ("runs/a", None, None)
+    assert player.version_spec("a.safetensors?search=puct&sims=0") == ("a.safetensors", 0, "puct")
+    for bad, sentence in (
+        ("?sims=3", "names no run"),
+        ("a?sims=", "sims='' must be int"),
+        ("a?sims=-1", "got -1"),
+        ("a?sim=3", "has no option 'sim'; choose from sims, search"),
+        ("a?search=mcts", "search='mcts' is unknown; choose from gumbel, puct"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            player.version_spec(bad)
+
+
+def test_specs_are_canonical() -> None:
+    game = games.make("tic_tac_toe")
+    assert player.parse(" rollouts ", game).spec == "rollouts?sims=64"
+    assert player.parse("solver?blunder=0", game).spec == "solver"
+    assert player.parse("solver?blunder=.50", game).spec == "solver?blunder=0.5"
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("gtp:no-such-engine --level 3", "there is no program 'no-such-engine' to run"),
+        ('gtp:sh "-c', "has No closing quotation"),
+        ("gtp: ", "names no command"),
+    ],
+)
+def test_engines_are_checked_before_any_work(spec: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        player.parse(spec, games.make("go?size=5"))
+
+
+def test_a_stored_name_is_no_command(tmp_path: Path) -> None:
+    """Whoever shares a file chooses its name, and must not choose what is run."""
+    file = tmp_path / "shared.safetensors"
+    replace(untrained("go?size=5"), name="gtp:sh -c 'touch owned' #@1").export(file)
+    assert player.parse(f"{file}?sims=0", games.make("go?size=5")).command is None
+    assert player.parse("gtp:sh -c true", games.make("go?size=5")).command == "sh -c true"
