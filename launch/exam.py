@@ -1,7 +1,7 @@
 """Grade versions on their game's exam of solved positions.
 
-    python launch/exam.py runs/connect_four                  # the newest version
-    python launch/exam.py runs/a@16 runs/a@last --sims 0 16 64
+python launch/exam.py runs/connect_four                  # the newest version
+python launch/exam.py runs/a@16 runs/a@last --sims 0 16 64
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Write one version's parameters and config to a single file that loads without the run.
 
-    python launch/export.py runs/connect_four@last --out connect_four.safetensors
+python launch/export.py runs/connect_four@last --out connect_four.safetensors
 """
 
 import sys

@@ -2,8 +2,10 @@
 
     python launch/ladder.py runs/connect_four --sims 0 16 64
     python launch/ladder.py runs/a runs/b@last --players "rollouts?sims=100" --until-stderr 25
-    python launch/ladder.py runs/go_9x9 --engines "gnugo --mode gtp --level 0 --chinese-rules"
+    GNUGO="gnugo --mode gtp --chinese-rules --positional-superko --capture-all-dead --never-resign"
+    python launch/ladder.py runs/go_9x9 --engines "$GNUGO --level 0" "$GNUGO --level 5"
 
+An engine must play a game out: every stone on the board counts as alive.
 The same command goes on where it was stopped; --max-games and --until-stderr may change.
 """
 
@@ -17,13 +19,16 @@ from launch import cli
 cli.prepare()
 
 import os
+import signal
 import time
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 import games
@@ -38,6 +43,8 @@ from selfplay.store.files import write_bytes
 from selfplay.store.run import read_config
 from selfplay.store.snapshots import snapshot_versions
 from selfplay.version import SUFFIX, Version
+
+QUIET = ("", "resigned")  # ends of games that need no words
 
 
 def _cores() -> int:
@@ -113,20 +120,26 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
     for budget in options.sims:
         SearchConfig(num_simulations=budget)  # a negative budget is an error before any work
     found: dict[str, Player] = {}
-    for spec in (*options.players, *(GTP + command for command in options.engines)):
+
+    def enter(spec: str) -> None:
         one = player.parse(spec, game)
-        found[one.spec] = one
+        if found.setdefault(one.spec, one).digest != one.digest:
+            raise ValueError(f"two files hold different parameters, and both call them {one.spec}")
+
+    for spec in (*options.players, *(GTP + command for command in options.engines)):
+        enter(spec)
     for run in options.runs:
         names = [run]
         if "@" not in run and not run.endswith(SUFFIX):
             read_config(run)
             kept = log_spaced([v for v in snapshot_versions(Path(run)) if v], options.versions)
+            if not kept:
+                raise ValueError(f"{run} has no version yet: let it train for an iteration")
             names = [f"{run}@{version}" for version in kept]
         for budget in options.sims:
             search = f"&search={options.search}" if options.search else ""
             for name in names:
-                one = player.parse(f"{name}?sims={budget}{search}", game)
-                found[one.spec] = one
+                enter(f"{name}?sims={budget}{search}")
     anchor = options.anchor or _default_anchor(game)
     one = player.parse(anchor, game)
     everyone = {one.spec: one, **found}
@@ -150,34 +163,43 @@ class Watcher:
         self._title, self._console = title, console
         self._started = time.monotonic()
         self._games = self._known = 0  # of this call; of them, in the standing
+        self._said: set[str] = set()  # failures are told once
         self._standing: Standing | None = None
+        self._table: list[Table] = []
         live = console.is_terminal and not plain
         self._live = Live(console=console, auto_refresh=False) if live else None
 
     def played(self, pairing: Pairing, games: list[Played]) -> None:
         """A pairing's games are safe."""
         self._games += len(games)
-        failed = sorted({game.reason for game in games if game.outcome is None})
-        for reason in failed:
-            self._console.print(f"not rated: {reason}", markup=False)
+        for reason in sorted({game.reason for game in games if game.reason not in QUIET}):
+            if reason not in self._said:
+                self._said.add(reason)
+                self._console.print(reason, markup=False)
         self._show()
 
     def round(self, standing: Standing) -> None:
         """A round is over."""
         self._standing, self._known = standing, self._games
+        if self._live and standing.rounds:
+            self._table = [report.table(standing, self._title, self._console.width)]
         if not self._live and standing.rounds:
             self._console.print(self._line())
         self._show()
+
+    def stop(self, *_: object) -> None:
+        """Ctrl-C: let the matches in play end, and only them."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self._console.print("the matches in play are finished first; Ctrl-C again stops at once")
+        raise KeyboardInterrupt
 
     def _line(self) -> str:
         standing = self._standing
         if not standing:
             return f"{self._games:,} games"
-        whole = len(standing.games.first) + standing.unrated
-        return (
-            f"round {standing.rounds}: {whole + self._games - self._known:,} games, "
-            f"{self.rate:.1f} games/s, largest standard error {standing.worst:.0f} Elo"
-        )
+        games = len(standing.recorded) + self._games - self._known
+        done = f"round {standing.rounds}: {games:,} games, {self.rate:.1f} games/s"
+        return f"{done}, largest standard error {standing.worst:.0f} Elo"
 
     @property
     def rate(self) -> float:
@@ -192,10 +214,7 @@ class Watcher:
 
     def _show(self) -> None:
         if self._live:
-            parts: list[Any] = [Text(self._line())]
-            if self._standing and self._standing.rounds:
-                parts.insert(0, report.table(self._standing, self._title))
-            self._live.update(Group(*parts), refresh=True)
+            self._live.update(Group(*self._table, Text(self._line())), refresh=True)
 
     def __enter__(self) -> "Watcher":
         if self._live:
@@ -225,22 +244,27 @@ def write(folder: Path, game: Game, ladder: Ladder, standing: Standing, options:
 def main() -> None:
     """Load everybody first, then play, and end with table, CSV and plot."""
     options = tyro.cli(Options, prog="launch/ladder.py", description=__doc__)
-    name = named_game(options)
-    game = games.make(name)
+    game_name = named_game(options)
+    game = games.make(game_name)
     if options.sgf and game.name != "go":
         raise ValueError(f"--sgf: games of {game.name} have no SGF that programs read")
-    if not options.until_stderr > 0 or options.max_games < 1 or options.workers < 1:
-        raise ValueError("--until-stderr, --max-games and --workers must be above 0")
+    for name in ("until_stderr", "max_games", "workers", "versions", "timeout_s"):
+        if not getattr(options, name) > 0:
+            text = name.replace("_", "-")
+            raise ValueError(f"--{text} must be above 0, got {getattr(options, name)}")
     starts = openings.read(options.openings, game) if options.openings else None
     players, anchor = gather(options, game)
     run = options.runs[0].partition("@")[0] if options.runs else ""
     inside = len(options.runs) == 1 and Path(run).is_dir()
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{len(players)} players of {name}, anchored at {anchor}, in {folder}")
-    ladder = Ladder(folder / "ladder.db", game, name, players, anchor, options.how, starts)
+    title = f"{game_name}: {folder}"
+    said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {folder}"
+    console.print(said, markup=False)
+    ladder = Ladder(folder / "ladder.db", game, game_name, players, anchor, options.how, starts)
     with ladder:
-        with Watcher(f"{name}: {folder}", console, options.plain) as watcher:
+        with Watcher(title, console, options.plain) as watcher:
+            signal.signal(signal.SIGINT, watcher.stop)
             try:
                 ladder.climb(
                     options.until_stderr,
@@ -249,14 +273,16 @@ def main() -> None:
                     options.timeout_s,
                     watcher.played,
                     watcher.round,
+                    partial(console.print, markup=False),
                 )
             except KeyboardInterrupt:
                 console.print("stopped; the same command goes on")
         standing = ladder.standing()
         if standing.rounds:
             write(folder, game, ladder, standing, options)
-            console.print(report.table(standing, f"{name}: {folder}"))
-    console.print(f"{watcher.summary}; table, CSV and plot are in {folder}")
+            console.print(report.table(standing, title, console.width))
+            console.print(f"table, CSV and plot are in {folder}", markup=False)
+    console.print(watcher.summary)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Play against a version: in the terminal, or over GTP from a Go program.
 
-    python launch/play.py terminal runs/connect_four@last --sims 64
-    python launch/play.py gtp 'runs/go_9x9@40?sims=200'
+python launch/play.py terminal runs/connect_four@last --sims 64
+python launch/play.py gtp 'runs/go_9x9@40?sims=200'
 """
 
 import sys

@@ -1,8 +1,8 @@
 """Train a player by self-play, or resume a run: the same command on its folder goes on.
 
-    python launch/train.py connect_four
-    python launch/train.py connect_four --search.num-simulations 64 --out runs/deeper
-    python launch/train.py connect_four_smoke --cluster.actors 0      # in-process, without Ray
+python launch/train.py connect_four
+python launch/train.py connect_four --search.num-simulations 64 --out runs/deeper
+python launch/train.py connect_four_smoke --cluster.actors 0      # in-process, without Ray
 """
 
 import sys

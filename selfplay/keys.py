@@ -19,8 +19,9 @@ class Purpose(enum.IntEnum):
     BATCH = 2  # iteration: which rows make the minibatches
     AUGMENT = 3  # iteration, step: which symmetry each row gets
     EXAM = 4
-    MATCH = 5
+    MATCH = 5  # pairing, opening, colours
     START = 6  # stream: the first states of its lanes
+    OPENING = 7  # pairing, chunk: the random moves before a match's players begin
     TEACHER = 8  # game, ply: an expert's moves
 
 

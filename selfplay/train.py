@@ -33,7 +33,10 @@ from selfplay.store.run import Run
 from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
 
-MUTABLE = ("cluster", "elo", "exam", "store")  # what may change when a run is resumed: no bit of it
+MUTABLE = (  # what may change when a run is resumed: no bit of it
+    *("cluster", "exam", "store"),
+    *("elo.budgets", "elo.games", "elo.until_stderr"),
+)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ the config in its metadata.
 
 import csv
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -60,10 +61,12 @@ class Version:
         if text.endswith(SUFFIX):
             return cls._load_file(Path(text))
         folder, _, number = text.partition("@")
+        folder = os.path.normpath(folder)  # one name for runs/a and runs/a/
         if number not in ("", "last", "best") and not number.isdigit():
             raise ValueError(f"version {number!r} of {folder} is no number, nor 'last' nor 'best'")
         best = _best(folder) if number == "best" else None
-        stored = load_version(folder, int(number) if number.isdigit() else best or "last")
+        wanted = int(number) if number.isdigit() else "last" if best is None else best
+        stored = load_version(folder, wanted)
         name = f"{folder}@{stored.number}"
         return cls(name, stored.params, stored.config, Ledger(**stored.ledger), stored.number)
 

@@ -6,7 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from selfplay.cluster.config import ClusterConfig
+from selfplay.learner import LearnerConfig
+from selfplay.network import NetworkConfig
+from selfplay.search import SearchConfig
+from selfplay.segment import SegmentConfig
 from selfplay.store import metrics
+from selfplay.train import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,6 +22,18 @@ TINY = (
     "--search.num-simulations 4 --selfplay.streams 3 --selfplay.lanes 8 --selfplay.plies 12 "
     "--learner.batch-size 32 --exam.every 0 --exam.budgets"
 ).split()
+
+
+# The same for training in this process.
+PLAIN = TrainConfig(
+    game="tic_tac_toe",
+    iterations=6,
+    network=NetworkConfig(width=4, depth=1, head_width=4),
+    search=SearchConfig(num_simulations=4),
+    selfplay=SegmentConfig(streams=1, lanes=16, plies=12),
+    learner=LearnerConfig(batch_size=16, shards=2, warmup_steps=1),
+    cluster=ClusterConfig(actors=0),
+)
 
 
 def start(folder: Path, *flags: str, failpoint: str = "") -> "subprocess.Popen[str]":

@@ -73,13 +73,13 @@ selfplay.arena.grader
 selfplay.arena.perfect
 selfplay.arena.make_exam
 selfplay.arena.rollouts
+selfplay.arena.guardian
+selfplay.arena.process
+selfplay.arena.gtp_engine
 selfplay.arena.player
 selfplay.arena.openings
 selfplay.experts.teacher
 selfplay.experts.importing
-selfplay.arena.guardian
-selfplay.arena.process
-selfplay.arena.gtp_engine
 selfplay.arena.match
 selfplay.arena.records
 selfplay.arena.bradley_terry

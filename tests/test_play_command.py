@@ -62,7 +62,7 @@ def test_a_whole_game_its_end_and_the_next() -> None:
     lost = talk("tic_tac_toe", ["b2", "b3", "a3"])
     assert "Zero wins.\n" in lost
     drawn = talk("tic_tac_toe", ["b2", "a2", "b1", "c1", "b3", "a3", "c3", "c2"])
-    assert "A draw.\n" in drawn or "You win.\n" in drawn or "Zero wins.\n" in drawn
+    assert "A draw.\n" in drawn
 
 
 def test_the_person_may_be_second_and_is_asked() -> None:

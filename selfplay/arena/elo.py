@@ -20,7 +20,7 @@ the model instead, by a share of SHRINK / (SHRINK + openings): a player that won
 scores next to nothing, and is not certain for that.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -72,14 +72,6 @@ class Ratings:
         ahead, stderr = self.difference(i, j)
         return float(ndtr(ahead / stderr)) if stderr else 0.5 + 0.5 * float(np.sign(ahead))
 
-    def relative_to(self, anchor: int, at: float = 0.0) -> "Ratings":
-        """The same ratings with another player as the anchor."""
-        c = self.covariance
-        about = c - c[anchor] - c[:, anchor, None] + c[anchor, anchor]
-        about[anchor] = about[:, anchor] = 0
-        elo = self.elo - self.elo[anchor] + at
-        return replace(self, elo=elo, covariance=about, anchor=anchor)
-
 
 class Fitted(NamedTuple):
     """The maximum, in nats, and what stood around it. p = P + 3 parameters: θ, γ, δ, log τ."""
@@ -95,13 +87,13 @@ class Fitted(NamedTuple):
     prior: Floats  # [p, p]: the priors' information
 
 
-def fit(games: Games, players: int, anchor: int, at: float = 0.0, prior: float = PRIOR) -> Ratings:
-    """Rates `players` players with player `anchor` at `at` Elo; see the module for `prior`."""
+def fit(games: Games, players: int, anchor: int, prior: float = PRIOR) -> Ratings:
+    """Rates `players` players with player `anchor` at 0 Elo; see the module for `prior`."""
     fitted = maximise(games, players, anchor, prior)
     covariance = sandwich(fitted, players) / NATS_PER_ELO**2
     theta, gamma = fitted.parameters[:players], fitted.parameters[players]
     return Ratings(
-        elo=theta / NATS_PER_ELO + at,
+        elo=theta / NATS_PER_ELO,
         covariance=covariance[:players, :players],
         anchor=anchor,
         first_move=float(gamma / NATS_PER_ELO),

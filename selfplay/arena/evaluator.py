@@ -21,6 +21,7 @@ from selfplay.arena.player import Player
 from selfplay.cluster.beside import Beside
 from selfplay.cluster.config import ClusterConfig
 from selfplay.flops import Ledger
+from selfplay.store import metrics
 from selfplay.store.files import CorruptedFile, write_bytes
 from selfplay.store.snapshots import is_snapshot, snapshot_versions
 from selfplay.version import Version
@@ -151,8 +152,12 @@ class Rating:
         how: EvaluatorConfig,
         cluster: ClusterConfig,
     ) -> None:
-        """Start the evaluator, if any budget is asked for; arguments as for `Evaluator`."""
-        self._newest: dict[str, Any] = {}
+        """Start the evaluator, if any budget is asked for; arguments as for `Evaluator`.
+
+        A resumed run begins with the ratings of its last row.
+        """
+        rows = metrics.read(folder)
+        self._newest: dict[str, Any] = rows[-1].get("elo", {}) if rows else {}
         arguments = (folder, config, seed, how)
         self._beside = Beside(Evaluator, "rate", arguments, cluster) if how.budgets else None
 

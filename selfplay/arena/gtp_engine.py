@@ -68,6 +68,11 @@ class Engine:
         self._unread = b""
         self._id = 0
 
+    @property
+    def program(self) -> str:
+        """The first word of the command: what is run."""
+        return self._words[0]
+
     def __enter__(self) -> "Engine":
         """Start the process.
 

@@ -7,19 +7,19 @@ So the table is the same however many games are played at once, and wherever the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from games.game import Game
+from games.game import Game as Rules
 from selfplay.arena import elo, match, openings, pairing
 from selfplay.arena.elo import Ratings
 from selfplay.arena.openings import Opening
 from selfplay.arena.player import Player
-from selfplay.arena.records import Entry, Pairing, Records
+from selfplay.arena.records import Entry, Game, Pairing, Records
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,21 @@ class LadderConfig:
 class Standing(NamedTuple):
     """The ladder after its last whole round."""
 
-    entries: list[Entry]  # all players, also those who are not here today
+    entries: list[Entry]  # who has played, or is here today
     ratings: Ratings  # in the order of `entries`
     games: elo.Games  # what they were fitted to
-    rounds: int
-    unrated: int  # games without a result: an engine failed
+    recorded: list[Game]  # all games of whole rounds
+    here: list[int]  # which entries can play today
 
     @property
     def worst(self) -> float:
-        """The largest standard error relative to the anchor, Elo."""
-        return float(self.ratings.stderr.max())
+        """The largest standard error of who is here, relative to the anchor, Elo."""
+        return float(self.ratings.stderr[self.here].max())
+
+    @property
+    def rounds(self) -> int:
+        """Rounds with games."""
+        return len({game.round for game in self.recorded})
 
 
 class Ladder:
@@ -66,7 +71,7 @@ class Ladder:
     def __init__(
         self,
         path: Path,
-        game: Game,
+        game: Rules,
         game_name: str,
         players: Sequence[Player],
         anchor: str,
@@ -105,12 +110,17 @@ class Ladder:
         self._players = {e.id: p for e, p in zip(self.records.enter(players), players, strict=True)}
 
     def standing(self) -> Standing:
-        """Ratings from all whole rounds."""
-        entries = self.records.players()
-        index = {entry.id: i for i, entry in enumerate(entries)}
+        """Ratings from all whole rounds.
+
+        A game that two players without noise have played before is not counted again: it says
+        nothing new.
+        """
         pending = {p.round for p in self.records.pairings() if not p.done}
-        games = [g for g in self.records.games() if g.round not in pending]
-        rated = [g for g in games if g.outcome is not None]
+        recorded = [game for game in self.records.games() if game.round not in pending]
+        seen = {i for game in recorded for i in (game.first, game.second)} | set(self._players)
+        entries = [entry for entry in self.records.players() if entry.id in seen]
+        index = {entry.id: i for i, entry in enumerate(entries)}
+        rated = [g for g in _distinct(recorded, entries) if g.outcome is not None]
         pairs = [(g.round, g.slot, g.opening_index) for g in rated]
         units = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
         data = elo.Games(
@@ -120,9 +130,8 @@ class Ladder:
             np.array([units[pair] for pair in pairs], np.int64),
         )
         anchor = next(i for i, entry in enumerate(entries) if entry.spec == self._anchor)
-        ratings = elo.fit(data, len(entries), anchor)
-        rounds = len({g.round for g in games})
-        return Standing(entries, ratings, data, rounds, len(games) - len(rated))
+        here = [i for i, entry in enumerate(entries) if entry.id in self._players]
+        return Standing(entries, elo.fit(data, len(entries), anchor), data, recorded, here)
 
     def climb(
         self,
@@ -132,8 +141,12 @@ class Ladder:
         timeout_s: float = 60.0,
         report: Callable[[Pairing, list[match.Played]], None] = lambda pairing, played: None,
         after_round: Callable[[Standing], None] = lambda standing: None,
+        announce: Callable[[str], None] = lambda text: None,
     ) -> Standing:
         """Play rounds until every rating is sure, or so many games have been played in all.
+
+        Matches that are being played when an exception comes are finished and kept before it goes
+        on.
 
         Args:
             until_stderr: the standard error in Elo, relative to the anchor, that is sure enough.
@@ -142,9 +155,10 @@ class Ladder:
             timeout_s: seconds an engine may think about a move.
             report: gets every pairing's games as soon as they are safe.
             after_round: gets the standing after every round.
+            announce: gets a sentence about pairings that can not be played any more.
         """
         while True:
-            left = [p for p in self.records.pairings() if not p.done]
+            left = self._left(announce)
             standing = self.standing()
             if not left:
                 after_round(standing)
@@ -152,28 +166,33 @@ class Ladder:
                 if not left:
                     return standing
                 self.records.begin_round(left)
-            absent = [p for p in left if not {p.a, p.b} <= set(self._players)]
-            if absent:
-                names = {entry.id: entry.spec for entry in standing.entries}
-                missing = sorted({names[i] for p in absent for i in (p.a, p.b)} - self._specs())
-                raise ValueError(
-                    f"round {left[0].round} of the ladder is not finished and lacks "
-                    f"{', '.join(missing)}; name them again"
-                )
             self._play(left, workers, timeout_s, report)
+
+    def _left(self, announce: Callable[[str], None]) -> list[Pairing]:
+        """What the last round still lacks; pairings whose players are not here are withdrawn."""
+        left = [p for p in self.records.pairings() if not p.done]
+        absent = [p for p in left if not {p.a, p.b} <= set(self._players)]
+        if absent:
+            names = {entry.id: entry.spec for entry in self.records.players()}
+            missing = sorted({names[i] for p in absent for i in (p.a, p.b)} - self._specs())
+            announce(
+                f"round {left[0].round} was not finished and goes on without {', '.join(missing)}"
+            )
+        for planned in absent:
+            self.records.withdraw(planned)
+        return [p for p in left if p not in absent]
 
     def _specs(self) -> set[str]:
         return {player.spec for player in self._players.values()}
 
     def _plan(self, standing: Standing, until_stderr: float, max_games: int) -> list[Pairing]:
-        """The next round; none if all present players are sure, or games are used up."""
+        """The next round; none if who is here is sure, or nothing new can be played."""
         before = self.records.pairings()
         used = sum(2 * p.pairs for p in before)
         if used >= max_games:
             return []
         # Only who is here can play; the others' ratings stay what they are.
-        here = [i for i, entry in enumerate(standing.entries) if entry.id in self._players]
-        ratings = standing.ratings
+        here, ratings = standing.here, standing.ratings
         anchor = here.index(ratings.anchor)
         part = replace(
             ratings,
@@ -191,7 +210,13 @@ class Ladder:
             games.opening[present],
         )
         config = self._config
-        chosen = pairing.choose(part, played, config.pairings, config.pairs, until_stderr)
+        ids = {standing.entries[k].id: local[k] for k in here}
+        spent = {
+            (min(ids[a], ids[b]), max(ids[a], ids[b]))
+            for a, b in _spent(standing)
+            if a in ids and b in ids
+        }
+        chosen = pairing.choose(part, played, config.pairings, config.pairs, until_stderr, spent)
         number = 1 + max((p.round for p in before), default=0)
         plan = []
         for slot, (i, j) in enumerate(chosen):
@@ -215,14 +240,22 @@ class Ladder:
 
         with ThreadPoolExecutor(workers) as pool:
             futures = {pool.submit(one, p): p for p in left}
+            kept = set()
+
+            def keep(future: Future[list[match.Played]]) -> None:
+                kept.add(future)
+                played = future.result()
+                self.records.finish(futures[future], played, self._config.seed)
+                report(futures[future], played)
+
             try:
                 for future in as_completed(futures):
-                    played = future.result()
-                    self.records.finish(futures[future], played, self._config.seed)
-                    report(futures[future], played)
-            finally:  # what has not begun, does not begin
-                for future in futures:
-                    future.cancel()
+                    keep(future)
+            except BaseException:
+                for future in futures.keys() - kept:
+                    if not future.cancel() and future.exception() is None:
+                        keep(future)
+                raise
 
     def _openings(self, p: Pairing) -> list[Opening]:
         if self._starts is not None:
@@ -238,3 +271,32 @@ class Ladder:
 
     def __exit__(self, *error: object) -> None:
         self.records.close()
+
+
+def _distinct(recorded: Sequence[Game], entries: Sequence[Entry]) -> list[Game]:
+    """The games without those that two players who repeat themselves have repeated."""
+    repeats = {entry.id for entry in entries if entry.repeats}
+    seen: set[Any] = set()
+    kept = []
+    for game in recorded:
+        line = (game.first, game.second, game.opening, game.moves)
+        if line not in seen or not {game.first, game.second} <= repeats:
+            kept.append(game)
+        seen.add(line)
+    return kept
+
+
+def _spent(standing: Standing) -> set[tuple[int, int]]:
+    """Pairings (ids, the smaller first) whose last round has taught nothing.
+
+    All openings were used and the players repeat themselves, or an engine could not begin.
+    """
+    last: dict[tuple[int, int], int] = {}
+    new: set[tuple[tuple[int, int], int]] = set()
+    for game in standing.recorded:
+        pair = (min(game.first, game.second), max(game.first, game.second))
+        last[pair] = max(last.get(pair, 0), game.round)
+    for game in _distinct(standing.recorded, standing.entries):
+        if game.outcome is not None:
+            new.add(((min(game.first, game.second), max(game.first, game.second)), game.round))
+    return {pair for pair, number in last.items() if (pair, number) not in new}

@@ -2,7 +2,11 @@
 
 A game is a function of its players, opening and key alone. Batches have one fixed shape, in which
 each row is computed by itself, so it does not matter what else is played beside a game. An engine's
-games are played one by one.
+games are played one by one, and repeat as far as the engine does.
+
+An engine that fails in a game has lost it, as one that runs out of time has: left out, such games
+would rate an engine the higher the more often it fails when it loses. Before the first move there
+is no game, and nothing is rated.
 """
 
 from __future__ import annotations
@@ -48,11 +52,6 @@ class Played:
         if self.outcome is None:
             return None
         return (1 - self.outcome if self.swapped else 1 + self.outcome) / 2
-
-
-def distinct(played: Sequence[Played]) -> int:
-    """How many of the games differ in any move."""
-    return len({game.opening + game.moves for game in played})
 
 
 def pairing_number(a: Player, b: Player) -> int:
@@ -206,21 +205,22 @@ class _Seat:
 
 
 def _single(seats: Sequence[_Seat], game: Game, opening: Opening, key: Array) -> End:
-    """One game between player 0 and player 1; an engine's failure ends it, and is not rated."""
+    """One game between player 0 and player 1; an engine that fails has lost."""
     step, fold = _programs(game)
     moves: list[int] = []
     state = jax.tree.map(lambda leaf: leaf[0], openings.positions(game, [opening]))
-    asked = 0  # the player whose engine may fail
+    asked, begun = 0, False  # the player whose engine may fail
     try:
         for asked in (0, 1):
             seats[asked].begin()
             for ply, action in enumerate(opening):
                 seats[asked].told(ply % 2, action)
+        begun = True
         while not game.is_terminal(state):
             mover = asked = int(game.player(state))
             action = seats[mover].move(state, mover, fold(key[None], len(moves))[0])
             if action is None:
-                return tuple(moves), 2 * mover - 1, "resigned"
+                return tuple(moves), _loss(mover), "resigned"
             one = jax.tree.map(lambda leaf: leaf[None], state)
             after, _ = step(one, np.array([action], np.int32))
             state = jax.tree.map(lambda leaf: leaf[0], after)
@@ -228,5 +228,12 @@ def _single(seats: Sequence[_Seat], game: Game, opening: Opening, key: Array) ->
             asked = 1 - mover
             seats[asked].told(mover, action)
     except EngineFailure as failure:
-        return tuple(moves), None, f"player {asked}: {failure}"
+        if not begun:
+            return (), None, f"player {asked} could not begin: {failure}"
+        return tuple(moves), _loss(asked), f"player {asked} forfeited: {failure}"
     return tuple(moves), int(game.outcome(state)), ""
+
+
+def _loss(player: int) -> int:
+    """The outcome, for player 0, of a game that `player` has lost."""
+    return 2 * player - 1

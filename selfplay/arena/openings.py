@@ -6,9 +6,7 @@ opening is played twice, colours swapped: an *opening pair*, the unit of all sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
-from itertools import islice
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from selfplay.arena.rollouts import uniform
 from selfplay.keys import Purpose
 
 CHUNK = 128  # candidates drawn at once
-PATIENCE = 512  # candidates refused in a row, until positions may come again
+PATIENCE = 512  # candidates refused in a row, until all positions are held to be known
 
 Opening = tuple[int, ...]
 """Actions from the first position."""
@@ -33,8 +31,8 @@ Opening = tuple[int, ...]
 def draw(game: Game, plies: int, seed: int, pairing: int, start: int, count: int) -> list[Opening]:
     """Openings `start` to `start + count` of a pairing's endless list.
 
-    Random legal moves; no opening ends the game, and no position comes twice as long as new ones
-    are found. A function of the arguments.
+    Random legal moves; no opening ends the game, and no position comes twice until all have come:
+    then they come again, in the same order. A function of the arguments.
 
     Args:
         game: the rules.
@@ -47,17 +45,23 @@ def draw(game: Game, plies: int, seed: int, pairing: int, start: int, count: int
     Raises:
         ValueError: random play of so many moves ends the game too often.
     """
-    return list(islice(_endless(game, plies, seed, pairing), start, start + count))
+    known = _known(game, plies, seed, pairing)
+    return [known[index] for index in range(start, start + count)]
 
 
 def read(path: Path, game: Game) -> list[Opening]:
     """Openings from a file: the moves of one a line, in the game's notation, `#` a comment.
 
     Raises:
-        ValueError: a move that is none, is illegal or ends the game; names file and line.
+        ValueError: no such text, or a move that is none, is illegal or ends the game; names file
+            and line.
     """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the openings {path} cannot be read: {error}") from None
     openings = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         state, opening = game.init(), []
         for text in line.partition("#")[0].split():
             try:
@@ -85,26 +89,38 @@ def positions(game: Game, openings: list[Opening]) -> Any:
     return _replay(game)(actions.reshape(len(openings), longest), lengths)
 
 
-def _endless(game: Game, plies: int, seed: int, pairing: int) -> Iterator[Opening]:
-    seen: set[bytes] = set()
-    refused = chunk = 0
-    while True:
-        key = keys.key(seed, Purpose.MATCH, pairing, chunk)
-        actions, boards, over = (np.asarray(x) for x in _candidates(game, plies)(key))
-        for opening, board, ended in zip(actions, boards, over, strict=True):
-            refused += 1
-            if not ended and board.tobytes() not in seen:
-                refused = 0
-                seen.add(board.tobytes())
-                yield tuple(opening.tolist())
-        if refused > PATIENCE and not seen:
+class _Openings:
+    """A pairing's openings, drawn when they are asked for and kept; repeated when all are used."""
+
+    def __init__(self, game: Game, plies: int, seed: int, pairing: int) -> None:
+        self._game, self._plies = game, plies
+        self._entropy = seed, Purpose.OPENING, pairing
+        self._seen: set[bytes] = set()
+        self._drawn: list[Opening] = []
+        self._chunks = self._refused = 0  # candidates refused in a row
+
+    def __getitem__(self, index: int) -> Opening:
+        while index >= len(self._drawn) and self._refused <= PATIENCE:
+            self._draw()
+        if not self._drawn:
             raise ValueError(
-                f"{plies} random moves are no opening of {game.name}: they end the game; "
-                "choose fewer"
+                f"{self._plies} random moves are no opening of {self._game.name}: they end the "
+                "game; choose fewer"
             )
-        if refused > PATIENCE:  # all positions have been used: once more from the first
-            seen.clear()
-        chunk += 1
+        return self._drawn[index % len(self._drawn)]
+
+    def _draw(self) -> None:
+        candidates = _candidates(self._game, self._plies)(keys.key(*self._entropy, self._chunks))
+        self._chunks += 1
+        for actions, board, over in zip(*map(np.asarray, candidates), strict=True):
+            self._refused += 1
+            if not over and board.tobytes() not in self._seen:
+                self._refused = 0
+                self._seen.add(board.tobytes())
+                self._drawn.append(tuple(actions.tolist()))
+
+
+_known = lru_cache(maxsize=1024)(_Openings)
 
 
 @cache

@@ -10,6 +10,8 @@ and is closest in the order of the players. Versions of one run are in that orde
 in strength.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -24,12 +26,18 @@ DIGITS = 6  # gains that agree to so many digits are ties, whatever the machine'
 
 
 def choose(
-    ratings: Ratings, played: Games, count: int, pairs: int, target: float
+    ratings: Ratings,
+    played: Games,
+    count: int,
+    pairs: int,
+    target: float,
+    without: Collection[tuple[int, int]] = (),
 ) -> list[tuple[int, int]]:
     """At most `count` different pairings (i < j), each for `pairs` openings, colours swapped.
 
-    `target` is the wanted standard error in Elo relative to the anchor. Fewer pairings come back,
-    or none, where no other one would bring a rating closer to it. A pure function of its arguments.
+    `target` is the wanted standard error in Elo relative to the anchor. Pairings in `without` are
+    not chosen. Fewer pairings come back, or none, where no other one would bring a rating closer to
+    the target. A pure function of its arguments.
     """
     if count < 1 or pairs < 1 or not target > 0:
         raise ValueError(f"count, pairs and target are above 0, got {count}, {pairs}, {target}")
@@ -38,11 +46,11 @@ def choose(
     taught = pairs * _expected(ratings, i, j)  # [C]
     covariance = ratings.covariance
     part = _parts(played, players)
-    unused = np.ones(len(i), bool)
+    unused = np.array([pair not in without for pair in zip(i.tolist(), j.tolist(), strict=True)])
     chosen: list[tuple[int, int]] = []
     while len(chosen) < count and unused.any():
         gain = _gains(covariance, taught, i, j, target)
-        joins = part[i] != part[j]
+        joins = (part[i] != part[j]) & unused
         if joins.any():  # neighbours first
             candidates = np.flatnonzero(joins)
             best = candidates[np.argmin((j - i)[candidates])]

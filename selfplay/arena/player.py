@@ -13,6 +13,7 @@ All but engines are functions of positions and keys, batched.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -28,6 +29,7 @@ from games.game import Game
 from games.go import Go
 from selfplay import flops, network, search
 from selfplay.arena import perfect, rollouts
+from selfplay.arena.gtp_engine import Engine
 from selfplay.arena.questions import ILLEGAL
 from selfplay.network import NetworkConfig
 from selfplay.search import Algorithm, SearchConfig
@@ -55,7 +57,8 @@ class Player:
         digest: of the parameters; empty where there are none.
         flops_per_move: of the network, 0 without one. 2 FLOPs per multiply-add.
         training_flops: all that was spent to make it; NaN where that is not known.
-        perfect: True = no player can be better.
+        command: an engine's command line, as it was given to `parse`; None for all others. Nothing
+            else makes a command, whatever a file may call its player.
     """
 
     spec: str
@@ -63,12 +66,7 @@ class Player:
     digest: str = ""
     flops_per_move: float = 0.0
     training_flops: float = 0.0
-    perfect: bool = False
-
-    @property
-    def command(self) -> str | None:
-        """An engine's command line; None for all others."""
-        return self.spec.removeprefix(GTP) if self.spec.startswith(GTP) else None
+    command: str | None = None
 
 
 def parse(spec: str, game: Game) -> Player:
@@ -79,27 +77,22 @@ def parse(spec: str, game: Game) -> Player:
     """
     spec = spec.strip()
     if spec.startswith(GTP):
-        if not spec.removeprefix(GTP).strip():
-            raise ValueError(f"player {spec!r} names no command; write gtp:gnugo --mode gtp")
-        if not isinstance(game, Go):
-            raise ValueError(f"player {spec!r} speaks GTP and plays Go, this match is {game!r}")
-        return Player(spec, None, training_flops=float("nan"))
+        return _engine(spec, game)
     name, _, text = spec.partition("?")
     if name == "random":
         _options(spec, text, {})
-        return Player("random", jax.jit(jax.vmap(partial(_random, game))))
+        return Player("random", _at_random(game))
     if name == "rollouts":
         sims = _options(spec, text, {"sims": int}).get("sims", SIMULATIONS)
         if sims < 1:
             raise ValueError(f"player {spec!r}: sims must be at least 1, got {sims}")
-        return Player(f"rollouts?sims={sims}", jax.jit(rollouts.make(game, sims)))
+        return Player(f"rollouts?sims={sims}", _rolling(game, sims))
     if name == "solver":
         blunder = _options(spec, text, {"blunder": float}).get("blunder", 0.0)
         if not 0 <= blunder <= 1:
             raise ValueError(f"player {spec!r}: blunder must lie in [0, 1], got {blunder}")
         act = partial(_solve, game, perfect.scores_of(game), blunder)
-        spec = f"solver?blunder={blunder:g}" if blunder else "solver"
-        return Player(spec, act, perfect=not blunder)
+        return Player(f"solver?blunder={blunder}" if blunder else "solver", act)
     if not name or ("@" not in name and "/" not in name and not Path(name).exists()):
         raise ValueError(f"player {spec!r} cannot be read; write one of {FORMS}")
     where, sims, algorithm = version_spec(spec)
@@ -107,6 +100,19 @@ def parse(spec: str, game: Game) -> Player:
     if version.game != game:
         raise ValueError(f"player {spec!r} plays {version.game!r}, this match is {game!r}")
     return of_version(version, SIMULATIONS if sims is None else sims, algorithm)
+
+
+def _engine(spec: str, game: Game) -> Player:
+    command = spec.removeprefix(GTP).strip()
+    if not command:
+        raise ValueError(f"player {spec!r} names no command; write gtp:gnugo --mode gtp")
+    if not isinstance(game, Go):
+        raise ValueError(f"player {spec!r} speaks GTP and plays Go, this match is {game!r}")
+    program = Engine(command).program
+    if shutil.which(program) is None:
+        raise ValueError(f"player {spec!r}: there is no program {program!r} to run")
+    nan = float("nan")
+    return Player(GTP + command, None, flops_per_move=nan, training_flops=nan, command=command)
 
 
 class VersionSpec(NamedTuple):
@@ -170,8 +176,17 @@ def _searching(game: Game, shape: NetworkConfig, config: SearchConfig) -> Any:
     return act
 
 
-def _random(game: Game, state: Any, key: Array) -> Array:
-    return rollouts.uniform(key, game.legal_actions(state))
+@cache
+def _at_random(game: Game) -> Act:
+    def act(state: Any, key: Array) -> Array:
+        return rollouts.uniform(key, game.legal_actions(state))
+
+    return jax.jit(jax.vmap(act))
+
+
+@cache
+def _rolling(game: Game, sims: int) -> Act:
+    return jax.jit(rollouts.make(game, sims))
 
 
 def _solve(

@@ -2,22 +2,25 @@
 
 A round's plan is written when it begins, and the games of one of its pairings in one transaction,
 so a ladder that is killed goes on with the pairings that its last round still lacks, and no game is
-lost or played twice. What identifies a game (its players, opening index and colours) is unique.
+lost or played twice. What identifies a game (its players, opening index and colours) is unique. One
+process at a time has the file.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from selfplay.arena.match import Played
-from selfplay.arena.player import Player
+from selfplay.arena.player import GTP, Player
+from selfplay.store.files import take_lock
 
 FORMAT = 1
 SCHEMA = """
@@ -53,6 +56,11 @@ class Entry:
     flops_per_move: float
     training_flops: float
 
+    @property
+    def repeats(self) -> bool:
+        """True = its moves are not drawn, so that the same opening may become the same game."""
+        return bool(self.digest) or self.spec.startswith(GTP)
+
 
 @dataclass(frozen=True)
 class Pairing:
@@ -83,7 +91,7 @@ class Game:
 
 
 class Records:
-    """One ladder's file; a context manager."""
+    """One ladder's file."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         """Open or create it.
@@ -93,32 +101,46 @@ class Records:
             settings: what makes games comparable; a file that was made with others is refused.
 
         Raises:
-            ValueError: the file is no ladder, or was made with other settings.
+            ValueError: the file is no ladder, was made with other settings, cannot be made, or is
+                in use.
         """
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._base = sqlite3.connect(path, isolation_level=None, timeout=60)
-        wanted = {name: json.dumps(value) for name, value in {"format": FORMAT, **settings}.items()}
         try:
-            self._base.execute("PRAGMA journal_mode = WAL")
-            self._base.execute("PRAGMA foreign_keys = ON")
-            tables = self._base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if not tables:
-                with self._transaction():
-                    for statement in SCHEMA.split(";"):
-                        self._base.execute(statement)
-                    self._base.executemany("INSERT INTO settings VALUES (?, ?)", wanted.items())
-            found = dict(self._base.execute("SELECT name, value FROM settings"))
-        except sqlite3.DatabaseError as error:
-            self._base.close()
-            raise ValueError(f"{path} is no ladder: {error}") from None
-        for name, value in wanted.items():
-            if found.get(name) != value:
-                self._base.close()
-                raise ValueError(
-                    f"{path} was made with {name} {found.get(name)}, not {value}; "
-                    "games of both cannot be compared: choose another file"
-                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = take_lock(path.parent)
+        except OSError as error:
+            raise ValueError(f"the ladder {path} cannot be made: {error}") from None
+        try:
+            self._base = self._open(settings)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self, settings: Mapping[str, Any]) -> sqlite3.Connection:
+        path = self._path
+        wanted = {name: json.dumps(value) for name, value in {"format": FORMAT, **settings}.items()}
+        with ExitStack() as on_error:
+            try:
+                base = sqlite3.connect(path, isolation_level=None)
+                on_error.callback(base.close)
+                base.execute("PRAGMA journal_mode = WAL")
+                base.execute("PRAGMA foreign_keys = ON")
+                if not base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    with _Transaction(base):
+                        for statement in SCHEMA.split(";"):
+                            base.execute(statement)
+                        base.executemany("INSERT INTO settings VALUES (?, ?)", wanted.items())
+                found = dict(base.execute("SELECT name, value FROM settings"))
+            except sqlite3.DatabaseError as error:
+                raise ValueError(f"{path} is no ladder: {error}") from None
+            for name, value in wanted.items():
+                if found.get(name) != value:
+                    raise ValueError(
+                        f"{path} was made with {name} {found.get(name)}, not {value}; "
+                        "games of both cannot be compared: choose another file"
+                    )
+            on_error.pop_all()
+        return base
 
     def enter(self, players: Sequence[Player]) -> list[Entry]:
         """The entries of these players, new ones added.
@@ -126,6 +148,13 @@ class Records:
         Raises:
             ValueError: a player's parameters are not those that the ladder rated.
         """
+        known = {entry.spec: entry for entry in self.players()}
+        for player in players:
+            if player.spec in known and known[player.spec].digest != player.digest:
+                raise ValueError(
+                    f"{player.spec} is not the player that {self._path} has rated: its parameters "
+                    f"were {known[player.spec].digest}, now they are {player.digest}"
+                )
         with self._transaction():
             for player in players:
                 self._base.execute(
@@ -140,12 +169,6 @@ class Records:
                     ),
                 )
         known = {entry.spec: entry for entry in self.players()}
-        for player in players:
-            if known[player.spec].digest != player.digest:
-                raise ValueError(
-                    f"{player.spec} is not the player that {self._path} has rated: its parameters "
-                    f"were {known[player.spec].digest}, now they are {player.digest}"
-                )
         return [known[player.spec] for player in players]
 
     def players(self) -> list[Entry]:
@@ -171,6 +194,15 @@ class Records:
             self._base.executemany(
                 "INSERT INTO pairings (round, slot, a, b, start, pairs) VALUES (?, ?, ?, ?, ?, ?)",
                 [(p.round, p.slot, p.a, p.b, p.start, p.pairs) for p in plan],
+            )
+
+    def withdraw(self, pairing: Pairing) -> None:
+        """Take a pairing out of the plan; it has no games, so nothing is lost."""
+        with self._transaction():
+            self._base.execute(
+                "DELETE FROM pairings WHERE round = ? AND slot = ? AND NOT EXISTS (SELECT 1 FROM "
+                "games WHERE games.round = pairings.round AND games.slot = pairings.slot)",
+                (pairing.round, pairing.slot),
             )
 
     def finish(self, pairing: Pairing, played: Sequence[Played], seed: int) -> None:
@@ -222,14 +254,9 @@ class Records:
         ]
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, for others to open."""
         self._base.close()
-
-    def __enter__(self) -> Records:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+        os.close(self._lock)
 
     def _transaction(self) -> Any:
         return _Transaction(self._base)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 from sgfmill import sgf
 
 from games.game import Game
@@ -19,6 +21,9 @@ from selfplay.arena import misfit
 from selfplay.arena.ladder import Standing
 from selfplay.arena.records import Entry
 from selfplay.arena.records import Game as RecordedGame
+
+WIDE = 100  # columns of a terminal that shows the whole table
+LINE = 0.04  # of a plot's height, that a name takes
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Row:
 
 def rows(standing: Standing) -> list[Row]:
     """All players, strongest first."""
-    entries, ratings, games, *_ = standing
+    entries, ratings, games = standing.entries, standing.ratings, standing.games
     order = sorted(range(len(entries)), key=lambda i: (-ratings.elo[i], entries[i].spec))
     points = (games.outcome + 1) / 2
     made = []
@@ -65,45 +70,63 @@ def rows(standing: Standing) -> list[Row]:
     return made
 
 
-def table(standing: Standing, title: str = "") -> Table:
-    """For the terminal; what all of it rests on stands below.
+def table(standing: Standing, title: str = "", width: int = 120) -> Table:
+    """For a terminal of so many columns; what all of it rests on stands below.
 
     "> next" is the likelihood that a player is stronger than the one below.
     """
-    ratings = standing.ratings
-    grid = Table(title=title or None, caption=caption(standing))
-    grid.add_column("", justify="right")
+    anchor = standing.entries[standing.ratings.anchor].spec
+    columns: dict[str, Callable[[Row], str]] = {
+        "Elo": lambda row: f"{row.elo:+.0f}" if row.player != anchor else "0",
+        "95 %": lambda row: f"± {(row.high - row.low) / 2:.0f}" if row.player != anchor else "",
+        "> next": lambda row: "" if math.isnan(row.superior) else f"{row.superior:.0%}",
+        "games": lambda row: f"{row.games}",
+        "score": lambda row: "" if math.isnan(row.score) else f"{row.score:.0%}",
+        "FLOPs/move": lambda row: power_of_ten(row.flops_per_move),
+        "training": lambda row: power_of_ten(row.training_flops),
+    }
+    if width < WIDE:
+        columns = {name: columns[name] for name in ("Elo", "95 %", "games")}
+    grid = Table(title=Text(title) if title else None, caption=Text(caption(standing)))
+    grid.add_column("", justify="right", no_wrap=True)
     grid.add_column("player", overflow="fold", ratio=1)
-    for name in ("Elo", "95 %", "> next", "games", "score", "FLOPs/move", "training"):
+    for name in columns:
         grid.add_column(name, justify="right", no_wrap=True)
-    anchor = standing.entries[ratings.anchor].spec
     for row in rows(standing):
-        grid.add_row(
-            f"{row.rank}",
-            row.player,
-            f"{row.elo:+.0f}" if row.player != anchor else "0",
-            f"± {(row.high - row.low) / 2:.0f}" if row.player != anchor else "anchor",
-            "" if math.isnan(row.superior) else f"{row.superior:.0%}",
-            f"{row.games}",
-            "" if math.isnan(row.score) else f"{row.score:.0%}",
-            power_of_ten(row.flops_per_move),
-            power_of_ten(row.training_flops),
-        )
+        grid.add_row(f"{row.rank}", Text(row.player), *(cell(row) for cell in columns.values()))
     return grid
 
 
 def caption(standing: Standing) -> str:
-    """Games, first move, draws, and whether the model fits."""
-    ratings, games = standing.ratings, standing.games
-    drawn = f"{np.mean(games.outcome == 0):.0%} drawn" if len(games.outcome) else "none yet"
+    """Games, how many were distinct, first move, draws, failures, and whether the model fits."""
+    ratings, games, recorded = standing.ratings, standing.games, standing.recorded
+    if not recorded:
+        return "no games yet"
+    distinct = {
+        (min(g.first, g.second), max(g.first, g.second), g.opening, g.moves) for g in recorded
+    }
+    drawn = np.mean([game.outcome == 0 for game in recorded])
     lines = [
-        f"{len(games.outcome):,} games in {standing.rounds} rounds, {drawn}; moving first is worth "
+        f"{len(recorded):,} games in {standing.rounds} rounds, {len(distinct):,} of them distinct, "
+        f"{drawn:.0%} drawn; moving first is worth "
         f"{ratings.first_move:+.0f} ± {1.96 * ratings.first_move_stderr:.0f} Elo"
     ]
-    if standing.unrated:
-        lines.append(f"{standing.unrated} games are not rated: an engine failed")
+    unrated = sum(game.outcome is None for game in recorded)
+    repeated = len(recorded) - unrated - len(games.outcome)
+    if repeated:
+        lines.append(f"{repeated:,} games repeat earlier ones move by move and are not counted")
+    if unrated:
+        lines.append(f"{unrated:,} games could not begin and are not rated")
+    names = {entry.id: entry.spec for entry in standing.entries}
+    forfeits = Counter(
+        names[game.first if game.reason.startswith("player 0") else game.second]
+        for game in recorded
+        if "forfeited" in game.reason
+    )
+    lines += [f"{number} games forfeited by {name}" for name, number in forfeits.most_common()]
     fit = misfit.find(games, len(standing.entries))
-    lines.append(f"the model fits with p = {fit.p_value:.2g}")
+    strange = "; these players are on no common scale" if fit.p_value < 0.001 else ""
+    lines.append(f"test of fit: p = {fit.p_value:.2g}{strange}")
     for pair in fit.badly_predicted()[:3]:
         a, b = (standing.entries[k].spec for k in (pair.i, pair.j))
         lines.append(
@@ -173,12 +196,16 @@ def plot(standing: Standing, title: str) -> Any:
         )
     if lines:
         axes.set_xscale("log")
-    for row in others:
+    low, high = axes.get_ylim()
+    low, high = min([low, *(row.low for row in others)]), max([high, *(r.high for r in others)])
+    label = math.inf
+    for row in others:  # strongest first; names keep their distance
+        label = min(row.elo, label - LINE * (high - low))
         axes.axhline(row.elo, color="0.6", linewidth=0.8, linestyle=":")
         axes.axhspan(row.low, row.high, color="0.6", alpha=0.12, linewidth=0)
         axes.annotate(
             row.player,
-            (1.0, row.elo),
+            (1.0, label),
             xycoords=("axes fraction", "data"),
             xytext=(4, 0),
             textcoords="offset points",
@@ -191,7 +218,7 @@ def plot(standing: Standing, title: str) -> Any:
     axes.set_title(title)
     axes.grid(alpha=0.25)
     if lines:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="lower right")
     return figure
 
 

@@ -76,8 +76,9 @@ def make(game: Game, num_simulations: int) -> Callable[[Any, Array], Array]:
     find = search.make(rules, unlearned, config)
 
     def act(states: Any, keys: Array) -> Array:
-        found = find({}, Keyed(states, jax.random.key_data(keys)), jax.random.key(0))
-        return most_visited(found.policy, keys)
+        search_keys, rank_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        found = find({}, Keyed(states, jax.random.key_data(search_keys)), jax.random.key(0))
+        return most_visited(found.policy, rank_keys)
 
     return act
 

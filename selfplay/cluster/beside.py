@@ -1,8 +1,8 @@
 """Work beside the training: one object in an actor of its own, asked in turn, never waited for.
 
 Without Ray the object lives here and answers at once. An actor that dies is made again with the
-same arguments and asked again. The training never stops for it: after some losses, or an error of
-its own, it is given up, and `failure` says why.
+same arguments and asked again. The training never stops for it: when one call has lost too many
+actors, or for an error of its own, it is given up, and `failure` says why.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Beside:
         self._actor: Any = None
         self._host: _Host | None = None
         self._done: list[Any] = []
-        self.losses, self.failure = 0, ""
+        self._losses = 0  # of the call in flight
+        self.failure = ""
 
     def submit(self, *call: Any) -> None:
         """Queue a call."""
@@ -89,9 +90,10 @@ class Beside:
             try:
                 self._done.append(ray.get(ready[0]))
                 self._waiting.popleft()
+                self._losses = 0
             except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
-                self.losses, self._actor = self.losses + 1, None
-                if self.losses > self._config.retries:
+                self._losses, self._actor = self._losses + 1, None
+                if self._losses > self._config.retries:
                     self._give_up(error)
             except Exception as error:
                 self._give_up(error)

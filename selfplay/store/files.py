@@ -7,6 +7,7 @@ go to uncompressed ``.npz`` without pickle; JSON documents that matter carry the
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import math
@@ -41,6 +42,25 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def take_lock(folder: Path) -> int:
+    """Makes this process the folder's only writer, until the handle is closed.
+
+    Raises ValueError, with the other's process id, when there is one already.
+    """
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        raise ValueError(
+            f"{folder} is being written by another process (pid {owner}): wait for it or stop it"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"{os.getpid()}\n".encode())
+    return handle
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ Commit 0 holds the start (version 0, no rows); the commit of iteration v holds v
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from selfplay.store import checkpoint, manifest
 from selfplay.store.codec import FORMAT_VERSION, differing, to_json
 from selfplay.store.commits import Commit, Commits, Loaded
 from selfplay.store.failpoints import failpoint
-from selfplay.store.files import TEMPORARY, plain, read_json, write_json
+from selfplay.store.files import TEMPORARY, plain, read_json, take_lock, write_json
 from selfplay.store.metrics import STEP, MetricsLog
 from selfplay.store.replay import Replay
 from selfplay.store.snapshots import load_snapshot, save_snapshot, snapshot_versions
@@ -84,7 +83,7 @@ class Run:
         wanted = to_json(config)
         _check_is_run(path)
         path.mkdir(parents=True, exist_ok=True)
-        lock = _take_lock(path)
+        lock = take_lock(path)
         try:
             changed: list[str] = []
             if (path / "config.json").exists():
@@ -212,21 +211,6 @@ def _check_is_run(path: Path) -> None:
             f"{path} is no run folder: it has no config.json, but holds {sorted(others)[0]!r}; "
             "name an empty or a new folder"
         )
-
-
-def _take_lock(path: Path) -> int:
-    handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise ValueError(
-            f"{path} is being written by another process (pid {owner}): wait for it or stop it"
-        ) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"{os.getpid()}\n".encode())
-    return handle
 
 
 def read_config(folder: Path | str) -> dict[str, Any]:

@@ -176,19 +176,17 @@ def test_the_spread_is_estimated_on_a_log_scale(played: Ladder) -> None:
 
 
 def test_the_anchor_is_exact(played: Ladder) -> None:
-    ratings = fit(played.games, 8, 3, at=1500.0)
-    assert ratings.elo[3] == 1500
+    ratings = fit(played.games, 8, 3)
+    assert ratings.elo[3] == 0
     assert not ratings.covariance[3].any() and not ratings.covariance[:, 3].any()
-    assert ratings.interval[3].tolist() == [1500, 1500]
-    np.testing.assert_allclose(ratings.elo - 1500, fit(played.games, 8, 3).elo)
+    assert ratings.interval[3].tolist() == [0, 0]
 
 
 def test_another_anchor_changes_nothing_but_the_origin(played: Ladder) -> None:
     here, there = fit(played.games, 8, 3), fit(played.games, 8, 6)
-    moved = here.relative_to(6)
-    assert moved.anchor == 6
-    np.testing.assert_allclose(moved.elo, there.elo, atol=1e-5)
-    np.testing.assert_allclose(moved.covariance, there.covariance, atol=1e-3)
+    np.testing.assert_allclose(here.elo - here.elo[6], there.elo, atol=1e-5)
+    for i, j in ((0, 1), (3, 6), (2, 6)):
+        np.testing.assert_allclose(here.difference(i, j), there.difference(i, j), atol=1e-4)
     assert here.superiority(0, 1) == pytest.approx(there.superiority(0, 1), abs=1e-6)
 
 

@@ -12,25 +12,13 @@ import pytest
 from selfplay.arena.evaluator import Evaluator, EvaluatorConfig, evaluation_flops
 from selfplay.arena.ladder import Ladder
 from selfplay.cluster.config import ClusterConfig
-from selfplay.learner import LearnerConfig
-from selfplay.network import NetworkConfig
-from selfplay.search import SearchConfig
-from selfplay.segment import SegmentConfig
 from selfplay.store import metrics
 from selfplay.store.codec import to_json
 from selfplay.store.run import load_version
 from selfplay.train import TrainConfig, train
 from selfplay.version import Version
+from tests.runs import PLAIN
 
-PLAIN = TrainConfig(
-    game="tic_tac_toe",
-    iterations=4,
-    network=NetworkConfig(width=4, depth=1, head_width=4),
-    search=SearchConfig(num_simulations=4),
-    selfplay=SegmentConfig(streams=1, lanes=16, plies=12),
-    learner=LearnerConfig(batch_size=16, shards=2, warmup_steps=1),
-    cluster=ClusterConfig(actors=0),
-)
 RATED = replace(PLAIN, elo=EvaluatorConfig(budgets=(0, 4), games=64, opening_plies=2))
 
 
@@ -66,20 +54,20 @@ def test_ratings_change_no_bit_of_the_training(folder: Path, plain: list[dict[st
 
 def test_rows_tell_the_newest_ratings(folder: Path) -> None:
     rows = metrics.read(folder)[1:]
-    assert [row["elo"]["version"] for row in rows] == [1, 2, 3, 4]
+    assert [row["elo"]["version"] for row in rows] == [1, 2, 3, 4, 4, 6]
     for row in rows:
         for budget in ("sims0", "sims4"):
             found = row["elo"][budget]
             assert found["low"] < found["elo"] < found["high"]
     flops = [row["ledger"]["evaluation"] for row in rows]
-    assert 0 < flops[0] < flops[1] < flops[2] < flops[3]
+    assert 0 < flops[0] < flops[1] < flops[2] < flops[3] == flops[4] < flops[5]
     # Anchored at perfect play, which nobody surpasses by more than luck.
     with (folder / "elo" / "ladder.csv").open() as file:
         table = {row["player"]: float(row["elo"]) for row in csv.DictReader(file)}
-    assert table["solver"] == 0 and len(table) == 2 + 2 * 4
+    assert table["solver"] == 0 and len(table) == 2 + 2 * 5
     assert table["random"] < -100
     last = rows[-1]["elo"]["sims4"]["elo"]
-    assert table["run@4?sims=4"] == pytest.approx(last)
+    assert table["run@6?sims=4"] == pytest.approx(last)
 
 
 def test_the_best_version_stands_highest(folder: Path, tmp_path: Path) -> None:
@@ -95,12 +83,14 @@ def test_the_best_version_stands_highest(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_has_the_same_ladder(tmp_path: Path, folder: Path) -> None:
-    """Stopped after two iterations, by its report, then continued."""
+    """Stopped after four iterations, by its report, then continued; version 5 is not rated."""
     again = tmp_path / "run"
-    trained(RATED, again, report=lambda row: row["iteration"] == 2)
+    trained(RATED, again, report=lambda row: row["iteration"] == 4)
     rows = trained(RATED, again)
-    assert digests(rows) == digests(metrics.read(folder))
-    assert rows[-1]["elo"] == metrics.read(folder)[-1]["elo"]
+    expected = metrics.read(folder)
+    assert digests(rows) == digests(expected)
+    assert [row["elo"] for row in rows[1:]] == [row["elo"] for row in expected[1:]]
+    assert [row["ledger"] for row in rows] == [row["ledger"] for row in expected]
     table = "elo/ladder.csv"
     assert (again / table).read_text() == (folder / table).read_text()
 
@@ -111,6 +101,15 @@ def test_a_version_is_rated_once(folder: Path, tmp_path: Path) -> None:
     evaluator = Evaluator(tmp_path, to_json(RATED), RATED.seed, RATED.elo)
     answers = [evaluator.rate(2, stored.params, stored.ledger) for _ in range(2)]
     assert answers[0] == answers[1] and answers[0]["games"] >= 128
+    with (tmp_path / "elo" / "ladder.csv").open() as file:
+        names = sorted(row["player"] for row in csv.DictReader(file))
+    assert names == ["random", "run@2?sims=0", "run@2?sims=4", "solver"]
+
+
+def test_what_makes_games_comparable_does_not_change(folder: Path) -> None:
+    other = replace(RATED, elo=replace(RATED.elo, opening_plies=3))
+    with pytest.raises(ValueError, match="opening_plies"):
+        train(other, folder)
 
 
 def test_an_evaluator_that_fails_stops_nothing(tmp_path: Path, plain: list[dict[str, Any]]) -> None:

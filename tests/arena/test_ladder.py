@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sgfmill import sgf
 
 import games
@@ -21,10 +25,11 @@ from selfplay.arena import player, report
 from selfplay.arena.ladder import Ladder, LadderConfig
 from selfplay.arena.player import Player
 from tests.runs import ROOT
+from tests.serve.thinkers import untrained
 
 NAME = "tic_tac_toe"
 GAME = games.make(NAME)
-SPECS = ("solver", "random", "rollouts?sims=4", "rollouts?sims=16", "solver?blunder=0.4")
+SPECS = ("solver", "random", "rollouts?sims=4", "solver?blunder=0.7", "solver?blunder=0.4")
 CONFIG = LadderConfig(opening_plies=2, pairs=4, pairings=4)
 GAMES = 160
 
@@ -93,28 +98,50 @@ def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     """SIGKILL in the middle of a match; the table is that of a command that was left alone."""
 
     def command(folder: Path) -> list[str]:
-        options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --pairings 3 --max-games 100"
-        names = ["--players", "random", "rollouts?sims=4", "rollouts?sims=16"]
+        options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --pairings 3 --max-games 200"
+        names = ["--players", "random", "solver?blunder=0.7", "solver?blunder=0.4"]
         script = [sys.executable, str(ROOT / "launch/ladder.py"), *options.split(), "--plain"]
         return [*script, "--until-stderr", "1", *names, "--out", str(folder)]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
-    kills = 0
-    for wanted in (8, 40):
-        process = subprocess.Popen(command(tmp_path / "cut"), stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and process.poll() is None:
-            if recorded(tmp_path / "cut" / "ladder.db") >= wanted:
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.005)
-        kills += process.wait() == -signal.SIGKILL
-    assert kills
+    process = subprocess.Popen(command(tmp_path / "cut"), stdout=subprocess.DEVNULL)
+    while process.poll() is None and recorded(tmp_path / "cut" / "ladder.db") < 8:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert recorded(tmp_path / "cut" / "ladder.db") < 200
     subprocess.run(command(tmp_path / "cut"), check=True, capture_output=True)
     for name in ("ladder.csv", "ladder.md"):
         assert (tmp_path / "cut" / name).read_text() == (tmp_path / "whole" / name).read_text()
     assert (tmp_path / "cut" / "ladder.png").stat().st_size > 10_000
     assert recorded(tmp_path / "cut" / "ladder.db") == recorded(tmp_path / "whole" / "ladder.db")
+
+
+RATE_A_RUN = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from launch import cli
+import launch.ladder as command
+from selfplay.train import train
+from tests.runs import PLAIN
+train(replace(PLAIN, iterations=2), Path(sys.argv[1]))
+sys.argv[1:] = [*sys.argv[1:], *"--sims 0 4 --players random --opening-plies 2 --pairs 4".split()]
+sys.argv[1:] = [*sys.argv[1:], *"--max-games 60 --until-stderr 1 --plain".split()]
+cli.guarded(command.main)
+"""
+
+
+def test_the_command_rates_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    subprocess.run(
+        [sys.executable, "-c", RATE_A_RUN, str(run)], cwd=ROOT, check=True, capture_output=True
+    )
+    with (run / "ladder" / "ladder.csv").open() as file:
+        rated = {row["player"]: float(row["training_flops"]) for row in csv.DictReader(file)}
+    versions = [f"{run}@{version}?sims={budget}" for version in (1, 2) for budget in (0, 4)]
+    assert set(rated) == {"solver", "random", *versions}
+    assert 0 < rated[versions[0]] == rated[versions[1]] < rated[versions[2]]
 
 
 def recorded(path: Path) -> int:
@@ -141,9 +168,9 @@ def test_players_may_come_and_go(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
     with ladder(path, ("solver", "random")) as made:
         before = made.climb(1.0, 40)
-    with ladder(path, ("solver", "rollouts?sims=4")) as made:
+    with ladder(path, ("solver", "solver?blunder=0.7")) as made:
         after = made.climb(1.0, 120)
-    assert [entry.spec for entry in after.entries] == ["solver", "random", "rollouts?sims=4"]
+    assert [entry.spec for entry in after.entries] == ["solver", "random", "solver?blunder=0.7"]
     games = after.games
     against_random = (games.first == 1) | (games.second == 1)
     assert against_random.sum() == len(before.games.first), "who is away does not play"
@@ -169,17 +196,48 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         ladder(tmp_path / "text.db")
 
 
-def test_an_unfinished_round_needs_its_players(tmp_path: Path) -> None:
+def test_an_unfinished_round_goes_on_without_who_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
     with ladder(path) as made:
         with pytest.raises(KeyboardInterrupt):
             made.climb(1.0, GAMES, report=interrupt)
         assert made.records.games() and not len(made.standing().games.first), "whole rounds count"
-    with (
-        ladder(path, ("solver", "random")) as made,
-        pytest.raises(ValueError, match=r"lacks .*rollouts.*; name them again"),
-    ):
-        made.climb(1.0, GAMES)
+    said: list[str] = []
+    with ladder(path, ("solver", "random")) as made:
+        kept = {(g.round, g.slot, g.first, g.opening_index) for g in made.records.games()}
+        made.climb(1.0, GAMES, announce=said.append)
+        after = {(g.round, g.slot, g.first, g.opening_index) for g in made.records.games()}
+    assert len(said) == 1 and "was not finished and goes on without" in said[0]
+    assert "blunder" in said[0] and kept < after, "nothing computed is lost"
+
+
+def test_a_match_in_play_is_kept_when_the_ladder_is_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C after the first match: the second one, already begun, is kept as well."""
+    path = tmp_path / "ladder.db"
+    with ladder(path) as made:
+        with pytest.raises(KeyboardInterrupt):
+            made.climb(1.0, GAMES, workers=4, report=interrupt)
+        kept = len(made.records.games())
+    assert kept > 2 * CONFIG.pairs and kept % (2 * CONFIG.pairs) == 0
+
+
+def test_a_repeated_game_counts_once(tmp_path: Path) -> None:
+    """Two networks that play without noise from one opening have two games, however many play."""
+    made = [player.of_version(untrained(NAME, seed), 0) for seed in (0, 1)]
+    made = [replace(one, spec=f"{one.spec}&{i}") for i, one in enumerate(made)]
+    path, anchor = tmp_path / "ladder.db", made[0].spec
+    with Ladder(path, GAME, NAME, made, anchor, CONFIG, [(4,)]) as few:
+        standing = few.climb(1.0, 1000)
+        recorded = len(standing.recorded)
+    assert len(standing.games.first) == 2, "the two colours"
+    assert recorded <= 4 * CONFIG.pairs, "and then no more is played"
+    assert "2 of them distinct" in report.caption(standing)
+    assert standing.worst > 200, "two games teach little"
+
+
+def test_two_ladders_at_once_are_refused(tmp_path: Path) -> None:
+    with ladder(tmp_path / "ladder.db"), pytest.raises(ValueError, match="by another process"):
+        ladder(tmp_path / "ladder.db")
 
 
 def interrupt(*_: Any) -> None:
@@ -194,7 +252,8 @@ def test_who_plays_is_checked(tmp_path: Path, twice: tuple[str, ...]) -> None:
 
 def test_sgf_holds_every_game(tmp_path: Path) -> None:
     go = games.make("go?size=3")
-    both = [player.parse("random", go), player.parse("rollouts?sims=2", go)]
+    one = player.parse("random", go)
+    both = [one, replace(one, spec="another")]
     starts = [(0, 8), (9, 4)]
     path = tmp_path / "ladder.db"
     with Ladder(path, go, "go?size=3", both, "random", LadderConfig(pairs=2), starts) as made:
@@ -212,8 +271,85 @@ def test_sgf_holds_every_game(tmp_path: Path) -> None:
         assert tree.get_winner() == {1: "b", -1: "w"}[game.outcome or 0]
 
 
-def test_the_plot_draws(unbroken: tuple[str, list[Any]], tmp_path: Path) -> None:
-    with ladder(tmp_path / "ladder.db") as made:
-        figure = report.plot(made.climb(1.0, 40), "a title")
+def test_the_plot_has_a_line_for_each_budget(tmp_path: Path) -> None:
+    versions = [
+        replace(one, spec=f"runs/a@{number}?sims={budget}", training_flops=10.0**number)
+        for number, budget, one in zip((1, 2, 1, 2), (0, 0, 4, 4), players()[1:], strict=True)
+    ]
+    everyone = [*players(("solver",)), *versions]
+    with Ladder(tmp_path / "ladder.db", GAME, NAME, everyone, "solver", CONFIG) as made:
+        standing = made.climb(1.0, 40)
+    figure = report.plot(standing, "a title")
     figure.savefig(tmp_path / "plot.png")
-    assert np.isfinite([t.get_position()[1] for t in figure.axes[0].texts]).all()
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log" and [t.get_text() for t in axes.texts] == ["solver"]
+    labels = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert labels == {"runs/a (sims=0)", "runs/a (sims=4)"}
+    elo = {e.spec: r for e, r in zip(standing.entries, standing.ratings.elo, strict=True)}
+    drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2]
+    wanted = [elo["runs/a@1?sims=0"], elo["runs/a@2?sims=0"]]
+    assert any(np.allclose(line, wanted) for line in drawn)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_table_can_be_read(unbroken: tuple[str, list[Any]], tmp_path: Path, width: int) -> None:
+    """Names stand whole, in any terminal, whatever they hold."""
+    odd = replace(players(("random",))[0], spec="runs/[red]very_long_name_of_a_run@128?sims=64")
+    with ladder(tmp_path / "ladder.db") as made:
+        made.records.enter([odd])
+        standing = made.climb(1.0, 40)
+    entries = [replace(e, spec=odd.spec) if e.spec == "random" else e for e in standing.entries]
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(report.table(standing._replace(entries=entries), "[/odd] title", width))
+    said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert odd.spec in said and "[/odd] title" in said and "of them distinct" in said
+    assert max(map(len, said.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("runs/none", "runs/none is no run folder"),
+        ("--game tic_tac_toe", "a ladder takes two players"),
+        ("--game tic_tac_toe --players random --versions 0", "--versions must be above 0, got 0"),
+        ("--game tic_tac_toe --players random --timeout-s -1", "--timeout-s must be above 0"),
+        ("--game tic_tac_toe --players random --openings /no/such", "/no/such cannot be read"),
+        ("--game tic_tac_toe --players random --sgf", "tic_tac_toe have no SGF"),
+        ("--game tic_tac_toe --players random --sims -1", "got -1"),
+        ("--game tic_tac_toe --players random --out /proc/none", "/proc/none/ladder.db cannot be"),
+    ],
+)
+def test_bad_input_is_one_sentence(options: str, sentence: str) -> None:
+    assert sentence in answers()[options]
+
+
+@cache
+def answers() -> dict[str, str]:
+    """What the command says to all of them, asked in one process."""
+    marks: Any = test_bad_input_is_one_sentence
+    questions = [options for options, _ in marks.pytestmark[0].args[1]]
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_MANY, json.dumps(questions)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(zip(questions, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+ASK_MANY = """
+import contextlib, io, json, sys
+from launch import cli
+import launch.ladder as command
+answers = []
+for options in json.loads(sys.argv[1]):
+    out, sys.argv[1:] = io.StringIO(), options.split()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            cli.guarded(command.main)
+        except SystemExit as end:
+            assert end.code == 2, out.getvalue()
+    answers.append(out.getvalue())
+print(json.dumps(answers))
+"""

@@ -15,7 +15,7 @@ import pytest
 
 import games
 from selfplay import network
-from selfplay.arena import match, openings, player, rollouts
+from selfplay.arena import match, openings, player
 from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
@@ -57,10 +57,13 @@ def replayed(game: games.Game, played: match.Played) -> None:
     assert int(game.outcome(state)) == played.outcome
 
 
-@pytest.mark.parametrize("name", ["connect_four", "tic_tac_toe", "go?size=3"])
-def test_games_are_legal_and_paired(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [("connect_four", "random"), ("tic_tac_toe", "rollouts?sims=8"), ("go?size=3", "random")],
+)
+def test_games_are_legal_and_paired(name: str, spec: str) -> None:
     game = games.make(name)
-    a, b = player.parse("random", game), player.parse("rollouts?sims=4", game)
+    a, b = player.parse("random", game), player.parse(spec, game)
     played = match.play(a, b, game, drawn(game, a, b, 6), SEED)
     assert [(p.index, p.swapped) for p in played] == [
         *((i, False) for i in range(6)),
@@ -70,7 +73,6 @@ def test_games_are_legal_and_paired(name: str) -> None:
         assert one.opening == other.opening
         replayed(game, one)
         replayed(game, other)
-    assert match.distinct(played) == len({p.opening + p.moves for p in played}) > 6
     assert played == match.play(a, b, game, drawn(game, a, b, 6), SEED)
 
 
@@ -83,6 +85,18 @@ def test_a_game_does_not_depend_on_its_batch() -> None:
     for i in (0, 4):
         alone = match.play(a, b, game, [starts[i]], SEED, first_index=i)
         assert alone == [together[i], together[6 + i]]
+
+
+@pytest.mark.parametrize("sims", [0, 4])
+def test_a_networks_game_does_not_depend_on_its_company(sims: int) -> None:
+    """The same rows of a batch of the same size, beside other games."""
+    game = games.make("tic_tac_toe")
+    a, b = (player.of_version(version("tic_tac_toe", seed), sims) for seed in (0, 1))
+    starts = drawn(game, a, b, 12)
+    together = match.play(a, b, game, starts[:6], SEED)
+    others = match.play(a, b, game, starts[:2] + starts[8:], SEED)
+    assert [together[i] for i in (0, 1, 6, 7)] == [others[i] for i in (0, 1, 6, 7)]
+    assert together != others
 
 
 def test_the_stronger_player_wins_from_both_sides() -> None:
@@ -119,9 +133,9 @@ def test_rollouts_see_a_win_and_more_of_them_are_stronger() -> None:
     for column in (3, 0, 3, 0, 3, 1):
         state = game.step(state, column)
     states = jax.tree.map(lambda x: jax.numpy.stack([x] * 8), state)
-    act: Any = jax.jit(rollouts.make(game, 128))
-    assert (np.asarray(act(states, jax.random.split(jax.random.key(0), 8))) == 3).all()
-    few, many = (player.parse(f"rollouts?sims={n}", game) for n in (4, 64))
+    few, many = (player.parse(f"rollouts?sims={n}", game) for n in (4, 128))
+    assert many.act is not None
+    assert (np.asarray(many.act(states, jax.random.split(jax.random.key(0), 8))) == 3).all()
     played = match.play(many, few, game, drawn(game, few, many, 8), SEED)
     assert np.mean([p.score for p in played if p.score is not None]) > 0.7
 
@@ -149,9 +163,9 @@ for line in sys.stdin:
     [
         (["pass"], {1, -1}, ""),
         (["resign"], {1, -1}, "resigned"),
-        (["die"], {None}, "exited with status 3"),
-        (["C3", "C3"], {None}, "illegal move C3"),
-        (["nonsense"], {None}, "garbage"),
+        (["die"], {1, -1}, "forfeited: exited with status 3"),
+        (["C3", "C3"], {1, -1}, "forfeited: played the illegal move C3"),
+        (["nonsense"], {1, -1}, "forfeited: answered garbage"),
     ],
 )
 def test_an_engine_ends_its_own_games_only(
@@ -162,13 +176,25 @@ def test_an_engine_ends_its_own_games_only(
     file.write_text(ENGINE.replace("MOVES", repr(moves)))
     game = games.make("go?size=3&komi=0.5&max_plies=12")
     engine = player.parse("gtp:" + shlex.join([sys.executable, "-ISu", str(file)]), game)
-    other = player.parse("rollouts?sims=2", game)
+    other = player.parse("random", game)
     played = match.play(engine, other, game, [(0,), (8,)], SEED, timeout_s=20)
     assert len(played) == 4
     assert {p.outcome for p in played} <= outcome
     assert all(reason in p.reason for p in played)
-    if reason == "resigned":  # the engine is player 0 first, and then player 1
+    if reason:  # lost: the engine is player 0 first, and then player 1
         assert [p.outcome for p in played] == [-1, -1, 1, 1]
-    if not reason:
+        assert [p.score for p in played] == [0, 0, 0, 0]
+    else:
         for one in played:
             replayed(game, one)
+
+
+def test_an_engine_that_cannot_begin_is_not_rated(tmp_path: Path) -> None:
+    file = tmp_path / "engine.py"
+    file.write_text("import sys\nsys.exit(4)")
+    game = games.make("go?size=3&komi=0.5&max_plies=12")
+    engine = player.parse("gtp:" + shlex.join([sys.executable, "-ISu", str(file)]), game)
+    played = match.play(player.parse("random", game), engine, game, [(0,)], SEED)
+    assert [p.outcome for p in played] == [None, None] and not any(p.moves for p in played)
+    assert "player 1 could not begin: exited with status 4" in played[0].reason
+    assert "player 0 could not begin" in played[1].reason

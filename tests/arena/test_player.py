@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 import games
 from selfplay.arena import player
+from tests.serve.thinkers import untrained
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,25 @@ def test_specs_are_canonical() -> None:
     game = games.make("tic_tac_toe")
     assert player.parse(" rollouts ", game).spec == "rollouts?sims=64"
     assert player.parse("solver?blunder=0", game).spec == "solver"
-    assert (
-        player.parse("solver", game).perfect and not player.parse("solver?blunder=.5", game).perfect
-    )
+    assert player.parse("solver?blunder=.50", game).spec == "solver?blunder=0.5"
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("gtp:no-such-engine --level 3", "there is no program 'no-such-engine' to run"),
+        ('gtp:sh "-c', "has No closing quotation"),
+        ("gtp: ", "names no command"),
+    ],
+)
+def test_engines_are_checked_before_any_work(spec: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        player.parse(spec, games.make("go?size=5"))
+
+
+def test_a_stored_name_is_no_command(tmp_path: Path) -> None:
+    """Whoever shares a file chooses its name, and must not choose what is run."""
+    file = tmp_path / "shared.safetensors"
+    replace(untrained("go?size=5"), name="gtp:sh -c 'touch owned' #@1").export(file)
+    assert player.parse(f"{file}?sims=0", games.make("go?size=5")).command is None
+    assert player.parse("gtp:sh -c true", games.make("go?size=5")).command == "sh -c true"

@@ -68,7 +68,7 @@ def test_random_games_agree_with_open_spiel(size: int, number: int) -> None:
     assert winners == {-1.0, 1.0}
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_nobody_draws_and_the_first_player_wins(size: int) -> None:
     """Every position by exhaustive search: the value of the start, and no full board undecided."""
     game = Hex(size)

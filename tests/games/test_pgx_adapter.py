@@ -14,10 +14,17 @@ import games
 from games import pgx_adapter
 
 pgx = pytest.importorskip("pgx")
+COSTLY = ("animal_shogi", "chess", "shogi")  # half a minute of tracing each
 SMALL = ("connect_four", "othello", "tic_tac_toe")
 
 
-@pytest.mark.parametrize("env", sorted(pgx_adapter.GAMES))
+@pytest.mark.parametrize(
+    "env",
+    [
+        pytest.param(env, marks=[pytest.mark.slow] if env in COSTLY else [])
+        for env in sorted(pgx_adapter.GAMES)
+    ],
+)
 def test_facts_are_those_of_pgx(env: str) -> None:
     """Actions, planes, and which planes count: their values are not 0 or 1."""
     facts, game = pgx_adapter.GAMES[env], games.make(f"pgx:{env}")

@@ -84,8 +84,14 @@ def fitted(fit: Learner) -> str:
     return digest((*fit.fit(state, table("tic_tac_toe"), 2, 2), first))
 
 
-@pytest.mark.parametrize("kind", ["mlp", "conv"])
-@pytest.mark.parametrize("devices", [2, 4, 8, None])
+@pytest.mark.parametrize(
+    ("devices", "kind"),
+    [(2, "conv"), (8, "conv"), (8, "mlp")]
+    + [
+        pytest.param(devices, kind, marks=pytest.mark.slow)
+        for devices, kind in ((2, "mlp"), (4, "mlp"), (4, "conv"), (None, "mlp"), (None, "conv"))
+    ],
+)
 def test_any_number_of_devices_gives_the_same_bits(kind: str, devices: int | None) -> None:
     assert len(jax.local_devices()) == 8
     assert fitted(build(TINY, kind, devices=devices)) == on_one_device(kind)

@@ -1,79 +1,71 @@
-"""GNU Go through our client, against our server; then both driven by a client that is not ours."""
+"""GNU Go in our matches, against a version and our server; then a client that is not ours."""
 
 import json
-import random
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 from games.go import Go
+from selfplay.arena import match, openings, player
 from selfplay.arena.gtp_engine import Engine, EngineFailure
+from selfplay.arena.match import Played
+from selfplay.arena.player import GTP, Player
 from tests.runs import ROOT
-from tests.serve.matches import Played, gnugo, play
 from tests.serve.thinkers import untrained
 
+NAME = "go?size=9&komi=7.0"
 GAME = Go(size=9, komi=7.0)
-GAMES = 100  # of the slow test
+OPTIONS = "--chinese-rules --positional-superko --capture-all-dead --never-resign"
+GAMES = 100  # of the slow tests
+
+
+def gnugo(seed: int = 1) -> str:
+    """GNU Go's command line; the test is skipped where it is not installed."""
+    path = shutil.which("gnugo", path=os.environ.get("PATH", os.defpath) + ":/usr/games")
+    if path is None:
+        pytest.skip("GNU Go is not installed (apt-get install gnugo): no real engine was played")
+    return f"{path} --mode gtp --level 0 --seed {seed} {OPTIONS}"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The command line of our server with a tiny untrained network."""
     file = tmp_path_factory.mktemp("gtp") / "tiny.safetensors"
-    untrained("go?size=9&komi=7.0").export(file)
+    untrained(NAME).export(file)
     words = [sys.executable, str(ROOT / "launch/play.py"), "gtp", f"{file}?sims=2"]
     return shlex.join(words)
 
 
-def match(server: str, games: int, level: int = 0) -> list[Played]:
-    """So many games from random openings, each played twice with the colours swapped.
-
-    Both engines' views of every final board are ours.
-    """
-    played = []
-    with (
-        Engine(gnugo(level), timeout_s=60) as gnu,
-        Engine(server, timeout_s=60, start_s=120) as ours,
-    ):
-        for number in range(games):
-            black, white = (gnu, ours) if number % 2 else (ours, gnu)
-            stones = random.Random(number // 2).sample(range(81), 4)
-            opening = [f"{'ABCDEFGHJ'[stone % 9]}{stone // 9 + 1}" for stone in stones]
-            played.append(play(GAME, black, white, opening))
-            board = np.asarray(GAME.board(played[-1].state))
-            for colour, value in (("black", 1), ("white", -1)):
-                seen = gnu.send(f"list_stones {colour}").split()
-                columns = "ABCDEFGHJ"
-                rows, places = np.nonzero(board == value)
-                wanted = {f"{columns[c]}{9 - r}" for r, c in zip(rows, places, strict=True)}
-                assert set(seen) == wanted, played[-1].moves
-            margin = played[-1].margin
-            score = "0" if margin == 0 else f"{'B' if margin > 0 else 'W'}+{abs(margin):g}"
-            assert ours.send("final_score") == score, played[-1].moves
-    return played
+def against_gnugo(ours: Player, games: int) -> list[Played]:
+    """So many games from random openings, each played twice with the colours swapped."""
+    theirs = player.parse(GTP + gnugo(), GAME)
+    starts = openings.draw(GAME, 4, 0, match.pairing_number(ours, theirs), 0, games // 2)
+    return match.play(ours, theirs, GAME, starts, seed=0)
 
 
-def test_two_games_against_gnugo(server: str) -> None:
-    played = match(server, 2)
-    assert len(played) == 2 and all(len(game.moves) > 20 for game in played)
-    assert played[0].margin < 0 < played[1].margin, "GNU Go beats an untrained network"
+def test_gnugo_beats_our_server(server: str) -> None:
+    played = against_gnugo(player.parse(GTP + server, GAME), 2)
+    assert [game.reason for game in played] == ["", ""], "both speak the protocol"
+    assert all(len(game.moves) > 20 for game in played)
+    assert [game.score for game in played] == [0, 0], "the network has learned nothing"
 
 
 @pytest.mark.slow
-def test_a_hundred_games_against_gnugo_without_a_protocol_error(server: str) -> None:
+def test_a_hundred_games_against_a_version_without_a_protocol_error() -> None:
     start = time.perf_counter()
-    played = match(server, GAMES)
+    played = against_gnugo(player.of_version(untrained(NAME), 2), GAMES)
     seconds = time.perf_counter() - start
+    assert len(played) == GAMES and not any(game.reason for game in played)
     moves = sum(len(game.moves) for game in played)
-    wins = sum((game.margin > 0) == (number % 2 == 0) for number, game in enumerate(played))
     print(
-        f"{GAMES} games, {len({tuple(g.moves) for g in played})} of them distinct, {moves} moves, "
-        f"0 protocol errors, {seconds / moves:.3f} s a move; our untrained network won {wins}"
+        f"{GAMES} games, {len({game.opening + game.moves for game in played})} of them distinct, "
+        f"{moves} moves, 0 protocol errors, {seconds / moves:.3f} s a move; our untrained network "
+        f"won {sum(game.score or 0 for game in played):g}"
     )
 
 
@@ -119,13 +111,14 @@ def test_sabakis_client_drives_a_hundred_games(server: str) -> None:
     sabaki(server, GAMES)
 
 
-def test_gnugo_against_itself_and_what_it_refuses() -> None:
-    with Engine(gnugo(seed=2), timeout_s=60) as one, Engine(gnugo(seed=3), timeout_s=60) as two:
-        played = play(GAME, one, two)
-        assert played.moves[-2:] == ["pass", "pass"]
-        assert float(one.send("get_komi")) == GAME.komi and one.send("query_boardsize") == "9"
-        taken = next(move for move in played.moves if move in one.send("list_stones black"))
+def test_what_gnugo_refuses() -> None:
+    with Engine(gnugo(), timeout_s=60) as engine:
+        engine.new_game(GAME)
+        assert float(engine.send("get_komi")) == GAME.komi
+        assert engine.send("query_boardsize") == "9"
+        taken = engine.genmove("b")
+        assert engine.send("list_stones black") == taken
         with pytest.raises(EngineFailure, match=f"refused 'play w {taken}': 'illegal move'"):
-            one.play("w", taken)
-        one.new_game(GAME)
-        assert one.send("list_stones black") == ""
+            engine.play("w", taken)
+        engine.new_game(GAME)
+        assert engine.send("list_stones black") == ""
