@@ -206,6 +206,8 @@ def main() -> None:
         parser.error(f"--ladders must be at least {len(SCENARIOS)}, and --races at least 1")
 
     console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:  # a log has no width to keep
+        console = Console(width=110, highlight=False)
     start = time.perf_counter()
     todo = [(name, i) for name in SCENARIOS for i in range(options.ladders // len(SCENARIOS))]
     outcomes = [

@@ -22,6 +22,7 @@ class Purpose(enum.IntEnum):
     MATCH = 5  # pairing, opening, colours
     START = 6  # stream: the first states of its lanes
     OPENING = 7  # pairing, chunk: the random moves before a match's players begin
+    TEACHER = 8  # game, ply: an expert's moves
 
 
 def key(seed: int, purpose: Purpose, *indices: int | Array) -> Array:

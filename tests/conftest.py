@@ -1,7 +1,11 @@
 """What every test starts from: pinned arithmetic, eight virtual CPU devices, strict JAX."""
 
+import os
+
 from selfplay import pins
 
+# Two workers and many commands compile the same small programs: share them.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # Before any import of JAX. Pytest loads this file before it collects the tests beside it.
 pins.pin(8)
 

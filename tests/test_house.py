@@ -26,7 +26,7 @@ games.symmetry
 games.notation
 games.registry
 games
-selfplay selfplay.store selfplay.cluster selfplay.arena
+selfplay selfplay.store selfplay.experts selfplay.cluster selfplay.arena
 selfplay.pins
 selfplay.keys
 selfplay.network
@@ -47,6 +47,18 @@ selfplay.store.replay
 selfplay.store.checkpoint
 selfplay.store.commits
 selfplay.store.run
+selfplay.experts.record
+selfplay.experts.scan
+selfplay.experts.sources
+selfplay.experts.strength
+selfplay.experts.sgf selfplay.experts.filters selfplay.experts.canonical
+selfplay.experts.replay
+selfplay.experts.archive
+selfplay.experts.writer
+selfplay.experts.selection
+selfplay.experts.building
+selfplay.experts.summary
+selfplay.experts.plot
 selfplay.learner
 selfplay.version
 selfplay.stream
@@ -66,6 +78,8 @@ selfplay.arena.process
 selfplay.arena.gtp_engine
 selfplay.arena.player
 selfplay.arena.openings
+selfplay.experts.teacher
+selfplay.experts.importing
 selfplay.arena.match
 selfplay.arena.records
 selfplay.arena.bradley_terry
@@ -87,7 +101,7 @@ configs
 launch
 launch.cli
 launch.progress launch.terminal
-launch.exam launch.export launch.ladder launch.play launch.train launch.verify
+launch.exam launch.experts launch.export launch.ladder launch.play launch.train launch.verify
 """
 
 # Libraries that have one room; the rest of the house does not know that they exist.

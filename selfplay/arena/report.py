@@ -23,6 +23,7 @@ from selfplay.arena.records import Entry
 from selfplay.arena.records import Game as RecordedGame
 
 WIDE = 100  # columns of a terminal that shows the whole table
+LINE = 0.04  # of a plot's height, that a name takes
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ def caption(standing: Standing) -> str:
     )
     lines += [f"{number} games forfeited by {name}" for name, number in forfeits.most_common()]
     fit = misfit.find(games, len(standing.entries))
-    lines.append(f"the model fits with p = {fit.p_value:.2g}")
+    strange = "; these players are on no common scale" if fit.p_value < 0.001 else ""
+    lines.append(f"test of fit: p = {fit.p_value:.2g}{strange}")
     for pair in fit.badly_predicted()[:3]:
         a, b = (standing.entries[k].spec for k in (pair.i, pair.j))
         lines.append(
@@ -194,12 +196,16 @@ def plot(standing: Standing, title: str) -> Any:
         )
     if lines:
         axes.set_xscale("log")
-    for row in others:
+    low, high = axes.get_ylim()
+    low, high = min([low, *(row.low for row in others)]), max([high, *(r.high for r in others)])
+    label = math.inf
+    for row in others:  # strongest first; names keep their distance
+        label = min(row.elo, label - LINE * (high - low))
         axes.axhline(row.elo, color="0.6", linewidth=0.8, linestyle=":")
         axes.axhspan(row.low, row.high, color="0.6", alpha=0.12, linewidth=0)
         axes.annotate(
             row.player,
-            (1.0, row.elo),
+            (1.0, label),
             xycoords=("axes fraction", "data"),
             xytext=(4, 0),
             textcoords="offset points",
@@ -212,7 +218,7 @@ def plot(standing: Standing, title: str) -> Any:
     axes.set_title(title)
     axes.grid(alpha=0.25)
     if lines:
-        axes.legend(fontsize=8, loc="upper left")
+        axes.legend(fontsize=8, loc="lower right")
     return figure
 
 

@@ -24,8 +24,7 @@ import games
 from selfplay.arena import player, report
 from selfplay.arena.ladder import Ladder, LadderConfig
 from selfplay.arena.player import Player
-from selfplay.train import train
-from tests.runs import PLAIN, ROOT
+from tests.runs import ROOT
 from tests.serve.thinkers import untrained
 
 NAME = "tic_tac_toe"
@@ -97,20 +96,14 @@ def test_a_broken_ladder_goes_on(tmp_path: Path, unbroken: tuple[str, list[Any]]
 
 def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     """SIGKILL in the middle of a match; the table is that of a command that was left alone."""
-    train(replace(PLAIN, iterations=2), tmp_path / "run")
 
     def command(folder: Path) -> list[str]:
-        options = "--opening-plies 2 --pairs 4 --pairings 3 --max-games 200 --until-stderr 1"
-        names = ["--players", "random", "solver?blunder=0.4", "--sims", "0", "4"]
-        script = [sys.executable, str(ROOT / "launch/ladder.py"), str(tmp_path / "run")]
-        return [*script, *options.split(), *names, "--plain", "--out", str(folder)]
+        options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --pairings 3 --max-games 200"
+        names = ["--players", "random", "solver?blunder=0.7", "solver?blunder=0.4"]
+        script = [sys.executable, str(ROOT / "launch/ladder.py"), *options.split(), "--plain"]
+        return [*script, "--until-stderr", "1", *names, "--out", str(folder)]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
-    with (tmp_path / "whole" / "ladder.csv").open() as file:
-        rated = {row["player"]: float(row["training_flops"]) for row in csv.DictReader(file)}
-    versions = [f"{tmp_path / 'run'}@{v}?sims={budget}" for v in (1, 2) for budget in (0, 4)]
-    assert set(rated) == {"solver", "random", "solver?blunder=0.4", *versions}
-    assert 0 < rated[versions[0]] == rated[versions[1]] < rated[versions[2]]
     process = subprocess.Popen(command(tmp_path / "cut"), stdout=subprocess.DEVNULL)
     while process.poll() is None and recorded(tmp_path / "cut" / "ladder.db") < 8:
         time.sleep(0.005)
@@ -122,6 +115,33 @@ def test_a_killed_command_goes_on(tmp_path: Path) -> None:
         assert (tmp_path / "cut" / name).read_text() == (tmp_path / "whole" / name).read_text()
     assert (tmp_path / "cut" / "ladder.png").stat().st_size > 10_000
     assert recorded(tmp_path / "cut" / "ladder.db") == recorded(tmp_path / "whole" / "ladder.db")
+
+
+RATE_A_RUN = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from launch import cli
+import launch.ladder as command
+from selfplay.train import train
+from tests.runs import PLAIN
+train(replace(PLAIN, iterations=2), Path(sys.argv[1]))
+sys.argv[1:] = [*sys.argv[1:], *"--sims 0 4 --players random --opening-plies 2 --pairs 4".split()]
+sys.argv[1:] = [*sys.argv[1:], *"--max-games 60 --until-stderr 1 --plain".split()]
+cli.guarded(command.main)
+"""
+
+
+def test_the_command_rates_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    subprocess.run(
+        [sys.executable, "-c", RATE_A_RUN, str(run)], cwd=ROOT, check=True, capture_output=True
+    )
+    with (run / "ladder" / "ladder.csv").open() as file:
+        rated = {row["player"]: float(row["training_flops"]) for row in csv.DictReader(file)}
+    versions = [f"{run}@{version}?sims={budget}" for version in (1, 2) for budget in (0, 4)]
+    assert set(rated) == {"solver", "random", *versions}
+    assert 0 < rated[versions[0]] == rated[versions[1]] < rated[versions[2]]
 
 
 def recorded(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -34,9 +35,14 @@ SEVERAL = [
 each_game = pytest.mark.parametrize("game", SEVERAL, ids=repr)
 
 
+@cache
+def compiled(game: Game) -> tuple[Any, Any]:
+    return jax.jit(game.step), jax.jit(game.legal_actions)
+
+
 def random_game(game: Game, seed: int) -> list[tuple[Any, int | None]]:
     """The positions of one game, each with the action that led to it."""
-    step, legal_actions = jax.jit(game.step), jax.jit(game.legal_actions)
+    step, legal_actions = compiled(game)
     rng = np.random.default_rng(seed)
     state, last, positions = game.init(), None, []
     while True:

@@ -1,0 +1,1 @@
+"""Expert games: read, replayed by our rules, and kept as rows that the learner draws from."""

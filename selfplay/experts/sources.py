@@ -1,0 +1,148 @@
+"""Files, folders and archives → the main lines of the games in them, as UTF-8.
+
+Nothing that stands in a file is an error here: what cannot be read is counted like a game that
+cannot, by its reason. Only a path that does not exist is refused.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+from selfplay.experts.scan import main_lines
+
+BLOCK = 1 << 18  # bytes read at a time
+ENDINGS = (".sgf", ".gz", ".zip")
+NO_GAME = "a file without a game"
+DAMAGED = "a damaged file"
+
+# What zipfile and gzip raise for damage: RuntimeError for a password, NotImplementedError for
+# an unknown compression.
+_DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+_CHARSET = re.compile(rb"CA\s*\[\s*([\w.:-]{2,30})\s*\]")
+# Encodings in which a bracket or backslash may be half of a letter.
+_WIDE = {
+    name: codec
+    for codec, names in {
+        "gb18030": "gb2312 gbk gb18030",
+        "cp932": "shift_jis cp932 shift_jis_2004 shift_jisx0213",
+        "big5hkscs": "big5 cp950 big5hkscs",
+        "cp949": "cp949 euc_kr",
+        "johab": "johab",
+    }.items()
+    for name in names.split()
+}
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The files among `paths` and in folders among them, each once, in alphabetical order.
+
+    Raises:
+        ValueError: a path that does not exist, or a folder without records.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise ValueError(f"{path} does not exist; name SGF files, folders, .zip or .gz")
+        inside = [path]
+        if path.is_dir():
+            inside = [p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()]
+            if not inside:
+                raise ValueError(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
+        found += inside
+    return sorted({file.resolve(): file for file in sorted(found)}.values())
+
+
+def sha256(path: Path) -> str:
+    """Of the file's bytes.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def games_in(path: Path) -> Iterator[bytes | str]:
+    """For every game in the file, its main line, or the reason why it has none."""
+    try:
+        for opened in _members(path):
+            count = 0
+            try:
+                for line in main_lines(_as_utf8(_blocks(opened))):
+                    count += 1
+                    yield line
+            except _DAMAGE:
+                count += 1
+                yield DAMAGED
+            if not count:
+                yield NO_GAME
+    except _DAMAGE:
+        yield DAMAGED
+
+
+def _members(path: Path) -> Iterator[Callable[[], IO[bytes]]]:
+    """What opens the file, or each record of a zip archive."""
+    with path.open("rb") as handle:
+        packed = handle.read(4) == b"PK\3\4"
+    if not packed:
+        yield lambda: path.open("rb")
+        return
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(n for n in archive.namelist() if n.lower().endswith(ENDINGS))
+        if not names:
+            raise zipfile.BadZipFile
+        for name in names:
+            yield lambda name=name: archive.open(name)
+
+
+def _blocks(opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:
+    """The stream's bytes, unpacked if they are gzip's."""
+    with opened() as packed:
+        start = packed.read(2)
+        packed.seek(0)
+        stream = gzip.GzipFile(fileobj=packed) if start == b"\x1f\x8b" else packed
+        while block := stream.read(BLOCK):
+            yield block
+
+
+def _as_utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same text, in UTF-8 where its encoding could hide a bracket."""
+    first = next(blocks, b"")
+    encoding = _encoding(first)
+    if not encoding:
+        yield from chain((first,), blocks)
+        return
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    for block in chain((first,), blocks):
+        yield decoder.decode(block).encode("utf-8", "replace")
+
+
+def _encoding(start: bytes) -> str | None:
+    """The encoding to read from, by mark or declaration; None to take the bytes as they are."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    declared = _CHARSET.search(start)
+    if not declared:
+        return None
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        pass
+    else:
+        return None
+    try:
+        return _WIDE.get(codecs.lookup(declared[1].decode()).name.replace("-", "_"))
+    except LookupError:
+        return None

@@ -1,0 +1,108 @@
+"""Writes an archive: rows as they come, a line a game, and the manifest last.
+
+Everything goes to a temporary folder beside the archive's, which takes its place at the end: what
+was interrupted is never taken for an archive. Arrays grow on disk, so memory holds a batch at most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfplay.episode import Rows
+from selfplay.experts.archive import FORMAT, GAMES, MANIFEST
+from selfplay.experts.replay import FIELDS
+from selfplay.store.files import TEMPORARY, save_arrays, sync, write_hashed_json
+
+
+class Column:
+    """One array that grows on disk; its hash is that of its bytes."""
+
+    def __init__(self, path: Path, like: np.ndarray) -> None:
+        """An empty file for rows of this dtype and shape [n, …]."""
+        self._file = path.open("wb")
+        self._sha = hashlib.sha256()
+        self._dtype, self._shape = like.dtype, like.shape[1:]
+        self._rows = 0
+        self._write_header()
+
+    def _write_header(self) -> None:
+        # NumPy leaves room in the header for the first dimension to grow.
+        description = np.lib.format.dtype_to_descr(self._dtype)
+        header = {"descr": description, "fortran_order": False, "shape": (self._rows, *self._shape)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, rows: np.ndarray) -> None:
+        """Put rows [n, …] behind those before."""
+        data = np.ascontiguousarray(rows).view(np.uint8).data
+        self._file.write(data)
+        self._sha.update(data)
+        self._rows += len(rows)
+
+    def finish(self) -> dict[str, Any]:
+        """Complete the file; what the manifest says of it."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.close()
+        shape = [self._rows, *self._shape]
+        return {"dtype": self._dtype.name, "shape": shape, "sha256": self._sha.hexdigest()}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+class Writer:
+    """An archive in the making; a context that leaves nothing behind when it fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._temporary = folder.parent / f"{TEMPORARY}{os.getpid()}-{folder.name}"
+        self._columns: dict[str, Column] = {}
+
+    def __enter__(self) -> Writer:
+        for left in self.folder.parent.glob(f"{TEMPORARY}*-{self.folder.name}"):
+            shutil.rmtree(left, ignore_errors=True)  # of one that was killed
+        self._temporary.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for column in self._columns.values():
+            column.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def append(self, rows: Rows) -> None:
+        """Put rows behind those before."""
+        for name in FIELDS:
+            if name not in self._columns:
+                self._columns[name] = Column(self._temporary / f"{name}.npy", rows[name])
+            self._columns[name].append(rows[name])
+
+    def commit(self, table: Rows, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Finish: the table of games, the manifest, and the folder's name; the manifest made."""
+        fields = {name: column.finish() for name, column in self._columns.items()}
+        games = {
+            "count": len(table["start"]),
+            "digest": save_arrays(self._temporary / GAMES, table),
+        }
+        text = json.dumps([fields, games], sort_keys=True)
+        made = {
+            "format": FORMAT,
+            **manifest,
+            "fields": fields,
+            "games": games,
+            "digest": hashlib.sha256(text.encode()).hexdigest(),
+        }
+        write_hashed_json(self._temporary / MANIFEST, made)
+        os.rename(self._temporary, self.folder)
+        sync(self.folder.parent)
+        return made

@@ -1,0 +1,160 @@
+"""One record: what is read from it, and the reasons why it is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from games.go import Go
+from selfplay.experts import sgf
+from selfplay.experts.record import ExpertGame, LeftOut
+from tests.experts.records import GAME, PASS, point, random_moves
+from tests.experts.records import sgf as record
+
+
+def read(text: str, game: Go = GAME) -> ExpertGame:
+    return sgf.read(text.encode(), game)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_moves_are_read_as_they_were_played(seed: int) -> None:
+    moves = random_moves(seed, passes=0.2)
+    game = sgf.read(record(moves), GAME)
+    assert game.moves.tolist() == moves and game.moves.dtype == np.int16
+    assert game.start is None and not game.untaught
+
+
+def test_a_pass_is_empty_or_tt_and_blanks_do_not_matter() -> None:
+    game = read("(;GM[1]SZ[5]KM[6]RE[0];B[tt];W[aa];B[];W[ ea\n])")
+    assert game.moves.tolist() == [PASS, 0, PASS, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "komi"),
+    {
+        "7.5": 7.5, "750": 7.5, "375": 7.5, "3.75": 7.5, "650": 6.5, "0": 0.0, "0.5": 0.5,
+        "7,5": 7.5, "7.50000": 7.5, " 5.5 ": 5.5, "2.75": 5.5, "+6": 6.0,
+    }.items(),
+)  # fmt: skip
+def test_komi_as_servers_write_it(text: str, komi: float) -> None:
+    game = read(f"(;SZ[5]KM[{text}]RE[B+R];B[aa])")
+    assert game.komi == komi and not game.untaught
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    {
+        "": "komi not known", "six": "komi not known", "nan": "komi not known",
+        "1e999": "komi not known", "9" * 4000: "komi not known", "٧": "komi not known",
+        "-5.5": sgf.HIDDEN, "6.3": sgf.HIDDEN, "65": sgf.HIDDEN, "20.5": sgf.HIDDEN,
+    }.items(),
+)  # fmt: skip
+def test_a_komi_that_cannot_be_shown_masks_the_value(text: str, why: str) -> None:
+    game = read(f"(;SZ[5]KM[{text}]RE[B+R];B[aa])", Go(5, komi=6.5))
+    assert (game.komi, game.untaught, game.outcome) == (6.5, why, 1)
+    assert read("(;SZ[5]RE[B+R];B[aa])").untaught == "komi not known"
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    {
+        "B+R": 1, "W+Resign": -1, "b+0.5": 1, "W": -1, "Black wins": 1, "B+": 1, "W+T": -1,
+        "White+3": -1, "0": 0, "Draw": 0, "jigo": 0, "黑中盘胜": 1, "白勝": -1, "黒5目半勝": 1,
+        "和棋": 0, "": None, "?": None, "Void": None, "Both lost": None, "Won by B": None,
+    }.items(),
+)  # fmt: skip
+def test_the_result_is_the_records(text: str, outcome: int | None) -> None:
+    game = read(f"(;SZ[5]KM[7.5]RE[{text}];B[aa])")
+    assert game.outcome == outcome
+    assert game.untaught == ("no result" if outcome is None else "")
+
+
+def test_a_margin_tells_a_wrong_komi() -> None:
+    assert read("(;SZ[5]KM[0]RE[B+5.5];B[aa])").untaught == sgf.MARGIN
+    assert not read("(;SZ[5]KM[6.5]RE[B+5.5];B[aa])").untaught
+    assert not read("(;SZ[5]KM[0]RE[B+5];B[aa])").untaught
+
+
+def test_stones_set_up_before_the_first_move() -> None:
+    game = read("(;SZ[5]KM[0.5]RE[W+R]AB[aa:ba][ee]AW[cc];AE[ba]AB[dd]PL[W];W[ab];B[bb])")
+    board = np.zeros((5, 5), int)
+    board[0, 0] = board[4, 4] = board[3, 3] = 1
+    board[2, 2] = -1
+    assert game.start is not None and game.start.player == 1
+    np.testing.assert_array_equal(game.start.board, board)
+    assert game.moves.tolist() == [5, 6]
+
+
+def test_the_colour_is_the_records() -> None:
+    game = read("(;SZ[5]KM[7.5]RE[W+R];W[ab];B[bb];W[cc])")
+    assert game.start is not None and game.start.player == 1
+    assert not game.start.board.any()
+
+
+def test_handicap_stones_played_as_moves() -> None:
+    game = read("(;SZ[5]KM[0.5]HA[2]RE[W+R];B[bb];B[dd];W[cc];B[ca])")
+    assert game.start is not None and game.start.player == 1
+    assert np.flatnonzero(game.start.board).tolist() == [6, 18]
+    assert game.moves.tolist() == [12, 2] and game.notes == (sgf.HANDICAP,)
+
+
+def test_a_game_that_goes_on_after_two_passes_is_cut() -> None:
+    game = read("(;SZ[5]KM[7.5]RE[W+R];B[bb];W[];B[];W[cc];B[ca])")
+    assert game.moves.tolist() == [6, PASS, PASS] and game.notes == (sgf.CUT,)
+    assert read("(;SZ[5]KM[7.5]RE[W+R];B[bb];W[];B[])").notes == ()
+
+
+BAD = {
+    "(;GM[2]SZ[5];B[aa])": "another game than Go",
+    "(;GM[1]SZ[9];B[aa])": "another board size",
+    "(;GM[1];B[aa])": "another board size",  # 19×19, says SGF
+    "(;SZ[5:7];B[aa])": "another board size",
+    "(;SZ[five];B[aa])": "another board size",
+    "(;SZ[5])": "no moves",
+    "(;SZ[5]AB[aa])": "no moves",
+    "(;SZ[5];B[zz])": "a move that is no point of the board",
+    "(;SZ[5];B[fa])": "a move that is no point of the board",
+    "(;SZ[5];B[aaa])": "a move that is no point of the board",
+    "(;SZ[5];B[aa][bb])": "two moves in one node",
+    "(;SZ[5];B[aa]W[bb])": "two moves in one node",
+    "(;SZ[5];B[aa];B[bb])": "colours do not alternate",
+    "(;SZ[5]HA[3];B[aa];B[bb];W[cc])": "colours do not alternate",
+    "(;SZ[5]HA[2];B[aa];B[];W[cc])": "colours do not alternate",
+    "(;SZ[5];B[aa];AW[bb];W[cc])": "stones set up after the first move",
+    "(;SZ[5]AB[zz];B[aa])": "a set-up stone that is on no point of the board",
+    "(;SZ[5]AB[ee:aa];B[aa])": "a set-up stone that is on no point of the board",
+    "(;SZ[5];B]aa[)": "not readable as SGF",
+    "(;SZ;B[aa])": "not readable as SGF",
+    "(;[5];B[aa])": "not readable as SGF",
+    "(;SZ[5]" + ";B[aa];W[]" * 51 + ")": "more than 100 moves",
+}
+
+
+@pytest.mark.parametrize(("text", "why"), BAD.items())
+def test_what_is_no_game_has_a_reason(text: str, why: str) -> None:
+    with pytest.raises(LeftOut) as reason:
+        read(text)
+    assert str(reason.value) == why
+
+
+TEXTS = r"; B W [aa] [] AB AE [aa:cc] KM RE [B+1] [- ] SZ[5] HA[2] \ [tt] BR [九段] [1e9]"
+tokens = st.sampled_from([*TEXTS.encode().split(), b"\x00", b"\xff", b" "])
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(tokens, max_size=30).map(b"".join) | st.binary(max_size=60))
+def test_no_bytes_are_too_strange(middle: bytes) -> None:
+    try:
+        game = sgf.read(b"(;SZ[5];B[aa]" + middle + b")", GAME)
+    except LeftOut as reason:
+        assert str(reason)
+    else:
+        assert 0 < len(game.moves) <= 100
+        assert ((game.moves >= 0) & (game.moves <= PASS)).all()
+
+
+def test_points_are_named_as_sgf_does() -> None:
+    game = sgf.read(record(range(25)), GAME)
+    assert game.moves.tolist() == list(range(25)) and point(7) == "cb"
