@@ -12,11 +12,13 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
     preset.__name__: preset
     for preset in (
         connect_four.connect_four,
+        connect_four.connect_four_imitation,
         connect_four.connect_four_smoke,
         connect_four.connect_four_gpu,
         go.go_5x5,
         go.go_7x7,
         go.go_9x9,
+        go.go_9x9_imitation,
         go.go_9x9_gpu,
         go.go_19x19_cluster,
         hex.hex_3,

@@ -1,5 +1,8 @@
 """Presets for Go: Tromp-Taylor rules with positional superko, on several boards."""
 
+from dataclasses import replace
+
+from selfplay.imitation import ImitationConfig
 from selfplay.learner import LearnerConfig
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
@@ -58,6 +61,33 @@ def go_9x9() -> TrainConfig:
         search=SearchConfig(num_simulations=32),
         selfplay=SegmentConfig(temperature_plies=16),
         learner=LearnerConfig(batch_size=256, shards=4),
+    )
+
+
+def go_9x9_imitation() -> TrainConfig:
+    """AlphaGo's two steps on 9×9: human games first, then self-play.
+
+    It reads `experts/go_9x9`, or what `--imitation.data` names:
+
+        python launch/experts.py import go9x9 FILES… --min-rating 2000 --min-rank 1d \\
+            --out experts/go_9x9
+
+    Komi is 7, as in most records: planes of another komi would be new to the network.
+    """
+    recipe = go_9x9()
+    return replace(
+        recipe,
+        game="go?size=9&komi=7",
+        network=NetworkConfig(width=48, depth=4),
+        imitation=ImitationConfig(
+            data="experts/go_9x9",
+            epochs=4,
+            part=200_000,
+            stays=0.2,
+            learner=LearnerConfig(
+                batch_size=128, shards=2, decay=0.8, final_learning_rate=0.02, ema=0.999
+            ),
+        ),
     )
 
 

@@ -1,6 +1,6 @@
-"""How well a network predicts experts whose games it has not learned from.
+"""How well a network predicts experts whose games it has not learnt from.
 
-Reported for all positions, for those that were not seen in training either (openings repeat from game
+Reported for all positions, for those that no training game holds either (openings repeat from game
 to game), and for the thirds of a game.
 """
 
@@ -64,11 +64,11 @@ class Measure:
         """Measures at the first `count` positions of the order.
 
         Returns:
-            Of all, ``unseen`` and each phase: ``positions``, ``top1``, ``top3``, ``top5`` (shares of
-            positions whose expert move is among the network's first guesses) and ``policy_loss``
-            (cross entropy, nats). Of all also ``value_loss`` (mean squared error), ``value_log_loss``
-            (nats; a draw is half a win) and ``colour_log_loss``, that of always answering how often
-            the mover's colour wins; NaN where no result is known.
+            Of all, ``unseen`` and each phase: ``positions`` with an expert's move; the shares
+            ``top1``, ``top3``, ``top5`` of them in which it is among the network's first guesses;
+            and ``policy_loss`` (cross entropy, nats). Of all also ``value_loss`` (mean squared
+            error), ``value_log_loss`` (nats; a draw is half a win) and ``colour_log_loss``, that
+            of always answering how often the mover's colour wins. NaN where nothing is known.
         """
         chosen = self._order[:count]
         columns: dict[str, list[np.ndarray]] = {}
@@ -83,7 +83,7 @@ class Measure:
                 columns.setdefault(name, []).append(rows[name][: len(some)].astype(np.float32))
         seen = {name: np.concatenate(parts) for name, parts in columns.items()}
         everything = np.ones(len(chosen), bool)
-        report = _policy(seen, everything) | self._value(seen, self._usual[chosen])
+        report: dict[str, Any] = _policy(seen, everything) | self._value(seen, self._usual[chosen])
         report["unseen"] = _policy(seen, ~self._seen[chosen])
         for number, name in enumerate(PHASES):
             report[name] = _policy(seen, self._phase[chosen] == number)
@@ -103,7 +103,7 @@ class Measure:
 
 
 def _looker(game: Game, evaluate: Evaluate) -> Callable[[Params, dict[str, Any]], dict[str, Array]]:
-    """``(params, rows [B]) → {"rank", "cross_entropy", "guess"}``, each [B]."""
+    """``(params, rows [B]) → {"moved", "rank", "cross_entropy", "guess"}``, each [B]."""
 
     def look(params: Params, rows: dict[str, Any]) -> dict[str, Array]:
         observation = unpack(rows["planes"], game.observation_shape)
@@ -114,6 +114,7 @@ def _looker(game: Game, evaluate: Evaluate) -> Callable[[Params, dict[str, Any]]
         log_policy = jax.nn.log_softmax(jnp.where(legal, logits, -1e9))
         best = jnp.max(jnp.where(target > 0, log_policy, -jnp.inf), axis=-1, keepdims=True)
         return {
+            "moved": jnp.any(target > 0, axis=-1),
             "rank": jnp.sum(log_policy > best, axis=-1),
             "cross_entropy": -jnp.sum(jnp.where(target > 0, target * log_policy, 0.0), axis=-1),
             "guess": value,
@@ -123,6 +124,7 @@ def _looker(game: Game, evaluate: Evaluate) -> Callable[[Params, dict[str, Any]]
 
 
 def _policy(seen: dict[str, np.ndarray], which: np.ndarray) -> dict[str, float]:
+    which = which & seen["moved"]
     count = int(which.sum())
     found: dict[str, float] = {"positions": count}
     for top in TOPS:

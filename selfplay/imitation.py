@@ -1,285 +1,303 @@
 """Imitation: what the network learns from expert games before it plays itself.
 
-It is a run of its own, in `RUN/imitation`: an iteration learns from a part of the experts' positions,
-measures itself on games that were held out, and commits. So it resumes as self-play does, and its
-versions can be rated and graded. The one with the lowest held-out loss is what is left of it: version 0
-of self-play.
+It is a run of its own, in ``RUN/imitation``: an iteration learns from a part of the experts'
+positions, measures itself on games that were held out, and commits. So it resumes as self-play
+does, and its versions can be rated, graded and proven. The one with the lowest held-out loss is
+what it leaves: version 0 of self-play.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import games
-from selfplay import flops, held_out, keys, learner, network
-from selfplay.episode import Rows
+from selfplay import flops, network
 from selfplay.experts.archive import Experts, View
 from selfplay.flops import Ledger
-from selfplay.learner import LearnerConfig, LearnerState, Source
+from selfplay.held_out import Measure
 from selfplay.keys import Purpose
+from selfplay.learner import Diverged, Learner, LearnerConfig, LearnerState, Source
+from selfplay.mixture import Part, beside, shuffled
 from selfplay.network import NetworkConfig, Params
 from selfplay.store.digest import digest
 from selfplay.store.metrics import total_seconds
 from selfplay.store.run import Run, load_version
+from selfplay.store.snapshots import is_snapshot
 
-FIRST = 1 << 24  # keys of imitation's iterations are those of iterations from here on
+FOLDER = "imitation"  # in the run's folder
+FIRST = 1 << 24  # its iterations' keys are those of iterations from here on; self-play has fewer
 
 
 @dataclass(frozen=True)
 class ImitationConfig:
-    """What is learned from experts, and how much of them stays.
+    """What is learnt from experts before self-play, and how much of them stays.
 
     Attributes:
         data: an archive that ``launch/experts.py`` made; empty: self-play begins from nothing.
         epochs: passes over the archive's training games.
+        games: share of the training games that is used: how much is data worth?
         part: positions of one iteration, about; after each comes a measurement and a commit.
         patience: iterations without a lower held-out loss that end it early; 0: never.
-        measured: held-out positions of a measurement along the way; the end takes all.
-        games: share of the training games that is used, for studies of how much data is worth.
-        learner: how it learns; the run's own `learner` is self-play's.
-        stays: share of every batch that experts' positions have in the first iteration of self-play …
-        halves: … which halves in so many iterations.
+        measured: held-out positions of a measurement; the last one takes all there are.
+        learner: how it learns (its `reuse` and `max_steps` do not count: `epochs` does); self-play
+            has the run's own `learner`, with a fresh optimizer and a warm-up.
+        stays: share of experts' rows among those that the first iteration of self-play learns
+            from …
+        halves: … halved in so many iterations.
+        watch: first iterations of self-play that are measured on the held-out games, too.
     """
 
     data: str = ""
     epochs: int = 8
+    games: float = 1.0
     part: int = 100_000
     patience: int = 0
     measured: int = 8192
-    games: float = 1.0
     learner: LearnerConfig = field(
         default_factory=lambda: LearnerConfig(batch_size=256, shards=4, decay=0.6, ema=0.998)
     )
     stays: float = 0.0
-    halves: float = 20.0
+    halves: float = 10.0
+    watch: int = 10
 
     def __post_init__(self) -> None:
         for name in ("epochs", "part", "measured"):
             if getattr(self, name) < 1:
                 raise ValueError(f"imitation.{name} must be at least 1, got {getattr(self, name)}")
-        if self.patience < 0:
-            raise ValueError(f"imitation.patience must not be negative, got {self.patience}")
+        for name in ("patience", "watch"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"imitation.{name} must not be negative, got {getattr(self, name)}"
+                )
         if not 0 < self.games <= 1:
             raise ValueError(f"imitation.games must lie in (0, 1], got {self.games}")
         if not 0 <= self.stays < 1:
             raise ValueError(f"imitation.stays must lie in [0, 1), got {self.stays}")
         if not self.halves > 0:
             raise ValueError(f"imitation.halves must be above 0, got {self.halves}")
+        if self.stays and not self.data:
+            raise ValueError(f"imitation.stays is {self.stays}, but imitation.data names no games")
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some rows of a source."""
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """An archive as a run uses it: games to learn from, and games held out."""
 
-    source: Source
-    rows: np.ndarray  # int64[size]
+    config: ImitationConfig
+    seed: int
+    train: View
+    held_out: View
+    measure: Measure
+
+    @classmethod
+    def open(cls, config: ImitationConfig, game: str, shape: NetworkConfig, seed: int) -> Lessons:
+        """Open ``config.data``.
+
+        Raises:
+            ValueError: no archive, one of another game, or one without positions.
+            CorruptedFile: a damaged one.
+        """
+        experts, rules = Experts(config.data), games.make(game)
+        if (experts.game.name, *_shapes(experts.game)) != (rules.name, *_shapes(rules)):
+            raise ValueError(
+                f"imitation.data={config.data} holds games of {experts.manifest['game']}, this "
+                f"run plays {game}"
+            )
+        train, out = experts.train.share(config.games), experts.held_out
+        if train.size < config.learner.batch_size or not out.size:
+            raise ValueError(
+                f"imitation.data={config.data} has {train.size} positions to learn from and "
+                f"{out.size} held out; a batch ({config.learner.batch_size}) and 1 are needed"
+            )
+        order = shuffled(out.size, seed, Purpose.HELD_OUT)
+        _, evaluate = network.make(rules, shape)
+        return cls(config, seed, train, out, Measure(rules, evaluate, train, out, order))
 
     @property
-    def size(self) -> int:
-        """How many rows."""
-        return len(self.rows)
+    def digest(self) -> str:
+        """Of the archive."""
+        return self.train.archive.digest
 
-    def gather(self, indices: np.ndarray) -> Rows:
-        """The rows at `indices`, int64[n]."""
-        return self.source.gather(self.rows[indices])
+    def with_window(self, window: Source, iteration: int) -> Source:
+        """What an iteration of self-play learns from: the window, and experts as long as any stay.
 
+        Their share is `stays` in iteration 1, and halves every `halves` iterations.
+        """
+        share = self.config.stays * 0.5 ** ((iteration - 1) / self.config.halves)
+        return beside(window, self.train, share, self.seed, iteration)
 
-@dataclass(frozen=True)
-class Mixed:
-    """The replay window, and behind it a sample of the experts' positions."""
-
-    window: Source
-    experts: Source
-
-    @property
-    def size(self) -> int:
-        """How many rows, both together."""
-        return self.window.size + self.experts.size
-
-    def gather(self, indices: np.ndarray) -> Rows:
-        """The rows at `indices`, int64[n]: of the fields that the learner reads."""
-        own = indices < self.window.size
-        ours = self.window.gather(indices[own])
-        theirs = self.experts.gather(indices[~own] - self.window.size)
-        back = np.argsort(np.argsort(~own, kind="stable"), kind="stable")
-        return {
-            name: np.concatenate([ours[name], theirs[name]])[back] for name in learner.BATCH_FIELDS
-        }
+    def check(self, known: str, folder: Any) -> None:
+        """Raises ValueError unless this is the archive that a run was begun with."""
+        if known != self.digest:
+            raise ValueError(
+                f"{self.config.data} has changed since {folder} began with it (digest "
+                f"{self.digest[:12]}, was {known[:12]}); begin another run"
+            )
 
 
-def training_games(config: ImitationConfig, game: str) -> tuple[View, View]:
-    """``(to learn from, held out)``.
+def _shapes(game: Any) -> tuple[Any, ...]:
+    return game.observation_shape, game.num_actions
 
-    Raises:
-        ValueError: no archive, one of another game, or one without positions.
-        CorruptedFile: a damaged one.
+
+@dataclass(frozen=True, eq=False)
+class Imitation:
+    """The compiled parts of imitation, without its state.
+
+    Attributes:
+        lessons: what is learnt.
+        learner: what learns.
+        steps: gradient steps of each part of an epoch.
+        step_flops: FLOPs of one of them.
     """
-    experts = Experts(config.data)
-    if not _same_shapes(experts.manifest["game"], game):
-        raise ValueError(
-            f"imitation.data={config.data} holds games of {experts.manifest['game']}, "
-            f"this run plays {game}"
+
+    lessons: Lessons
+    learner: Learner
+    steps: tuple[int, ...]
+    step_flops: int
+
+    @classmethod
+    def build(
+        cls, lessons: Lessons, game: str, shape: NetworkConfig, devices: int = 0
+    ) -> Imitation:
+        """Compile-ready parts; `devices` of the learner, 0: as many as suit."""
+        config, rules, size = lessons.config, games.make(game), lessons.train.size
+        parts = max(1, min(round(size / config.part), size // config.learner.batch_size))
+        places = np.array_split(np.arange(size), parts)
+        steps = tuple(len(rows) // config.learner.batch_size for rows in places)
+        initialise, evaluate = network.make(rules, shape)
+        total = config.epochs * sum(steps)
+        learner = Learner(
+            rules, initialise, evaluate, config.learner, total, lessons.seed, devices or None
         )
-    train, out = experts.train.share(config.games), experts.held_out
-    if not train.size or not out.size:
-        raise ValueError(
-            f"imitation.data={config.data} has {train.size} positions to learn from and "
-            f"{out.size} held out; both are needed"
-        )
-    return train, out
+        step_flops = flops.training_step(rules, shape, config.learner.batch_size)
+        return cls(lessons, learner, steps, step_flops)
 
+    @property
+    def iterations(self) -> int:
+        """Of all epochs."""
+        return self.lessons.config.epochs * len(self.steps)
 
-def _same_shapes(one: str, other: str) -> bool:
-    a, b = games.make(one), games.make(other)
-    shapes = [(g.name, g.observation_shape, g.num_actions) for g in (a, b)]
-    return shapes[0] == shapes[1]
+    def fit(self, state: LearnerState, iteration: int) -> tuple[LearnerState, dict[str, float]]:
+        """One iteration's learning, counted from 1: the state after it, and metrics."""
+        epoch, part = divmod(iteration - 1, len(self.steps))
+        order = shuffled(self.lessons.train.size, self.lessons.seed, Purpose.EPOCH, epoch)
+        rows = np.array_split(order, len(self.steps))[part]
+        source = Part(self.lessons.train, rows)
+        return self.learner.fit(state, source, FIRST + iteration, self.steps[part])
 
-
-def with_experts(
-    window: Source, train: View, config: ImitationConfig, seed: int, iteration: int
-) -> Source:
-    """What an iteration of self-play learns from: the window, and as many experts as stay."""
-    share = config.stays * 0.5 ** ((iteration - 1) / config.halves)
-    wanted = min(train.size, round(window.size * share / (1 - share)))
-    if not wanted:
-        return window
-    order = _shuffled(seed, train.size, Purpose.EXPERTS, iteration)
-    return Mixed(window, Part(train, np.sort(order[:wanted])))
+    def ledger(self, iteration: int) -> Ledger:
+        """What was spent up to an iteration."""
+        epochs, parts = divmod(iteration, len(self.steps))
+        steps = epochs * sum(self.steps) + sum(self.steps[:parts])
+        return Ledger(imitation=steps * self.step_flops)
 
 
 class Outcome(NamedTuple):
     """What imitation leaves to self-play."""
 
     params: Params
-    version: int  # of the imitation
     ledger: Ledger
     seconds: float
-    held_out: dict[str, Any]  # measures on all held-out positions
+    row: dict[str, Any]  # for the metrics of version 0: version, data, measures
 
 
 def loss(row: Mapping[str, Any]) -> float:
     """What the best version is chosen by: policy and value loss on held-out positions."""
     measured = row["held_out"]
-    value = measured["value_loss"]
-    return measured["policy_loss"] + (0.0 if np.isnan(value) else value)
+    return float(np.nansum([measured["policy_loss"], measured["value_loss"]]))
+
+
+def best_of(rows: Sequence[Mapping[str, Any]]) -> int:
+    """The iteration with the lowest held-out loss, of rows 1, 2, …; the first of equals."""
+    return min(range(len(rows)), key=lambda i: loss(rows[i])) + 1
 
 
 def imitate(
-    config: ImitationConfig,
-    game: str,
-    shape: NetworkConfig,
-    seed: int,
+    imitation: Imitation,
     run: Run,
     report: Callable[[Mapping[str, Any]], bool | None],
     announce: Callable[[str], None],
-    devices: int | None = None,
 ) -> Outcome | None:
-    """Learn to the end, resuming where the run stands; None if `report` ended it with True.
+    """Learn to the end, resuming where the run stands; None if `report` ended it by True.
 
     Args:
-        config: what is learned.
-        game: as the registry reads it.
-        shape: of the network.
-        seed: of everything random.
-        run: `RUN/imitation`, opened.
+        imitation: what is learnt.
+        run: ``RUN/imitation``, opened.
         report: gets every committed row.
         announce: gets sentences about slow steps.
-        devices: of the learner.
 
     Raises:
-        ValueError: the data are none, or not those that the run was begun with.
+        ValueError: the archive is not the one that the run was begun with.
+        Diverged: the loss is not a number any more.
     """
-    train, out = training_games(config, game)
-    rules = games.make(game)
-    initialise, evaluate = network.make(rules, shape)
-    parts = max(1, round(train.size / config.part))
-    total = config.epochs * parts
-    steps = [len(p) // config.learner.batch_size for p in np.array_split(range(train.size), parts)]
-    if not all(steps):
-        raise ValueError(
-            f"imitation.data={config.data} has {train.size} positions to learn from, fewer than "
-            f"one batch of {config.learner.batch_size}"
-        )
-    learns = learner.Learner(
-        rules, initialise, evaluate, config.learner, config.epochs * sum(steps), seed, devices
-    )
-    state = learns.initial()
+    lessons = imitation.lessons
+    config, measure = lessons.config, lessons.measure
+    state = imitation.learner.initial()
     if run.next_iteration:
         state = run.restore(state).state
     else:
-        row = {"digest": {"state": digest(state)}, "data": train.archive.digest}
-        run.commit(0, state, row, ledger=asdict(Ledger()))
-    known = run.commits.read(0).metrics_row["data"]
-    if known != train.archive.digest:
-        raise ValueError(
-            f"{config.data} has changed since this run began with it (digest "
-            f"{train.archive.digest[:12]}, was {known[:12]}); begin another run"
-        )
-    announce("compiling imitation")
-    order = _shuffled(seed, out.size, Purpose.HELD_OUT)
-    measure = held_out.Measure(rules, evaluate, train, out, order)
-    step_flops = flops.training_step(rules, shape, config.learner.batch_size)
-    rows = [run.commits.read(i).metrics_row for i in range(1, run.next_iteration)]
-    while len(rows) < total and not _given_up(rows, config.patience):
+        row = {"digest": {"state": digest(state)}, "data": lessons.digest}
+        run.commit(0, state, row, state.averaged, ledger=asdict(Ledger()))
+    lessons.check(run.commits.read(0).metrics_row["data"], run.folder)
+    rows: list[Mapping[str, Any]] = [
+        run.commits.read(i).metrics_row for i in range(1, run.next_iteration)
+    ]
+    if len(rows) < imitation.iterations:
+        announce("compiling the learner of imitation")
+        imitation.learner.warm_up(lessons.train.gather(np.zeros(1, np.int64)))
+        measure(state.averaged, 1)
+    while len(rows) < imitation.iterations and not _given_up(rows, config.patience):
         iteration = len(rows) + 1
-        epoch, part = divmod(iteration - 1, parts)
         started = time.perf_counter()
-        passage = _shuffled(seed, train.size, Purpose.EPOCH, epoch)
-        source = Part(train, np.array_split(passage, parts)[part])
-        state, metrics = learns.fit(state, source, FIRST + iteration, steps[part])
-        learned = time.perf_counter() - started
-        spent = (epoch * sum(steps) + sum(steps[: part + 1])) * step_flops
+        state, metrics = imitation.fit(state, iteration)
+        if not all(np.isfinite(value) for value in metrics.values()):
+            raise Diverged(
+                f"imitation diverged in iteration {iteration}: {metrics}; the last good commit is "
+                f"{iteration - 1} in {run.folder}"
+            )
+        learned = time.perf_counter()
+        measured = measure(state.averaged, config.measured)
+        ledger = imitation.ledger(iteration)
         row = {
             "version": iteration,
-            "epoch": epoch + (part + 1) / parts,
-            "epochs": config.epochs,
+            "epoch": iteration / len(imitation.steps),
             "digest": {"state": digest(state)},
-            "ledger": {**asdict(Ledger(imitation=spent)), "ooms": Ledger(imitation=spent).ooms},
+            "ledger": {**asdict(ledger), "ooms": ledger.ooms},
             "learner": metrics,
-            "held_out": measure(state.averaged, config.measured),
+            "held_out": measured,
             "seconds": {
-                "learn": learned,
-                "measure": time.perf_counter() - started - learned,
-                "total": learned + (total_seconds(rows[-1]) if rows else 0.0),
+                "learn": learned - started,
+                "measure": time.perf_counter() - learned,
+                "total": learned - started + (total_seconds(rows[-1]) if rows else 0.0),
             },
         }
-        best = min(loss(r) for r in [*rows, row])
-        run.commit(
-            iteration,
-            state,
-            row,
-            state.averaged if loss(row) == best else None,
-            ledger=asdict(Ledger(imitation=spent)),
-        )
         rows.append(row)
-        if report({"iteration": iteration, **row}) and len(rows) < total:
-            return None
-    best = min(range(len(rows)), key=lambda i: loss(rows[i])) + 1
-    stored = load_version(run.folder, best)
-    announce(f"measuring version {best} of imitation on all {out.size:,} held-out positions")
-    return Outcome(
-        params=stored.params,
-        version=best,
-        ledger=Ledger(imitation=Ledger(**run.commits.read(len(rows)).ledger).imitation),
-        seconds=total_seconds(rows[-1]),
-        held_out=measure(stored.params, out.size),
+        keep = best_of(rows) == iteration or is_snapshot(iteration)
+        keep = keep or iteration == imitation.iterations
+        params = state.averaged if keep else None
+        run.commit(iteration, state, row, params, ledger=asdict(ledger))
+        if report({"iteration": iteration, "of": imitation.iterations, **row}):
+            if len(rows) < imitation.iterations:
+                return None
+            break
+    best = best_of(rows)
+    announce(
+        f"measuring version {best} of imitation on {lessons.held_out.size:,} held-out positions"
     )
+    params = load_version(run.folder, best).params
+    row = {
+        "version": best,
+        "data": lessons.digest,
+        "held_out": measure(params, lessons.held_out.size),
+    }
+    return Outcome(params, imitation.ledger(len(rows)), total_seconds(rows[-1]), row)
 
 
-def _given_up(rows: list[Mapping[str, Any]], patience: int) -> bool:
+def _given_up(rows: Sequence[Mapping[str, Any]], patience: int) -> bool:
     """True = the last `patience` iterations have not lowered the held-out loss."""
-    if not patience or len(rows) <= patience:
-        return False
-    losses = [loss(row) for row in rows]
-    return min(losses[-patience:]) >= min(losses[:-patience])
-
-
-def _shuffled(seed: int, size: int, purpose: Purpose, *indices: int) -> np.ndarray:
-    """int64[size], a permutation that belongs to `purpose` and `indices`."""
-    entropy = keys.seed_of(seed, purpose, *indices)
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy))).permutation(size)
+    return bool(patience) and len(rows) - best_of(rows) >= patience if rows else False

@@ -60,6 +60,9 @@ selfplay.experts.building
 selfplay.experts.summary
 selfplay.experts.plot
 selfplay.learner
+selfplay.mixture
+selfplay.held_out
+selfplay.imitation
 selfplay.version
 selfplay.stream
 selfplay.cluster.config
