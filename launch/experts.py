@@ -179,7 +179,7 @@ def main() -> None:
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    console = Console(soft_wrap=False, highlight=False)
+    console = Console(soft_wrap=False, highlight=False, markup=False)  # names may hold brackets
     if isinstance(options, Inspect):
         show(options.archive, console)
     else:
