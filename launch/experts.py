@@ -17,6 +17,7 @@ from launch import cli
 
 cli.prepare()
 
+import gc
 import io
 import os
 import re
@@ -173,6 +174,7 @@ def show(name: Path, console: Console) -> None:
 
 def main() -> None:
     """One of the four commands."""
+    gc.set_threshold(100_000)  # games are many small objects in no cycles: a fifth of the time
     options = tyro.cli(
         Import | Label | Positions | Inspect,
         prog="launch/experts.py",
