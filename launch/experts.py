@@ -17,6 +17,7 @@ from launch import cli
 
 cli.prepare()
 
+import gc
 import io
 import os
 import re
@@ -173,13 +174,14 @@ def show(name: Path, console: Console) -> None:
 
 def main() -> None:
     """One of the four commands."""
+    gc.set_threshold(100_000)  # games are many small objects in no cycles: a fifth of the time
     options = tyro.cli(
         Import | Label | Positions | Inspect,
         prog="launch/experts.py",
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    console = Console(soft_wrap=False, highlight=False)
+    console = Console(soft_wrap=False, highlight=False, markup=False)  # names may hold brackets
     if isinstance(options, Inspect):
         show(options.archive, console)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import multiprocessing
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from selfplay.keys import Purpose
 CHUNK = 16  # games side by side: few, so that the solver's table still holds their positions
 RESULTS = {"win": 1, "loss": -1, "draw": 0}
 CELLS = {"x": 1, "o": -1, "b": 0}
+_LINE = re.compile("(?:[xob],){42}(win|loss|draw)")
 
 
 @dataclass(frozen=True)
@@ -179,13 +181,13 @@ def positions(game: Game, path: Path) -> Iterator[ExpertGame | str]:
 
 def _position(line: str) -> tuple[np.ndarray, int] | str:
     """(board [6, 7], the result for player 0), or the reason why there is none."""
-    *cells, result = line.split(",")
-    if len(cells) != 42 or not set(cells) <= set(CELLS) or result not in RESULTS:
+    found = _LINE.fullmatch(line)
+    if not found:
         return "not 42 cells x, o or b and then win, loss or draw"
-    columns = np.array([CELLS[cell] for cell in cells], np.int8).reshape(7, 6)
+    columns = np.array([CELLS[cell] for cell in line[:84:2]], np.int8).reshape(7, 6)
     board = np.ascontiguousarray(columns.T[::-1])
     if board.sum() != 0:
         return "x is not to move"
     if ((board[:-1] != 0) & (board[1:] == 0)).any():
         return "a stone above an empty cell"
-    return board, RESULTS[result]
+    return board, RESULTS[found[1]]
