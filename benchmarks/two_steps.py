@@ -34,9 +34,10 @@ from benchmarks import trials
 from benchmarks.trials import Mean, Rated
 from launch.train import parse as parse_training
 from selfplay import flops
-from selfplay.imitation import Imitation, ImitationConfig, Lessons
+from selfplay.config import TrainConfig
+from selfplay.imitation import Imitation
+from selfplay.lessons import ImitationConfig, Lessons
 from selfplay.store.files import write_bytes
-from selfplay.train import TrainConfig
 
 SIDES = {"one": "self-play alone", "two": "imitation, then self-play"}
 FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the budget, at which versions are rated

@@ -6,7 +6,7 @@ A preset's docstring is a promise: its command, its cost and the result to expec
 from collections.abc import Callable
 
 from configs import connect_four, go, hex
-from selfplay.train import TrainConfig
+from selfplay.config import TrainConfig
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     preset.__name__: preset

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from selfplay.arena.grader import ExamConfig
-from selfplay.imitation import ImitationConfig
+from selfplay.config import StoreConfig, TrainConfig
 from selfplay.learner import LearnerConfig
+from selfplay.lessons import ImitationConfig
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store.window import WindowConfig
-from selfplay.train import StoreConfig, TrainConfig
 
 
 def connect_four() -> TrainConfig:

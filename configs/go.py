@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from selfplay.imitation import ImitationConfig
+from selfplay.config import TrainConfig
 from selfplay.learner import LearnerConfig
+from selfplay.lessons import ImitationConfig
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store.window import WindowConfig
-from selfplay.train import TrainConfig
 
 
 def go_5x5() -> TrainConfig:
@@ -85,7 +85,7 @@ def go_9x9_imitation() -> TrainConfig:
             part=200_000,
             stays=0.2,
             learner=LearnerConfig(
-                batch_size=128, shards=2, decay=0.8, final_learning_rate=0.02, ema=0.999
+                batch_size=128, shards=4, decay=0.8, final_learning_rate=0.02, ema=0.999
             ),
         ),
     )

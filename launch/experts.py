@@ -5,7 +5,8 @@
     python launch/experts.py positions connect_four values.csv.gz --out experts/solved
     python launch/experts.py inspect experts/go
 
-The same contents and options give the same bytes; an archive is there complete or not at all.
+The same contents and options give the same bytes; an archive is there complete or not at all. Games
+of a teacher that are played when `label` is interrupted are kept for the next time.
 """
 
 import sys
@@ -185,7 +186,11 @@ def main() -> None:
     if isinstance(options, Inspect):
         show(options.archive, console)
     else:
-        make(options, console)
+        try:
+            make(options, console)
+        except KeyboardInterrupt:
+            console.print("interrupted; the same command goes on, and no game is played twice")
+            raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

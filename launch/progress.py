@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 
 import games
+from selfplay.config import TrainConfig
 from selfplay.episode import row_bytes
 from selfplay.store import window
-from selfplay.train import TrainConfig
 
 
 class Progress:

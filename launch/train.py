@@ -24,8 +24,9 @@ import tyro
 
 import configs
 from launch.progress import Progress
+from selfplay.config import TrainConfig
 from selfplay.learner import Diverged
-from selfplay.train import TrainConfig, train
+from selfplay.train import train
 
 
 @dataclasses.dataclass(frozen=True)

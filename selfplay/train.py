@@ -7,25 +7,21 @@ that is killed anywhere goes on from its last commit with the same bytes.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-import games
-from selfplay import flops, imitation, learner, network, pins, stream
-from selfplay.arena.evaluator import EvaluatorConfig, Rating
-from selfplay.arena.grader import ExamConfig, Grader
+from selfplay import imitation, pins
+from selfplay.arena.evaluator import Rating
+from selfplay.arena.grader import Grader
 from selfplay.cluster import plan, pool
-from selfplay.cluster.config import ClusterConfig
+from selfplay.config import MUTABLE, TrainConfig
 from selfplay.episode import Carry, Rows
 from selfplay.flops import Ledger
-from selfplay.imitation import Imitation, ImitationConfig, Lessons, Outcome, imitate
-from selfplay.learner import Diverged, LearnerConfig, Source
-from selfplay.network import NetworkConfig, Params
-from selfplay.search import SearchConfig
-from selfplay.segment import SegmentConfig
+from selfplay.imitation import Outcome, imitate
+from selfplay.learner import Diverged
 from selfplay.store.codec import to_json
 from selfplay.store.digest import digest
 from selfplay.store.failpoints import failpoint
@@ -33,132 +29,7 @@ from selfplay.store.metrics import total_seconds
 from selfplay.store.run import Run
 from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
-
-MUTABLE = (  # what may change when a run is resumed: no bit of it
-    *("cluster", "exam", "store"),
-    *("elo.budgets", "elo.games", "elo.until_stderr"),
-)
-
-
-@dataclass(frozen=True)
-class StoreConfig:
-    """What a run folder keeps.
-
-    Attributes:
-        keep: newest commits that can be resumed from.
-        keep_for_verify: keep every checkpoint and replay shard, so that ``launch/verify.py`` can
-            recompute any iteration. Without it, only the newest ones can be.
-    """
-
-    keep: int = 2
-    keep_for_verify: bool = False
-
-    def __post_init__(self) -> None:
-        if self.keep < 1:
-            raise ValueError(f"store.keep must be at least 1, got {self.keep}")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """A whole run. The same config and seed give the same bits.
-
-    Attributes:
-        game: a game's name, with its options behind it: "go?size=9&komi=7.5", "pgx:othello".
-        iterations: rounds of play and learning; iteration i makes version i. 0: imitation only.
-        lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
-            while the learner trains. Part of what is computed, unlike the rest of the cluster.
-        seed: of everything random.
-    """
-
-    game: str = "connect_four"
-    iterations: int = 100
-    lag: Literal[0, 1] = 0
-    seed: int = 0
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    search: SearchConfig = field(default_factory=SearchConfig)
-    selfplay: SegmentConfig = field(default_factory=SegmentConfig)
-    replay: WindowConfig = field(default_factory=WindowConfig)
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
-    imitation: ImitationConfig = field(default_factory=ImitationConfig)
-    exam: ExamConfig = field(default_factory=ExamConfig)
-    elo: EvaluatorConfig = field(default_factory=EvaluatorConfig)
-    store: StoreConfig = field(default_factory=StoreConfig)
-    cluster: ClusterConfig = field(default_factory=ClusterConfig)
-
-    def __post_init__(self) -> None:
-        least = 0 if self.imitation.data else 1
-        if self.iterations < least:
-            raise ValueError(f"iterations must be at least {least}, got {self.iterations}")
-        games.make(self.game)  # an unknown game is an error before any work
-
-    def player(self) -> tuple[Any, ...]:
-        """The arguments of ``StreamPlayer``."""
-        return self.game, self.network, self.search, self.selfplay, self.seed
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """The compiled parts of a run, without its state."""
-
-    config: TrainConfig
-    learner: learner.Learner
-    player: stream.StreamPlayer
-    lessons: Lessons | None  # of imitation
-
-    @classmethod
-    def build(cls, config: TrainConfig) -> "Trainer":
-        """Compile-ready parts for a config; ValueError for experts' games that cannot be used."""
-        game = games.make(config.game)
-        initialise, evaluate = network.make(game, config.network)
-        steps = config.iterations * config.learner.steps(config.selfplay.positions)
-        devices = config.cluster.learner_devices or None
-        fit = learner.Learner(
-            game, initialise, evaluate, config.learner, steps, config.seed, devices
-        )
-        lessons = None
-        if config.imitation.data:
-            lessons = Lessons.open(config.imitation, config.game, config.network, config.seed)
-        return cls(config, fit, stream.StreamPlayer(*config.player()), lessons)
-
-    def imitation(self) -> Imitation:
-        """The compiled parts of imitation; there are lessons."""
-        assert self.lessons
-        config = self.config
-        devices = config.cluster.learner_devices
-        return Imitation.build(self.lessons, config.game, config.network, devices)
-
-    def start(self, params: Params | None = None) -> tuple[dict[str, Any], list[Carry]]:
-        """State and carries of version 0: of these parameters, or of fresh ones."""
-        state = self.learner.initial(params)
-        carries = [self.player.start(s) for s in range(self.config.selfplay.streams)]
-        return {"learner": state, "playing": state.averaged}, carries
-
-    def fit(
-        self, state: dict[str, Any], source: Source, work: plan.Work, new_rows: int
-    ) -> tuple[dict[str, Any], dict[str, float], int]:
-        """One iteration's learning: the state after it, metrics, and the steps taken."""
-        before = state["learner"]
-        steps = self.config.learner.steps(new_rows) if source.size else 0
-        if self.lessons:
-            source = self.lessons.with_window(source, work.iteration)
-        after, metrics = self.learner.fit(before, source, work.iteration, steps)
-        # With lag 1 the next iteration is played by the version before this one.
-        playing = before.averaged if self.config.lag else after.averaged
-        return {"learner": after, "playing": playing}, metrics, steps
-
-    def watch(self, state: dict[str, Any], iteration: int) -> dict[str, Any]:
-        """How the version still predicts the experts, in the first iterations after imitation."""
-        config = self.config.imitation
-        if not self.lessons or iteration > config.watch:
-            return {}
-        return self.lessons.measure(state["learner"].averaged, config.measured)
-
-    def ledger(self, before: Ledger, steps: int) -> Ledger:
-        """The ledger after one more iteration with that many gradient steps."""
-        config, game = self.config, games.make(self.config.game)
-        per_move = flops.move(game, config.network, config.search.num_simulations)
-        per_step = flops.training_step(game, config.network, config.learner.batch_size)
-        return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
+from selfplay.trainer import Trainer
 
 
 def train(

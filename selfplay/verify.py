@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from selfplay.cluster import plan, pool
+from selfplay.config import TrainConfig
 from selfplay.imitation import FOLDER
 from selfplay.store.codec import from_json
 from selfplay.store.commits import Commits, Loaded
 from selfplay.store.digest import digest
 from selfplay.store.run import load_version, read_config
 from selfplay.store.tree import unflatten
-from selfplay.train import TrainConfig, Trainer
+from selfplay.trainer import Trainer
 
 
 def verifiable(folder: Path) -> list[int]:

@@ -11,7 +11,8 @@ import pytest
 
 import configs
 import games
-from selfplay.train import TrainConfig, train
+from selfplay.config import TrainConfig
+from selfplay.train import train
 
 
 def shrunk(preset: TrainConfig) -> TrainConfig:

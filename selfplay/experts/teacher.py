@@ -68,21 +68,27 @@ def check(game: Game, teacher: Teacher) -> None:
     player.parse(teacher.spec, game)
 
 
-def play(game: Game, teacher: Teacher, processes: int, progress: Progress) -> Iterator[ExpertGame]:
-    """The teacher's games. A game depends on the seed and its number, not on the processes."""
+def play(
+    game: Game, teacher: Teacher, processes: int, progress: Progress, first: int = 0
+) -> Iterator[list[ExpertGame]]:
+    """The teacher's games in chunks, from chunk number `first` on.
+
+    A game depends on the seed and its number, not on the processes.
+    """
     starts: list[openings.Opening] = [()] * teacher.games
     if teacher.opening_plies:
         starts = openings.draw(game, teacher.opening_plies, teacher.seed, 0, 0, teacher.games)
     chunks = [(at, starts[at : at + CHUNK]) for at in range(0, teacher.games, CHUNK)]
+    chunks, total = chunks[first:], len(chunks)
     with contextlib.ExitStack() as stack:
         spread: Any = map
         if processes > 1:
             pool = multiprocessing.get_context("spawn").Pool(processes)
             spread = stack.enter_context(pool).imap
-        for number, played in enumerate(spread(partial(_chunk, game, teacher), chunks)):
-            progress("playing", number, len(chunks))
-            yield from played
-    progress("playing", len(chunks), len(chunks))
+        progress("playing", first, total)
+        for number, played in enumerate(spread(partial(_chunk, game, teacher), chunks), first + 1):
+            yield played
+            progress("playing", number, total)
 
 
 def _chunk(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -59,7 +60,9 @@ def slow(experts: Experts, params: Any, places: np.ndarray) -> list[dict[str, fl
             g for g in view.games if table["start"][g] <= at < table["start"][g] + table["rows"][g]
         )
         planes = np.unpackbits(row["planes"], axis=1, count=int(np.prod(GAME.observation_shape)))
-        logits, value = evaluate(params, planes.reshape(1, *GAME.observation_shape).astype(bool))
+        logits, value = evaluate(
+            params, jnp.asarray(planes.reshape(1, *GAME.observation_shape), bool)
+        )
         legal = np.unpackbits(row["legal"][0], count=GAME.num_actions).astype(bool)
         logits = np.where(legal, np.asarray(logits[0], np.float64), -np.inf)
         logs = logits - np.log(np.exp(logits).sum())

@@ -12,17 +12,20 @@ import pytest
 
 import games
 from selfplay import flops
+from selfplay.config import StoreConfig, TrainConfig
 from selfplay.experts import importing
 from selfplay.experts.archive import Experts
 from selfplay.experts.teacher import Teacher
-from selfplay.imitation import FOLDER, ImitationConfig, Lessons, best_of, loss
+from selfplay.imitation import FOLDER, best_of, loss
 from selfplay.learner import LearnerConfig
+from selfplay.lessons import ImitationConfig, Lessons
 from selfplay.store import metrics
 from selfplay.store.commits import Commits
 from selfplay.store.digest import digest
 from selfplay.store.run import load_version
 from selfplay.store.window import WindowConfig
-from selfplay.train import StoreConfig, TrainConfig, Trainer, train
+from selfplay.train import train
+from selfplay.trainer import Trainer
 from selfplay.verify import verify
 from tests.runs import PLAIN
 
