@@ -121,6 +121,7 @@ def imitate(
 
     Raises:
         ValueError: the archive is not the one that the run was begun with.
+        CorruptedFile: a byte of it was altered.
         Diverged: the loss is not a number any more.
     """
     lessons = imitation.lessons
@@ -136,6 +137,10 @@ def imitate(
         run.commits.read(i).metrics_row for i in range(1, run.next_iteration)
     ]
     if len(rows) < imitation.iterations:
+        announce("reading the experts' games")
+        lessons.train.archive.check()
+        if lessons.doubt:
+            announce(f"mind the komi: {lessons.doubt}")
         announce("compiling the learner of imitation")
         imitation.learner.warm_up(lessons.train.gather(np.zeros(1, np.int64)))
         measure(state.averaged, 1)

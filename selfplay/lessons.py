@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 import games
+from games.game import Game
+from games.go import Go
 from selfplay import network
 from selfplay.experts.archive import Experts, View
 from selfplay.held_out import Measure
@@ -13,6 +17,8 @@ from selfplay.keys import Purpose
 from selfplay.learner import LearnerConfig, Source
 from selfplay.mixture import beside, shuffled
 from selfplay.network import NetworkConfig
+
+RARE = 0.01  # of the games; what is rarer than that is hardly known
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Lessons:
     """An archive as a run uses it: games to learn from, and games held out."""
 
     config: ImitationConfig
+    game: Game
     seed: int
     train: View
     held_out: View
@@ -82,7 +89,7 @@ class Lessons:
 
         Raises:
             ValueError: no archive, one of another game, or one without positions.
-            CorruptedFile: a damaged one.
+            CorruptedFile: a file is missing or cut.
         """
         experts, rules = Experts(config.data), games.make(game)
         if (experts.game.name, *_shapes(experts.game)) != (rules.name, *_shapes(rules)):
@@ -98,12 +105,27 @@ class Lessons:
             )
         order = shuffled(out.size, seed, Purpose.HELD_OUT)
         _, evaluate = network.make(rules, shape)
-        return cls(config, seed, train, out, Measure(rules, evaluate, train, out, order))
+        return cls(config, rules, seed, train, out, Measure(rules, evaluate, train, out, order))
 
     @property
     def digest(self) -> str:
         """Of the archive."""
         return self.train.archive.digest
+
+    @property
+    def doubt(self) -> str:
+        """A sentence on what self-play will show the network and no expert did; mostly empty."""
+        if not isinstance(self.game, Go):
+            return ""
+        shown = self.train.archive.games["komi"][self.train.games]
+        counts = dict(zip(*np.unique(shown, return_counts=True), strict=True))
+        if counts.get(self.game.komi, 0) >= RARE * len(shown):
+            return ""
+        most = max(counts, key=counts.__getitem__)
+        return (
+            f"{counts.get(self.game.komi, 0)} of {len(shown):,} games in {self.config.data} have "
+            f"komi {self.game.komi:g}, which this run plays with, and most have {most:g}"
+        )
 
     def with_window(self, window: Source, iteration: int) -> Source:
         """What an iteration of self-play learns from: the window, and experts as long as any stay.

@@ -15,6 +15,7 @@ from selfplay import flops
 from selfplay.config import StoreConfig, TrainConfig
 from selfplay.experts import importing
 from selfplay.experts.archive import Experts
+from selfplay.experts.filters import Filters
 from selfplay.experts.teacher import Teacher
 from selfplay.imitation import FOLDER, best_of, loss
 from selfplay.learner import LearnerConfig
@@ -22,11 +23,14 @@ from selfplay.lessons import ImitationConfig, Lessons
 from selfplay.store import metrics
 from selfplay.store.commits import Commits
 from selfplay.store.digest import digest
+from selfplay.store.files import CorruptedFile
 from selfplay.store.run import load_version
 from selfplay.store.window import WindowConfig
 from selfplay.train import train
 from selfplay.trainer import Trainer
 from selfplay.verify import verify
+from tests.experts.records import GAME as GO
+from tests.experts.records import NAME, random_moves, sgf, write
 from tests.runs import PLAIN
 
 GAME = "tic_tac_toe"
@@ -235,3 +239,26 @@ def test_other_games_under_the_same_name_are_refused(tmp_path: Path, config: Tra
     for run in ("learning", "playing"):
         with pytest.raises(ValueError, match="has changed since"):
             train(changed, tmp_path / run)
+
+
+def test_a_damaged_archive_is_not_learnt_from(tmp_path: Path, config: TrainConfig) -> None:
+    data = label(tmp_path / "data", 150)
+    planes = data / "planes.npy"
+    damaged = bytearray(planes.read_bytes())
+    damaged[-1] ^= 1
+    planes.write_bytes(damaged)
+    imitation = replace(config.imitation, data=str(data))
+    with pytest.raises(CorruptedFile, match=r"planes\.npy"):
+        train(replace(config, imitation=imitation), tmp_path / "run")
+
+
+def test_a_komi_that_no_expert_played_is_told(tmp_path: Path) -> None:
+    games = [sgf(random_moves(seed, 12), komi="5.5") for seed in range(30)]
+    file = write(tmp_path / "a.sgf", *games)
+    importing.import_sgf(tmp_path / "out", NAME, GO, [file], Filters(), 0.3, lambda *a: None)
+    config = ImitationConfig(
+        data=str(tmp_path / "out"), learner=LearnerConfig(batch_size=16, shards=2)
+    )
+    lessons = [Lessons.open(config, f"{NAME}&komi={k}", PLAIN.network, 0) for k in (5.5, 7.5)]
+    assert lessons[0].doubt == ""
+    assert "have komi 7.5" in lessons[1].doubt and "most have 5.5" in lessons[1].doubt
