@@ -14,6 +14,7 @@ The same command goes on where it was stopped. What follows ``--`` goes to launc
 import argparse
 import csv
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -169,7 +170,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("studies/data_wall"))
     options = parser.parse_args(arguments[:cut])
     options.extra = arguments[cut + 1 :]
-    options.out = (ROOT / options.out).resolve()
+    options.out = Path(os.path.abspath(ROOT / options.out))
     if not options.out.is_relative_to(ROOT):
         parser.error(f"--out must lie in {ROOT}, got {options.out}")
     if options.epochs < 1 or options.epochs & (options.epochs - 1):
@@ -180,6 +181,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Train what is missing, rate, report."""
     options = parse(sys.argv[1:])
+    trials.end_on_sigterm()
     found = points(train(options))
     rated: dict[str, Rated] = {}
     if not options.no_ladder:

@@ -22,11 +22,10 @@ import argparse
 import dataclasses
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
@@ -40,7 +39,7 @@ from rich.console import Console
 
 from benchmarks import curves, grades, peer, worker
 from benchmarks.grades import Grader, Side
-from benchmarks.trials import launch
+from benchmarks.trials import end_on_sigterm, launch
 from selfplay.arena import exam as exams
 from selfplay.store.files import CorruptedFile, read_json, write_json
 
@@ -163,11 +162,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main() -> None:
     """Train what is missing, grade, report."""
     options = parse(sys.argv[1:])
-
-    def stop(number: int, _: Any) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, stop)
+    end_on_sigterm()
     settings = claim(options)
     grader = Grader(say, options.positions)
     for side in sides(options):

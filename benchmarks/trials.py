@@ -3,18 +3,28 @@
 import contextlib
 import csv
 import math
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from benchmarks.worker import ROOT, default_environment
 from selfplay.flops import Ledger
 from selfplay.store import metrics
 
 GRACE = 30  # seconds that a program gets to end after an interrupt
+
+
+def end_on_sigterm() -> None:
+    """A batch system's SIGTERM ends what was launched, too."""
+
+    def stop(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def launch(command: Sequence[str]) -> None:

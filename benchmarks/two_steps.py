@@ -15,6 +15,7 @@ The same command goes on where it was stopped. What follows ``--`` goes to launc
 import argparse
 import csv
 import io
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,16 +24,15 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
-from selfplay import pins
+from launch.train import parse as parse_training  # pins JAX, before anything imports it
 
-pins.pin()
+# isort: split
 
 from rich.console import Console
 
 import games
 from benchmarks import trials
 from benchmarks.trials import Mean, Rated
-from launch.train import parse as parse_training
 from selfplay import flops
 from selfplay.config import TrainConfig
 from selfplay.imitation import Imitation
@@ -200,7 +200,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments[:cut])
     options.extra = arguments[cut + 1 :]
     out = options.out or Path("studies/two_steps") / options.preset
-    options.out = (ROOT / out).resolve()
+    options.out = Path(os.path.abspath(ROOT / out))
     if not options.out.is_relative_to(ROOT):
         parser.error(f"--out must lie in {ROOT}, got {options.out}")
     if options.seeds < 1 or options.iterations < 1:
@@ -211,6 +211,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Train what is missing, rate, report."""
     options = parse(sys.argv[1:])
+    trials.end_on_sigterm()
     config = parse_training([options.preset, *options.extra])[1].config
     if config.imitation == ImitationConfig():
         raise ValueError(f"{options.preset} has no imitation; choose a preset that has")
