@@ -140,12 +140,19 @@ def test_verify_proves_imitation_and_the_run_after_it(whole: Path) -> None:
     assert seen == [1, 2, 1, 2]
 
 
-def test_verify_finds_a_change(tmp_path: Path, whole: Path) -> None:
-    shutil.copytree(whole, tmp_path / "run")
-    path = tmp_path / "run" / FOLDER / "commits" / "00000002.json"
+def alter(
+    run: Path, to: Path, part: str, iteration: int, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    """A copy of a run with another metrics row in a commit."""
+    shutil.copytree(run, to)
+    path = to / part / "commits" / f"{iteration:08d}.json"
     commit = read_hashed_json(path)
-    commit["metrics_row"]["digest"]["state"] = "0" * 64
+    change(commit["metrics_row"])
     write_hashed_json(path, commit)
+
+
+def test_verify_finds_a_change(tmp_path: Path, whole: Path) -> None:
+    alter(whole, tmp_path / "run", FOLDER, 2, lambda row: row["digest"].update(state="0" * 64))
     found = verify(tmp_path / "run" / FOLDER, 1, 3, lambda *a: None)
     assert found and found.startswith("iteration 2, state: recomputed") and "000000" in found
 
@@ -224,17 +231,21 @@ def test_bad_input_is_a_sentence_before_any_work(tmp_path: Path, config: TrainCo
         replace(PLAIN, iterations=0)
 
 
-def test_other_games_under_the_same_name_are_refused(tmp_path: Path, config: TrainConfig) -> None:
+def test_other_games_under_the_same_name_are_refused(
+    tmp_path: Path, config: TrainConfig, whole: Path
+) -> None:
     data = label(tmp_path / "data", 150)
     imitation = replace(config.imitation, data=str(data), part=10**6)
     changed = replace(config, imitation=imitation)
     train(changed, tmp_path / "learning", stop_at(1))
-    train(changed, tmp_path / "playing", lambda row: "selfplay" in row)
     data.rename(tmp_path / "before")
     label(data, 150, seed=1)
-    for run in ("learning", "playing"):
-        with pytest.raises(ValueError, match="has changed since"):
-            train(changed, tmp_path / run)
+    with pytest.raises(ValueError, match="has changed since"):
+        train(changed, tmp_path / "learning")
+    alter(whole, tmp_path / "playing", "", 0, lambda row: row["imitation"].update(data="0" * 64))
+    (tmp_path / "playing/commits/00000002.json").unlink()  # it still has an iteration to go
+    with pytest.raises(ValueError, match=r"has changed since.*was 0000"):
+        train(config, tmp_path / "playing")
 
 
 def test_a_damaged_archive_is_not_learnt_from(tmp_path: Path, config: TrainConfig) -> None:
