@@ -34,6 +34,7 @@ import games
 from benchmarks import trials
 from benchmarks.trials import Mean, Rated
 from selfplay import flops
+from selfplay.arena.report import shortened
 from selfplay.config import TrainConfig
 from selfplay.imitation import Imitation
 from selfplay.lessons import ImitationConfig, Lessons
@@ -159,10 +160,8 @@ def plot(options: argparse.Namespace, elo: dict[Point, Rated], others: dict[str,
         axes.plot(x, [m.mean for m in means], "o-", color=colour, linewidth=2.5, label=name)
     for name, one in others.items():
         axes.axhline(one.elo, color="grey", linewidth=0.8, linestyle=":")
-        label = name.removeprefix("gtp:")
-        label = label if len(label) < 40 else label[:12] + " … " + label[-10:]
         axes.annotate(
-            label,
+            shortened(name),
             (1, one.elo),
             xycoords=("axes fraction", "data"),
             fontsize=8,

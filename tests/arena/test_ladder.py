@@ -291,6 +291,15 @@ def test_the_plot_has_a_line_for_each_budget(tmp_path: Path) -> None:
     assert any(np.allclose(line, wanted) for line in drawn)
 
 
+def test_long_names_are_shortened_for_the_plot() -> None:
+    engine = "gtp:/usr/games/gnugo --mode gtp --chinese-rules --never-resign --level 10"
+    assert report.shortened(engine) == "gnugo … --never-resign --level 10"
+    assert report.shortened(engine, 20) == "gnugo … --level 10"
+    assert report.shortened("gtp:gnugo --level 1") == "gnugo --level 1"
+    assert report.shortened("random") == "random"
+    assert report.shortened("studies/run/imitation (sims=64)", 20) == "…mitation (sims=64)"
+
+
 @pytest.mark.parametrize("width", [80, 140])
 def test_the_table_can_be_read(unbroken: tuple[str, list[Any]], tmp_path: Path, width: int) -> None:
     """Names stand whole, in any terminal, whatever they hold."""
