@@ -55,7 +55,7 @@ def test_another_seed_gives_other_bytes(tmp_path: Path, undisturbed: list[dict[s
     assert all(a["state"] != b["state"] for a, b in zip(other, undisturbed, strict=True))
 
 
-@pytest.mark.parametrize("point", ["train.learn@2", "commit.point@2", "commit.metrics@2"])
+@pytest.mark.parametrize("point", ["commit.point@2"])  # all of them are in the matrix
 def test_a_killed_driver_resumes_to_the_same_bytes(
     tmp_path: Path, undisturbed: list[dict[str, str]], point: str
 ) -> None:
@@ -64,6 +64,7 @@ def test_a_killed_driver_resumes_to_the_same_bytes(
     assert train(tmp_path / "run", *TINY, *IN_PROCESS) == undisturbed
 
 
+@pytest.mark.slow
 def test_lag_is_in_the_plan_not_in_the_timing(
     tmp_path: Path, undisturbed: list[dict[str, str]]
 ) -> None:
@@ -86,6 +87,7 @@ def imitating(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return tuple(text for n, v in values.items() for text in (f"--imitation.{n}", str(v)))
 
 
+@pytest.mark.slow
 def test_killed_in_imitation_it_resumes_to_the_same_bytes(
     tmp_path: Path, imitating: tuple[str, ...], undisturbed: list[dict[str, str]]
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_broken_ladder_goes_on(tmp_path: Path, unbroken: tuple[str, list[Any]]
     assert climbed(path) == unbroken
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     """SIGKILL in the middle of a match; the table is that of a command that was left alone."""
 
@@ -297,7 +298,7 @@ def test_long_names_are_shortened_for_the_plot() -> None:
     assert report.shortened(engine, 20) == "gnugo … --level 10"
     assert report.shortened("gtp:gnugo --level 1") == "gnugo --level 1"
     assert report.shortened("random") == "random"
-    assert report.shortened("studies/run/imitation (sims=64)", 20) == "…mitation (sims=64)"
+    assert report.shortened("studies/run/imitation (sims=64)", 20) == "…imitation (sims=64)"
 
 
 @pytest.mark.parametrize("width", [80, 140])
