@@ -72,6 +72,11 @@ def go_9x9_imitation() -> TrainConfig:
         python launch/experts.py import go9x9 FILES… --min-rating 2000 --min-rank 1d \\
             --out experts/go_9x9
 
+    The first step takes 41 minutes on 2 cores and 10^14.5 FLOPs. It then predicts 48.6 % of the
+    moves in held-out games, and is ahead of GNU Go's level 10 behind 64 simulations
+    (docs/results/imitation_go_9x9.md; seed 0, 17 774 games). An iteration of self-play takes about
+    a minute; five of them were run.
+
     Komi is 7, as in most records: planes of another komi would be new to the network.
     """
     recipe = go_9x9()
