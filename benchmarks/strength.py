@@ -19,16 +19,13 @@ but other settings in the same folder are refused. What follows ``--`` goes to l
 """
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
@@ -42,11 +39,11 @@ from rich.console import Console
 
 from benchmarks import curves, grades, peer, worker
 from benchmarks.grades import Grader, Side
+from benchmarks.trials import end_on_sigterm, launch
 from selfplay.arena import exam as exams
 from selfplay.store.files import CorruptedFile, read_json, write_json
 
 GRID = (0.1, 0.2, 0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60)  # minutes
-GRACE = 30  # seconds that a program gets to end after an interrupt
 
 
 def moments(minutes: float) -> list[float]:
@@ -84,22 +81,6 @@ def train_peer(side: Side, options: argparse.Namespace) -> None:
     at = [60 * moment for moment in moments(options.minutes)]
     request = worker.train_request(side.folder, config, 60 * options.minutes, at)
     launch([sys.executable, "benchmarks/worker.py", "train", request])
-
-
-def launch(command: Sequence[str]) -> None:
-    """Runs a training in our place, with an environment that we did not shape."""
-    process = subprocess.Popen(command, cwd=ROOT, env=worker.default_environment())
-    try:
-        status = process.wait()
-    except BaseException:  # stopped: the training must not go on without us
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.terminate()
-            process.wait(GRACE)
-        process.kill()
-        process.wait()
-        raise
-    if status:
-        raise SystemExit(f"error: status {status} from {' '.join(command)}")
 
 
 def sides(options: argparse.Namespace) -> Iterator[Side]:
@@ -181,11 +162,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main() -> None:
     """Train what is missing, grade, report."""
     options = parse(sys.argv[1:])
-
-    def stop(number: int, _: Any) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, stop)
+    end_on_sigterm()
     settings = claim(options)
     grader = Grader(say, options.positions)
     for side in sides(options):

@@ -6,17 +6,19 @@ A preset's docstring is a promise: its command, its cost and the result to expec
 from collections.abc import Callable
 
 from configs import connect_four, go, hex
-from selfplay.train import TrainConfig
+from selfplay.config import TrainConfig
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     preset.__name__: preset
     for preset in (
         connect_four.connect_four,
+        connect_four.connect_four_imitation,
         connect_four.connect_four_smoke,
         connect_four.connect_four_gpu,
         go.go_5x5,
         go.go_7x7,
         go.go_9x9,
+        go.go_9x9_imitation,
         go.go_9x9_gpu,
         go.go_19x19_cluster,
         hex.hex_3,

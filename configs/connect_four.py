@@ -1,12 +1,15 @@
 """Presets for Connect Four (7×6)."""
 
+from dataclasses import replace
+
 from selfplay.arena.grader import ExamConfig
+from selfplay.config import StoreConfig, TrainConfig
 from selfplay.learner import LearnerConfig
+from selfplay.lessons import ImitationConfig
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store.window import WindowConfig
-from selfplay.train import StoreConfig, TrainConfig
 
 
 def connect_four() -> TrainConfig:
@@ -29,6 +32,20 @@ def connect_four() -> TrainConfig:
         learner=LearnerConfig(batch_size=256, shards=4),
         replay=WindowConfig(minimum=60_000),
         store=StoreConfig(keep_for_verify=True),
+    )
+
+
+def connect_four_imitation() -> TrainConfig:
+    """AlphaGo's two steps: games of a perfect player who blunders, then `connect_four`.
+
+    It reads `experts/connect_four_20`, or what `--imitation.data` names:
+
+        python launch/experts.py label connect_four --games 10000 --blunder 0.2 \\
+            --out experts/connect_four_20
+    """
+    return replace(
+        connect_four(),
+        imitation=ImitationConfig(data="experts/connect_four_20", epochs=2, part=50_000, stays=0.2),
     )
 
 

@@ -4,12 +4,12 @@ Costs are of two cores that other work shared at times (November 2026), in train
 on nobody has run a preset to its end: what is said is what three iterations took, or one.
 """
 
+from selfplay.config import TrainConfig
 from selfplay.learner import LearnerConfig
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store.window import WindowConfig
-from selfplay.train import TrainConfig
 
 
 def hex_3() -> TrainConfig:

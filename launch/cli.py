@@ -35,7 +35,7 @@ def guarded(main: Callable[[], None]) -> None:
     except BrokenPipeError:  # whoever read our output has enough of it, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except (ValueError, ConnectionError, CorruptedFile) as error:
+    except (ValueError, OSError, CorruptedFile) as error:
         if os.environ.get("OOMZERO_TRACEBACK"):
             raise
         refuse(error)

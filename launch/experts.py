@@ -5,7 +5,8 @@
     python launch/experts.py positions connect_four values.csv.gz --out experts/solved
     python launch/experts.py inspect experts/go
 
-The same contents and options give the same bytes; an archive is there complete or not at all.
+The same contents and options give the same bytes; an archive is there complete or not at all. Games
+of a teacher that are played when `label` is interrupted are kept for the next time.
 """
 
 import sys
@@ -17,6 +18,7 @@ from launch import cli
 
 cli.prepare()
 
+import gc
 import io
 import os
 import re
@@ -173,17 +175,22 @@ def show(name: Path, console: Console) -> None:
 
 def main() -> None:
     """One of the four commands."""
+    gc.set_threshold(100_000)  # games are many small objects in no cycles: a fifth of the time
     options = tyro.cli(
         Import | Label | Positions | Inspect,
         prog="launch/experts.py",
         description=__doc__,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    console = Console(soft_wrap=False, highlight=False)
+    console = Console(soft_wrap=False, highlight=False, markup=False)  # names may hold brackets
     if isinstance(options, Inspect):
         show(options.archive, console)
     else:
-        make(options, console)
+        try:
+            make(options, console)
+        except KeyboardInterrupt:
+            console.print("interrupted; the same command goes on, and no game is played twice")
+            raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

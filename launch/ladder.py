@@ -33,6 +33,7 @@ from rich.text import Text
 
 import games
 from games.game import Game
+from selfplay import imitation
 from selfplay.arena import openings, perfect, player, report
 from selfplay.arena.ladder import Ladder, LadderConfig, Standing
 from selfplay.arena.match import Played
@@ -132,7 +133,9 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
         names = [run]
         if "@" not in run and not run.endswith(SUFFIX):
             read_config(run)
-            kept = log_spaced([v for v in snapshot_versions(Path(run)) if v], options.versions)
+            first = 0 if Path(run, imitation.FOLDER).is_dir() else 1  # the start that was learnt
+            kept = [v for v in snapshot_versions(Path(run)) if v >= first]
+            kept = log_spaced(kept, options.versions)
             if not kept:
                 raise ValueError(f"{run} has no version yet: let it train for an iteration")
             names = [f"{run}@{version}" for version in kept]

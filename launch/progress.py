@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 
 import games
+from selfplay.config import TrainConfig
 from selfplay.episode import row_bytes
 from selfplay.store import window
-from selfplay.train import TrainConfig
 
 
 class Progress:
@@ -73,17 +73,29 @@ class Progress:
     def show(self, row: Mapping[str, Any]) -> None:
         """A committed iteration."""
         self._note = ""
+        if self._rows and _imitates(row) != _imitates(self._rows[-1]):
+            self._rows, self._recent = [], []  # self-play has other columns than imitation
         self._rows.append(row)
-        self._exam = row["exam"] or self._exam
-        self._recent = [*self._recent[-9:], row["seconds"]["play"] + row["seconds"]["learn"]]
+        self._exam = row.get("exam") or self._exam
+        seconds = row["seconds"]
+        took = seconds["learn"] + seconds["measure" if _imitates(row) else "play"]
+        self._recent = [*self._recent[-9:], took]
         if self._live:
             self._live.update(self._table(), refresh=True)
         else:
-            self.say("  ".join(f"{name} {text}" for name, text in self._cells(row, row["exam"])))
+            cells = self._cells(row, row.get("exam", {}))
+            self.say("  ".join(f"{name} {text}" for name, text in cells))
 
     def finished(self, run: Any) -> None:
         """Where the run lies and what to do next."""
         version = run.next_iteration - 1
+        if version < 0:
+            self.end(f"stopped during imitation; the same command goes on in {self._folder}")
+            return
+        learnt = run.commits.read(0).metrics_row["imitation"]
+        if learnt:
+            texts = ", ".join(f"{name} {text}" for name, text in measured(learnt["held_out"]))
+            self.say(f"version 0 is version {learnt['version']} of imitation: {texts}")
         state = "complete" if version >= self._config.iterations else "stopped"
         self.end(
             f"{state}: version {version} in {self._folder}\n"
@@ -102,27 +114,41 @@ class Progress:
         )
 
     def _cells(self, row: Mapping[str, Any], exam: Mapping[str, Any]) -> list[tuple[str, str]]:
-        play, learn, seconds = row["selfplay"], row["learner"], row["seconds"]
+        learn, nan = row["learner"], math.nan
         pace = sum(self._recent) / max(len(self._recent), 1)
-        left = (self._config.iterations - row["iteration"]) * pace
+        total = row["of"] if _imitates(row) else self._config.iterations
+        spent = [
+            ("FLOPs", f"10^{row['ledger']['ooms']:.2f}"),
+            ("time", clock(row["seconds"]["total"])),
+            ("left", clock((total - row["iteration"]) * pace)),
+        ]
+        losses = [
+            ("policy", f"{learn.get('policy_loss', nan):.3f}"),
+            ("value", f"{learn.get('value_loss', nan):.3f}"),
+        ]
+        if _imitates(row):
+            return [
+                ("imitation", f"{row['iteration']}/{total}"),
+                ("epoch", f"{row['epoch']:.2f}/{self._config.imitation.epochs}"),
+                *losses,
+                *measured(row["held_out"]),
+                *spent,
+            ]
+        play = row["selfplay"]
         speed = self._config.selfplay.positions / max(pace, 1e-9)
         grades = " ".join(
             f"{name.removeprefix('sims')}:{100 * grade['kept']:.1f}%"
             for name, grade in exam.items()
         )
-        nan = math.nan
         return [
-            ("iteration", f"{row['iteration']}/{self._config.iterations}"),
+            ("iteration", f"{row['iteration']}/{total}"),
             ("games", f"{play['games']}"),
             ("plies", f"{play.get('plies', nan):.1f}"),
             ("positions/s", f"{speed:,.0f}"),
-            ("policy", f"{learn.get('policy_loss', nan):.3f}"),
-            ("value", f"{learn.get('value_loss', nan):.3f}"),
+            *losses,
             ("exam", grades or "-"),
             *([("Elo", rated(row["elo"]))] if self._config.elo.budgets else []),
-            ("FLOPs", f"10^{row['ledger']['ooms']:.2f}"),
-            ("time", clock(seconds["total"])),
-            ("left", clock(left)),
+            *spent,
         ]
 
     def _table(self) -> Table | str:
@@ -132,12 +158,26 @@ class Progress:
         shown = self._rows[-12:]
         for i, row in enumerate(shown):
             newest = i == len(shown) - 1
-            cells = self._cells(row, self._exam if newest else row["exam"])
+            cells = self._cells(row, self._exam if newest else row.get("exam", {}))
             if i == 0:
                 for name, _ in cells:
                     table.add_column(name, justify="right")
             table.add_row(*(text for _, text in cells), style="bold" if newest else None)
         return table
+
+
+def _imitates(row: Mapping[str, Any]) -> bool:
+    return "selfplay" not in row
+
+
+def measured(held_out: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How well held-out games are predicted, as columns."""
+    return [
+        ("held out: policy", f"{held_out['policy_loss']:.3f}"),
+        ("value", f"{held_out['value_loss']:.3f}"),
+        ("top 1", f"{100 * held_out['top1']:.1f}%"),
+        ("top 5", f"{100 * held_out['top5']:.1f}%"),
+    ]
 
 
 def rated(elo: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Train a player by self-play, or resume a run: the same command on its folder goes on.
+"""Train a player by imitation and self-play; the same command on a run's folder resumes it.
 
 python launch/train.py connect_four
 python launch/train.py connect_four --search.num-simulations 64 --out runs/deeper
@@ -24,7 +24,9 @@ import tyro
 
 import configs
 from launch.progress import Progress
-from selfplay.train import Diverged, TrainConfig, train
+from selfplay.config import TrainConfig
+from selfplay.learner import Diverged
+from selfplay.train import train
 
 
 @dataclasses.dataclass(frozen=True)

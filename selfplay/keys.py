@@ -23,6 +23,9 @@ class Purpose(enum.IntEnum):
     START = 6  # stream: the first states of its lanes
     OPENING = 7  # pairing, chunk: the random moves before a match's players begin
     TEACHER = 8  # game, ply: an expert's moves
+    EPOCH = 9  # epoch: the order in which imitation passes over its positions
+    HELD_OUT = 10  # the order in which held-out positions are measured
+    EXPERTS = 11  # iteration: the experts' positions that stay beside self-play's
 
 
 def key(seed: int, purpose: Purpose, *indices: int | Array) -> Array:

@@ -82,6 +82,10 @@ class LearnerConfig:
         return min(self.max_steps, round(new_rows * self.reuse / self.batch_size))
 
 
+class Diverged(RuntimeError):
+    """Learning left the numbers; the message names the last good commit."""
+
+
 class LearnerState(NamedTuple):
     """Everything the learner carries from one iteration to the next."""
 
@@ -156,9 +160,10 @@ class Learner:
         self._gradient = jax.jit(jax.grad(loss, has_aux=True))
         self._update = jax.jit(self._apply)
 
-    def initial(self) -> LearnerState:
-        """Version 0: fresh parameters, drawn from the seed."""
-        params = self._initialise(keys.key(self.seed, keys.Purpose.INITIALISE))
+    def initial(self, params: Params | None = None) -> LearnerState:
+        """Version 0: these parameters, or fresh ones, drawn from the seed; a fresh optimizer."""
+        if params is None:
+            params = self._initialise(keys.key(self.seed, keys.Purpose.INITIALISE))
         state = LearnerState(
             params, jax.tree.map(jnp.copy, params), self._optimizer.init(params), jnp.int32(0)
         )
@@ -263,7 +268,10 @@ def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTra
 def make_loss(
     game: Game, evaluate: Evaluate, config: LearnerConfig
 ) -> Callable[[Params, Rows, Array], tuple[Array, dict[str, Array]]]:
-    """``loss(params, rows, key) → (mean loss, metrics)``; `key` draws the symmetries."""
+    """``loss(params, rows, key) → (mean loss, metrics)``; `key` draws the symmetries.
+
+    A row whose ``value`` is NaN teaches the policy only; one without a policy, the value only.
+    """
     board = symmetry.symmetries(game)
     cells, actions = np.asarray(board.cells), np.asarray(board.actions)  # [S, H·W], [S, A]
 
@@ -289,8 +297,11 @@ def make_loss(
         )
         outcome = jnp.asarray(rows["outcome"]).astype(jnp.float32)
         found = jnp.asarray(rows["value"]).astype(jnp.float32)
+        # NaN = a value not to be learnt: replaced before it is used, or its gradient would be NaN.
+        taught = ~jnp.isnan(found)
+        found = jnp.where(taught, found, outcome)
         goal = (1 - config.root_value_weight) * outcome + config.root_value_weight * found
-        value_loss = jnp.mean((value - goal) ** 2)
+        value_loss = jnp.mean(jnp.where(taught, (value - goal) ** 2, 0.0))
         policy_loss = jnp.mean(cross_entropy)
         total = policy_loss + config.value_weight * value_loss
         metrics = {
@@ -298,7 +309,7 @@ def make_loss(
             "policy_loss": policy_loss,
             "policy_kl": jnp.mean(cross_entropy - entropy),
             "policy_entropy": jnp.mean(entropy),
-            "value_loss": value_loss,
+            "value_loss": value_loss,  # rows that teach no value count as 0
         }
         return total, metrics
 

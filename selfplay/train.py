@@ -1,4 +1,4 @@
-"""The training loop: play, remember, learn, commit. It reads as the paper does.
+"""The training loop: imitate, then play, remember, learn, commit. It reads as the paper does.
 
 The order holds for a reason: an iteration exists once it is committed, and everything that the
 next one needs is in the commit (parameters, optimizer, carries, replay index, ledger), so a run
@@ -7,24 +7,21 @@ that is killed anywhere goes on from its last commit with the same bytes.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-import games
-from selfplay import flops, learner, network, pins, stream
-from selfplay.arena.evaluator import EvaluatorConfig, Rating
-from selfplay.arena.grader import ExamConfig, Grader
+from selfplay import imitation, pins
+from selfplay.arena.evaluator import Rating
+from selfplay.arena.grader import Grader
 from selfplay.cluster import plan, pool
-from selfplay.cluster.config import ClusterConfig
+from selfplay.config import MUTABLE, TrainConfig
 from selfplay.episode import Carry, Rows
 from selfplay.flops import Ledger
-from selfplay.learner import LearnerConfig, Source
-from selfplay.network import NetworkConfig
-from selfplay.search import SearchConfig
-from selfplay.segment import SegmentConfig
+from selfplay.imitation import Outcome, imitate
+from selfplay.learner import Diverged
 from selfplay.store.codec import to_json
 from selfplay.store.digest import digest
 from selfplay.store.failpoints import failpoint
@@ -32,114 +29,7 @@ from selfplay.store.metrics import total_seconds
 from selfplay.store.run import Run
 from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
-
-MUTABLE = (  # what may change when a run is resumed: no bit of it
-    *("cluster", "exam", "store"),
-    *("elo.budgets", "elo.games", "elo.until_stderr"),
-)
-
-
-@dataclass(frozen=True)
-class StoreConfig:
-    """What a run folder keeps.
-
-    Attributes:
-        keep: newest commits that can be resumed from.
-        keep_for_verify: keep every checkpoint and replay shard, so that ``launch/verify.py`` can
-            recompute any iteration. Without it, only the newest ones can be.
-    """
-
-    keep: int = 2
-    keep_for_verify: bool = False
-
-    def __post_init__(self) -> None:
-        if self.keep < 1:
-            raise ValueError(f"store.keep must be at least 1, got {self.keep}")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """A whole run. The same config and seed give the same bits.
-
-    Attributes:
-        game: a game's name, with its options behind it: "go?size=9&komi=7.5", "pgx:othello".
-        iterations: rounds of play and learning; iteration i makes version i.
-        lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
-            while the learner trains. Part of what is computed, unlike the rest of the cluster.
-        seed: of everything random.
-    """
-
-    game: str = "connect_four"
-    iterations: int = 100
-    lag: Literal[0, 1] = 0
-    seed: int = 0
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    search: SearchConfig = field(default_factory=SearchConfig)
-    selfplay: SegmentConfig = field(default_factory=SegmentConfig)
-    replay: WindowConfig = field(default_factory=WindowConfig)
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
-    exam: ExamConfig = field(default_factory=ExamConfig)
-    elo: EvaluatorConfig = field(default_factory=EvaluatorConfig)
-    store: StoreConfig = field(default_factory=StoreConfig)
-    cluster: ClusterConfig = field(default_factory=ClusterConfig)
-
-    def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {self.iterations}")
-        games.make(self.game)  # an unknown game is an error before any work
-
-    def player(self) -> tuple[Any, ...]:
-        """The arguments of ``StreamPlayer``."""
-        return self.game, self.network, self.search, self.selfplay, self.seed
-
-
-class Diverged(RuntimeError):
-    """Training left the numbers; the message names the last good commit."""
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """The compiled parts of a run, without its state."""
-
-    config: TrainConfig
-    learner: learner.Learner
-    player: stream.StreamPlayer
-
-    @classmethod
-    def build(cls, config: TrainConfig) -> "Trainer":
-        """Compile-ready parts for a config."""
-        game = games.make(config.game)
-        initialise, evaluate = network.make(game, config.network)
-        steps = config.iterations * config.learner.steps(config.selfplay.positions)
-        devices = config.cluster.learner_devices or None
-        fit = learner.Learner(
-            game, initialise, evaluate, config.learner, steps, config.seed, devices
-        )
-        return cls(config, fit, stream.StreamPlayer(*config.player()))
-
-    def start(self) -> tuple[dict[str, Any], list[Carry]]:
-        """State and carries of version 0."""
-        state = self.learner.initial()
-        carries = [self.player.start(s) for s in range(self.config.selfplay.streams)]
-        return {"learner": state, "playing": state.averaged}, carries
-
-    def fit(
-        self, state: dict[str, Any], source: Source, work: plan.Work, new_rows: int
-    ) -> tuple[dict[str, Any], dict[str, float], int]:
-        """One iteration's learning: the state after it, metrics, and the steps taken."""
-        before = state["learner"]
-        steps = self.config.learner.steps(new_rows) if source.size else 0
-        after, metrics = self.learner.fit(before, source, work.iteration, steps)
-        # With lag 1 the next iteration is played by the version before this one.
-        playing = before.averaged if self.config.lag else after.averaged
-        return {"learner": after, "playing": playing}, metrics, steps
-
-    def ledger(self, before: Ledger, steps: int) -> Ledger:
-        """The ledger after one more iteration with that many gradient steps."""
-        config, game = self.config, games.make(self.config.game)
-        per_move = flops.move(game, config.network, config.search.num_simulations)
-        per_step = flops.training_step(game, config.network, config.learner.batch_size)
-        return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
+from selfplay.trainer import Trainer
 
 
 def train(
@@ -160,25 +50,23 @@ def train(
     """
     pool.reachable(config.cluster)
     trainer = Trainer.build(config)
-    run = Run.create_or_open(
-        folder,
-        config,
-        window=config.replay,
-        mutable=MUTABLE,
-        keep=config.store.keep,
-        keep_all=config.store.keep_for_verify,
-        flags=pins.pinned(),
-    )
+    run = _open(config, folder, config.replay)
     with run:
         if run.next_iteration > config.iterations:
             return run
+        outcome = None
+        if trainer.lessons and run.next_iteration == 0:
+            with _open(config, run.folder / imitation.FOLDER) as first:
+                outcome = imitate(trainer.imitation(), first, report, announce)
+            if not outcome:
+                return run
         if run.next_iteration:
             announce(f"resuming after iteration {run.next_iteration - 1}")
         announce("compiling self-play and starting the actors")
         workers = pool.make(config.player(), config.cluster)
         rating = Rating(run.folder, to_json(config), config.seed, config.elo, config.cluster)
         try:
-            _loop(config, run, trainer, workers, rating, report, announce)
+            _loop(config, run, trainer, outcome, workers, rating, report, announce)
         finally:
             rating.close()
             workers.close()
@@ -188,17 +76,32 @@ def train(
     return run
 
 
+def _open(config: TrainConfig, folder: Path, window: WindowConfig | None = None) -> Run:
+    return Run.create_or_open(
+        folder,
+        config,
+        window=window,
+        mutable=MUTABLE,
+        keep=config.store.keep,
+        keep_all=config.store.keep_for_verify,
+        flags=pins.pinned(),
+    )
+
+
 def _loop(
     config: TrainConfig,
     run: Run,
     trainer: Trainer,
+    outcome: Outcome | None,
     workers: pool.Pool,
     rating: Rating,
     report: Callable[[Mapping[str, Any]], bool | None],
     announce: Callable[[str], None],
 ) -> None:
     """Iterate from where the run stands; `report` and `announce` as for :func:`train`."""
-    state, carries, ledger, seconds = _stand(run, trainer, workers.probe)
+    state, carries, ledger, seconds = _stand(run, trainer, outcome, workers.probe)
+    if run.next_iteration > config.iterations:
+        return  # imitation was all
     announce("compiling the learner")
     trainer.learner.warm_up(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
     grader = Grader.build(config.game, config.network, config.search, config.exam)
@@ -243,6 +146,7 @@ def _loop(
         if rating.failure and not failed:
             failed = True
             announce(f"versions are rated no more ({rating.failure}); training goes on")
+        watched = trainer.watch(state, work.iteration)
         examined = time.perf_counter()
         seconds += learned - started
         row = {
@@ -260,6 +164,7 @@ def _loop(
             "selfplay": summary(rows),
             "exam": grades,
             "elo": ratings,
+            "held_out": watched,
             "seconds": {
                 "play": played - started,
                 "learn": learned - played,
@@ -282,17 +187,25 @@ def _loop(
 
 
 def _stand(
-    run: Run, trainer: Trainer, probe: str
+    run: Run, trainer: Trainer, outcome: Outcome | None, probe: str
 ) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
     """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
-    state, carries = trainer.start()
+    state, carries = trainer.start(outcome.params if outcome else None)
     if run.next_iteration == 0:
-        ledger = Ledger()
-        row = {"digest": {"state": digest(state)}, "ledger": asdict(ledger), "probe": probe}
+        ledger = outcome.ledger if outcome else Ledger()
+        row = {
+            "digest": {"state": digest(state)},
+            "ledger": asdict(ledger),
+            "probe": probe,
+            "imitation": outcome.row if outcome else {},
+            "seconds": {"total": outcome.seconds if outcome else 0.0},
+        }
         run.commit(0, state, row, state["playing"], carries=carries, ledger=asdict(ledger))
     else:
         state, carries, *_ = run.restore(state, carries)
     first_row = run.commits.read(0).metrics_row
+    if trainer.lessons:
+        trainer.lessons.check(first_row["imitation"]["data"], run.folder)
     if first_row["probe"] != probe:
         raise ValueError(
             f"this machine's probe is {probe[:12]}, the run's is "

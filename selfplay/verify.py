@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from selfplay.cluster import plan, pool
+from selfplay.config import TrainConfig
+from selfplay.imitation import FOLDER
 from selfplay.store.codec import from_json
-from selfplay.store.commits import Commits
+from selfplay.store.commits import Commits, Loaded
 from selfplay.store.digest import digest
-from selfplay.store.run import read_config
+from selfplay.store.run import load_version, read_config
 from selfplay.store.tree import unflatten
-from selfplay.train import TrainConfig, Trainer
+from selfplay.trainer import Trainer
 
 
 def verifiable(folder: Path) -> list[int]:
@@ -48,17 +50,18 @@ def verify(
         )
     commits = Commits(folder, config.replay)
     trainer = Trainer.build(config)
+    if "data" in commits.read(0).metrics_row:
+        return _verify_imitation(commits, trainer, range(first, last + 1), report)
     workers = pool.InProcess(config.player())
-    start, first_carries = trainer.start()
+    before = commits.read(0).metrics_row["imitation"]
+    learnt = load_version(folder / FOLDER, before["version"]).params if before else None
+    start, first_carries = trainer.start(learnt)
     probe = commits.read(0).metrics_row["probe"]
     if workers.probe != probe:
         return f"the probe: this machine's is {workers.probe[:12]}, the run's {probe[:12]}"
     for iteration in range(first, last + 1):
         loaded = commits.load(iteration - 1)
-        trees: dict[str, dict[str, np.ndarray]] = {"state": {}, "carries": {}}
-        for path, array in loaded.arrays.items():
-            part, _, rest = path.partition("/")
-            trees[part][rest] = array
+        trees = _trees(loaded)
         state = unflatten(start, trees["state"])
         carries = unflatten(first_carries, trees["carries"], check_shape=False)
         if iteration == 1 and digest(start) != digest(state):
@@ -75,11 +78,48 @@ def verify(
             "state": digest(state),
         }
         report(iteration, found)
-        recorded = commits.read(iteration).metrics_row["digest"]
-        for name, value in found.items():
-            if value != recorded[name]:
-                return (
-                    f"iteration {iteration}, {name}: recomputed {value[:16]}, "
-                    f"recorded {recorded[name][:16]}"
-                )
+        if difference := _difference(commits, iteration, found):
+            return difference
+    return None
+
+
+def _verify_imitation(
+    commits: Commits,
+    trainer: Trainer,
+    iterations: range,
+    report: Callable[[int, dict[str, str]], Any],
+) -> str | None:
+    """The same for ``RUN/imitation``, which learns and does not play."""
+    imitation = trainer.imitation()
+    imitation.lessons.check(commits.read(0).metrics_row["data"], "the run")
+    start = imitation.learner.initial()
+    for iteration in iterations:
+        state = unflatten(start, _trees(commits.load(iteration - 1))["state"])
+        if iteration == 1 and digest(start) != digest(state):
+            return "version 0: the initial parameters"
+        state, _ = imitation.fit(state, iteration)
+        found = {"state": digest(state)}
+        report(iteration, found)
+        if difference := _difference(commits, iteration, found):
+            return difference
+    return None
+
+
+def _trees(loaded: Loaded) -> dict[str, dict[str, np.ndarray]]:
+    """A checkpoint's arrays, those of the state apart from those of the carries."""
+    trees: dict[str, dict[str, np.ndarray]] = {"state": {}, "carries": {}}
+    for path, array in loaded.arrays.items():
+        part, _, rest = path.partition("/")
+        trees[part][rest] = array
+    return trees
+
+
+def _difference(commits: Commits, iteration: int, found: dict[str, str]) -> str | None:
+    recorded = commits.read(iteration).metrics_row["digest"]
+    for name, value in found.items():
+        if value != recorded[name]:
+            return (
+                f"iteration {iteration}, {name}: recomputed {value[:16]}, "
+                f"recorded {recorded[name][:16]}"
+            )
     return None

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from selfplay.cluster.config import ClusterConfig
+from selfplay.config import TrainConfig
 from selfplay.learner import LearnerConfig
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store import metrics
-from selfplay.train import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -101,7 +101,8 @@ def test_another_config_names_the_fields_that_differ(run: Path) -> None:
     assert "seed was 0, is 5" in said and "search.num_simulations was 4, is 6" in said
 
 
-@pytest.mark.parametrize("actors", ["0", "1"])  # Ray would take the signal for itself
+# With an actor: Ray would take the signal for itself.
+@pytest.mark.parametrize("actors", [pytest.param("0", marks=pytest.mark.slow), "1"])
 def test_sigterm_ends_cleanly_and_the_same_command_goes_on(
     tmp_path: Path, run: Path, actors: str
 ) -> None:

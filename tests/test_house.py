@@ -60,6 +60,10 @@ selfplay.experts.building
 selfplay.experts.summary
 selfplay.experts.plot
 selfplay.learner
+selfplay.mixture
+selfplay.held_out
+selfplay.lessons
+selfplay.imitation
 selfplay.version
 selfplay.stream
 selfplay.cluster.config
@@ -79,6 +83,7 @@ selfplay.arena.gtp_engine
 selfplay.arena.player
 selfplay.arena.openings
 selfplay.experts.teacher
+selfplay.experts.journal
 selfplay.experts.importing
 selfplay.arena.match
 selfplay.arena.records
@@ -94,6 +99,8 @@ selfplay.serve.analysis
 selfplay.serve.goban
 selfplay.serve.protocol
 selfplay.serve.gtp
+selfplay.config
+selfplay.trainer
 selfplay.train
 selfplay.verify
 configs.connect_four configs.go configs.hex

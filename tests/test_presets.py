@@ -11,7 +11,8 @@ import pytest
 
 import configs
 import games
-from selfplay.train import TrainConfig, train
+from selfplay.config import TrainConfig
+from selfplay.train import train
 
 
 def shrunk(preset: TrainConfig) -> TrainConfig:
@@ -35,9 +36,8 @@ def test_presets_are_well_formed(name: str) -> None:
     assert doc and len(doc) > 20, "a preset says what it costs and what to expect"
 
 
-@pytest.mark.parametrize(
-    "name", ["hex_3", *(pytest.param(n, marks=pytest.mark.slow) for n in ("go_5x5", "hex_5"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hex_3", "go_5x5", "hex_5"])
 def test_small_presets_train(name: str, tmp_path: Path) -> None:
     rows: list[Any] = []
     run = train(shrunk(configs.get(name)), tmp_path / "run", report=rows.append)

@@ -11,8 +11,15 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import games
+from selfplay.experts.building import build
+from selfplay.experts.filters import Filters
+from selfplay.experts.record import ExpertGame
+from selfplay.experts.selection import Account
+from selfplay.imitation import FOLDER
 from tests.runs import TINY, digests, finish, start, train
 
 COMMIT_POINTS = ("shard", "checkpoint", "snapshot", "point", "metrics", "prune")
@@ -48,7 +55,7 @@ def test_another_seed_gives_other_bytes(tmp_path: Path, undisturbed: list[dict[s
     assert all(a["state"] != b["state"] for a, b in zip(other, undisturbed, strict=True))
 
 
-@pytest.mark.parametrize("point", ["train.learn@2", "commit.point@2", "commit.metrics@2"])
+@pytest.mark.parametrize("point", ["commit.point@2"])  # all of them are in the matrix
 def test_a_killed_driver_resumes_to_the_same_bytes(
     tmp_path: Path, undisturbed: list[dict[str, str]], point: str
 ) -> None:
@@ -57,6 +64,7 @@ def test_a_killed_driver_resumes_to_the_same_bytes(
     assert train(tmp_path / "run", *TINY, *IN_PROCESS) == undisturbed
 
 
+@pytest.mark.slow
 def test_lag_is_in_the_plan_not_in_the_timing(
     tmp_path: Path, undisturbed: list[dict[str, str]]
 ) -> None:
@@ -65,6 +73,31 @@ def test_lag_is_in_the_plan_not_in_the_timing(
     assert alone != undisturbed
     train(tmp_path / "killed", *lagging, *IN_PROCESS, failpoint="commit.checkpoint@2")
     assert train(tmp_path / "killed", *lagging, "--cluster.actors", "2") == alone
+
+
+@pytest.fixture(scope="module")
+def imitating(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Flags for imitation of some random games, in three parts, whose rows stay for a while."""
+    data = tmp_path_factory.mktemp("experts") / "random"
+    game, rng = games.make("connect_four"), np.random.default_rng(0)
+    played = [ExpertGame(rng.permutation(42).astype(np.int16)[:7] % 7, 1) for _ in range(80)]
+    source = Account("random"), lambda: played
+    build(data, "connect_four", game, [source], {}, 0.2, Filters(), lambda *a: None)
+    values = {"data": data, "epochs": 1, "part": 150, "stays": 0.5, "learner.batch-size": 32}
+    return tuple(text for n, v in values.items() for text in (f"--imitation.{n}", str(v)))
+
+
+@pytest.mark.slow
+def test_killed_in_imitation_it_resumes_to_the_same_bytes(
+    tmp_path: Path, imitating: tuple[str, ...], undisturbed: list[dict[str, str]]
+) -> None:
+    whole = train(tmp_path / "whole", *TINY, *imitating, *IN_PROCESS)
+    assert whole[0] != undisturbed[0]
+    killed = train(tmp_path / "run", *TINY, *imitating, *IN_PROCESS, failpoint="commit.point@2")
+    learnt = digests(tmp_path / "whole" / FOLDER)
+    assert not killed and digests(tmp_path / "run" / FOLDER) == learnt[:2] != learnt
+    assert train(tmp_path / "run", *TINY, *imitating, "--cluster.actors", "2") == whole
+    assert digests(tmp_path / "run" / FOLDER) == learnt
 
 
 # The full matrix, on the smoke preset.

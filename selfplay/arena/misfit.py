@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import gamma
+from scipy.special import gammaincc
 
 from selfplay.arena.bradley_terry import NATS_PER_ELO, NODES, WEIGHTS, Floats, Games, Ints
 from selfplay.arena.elo import PRIOR, Fitted, maximise
@@ -223,4 +223,4 @@ def _overall(fitted: Fitted, cells: list[_Cell], dispersion: float) -> float:
         return 1.0
     scatter = 2 * (rest**2).sum() + own**2 @ excess
     scatter = max(scatter, 0.5 * expected)
-    return float(gamma.sf(statistic, expected**2 / scatter, scale=scatter / expected))
+    return float(gammaincc(expected**2 / scatter, statistic * expected / scatter))

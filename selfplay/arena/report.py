@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from games.game import Game
 from games.go import Go
 from selfplay.arena import misfit
 from selfplay.arena.ladder import Standing
+from selfplay.arena.player import GTP
 from selfplay.arena.records import Entry
 from selfplay.arena.records import Game as RecordedGame
 
@@ -167,6 +169,17 @@ def to_markdown(standing: Standing) -> str:
     return "\n".join([*lines, "", caption(standing).replace("\n", "; ") + "."]) + "\n"
 
 
+def shortened(name: str, most: int = 44) -> str:
+    """A player's name for a plot: an engine's program and last options; the end of what is long."""
+    if not name.startswith(GTP):
+        return name if len(name) <= most else "…" + name[1 - most :]
+    program, *options = name.removeprefix(GTP).split()
+    program, end = Path(program).name, ""
+    while options and len(program) + len(end) + len(options[-1]) < most:
+        end = f" {options.pop()}{end}"
+    return program + (" …" if options else "") + end
+
+
 def plot(standing: Standing, title: str) -> Any:
     """A matplotlib figure: rating against training FLOPs, a line for each run and budget."""
     from matplotlib.figure import Figure
@@ -192,7 +205,7 @@ def plot(standing: Standing, title: str) -> Any:
             marker="o",
             markersize=4,
             capsize=2,
-            label=name,
+            label=shortened(name),
         )
     if lines:
         axes.set_xscale("log")
@@ -204,7 +217,7 @@ def plot(standing: Standing, title: str) -> Any:
         axes.axhline(row.elo, color="0.6", linewidth=0.8, linestyle=":")
         axes.axhspan(row.low, row.high, color="0.6", alpha=0.12, linewidth=0)
         axes.annotate(
-            row.player,
+            shortened(row.player),
             (1.0, label),
             xycoords=("axes fraction", "data"),
             xytext=(4, 0),

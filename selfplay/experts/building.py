@@ -62,7 +62,8 @@ def build(
         progress: is told how far it is.
 
     Raises:
-        ValueError: something else is in the folder, or no game is left.
+        ValueError: something else is in the folder, another process is making the archive, or
+            no game is left.
     """
     if not 0 <= held_out < 1:
         raise ValueError(f"--held-out must lie in [0, 1), got {held_out}")
@@ -72,15 +73,16 @@ def build(
         return manifest, True
     accounts = [account for account, _ in sources]
     candidates: list[Candidate] = []
-    for at, (account, games) in enumerate(sources):
-        progress("reading", at, len(sources))
-        candidates += collect(games(), game, filters, account)
-    progress("reading", len(sources), len(sources))
-    if isinstance(game, Go):
-        candidates = doubt_no_komi(candidates, game.komi)
-    candidates = distinct(candidates, filters.max_games)
-    manifest = {"game": name, "held_out": held_out, "recipe": recipe}
-    return _write(folder, game, candidates, accounts, manifest, progress), False
+    with Writer(folder) as writer:  # first: what cannot be written need not be read
+        for at, (account, games) in enumerate(sources):
+            progress("reading", at, len(sources))
+            candidates += collect(games(), game, filters, account)
+        progress("reading", len(sources), len(sources))
+        if isinstance(game, Go):
+            candidates = doubt_no_komi(candidates, game.komi)
+        candidates = distinct(candidates, filters.max_games)
+        manifest = {"game": name, "held_out": held_out, "recipe": recipe}
+        return _write(writer, game, candidates, accounts, manifest, progress), False
 
 
 def already(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -104,7 +106,7 @@ def already(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _write(
-    folder: Path,
+    writer: Writer,
     game: Game,
     candidates: Sequence[Candidate],
     accounts: Sequence[Account],
@@ -116,37 +118,36 @@ def _write(
     notes: Counter[str] = Counter()
     done = row = played = 0
     moves = sum(len(one.game.moves) for one in candidates)
-    with Writer(folder) as writer:
-        for batch in replay(game, [one.game for one in candidates]):
-            replayed = candidates[done : done + len(batch.faults)]
-            for one, fault, rows in zip(replayed, batch.faults, batch.counts, strict=True):
-                played += len(one.game.moves)
-                reason = fault or ("" if rows else NO_ROWS)
-                if reason:
-                    one.account.left_out[reason] += 1
-                    continue
-                one.account.kept += 1
-                notes.update(one.game.notes)
-                if one.game.untaught:
-                    notes[f"value not taught: {one.game.untaught}"] += 1
-                lines.append(_line(one, row, rows))
-                row += rows
-            done += len(replayed)
-            writer.append(batch.rows)
-            progress("replaying", played, moves)
-        if not lines:
-            raise ValueError(_nothing_kept(accounts))
-        return writer.commit(
-            _table(lines),
-            {
-                **manifest,
-                "positions": row,
-                "kept": len(lines),
-                "left_out": dict(sorted(total(accounts).items())),
-                "notes": dict(sorted(notes.items())),
-                "files": [account.to_json() for account in accounts],
-            },
-        )
+    for batch in replay(game, [one.game for one in candidates]):
+        replayed = candidates[done : done + len(batch.faults)]
+        for one, fault, rows in zip(replayed, batch.faults, batch.counts, strict=True):
+            played += len(one.game.moves)
+            reason = fault or ("" if rows else NO_ROWS)
+            if reason:
+                one.account.left_out[reason] += 1
+                continue
+            one.account.kept += 1
+            notes.update(one.game.notes)
+            if one.game.untaught:
+                notes[f"value not taught: {one.game.untaught}"] += 1
+            lines.append(_line(one, row, rows))
+            row += rows
+        done += len(replayed)
+        writer.append(batch.rows)
+        progress("replaying", played, moves)
+    if not lines:
+        raise ValueError(_nothing_kept(accounts))
+    return writer.commit(
+        _table(lines),
+        {
+            **manifest,
+            "positions": row,
+            "kept": len(lines),
+            "left_out": dict(sorted(total(accounts).items())),
+            "notes": dict(sorted(notes.items())),
+            "files": [account.to_json() for account in accounts],
+        },
+    )
 
 
 def _nothing_kept(accounts: Sequence[Account]) -> str:

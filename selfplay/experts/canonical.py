@@ -52,13 +52,14 @@ def key(game: Game, played: ExpertGame) -> Key:
     if isinstance(game, Go):
         placed = np.flatnonzero(moves != game.num_actions - 1)
         moves = moves[: placed[-1] + 1 if len(placed) else 0]
-    images = _turned(game)[:, moves]  # [S, T]
+    cells, turned = _images(game)
+    images = turned[:, moves]  # [S, T]
     start = played.start
     if start is None:
         head, boards = b"", [b""] * len(images)
     else:
-        turned = start.board.reshape(-1)[symmetries(game).cells]  # [S, H·W]
-        head, boards = b"%d" % start.player, [board.tobytes() for board in turned]
+        head = b"%d" % start.player
+        boards = [board.tobytes() for board in start.board.reshape(-1)[cells]]
     texts = [board + image.tobytes() for board, image in zip(boards, images, strict=True)]
     best = min(range(len(texts)), key=texts.__getitem__)
     name = f"{game.name} {game.observation_shape[:2]} ".encode()
@@ -68,11 +69,13 @@ def key(game: Game, played: ExpertGame) -> Key:
 
 
 @cache
-def _turned(game: Game) -> np.ndarray:
-    """Big-endian uint16 [S, A + 1], what each action becomes; −1 (no move) stays the last."""
-    actions = symmetries(game).actions
-    none = np.full((len(actions), 1), 2**16 - 1)
-    return np.concatenate([np.argsort(actions, axis=1), none], axis=1).astype(">u2")
+def _images(game: Game) -> tuple[np.ndarray, np.ndarray]:
+    """(int32 [S, H·W], where each image's cells come from; big-endian uint16 [S, A + 1], what
+    each action becomes, where −1 (no move) stays the last)."""
+    group = symmetries(game)
+    none = np.full((len(group), 1), 2**16 - 1)
+    turned = np.concatenate([np.argsort(group.actions, axis=1), none], axis=1)
+    return group.cells, turned.astype(">u2")
 
 
 def position(game: Game, board: Array, player: Array) -> Array:

@@ -13,6 +13,7 @@ from games.go import Go
 from selfplay.experts import sgf, sources, teacher
 from selfplay.experts.building import Progress, build
 from selfplay.experts.filters import Filters
+from selfplay.experts.journal import Journal
 from selfplay.experts.record import ExpertGame, LeftOut
 from selfplay.experts.selection import Account
 from selfplay.experts.teacher import Teacher
@@ -67,15 +68,19 @@ def label(
     processes: int,
     progress: Progress,
 ) -> Built:
-    """Games of a teacher, played in so many processes.
+    """Games of a teacher, played in so many processes; those of an interrupted call are not lost.
 
     Raises:
         ValueError: there is no perfect player of this game, or as `build`.
     """
     teacher.check(game, how)
     recipe = {"made by": "label", "teacher": asdict(how)}
-    source = Account(how.spec), partial(teacher.play, game, how, processes, progress)
-    return build(folder, name, game, [source], recipe, held_out, Filters(), progress)
+    journal = Journal(folder, {**recipe, "game": name})
+    play = partial(teacher.play, game, how, processes, progress)
+    source = Account(how.spec), partial(journal.games, play)
+    built = build(folder, name, game, [source], recipe, held_out, Filters(), progress)
+    journal.remove()
+    return built
 
 
 def import_positions(

@@ -71,19 +71,23 @@ def lanes_of(game: Game) -> int:
 
 def replay(game: Game, games: Sequence[ExpertGame], lanes: int = 0) -> Iterator[Replayed]:
     """The games in batches of `lanes` (0: as many as suit the game), in their order."""
-    lanes = lanes or lanes_of(game)
+    lanes, plies = lanes or lanes_of(game), PLIES
+    if all(len(one.moves) == 1 for one in games):  # positions: as many in a call, side by side
+        lanes, plies = lanes * PLIES, 1
     if isinstance(game, Go):  # the records' komi and lengths, whatever those of self-play are
         game = replace(game, komi=0.0, max_plies=most_plies(game.size))
     for at in range(0, len(games), lanes):
         batch = games[at : at + lanes]
-        yield _rows(game, batch, *_play(game, batch, lanes))
+        yield _rows(game, batch, *_play(game, batch, lanes, plies))
 
 
-def _play(game: Game, batch: Sequence[ExpertGame], lanes: int) -> tuple[np.ndarray, _Ply]:
+def _play(
+    game: Game, batch: Sequence[ExpertGame], lanes: int, plies: int
+) -> tuple[np.ndarray, _Ply]:
     """(bool [B], True = a first position that cannot stand; all plies [T, B, …])."""
     first, set_up, advance = _programs(game)
     longest = max(len(played.moves) for played in batch)
-    moves = np.full((-(-longest // PLIES) * PLIES, lanes), -1, np.int16)
+    moves = np.full((-(-longest // plies) * plies, lanes), -1, np.int16)
     komi = np.zeros(lanes, np.float32)
     height, width, _ = game.observation_shape
     boards = np.zeros((lanes, height, width), np.int8)
@@ -97,14 +101,14 @@ def _play(game: Game, batch: Sequence[ExpertGame], lanes: int) -> tuple[np.ndarr
         states, unsound = set_up(boards, players)
     else:
         states, unsound = first(lanes), np.zeros(lanes, bool)
-    plies, before = [], None
-    for at in range(0, len(moves), PLIES):
-        states, made = advance(states, moves[at : at + PLIES], komi)
+    packed, before = [], None
+    for at in range(0, len(moves), plies):
+        states, made = advance(states, moves[at : at + plies], komi)
         if before:  # packed while the device goes on
-            plies.append(_packed(before))
+            packed.append(_packed(before))
         before = made
-    plies.append(_packed(before))
-    return np.asarray(unsound), _Ply(*map(np.concatenate, zip(*plies, strict=True)))
+    packed.append(_packed(before))
+    return np.asarray(unsound), _Ply(*map(np.concatenate, zip(*packed, strict=True)))
 
 
 def _packed(made: Any) -> _Ply:
@@ -129,6 +133,8 @@ def _rows(game: Game, batch: Sequence[ExpertGame], unsound: np.ndarray, made: _P
         wanted[at, :length] = True if played.taught is None else played.taught
     wanted &= faults[:, None] == 0
     lane, ply = np.nonzero(wanted)
+    counts = wanted.sum(axis=1)
+    begin = np.cumsum(counts) - counts  # each game's first row
 
     results = np.array([played.outcome or 0 for played in batch], np.int8)
     outcome = results[lane] * (1 - 2 * made.player[ply, lane])
@@ -136,7 +142,7 @@ def _rows(game: Game, batch: Sequence[ExpertGame], unsound: np.ndarray, made: _P
     targets = action[:, None] == np.arange(game.num_actions, dtype=np.int16)
     for at, played in enumerate(batch):
         if played.lessons:
-            own = np.flatnonzero(lane == at)
+            own = slice(begin[at], begin[at] + counts[at])
             targets[own], outcome[own] = (lesson[ply[own]] for lesson in played.lessons)
     untaught = np.array([bool(played.untaught) for played in batch])
     before = np.array([played.start.ply if played.start else 0 for played in batch])
@@ -152,7 +158,7 @@ def _rows(game: Game, batch: Sequence[ExpertGame], unsound: np.ndarray, made: _P
         "last": np.diff(lane, append=-1) != 0,
         "position": words[:, 0] << np.uint64(32) | words[:, 1],
     }
-    return Replayed([FAULTS[fault] for fault in faults], wanted.sum(axis=1).tolist(), rows)
+    return Replayed([FAULTS[fault] for fault in faults], counts.tolist(), rows)
 
 
 @cache

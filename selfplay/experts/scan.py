@@ -43,6 +43,7 @@ class _Scanner:
         self.data = b""
         self.at = 0  # next byte to look at
         self.kept = 0  # next byte of the main line to keep
+        self.value = 0  # where the value begins that is looked at; negative if that is gone
         self.depth = 0  # of parentheses; 0 between games
         self.in_value = False
         self.on_main_line = False
@@ -63,7 +64,8 @@ class _Scanner:
                 self.at = _VALUE.match(self.data, self.at).end()  # pyright: ignore
                 if self.data[self.at : self.at + 1] != b"]":
                     break
-                swallowed = _SWALLOWED.search(self.data, max(0, self.at - MARGIN), self.at)
+                begin = max(0, self.value, self.at - MARGIN)
+                swallowed = _SWALLOWED.search(self.data, begin, self.at)
                 self.in_value = False
                 self.at += 1
                 if swallowed:
@@ -85,13 +87,15 @@ class _Scanner:
                 self.depth += 1 if mark == b"(" else -1
                 self.on_main_line &= mark == b"("
             self.at += 1
+            self.value = self.at
             if self.depth == 0:
                 yield self._main_line()
         if last and self.depth:
             yield TRUNCATED
         self._keep()
         gone = max(0, self.at - MARGIN)
-        self.data, self.at, self.kept = self.data[gone:], self.at - gone, self.kept - gone
+        self.data, self.at = self.data[gone:], self.at - gone
+        self.kept, self.value = self.kept - gone, self.value - gone
 
     def _begin(self, at: int) -> None:
         self.at = self.kept = at + 1

@@ -89,7 +89,7 @@ def doubt_no_komi(candidates: Sequence[Candidate], komi: float) -> list[Candidat
     The games then show `komi` and teach no value: at least one server writes 0 in every record.
     """
     without = [c for c in candidates if c.game.komi == 0 and c.game.untaught in ("", sgf.MARGIN)]
-    halves = sum(one.game.untaught == sgf.MARGIN for one in without)
+    halves = sum(one.game.untaught == sgf.MARGIN and one.game.margin > 0 for one in without)
     if 2 * halves <= sum(one.game.margin > 0 for one in without):
         return list(candidates)
     doubted = set(map(id, without))

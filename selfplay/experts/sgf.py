@@ -138,7 +138,7 @@ def _actions(size: int) -> Mapping[bytes, int]:
 def _handicap(root: Node, colours: Sequence[int], moves: Sequence[int], size: int) -> int:
     """How many of the moves are Black's handicap stones: HA, if he has so many in a row."""
     before = colours.index(1) if 1 in colours else 0
-    free = before > 1 and max(moves[:before]) < size * size
+    free = before > 1 and max(moves[:before]) < size * size and len({*moves[:before]}) == before
     return before if free and _value(root, "HA", b"0") == b"%d" % before else 0
 
 
@@ -198,6 +198,7 @@ def _untaught(outcome: int | None, margin: float | None, komi: float | None) -> 
         return "komi not known"
     if not _shown(komi):
         return HIDDEN
-    if margin is not None and 2 * margin % 2 == 1 and komi == round(komi):
+    # Won by 0 points: one server writes so of draws, another of games that nobody counted.
+    if margin is not None and (2 * margin % 2 == 1 or margin == 0) and komi == round(komi):
         return MARGIN
     return ""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import codecs
 import gzip
 import hashlib
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +26,12 @@ ENDINGS = (".sgf", ".gz", ".zip")
 NO_GAME = "a file without a game"
 DAMAGED = "a damaged file"
 
-# What zipfile and gzip raise for damage: RuntimeError for a password, NotImplementedError for
-# an unknown compression.
-_DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+# What zipfile and gzip raise for damage: RuntimeError for a password, its NotImplementedError for
+# an unknown compression, ValueError for a name that is no UTF-8 or a place before the file.
+_DAMAGE = (
+    OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error, lzma.LZMAError,
+    zipfile.BadZipFile,
+)  # fmt: skip
 _CHARSET = re.compile(rb"CA\s*\[\s*([\w.:-]{2,30})\s*\]")
 # Encodings in which a bracket or backslash may be half of a letter.
 _WIDE = {
@@ -46,7 +51,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     """The files among `paths` and in folders among them, each once, in alphabetical order.
 
     Raises:
-        ValueError: a path that does not exist, or a folder without records.
+        ValueError: a path that does not exist or is no file, or a folder without records.
     """
     found: list[Path] = []
     for path in paths:
@@ -57,6 +62,8 @@ def find(paths: Iterable[Path]) -> list[Path]:
             inside = [p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()]
             if not inside:
                 raise ValueError(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
+        elif not path.is_file():  # a pipe can be read once only, and a device has no end
+            raise ValueError(f"{path} is no file; name SGF files, folders, .zip or .gz")
         found += inside
     return sorted({file.resolve(): file for file in sorted(found)}.values())
 
@@ -100,11 +107,12 @@ def _members(path: Path) -> Iterator[Callable[[], IO[bytes]]]:
         yield lambda: path.open("rb")
         return
     with zipfile.ZipFile(path) as archive:
-        names = sorted(n for n in archive.namelist() if n.lower().endswith(ENDINGS))
-        if not names:
+        # By entry: of two with one name, the name would open the last one twice.
+        members = [m for m in archive.infolist() if m.filename.lower().endswith(ENDINGS)]
+        if not members:
             raise zipfile.BadZipFile
-        for name in names:
-            yield lambda name=name: archive.open(name)
+        for member in sorted(members, key=lambda m: m.filename):
+            yield lambda member=member: archive.open(member)
 
 
 def _blocks(opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from selfplay.experts.record import UNKNOWN, Strength
 PROFESSIONAL = 20
 """Above every amateur rank: 1p is 21. Some servers have amateurs of 12 dan."""
 
-_RATING = re.compile(r"\d+(?:\.\d+)?\s*\??")
+_RATING = re.compile(r"\d{1,6}(?:\.\d{1,9})?\s*\??")
 _RANK = re.compile(
     r"(?P<pro>p)?\s*(?P<number>\d{1,2}|[初一二三四五六七八九十])\s*"
     r"(?P<kind>k|d|p|级|級|段|단|급)?[a-z]*\s*[?*+]?"

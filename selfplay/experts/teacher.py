@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import multiprocessing
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from selfplay.keys import Purpose
 CHUNK = 16  # games side by side: few, so that the solver's table still holds their positions
 RESULTS = {"win": 1, "loss": -1, "draw": 0}
 CELLS = {"x": 1, "o": -1, "b": 0}
+_LINE = re.compile("(?:[xob],){42}(win|loss|draw)")
 
 
 @dataclass(frozen=True)
@@ -66,21 +68,27 @@ def check(game: Game, teacher: Teacher) -> None:
     player.parse(teacher.spec, game)
 
 
-def play(game: Game, teacher: Teacher, processes: int, progress: Progress) -> Iterator[ExpertGame]:
-    """The teacher's games. A game depends on the seed and its number, not on the processes."""
+def play(
+    game: Game, teacher: Teacher, processes: int, progress: Progress, first: int = 0
+) -> Iterator[list[ExpertGame]]:
+    """The teacher's games in chunks, from chunk number `first` on.
+
+    A game depends on the seed and its number, not on the processes.
+    """
     starts: list[openings.Opening] = [()] * teacher.games
     if teacher.opening_plies:
         starts = openings.draw(game, teacher.opening_plies, teacher.seed, 0, 0, teacher.games)
     chunks = [(at, starts[at : at + CHUNK]) for at in range(0, teacher.games, CHUNK)]
+    chunks, total = chunks[first:], len(chunks)
     with contextlib.ExitStack() as stack:
         spread: Any = map
         if processes > 1:
             pool = multiprocessing.get_context("spawn").Pool(processes)
             spread = stack.enter_context(pool).imap
-        for number, played in enumerate(spread(partial(_chunk, game, teacher), chunks)):
-            progress("playing", number, len(chunks))
-            yield from played
-    progress("playing", len(chunks), len(chunks))
+        progress("playing", first, total)
+        for number, played in enumerate(spread(partial(_chunk, game, teacher), chunks), first + 1):
+            yield played
+            progress("playing", number, total)
 
 
 def _chunk(
@@ -179,13 +187,13 @@ def positions(game: Game, path: Path) -> Iterator[ExpertGame | str]:
 
 def _position(line: str) -> tuple[np.ndarray, int] | str:
     """(board [6, 7], the result for player 0), or the reason why there is none."""
-    *cells, result = line.split(",")
-    if len(cells) != 42 or not set(cells) <= set(CELLS) or result not in RESULTS:
+    found = _LINE.fullmatch(line)
+    if not found:
         return "not 42 cells x, o or b and then win, loss or draw"
-    columns = np.array([CELLS[cell] for cell in cells], np.int8).reshape(7, 6)
+    columns = np.array([CELLS[cell] for cell in line[:84:2]], np.int8).reshape(7, 6)
     board = np.ascontiguousarray(columns.T[::-1])
     if board.sum() != 0:
         return "x is not to move"
     if ((board[:-1] != 0) & (board[1:] == 0)).any():
         return "a stone above an empty cell"
-    return board, RESULTS[result]
+    return board, RESULTS[found[1]]

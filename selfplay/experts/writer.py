@@ -19,7 +19,7 @@ import numpy as np
 from selfplay.episode import Rows
 from selfplay.experts.archive import FORMAT, GAMES, MANIFEST
 from selfplay.experts.replay import FIELDS
-from selfplay.store.files import TEMPORARY, save_arrays, sync, write_hashed_json
+from selfplay.store.files import LOCK, TEMPORARY, save_arrays, sync, take_lock, write_hashed_json
 
 
 class Column:
@@ -65,20 +65,28 @@ class Writer:
     """An archive in the making; a context that leaves nothing behind when it fails."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._temporary = folder.parent / f"{TEMPORARY}{os.getpid()}-{folder.name}"
+        self.folder = Path(os.path.realpath(folder))  # a folder cannot take a link's place
+        self._temporary = self.folder.parent / f"{TEMPORARY}{self.folder.name}"
         self._columns: dict[str, Column] = {}
+        self._lock = -1
 
     def __enter__(self) -> Writer:
-        for left in self.folder.parent.glob(f"{TEMPORARY}*-{self.folder.name}"):
-            shutil.rmtree(left, ignore_errors=True)  # of one that was killed
-        self._temporary.mkdir(parents=True)
+        """Begin.
+
+        Raises:
+            ValueError: another process is making this archive.
+        """
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        self._lock = take_lock(self._temporary)
+        for left in self._temporary.glob("*.*"):
+            left.unlink()  # of one that was killed
         return self
 
     def __exit__(self, *error: object) -> None:
         for column in self._columns.values():
             column.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
+        os.close(self._lock)
 
     def append(self, rows: Rows) -> None:
         """Put rows behind those before."""
@@ -103,6 +111,7 @@ class Writer:
             "digest": hashlib.sha256(text.encode()).hexdigest(),
         }
         write_hashed_json(self._temporary / MANIFEST, made)
+        (self._temporary / LOCK).unlink()
         os.rename(self._temporary, self.folder)
         sync(self.folder.parent)
         return made

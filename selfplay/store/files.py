@@ -22,6 +22,7 @@ import numpy as np
 from selfplay.store.digest import digest as digest_of
 
 TEMPORARY = ".tmp-"  # file name prefix; whatever carries it may be deleted when a run opens
+LOCK = "lock"  # the file in a folder that its only writer holds
 _DTYPES = "__dtypes__"  # npz entry: JSON {name: dtype} of arrays that npz has no dtype for
 _SHA = "sha256"  # key of a hashed JSON document
 
@@ -49,7 +50,7 @@ def take_lock(folder: Path) -> int:
 
     Raises ValueError, with the other's process id, when there is one already.
     """
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -12,10 +12,11 @@ import pytest
 from selfplay.arena.evaluator import Evaluator, EvaluatorConfig, evaluation_flops
 from selfplay.arena.ladder import Ladder
 from selfplay.cluster.config import ClusterConfig
+from selfplay.config import TrainConfig
 from selfplay.store import metrics
 from selfplay.store.codec import to_json
 from selfplay.store.run import load_version
-from selfplay.train import TrainConfig, train
+from selfplay.train import train
 from selfplay.version import Version
 from tests.runs import PLAIN
 

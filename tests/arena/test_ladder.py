@@ -94,6 +94,7 @@ def test_a_broken_ladder_goes_on(tmp_path: Path, unbroken: tuple[str, list[Any]]
     assert climbed(path) == unbroken
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     """SIGKILL in the middle of a match; the table is that of a command that was left alone."""
 
@@ -289,6 +290,15 @@ def test_the_plot_has_a_line_for_each_budget(tmp_path: Path) -> None:
     drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2]
     wanted = [elo["runs/a@1?sims=0"], elo["runs/a@2?sims=0"]]
     assert any(np.allclose(line, wanted) for line in drawn)
+
+
+def test_long_names_are_shortened_for_the_plot() -> None:
+    engine = "gtp:/usr/games/gnugo --mode gtp --chinese-rules --never-resign --level 10"
+    assert report.shortened(engine) == "gnugo … --never-resign --level 10"
+    assert report.shortened(engine, 20) == "gnugo … --level 10"
+    assert report.shortened("gtp:gnugo --level 1") == "gnugo --level 1"
+    assert report.shortened("random") == "random"
+    assert report.shortened("studies/run/imitation (sims=64)", 20) == "…imitation (sims=64)"
 
 
 @pytest.mark.parametrize("width", [80, 140])

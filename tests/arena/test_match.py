@@ -127,6 +127,7 @@ def test_versions_play(options: str) -> None:
     assert played != match.play(made[0], made[0], game, drawn(game, made[0], made[1], 4), SEED)
 
 
+@pytest.mark.slow
 def test_rollouts_see_a_win_and_more_of_them_are_stronger() -> None:
     game = games.make("connect_four")
     state = game.init()

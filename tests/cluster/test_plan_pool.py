@@ -110,6 +110,7 @@ def one_actor() -> Iterator[pool.RayPool]:
     workers.close()
 
 
+@pytest.mark.slow
 def test_an_actor_gives_the_bytes_of_this_process(one_actor: pool.RayPool) -> None:
     params, carries = started()
     one_actor.submit(WORK, params, carries)

@@ -19,6 +19,7 @@ from games.symmetry import symmetries
 from selfplay.experts import archive, building, importing, selection, sgf, writer
 from selfplay.experts.archive import Experts
 from selfplay.experts.filters import Filters
+from selfplay.experts.record import ExpertGame
 from selfplay.store.files import TEMPORARY
 from tests.experts.records import GAME, NAME, random_moves, write
 from tests.experts.records import sgf as record
@@ -268,10 +269,39 @@ def test_an_interrupted_import_leaves_nothing_that_looks_complete(
         with pytest.raises(KeyboardInterrupt):
             run(out, path)
     assert list((tmp_path / "sub").iterdir()) == []
-    left = out.parent / f"{TEMPORARY}1-out"  # of one that was killed
+    left = out.parent / f"{TEMPORARY}out"  # of one that was killed
     left.mkdir()
+    (left / "planes.npy").write_text("")
+    (left / f"{TEMPORARY}1-games.npz").write_text("")
     run(out, path)
     assert [file.name for file in out.parent.iterdir()] == ["out"]
+    assert not list(out.glob(f"{TEMPORARY}*")) and not (out / "lock").exists()
+
+
+def test_imports_side_by_side_leave_each_other_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.sgf", *GOOD)
+    with writer.Writer(tmp_path / "a-out"):
+        run(tmp_path / "out", path)
+        with pytest.raises(ValueError, match="is being written by another process"):
+            run(tmp_path / "a-out", path)
+        assert (tmp_path / f"{TEMPORARY}a-out").exists()
+    run(tmp_path / "a-out", path)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    def source() -> list[ExpertGame | str]:
+        raise AssertionError("read")
+
+    (tmp_path / "file").write_text("")
+    given = [(selection.Account("x"), source)]
+    with pytest.raises(OSError, match="file"):
+        building.build(tmp_path / "file/out", NAME, GAME, given, {}, 0.1, Filters(), silent)
+
+
+def test_a_link_stays_and_what_it_names_is_made(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("there")
+    run(tmp_path / "link", write(tmp_path / "a.sgf", *GOOD))
+    assert (tmp_path / "link").is_symlink() and Experts(tmp_path / "there").size
 
 
 def test_nothing_to_keep_is_said_with_the_reasons(tmp_path: Path) -> None:

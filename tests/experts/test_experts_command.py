@@ -45,6 +45,7 @@ BAD = {
     "nowhere": ("import go5x5 {new}/x --out {new}", "x does not exist; name SGF files, folders"),
     "no records": ("import go5x5 {other} --out {new}", "holds no file that ends in .sgf"),
     "out": ("import go5x5 {file} --out {other}", "exists and is no archive of expert games"),
+    "under a file": ("import go5x5 {file} --out {file}/x", "Not a directory: "),
     "no out": ("import go5x5 {file}", "--out"),
     "rank": ("import go5x5 {file} --out {new} --min-rank strong", "'strong' is no rank; write"),
     "rating": ("import go5x5 {file} --out {new} --min-rating 1d", "1d"),
@@ -68,7 +69,8 @@ def test_bad_input_is_one_sentence_and_good_input_works(tmp_path: Path) -> None:
     other, new = tmp_path / "other", tmp_path / "new"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
-    file = write(tmp_path / "a.sgf", *(record(random_moves(s, 9)) for s in range(12)))
+    (tmp_path / "[").mkdir()  # a path is no markup
+    file = write(tmp_path / "[" / "b]", *(record(random_moves(s, 9)) for s in range(12)))
     solo = write(tmp_path / "solo.sgf", b"(;)")
     made = str(tmp_path / "made")
     good = [

@@ -164,6 +164,15 @@ def test_rows_do_not_depend_on_the_neighbours() -> None:
         np.testing.assert_array_equal(together[name], np.concatenate([r[name] for r in alone]))
 
 
+def test_games_of_one_ply_make_the_same_rows_by_themselves() -> None:
+    games = [game_of([move]) for move in range(PASS + 1)]
+    faults, counts, alone = rows_of(*games)
+    assert not any(faults) and counts == [1] * len(games)
+    _, _, beside = rows_of(*games, game_of([0, 1]))
+    for name in FIELDS:
+        np.testing.assert_array_equal(alone[name], beside[name][: len(games)])
+
+
 def test_only_what_is_taught_becomes_a_row() -> None:
     taught = np.array([False, True, True, False, True, False])
     _, counts, rows = rows_of(game_of([0, 1, 2, 3, 4, 5], taught=taught), game_of([6, 7]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -86,6 +87,15 @@ def test_a_truncated_game_does_not_take_the_next_one_along(cut: bytes, block: in
     expected = [GOOD, GOOD, GOOD] if cut == b"(" else [GOOD, TRUNCATED, GOOD, GOOD]
     assert found == expected
     assert list(main_lines([GOOD, cut]))[1:] == ([] if cut == b"(" else [TRUNCATED])
+
+
+@pytest.mark.parametrize("first", [b"CA[UTF-8]", b"AP[CGoban:3]", b"SZ[19:19]", b" GM [1    ]"])
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_a_games_own_first_property_is_not_the_next_game(first: bytes, block: int) -> None:
+    game = b"(;" + first + b"GM[1];B[aa])"
+    data = game + b"(;GM[1]C[cut " + game + game
+    found = main_lines(data[at : at + block] for at in range(0, len(data), block))
+    assert list(islice(found, 9)) == [game, TRUNCATED, game, game]
 
 
 def test_a_game_pasted_into_a_comment_is_no_game() -> None:

@@ -75,6 +75,8 @@ def test_a_margin_tells_a_wrong_komi() -> None:
     assert read("(;SZ[5]KM[0]RE[B+5.5];B[aa])").untaught == sgf.MARGIN
     assert not read("(;SZ[5]KM[6.5]RE[B+5.5];B[aa])").untaught
     assert not read("(;SZ[5]KM[0]RE[B+5];B[aa])").untaught
+    assert read("(;SZ[5]KM[7]RE[B+0];B[aa])").untaught == sgf.MARGIN  # a draw, or nobody counted
+    assert not read("(;SZ[5]KM[7.5]RE[B+0.0];B[aa])").untaught
 
 
 def test_stones_set_up_before_the_first_move() -> None:
@@ -122,6 +124,7 @@ BAD = {
     "(;SZ[5];B[aa];B[bb])": "colours do not alternate",
     "(;SZ[5]HA[3];B[aa];B[bb];W[cc])": "colours do not alternate",
     "(;SZ[5]HA[2];B[aa];B[];W[cc])": "colours do not alternate",
+    "(;SZ[5]HA[2];B[aa];B[aa];W[cc])": "colours do not alternate",
     "(;SZ[5];B[aa];AW[bb];W[cc])": "stones set up after the first move",
     "(;SZ[5]AB[zz];B[aa])": "a set-up stone that is on no point of the board",
     "(;SZ[5]AB[ee:aa];B[aa])": "a set-up stone that is on no point of the board",

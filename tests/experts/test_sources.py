@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import random
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -50,6 +53,35 @@ def test_paths_without_records_are_refused(tmp_path: Path) -> None:
         sources.find([tmp_path / "nowhere"])
     with pytest.raises(ValueError, match=r"holds no file that ends in \.sgf, \.gz, \.zip"):
         sources.find([tmp_path])
+    os.mkfifo(tmp_path / "pipe.sgf")
+    with pytest.raises(ValueError, match="is no file; name SGF files"):
+        sources.find([tmp_path / "pipe.sgf"])
+
+
+def test_of_two_entries_with_one_name_both_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "games.zip"
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings(action="ignore"):
+        archive.writestr("one.sgf", ONE)
+        archive.writestr("one.sgf", TWO)
+    assert list(sources.games_in(path)) == [ONE, TWO]
+
+
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_no_damage_to_an_archive_is_too_strange(tmp_path: Path, packing: int) -> None:
+    path = tmp_path / "games.zip"
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("é.sgf", ONE * 9)
+        archive.writestr("two.sgf.gz", gzip.compress(TWO))
+    whole, draw = path.read_bytes(), random.Random(packing)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(draw.randint(1, 3)):
+            damaged[draw.randrange(4, len(whole))] = draw.randrange(256)
+        path.write_bytes(damaged)
+        assert list(sources.games_in(path))
 
 
 def test_damage_is_counted_and_what_is_whole_is_kept(tmp_path: Path) -> None:

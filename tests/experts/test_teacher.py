@@ -17,6 +17,7 @@ from selfplay.arena import perfect
 from selfplay.arena.questions import ILLEGAL
 from selfplay.experts import importing, teacher
 from selfplay.experts.archive import Experts
+from selfplay.experts.journal import Journal
 from selfplay.experts.teacher import Teacher
 from selfplay.learner import LearnerConfig, make_loss
 
@@ -89,7 +90,7 @@ def test_random_openings_are_played_but_not_learnt(tmp_path: Path) -> None:
 
 def test_a_game_depends_on_the_seed_and_its_number_alone(tmp_path: Path) -> None:
     def moves(how: Teacher) -> list[list[int]]:
-        return [game.moves.tolist() for game in teacher.play(GAME, how, 1, silent)]
+        return [game.moves.tolist() for part in teacher.play(GAME, how, 1, silent) for game in part]
 
     assert moves(HOW)[:20] == moves(replace(HOW, games=20))
     assert moves(HOW) != moves(replace(HOW, seed=2))
@@ -175,3 +176,34 @@ def test_a_row_without_a_policy_has_no_policy_loss() -> None:
     gradient, metrics = graded(jnp.arange(10.0), rows, jax.random.key(0))
     assert metrics["policy_loss"] == 0 and np.isfinite(gradient).all()
     assert not gradient[:9].any() and gradient[9] != 0
+
+
+@pytest.mark.parametrize("targets", ["moves", "solver"])
+def test_an_interrupted_labelling_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: Any
+) -> None:
+    how = replace(HOW, games=40, opening_plies=1, targets=targets)
+    whole = made(tmp_path / "whole", how)
+    chunk, asked = teacher._chunk, list[int]()
+
+    def counted(game: Any, one: Teacher, work: Any) -> Any:
+        asked.append(work[0])
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return chunk(game, one, work)
+
+    monkeypatch.setattr(teacher, "_chunk", counted)
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path / "out", how)
+    (journal,) = tmp_path.glob(".out*")
+    journal.write_text(journal.read_text() + '[{"outcome": 1, "mov')  # killed while writing
+    assert made(tmp_path / "out", how).digest == whole.digest
+    assert asked == [0, 16, 32, 32] and not list(tmp_path.glob(".*"))
+
+
+def test_games_of_another_teacher_are_not_taken(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "out", {"teacher": 1})
+    played = list(teacher.play(GAME, replace(HOW, games=20), 1, silent))
+    assert len(list(journal.games(lambda first: iter(played[first:])))) == 20
+    assert [len(chunk) for chunk in journal.read()] == [16, 4]
+    assert Journal(tmp_path / "out", {"teacher": 2}).read() == []

@@ -28,11 +28,11 @@ SEVERAL = [
         "go?size=3",
         "go?size=19&max_plies=80",
         "hex?size=3&swap=true",
-        "pgx:othello",
         "pgx:connect_four",
     )
 ]
-each_game = pytest.mark.parametrize("game", SEVERAL, ids=repr)
+SLOW = pytest.param(games.make("pgx:othello"), marks=pytest.mark.slow)  # to compile
+each_game = pytest.mark.parametrize("game", [*SEVERAL, SLOW], ids=repr)
 
 
 @cache

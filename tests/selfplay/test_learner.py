@@ -296,3 +296,29 @@ def test_packed_bits_come_back(shape: tuple[int, ...]) -> None:
     back = np.array(learner.unpack(jax.device_put(packed), shape))
     assert back.dtype == bool
     np.testing.assert_array_equal(back, bits)
+
+
+def test_a_row_without_a_value_teaches_the_policy_alone() -> None:
+    """NaN rows give the gradient of the same batch with their value loss cut out; never a NaN."""
+    game = games.make("tic_tac_toe")
+    shape = NetworkConfig(kind="mlp", width=4, depth=1, head_width=4)
+    initialise, evaluate = network.make(game, shape)
+    params = jax.tree.map(lambda leaf: leaf + 0.1, initialise(jax.random.key(0)))
+    rows = dict(table("tic_tac_toe").rows)
+    untaught = np.arange(len(rows["value"])) % 3 == 0
+    rows["value"] = np.where(untaught, np.float16(np.nan), rows["value"]).astype(np.float16)
+
+    def gradient(weight: float, some: Rows) -> tuple[Any, Any]:
+        loss = learner.make_loss(game, evaluate, replace(PLAIN, value_weight=weight))
+        return quick_jit(jax.grad(loss, has_aux=True))(params, some, jax.random.key(0))
+
+    found, metrics = gradient(1.0, rows)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((found, metrics)))
+    policy, _ = gradient(0.0, rows)
+    kept = {name: array[~untaught] for name, array in rows.items()}
+    with_value, without = gradient(1.0, kept)[0], gradient(0.0, kept)[0]
+    share = (~untaught).mean()
+    for ours, base, one, two in zip(
+        *(jax.tree.leaves(tree) for tree in (found, policy, with_value, without)), strict=True
+    ):
+        np.testing.assert_allclose(ours, base + share * (one - two), atol=1e-6)

@@ -83,7 +83,11 @@ def searcher(algorithm: str, budget: int) -> Any:
 # PUCT's program is the slower to compile; its larger budgets are the tests of planted trees.
 @pytest.mark.parametrize(
     ("algorithm", "budget"),
-    [("gumbel", 256), ("puct", 256), pytest.param("gumbel", 600, marks=pytest.mark.slow)],
+    [
+        ("gumbel", 256),
+        pytest.param("puct", 256, marks=pytest.mark.slow),
+        pytest.param("gumbel", 600, marks=pytest.mark.slow),
+    ],
 )
 def test_tic_tac_toe_is_never_lost(algorithm: str, budget: int) -> None:
     """Moving first, against every reply there is, so every perfect one too."""

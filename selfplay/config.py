@@ -1,0 +1,78 @@
+"""What a run is: every choice in it, composed of what each part of it may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import games
+from selfplay.arena.evaluator import EvaluatorConfig
+from selfplay.arena.grader import ExamConfig
+from selfplay.cluster.config import ClusterConfig
+from selfplay.learner import LearnerConfig
+from selfplay.lessons import ImitationConfig
+from selfplay.network import NetworkConfig
+from selfplay.search import SearchConfig
+from selfplay.segment import SegmentConfig
+from selfplay.store.window import WindowConfig
+
+MUTABLE = (  # what may change when a run is resumed: no bit of it
+    *("cluster", "exam", "store"),
+    *("elo.budgets", "elo.games", "elo.until_stderr"),
+)
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """What a run folder keeps.
+
+    Attributes:
+        keep: newest commits that can be resumed from.
+        keep_for_verify: keep every checkpoint and replay shard, so that ``launch/verify.py`` can
+            recompute any iteration. Without it, only the newest ones can be.
+    """
+
+    keep: int = 2
+    keep_for_verify: bool = False
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ValueError(f"store.keep must be at least 1, got {self.keep}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run. The same config and seed give the same bits.
+
+    Attributes:
+        game: a game's name, with its options behind it: "go?size=9&komi=7.5", "pgx:othello".
+        iterations: rounds of play and learning; iteration i makes version i. 0: imitation only.
+        lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
+            while the learner trains. Part of what is computed, unlike the rest of the cluster.
+        seed: of everything random.
+    """
+
+    game: str = "connect_four"
+    iterations: int = 100
+    lag: Literal[0, 1] = 0
+    seed: int = 0
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    selfplay: SegmentConfig = field(default_factory=SegmentConfig)
+    replay: WindowConfig = field(default_factory=WindowConfig)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    imitation: ImitationConfig = field(default_factory=ImitationConfig)
+    exam: ExamConfig = field(default_factory=ExamConfig)
+    elo: EvaluatorConfig = field(default_factory=EvaluatorConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        least = 0 if self.imitation.data else 1
+        if self.iterations < least:
+            raise ValueError(f"iterations must be at least {least}, got {self.iterations}")
+        games.make(self.game)  # an unknown game is an error before any work
+
+    def player(self) -> tuple[Any, ...]:
+        """The arguments of ``StreamPlayer``."""
+        return self.game, self.network, self.search, self.selfplay, self.seed
