@@ -48,6 +48,7 @@ def against_gnugo(ours: Player, games: int) -> list[Played]:
     return match.play(ours, theirs, GAME, starts, seed=0)
 
 
+@pytest.mark.slow
 def test_gnugo_beats_our_server(server: str) -> None:
     played = against_gnugo(player.parse(GTP + server, GAME), 2)
     assert [game.reason for game in played] == ["", ""], "both speak the protocol"
