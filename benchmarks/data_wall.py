@@ -1,6 +1,6 @@
 """Where repetition stops paying: imitation of fewer distinct games, for more epochs.
 
-    python benchmarks/data_wall.py go_9x9_imitation --out studies/data_wall
+    python benchmarks/data_wall.py go_9x9_imitation
     python benchmarks/data_wall.py go_9x9_imitation --epochs 8 --no-ladder -- --network.width 32
 
 One run for each share of the training games (the smaller ones' games are among the larger ones'),
@@ -12,9 +12,6 @@ The same command goes on where it was stopped. What follows ``--`` goes to launc
 """
 
 import argparse
-import csv
-import io
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,18 +23,13 @@ from selfplay import pins
 
 pins.pin()
 
-from rich.console import Console
-
 from benchmarks import trials
 from benchmarks.trials import Rated
 from selfplay.imitation import FOLDER
 from selfplay.store import metrics
-from selfplay.store.files import write_bytes
 
 SHARES = (1 / 16, 1 / 4, 1.0)
 ALL = str(10**9)  # of the positions: an iteration is an epoch, measured on every held-out position
-
-console = Console(soft_wrap=True, highlight=False)
 
 
 class Point(NamedTuple):
@@ -92,10 +84,7 @@ def spec(options: argparse.Namespace, point: Point) -> str:
 
 def report(options: argparse.Namespace, found: list[Point], rated: dict[str, Rated]) -> None:
     """Prints the table; writes data_wall.csv, .md and .png."""
-    names = (*Point._fields, "elo", "low", "high")
-    rows = io.StringIO()
-    writer = csv.writer(rows, lineterminator="\n")
-    writer.writerow(names)
+    rows = []
     lines = [
         "| games | epochs | FLOPs | training loss | held-out loss | top 1 | top 5 | unseen: top 1 "
         "| value loss | Elo |",
@@ -103,20 +92,14 @@ def report(options: argparse.Namespace, found: list[Point], rated: dict[str, Rat
     ]
     for p in found:
         one = rated.get(spec(options, p))
-        writer.writerow([*p, *(one[:3] if one else ("", "", ""))])
+        rows.append([*p, *(one[:3] if one else ("", "", ""))])
         lines.append(
             f"| {p.share:.3g} | {p.epochs} | {p.flops:.1e} | {p.train_loss:.3f} "
             f"| {p.policy_loss:.3f} | {p.top1:.1%} | {p.top5:.1%} | {p.unseen:.1%} "
             f"| {p.value_loss:.3f} | {one or ''} |"
         )
-    text = "\n".join(lines) + "\n"
-    console.print(text, markup=False)
-    write_bytes(options.out / "data_wall.csv", rows.getvalue().encode())
-    write_bytes(options.out / "data_wall.md", text.encode())
-    image = io.BytesIO()
-    plot(options, found, rated).savefig(image, format="png", dpi=150)
-    write_bytes(options.out / "data_wall.png", image.getvalue())
-    console.print(f"table, CSV and plot are in {options.out}", markup=False)
+    header, figure = [*Point._fields, "elo", "low", "high"], plot(options, found, rated)
+    trials.publish(options.out / "data_wall", header, rows, "\n".join(lines) + "\n", figure)
 
 
 def plot(options: argparse.Namespace, found: list[Point], rated: dict[str, Rated]) -> Any:
@@ -155,24 +138,11 @@ def plot(options: argparse.Namespace, found: list[Point], rated: dict[str, Rated
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options, with `extra` for what follows ``--``."""
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("preset", help="one with imitation, such as go_9x9_imitation")
+    parser = trials.parser(__doc__)
     parser.add_argument("--epochs", type=int, default=32, help="the most, a power of two [32]")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="[1/16 1/4 1]")
     parser.add_argument("--no-ladder", action="store_true", help="measure accuracy only")
-    parser.add_argument("--players", nargs="*", default=[], help="others on the ladder")
-    parser.add_argument("--engines", nargs="*", default=[], help="of Go, command lines")
-    parser.add_argument("--until-stderr", type=float, default=25.0)
-    parser.add_argument("--max-games", type=int, default=20_000)
-    parser.add_argument("--out", type=Path, default=Path("studies/data_wall"))
-    options = parser.parse_args(arguments[:cut])
-    options.extra = arguments[cut + 1 :]
-    options.out = Path(os.path.abspath(ROOT / options.out))
-    if not options.out.is_relative_to(ROOT):
-        parser.error(f"--out must lie in {ROOT}, got {options.out}")
+    options = trials.parse(parser, arguments, "data_wall")
     if options.epochs < 1 or options.epochs & (options.epochs - 1):
         parser.error(f"--epochs must be a power of two, got {options.epochs}")
     return options
@@ -185,12 +155,7 @@ def main() -> None:
     found = points(train(options))
     rated: dict[str, Rated] = {}
     if not options.no_ladder:
-        versions = [spec(options, point).partition("?")[0] for point in found]
-        flags = ["--sims", "0", "--until-stderr", str(options.until_stderr)]
-        flags += ["--max-games", str(options.max_games)]
-        for name in ("players", "engines"):
-            flags += [f"--{name}", *getattr(options, name)] if getattr(options, name) else []
-        rated = trials.rate(options.out / "ladder", *versions, *flags)
+        rated = trials.rate(options, [spec(options, p).partition("?")[0] for p in found], 0)
     report(options, found, rated)
 
 

@@ -1,21 +1,55 @@
-"""Commands of ours run one after the other, and what their folders say of them: for studies."""
+"""Studies: commands of ours run one after the other, and what their folders say of them."""
 
+import argparse
 import contextlib
 import csv
+import io
 import math
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple, NoReturn
 
+from rich.console import Console
+
 from benchmarks.worker import ROOT, default_environment
 from selfplay.flops import Ledger
 from selfplay.store import metrics
+from selfplay.store.files import write_bytes
 
 GRACE = 30  # seconds that a program gets to end after an interrupt
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that all studies of runs on one ladder have."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("preset", help="one with imitation, such as go_9x9_imitation")
+    made.add_argument("--players", nargs="*", default=[], help="others on the ladder")
+    made.add_argument("--engines", nargs="*", default=[], help="of Go, command lines")
+    made.add_argument("--until-stderr", type=float, default=25.0, help="of the ladder [25]")
+    made.add_argument("--max-games", type=int, default=20_000, help="of the ladder [20000]")
+    made.add_argument("--out", type=Path, help="[studies/STUDY/PRESET]")
+    return made
+
+
+def parse(made: argparse.ArgumentParser, arguments: list[str], study: str) -> argparse.Namespace:
+    """The options, with `extra` for what follows ``--``, and `out` below the repository."""
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    options = made.parse_args(arguments[:cut])
+    options.extra = arguments[cut + 1 :]
+    out = options.out or Path("studies") / study / options.preset
+    options.out = Path(os.path.abspath(ROOT / out))
+    if not options.out.is_relative_to(ROOT):
+        made.error(f"--out must lie in {ROOT}, got {options.out}")
+    return options
 
 
 def end_on_sigterm() -> None:
@@ -49,13 +83,32 @@ def train(preset: str, folder: Path, *flags: str) -> None:
     launch([sys.executable, "launch/train.py", preset, *out, *flags])
 
 
-def rate(folder: Path, *flags: str) -> dict[str, "Rated"]:
-    """Play on a ladder until its stop, or go on with it; everyone on it."""
-    launch([sys.executable, "launch/ladder.py", "--out", str(folder), "--plain", *flags])
+def rate(options: argparse.Namespace, names: Iterable[str], sims: int) -> dict[str, "Rated"]:
+    """Play these versions, with so many simulations, and the others on a ladder; all on it."""
+    folder = options.out / "ladder"
+    flags = ["--out", str(folder), "--plain", "--sims", str(sims)]
+    flags += ["--until-stderr", str(options.until_stderr), "--max-games", str(options.max_games)]
+    for name in ("players", "engines"):
+        flags += [f"--{name}", *getattr(options, name)] if getattr(options, name) else []
+    launch([sys.executable, "launch/ladder.py", *names, *flags])
     with (folder / "ladder.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     numbers = ("elo", "low", "high", "stderr")
     return {row["player"]: Rated(*(float(row[name]) for name in numbers)) for row in rows}
+
+
+def publish(
+    stem: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], table: str, figure: Any
+) -> None:
+    """Prints the Markdown table; writes STEM.csv, STEM.md and STEM.png."""
+    text, image = io.StringIO(), io.BytesIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    figure.savefig(image, format="png", dpi=150)
+    console.print(table, markup=False)
+    for ending, data in (("csv", text.getvalue().encode()), ("md", table.encode())):
+        write_bytes(stem.with_suffix(f".{ending}"), data)
+    write_bytes(stem.with_suffix(".png"), image.getvalue())
+    console.print(f"table, CSV and plot are in {stem.parent}", markup=False)
 
 
 class Rated(NamedTuple):

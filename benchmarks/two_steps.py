@@ -13,9 +13,6 @@ The same command goes on where it was stopped. What follows ``--`` goes to launc
 """
 
 import argparse
-import csv
-import io
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,22 +25,17 @@ from launch.train import parse as parse_training  # pins JAX, before anything im
 
 # isort: split
 
-from rich.console import Console
-
-import games
 from benchmarks import trials
 from benchmarks.trials import Mean, Rated
-from selfplay import flops
 from selfplay.arena.report import shortened
 from selfplay.config import TrainConfig
-from selfplay.imitation import Imitation
-from selfplay.lessons import ImitationConfig, Lessons
-from selfplay.store.files import write_bytes
+from selfplay.flops import Ledger
+from selfplay.lessons import ImitationConfig
+from selfplay.trainer import Trainer
 
 SIDES = {"one": "self-play alone", "two": "imitation, then self-play"}
 FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the budget, at which versions are rated
-
-console = Console(soft_wrap=True, highlight=False)
+APART = 1.2  # two steps are rated from so many times the FLOPs of imitation on
 
 
 class Point(NamedTuple):
@@ -56,19 +48,13 @@ class Point(NamedTuple):
     flops: int
 
 
-def per_iteration(config: TrainConfig) -> int:
-    """FLOPs of an iteration of self-play, about."""
-    game, positions = games.make(config.game), config.selfplay.positions
-    play = positions * flops.move(game, config.network, config.search.num_simulations)
-    step = flops.training_step(game, config.network, config.learner.batch_size)
-    return play + config.learner.steps(positions) * step
-
-
 def equal(config: TrainConfig, iterations: int) -> tuple[int, int, int]:
     """``(FLOPs of the budget, of imitation, iterations behind imitation for the same budget)``."""
-    lessons = Lessons.open(config.imitation, config.game, config.network, config.seed)
-    imitation = Imitation.build(lessons, config.game, config.network)
-    cost, each = imitation.ledger(imitation.iterations).total, per_iteration(config)
+    trainer = Trainer.build(config)
+    imitation = trainer.imitation()
+    cost = imitation.ledger(imitation.iterations).total
+    steps = config.learner.steps(config.selfplay.positions)
+    each = trainer.ledger(Ledger(), steps).total  # about: the rows of an iteration vary
     left = round((iterations * each - cost) / each)
     if left < 1:
         raise ValueError(
@@ -97,7 +83,7 @@ def points(runs: dict[tuple[str, int], Path], budget: int, learnt: int) -> list[
     found = []
     for (side, seed), run in runs.items():
         spent = trials.spent(run)
-        wanted = [f for f in FRACTIONS if side == "one" or f * budget > 1.2 * learnt]
+        wanted = [f for f in FRACTIONS if side == "one" or f * budget > APART * learnt]
         chosen = {trials.closest(spent, f * budget): f for f in wanted}
         if side == "two":
             chosen |= {0: learnt / budget}
@@ -108,10 +94,6 @@ def points(runs: dict[tuple[str, int], Path], budget: int, learnt: int) -> list[
 def report(options: argparse.Namespace, rated: dict[str, Rated], found: list[Point]) -> None:
     """Prints the table; writes two_steps.csv, .md and .png."""
     elo = {p: rated[spec(options, p)] for p in found}
-    rows = io.StringIO()
-    writer = csv.writer(rows, lineterminator="\n")
-    writer.writerow(["side", "seed", "version", "flops", "elo", "low", "high"])
-    writer.writerows([p.side, p.seed, p.version, p.flops, *elo[p][:3]] for p in found)
     lines = [
         f"| FLOPs | {SIDES['one']} | {SIDES['two']} | difference |",
         "|---|---|---|---|",
@@ -129,14 +111,10 @@ def report(options: argparse.Namespace, rated: dict[str, Rated], found: list[Poi
     others = {name: one for name, one in rated.items() if "?sims=" not in name or "@" not in name}
     lines += ["", "| player | Elo |", "|---|---|"]
     lines += [f"| `{name}` | {one} |" for name, one in others.items()]
-    text = "\n".join(lines) + "\n"
-    console.print(text, markup=False)
-    write_bytes(options.out / "two_steps.csv", rows.getvalue().encode())
-    write_bytes(options.out / "two_steps.md", text.encode())
-    image = io.BytesIO()
-    plot(options, elo, others).savefig(image, format="png", dpi=150)
-    write_bytes(options.out / "two_steps.png", image.getvalue())
-    console.print(f"table, CSV and plot are in {options.out}", markup=False)
+    header = ["side", "seed", "version", "flops", "elo", "low", "high"]
+    rows = [[p.side, p.seed, p.version, p.flops, *elo[p][:3]] for p in found]
+    figure = plot(options, elo, others)
+    trials.publish(options.out / "two_steps", header, rows, "\n".join(lines) + "\n", figure)
 
 
 def plot(options: argparse.Namespace, elo: dict[Point, Rated], others: dict[str, Rated]) -> Any:
@@ -183,25 +161,11 @@ def spec(options: argparse.Namespace, point: Point) -> str:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The options, with `extra` for what follows ``--``."""
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("preset", help="one with imitation, such as connect_four_imitation")
+    parser = trials.parser(__doc__)
     parser.add_argument("--iterations", type=int, required=True, help="of self-play alone")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each side [3]")
     parser.add_argument("--sims", type=int, default=16, help="simulations on the ladder [16]")
-    parser.add_argument("--players", nargs="*", default=[], help="others on the ladder")
-    parser.add_argument("--engines", nargs="*", default=[], help="of Go, command lines")
-    parser.add_argument("--until-stderr", type=float, default=25.0)
-    parser.add_argument("--max-games", type=int, default=20_000)
-    parser.add_argument("--out", type=Path, help="[studies/two_steps/PRESET]")
-    options = parser.parse_args(arguments[:cut])
-    options.extra = arguments[cut + 1 :]
-    out = options.out or Path("studies/two_steps") / options.preset
-    options.out = Path(os.path.abspath(ROOT / out))
-    if not options.out.is_relative_to(ROOT):
-        parser.error(f"--out must lie in {ROOT}, got {options.out}")
+    options = trials.parse(parser, arguments, "two_steps")
     if options.seeds < 1 or options.iterations < 1:
         parser.error("--seeds and --iterations must be at least 1")
     return options
@@ -215,17 +179,13 @@ def main() -> None:
     if config.imitation == ImitationConfig():
         raise ValueError(f"{options.preset} has no imitation; choose a preset that has")
     budget, learnt, behind = equal(replace(config, iterations=1), options.iterations)
-    console.print(
+    trials.console.print(
         f"{budget:.2e} FLOPs a run: {options.iterations} iterations of self-play, or "
         f"{behind} after imitation, which takes {learnt / budget:.0%}"
     )
     found = points(train(options, behind), budget, learnt)
     versions = [spec(options, point).partition("?")[0] for point in found]
-    flags = ["--sims", str(options.sims), "--until-stderr", str(options.until_stderr)]
-    flags += ["--max-games", str(options.max_games)]
-    for name in ("players", "engines"):
-        flags += [f"--{name}", *getattr(options, name)] if getattr(options, name) else []
-    report(options, trials.rate(options.out / "ladder", *versions, *flags), found)
+    report(options, trials.rate(options, versions, options.sims), found)
 
 
 if __name__ == "__main__":

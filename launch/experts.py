@@ -189,7 +189,7 @@ def main() -> None:
         try:
             make(options, console)
         except KeyboardInterrupt:
-            console.print("interrupted; the same command goes on, and no game is played twice")
+            console.print("interrupted; the same command makes the archive")
             raise SystemExit(130) from None
 
 

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 import games
+from selfplay import imitation
 from selfplay.config import TrainConfig
 from selfplay.episode import row_bytes
 from selfplay.store import window
@@ -96,11 +97,12 @@ class Progress:
         if learnt:
             texts = ", ".join(f"{name} {text}" for name, text in measured(learnt["held_out"]))
             self.say(f"version 0 is version {learnt['version']} of imitation: {texts}")
+        proven = self._folder if version else self._folder / imitation.FOLDER
         state = "complete" if version >= self._config.iterations else "stopped"
         self.end(
             f"{state}: version {version} in {self._folder}\n"
             f"  grade it:      python launch/exam.py {self._folder}\n"
-            f"  prove it:      python launch/verify.py {self._folder} --iterations 1:3\n"
+            f"  prove it:      python launch/verify.py {proven} --iterations 1:3\n"
             f"  export it:     python launch/export.py {self._folder}@last\n"
             f"  curves:        tensorboard --logdir {self._folder}"
         )
@@ -171,13 +173,14 @@ def _imitates(row: Mapping[str, Any]) -> bool:
 
 
 def measured(held_out: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How well held-out games are predicted, as columns."""
-    return [
-        ("held out: policy", f"{held_out['policy_loss']:.3f}"),
-        ("value", f"{held_out['value_loss']:.3f}"),
-        ("top 1", f"{100 * held_out['top1']:.1f}%"),
-        ("top 5", f"{100 * held_out['top5']:.1f}%"),
+    """How well held-out games are predicted, as columns; a dash for what they do not tell."""
+    columns = [
+        ("held out: policy", held_out["policy_loss"], ".3f"),
+        ("value", held_out["value_loss"], ".3f"),
+        ("top 1", held_out["top1"], ".1%"),
+        ("top 5", held_out["top5"], ".1%"),
     ]
+    return [(name, "-" if math.isnan(x) else format(x, form)) for name, x, form in columns]
 
 
 def rated(elo: Mapping[str, Any]) -> str:

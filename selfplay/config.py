@@ -18,7 +18,7 @@ from selfplay.store.window import WindowConfig
 
 MUTABLE = (  # what may change when a run is resumed: no bit of it
     *("cluster", "exam", "store"),
-    *("elo.budgets", "elo.games", "elo.until_stderr"),
+    *("elo.budgets", "elo.games", "elo.until_stderr", "imitation.watch"),
 )
 
 

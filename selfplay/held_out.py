@@ -55,11 +55,6 @@ class Measure:
         self._usual = np.where(result > 0, share, np.where(result < 0, 1 - share, 0.5))
         self._look = jax.jit(_looker(game, evaluate))
 
-    @property
-    def size(self) -> int:
-        """Held-out positions there are."""
-        return self._out.size
-
     def __call__(self, params: Params, count: int) -> dict[str, Any]:
         """Measures at the first `count` positions of the order.
 

@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import games
-from selfplay import flops, network
+from selfplay import flops, keys, network
 from selfplay.flops import Ledger
 from selfplay.keys import Purpose
-from selfplay.learner import Diverged, Learner, LearnerState
+from selfplay.learner import Learner, LearnerState, check_finite
 from selfplay.lessons import Lessons
-from selfplay.mixture import Part, shuffled
+from selfplay.mixture import Part
 from selfplay.network import NetworkConfig, Params
 from selfplay.store.digest import digest
 from selfplay.store.metrics import total_seconds
@@ -49,20 +48,18 @@ class Imitation:
     step_flops: int
 
     @classmethod
-    def build(
-        cls, lessons: Lessons, game: str, shape: NetworkConfig, devices: int = 0
-    ) -> Imitation:
+    def build(cls, lessons: Lessons, shape: NetworkConfig, devices: int = 0) -> Imitation:
         """Compile-ready parts; `devices` of the learner, 0: as many as suit."""
-        config, rules, size = lessons.config, games.make(game), lessons.train.size
+        config, game, size = lessons.config, lessons.game, lessons.train.size
         parts = max(1, min(round(size / config.part), size // config.learner.batch_size))
         places = np.array_split(np.arange(size), parts)
         steps = tuple(len(rows) // config.learner.batch_size for rows in places)
-        initialise, evaluate = network.make(rules, shape)
+        initialise, evaluate = network.make(game, shape)
         total = config.epochs * sum(steps)
         learner = Learner(
-            rules, initialise, evaluate, config.learner, total, lessons.seed, devices or None
+            game, initialise, evaluate, config.learner, total, lessons.seed, devices or None
         )
-        step_flops = flops.training_step(rules, shape, config.learner.batch_size)
+        step_flops = flops.training_step(game, shape, config.learner.batch_size)
         return cls(lessons, learner, steps, step_flops)
 
     @property
@@ -73,7 +70,8 @@ class Imitation:
     def fit(self, state: LearnerState, iteration: int) -> tuple[LearnerState, dict[str, float]]:
         """One iteration's learning, counted from 1: the state after it, and metrics."""
         epoch, part = divmod(iteration - 1, len(self.steps))
-        order = shuffled(self.lessons.train.size, self.lessons.seed, Purpose.EPOCH, epoch)
+        draw = keys.generator(self.lessons.seed, Purpose.EPOCH, epoch)
+        order = draw.permutation(self.lessons.train.size)
         rows = np.array_split(order, len(self.steps))[part]
         source = Part(self.lessons.train, rows)
         return self.learner.fit(state, source, FIRST + iteration, self.steps[part])
@@ -148,11 +146,7 @@ def imitate(
         iteration = len(rows) + 1
         started = time.perf_counter()
         state, metrics = imitation.fit(state, iteration)
-        if not all(np.isfinite(value) for value in metrics.values()):
-            raise Diverged(
-                f"imitation diverged in iteration {iteration}: {metrics}; the last good commit is "
-                f"{iteration - 1} in {run.folder}"
-            )
+        check_finite(metrics, iteration, run.folder)
         learned = time.perf_counter()
         measured = measure(state.averaged, config.measured)
         ledger = imitation.ledger(iteration)
@@ -192,5 +186,5 @@ def imitate(
 
 
 def _given_up(rows: Sequence[Mapping[str, Any]], patience: int) -> bool:
-    """True = the last `patience` iterations have not lowered the held-out loss."""
-    return bool(patience) and len(rows) - best_of(rows) >= patience if rows else False
+    """True = the last `patience` iterations have not lowered the held-out loss; 0: never."""
+    return bool(rows) and 0 < patience <= len(rows) - best_of(rows)

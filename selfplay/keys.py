@@ -8,6 +8,7 @@ purposes or indices are independent by construction of ``jax.random.fold_in``.
 import enum
 
 import jax
+import numpy as np
 from jax import Array
 
 
@@ -36,6 +37,7 @@ def key(seed: int, purpose: Purpose, *indices: int | Array) -> Array:
     return derived
 
 
-def seed_of(seed: int, purpose: Purpose, *indices: int) -> list[int]:
-    """The same naming for NumPy: entropy for ``numpy.random.SeedSequence``."""
-    return [seed, int(purpose), *indices]
+def generator(seed: int, purpose: Purpose, *indices: int) -> np.random.Generator:
+    """The same naming for NumPy."""
+    entropy = [seed, int(purpose), *indices]
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))

@@ -7,8 +7,9 @@ through all shards, eight take one each: the same additions in the same order, t
 Batches are a pure function of (seed, iteration, step); nothing about sampling is carried.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -86,6 +87,15 @@ class Diverged(RuntimeError):
     """Learning left the numbers; the message names the last good commit."""
 
 
+def check_finite(metrics: Mapping[str, float], iteration: int, folder: Path) -> None:
+    """Raises Diverged if a metric of an iteration of the run in `folder` is not finite."""
+    if not all(np.isfinite(value) for value in metrics.values()):
+        raise Diverged(
+            f"training diverged in iteration {iteration}: {metrics}; the last good commit is "
+            f"{iteration - 1} in {folder}"
+        )
+
+
 class LearnerState(NamedTuple):
     """Everything the learner carries from one iteration to the next."""
 
@@ -118,8 +128,7 @@ def batch_indices(seed: int, iteration: int, size: int, steps: int, batch: int) 
     """int64[steps, batch]: rows of an iteration's minibatches, without repeats within a pass."""
     if not steps:  # no game has ended yet, or too few rows for a batch
         return np.zeros((0, batch), np.int64)
-    entropy = keys.seed_of(seed, keys.Purpose.BATCH, iteration)
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+    rng = keys.generator(seed, keys.Purpose.BATCH, iteration)
     passes = -(-steps * batch // size)
     order = np.concatenate([rng.permutation(size) for _ in range(passes)])
     return order[: steps * batch].reshape(steps, batch)

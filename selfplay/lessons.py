@@ -10,12 +10,12 @@ import numpy as np
 import games
 from games.game import Game
 from games.go import Go
-from selfplay import network
+from selfplay import keys, network
 from selfplay.experts.archive import Experts, View
 from selfplay.held_out import Measure
 from selfplay.keys import Purpose
 from selfplay.learner import LearnerConfig, Source
-from selfplay.mixture import beside, shuffled
+from selfplay.mixture import beside
 from selfplay.network import NetworkConfig
 
 RARE = 0.01  # of the games; what is rarer than that is hardly known
@@ -103,7 +103,7 @@ class Lessons:
                 f"imitation.data={config.data} has {train.size} positions to learn from and "
                 f"{out.size} held out; a batch ({config.learner.batch_size}) and 1 are needed"
             )
-        order = shuffled(out.size, seed, Purpose.HELD_OUT)
+        order = keys.generator(seed, Purpose.HELD_OUT).permutation(out.size)
         _, evaluate = network.make(rules, shape)
         return cls(config, rules, seed, train, out, Measure(rules, evaluate, train, out, order))
 

@@ -12,12 +12,6 @@ from selfplay.keys import Purpose
 from selfplay.learner import BATCH_FIELDS, Source
 
 
-def shuffled(size: int, seed: int, purpose: Purpose, *indices: int) -> np.ndarray:
-    """int64[size], the permutation that belongs to `purpose` and `indices`."""
-    entropy = keys.seed_of(seed, purpose, *indices)
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy))).permutation(size)
-
-
 @dataclass(frozen=True, eq=False)
 class Part:
     """Some rows of a source.
@@ -69,5 +63,5 @@ def beside(window: Source, experts: Source, share: float, seed: int, iteration: 
     wanted = min(experts.size, round(window.size * share / (1 - share)))
     if not wanted:
         return window
-    order = shuffled(experts.size, seed, Purpose.EXPERTS, iteration)
+    order = keys.generator(seed, Purpose.EXPERTS, iteration).permutation(experts.size)
     return Both(window, Part(experts, np.sort(order[:wanted])))

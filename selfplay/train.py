@@ -14,15 +14,13 @@ from typing import Any
 import numpy as np
 
 from selfplay import imitation, pins
-from selfplay.arena.evaluator import Rating
-from selfplay.arena.grader import Grader
 from selfplay.cluster import plan, pool
 from selfplay.config import MUTABLE, TrainConfig
 from selfplay.episode import Carry, Rows
+from selfplay.examination import Examination
 from selfplay.flops import Ledger
 from selfplay.imitation import Outcome, imitate
-from selfplay.learner import Diverged
-from selfplay.store.codec import to_json
+from selfplay.learner import check_finite
 from selfplay.store.digest import digest
 from selfplay.store.failpoints import failpoint
 from selfplay.store.metrics import total_seconds
@@ -64,11 +62,11 @@ def train(
             announce(f"resuming after iteration {run.next_iteration - 1}")
         announce("compiling self-play and starting the actors")
         workers = pool.make(config.player(), config.cluster)
-        rating = Rating(run.folder, to_json(config), config.seed, config.elo, config.cluster)
+        examination = Examination(config, run.folder, trainer.lessons, announce)
         try:
-            _loop(config, run, trainer, outcome, workers, rating, report, announce)
+            _loop(config, run, trainer, outcome, workers, examination, report, announce)
         finally:
-            rating.close()
+            examination.close()
             workers.close()
             if workers.losses:
                 actors = "1 actor was" if workers.losses == 1 else f"{workers.losses} actors were"
@@ -94,7 +92,7 @@ def _loop(
     trainer: Trainer,
     outcome: Outcome | None,
     workers: pool.Pool,
-    rating: Rating,
+    examination: Examination,
     report: Callable[[Mapping[str, Any]], bool | None],
     announce: Callable[[str], None],
 ) -> None:
@@ -104,12 +102,9 @@ def _loop(
         return  # imitation was all
     announce("compiling the learner")
     trainer.learner.warm_up(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
-    grader = Grader.build(config.game, config.network, config.search, config.exam)
-    if grader:
-        announce("compiling the exam")
-        grader.grade(state["learner"].averaged, whole=False)
+    examination.warm_up(state["learner"].averaged)
 
-    streams, lag, failed = config.selfplay.streams, config.lag, False
+    streams, lag = config.selfplay.streams, config.lag
     workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
     for work in plan.iterations(run.next_iteration, config.iterations, streams, lag):
         started = time.perf_counter()
@@ -126,27 +121,15 @@ def _loop(
             workers.submit(following, state["learner"].averaged, carries)
         failpoint("train.learn", work.iteration)
         state, metrics, steps = trainer.fit(state, run.replay, work, len(rows["last"]))
-        if not all(np.isfinite(value) for value in metrics.values()):
-            raise Diverged(
-                f"training diverged in iteration {work.iteration}: {metrics}; the last good "
-                f"commit is {work.iteration - 1} in {run.folder}"
-            )
+        check_finite(metrics, work.iteration, run.folder)
         failpoint("train.learned", work.iteration)
         learned = time.perf_counter()
         if more and not lag:
             workers.submit(following, state["playing"], carries)
 
         ledger = trainer.ledger(ledger, steps)
-        grades = (
-            grader.due(state["learner"].averaged, work.iteration, final=not more) if grader else {}
-        )
-        if not more and config.elo.budgets:
-            announce("rating the last versions")
-        ratings = rating.due(state["learner"].averaged, work.iteration, ledger, final=not more)
-        if rating.failure and not failed:
-            failed = True
-            announce(f"versions are rated no more ({rating.failure}); training goes on")
-        watched = trainer.watch(state, work.iteration)
+        version = state["learner"].averaged
+        found = examination.due(version, work.iteration, ledger, final=not more)
         examined = time.perf_counter()
         seconds += learned - started
         row = {
@@ -156,15 +139,13 @@ def _loop(
             "ledger": {
                 **asdict(ledger),
                 "ooms": ledger.ooms,
-                "evaluation": ratings.get("flops", 0.0),  # not of the training, nor in `ooms`
+                "evaluation": found["elo"].get("flops", 0.0),  # not of the training, nor in `ooms`
             },
             "window": run.replay.size,
             "steps": steps,
             "learner": metrics,
             "selfplay": summary(rows),
-            "exam": grades,
-            "elo": ratings,
-            "held_out": watched,
+            **found,
             "seconds": {
                 "play": played - started,
                 "learn": learned - played,
@@ -172,13 +153,13 @@ def _loop(
                 "total": seconds,
             },
         }
-        keep = is_snapshot(work.iteration) or bool(grades) or not more
+        keep = is_snapshot(work.iteration) or bool(found["exam"]) or not more
         keep = keep or config.store.keep_for_verify
         run.commit(
             work.iteration,
             state,
             row,
-            state["learner"].averaged if keep else None,
+            version if keep else None,
             carries=carries,
             ledger=asdict(ledger),
         )

@@ -44,9 +44,8 @@ class Trainer:
     def imitation(self) -> Imitation:
         """The compiled parts of imitation; there are lessons."""
         assert self.lessons
-        config = self.config
-        devices = config.cluster.learner_devices
-        return Imitation.build(self.lessons, config.game, config.network, devices)
+        devices = self.config.cluster.learner_devices
+        return Imitation.build(self.lessons, self.config.network, devices)
 
     def start(self, params: Params | None = None) -> tuple[dict[str, Any], list[Carry]]:
         """State and carries of version 0: of these parameters, or of fresh ones."""
@@ -66,13 +65,6 @@ class Trainer:
         # With lag 1 the next iteration is played by the version before this one.
         playing = before.averaged if self.config.lag else after.averaged
         return {"learner": after, "playing": playing}, metrics, steps
-
-    def watch(self, state: dict[str, Any], iteration: int) -> dict[str, Any]:
-        """How the version still predicts the experts, in the first iterations after imitation."""
-        config = self.config.imitation
-        if not self.lessons or iteration > config.watch:
-            return {}
-        return self.lessons.measure(state["learner"].averaged, config.measured)
 
     def ledger(self, before: Ledger, steps: int) -> Ledger:
         """The ledger after one more iteration with that many gradient steps."""

@@ -100,7 +100,7 @@ selfplay.serve.goban
 selfplay.serve.protocol
 selfplay.serve.gtp
 selfplay.config
-selfplay.trainer
+selfplay.examination selfplay.trainer
 selfplay.train
 selfplay.verify
 configs.connect_four configs.go configs.hex

@@ -32,8 +32,10 @@ class Journal:
         """The chunks that are complete."""
         if not self.path.exists():
             return []
-        head, *lines = self.path.read_text().split("\n")[:-1]
-        return [[_game(one) for one in json.loads(line)] for line in lines if head == self._head]
+        lines = self.path.read_text().split("\n")[:-1]
+        if lines[:1] != [self._head]:
+            return []
+        return [[_game(one) for one in json.loads(line)] for line in lines[1:]]
 
     def games(self, play: Callable[[int], Iterator[Chunk]]) -> Iterator[ExpertGame]:
         """All games: those played before, then those of ``play(chunks before)``, kept as they come.

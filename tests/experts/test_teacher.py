@@ -207,3 +207,6 @@ def test_games_of_another_teacher_are_not_taken(tmp_path: Path) -> None:
     assert len(list(journal.games(lambda first: iter(played[first:])))) == 20
     assert [len(chunk) for chunk in journal.read()] == [16, 4]
     assert Journal(tmp_path / "out", {"teacher": 2}).read() == []
+    for damaged in ("", "other\n", '{"teacher": 1}'):
+        journal.path.write_text(damaged)
+        assert journal.read() == []

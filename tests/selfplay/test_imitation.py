@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import games
+from launch.progress import Progress, measured
 from selfplay import flops
+from selfplay.cluster import plan
 from selfplay.config import StoreConfig, TrainConfig
 from selfplay.experts import importing
 from selfplay.experts.archive import Experts
 from selfplay.experts.filters import Filters
 from selfplay.experts.teacher import Teacher
 from selfplay.imitation import FOLDER, best_of, loss
-from selfplay.learner import LearnerConfig
+from selfplay.learner import Diverged, Learner, LearnerConfig, Source
 from selfplay.lessons import ImitationConfig, Lessons
 from selfplay.store import metrics
 from selfplay.store.commits import Commits
@@ -32,7 +37,7 @@ from selfplay.trainer import Trainer
 from selfplay.verify import verify
 from tests.experts.records import GAME as GO
 from tests.experts.records import NAME, random_moves, sgf, write
-from tests.runs import PLAIN
+from tests.runs import PLAIN, ROOT
 
 GAME = "tic_tac_toe"
 
@@ -140,6 +145,34 @@ def test_verify_proves_imitation_and_the_run_after_it(whole: Path) -> None:
     assert seen == [1, 2, 1, 2]
 
 
+def test_a_ladder_has_the_version_that_imitation_left(whole: Path) -> None:
+    ask = (
+        "import sys, launch.ladder as command, games; options = command.Options((sys.argv[1],), "
+        "(0,)); print([p.spec for p in command.gather(options, games.make('tic_tac_toe'))[0]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ask, str(whole)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert re.findall(r"@(\d+)", done.stdout) == ["0", "1", "2"], done.stderr
+
+
+def test_the_view_shows_both_steps(
+    whole: Path, config: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress(config, whole, plain=True) as progress:
+        for row in metrics.read(whole / FOLDER)[1:]:
+            progress.show({"of": 4, **row})
+        progress.show(metrics.read(whole)[1])
+    progress.finished(train(config, whole))  # complete: nothing is trained
+    said = capsys.readouterr().out
+    last, best = (metrics.read(whole / FOLDER)[4], metrics.read(whole)[0]["imitation"])
+    assert f"imitation 4/4  epoch 2.00/2  policy {last['learner']['policy_loss']:.3f}" in said
+    assert f"top 1 {last['held_out']['top1']:.1%}" in said and "iteration 1/2" in said
+    assert f"version 0 is version {best['version']} of imitation: held out: policy" in said
+    nothing = dict.fromkeys(best["held_out"], float("nan"))
+    assert {text for _, text in measured(nothing)} == {"-"}
+
+
 def alter(
     run: Path, to: Path, part: str, iteration: int, change: Callable[[dict[str, Any]], Any]
 ) -> None:
@@ -183,6 +216,28 @@ def test_experts_stay_for_a_share_that_halves(config: TrainConfig, whole: Path) 
     later = replace(config.imitation, halves=1e9)
     other = replace(lessons, config=later).with_window(window, 2).gather(everything)
     assert (other["planes"] != again["planes"]).any()
+
+
+def test_selfplay_learns_from_the_experts_that_stay(config: TrainConfig) -> None:
+    asked: list[int] = []
+
+    class Asked:
+        def fit(self, state: Any, source: Source, *rest: Any) -> tuple[Any, dict[str, float]]:
+            asked.append(source.size)
+            return state, {}
+
+    trainer = replace(Trainer.build(config), learner=cast(Learner, Asked()))
+    state = {"learner": trainer.imitation().learner.initial()}
+    for iteration in (1, 2):
+        trainer.fit(state, Window(200), plan.work(iteration, 1, 0), 64)
+    assert asked == [400, 267]
+
+
+def test_diverging_names_the_last_good_commit(tmp_path: Path, config: TrainConfig) -> None:
+    wild = replace(config.imitation.learner, learning_rate=1e30)
+    diverging = replace(config, imitation=replace(config.imitation, learner=wild))
+    with pytest.raises(Diverged, match=r"diverged in iteration 1: .* last good commit is 0 in"):
+        train(diverging, tmp_path / "run")
 
 
 class Window:

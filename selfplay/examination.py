@@ -1,0 +1,56 @@
+"""What is measured of versions while training goes on; no bit of the training depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from selfplay.arena.evaluator import Rating
+from selfplay.arena.grader import Grader
+from selfplay.config import TrainConfig
+from selfplay.flops import Ledger
+from selfplay.lessons import Lessons
+from selfplay.network import Params
+from selfplay.store.codec import to_json
+
+
+class Examination:
+    """The exam of solved positions, the run's ladder, and the experts' held-out games."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        lessons: Lessons | None,
+        announce: Callable[[str], None],
+    ) -> None:
+        """For the run in `folder`; `announce` gets sentences about slow steps and failures."""
+        self._config, self._lessons, self._announce = config, lessons, announce
+        self._grader = Grader.build(config.game, config.network, config.search, config.exam)
+        self._rating = Rating(folder, to_json(config), config.seed, config.elo, config.cluster)
+        self._failed = False
+
+    def warm_up(self, params: Params) -> None:
+        """Compile ahead of time what is needed in every run."""
+        if self._grader:
+            self._announce("compiling the exam")
+            self._grader.grade(params, whole=False)
+
+    def due(self, params: Params, iteration: int, ledger: Ledger, final: bool) -> dict[str, Any]:
+        """``exam``, ``elo`` and ``held_out`` of the version of an iteration, empty if not due."""
+        grades = self._grader.due(params, iteration, final=final) if self._grader else {}
+        if final and self._config.elo.budgets:
+            self._announce("rating the last versions")
+        ratings = self._rating.due(params, iteration, ledger, final=final)
+        if self._rating.failure and not self._failed:
+            self._failed = True
+            self._announce(f"versions are rated no more ({self._rating.failure}); training goes on")
+        watched, imitation = {}, self._config.imitation
+        if self._lessons and iteration <= imitation.watch:
+            watched = self._lessons.measure(params, imitation.measured)
+        return {"exam": grades, "elo": ratings, "held_out": watched}
+
+    def close(self) -> None:
+        """End what works beside the training."""
+        self._rating.close()
