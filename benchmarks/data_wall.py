@@ -19,11 +19,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
-from selfplay import pins
-
-pins.pin()
-
 from benchmarks import trials
+from benchmarks.commands import end_on_sigterm
 from benchmarks.trials import Rated
 from selfplay.imitation import FOLDER
 from selfplay.store import metrics
@@ -151,7 +148,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Train what is missing, rate, report."""
     options = parse(sys.argv[1:])
-    trials.end_on_sigterm()
+    trials.config_of(options)  # bad input before any work
+    end_on_sigterm()
     found = points(train(options))
     rated: dict[str, Rated] = {}
     if not options.no_ladder:

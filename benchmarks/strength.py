@@ -38,8 +38,8 @@ import jax
 from rich.console import Console
 
 from benchmarks import curves, grades, peer, worker
+from benchmarks.commands import end_on_sigterm, launch
 from benchmarks.grades import Grader, Side
-from benchmarks.trials import end_on_sigterm, launch
 from selfplay.arena import exam as exams
 from selfplay.store.files import CorruptedFile, read_json, write_json
 

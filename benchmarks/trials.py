@@ -1,27 +1,26 @@
-"""Studies: commands of ours run one after the other, and what their folders say of them."""
+"""Studies: runs of a preset one after the other, and what folders and a ladder say of them."""
 
 import argparse
-import contextlib
 import csv
 import io
 import math
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from benchmarks.worker import ROOT, default_environment
+from benchmarks.commands import launch
+from benchmarks.worker import ROOT
+from launch.train import parse as parse_training  # pins JAX, before anything imports it
+from selfplay.config import TrainConfig
 from selfplay.flops import Ledger
+from selfplay.lessons import ImitationConfig
 from selfplay.store import metrics
 from selfplay.store.files import write_bytes
-
-GRACE = 30  # seconds that a program gets to end after an interrupt
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -52,29 +51,12 @@ def parse(made: argparse.ArgumentParser, arguments: list[str], study: str) -> ar
     return options
 
 
-def end_on_sigterm() -> None:
-    """A batch system's SIGTERM ends what was launched, too."""
-
-    def stop(number: int, _: Any) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, stop)
-
-
-def launch(command: Sequence[str]) -> None:
-    """Runs a program of ours in our place, with an environment that we did not shape."""
-    process = subprocess.Popen(command, cwd=ROOT, env=default_environment())
-    try:
-        status = process.wait()
-    except BaseException:  # stopped: the program must not go on without us
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.terminate()
-            process.wait(GRACE)
-        process.kill()
-        process.wait()
-        raise
-    if status:
-        raise SystemExit(f"error: status {status} from {' '.join(command)}")
+def config_of(options: argparse.Namespace) -> TrainConfig:
+    """The preset with what followed ``--``; ValueError for one that knows no imitation."""
+    config = parse_training([options.preset, *options.extra])[1].config
+    if config.imitation == ImitationConfig():
+        raise ValueError(f"{options.preset} has no imitation; choose a preset that has")
+    return config
 
 
 def train(preset: str, folder: Path, *flags: str) -> None:

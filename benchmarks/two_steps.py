@@ -21,16 +21,12 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
-from launch.train import parse as parse_training  # pins JAX, before anything imports it
-
-# isort: split
-
 from benchmarks import trials
+from benchmarks.commands import end_on_sigterm
 from benchmarks.trials import Mean, Rated
 from selfplay.arena.report import shortened
 from selfplay.config import TrainConfig
 from selfplay.flops import Ledger
-from selfplay.lessons import ImitationConfig
 from selfplay.trainer import Trainer
 
 SIDES = {"one": "self-play alone", "two": "imitation, then self-play"}
@@ -174,10 +170,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Train what is missing, rate, report."""
     options = parse(sys.argv[1:])
-    trials.end_on_sigterm()
-    config = parse_training([options.preset, *options.extra])[1].config
-    if config.imitation == ImitationConfig():
-        raise ValueError(f"{options.preset} has no imitation; choose a preset that has")
+    end_on_sigterm()
+    config = trials.config_of(options)
     budget, learnt, behind = equal(replace(config, iterations=1), options.iterations)
     trials.console.print(
         f"{budget:.2e} FLOPs a run: {options.iterations} iterations of self-play, or "
