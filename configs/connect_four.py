@@ -45,7 +45,14 @@ def connect_four_imitation() -> TrainConfig:
     """
     return replace(
         connect_four(),
-        imitation=ImitationConfig(data="experts/connect_four_20", epochs=2, part=50_000, stays=0.2),
+        imitation=ImitationConfig(
+            data="experts/connect_four_20",
+            epochs=1,
+            games=0.4,
+            part=50_000,
+            stays=0.9,
+            halves=3.0,
+        ),
     )
 
 
