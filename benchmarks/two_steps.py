@@ -14,7 +14,7 @@ The same command goes on where it was stopped. What follows ``--`` goes to launc
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,10 +27,17 @@ from benchmarks.trials import Mean, Rated
 from selfplay.arena.report import shortened
 from selfplay.config import TrainConfig
 from selfplay.flops import Ledger
+from selfplay.lessons import ImitationConfig
 from selfplay.trainer import Trainer
 
 SIDES = {"one": "self-play alone", "two": "imitation, then self-play"}
 FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the budget, at which versions are rated
+WITHOUT = [  # no imitation, and no other config when imitation's is changed
+    text
+    for field in fields(ImitationConfig)
+    if field.default is not MISSING
+    for text in (f"--imitation.{field.name}", str(field.default))
+]
 APART = 1.2  # two steps are rated from so many times the FLOPs of imitation on
 
 
@@ -68,7 +75,7 @@ def train(options: argparse.Namespace, behind: int) -> dict[tuple[str, int], Pat
             runs[side, seed] = options.out / f"{side}-{seed}"
             flags = [*options.extra, "--seed", str(seed), "--store.keep-for-verify"]
             if side == "one":
-                flags += ["--imitation.data", "", "--imitation.stays", "0"]
+                flags += WITHOUT
             count = options.iterations if side == "one" else behind
             trials.train(options.preset, runs[side, seed], *flags, "--iterations", str(count))
     return runs
