@@ -88,7 +88,8 @@ def go_9x9_imitation() -> TrainConfig:
             data="experts/go_9x9",
             epochs=4,
             part=200_000,
-            stays=0.2,
+            stays=0.9,
+            halves=3.0,
             learner=LearnerConfig(
                 batch_size=128, shards=4, decay=0.8, final_learning_rate=0.02, ema=0.999
             ),
