@@ -6,20 +6,25 @@
 
 Both sides of a seed are the preset, but for `imitation`; self-play alone takes `--iterations`, and
 the other side as many as cost the same with imitation. Then versions of all runs meet on
-one ladder, at the same fractions of the budget: versions whose ledgers hold about the same FLOPs.
+one ladder, near the same fractions of the budget, and are compared at the same FLOPs.
 Table, CSV and plot show Elo against FLOPs, the mean over seeds with its interval.
 
 The same command goes on where it was stopped. What follows ``--`` goes to launch/train.py.
 """
 
 import argparse
+import math
 import sys
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
+
+import numpy as np
 
 from benchmarks import trials
 from benchmarks.commands import end_on_sigterm
@@ -31,7 +36,8 @@ from selfplay.lessons import ImitationConfig
 from selfplay.trainer import Trainer
 
 SIDES = {"one": "self-play alone", "two": "imitation, then self-play"}
-FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the budget, at which versions are rated
+FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the budget, near which versions are rated
+NEAR = 1.03  # so far outside its first and last version, a run's Elo is that of the version
 WITHOUT = [  # no imitation, and no other config when imitation's is changed
     text
     for field in fields(ImitationConfig)
@@ -42,11 +48,10 @@ APART = 1.2  # two steps are rated from so many times the FLOPs of imitation on
 
 
 class Point(NamedTuple):
-    """A version of a side, at a fraction of the budget."""
+    """A rated version of a side."""
 
     side: str
     seed: int
-    fraction: float
     version: int
     flops: int
 
@@ -82,16 +87,40 @@ def train(options: argparse.Namespace, behind: int) -> dict[tuple[str, int], Pat
 
 
 def points(runs: dict[tuple[str, int], Path], budget: int, learnt: int) -> list[Point]:
-    """The versions to rate: at `FRACTIONS` of the budget, and what imitation left."""
+    """The versions to rate: near `FRACTIONS` of the budget, and what imitation left."""
     found = []
     for (side, seed), run in runs.items():
         spent = trials.spent(run)
-        wanted = [f for f in FRACTIONS if side == "one" or f * budget > APART * learnt]
-        chosen = {trials.closest(spent, f * budget): f for f in wanted}
-        if side == "two":
-            chosen |= {0: learnt / budget}
-        found += [Point(side, seed, f, v, spent[v]) for v, f in sorted(chosen.items())]
+        least = APART * learnt if side == "two" else 0
+        chosen = {trials.closest(spent, f * budget) for f in FRACTIONS if f * budget > least}
+        chosen |= {0} if side == "two" else set()
+        found += [Point(side, seed, version, spent[version]) for version in sorted(chosen)]
     return found
+
+
+def at(elo: Mapping[Point, Rated], side: str, flops: float) -> list[float]:
+    """The Elo of a side's runs, seed by seed, after so many FLOPs.
+
+    Between two versions it is interpolated, in log FLOPs: an iteration is a step of 20 % when few
+    have been made. Empty where a run has no version yet, or none any more.
+    """
+    values = []
+    for seed in sorted({p.seed for p in elo if p.side == side}):
+        line = sorted((p.flops, elo[p].elo) for p in elo if (p.side, p.seed) == (side, seed))
+        x, y = zip(*line, strict=True)
+        if not x[0] / NEAR < flops < x[-1] * NEAR:
+            return []
+        values.append(float(np.interp(math.log(flops), [math.log(c) for c in x], y)))
+    return values
+
+
+def levels(elo: Mapping[Point, Rated]) -> list[float]:
+    """The FLOPs behind the versions of self-play alone and behind imitation, mean over seeds."""
+    groups: dict[int, list[int]] = {}
+    for p in elo:
+        if p.side == "one" or p.version == 0:
+            groups.setdefault(p.version, []).append(p.flops)
+    return sorted(fmean(group) for group in groups.values())
 
 
 def report(options: argparse.Namespace, rated: dict[str, Rated], found: list[Point]) -> None:
@@ -101,16 +130,11 @@ def report(options: argparse.Namespace, rated: dict[str, Rated], found: list[Poi
         f"| FLOPs | {SIDES['one']} | {SIDES['two']} | difference |",
         "|---|---|---|---|",
     ]
-    for fraction in sorted({p.fraction for p in found}):
-        at = {
-            side: {p.seed: elo[p].elo for p in found if (p.side, p.fraction) == (side, fraction)}
-            for side in SIDES
-        }
-        cells = [str(Mean.of(list(v.values()))) if v else "" for v in at.values()]
-        both = [at["two"][seed] - at["one"][seed] for seed in at["one"] if seed in at["two"]]
-        spent = next(p.flops for p in found if p.fraction == fraction)
-        difference = str(Mean.of(both)) if both else ""
-        lines.append(f"| {spent:.2e} | {cells[0]} | {cells[1]} | {difference} |")
+    for flops in levels(elo):
+        one, two = (at(elo, side, flops) for side in SIDES)
+        both = [b - a for a, b in zip(one, two, strict=True)] if one and two else []
+        cells = [str(Mean.of(values)) if values else "" for values in (one, two, both)]
+        lines.append(f"| {flops:.2e} | {' | '.join(cells)} |")
     others = {name: one for name, one in rated.items() if "?sims=" not in name or "@" not in name}
     lines += ["", "| player | Elo |", "|---|---|"]
     lines += [f"| `{name}` | {one} |" for name, one in others.items()]
@@ -134,10 +158,8 @@ def plot(options: argparse.Namespace, elo: dict[Point, Rated], others: dict[str,
             bars = [1.96 * value.stderr for value in values]
             x, y = [p.flops for p in line], [value.elo for value in values]
             axes.errorbar(x, y, bars, color=colour, alpha=0.35, linewidth=1, capsize=2)
-        steps = sorted({p.fraction for p in own})
-        at = [[p for p in own if p.fraction == f] for f in steps]
-        x = [sum(p.flops for p in group) / len(group) for group in at]
-        means = [Mean.of([elo[p].elo for p in group]) for group in at]
+        x = [flops for flops in levels(elo) if at(elo, side, flops)]
+        means = [Mean.of(at(elo, side, flops)) for flops in x]
         axes.plot(x, [m.mean for m in means], "o-", color=colour, linewidth=2.5, label=name)
     for name, one in others.items():
         axes.axhline(one.elo, color="grey", linewidth=0.8, linestyle=":")
