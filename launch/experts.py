@@ -22,6 +22,7 @@ import gc
 import io
 import os
 import re
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -39,6 +40,7 @@ from selfplay.store.files import write_bytes
 
 FOLDER = Path("experts")  # where a name without a folder lies
 PLOT = "inspect.png"
+SECONDS = 30.0  # between two lines on how far the work is
 
 Game = Annotated[str, tyro.conf.Positional]
 
@@ -109,9 +111,10 @@ def named_game(text: str) -> str:
 
 
 class Bar:
-    """Shows how far the work is, on a terminal."""
+    """Shows how far the work is: a bar on a terminal, elsewhere a line now and then."""
 
     def __init__(self, console: Console) -> None:
+        self._console, self._said = console, time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=console, transient=True)
         self._progress.disable = not console.is_terminal
@@ -122,6 +125,9 @@ class Bar:
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done)  # pyright: ignore
+        if self._progress.disable and time.monotonic() - self._said > SECONDS:
+            self._console.print(f"{what}: {done:,} of {total:,}")
+            self._said = time.monotonic()
 
     def __enter__(self) -> "Bar":
         self._progress.start()
@@ -186,6 +192,7 @@ def main() -> None:
     if isinstance(options, Inspect):
         show(options.archive, console)
     else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl-C
         try:
             make(options, console)
         except KeyboardInterrupt:

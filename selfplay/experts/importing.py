@@ -75,9 +75,10 @@ def label(
     """
     teacher.check(game, how)
     recipe = {"made by": "label", "teacher": asdict(how)}
-    journal = Journal(folder, {**recipe, "game": name})
+    player = {k: v for k, v in asdict(how).items() if k != "games"}  # more of them: the same first
+    journal = Journal(folder, {"game": name, "teacher": player})
     play = partial(teacher.play, game, how, processes, progress)
-    source = Account(how.spec), partial(journal.games, play)
+    source = Account(how.spec), partial(journal.games, teacher.chunks(how), play)
     built = build(folder, name, game, [source], recipe, held_out, Filters(), progress)
     journal.remove()
     return built

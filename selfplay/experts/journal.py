@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,29 @@ class Journal:
             return []
         return [[_game(one) for one in json.loads(line)] for line in lines[1:]]
 
-    def games(self, play: Callable[[int], Iterator[Chunk]]) -> Iterator[ExpertGame]:
+    def games(
+        self, sizes: Sequence[int], play: Callable[[int], Iterator[Chunk]]
+    ) -> Iterator[ExpertGame]:
         """All games: those played before, then those of ``play(chunks before)``, kept as they come.
+
+        `sizes` are how many games each chunk should have. From the first chunk that has fewer on,
+        the games are played again; where one has more, the first ones are taken.
 
         Raises:
             OSError: the file cannot be written.
         """
         known = self.read()
+        pairs = zip(known, sizes, strict=False)
+        usable = sum(1 for _ in takewhile(lambda pair: len(pair[0]) >= pair[1], pairs))
+        for chunk, size in zip(known[:usable], sizes, strict=False):
+            yield from chunk[:size]
+        if usable == len(sizes):
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        whole = self._head + "\n" + "".join(map(_line, known))  # without what was cut off
+        whole = self._head + "\n" + "".join(map(_line, known[:usable]))  # without what was cut off
         write_bytes(self.path, whole.encode())
-        for chunk in known:
-            yield from chunk
         with self.path.open("a") as file:
-            for chunk in play(len(known)):
+            for chunk in play(usable):
                 file.write(_line(chunk))
                 file.flush()
                 os.fsync(file.fileno())

@@ -68,6 +68,11 @@ def check(game: Game, teacher: Teacher) -> None:
     player.parse(teacher.spec, game)
 
 
+def chunks(teacher: Teacher) -> list[int]:
+    """How many games each chunk of `play` has."""
+    return [min(CHUNK, teacher.games - at) for at in range(0, teacher.games, CHUNK)]
+
+
 def play(
     game: Game, teacher: Teacher, processes: int, progress: Progress, first: int = 0
 ) -> Iterator[list[ExpertGame]]:
@@ -78,15 +83,15 @@ def play(
     starts: list[openings.Opening] = [()] * teacher.games
     if teacher.opening_plies:
         starts = openings.draw(game, teacher.opening_plies, teacher.seed, 0, 0, teacher.games)
-    chunks = [(at, starts[at : at + CHUNK]) for at in range(0, teacher.games, CHUNK)]
-    chunks, total = chunks[first:], len(chunks)
+    total = len(chunks(teacher))
+    work = [(n * CHUNK, starts[n * CHUNK : (n + 1) * CHUNK]) for n in range(first, total)]
     with contextlib.ExitStack() as stack:
         spread: Any = map
         if processes > 1:
             pool = multiprocessing.get_context("spawn").Pool(processes)
             spread = stack.enter_context(pool).imap
         progress("playing", first, total)
-        for number, played in enumerate(spread(partial(_chunk, game, teacher), chunks), first + 1):
+        for number, played in enumerate(spread(partial(_chunk, game, teacher), work), first + 1):
             yield played
             progress("playing", number, total)
 

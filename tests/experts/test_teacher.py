@@ -201,10 +201,38 @@ def test_an_interrupted_labelling_goes_on(
     assert asked == [0, 16, 32, 32] and not list(tmp_path.glob(".*"))
 
 
+def test_a_journal_serves_another_number_of_games(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = replace(HOW, games=40), replace(HOW, games=60)
+
+    def killed(*given: Any) -> None:
+        ((_, played),) = given[3]
+        assert len(list(played())) == 40
+        raise KeyboardInterrupt  # before the archive is complete
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(importing, "build", killed)
+        made(tmp_path / "out", few)
+    asked, chunk = list[int](), teacher._chunk
+
+    def counted(game: Any, one: Teacher, work: Any) -> Any:
+        asked.append(work[0])
+        return chunk(game, one, work)
+
+    monkeypatch.setattr(teacher, "_chunk", counted)
+    more = made(tmp_path / "out", many)
+    assert asked == [32, 48]  # the third chunk had 8 games of 16
+    assert more.digest == made(tmp_path / "whole", many).digest
+
+
 def test_games_of_another_teacher_are_not_taken(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "out", {"teacher": 1})
-    played = list(teacher.play(GAME, replace(HOW, games=20), 1, silent))
-    assert len(list(journal.games(lambda first: iter(played[first:])))) == 20
+    how = replace(HOW, games=20)
+    played, sizes = list(teacher.play(GAME, how, 1, silent)), teacher.chunks(how)
+    assert len(list(journal.games(sizes, lambda first: iter(played[first:])))) == 20
+    assert [len(chunk) for chunk in journal.read()] == [16, 4]
+    assert len(list(journal.games([16, 2], lambda first: iter(played[first:])))) == 18
     assert [len(chunk) for chunk in journal.read()] == [16, 4]
     assert Journal(tmp_path / "out", {"teacher": 2}).read() == []
     for damaged in ("", "other\n", '{"teacher": 1}'):
