@@ -19,11 +19,15 @@ def refuse(message: object) -> NoReturn:
     raise SystemExit(BAD_INPUT)
 
 
+def cores() -> int:
+    """Those that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def prepare() -> None:
     """Pin the process, with one virtual CPU device per core for the learner."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    pins.pin(devices=1 << (min(cores, 8).bit_length() - 1))  # a power of two divides the shards
+    pins.pin(devices=1 << (min(cores(), 8).bit_length() - 1))  # a power of two divides the shards
 
 
 def guarded(main: Callable[[], None]) -> None:

@@ -20,7 +20,6 @@ cli.prepare()
 
 import gc
 import io
-import os
 import re
 import signal
 import time
@@ -43,11 +42,6 @@ PLOT = "inspect.png"
 SECONDS = 30.0  # between two lines on how far the work is
 
 Game = Annotated[str, tyro.conf.Positional]
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ class Label:
     held_out: float = 0.05
     """Share of the games to examine the network on."""
     teacher: Annotated[Teacher, tyro.conf.arg(name="")] = field(default_factory=Teacher)
-    processes: int = field(default_factory=_cores)
+    processes: int = field(default_factory=cli.cores)
     """Processes to play in; no game depends on it."""
 
 

@@ -18,7 +18,6 @@ from launch import cli
 
 cli.prepare()
 
-import os
 import signal
 import time
 from dataclasses import dataclass, field
@@ -46,11 +45,6 @@ from selfplay.store.snapshots import snapshot_versions
 from selfplay.version import SUFFIX, Version
 
 QUIET = ("", "resigned")  # ends of games that need no words
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +76,7 @@ class Options:
     how: Annotated[LadderConfig, tyro.conf.arg(name="")] = field(default_factory=LadderConfig)
     openings: Path | None = None
     """A file of openings, one a line, moves in the game's notation; random ones when left out."""
-    workers: int = field(default_factory=_cores)
+    workers: int = field(default_factory=cli.cores)
     """Pairings played at once; no game depends on it."""
     timeout_s: float = 60.0
     """Seconds an engine may think about a move."""

@@ -118,6 +118,18 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Blank:
+    """A source of zeros, shaped as `rows` (of any length)."""
+
+    rows: Rows
+    size: int
+
+    def gather(self, indices: np.ndarray) -> Rows:
+        """Zeros."""
+        return {n: np.zeros((len(indices), *a.shape[1:]), a.dtype) for n, a in self.rows.items()}
+
+
 def unpack(bits: Array, shape: tuple[int, ...]) -> Array:
     """uint8[N, …] bit-packed → bool[N, *shape]."""
     size = int(np.prod(shape))
@@ -179,15 +191,8 @@ class Learner:
         return jax.device_put(state, self._devices[0])
 
     def warm_up(self, rows: Rows) -> None:
-        """Compile the update ahead of time, on zeros shaped as `rows` (of any length)."""
-
-        class Zeros:
-            size = self.config.batch_size
-
-            def gather(self, indices: np.ndarray) -> Rows:
-                return {n: np.zeros((len(indices), *a.shape[1:]), a.dtype) for n, a in rows.items()}
-
-        self.fit(self.initial(), Zeros(), 0, 1)
+        """Compile the update ahead of time, for `rows` like these (of any length)."""
+        self.fit(self.initial(), Blank(rows, self.config.batch_size), 0, 1)
 
     def fit(
         self, state: LearnerState, source: Source, iteration: int, steps: int

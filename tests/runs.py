@@ -1,9 +1,11 @@
-"""Runs of the real command in processes of their own, for tests that compare digests."""
+"""Runs of the real commands in processes of their own, for tests that compare digests or words."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from selfplay.cluster.config import ClusterConfig
@@ -67,3 +69,54 @@ def train(folder: Path, *flags: str, failpoint: str = "") -> list[dict[str, str]
 def digests(folder: Path) -> list[dict[str, str]]:
     """The digests in metrics.jsonl, one dict per iteration from 0."""
     return [row["digest"] for row in metrics.read(folder)]
+
+
+ASK = """
+import contextlib, importlib, io, json, sys
+from launch import cli
+command, answers = importlib.import_module(sys.argv[1]), []
+for arguments in json.loads(sys.argv[2]):
+    out, sys.argv[1:] = io.StringIO(), arguments
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            cli.guarded(command.main)
+            status = 0
+        except SystemExit as end:
+            status = end.code
+    answers.append([status, out.getvalue()])
+print(json.dumps(answers))
+"""
+
+
+def ask(command: str, questions: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
+    """(status, what is said) for each list of arguments, all asked in one process.
+
+    `command` is the module, launch.train; what is said comes in one line, without tyro's boxes.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, command, json.dumps(questions)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    return [(status, " ".join(said.replace("│", " ").split())) for status, said in found]
+
+
+def refused(
+    command: str,
+    bad: Mapping[str, tuple[Sequence[str], str]],
+    then: Sequence[Sequence[str]] = (),
+) -> list[tuple[int, str]]:
+    """Each of the named questions must be answered by its sentence, with status 2.
+
+    What the command answers `then`, in the same process, is returned.
+    """
+    answers = ask(command, [*(arguments for arguments, _ in bad.values()), *then])
+    for (name, (_, expected)), (status, said) in zip(bad.items(), answers, strict=False):
+        assert status == 2, f"{name}: status {status}: {said}"
+        assert expected in said, f"{name}: {said}"
+        assert "Traceback" not in said, f"{name}: {said}"
+    return answers[len(bad) :]

@@ -15,24 +15,7 @@ from rich.console import Console
 
 import configs
 from launch.progress import Progress
-from tests.runs import ROOT, TINY, digests, finish, start, train
-
-ASK_MANY = """
-import contextlib, io, json, sys
-from launch import cli
-import launch.train as command
-answers = []
-for arguments in json.loads(sys.argv[1]):
-    out, sys.argv[1:] = io.StringIO(), arguments
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        try:
-            cli.guarded(command.main)
-            status = 0
-        except SystemExit as end:
-            status = end.code
-    answers.append([status, out.getvalue()])
-print(json.dumps(answers))
-"""
+from tests.runs import ROOT, TINY, digests, finish, refused, start, train
 
 BAD = {
     "preset": ("connect_foru", "unknown preset 'connect_foru'; choose from connect_four"),
@@ -56,22 +39,8 @@ def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
     new = tmp_path / "new"
-    questions = [text.format(other=other, new=new).split() for text, _ in BAD.values()]
-    done = subprocess.run(
-        [sys.executable, "-c", ASK_MANY, json.dumps(questions)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=True,
-    )
-    for (name, (_, expected)), (status, said) in zip(
-        BAD.items(), json.loads(done.stdout.splitlines()[-1]), strict=True
-    ):
-        words = " ".join(said.replace("│", " ").split())
-        assert status == 2, f"{name}: status {status}: {said}"
-        assert expected in words, f"{name}: {said}"
-        assert "Traceback" not in said, f"{name}: {said}"
+    bad = {n: (t.format(other=other, new=new).split(), said) for n, (t, said) in BAD.items()}
+    refused("launch.train", bad)
     assert not new.exists()
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 

@@ -103,12 +103,16 @@ selfplay.config
 selfplay.examination selfplay.trainer
 selfplay.train
 selfplay.verify
+selfplay.study
+selfplay.study.grid selfplay.study.jobs selfplay.study.estimate
+selfplay.study.folder
 configs.connect_four configs.go configs.hex
 configs
 launch
 launch.cli
 launch.progress launch.terminal
 launch.exam launch.experts launch.export launch.ladder launch.play launch.train launch.verify
+launch.ablate
 """
 
 # Libraries that have one room; the rest of the house does not know that they exist.

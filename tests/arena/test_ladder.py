@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import signal
 import sqlite3
 import subprocess
@@ -24,7 +23,7 @@ import games
 from selfplay.arena import player, report
 from selfplay.arena.ladder import Ladder, LadderConfig
 from selfplay.arena.player import Player
-from tests.runs import ROOT
+from tests.runs import ROOT, ask
 from tests.serve.thinkers import untrained
 
 NAME = "tic_tac_toe"
@@ -338,28 +337,6 @@ def answers() -> dict[str, str]:
     """What the command says to all of them, asked in one process."""
     marks: Any = test_bad_input_is_one_sentence
     questions = [options for options, _ in marks.pytestmark[0].args[1]]
-    done = subprocess.run(
-        [sys.executable, "-c", ASK_MANY, json.dumps(questions)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(zip(questions, json.loads(done.stdout.splitlines()[-1]), strict=True))
-
-
-ASK_MANY = """
-import contextlib, io, json, sys
-from launch import cli
-import launch.ladder as command
-answers = []
-for options in json.loads(sys.argv[1]):
-    out, sys.argv[1:] = io.StringIO(), options.split()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        try:
-            cli.guarded(command.main)
-        except SystemExit as end:
-            assert end.code == 2, out.getvalue()
-    answers.append(out.getvalue())
-print(json.dumps(answers))
-"""
+    found = ask("launch.ladder", [options.split() for options in questions])
+    assert all(status == 2 for status, _ in found), found
+    return dict(zip(questions, (said for _, said in found), strict=True))

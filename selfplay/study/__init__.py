@@ -1,0 +1,1 @@
+"""Studies: many runs that differ in known ways, planned, trained and rated together."""

@@ -1,0 +1,103 @@
+"""A study's folder: which runs it has, and how far each of them is.
+
+study.json             the cells
+runs/CELL              a run's folder
+logs/CELL.log          what its training said
+ladder/GAME            the ladder of all runs of a game
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from selfplay.imitation import FOLDER as IMITATION
+from selfplay.store import metrics
+from selfplay.store.files import read_json, write_json
+from selfplay.store.run import read_config
+from selfplay.study.grid import Cell
+
+FORMAT_VERSION = 1
+STUDY = "study.json"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The cells of a study and where they lie."""
+
+    folder: Path
+    cells: tuple[Cell, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Study:
+        """Raises ValueError: no study there, or one of another format."""
+        path = folder / STUDY
+        if not path.exists():
+            raise ValueError(f"{folder} is no study; make one with launch/ablate.py")
+        data = read_json(path)
+        if data.get("format_version") != FORMAT_VERSION:
+            raise ValueError(
+                f"{path} has format {data.get('format_version')}, this program reads "
+                f"{FORMAT_VERSION}"
+            )
+        return cls(folder, tuple(_cell(one) for one in data["cells"]))
+
+    @classmethod
+    def extended(cls, folder: Path, cells: Sequence[Cell]) -> Study:
+        """The folder's study with these cells besides its own; nothing is written.
+
+        Raises:
+            ValueError: a cell has the name of another one, or the folder holds something else.
+        """
+        known: dict[str, Cell] = {}
+        if (folder / STUDY).exists():
+            known = {cell.name: cell for cell in cls.read(folder).cells}
+        elif folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"{folder} is no study and not empty; choose another --out")
+        for cell in cells:
+            before = known.setdefault(cell.name, cell)
+            if before != cell:
+                raise ValueError(
+                    f"{folder} has a run {cell.name} of {before.preset} {' '.join(before.flags)}, "
+                    f"not of {cell.preset} {' '.join(cell.flags)}; choose another --out"
+                )
+        return cls(folder, tuple(known.values()))
+
+    def write(self) -> None:
+        """Keep it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        cells = [asdict(cell) for cell in self.cells]
+        write_json(self.folder / STUDY, {"format_version": FORMAT_VERSION, "cells": cells})
+
+    def run(self, cell: Cell) -> Path:
+        """The run's folder."""
+        return self.folder / "runs" / cell.name
+
+    def log(self, cell: Cell) -> Path:
+        """What its training said."""
+        return self.folder / "logs" / f"{cell.name}.log"
+
+    def ladder(self, game: str) -> Path:
+        """The folder of a game's ladder."""
+        return self.folder / "ladder" / "".join(c if c.isalnum() else "-" for c in game)
+
+    def done(self, cell: Cell) -> int:
+        """The last iteration that is committed; −1 before there is any."""
+        rows = metrics.read(self.run(cell)) if self.run(cell).is_dir() else []
+        return rows[-1]["iteration"] if rows else -1
+
+    def games(self) -> dict[str, list[Cell]]:
+        """The cells that have a version to rate, by game."""
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            first = 0 if (self.run(cell) / IMITATION).is_dir() else 1
+            if self.done(cell) >= first:
+                found.setdefault(read_config(self.run(cell))["game"], []).append(cell)
+        return found
+
+
+def _cell(data: dict[str, Any]) -> Cell:
+    settings = tuple((field, value) for field, value in data["settings"])
+    return Cell(**{**data, "flags": tuple(data["flags"]), "settings": settings})

@@ -1,0 +1,150 @@
+"""Which runs a study has: the cells of a grid over config fields, each with several seeds."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_FIELD = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")  # in the name of a folder
+SEEDED = "seed"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A config field and the values it takes, as text."""
+
+    field: str  # as on the command line: search.num-simulations
+    values: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Axis:
+        """From ``FIELD=VALUE,VALUE,…``.
+
+        Raises:
+            ValueError: not of that form, a value twice, or the field `seed`.
+        """
+        field, equals, given = text.partition("=")
+        field, values = field.removeprefix("--").replace("_", "-"), tuple(given.split(","))
+        if not (equals and _FIELD.fullmatch(field) and all(values)):
+            raise ValueError(
+                f"--grid {text!r} is not FIELD=VALUE,VALUE,… as in network.width=8,32,128"
+            )
+        if field == SEEDED:
+            raise ValueError("--grid seed=…: use --seeds N, which takes the seeds 0 to N − 1")
+        if len(set(values)) < len(values):
+            raise ValueError(f"--grid {text!r} names a value twice")
+        return cls(field, values)
+
+    def flags(self, value: str) -> tuple[str, ...]:
+        """What launch/train.py takes for the field to have this value."""
+        if value.lower() in ("true", "false"):
+            section, dot, name = self.field.rpartition(".")
+            return (f"--{section}{dot}{'' if value.lower() == 'true' else 'no-'}{name}",)
+        return (f"--{self.field}", value)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A preset of launch/train.py, with flags for it, and the grid around it.
+
+    Attributes:
+        preset: its name.
+        flags: for launch/train.py, of every run.
+        axes: of the grid.
+        name: what this part of the study is called; the preset's name when left out.
+    """
+
+    preset: str
+    flags: tuple[str, ...] = ()
+    axes: tuple[Axis, ...] = ()
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        fields = [axis.field for axis in self.axes]
+        for field in fields:
+            if fields.count(field) > 1:
+                raise ValueError(f"--grid names {field} twice; give all its values at once")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study."""
+
+    name: str  # of its folder
+    arm: str
+    preset: str
+    flags: tuple[str, ...]  # for launch/train.py, the seed included
+    settings: tuple[tuple[str, str], ...]  # (field, value) of every axis
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """What it is, but for the seed."""
+        settings = ", ".join(f"{field} {value}" for field, value in self.settings)
+        return f"{self.arm}: {settings}" if settings else self.arm
+
+
+def cells(arms: Iterable[Arm], seeds: int) -> list[Cell]:
+    """Every run, seed by seed, so that a study that was stopped has whole replicates.
+
+    Raises:
+        ValueError: no seeds, or two cells that are the same.
+    """
+    if seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    arms = list(arms)
+    found: dict[str, Cell] = {}
+    for seed in range(seeds):
+        for arm in arms:
+            title = arm.name or arm.preset
+            for values in itertools.product(*(axis.values for axis in arm.axes)):
+                chosen = list(zip(arm.axes, values, strict=True))
+                parts = [f"{short(arm.axes, axis.field)}-{value}" for axis, value in chosen]
+                parts = [*([title] if len(arms) > 1 or not parts else []), *parts, f"seed-{seed}"]
+                name = _UNSAFE.sub("-", "_".join(parts))
+                flags = [flag for axis, value in chosen for flag in axis.flags(value)]
+                given = (*arm.flags, *flags, "--seed", str(seed))
+                settings = tuple((axis.field, value) for axis, value in chosen)
+                if name in found:
+                    raise ValueError(f"two runs of the study would be called {name}")
+                found[name] = Cell(name, title, arm.preset, given, settings, seed)
+    return list(found.values())
+
+
+def short(axes: Sequence[Axis], field: str) -> str:
+    """The field's last name, unless another axis has the same."""
+    last = field.rpartition(".")[2]
+    alone = sum(axis.field.rpartition(".")[2] == last for axis in axes) == 1
+    return last if alone else field
+
+
+@dataclass(frozen=True)
+class Rating:
+    """How the runs of a study are rated, a ladder for each game; as launch/ladder.py's options.
+
+    Attributes:
+        sims: budgets of every version.
+        versions: of each run, evenly spaced in log(version).
+        players: more players, as specs.
+        anchor: who is at 0 Elo; perfect play where there is any, else random, when left out.
+        until_stderr: the ladder ends when every standard error is below this, in Elo.
+        max_games: no further round begins with so many played.
+    """
+
+    sims: tuple[int, ...] = (0, 64)
+    versions: int = 6
+    players: tuple[str, ...] = ()
+    anchor: str | None = None
+    until_stderr: float = 25.0
+    max_games: int = 20_000
+
+    def flags(self) -> tuple[str, ...]:
+        """For launch/ladder.py."""
+        flags = ["--sims", *map(str, self.sims), "--versions", str(self.versions)]
+        flags += ["--players", *self.players] if self.players else []
+        flags += ["--anchor", self.anchor] if self.anchor else []
+        limits = ["--until-stderr", str(self.until_stderr), "--max-games", str(self.max_games)]
+        return (*flags, *limits)

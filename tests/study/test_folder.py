@@ -1,0 +1,48 @@
+"""A study's folder: it grows, and refuses what it does not hold."""
+
+from pathlib import Path
+
+import pytest
+
+from selfplay.study.folder import Study
+from selfplay.study.grid import Arm, Axis, Cell, cells
+
+
+def some(values: str, seeds: int, *flags: str) -> list[Cell]:
+    return cells([Arm("hex_3", flags, (Axis.parse(f"network.width={values}"),))], seeds)
+
+
+def test_a_study_comes_back_and_grows(tmp_path: Path) -> None:
+    first = Study.extended(tmp_path / "study", some("8,16", 1))
+    assert not first.folder.exists()
+    first.write()
+    assert Study.read(first.folder) == first
+    more = Study.extended(first.folder, some("16,32", 2))
+    assert Study.read(first.folder) == first  # nothing is written yet
+    more.write()
+    names = [cell.name for cell in Study.read(first.folder).cells]
+    seeds = ["width-16_seed-0", "width-32_seed-0", "width-16_seed-1", "width-32_seed-1"]
+    assert names == ["width-8_seed-0", *seeds]
+    assert more.done(more.cells[0]) == -1 and more.games() == {}
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    study = Study.extended(tmp_path / "study", some("8", 1))
+    study.write()
+    with pytest.raises(ValueError, match=r"has a run width-8_seed-0 of hex_3 .* choose another"):
+        Study.extended(study.folder, some("8", 1, "--iterations", "9"))
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match="is no study and not empty"):
+        Study.extended(tmp_path, some("8", 1))
+    with pytest.raises(ValueError, match=r"is no study; make one with launch/ablate\.py"):
+        Study.read(tmp_path)
+    path = study.folder / "study.json"
+    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 9'))
+    with pytest.raises(ValueError, match="has format 9, this program reads 1"):
+        Study.read(study.folder)
+
+
+def test_ladders_of_different_games_lie_apart(tmp_path: Path) -> None:
+    study = Study(tmp_path, ())
+    names = {study.ladder(game).name for game in ("hex?size=3", "hex?size=4", "go?size=9&komi=7")}
+    assert names == {"hex-size-3", "hex-size-4", "go-size-9-komi-7"}

@@ -1,0 +1,108 @@
+"""Jobs: all are done, failures are tried again, and nothing outlives who asked."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from selfplay.cluster.config import ClusterConfig
+from selfplay.study import jobs
+from selfplay.study.jobs import Job
+
+
+def job(folder: Path, name: str, code: str) -> Job:
+    command = (sys.executable, "-I", "-S", "-c", textwrap.dedent(code))
+    return Job(name, command, folder / f"{name}.log")
+
+
+def test_each_slot_has_its_cores_and_every_job_runs_once(tmp_path: Path) -> None:
+    code = "import os; print(sorted(os.sched_getaffinity(0)), flush=True)"
+    ends = list(jobs.run([job(tmp_path, str(i), code) for i in range(5)], 2, 0))
+    assert sorted(end.name for end in ends) == list("01234")
+    assert all(end.status == 0 and end.tries == 1 and not end.words for end in ends)
+    said = {(tmp_path / f"{i}.log").read_text() for i in range(5)}
+    cores = sorted(os.sched_getaffinity(0))
+    assert said <= {f"{cores[slot::2] or cores[:1]}\n" for slot in range(2)}
+    assert sorted(os.sched_getaffinity(0)) == cores
+
+
+def test_a_failure_is_tried_again_and_the_others_go_on(tmp_path: Path) -> None:
+    heals = """
+        import pathlib, sys
+        mark = pathlib.Path(sys.argv[1])
+        if not mark.exists():
+            mark.touch()
+            raise SystemExit(3)
+    """
+    once = job(tmp_path, "heals", heals)
+    once = Job(once.name, (*once.command, str(tmp_path / "mark")), once.log)
+    never = job(tmp_path, "never", "print('all is lost\\n'); raise SystemExit(4)")
+    killed = job(tmp_path, "killed", "import os; os.kill(os.getpid(), 9)")
+    good = job(tmp_path, "good", "pass")
+    ends = {end.name: end for end in jobs.run([once, never, killed, good], 2, 1)}
+    assert [(ends[n].status, ends[n].tries) for n in ("heals", "never", "killed", "good")] == [
+        *((0, 2), (4, 2), (128 + signal.SIGKILL, 2), (0, 1))
+    ]
+    assert ends["never"].words == "all is lost" and ends["good"].words == ""
+
+
+@pytest.mark.slow
+def test_jobs_run_on_a_ray_cluster(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 2, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        many = [job(tmp_path, str(i), "print('here')") for i in range(3)]
+        bad = job(tmp_path, "bad", "print('oh'); raise SystemExit(7)")
+        config = ClusterConfig(address=cluster.address)
+        ends = {end.name: end for end in jobs.run([*many, bad], 2, 1, config)}
+    finally:
+        cluster.shutdown()
+    assert {ends[str(i)].status for i in range(3)} == {0}
+    assert (ends["bad"].status, ends["bad"].tries, ends["bad"].words) == (7, 2, "oh")
+    assert (tmp_path / "0.log").read_text() == "here\n"
+
+
+SLEEPS = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_no_job_outlives_us(tmp_path: Path, ending: signal.Signals) -> None:
+    started = tmp_path / "started"
+    driver = f"""
+        import sys; sys.path.insert(0, {os.getcwd()!r})
+        from pathlib import Path
+        from selfplay.study.jobs import Job, run
+        command = (sys.executable, "-I", "-S", "-c", {SLEEPS!r}, {str(started)!r})
+        print(list(run([Job("a", command, Path({str(tmp_path / "a.log")!r}))], 1, 5)))
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(driver)], stderr=-3)
+    _wait(started.exists)
+    process.send_signal(ending)
+    assert process.wait(20) != 0
+    _wait(lambda: not _running(str(started)))
+
+
+def _wait(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _running(argument: str) -> bool:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if argument in words:
+            return True
+    return False

@@ -1,0 +1,74 @@
+"""launch/ablate.py: bad input before any work, and a study that was killed goes on."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from selfplay.study.folder import Study
+from tests.runs import ROOT, TINY, digests, refused, train
+
+BAD = {
+    "preset": ("hex_33 --grid network.width=4", "unknown preset 'hex_33'; choose from"),
+    "no preset": ("--grid network.width=4", "unknown preset"),
+    "field": ("hex_3 --grid network.widht=4", "--network.widht"),
+    "type": ("hex_3 --grid network.width=4,wide", "wide"),
+    "value": ("hex_3 --grid network.width=4,0", "got 0"),
+    "form": ("hex_3 --grid network.width", "is not FIELD=VALUE"),
+    "seed": ("hex_3 --grid seed=1,2", "use --seeds N"),
+    "seeds": ("hex_3 --grid network.width=4 --seeds 0", "--seeds must be at least 1, got 0"),
+    "several": ("hex_3 --set network.width=4,8", "several values are a --grid"),
+    "both": ("hex_3 --set network.width=4 --grid network.width=4", "both name network.width"),
+    "jobs": ("hex_3 --grid network.width=4 --jobs 0", "--jobs must be at least 1, got 0"),
+    "retries": ("hex_3 --grid network.width=4 --retries -1", "must be at least 0, got -1"),
+    "folder": ("hex_3 --grid network.width=4 --out {other}", "is no study and not empty"),
+}
+
+
+def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("precious")
+    small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --set network.depth=1"
+    small += " search.num-simulations=2 selfplay.lanes=2 selfplay.plies=2"
+    bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
+    ((status, said),) = refused(
+        "launch.ablate", bad, [[*small.split(), "--out", str(tmp_path / "new")]]
+    )
+    assert status == 0 and "2 runs, 10^" in said and "0 of 2" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    fixed = dict(zip(TINY[::2], TINY[1::2], strict=False)) | {"--exam.every": "0"}
+    fixed = [f"{name[2:]}={value}" for name, value in fixed.items() if name != "--exam.budgets"]
+    command = [sys.executable, str(ROOT / "launch/ablate.py"), "connect_four_smoke"]
+    command += ["--grid", "network.norm=none,rms", "--set", *fixed, "--seeds", "1", "--jobs", "1"]
+    command += ["--out", str(tmp_path / "study"), "--sims", "0", "--versions", "2"]
+    command += ["--anchor", "random", "--max-games", "100", "--until-stderr", "1000"]
+    clean = {n: v for n, v in os.environ.items() if n not in ("XLA_FLAGS", "NPROC")}
+    process = subprocess.Popen(command, env=clean, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "study" / "study.json").exists():
+        time.sleep(0.1)
+    first, second = (study := Study.read(tmp_path / "study")).cells
+    while study.done(second) < 1:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    stamp = (study.run(first) / "metrics.jsonl").stat().st_mtime_ns
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1  norm-rms_seed-0" in done.stdout
+    assert (study.run(first) / "metrics.jsonl").stat().st_mtime_ns == stamp
+    alone = train(tmp_path / "alone", *TINY, "--network.norm", "rms", "--cluster.actors", "0")
+    assert digests(study.run(second)) == alone
+    with (study.ladder("connect_four") / "ladder.csv").open() as file:
+        rated = {row["player"] for row in csv.DictReader(file)}
+    assert {f"{study.run(cell)}@3?sims=0" for cell in study.cells} < rated
