@@ -9,6 +9,8 @@ from scipy.special import stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 
+NUMBERS = ("value", "low", "high", "stderr", "df")  # of an estimate
+
 
 @dataclass(frozen=True, eq=False)
 class Estimate:

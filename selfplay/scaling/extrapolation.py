@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
 from selfplay.scaling.points import Labels, Points
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
@@ -101,8 +101,7 @@ def check(points: Points, held_out: Sequence[str]) -> Extrapolation:
         line.prediction(fitted.elo, [1.0, spent[at] - mean], noise[at, ~out], noise[at, at])
         for at in target
     ]
-    numbers = ("value", "low", "high", "stderr", "df")
-    stacked = {n: np.stack([getattr(part, n) for part in parts], axis=-1) for n in numbers}
+    stacked = {n: np.stack([getattr(part, n) for part in parts], axis=-1) for n in NUMBERS}
     return Extrapolation(
         slope=per_training(fitted),
         run=points.run[target],

@@ -1,9 +1,10 @@
 """The frontier: the most Elo that each amount of training compute buys, and its slope.
 
 Several recipes (sizes, say) each lead in a part of the range. A version is on the frontier if no
-other recipe's mean curve, over seeds, lies above its own recipe's there; more compute is never
-worse, so a curve goes on level to the right of its last version. The choice is made between means
-over seeds, not between versions: the best of many noisy versions is one that was lucky.
+other recipe's mean curve lies above its own recipe's there. A curve is the mean over the runs that
+have begun, straight between two versions of a run, and level behind its last one. The choice is
+made between means over seeds, not between versions: the best of many versions is one that was
+lucky. Where two recipes are equally good some of that luck remains.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.scaling import incline
-from selfplay.scaling.estimate import Estimate, Floats
+from selfplay.scaling.estimate import Estimate
 from selfplay.scaling.incline import Incline, Saturation
 from selfplay.scaling.points import Points
 from selfplay.scaling.slopes import per_training
@@ -68,22 +69,14 @@ def leading(points: Points) -> NDArray[np.bool_]:
                 f"run {run!r} has {count.max()} versions at 10^{amounts[np.argmax(count)]:.3g} "
                 "FLOPs of training: select one search budget"
             )
-    recipes = sorted(set(points.recipe))
-    curves = np.stack([_curve(points.select(points.recipe == name), spent) for name in recipes])
-    mine = curves[np.searchsorted(recipes, points.recipe), np.arange(len(elo))]
-    return mine >= curves.max(axis=0)
-
-
-def _curve(recipe: Points, at: Floats) -> Floats:
-    """float[M]: the mean Elo at `at` [M] of the runs that have got so far; -inf before the first.
-
-    Between two versions of a run it is interpolated in log FLOPs.
-    """
-    total, count = np.zeros(len(at)), np.zeros(len(at))
-    for run in recipe.runs:
-        own = recipe.select(recipe.run == run)
-        order = np.argsort(own.training)
-        begun = at >= own.training.min()
-        total += np.where(begun, np.interp(at, own.training[order], own.elo[order]), 0.0)
-        count += begun
-    return np.where(count > 0, total / np.maximum(count, 1), -np.inf)
+    recipes, recipe = np.unique(points.recipe, return_inverse=True)
+    total, count = np.zeros((2, len(recipes), len(elo)))
+    for run in points.runs:
+        for kind in set(recipe[points.run == run]):
+            own = np.flatnonzero((points.run == run) & (recipe == kind))
+            own = own[np.argsort(spent[own])]
+            begun = spent >= spent[own[0]]
+            total[kind] += np.where(begun, np.interp(spent, spent[own], elo[own]), 0.0)
+            count[kind] += begun
+    curves = np.where(count > 0, total / np.maximum(count, 1), -np.inf)
+    return curves[recipe, np.arange(len(elo))] >= curves.max(axis=0)

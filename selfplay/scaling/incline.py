@@ -18,16 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
 from selfplay.scaling.points import Ints, Points
 from selfplay.scaling.regression import regress
 
 LEVEL = 0.05  # of the test
 HINGES = (0.25, 0.5, 0.75)  # of the range of log10 FLOPs: where the test lets the line bend
 STEPS = 25  # of the change point's grid, at either end of the covariate's range
-SPREAD = 0.1  # an incline's log10 FLOPs vary by at least this share of their whole range
-
-NUMBERS = ("value", "low", "high", "stderr", "df")  # of an estimate
+SPREAD = 0.1  # the share of the range of log10 FLOPs that an incline has at least
 
 Mask = NDArray[np.bool_]
 
@@ -162,21 +160,37 @@ def _partitions(x: Floats, z: Floats, run: Ints) -> Iterator[Mask]:
     Either side is fitted without any one of the runs, too: an interval needs that.
     """
     if z.shape[1]:
-        ends = np.unique(z[:, 0])[[0, -1]]
-        grid = np.linspace(x.min(), x.max(), STEPS)
-        share = (z[:, 0] - ends[0]) / max(ends[1] - ends[0], 1e-300)
-        points = [a + (b - a) * share for a in grid for b in grid]
+        first, last = (z[:, 0] == end for end in (z.min(), z.max()))
+        share = (z[:, 0] - z.min()) / max(np.ptp(z), 1e-300)
+        at_first, at_last = (
+            np.linspace(x[end].min(), x[end].max(), STEPS) for end in (first, last)
+        )
+        places = [a + (b - a) * share for a in at_first for b in at_last]
     else:
-        points = [np.full(len(x), value) for value in np.unique(x)[:-1]]
-    for below in np.unique(np.stack([x <= point for point in points]), axis=0):
-        wide = below.any() and np.ptp(x[below]) > SPREAD * np.ptp(x)
-        sides = zip(_columns(x, z, below), (below, ~below), strict=True)
-        if wide and all(
-            np.linalg.matrix_rank(part[own & (run != one)]) == part.shape[1]
-            for part, own in sides
-            for one in set(run[own])
+        places = [np.full(len(x), value) for value in np.unique(x)]
+    for below in np.unique(np.stack([x <= place for place in places]), axis=0):
+        steep, flat = _columns(x, z, below)
+        if (
+            _spread(x[below], z[below]) > SPREAD * _spread(x, z)
+            and _stands(steep[below], run[below])
+            and _stands(flat[~below], run[~below])
         ):
             yield below
+
+
+def _spread(x: Floats, z: Floats) -> float:
+    """The range of log10 FLOPs at equal covariates; 0 for none."""
+    if not len(x):
+        return 0.0
+    level = np.column_stack([np.ones_like(x), z])
+    return float(np.ptp(x - level @ np.linalg.pinv(level) @ x))
+
+
+def _stands(columns: Floats, run: Ints) -> bool:
+    """Whether a regression can do without any one of the runs."""
+    return len(run) > 0 and all(
+        np.linalg.matrix_rank(columns[run != one]) == columns.shape[1] for one in set(run)
+    )
 
 
 def _columns(x: Floats, z: Floats, below: Mask) -> tuple[Floats, Floats]:

@@ -19,7 +19,8 @@ QUANTITIES = ("training", "search", "parameters")
 class Points:
     """N rated versions: a network behind a search at a budget, each on one ladder with all others.
 
-    What is not known is NaN, and only a fit that needs it minds. Use `Points.of`.
+    What is not known is NaN, and only a fit that needs it minds. Make them by `Points.of`, which
+    checks them.
 
     Attributes:
         elo: float[..., N]. Leading axes are replicates of the same design, for calibration.
@@ -69,7 +70,7 @@ class Points:
         def floats(given: ArrayLike | None) -> Floats:
             return np.full(count, np.nan) if given is None else np.asarray(given, np.float64)
 
-        return cls(
+        made = cls(
             elo=rated,
             covariance=np.asarray(covariance, np.float64),
             run=np.asarray(run, np.str_),
@@ -80,8 +81,10 @@ class Points:
             parameters=floats(parameters),
             covariates={name: floats(values) for name, values in (covariates or {}).items()},
         )
+        made._check()
+        return made
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         count = len(self)
         if not count:
             raise ValueError("there are no rated versions to fit")
@@ -117,7 +120,7 @@ class Points:
     @property
     def runs(self) -> list[str]:
         """The runs' labels, sorted."""
-        return sorted({str(label) for label in self.run})
+        return np.unique(self.run).tolist()
 
     @property
     def run_index(self) -> Ints:

@@ -34,7 +34,7 @@ TINY = 1e-9
 class Regression:
     """A design of N versions and K coefficients, ready for any ratings. See `regress`."""
 
-    runs: list[str]  # [G]
+    runs: list[str]  # [G]: their labels
     noise: Floats  # [N, N]: S
     columns: Floats  # [N, K]: X
     operator: Floats  # [K, N]: A
@@ -115,18 +115,19 @@ class Regression:
 
     def _parts(self, elo: Floats, contrasts: Floats) -> "_Parts":
         """What the variance of `contrasts` float[C, K] consists of."""
-        hidden = np.einsum("ck,gkl,cl->gc", contrasts, self.unseen, contrasts)
+        hidden = np.sum(contrasts @ self.unseen * contrasts, axis=-1)  # [G, C]
         alone = (hidden > TINY * np.square(contrasts @ self.operator).sum(axis=-1)).any(axis=1)
         if alone.any():
             raise ValueError(
                 f"run {self.runs[int(np.argmax(alone))]!r} alone decides this number, and one run "
                 "does not tell how much runs differ: add another seed"
             )
-        q = np.einsum("ck,gkn->gcn", contrasts, self.spread)
-        a = contrasts @ self.operator
-        each = np.einsum("...n,gcn->...gc", elo, q)
-        of_runs = np.einsum("...gc,...gd->...cd", each, each)
-        noise = np.einsum("gcn,nm,hdm->ghcd", q, self.noise, q, optimize=True)
+        a, q = contrasts @ self.operator, contrasts @ self.spread  # [C, N], [G, C, N]
+        size, flat = q.shape[:2], q.reshape(-1, q.shape[-1])
+        each = (elo @ flat.T).reshape(*elo.shape[:-1], *size)
+        of_runs = np.swapaxes(each, -1, -2) @ each
+        noise = (flat @ self.noise @ flat.T).reshape(*size, *size).transpose(0, 2, 1, 3)
+        unit = (flat @ flat.T).reshape(*size, *size).transpose(0, 2, 1, 3)
         left = elo - self.coefficients(elo) @ self.columns.T
         excess = np.square(left).sum(axis=-1) - self.noise_left
         return _Parts(
@@ -134,7 +135,7 @@ class Regression:
             known=a @ self.noise @ a.T,
             unit=a @ a.T,
             scatter=np.maximum(excess, 0) / self.versions_left,
-            by_unit=np.einsum("gcn,hdn->ghcd", q, q),
+            by_unit=unit,
             by_noise=noise,
         )
 

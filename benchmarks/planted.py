@@ -18,6 +18,7 @@ class Luck:
 
     level: float = 40.0  # a run is better or worse throughout
     slope: float = 40.0  # per OOM of training from the middle of the design
+    search: float = 15.0  # per OOM of search from its middle, where that is known
     version: float = 20.0  # a version's own
 
 
@@ -96,6 +97,9 @@ def draw(
     size = len(design)
     elo = truth + luck.level * rng.normal(size=(replicates, runs))[:, index]
     elo += luck.slope * rng.normal(size=(replicates, runs))[:, index] * x
+    if not np.isnan(design.search).any():
+        y = design.search - design.search.mean()
+        elo += luck.search * rng.normal(size=(replicates, runs))[:, index] * y
     elo += luck.version * rng.normal(size=(replicates, size))
     elo += rng.normal(size=(replicates, size)) @ np.linalg.cholesky(covariance).T
     return replace(design, elo=elo, covariance=covariance)
@@ -104,8 +108,3 @@ def draw(
 def coverage(estimate: Estimate, truth: float) -> float:
     """The share of intervals that hold the truth."""
     return float(estimate.covers(truth).mean())
-
-
-def holds(share: float) -> bool:
-    """Whether intervals cover as often as they say."""
-    return BAND[0] <= share <= BAND[1]
