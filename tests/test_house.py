@@ -26,7 +26,7 @@ games.symmetry
 games.notation
 games.registry
 games
-selfplay selfplay.store selfplay.experts selfplay.cluster selfplay.arena
+selfplay selfplay.store selfplay.experts selfplay.cluster selfplay.arena selfplay.scaling
 selfplay.pins
 selfplay.keys
 selfplay.network
@@ -93,6 +93,14 @@ selfplay.arena.misfit selfplay.arena.pairing
 selfplay.arena.ladder
 selfplay.arena.report
 selfplay.arena.evaluator
+selfplay.scaling.estimate
+selfplay.scaling.points
+selfplay.scaling.regression
+selfplay.scaling.slopes selfplay.scaling.incline selfplay.scaling.exchange
+selfplay.scaling.multiplier selfplay.scaling.best_size
+selfplay.scaling.frontier selfplay.scaling.extrapolation
+selfplay.scaling.conventions
+selfplay.scaling.reading
 selfplay.serve
 selfplay.serve.rules
 selfplay.serve.analysis

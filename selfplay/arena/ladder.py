@@ -6,7 +6,7 @@ So the table is the same however many games are played at once, and wherever the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,28 +110,8 @@ class Ladder:
         self._players = {e.id: p for e, p in zip(self.records.enter(players), players, strict=True)}
 
     def standing(self) -> Standing:
-        """Ratings from all whole rounds.
-
-        A game that two players without noise have played before is not counted again: it says
-        nothing new.
-        """
-        pending = {p.round for p in self.records.pairings() if not p.done}
-        recorded = [game for game in self.records.games() if game.round not in pending]
-        seen = {i for game in recorded for i in (game.first, game.second)} | set(self._players)
-        entries = [entry for entry in self.records.players() if entry.id in seen]
-        index = {entry.id: i for i, entry in enumerate(entries)}
-        rated = [g for g in _distinct(recorded, entries) if g.outcome is not None]
-        pairs = [(g.round, g.slot, g.opening_index) for g in rated]
-        units = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
-        data = elo.Games(
-            np.array([index[g.first] for g in rated], np.int64),
-            np.array([index[g.second] for g in rated], np.int64),
-            np.array([g.outcome for g in rated], np.int64),
-            np.array([units[pair] for pair in pairs], np.int64),
-        )
-        anchor = next(i for i, entry in enumerate(entries) if entry.spec == self._anchor)
-        here = [i for i, entry in enumerate(entries) if entry.id in self._players]
-        return Standing(entries, elo.fit(data, len(entries), anchor), data, recorded, here)
+        """Ratings from all whole rounds; see `standing`."""
+        return standing(self.records, self._anchor, self._players)
 
     def climb(
         self,
@@ -271,6 +251,37 @@ class Ladder:
 
     def __exit__(self, *error: object) -> None:
         self.records.close()
+
+
+def standing(records: Records, anchor: str, here: Collection[int] = ()) -> Standing:
+    """Ratings from all whole rounds, of who has played and of the ids `here`, who can play today.
+
+    A game that two players without noise have played before is not counted again: it says
+    nothing new.
+
+    Raises:
+        ValueError: the anchor is not among them.
+    """
+    pending = {p.round for p in records.pairings() if not p.done}
+    recorded = [game for game in records.games() if game.round not in pending]
+    seen = {i for game in recorded for i in (game.first, game.second)} | set(here)
+    entries = [entry for entry in records.players() if entry.id in seen]
+    index = {entry.id: i for i, entry in enumerate(entries)}
+    rated = [g for g in _distinct(recorded, entries) if g.outcome is not None]
+    pairs = [(g.round, g.slot, g.opening_index) for g in rated]
+    units = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
+    data = elo.Games(
+        np.array([index[g.first] for g in rated], np.int64),
+        np.array([index[g.second] for g in rated], np.int64),
+        np.array([g.outcome for g in rated], np.int64),
+        np.array([units[pair] for pair in pairs], np.int64),
+    )
+    specs = [entry.spec for entry in entries]
+    if anchor not in specs:
+        raise ValueError(f"the anchor {anchor!r} is not among the players {', '.join(specs)}")
+    ratings = elo.fit(data, len(entries), specs.index(anchor))
+    playing = [i for i, entry in enumerate(entries) if entry.id in here]
+    return Standing(entries, ratings, data, recorded, playing)
 
 
 def _distinct(recorded: Sequence[Game], entries: Sequence[Entry]) -> list[Game]:

@@ -90,6 +90,21 @@ class Game:
     reason: str
 
 
+def settings(path: Path) -> dict[str, Any]:
+    """What made the games of a ladder's file comparable, to open it with.
+
+    Raises:
+        ValueError: there is no such file, or it is no ladder.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no ladder {path}")
+    try:
+        with closing(sqlite3.connect(path)) as base:
+            return {n: json.loads(v) for n, v in base.execute("SELECT name, value FROM settings")}
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{path} is no ladder: {error}") from None
+
+
 class Records:
     """One ladder's file."""
 

@@ -1,0 +1,118 @@
+"""The best network size, and the best budget, for a given compute.
+
+At a fixed compute a small network is limited by its size, and a large one sees too little play or
+searches too little: Elo has a maximum between. With v what is chosen (log10 parameters, or log10 of
+a budget) and g the log10 of the compute that is given,
+
+    Elo = κ + λ g + μ g² + Σ (α v + β v² + γ v g)
+
+is a parabola in every v, with the vertex at v* = -(α + γ g) / 2β. A power law of the best size,
+N* ∝ C^s, has s = -γ / 2β (Neumann and Gros 2022: 0.63). Both are ratios of coefficients and have
+Fieller's intervals: these have no bound where the curvature β may be 0. Several choices at once
+are taken as separate: no product of them is fitted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfplay.scaling.estimate import Estimate, Floats
+from selfplay.scaling.points import Points
+from selfplay.scaling.regression import Regression, regress
+
+
+@dataclass(frozen=True, eq=False)
+class BestSize:
+    """The ridge of one choice over compute.
+
+    Attributes:
+        choice: what is chosen: "parameters", or a covariate.
+        given: the compute that is fixed: "training", "search" or a covariate, all log10 FLOPs.
+        exponent: OOMs of the choice per OOM of compute.
+        curvature: Elo per squared OOM, β; a maximum has it below 0.
+        tested: the least and the most of the choice in the data, log10.
+    """
+
+    choice: str
+    given: str
+    exponent: Estimate
+    curvature: Estimate
+    tested: tuple[float, float]
+    _elo: Floats
+    _regression: Regression
+    _weights: Floats  # [3, K]: of α, β and γ
+    _middle: tuple[float, float]  # of the choice and of the compute: where both are 0 in the fit
+
+    def at(self, compute: float) -> Estimate:
+        """The best log10 of the choice at a log10 compute; see `tested` for what was tried."""
+        alpha, beta, gamma = self._weights
+        choice, given = self._middle
+        above = -alpha - (compute - given) * gamma + 2 * choice * beta
+        return self._regression.ratio(self._elo, above, 2 * beta, f"log10 {self.choice}")
+
+    @property
+    def is_maximum(self) -> bool:
+        """True = Elo has a maximum between sizes that these data tell from a straight line."""
+        return bool(self.curvature.high < 0)
+
+    def __str__(self) -> str:
+        if not self.is_maximum:
+            return (
+                f"no best {self.choice} can be told: the curvature is {self.curvature}, "
+                "which may be none"
+            )
+        return f"the best {self.choice} grow with {self.given} compute by {self.exponent}"
+
+
+def fit(
+    points: Points,
+    choices: Sequence[str] = ("parameters",),
+    given: str = "training",
+    controls: Sequence[str] = (),
+) -> list[BestSize]:
+    """The best of each choice for a given compute.
+
+    For a given compute per move, give "search" and control "training": every network is then rated
+    at several budgets, and what a smaller one saves goes into simulations.
+
+    Args:
+        points: versions whose choices and compute were varied apart.
+        choices: quantities or covariates, log10.
+        given: the compute.
+        controls: quantities or covariates whose linear effect is taken out.
+
+    Raises:
+        ValueError: unknown values, fewer than three of a choice or of the compute, or a single run.
+    """
+    compute = points.known(given)
+    middle = float(compute.mean())
+    g = compute - middle
+    columns = [np.ones_like(g), g, g**2, *(c - c.mean() for c in map(points.known, controls))]
+    first = len(columns)
+    means = []
+    for choice in choices:
+        means.append(float(points.known(choice).mean()))
+        v = points.known(choice) - means[-1]
+        columns += [v, v**2, v * g]
+    fitted = regress(points, np.stack(columns, axis=1))
+    found = []
+    for k, choice in enumerate(choices):
+        values = points.known(choice)
+        weights = np.eye(len(columns))[first + 3 * k : first + 3 * k + 3]
+        _, beta, gamma = weights
+        unit = f"OOMs of {choice} per OOM of {given}"
+        found.append(
+            BestSize(
+                choice=choice,
+                given=given,
+                exponent=fitted.ratio(points.elo, -gamma, 2 * beta, unit),
+                curvature=fitted.contrast(points.elo, beta, "Elo per squared OOM"),
+                tested=(float(values.min()), float(values.max())),
+                _elo=points.elo,
+                _regression=fitted,
+                _weights=weights,
+                _middle=(means[k], middle),
+            )
+        )
+    return found

@@ -1,0 +1,58 @@
+"""Iso-Elo exchange: how much search buys off how much training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfplay.scaling.estimate import Estimate
+from selfplay.scaling.points import Points
+from selfplay.scaling.regression import regress
+
+
+@dataclass(frozen=True, eq=False)
+class Exchange:
+    """log10 search = a · log10 training + b · Elo + c, in FLOPs, as Jones (2021) writes it.
+
+    Attributes:
+        a: OOMs of search per OOM of training; below 0, as they replace each other.
+        b: OOMs of search per Elo at the same training.
+        c: log10 of the search FLOPs at 1 FLOP of training and 0 Elo.
+        training: Elo per OOM of training at the same search.
+        search: Elo per OOM of search after the same training.
+    """
+
+    a: Estimate
+    b: Estimate
+    c: Estimate
+    training: Estimate
+    search: Estimate
+
+    def __str__(self) -> str:
+        if not self.a.bounded:
+            return "these data set no bound on what training and search are worth in each other"
+        value, least, most = (10.0 ** -float(x) for x in (self.a.value, self.a.high, self.a.low))
+        return f"10x of training buys off {value:.3g}x of search ({least:.3g}x to {most:.3g}x)"
+
+
+def fit(points: Points) -> Exchange:
+    """Fit Elo = α + β log10 training + γ log10 search; a = -β / γ, b = 1 / γ, c = -α / γ.
+
+    Elo is what is measured with error, so it is on the left; a regression of search on Elo would
+    be bent by that error. Ratios have Fieller's intervals.
+
+    Raises:
+        ValueError: FLOPs that are not known or not varied apart, or a single run.
+    """
+    training, search = points.known("training"), points.known("search")
+    x, y = training - training.mean(), search - search.mean()
+    fitted, elo = regress(points, np.stack([np.ones_like(x), x, y], axis=1)), points.elo
+    one, beta, gamma = np.eye(3)
+    origin = one - training.mean() * beta - search.mean() * gamma  # α
+    steepness = fitted.contrast(elo, gamma, "Elo per OOM of search")
+    return Exchange(
+        a=fitted.ratio(elo, -beta, gamma, "OOMs of search per OOM of training"),
+        b=steepness.reciprocal("OOMs of search per Elo"),
+        c=fitted.ratio(elo, -origin, gamma, "log10 FLOPs of search"),
+        training=fitted.contrast(elo, beta, "Elo per OOM of training"),
+        search=steepness,
+    )

@@ -1,0 +1,111 @@
+"""Extrapolation put to the test: fit all but the largest runs, predict them, count the misses.
+
+A held-out version's rating is predicted from the line through the other runs. What it may be off
+by has three parts: the line's own variance, from the runs it was fitted to; that of one more run
+like them, which is the number of runs times as large (a line through G runs is a mean over G), and
+no less than what single versions scatter by; and the ratings' errors, of both sides and with all
+that they share, which the ladder knows. Student's t has the degrees of freedom of the line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
+from selfplay.scaling.points import Labels, Points
+from selfplay.scaling.regression import regress
+from selfplay.scaling.slopes import per_training
+
+
+@dataclass(frozen=True, eq=False)
+class Extrapolation:
+    """M held-out versions beyond the compute of all that was fitted.
+
+    Attributes:
+        slope: Elo per OOM of training, of what was fitted.
+        run: str[M].
+        training: float[M], log10 FLOPs.
+        rated: float[..., M], Elo.
+        predicted: Elo [..., M], each with its 95 % prediction interval.
+    """
+
+    slope: Estimate
+    run: Labels
+    training: Floats
+    rated: Floats
+    predicted: Estimate
+
+    @property
+    def error(self) -> Floats:
+        """float[..., M]: rated less predicted, Elo; above 0: stronger than predicted."""
+        return self.rated - self.predicted.value
+
+    @property
+    def covered(self) -> NDArray[np.bool_]:
+        """bool[..., M], True = the rating lies in its prediction interval."""
+        return (self.predicted.low <= self.rated) & (self.rated <= self.predicted.high)
+
+    @property
+    def root_mean_square(self) -> Floats:
+        """float[...], of the errors, Elo."""
+        return np.sqrt(np.square(self.error).mean(axis=-1))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.covered.sum()} of {self.covered.size} held-out versions lie in their 95 % "
+            f"prediction intervals; the errors are {float(self.error.mean()):+.0f} Elo in the "
+            f"mean, {float(self.root_mean_square):.0f} Elo root mean square"
+        )
+
+
+def largest(points: Points, count: int) -> list[str]:
+    """The `count` runs with the most training FLOPs in their last versions.
+
+    Raises:
+        ValueError: fewer than two runs would be left.
+    """
+    if not 0 < count <= len(points.runs) - 2:
+        raise ValueError(f"{count} of {len(points.runs)} runs held out must be 1 and leave 2")
+    spent = points.known("training")
+    return sorted(points.runs, key=lambda run: (spent[points.run == run].max(), run))[-count:]
+
+
+def check(points: Points, held_out: Sequence[str]) -> Extrapolation:
+    """Fit a line to all other runs and predict the held-out ones, beyond the fitted compute.
+
+    Raises:
+        ValueError: no such run, fewer than two others, or a held-out run that never goes beyond
+            them.
+    """
+    missing = sorted(set(held_out) - set(points.runs))
+    if missing or not held_out:
+        choices = ", ".join(points.runs)
+        raise ValueError(f"hold out some of the runs {choices}; got {list(held_out)}")
+    spent = points.known("training")
+    out = np.isin(points.run, list(held_out))
+    if out.all():
+        raise ValueError("all runs are held out: nothing is left to fit")
+    target = np.flatnonzero(out & (spent > spent[~out].max()))
+    if not len(target):
+        raise ValueError(
+            f"no version of {', '.join(held_out)} has more training than the fitted runs: "
+            "that is no extrapolation"
+        )
+    fitted = points.select(~out)
+    mean = fitted.training.mean()
+    line = regress(fitted, np.stack([np.ones(len(fitted)), fitted.training - mean], axis=1))
+    noise = points.covariance
+    parts = [
+        line.prediction(fitted.elo, [1.0, spent[at] - mean], noise[at, ~out], noise[at, at])
+        for at in target
+    ]
+    stacked = {n: np.stack([getattr(part, n) for part in parts], axis=-1) for n in NUMBERS}
+    return Extrapolation(
+        slope=per_training(fitted),
+        run=points.run[target],
+        training=spent[target],
+        rated=points.elo[..., target],
+        predicted=Estimate(**stacked, unit="Elo"),
+    )

@@ -1,0 +1,82 @@
+"""The frontier: the most Elo that each amount of training compute buys, and its slope.
+
+Several recipes (sizes, say) each lead in a part of the range. A version is on the frontier if no
+other recipe's mean curve lies above its own recipe's there. A curve is the mean over the runs that
+have begun, straight between two versions of a run, and level behind its last one. The choice is
+made between means over seeds, not between versions: the best of many versions is one that was
+lucky. Where two recipes are equally good some of that luck remains.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selfplay.scaling import incline
+from selfplay.scaling.estimate import Estimate
+from selfplay.scaling.incline import Incline, Saturation
+from selfplay.scaling.points import Points
+from selfplay.scaling.slopes import per_training
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """What training compute buys.
+
+    Attributes:
+        slope: Elo per OOM of training: of the line, or of the incline where strength saturates.
+        saturation: the test that decided between the two.
+        incline: the change-point fit; None where no saturation was found.
+        on: bool[N], True = the version is on the frontier.
+    """
+
+    slope: Estimate
+    saturation: Saturation
+    incline: Incline | None
+    on: NDArray[np.bool_]
+
+    def __str__(self) -> str:
+        return f"{self.slope}, {self.saturation}" if self.incline is None else str(self.incline)
+
+
+def fit(points: Points) -> Frontier:
+    """The frontier's slope; through a plateau no line is fitted.
+
+    Raises:
+        ValueError: training FLOPs that are not known or do not differ, too few versions, a single
+            run on the frontier, or a batch of ratings.
+    """
+    on = leading(points)
+    chosen = points.select(on)
+    found = incline.saturation(chosen)
+    if not found.found:
+        return Frontier(per_training(chosen), found, None, on)
+    bent = incline.fit(chosen)
+    return Frontier(bent.slope, found, bent, on)
+
+
+def leading(points: Points) -> NDArray[np.bool_]:
+    """bool[N], True = on the frontier.
+
+    Raises:
+        ValueError: training FLOPs that are not known, or a batch of ratings.
+    """
+    elo, spent = points.single().elo, points.known("training")
+    for run in points.runs:
+        amounts, count = np.unique(spent[points.run == run], return_counts=True)
+        if (count > 1).any():
+            raise ValueError(
+                f"run {run!r} has {count.max()} versions at 10^{amounts[np.argmax(count)]:.3g} "
+                "FLOPs of training: select one search budget"
+            )
+    recipes, recipe = np.unique(points.recipe, return_inverse=True)
+    total, count = np.zeros((2, len(recipes), len(elo)))
+    for run in points.runs:
+        for kind in set(recipe[points.run == run]):
+            own = np.flatnonzero((points.run == run) & (recipe == kind))
+            own = own[np.argsort(spent[own])]
+            begun = spent >= spent[own[0]]
+            total[kind] += np.where(begun, np.interp(spent, spent[own], elo[own]), 0.0)
+            count[kind] += begun
+    curves = np.where(count > 0, total / np.maximum(count, 1), -np.inf)
+    return curves[recipe, np.arange(len(elo))] >= curves.max(axis=0)

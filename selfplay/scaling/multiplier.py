@@ -1,0 +1,92 @@
+"""Compute multipliers: how many OOMs of training a better recipe, or search, saves at equal Elo."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from selfplay.scaling.estimate import Estimate, Floats
+from selfplay.scaling.points import Labels, Points
+from selfplay.scaling.regression import regress
+
+
+@dataclass(frozen=True, eq=False)
+class Multiplier:
+    """What B saves against A.
+
+    Attributes:
+        a: who is compared with,
+        b: whom.
+        ooms: of training FLOPs that B saves at equal Elo; above 0: B is the better one.
+        slope: Elo per OOM of training, of both.
+        p_parallel: float[...]: the p-value of equal slopes. Where it is small, what B saves changes
+            with compute, and `ooms` holds in the middle of the data only.
+    """
+
+    a: str
+    b: str
+    ooms: Estimate
+    slope: Estimate
+    p_parallel: Floats
+
+    def __str__(self) -> str:
+        if not self.ooms.bounded:
+            return f"these data set no bound on what {self.b} saves against {self.a}"
+        ooms = self.ooms
+        value, least, most = (10.0 ** float(x) for x in (ooms.value, ooms.low, ooms.high))
+        text = (
+            f"{self.b} needs {value:.3g}x less training than {self.a} for the same Elo "
+            f"({least:.3g}x to {most:.3g}x)"
+        )
+        if self.p_parallel < 0.05:
+            text += f"; their slopes differ (p = {float(self.p_parallel):.2g})"
+        return text
+
+
+def between(points: Points, a: str, b: str) -> Multiplier:
+    """What recipe `b` saves against recipe `a`.
+
+    Raises:
+        ValueError: a recipe that no version has, FLOPs that are not known or do not differ, or a
+            recipe with a single run.
+    """
+    return _compare(points, points.recipe, a, b)
+
+
+def unhobbling(points: Points, budget: str, low: float, high: float) -> Multiplier:
+    """What more search adds to the same networks, in OOMs of training.
+
+    Args:
+        points: networks at both budgets.
+        budget: the covariate that tells them, such as "simulations".
+        low: the smaller budget; 0 for the raw network.
+        high: the larger one.
+
+    Raises:
+        ValueError: as `between`.
+    """
+    values = points.known(budget)
+    labels = np.array([f"{value:g} {budget}" for value in values])
+    return _compare(points, labels, f"{low:g} {budget}", f"{high:g} {budget}")
+
+
+def _compare(points: Points, labels: Labels, a: str, b: str) -> Multiplier:
+    """Two parallel lines, Elo = α_r + β log10 C: their distance along C is (α_b - α_a) / β."""
+    for name in (a, b):
+        if name not in labels:
+            choices = ", ".join(sorted(map(str, set(labels))))
+            raise ValueError(f"no version is of {name!r}; choose from {choices}")
+    taken: NDArray[np.bool_] = (labels == a) | (labels == b)
+    points, is_b = points.select(taken), (labels[taken] == b).astype(float)
+    spent = points.known("training")
+    x = spent - spent.mean()
+    both = np.stack([1 - is_b, is_b, x], axis=1)
+    fitted = regress(points, both)
+    crossing = regress(points, np.column_stack([both, x * is_b]))
+    return Multiplier(
+        a=a,
+        b=b,
+        ooms=fitted.ratio(points.elo, [-1, 1, 0], [0, 0, 1], "OOMs of training"),
+        slope=fitted.contrast(points.elo, [0, 0, 1], "Elo per OOM of training"),
+        p_parallel=crossing.contrast(points.elo, [0, 0, 0, 1], "Elo per OOM").differs(0.0),
+    )

@@ -1,0 +1,173 @@
+"""Points from a study: a ladder's ratings with their whole covariance, and its runs' ledgers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+import games
+from selfplay import network
+from selfplay.arena import ladder, records
+from selfplay.arena.ladder import Standing
+from selfplay.arena.player import SIMULATIONS, version_spec
+from selfplay.arena.records import Entry, Records
+from selfplay.flops import Ledger
+from selfplay.network import NetworkConfig
+from selfplay.scaling.conventions import all_flops
+from selfplay.scaling.points import Points
+from selfplay.store import metrics
+from selfplay.store.codec import differing, from_json
+from selfplay.store.run import read_config
+
+NOT_THE_RECIPE = ("seed", "iterations", "cluster", "exam", "elo", "store")
+
+
+def standing(path: Path, anchor: str | None = None) -> Standing:
+    """The ratings of a ladder's file, without loading its players.
+
+    Args:
+        path: ladder.db.
+        anchor: the spec of the player at 0 Elo; when left out, the first one that learns nothing
+            (a solver, say), or else the first.
+
+    Raises:
+        ValueError: no ladder, no games, no such player, or another process plays on it.
+    """
+    with closing(Records(path, records.settings(path))) as base:
+        players = base.players()
+        if not players:
+            raise ValueError(f"{path} holds no players")
+        first = next((entry for entry in players if not entry.digest), players[0])
+        return ladder.standing(base, anchor or first.spec)
+
+
+def points(
+    rated: Standing, root: Path = Path(), count: Callable[[Ledger], float] = all_flops
+) -> Points:
+    """The versions of runs on a ladder.
+
+    Players of other kinds are left out, and versions that cost nothing. The covariance is the whole
+    one, relative to the ladder's anchor. Seeds of one recipe are runs whose configs say the same
+    but for the seed and the length; a recipe is called as its runs' folders are, without the seed
+    behind the name. Covariates: "simulations" of the rated search, "board", the length of its
+    side, and "selfplay_simulations", log10 of 1 + those that the run played with.
+
+    Args:
+        rated: see `standing`, or `Ladder.standing`.
+        root: the folder that the players' names start from.
+        count: what of a ledger is training compute; see `conventions`.
+
+    Raises:
+        ValueError: no version on the ladder, no such run, a version that its run has no ledger of,
+            or different recipes under one name.
+    """
+    found: dict[str, _Run] = {}
+    at, rows = [], []
+    for i, entry in enumerate(rated.entries):
+        if not entry.digest:
+            continue
+        version = _version(entry)
+        run = found.setdefault(version.run, _Run.read(root / version.run))
+        spent = count(run.ledger(version.number))
+        if spent > 0:
+            at.append(i)
+            rows.append((version, run, math.log10(spent), math.log10(entry.flops_per_move)))
+    if not rows:
+        raise ValueError("the ladder rates no version that cost any training")
+    recipes = _recipes(found)
+    return Points.of(
+        rated.ratings.elo[at],
+        rated.ratings.covariance[np.ix_(at, at)],
+        [version.run for version, _, _, _ in rows],
+        [training for _, _, training, _ in rows],
+        search=[search for _, _, _, search in rows],
+        parameters=[run.parameters for _, run, _, _ in rows],
+        recipe=[recipes[version.run] for version, _, _, _ in rows],
+        seed=[run.config["seed"] for _, run, _, _ in rows],
+        covariates={
+            "simulations": [float(version.simulations) for version, _, _, _ in rows],
+            "board": [run.board for _, run, _, _ in rows],
+            "selfplay_simulations": [run.selfplay_simulations for _, run, _, _ in rows],
+        },
+    )
+
+
+class _Version(NamedTuple):
+    run: str
+    number: int
+    simulations: int
+
+
+def _version(entry: Entry) -> _Version:
+    """From ``runs/a@40?sims=64``."""
+    where, sims, _ = version_spec(entry.spec)
+    run, _, number = where.rpartition("@")
+    if not run or not number.isdigit():
+        raise ValueError(f"player {entry.spec!r} does not say which version of which run it is")
+    return _Version(run, int(number), SIMULATIONS if sims is None else sims)
+
+
+class _Run(NamedTuple):
+    """What a run's folder says of all its versions."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    ledgers: Mapping[int, Ledger]
+    parameters: float  # log10
+    board: float  # rows
+    selfplay_simulations: float  # log10 of 1 + simulations
+
+    @classmethod
+    def read(cls, folder: Path) -> _Run:
+        config = read_config(folder)
+        game = games.make(config["game"])
+        initialise, _ = network.make(game, from_json(NetworkConfig, config["network"]))
+        names = ("imitation", "selfplay", "learning")
+        return cls(
+            folder,
+            config,
+            {
+                row["iteration"]: Ledger(*(int(row["ledger"][name]) for name in names))
+                for row in metrics.read(folder)
+                if "ledger" in row
+            },
+            math.log10(network.num_parameters(jax.eval_shape(initialise, jax.random.key(0)))),
+            float(game.observation_shape[0]),
+            math.log10(1 + config["search"]["num_simulations"]),
+        )
+
+    def ledger(self, version: int) -> Ledger:
+        if version not in self.ledgers:
+            raise ValueError(f"{self.folder} has no ledger of version {version}")
+        return self.ledgers[version]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return {k: v for k, v in self.config.items() if k not in NOT_THE_RECIPE}
+
+
+def _recipes(runs: Mapping[str, _Run]) -> dict[str, str]:
+    """The name of each run's recipe."""
+    kinds: list[tuple[str, dict[str, Any]]] = []
+    named = {}
+    for name in sorted(runs):
+        run = runs[name]
+        known = next((kind for kind, recipe in kinds if recipe == run.recipe), None)
+        if known is None:
+            known = re.sub(rf"[-_]?{run.config['seed']}$", "", name) or name
+            for kind, recipe in kinds:
+                if kind == known:
+                    fields = ", ".join(differing(recipe, run.recipe))
+                    raise ValueError(
+                        f"{name} is no other seed of the recipe {known}: they differ in {fields}"
+                    )
+            kinds.append((known, run.recipe))
+        named[name] = known
+    return named
