@@ -55,10 +55,6 @@ class Estimate:
         """float[...]: the two-sided p-value of "it is `other`"."""
         return 2 * stdtr(self.df, -np.abs(_statistic(self.value - other, self.stderr)))
 
-    def negative(self) -> "Estimate":
-        """The same with the other sign."""
-        return Estimate(-self.value, -self.high, -self.low, self.stderr, self.df, self.unit)
-
     def reciprocal(self, unit: str) -> "Estimate":
         """1 / the value: of an interval that holds 0, all numbers."""
         with np.errstate(divide="ignore"):

@@ -159,6 +159,8 @@ class Points:
         """
         taken = np.asarray(which)
         at = np.flatnonzero(taken) if taken.dtype == bool else taken.astype(np.int64)
+        if not len(at):
+            raise ValueError(f"none of the {len(self)} versions is selected")
         columns = {name: array[at] for name, array in self._columns().items()}
         covariates = {name: columns.pop(name) for name in self.covariates}
         return replace(

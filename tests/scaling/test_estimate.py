@@ -1,0 +1,67 @@
+"""Estimates: their intervals, tests and sentences."""
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from selfplay.scaling.estimate import NUMBERS, Estimate, decimals
+
+
+def one(value: ArrayLike, stderr: float, df: float = np.inf, unit: str = "Elo") -> Estimate:
+    number = np.asarray
+    return Estimate.student(number(value, float), number(stderr, float), number(df, float), unit)
+
+
+def between(value: float, low: float, high: float) -> Estimate:
+    numbers = zip(NUMBERS, (value, low, high, (high - low) / 4, 4), strict=True)
+    return Estimate(**{name: np.asarray(x, float) for name, x in numbers}, unit="Elo")
+
+
+def test_students_interval() -> None:
+    found = one(512, 10, 4)
+    assert found.high - found.value == pytest.approx(27.764, abs=1e-3)
+    assert found.value - found.low == pytest.approx(27.764, abs=1e-3)
+    assert found.bounded
+    assert found.covers(512) and found.covers(487) and not found.covers(484)
+    assert found.covers(539) and not found.covers(540)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "sentence"),
+    [
+        (one(512.3, 21.94, unit="Elo per OOM of training"), "+512 ± 43 Elo per OOM of training"),
+        (one(-2.2222, 0.1), "-2.22 ± 0.20 Elo"),
+        (one(0.00555, 0.0004), "+0.00555 ± 0.00078 Elo"),
+        (between(15, 11, 21), "+15.0 (+11.0 to +21.0) Elo"),
+        (between(15, -np.inf, np.inf), "+15 Elo, with no bound that these data could set"),
+    ],
+)
+def test_it_says_itself_in_a_sentence(estimate: Estimate, sentence: str) -> None:
+    assert str(estimate) == sentence
+
+
+def test_a_batch_says_how_many_it_is() -> None:
+    assert str(one(np.zeros(3), 1, 4)) == "3 estimates in Elo"
+
+
+@pytest.mark.parametrize(("half", "digits"), [(43, 0), (10, 0), (4.3, 1), (0.43, 2), (0, 0)])
+def test_two_figures_of_the_half_width(half: float, digits: int) -> None:
+    assert decimals(half) == digits
+
+
+def test_p_values() -> None:
+    found = one(-20, 10, 4)
+    assert found.below(0) == pytest.approx(0.05806, abs=1e-5)
+    assert found.below(-20) == pytest.approx(0.5)
+    assert found.differs(0) == pytest.approx(2 * 0.05806, abs=1e-5)
+    assert one(20, 10, 4).differs(0) == pytest.approx(2 * 0.05806, abs=1e-5)
+    assert one(3, 0, 4).differs(3) == 1 and one(3, 0, 4).differs(2) == 0
+
+
+def test_reciprocals() -> None:
+    found = between(4, 2, 5).reciprocal("OOMs")
+    assert (found.value, found.low, found.high) == (0.25, 0.2, 0.5)
+    assert found.stderr == pytest.approx(0.75 / 16)
+    below = between(-4, -5, -2).reciprocal("OOMs")
+    assert (below.value, below.low, below.high) == (-0.25, -0.5, -0.2)
+    assert not between(1, -1, 3).reciprocal("OOMs").bounded

@@ -1,0 +1,88 @@
+"""Rated versions: what is refused, and what a selection keeps."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from selfplay.scaling.points import Points
+
+GIVEN: dict[str, Any] = {
+    "elo": [100.0, 200.0, 150.0, 260.0],
+    "covariance": np.diag([1.0, 2.0, 3.0, 4.0]) + 0.5,
+    "run": ["b", "b", "a", "a"],
+    "training": [12.0, 13.0, 12.0, 13.0],
+    "search": [7.0, 7.0, 8.0, 8.0],
+    "recipe": ["big", "big", "small", "small"],
+    "seed": [0, 0, 1, 1],
+    "covariates": {"board": [5.0, 5.0, 7.0, 7.0]},
+}
+
+
+def points(**changes: Any) -> Points:
+    return Points.of(**{**GIVEN, **changes})
+
+
+def test_runs_and_networks_are_told_apart() -> None:
+    found = points()
+    assert len(found) == 4
+    assert found.runs == ["a", "b"]
+    assert found.run_index.tolist() == [1, 1, 0, 0]
+    assert len(set(found.network)) == 4
+    again = found.select([0, 0, 1])
+    assert again.network[0] == again.network[1] != again.network[2]
+
+
+def test_a_selection_keeps_what_belongs_together() -> None:
+    found = points().select([3, 1])
+    assert found.elo.tolist() == [260, 200]
+    np.testing.assert_array_equal(found.covariance, [[4.5, 0.5], [0.5, 2.5]])
+    assert found.run.tolist() == ["a", "b"] and found.recipe.tolist() == ["small", "big"]
+    assert found.training.tolist() == [13, 13] and found.search.tolist() == [8, 7]
+    assert found.seed.tolist() == [1, 0]
+    assert found.known("board").tolist() == [7, 5]
+    masked = points().select(np.array([False, True, False, True]))
+    assert masked.elo.tolist() == [200, 260]
+
+
+def test_a_batch_selects_versions_not_replicates() -> None:
+    batch = points(elo=np.arange(12.0).reshape(3, 4))
+    assert batch.select([0, 2]).elo.tolist() == [[0, 2], [4, 6], [8, 10]]
+    with pytest.raises(ValueError, match=r"got a batch \(3,\)"):
+        batch.single()
+    assert points().single().elo.shape == (4,)
+
+
+def test_what_is_not_known_is_told_when_it_is_needed() -> None:
+    found = points(search=[7.0, np.nan, 8.0, np.nan])
+    with pytest.raises(ValueError, match=r"search is not known of 2 versions, the first .* run b"):
+        found.known("search")
+    with pytest.raises(ValueError, match="parameters is not known of 4 versions"):
+        found.known("parameters")
+    with pytest.raises(ValueError, match="choose from training, search, parameters, board"):
+        found.known("komi")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"elo": []}, "there are no rated versions"),
+        ({"elo": 3.0}, "there are no rated versions"),
+        ({"elo": [1.0, 2.0, np.nan, np.inf]}, "2 ratings are not finite"),
+        ({"training": [12.0]}, r"training has shape \(1,\), the ratings make it \(4,\)"),
+        ({"run": ["a"]}, r"run has shape \(1,\)"),
+        ({"covariates": {"board": [3.0]}}, r"board has shape \(1,\)"),
+        ({"covariance": np.eye(3)}, r"the covariance has shape \(3, 3\), .* \(4, 4\)"),
+        ({"covariance": np.triu(np.ones((4, 4)))}, "not finite and symmetric"),
+        ({"covariance": np.full((4, 4), np.nan)}, "not finite and symmetric"),
+        ({"covariance": 1 - 2 * np.eye(4)}, "has the eigenvalue -2; none is below 0"),
+    ],
+)
+def test_errors_are_a_sentence(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        points(**changes)
+
+
+def test_an_empty_selection_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of the 4 versions"):
+        points().select(np.zeros(4, bool))
