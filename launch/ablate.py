@@ -19,6 +19,7 @@ from launch import cli
 cli.prepare()
 
 import math
+import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -160,7 +161,8 @@ def main() -> None:
     options = tyro.cli(Options, prog="launch/ablate.py", description=__doc__)
     plan = planned(options)
     out = options.out or Path("studies") / options.preset
-    study = Study.extended(out, [cell for cell, _ in plan])
+    command = shlex.join(["python", "launch/ablate.py", *sys.argv[1:]])
+    study = Study.extended(out, [cell for cell, _ in plan], command)
     show_plan(study, plan, options)
     if options.plan:
         return
@@ -177,6 +179,7 @@ def main() -> None:
         print("tries them again")
     if failed or not rated:
         raise SystemExit(1)
+    print(f"report: python launch/report.py {out}")
 
 
 if __name__ == "__main__":

@@ -101,6 +101,9 @@ selfplay.scaling.multiplier selfplay.scaling.best_size
 selfplay.scaling.frontier selfplay.scaling.extrapolation
 selfplay.scaling.conventions
 selfplay.scaling.reading
+selfplay.scaling.figures
+selfplay.scaling.findings
+selfplay.scaling.page
 selfplay.serve
 selfplay.serve.rules
 selfplay.serve.analysis
@@ -114,13 +117,14 @@ selfplay.verify
 selfplay.study
 selfplay.study.grid selfplay.study.jobs selfplay.study.estimate
 selfplay.study.folder
+selfplay.study.report
 configs.connect_four configs.go configs.hex
 configs
 launch
 launch.cli
 launch.progress launch.terminal
 launch.exam launch.experts launch.export launch.ladder launch.play launch.train launch.verify
-launch.ablate
+launch.ablate launch.report
 """
 
 # Libraries that have one room; the rest of the house does not know that they exist.

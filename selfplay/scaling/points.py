@@ -1,11 +1,12 @@
 """Rated versions, as the statistics of scaling see them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import block_diag
 
 from selfplay.scaling.estimate import Floats
 
@@ -181,3 +182,28 @@ class Points:
 def indices(values: NDArray[Any], axis: int | None = None) -> Ints:
     """int[N]: which of the sorted distinct values each is."""
     return np.unique(values, axis=axis, return_inverse=True)[1].ravel().astype(np.int64)
+
+
+def joined(parts: Sequence[Points]) -> Points:
+    """Versions of several ladders: no rating of one has anything in common with one of another.
+
+    Covariates that not all of them have are left out.
+
+    Raises:
+        ValueError: a run that is in two of them.
+    """
+    runs = [run for part in parts for run in part.runs]
+    twice = sorted({run for run in runs if runs.count(run) > 1})
+    if twice:
+        raise ValueError(f"run {twice[0]} is on two ladders")
+    shared = [n for n in parts[0].covariates if all(n in part.covariates for part in parts)]
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Points(
+        elo=np.concatenate([part.single().elo for part in parts]),
+        covariance=block_diag(*(part.covariance for part in parts)),
+        covariates={n: np.concatenate([part.covariates[n] for part in parts]) for n in shared},
+        **{name: column(name) for name in ("run", "recipe", "seed", *QUANTITIES)},
+    )

@@ -129,9 +129,10 @@ def _wrong(path: str, value: Any, expected: str) -> ValueError:
     return ValueError(f"{what} is {value!r} ({type(value).__name__}), expected {expected}")
 
 
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """``{dotted path: value}`` of a config's JSON form."""
     if isinstance(value, Mapping) and (value or not path):
-        parts = [_flat(item, _join(path, str(key))) for key, item in value.items()]
+        parts = [flat(item, _join(path, str(key))) for key, item in value.items()]
         return {key: item for part in parts for key, item in part.items()}
     return {path: value}
 
@@ -141,7 +142,7 @@ def differing(a: Any, b: Any) -> dict[str, tuple[str, str]]:
 
     ``a`` and ``b`` are configs or their JSON forms. 3 and 3.0 are equal, True and 1 are not.
     """
-    left, right = (_flat(x if isinstance(x, Mapping) else to_json(x)) for x in (a, b))
+    left, right = (flat(x if isinstance(x, Mapping) else to_json(x)) for x in (a, b))
 
     def text(side: dict[str, Any], key: str) -> str:
         return json.dumps(side[key]) if key in side else "absent"

@@ -29,6 +29,7 @@ class Study:
 
     folder: Path
     cells: tuple[Cell, ...]
+    commands: tuple[str, ...] = ()  # that made it, in order
 
     @classmethod
     def read(cls, folder: Path) -> Study:
@@ -42,18 +43,22 @@ class Study:
                 f"{path} has format {data.get('format_version')}, this program reads "
                 f"{FORMAT_VERSION}"
             )
-        return cls(folder, tuple(_cell(one) for one in data["cells"]))
+        cells = tuple(_cell(one) for one in data["cells"])
+        return cls(folder, cells, tuple(data["commands"]))
 
     @classmethod
-    def extended(cls, folder: Path, cells: Sequence[Cell]) -> Study:
-        """The folder's study with these cells besides its own; nothing is written.
+    def extended(cls, folder: Path, cells: Sequence[Cell], command: str) -> Study:
+        """The folder's study with the cells of this command besides its own; nothing is written.
 
         Raises:
             ValueError: a cell has the name of another one, or the folder holds something else.
         """
         known: dict[str, Cell] = {}
+        commands = (command,)
         if (folder / STUDY).exists():
-            known = {cell.name: cell for cell in cls.read(folder).cells}
+            study = cls.read(folder)
+            known = {cell.name: cell for cell in study.cells}
+            commands = tuple(dict.fromkeys((*study.commands, command)))
         elif folder.exists() and any(folder.iterdir()):
             raise ValueError(f"{folder} is no study and not empty; choose another --out")
         for cell in cells:
@@ -63,13 +68,13 @@ class Study:
                     f"{folder} has a run {cell.name} of {before.preset} {' '.join(before.flags)}, "
                     f"not of {cell.preset} {' '.join(cell.flags)}; choose another --out"
                 )
-        return cls(folder, tuple(known.values()))
+        return cls(folder, tuple(known.values()), commands)
 
     def write(self) -> None:
         """Keep it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        cells = [asdict(cell) for cell in self.cells]
-        write_json(self.folder / STUDY, {"format_version": FORMAT_VERSION, "cells": cells})
+        content = {"commands": list(self.commands), "cells": [asdict(cell) for cell in self.cells]}
+        write_json(self.folder / STUDY, {"format_version": FORMAT_VERSION, **content})
 
     def run(self, cell: Cell) -> Path:
         """The run's folder."""

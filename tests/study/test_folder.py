@@ -13,27 +13,28 @@ def some(values: str, seeds: int, *flags: str) -> list[Cell]:
 
 
 def test_a_study_comes_back_and_grows(tmp_path: Path) -> None:
-    first = Study.extended(tmp_path / "study", some("8,16", 1))
+    first = Study.extended(tmp_path / "study", some("8,16", 1), "first")
     assert not first.folder.exists()
     first.write()
     assert Study.read(first.folder) == first
-    more = Study.extended(first.folder, some("16,32", 2))
+    more = Study.extended(first.folder, some("16,32", 2), "second")
     assert Study.read(first.folder) == first  # nothing is written yet
     more.write()
     names = [cell.name for cell in Study.read(first.folder).cells]
     seeds = ["width-16_seed-0", "width-32_seed-0", "width-16_seed-1", "width-32_seed-1"]
     assert names == ["width-8_seed-0", *seeds]
+    assert Study.read(first.folder).commands == ("first", "second")
     assert more.done(more.cells[0]) == -1 and more.games() == {}
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
-    study = Study.extended(tmp_path / "study", some("8", 1))
+    study = Study.extended(tmp_path / "study", some("8", 1), "c")
     study.write()
     with pytest.raises(ValueError, match=r"has a run width-8_seed-0 of hex_3 .* choose another"):
-        Study.extended(study.folder, some("8", 1, "--iterations", "9"))
+        Study.extended(study.folder, some("8", 1, "--iterations", "9"), "c")
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match="is no study and not empty"):
-        Study.extended(tmp_path, some("8", 1))
+        Study.extended(tmp_path, some("8", 1), "c")
     with pytest.raises(ValueError, match=r"is no study; make one with launch/ablate\.py"):
         Study.read(tmp_path)
     path = study.folder / "study.json"

@@ -1,0 +1,228 @@
+"""Figures of rated versions, each with the table that it shows. Colours are safe for the
+colour-blind and differ in lightness, so that they hold in print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from selfplay.scaling.estimate import Floats
+from selfplay.scaling.exchange import Exchange
+from selfplay.scaling.extrapolation import Extrapolation
+from selfplay.scaling.frontier import Frontier
+from selfplay.scaling.points import Points
+
+Z95 = 1.96
+COLOURS = "cividis"
+INK, PALE = "#222222", "#bbbbbb"
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.hashsalt": "oomzero",  # the same figure, the same file
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, and what is in it."""
+
+    figure: Figure
+    header: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def _canvas(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.add_subplot()
+
+
+def _shades(values: Sequence[float]) -> dict[float, Any]:
+    """A colour for each distinct value, light for the least; the lightest are left out."""
+    distinct = sorted(set(values))
+    scale = np.linspace(0.85, 0.0, len(distinct)) if len(distinct) > 1 else [0.3]
+    return {v: mpl.colormaps[COLOURS](s) for v, s in zip(distinct, scale, strict=True)}
+
+
+def training(points: Points, found: Frontier | None) -> Drawing:
+    """Elo against training FLOPs: runs thin, coloured by size, the frontier's fit on top.
+
+    Points are of one search budget.
+    """
+    figure, axes = _canvas()
+    spent, size = points.known("training"), points.known("parameters")
+    colour, error = _shades(size.tolist()), Z95 * np.sqrt(np.diag(points.covariance))
+    for run in points.runs:
+        own = np.flatnonzero(points.run == run)
+        own = own[np.argsort(spent[own])]
+        shade = colour[size[own[0]]]
+        axes.errorbar(
+            spent[own], points.elo[own], error[own],
+            color=shade, linewidth=1, elinewidth=0.6, marker="o", markersize=3, alpha=0.8,
+        )  # fmt: skip
+    for value, shade in colour.items():
+        axes.plot([], [], color=shade, marker="o", markersize=3, label=_count(10**value))
+    if found is not None:
+        x = np.linspace(spent[found.on].min(), spent[found.on].max(), 200)
+        axes.plot(x, _fitted(points, found, x), color=INK, linewidth=2, label="frontier")
+    axes.legend(title="parameters", fontsize=8, title_fontsize=8)
+    axes.set(xlabel="training, FLOPs", ylabel="Elo")
+    _powers(axes)
+    on = found.on if found is not None else np.zeros(len(points), bool)
+    return Drawing(figure, (*COLUMNS, "on_frontier"), _rows(points, on.astype(int)))
+
+
+def _fitted(points: Points, found: Frontier, x: Floats) -> Floats:
+    """The frontier's line, or its incline and plateau."""
+    chosen = points.select(found.on)
+    slope = float(found.slope.value)
+    if found.incline is None:
+        return chosen.elo.mean() + slope * (x - chosen.training.mean())
+    plateau, bend = float(found.incline.plateau.value), float(found.incline.change_point.value)
+    return np.minimum(plateau, plateau + slope * (x - bend))
+
+
+def search(points: Points) -> Drawing:
+    """Elo against search FLOPs per move: a line for each version, coloured by its training."""
+    figure, axes = _canvas()
+    spent, cost = points.known("training"), points.known("search")
+    error = Z95 * np.sqrt(np.diag(points.covariance))
+    low, high = spent.min(), spent.max()
+    norm = mpl.colors.Normalize(low, high if high > low else low + 1)
+    shades = mpl.colormaps[COLOURS].reversed()
+    for network in np.unique(points.network):
+        own = np.flatnonzero(points.network == network)
+        own = own[np.argsort(cost[own])]
+        axes.errorbar(
+            cost[own], points.elo[own], error[own], color=shades(norm(spent[own[0]])),
+            linewidth=1, elinewidth=0.6, marker="o", markersize=3, alpha=0.9,
+        )  # fmt: skip
+    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, shades), ax=axes, pad=0.01)
+    bar.set_label("training, log$_{10}$ FLOPs")
+    axes.set(xlabel="search, FLOPs a move", ylabel="Elo")
+    _powers(axes)
+    return Drawing(figure, COLUMNS, _rows(points))
+
+
+def exchange(points: Points, found: Exchange) -> Drawing:
+    """Versions over training and search, coloured by Elo, with the fitted lines of equal Elo."""
+    figure, axes = _canvas()
+    x, y = points.known("training"), points.known("search")
+    levels = np.unique(np.round(np.linspace(*np.percentile(points.elo, [10, 90]), 5), -1))
+    a, b, c = (float(one.value) for one in (found.a, found.b, found.c))
+    ends = np.array([x.min(), x.max()])
+    axes.set_xlim(ends[0] - 0.1, ends[1] + 0.1)
+    axes.set_ylim(y.min() - 0.3, y.max() + 0.3)
+    for level in levels:
+        line = a * ends + b * level + c
+        axes.plot(ends, line, color=INK, linewidth=1)
+        inside = np.clip((y.min() + y.max()) / 2, *sorted(line))
+        at = float(np.clip((inside - b * level - c) / a, *ends)) if a else float(ends[0])
+        axes.annotate(
+            f"{level:+.0f}", (at, a * at + b * level + c), fontsize=8, ha="center", va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
+    drawn = axes.scatter(x, y, c=points.elo, cmap=COLOURS, s=24, edgecolors="white", linewidths=0.4)
+    figure.colorbar(drawn, ax=axes, pad=0.01).set_label("Elo")
+    axes.set(xlabel="training, FLOPs", ylabel="search, FLOPs a move")
+    _powers(axes)
+    axes.yaxis.set_major_formatter(lambda value, _: f"$10^{{{value:g}}}$")
+    return Drawing(figure, COLUMNS, _rows(points))
+
+
+def heat(points: Points) -> Drawing:
+    """Mean Elo of the last versions: network size against search budget."""
+    figure, axes = _canvas(6.0, 3.8)
+    last = _last(points)
+    sizes = np.unique(np.round(last.known("parameters"), 6))
+    budgets = np.unique(last.known("simulations"))
+    mean = np.full((len(sizes), len(budgets)), np.nan)
+    rows = []
+    for i, size in enumerate(sizes):
+        for j, budget in enumerate(budgets):
+            own = np.isclose(last.parameters, size) & (last.covariates["simulations"] == budget)
+            if own.any():
+                mean[i, j] = last.elo[own].mean()
+                weights = np.where(own, 1 / own.sum(), 0.0)
+                stderr = float(np.sqrt(weights @ last.covariance @ weights))
+                rows.append((10**size, budget, mean[i, j], stderr, len(set(last.run[own]))))
+    drawn = axes.imshow(mean, origin="lower", aspect="auto", cmap=COLOURS)
+    middle = (np.nanmin(mean) + np.nanmax(mean)) / 2
+    for i, j in zip(*np.nonzero(np.isfinite(mean)), strict=True):
+        ink = "black" if mean[i, j] > middle else "white"
+        axes.text(j, i, f"{mean[i, j]:+.0f}", ha="center", va="center", color=ink, fontsize=9)
+    axes.set_xticks(range(len(budgets)), [f"{budget:g}" for budget in budgets])
+    axes.set_yticks(range(len(sizes)), [_count(10**size) for size in sizes])
+    axes.grid(False)
+    axes.set(xlabel="simulations a move", ylabel="parameters")
+    figure.colorbar(drawn, ax=axes, pad=0.01).set_label("Elo of the last versions")
+    return Drawing(figure, ("parameters", "simulations", "elo", "stderr_of_rating", "runs"), rows)
+
+
+def extrapolation(points: Points, found: Extrapolation) -> Drawing:
+    """What was fitted, the line, and the held-out versions with their prediction intervals."""
+    figure, axes = _canvas(7.2, 3.8)
+    out = np.isin(points.run, found.run)
+    axes.plot(
+        points.training[~out], points.elo[~out], "o", color=PALE, markersize=4, label="fitted"
+    )
+    order = np.argsort(found.training)
+    x, predicted = found.training[order], found.predicted
+    half = [predicted.value - predicted.low, predicted.high - predicted.value]
+    axes.errorbar(
+        x, predicted.value[order], np.stack(half)[:, order], fmt="none", ecolor=INK, capsize=3,
+        linewidth=1.2, label="predicted, 95 %",
+    )  # fmt: skip
+    axes.plot(x, found.rated[order], "D", color="#0072b2", markersize=5, label="rated, held out")
+    axes.legend(fontsize=8)
+    axes.set(xlabel="training, FLOPs", ylabel="Elo")
+    _powers(axes)
+    header = ("run", "training_log10_flops", "rated", "predicted", "low", "high")
+    columns = (found.run, found.training, found.rated, predicted.value, predicted.low)
+    return Drawing(figure, header, list(zip(*columns, predicted.high, strict=True)))
+
+
+COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops",
+           "parameters_log10", "simulations", "elo", "stderr")  # fmt: skip
+
+
+def _rows(points: Points, *more: Any) -> list[tuple[Any, ...]]:
+    simulations = points.covariates.get("simulations", np.full(len(points), np.nan))
+    error = np.sqrt(np.diag(points.covariance))
+    columns = (points.run, points.recipe, points.seed, points.training, points.search)
+    columns = (*columns, points.parameters, simulations, points.elo, error, *more)
+    return [tuple(x.item() for x in row) for row in zip(*columns, strict=True)]
+
+
+def _last(points: Points) -> Points:
+    """The last version of each run, at all its budgets."""
+    spent = points.known("training")
+    most = np.array([spent[points.run == run].max() for run in points.run])
+    return points.select(spent >= most - 1e-9)
+
+
+def _powers(axes: Axes) -> None:
+    """The x axis holds log10."""
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"$10^{{{value:g}}}$")
+
+
+def _count(value: float) -> str:
+    """1 234 → 1.2 k."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.0f}"

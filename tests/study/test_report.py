@@ -1,0 +1,117 @@
+"""Reports: what was run, what it shows, and what is missing, in files that need nothing else."""
+
+from __future__ import annotations
+
+import csv
+import re
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from selfplay.arena.match import Played
+from selfplay.arena.player import Player
+from selfplay.arena.records import Pairing, Records
+from selfplay.network import NetworkConfig
+from selfplay.scaling.page import write
+from selfplay.study import report
+from selfplay.study.folder import Study
+from selfplay.study.grid import Arm, Axis, cells
+from tests.runs import PLAIN
+from tests.scaling.test_reading import make_run
+
+WIDTHS, SEEDS, VERSIONS = (4, 8), 3, 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of two widths, three seeds; one run has not begun, one has stopped early."""
+    folder = tmp_path_factory.mktemp("studies") / "widths"
+    axis = Axis.parse("network.width=" + ",".join(map(str, WIDTHS)))
+    study = Study.extended(folder, cells([Arm("tic", axes=(axis,))], SEEDS), "python launch/x.py")
+    study.write()
+    specs = []
+    for cell in study.cells:
+        if cell.name == "width-8_seed-2":
+            continue
+        width = int(cell.settings[0][1])
+        network = NetworkConfig(width=width, depth=1, head_width=4)
+        stopped = cell.name == "width-4_seed-2"
+        config = replace(PLAIN, seed=cell.seed, network=network, iterations=VERSIONS)
+        make_run(study.run(cell), config, versions=3 if stopped else VERSIONS + 1)
+        last = 2 if stopped else VERSIONS
+        specs += [
+            (f"{study.run(cell)}@{version}?sims={sims}", 2.0 * np.log10(version * (sims + 2)))
+            for version in {1, 2, last}
+            for sims in (0, 8)
+        ]
+    play(study.ladder("tic_tac_toe") / "ladder.db", specs)
+    return folder
+
+
+def play(path: Path, specs: list[tuple[str, float]]) -> None:
+    """A ladder on which everybody has met the next three, with results as strength has them."""
+    path.parent.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    strength = [-1.0, *(s for _, s in specs)]
+    players = [Player("random", None), *(Player(spec, None, "x") for spec, _ in specs)]
+    players = [replace(p, flops_per_move=10.0 ** (4 + (p.spec.endswith("=8")))) for p in players]
+    with closing(Records(path, {"game": "tic_tac_toe", "seed": 0})) as base:
+        ids = [one.id for one in base.enter(players)]
+        pairs = [(i, j) for i in range(len(ids)) for j in range(i + 1, min(i + 4, len(ids)))]
+        plan = [Pairing(1, n, ids[i], ids[j], 0, 8) for n, (i, j) in enumerate(pairs)]
+        base.begin_round(plan)
+        for pairing, (i, j) in zip(plan, pairs, strict=True):
+            wins = rng.random((8, 2)) < 1 / (1 + np.exp(strength[j] - strength[i]))
+            played = [
+                Played(n, swap, (n,), (), int(won) * 2 - 1, "")
+                for n in range(8)
+                for swap, won in zip((False, True), wins[n], strict=True)
+            ]
+            base.finish(pairing, played, 1)
+
+
+def test_a_report_answers_says_what_is_missing_and_stands_alone(
+    folder: Path, tmp_path: Path
+) -> None:
+    page = report.page(report.material([folder]))
+    write(page, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "| tic: network.width 4 | 4 | 3 |" in text  # what differs, and the seeds
+    assert "`width-8_seed-2` has not begun." in text
+    assert "`width-4_seed-2` stands at iteration 2 of 4." in text
+    assert "python launch/x.py" in text
+    assert "| 0.00e+00 | 2.33e+03 | 1.00e+03 | 3.33e+03 |" in text  # the ledger: (4 + 4 + 2) / 3
+    for name in ("training", "search", "exchange", "size"):
+        assert f"({name}.png)" in text and (tmp_path / f"{name}.png").stat().st_size > 10_000
+    assert re.search(r"Elo per OOM of search\.", text)
+    html = (tmp_path / "index.html").read_text()
+    assert html.count("<svg") == html.count("<figure") >= 4
+    loaded = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", html)
+    assert all(target.startswith(("#", "data:")) for target in loaded), loaded
+    with (tmp_path / "search.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["recipe"] for row in rows} == {"tic: network.width 4", "tic: network.width 8"}
+    assert len(rows) == 28
+
+
+def test_the_same_study_gives_the_same_files(folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(report.page(report.material([folder])), tmp_path / name)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_what_cannot_be_reported_is_told(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no run folder"):
+        report.material([tmp_path])
+    make_run(tmp_path / "run", PLAIN)
+    with pytest.raises(ValueError, match=r"has no ladder; make one with launch/ladder\.py"):
+        report.material([tmp_path / "run"])
+    axis = Axis.parse("network.width=4")
+    study = Study.extended(tmp_path / "study", cells([Arm("tic", axes=(axis,))], 1), "c")
+    study.write()
+    with pytest.raises(ValueError, match="has no ladder yet \\(0 of 1 runs have begun\\)"):
+        report.material([tmp_path / "study"])
