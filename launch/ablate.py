@@ -23,13 +23,14 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from configs.studies import STUDIES
 from launch.train import parse
 from selfplay.cluster.config import ClusterConfig
 from selfplay.config import TrainConfig
@@ -45,16 +46,16 @@ HERE = ("--cluster.actors", "0")  # a job has one core
 class Options:
     """What is varied, and where and how it runs."""
 
-    preset: Annotated[str, tyro.conf.Positional]
-    """A preset of launch/train.py."""
+    name: Annotated[str, tyro.conf.Positional]
+    """A study of configs/studies.py, or a preset of launch/train.py to make one of."""
     grid: tuple[str, ...] = ()
-    """FIELD=VALUE,VALUE,… of the config; every combination is trained."""
+    """FIELD=VALUE,VALUE,… of the config, around a preset; every combination is trained."""
     set: tuple[str, ...] = ()
     """FIELD=VALUE, the same for all runs."""
     seeds: int = 3
     """Runs of every combination: seeds 0 to N − 1."""
     out: Path | None = None
-    """The study's folder; studies/PRESET when left out."""
+    """The study's folder; studies/NAME when left out."""
     jobs: int = field(default_factory=cli.cores)
     """Runs at a time; on this machine they share its cores evenly."""
     retries: int = 1
@@ -82,7 +83,13 @@ def planned(options: Options) -> list[tuple[Cell, TrainConfig]]:
     for axis in axes:
         if axis.field in {one.field for one in fixed}:
             raise ValueError(f"--grid and --set both name {axis.field}")
-    cells = grid.cells([Arm(options.preset, tuple(flags), axes)], options.seeds)
+    arms = (Arm(options.name),)
+    if options.name in STUDIES:
+        arms = STUDIES[options.name]().arms
+        if axes:
+            raise ValueError(f"the study {options.name} has its grid; --grid is for a preset")
+    arms = tuple(replace(a, flags=(*a.flags, *flags), axes=(*a.axes, *axes)) for a in arms)
+    cells = grid.cells(arms, options.seeds)
     return [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
 
 
@@ -156,11 +163,32 @@ def rate(study: Study, options: Options) -> bool:
     return good
 
 
+def parsed(arguments: list[str]) -> Options:
+    """The options; those of a study begin with its own seeds and ratings."""
+    name = arguments[0] if arguments else ""
+    default = Options(name)
+    if name in STUDIES:
+        study = STUDIES[name]()
+        default = Options(name, seeds=study.seeds, rating=study.rating)
+        arguments = arguments[1:]
+    description = __doc__ + "".join(
+        f"\n  {name:28}{(study.__doc__ or '').splitlines()[0]}" for name, study in STUDIES.items()
+    )
+    # A study's name is known, and need not be given again behind its defaults.
+    return tyro.cli(
+        Options,
+        prog="launch/ablate.py",
+        description=description,
+        default=default if name in STUDIES else None,
+        args=arguments,
+    )
+
+
 def main() -> None:
     """Plan, train, rate."""
-    options = tyro.cli(Options, prog="launch/ablate.py", description=__doc__)
+    options = parsed(sys.argv[1:])
     plan = planned(options)
-    out = options.out or Path("studies") / options.preset
+    out = options.out or Path("studies") / options.name
     command = shlex.join(["python", "launch/ablate.py", *sys.argv[1:]])
     study = Study.extended(out, [cell for cell, _ in plan], command)
     show_plan(study, plan, options)

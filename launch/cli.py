@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +26,7 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+@cache  # a command may use another one's parser
 def prepare() -> None:
     """Pin the process, with one virtual CPU device per core for the learner."""
     pins.pin(devices=1 << (min(cores(), 8).bit_length() - 1))  # a power of two divides the shards

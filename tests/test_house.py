@@ -118,7 +118,7 @@ selfplay.study
 selfplay.study.grid selfplay.study.jobs selfplay.study.estimate
 selfplay.study.folder
 selfplay.study.report
-configs.connect_four configs.go configs.hex
+configs.connect_four configs.go configs.hex configs.studies
 configs
 launch
 launch.cli

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _FIELD = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")  # in the name of a folder
@@ -26,17 +26,17 @@ class Axis:
         Raises:
             ValueError: not of that form, a value twice, or the field `seed`.
         """
-        field, equals, given = text.partition("=")
-        field, values = field.removeprefix("--").replace("_", "-"), tuple(given.split(","))
-        if not (equals and _FIELD.fullmatch(field) and all(values)):
+        left, equals, right = text.partition("=")
+        name, values = left.removeprefix("--").replace("_", "-"), tuple(right.split(","))
+        if not (equals and _FIELD.fullmatch(name) and all(values)):
             raise ValueError(
                 f"--grid {text!r} is not FIELD=VALUE,VALUE,… as in network.width=8,32,128"
             )
-        if field == SEEDED:
+        if name == SEEDED:
             raise ValueError("--grid seed=…: use --seeds N, which takes the seeds 0 to N − 1")
         if len(set(values)) < len(values):
             raise ValueError(f"--grid {text!r} names a value twice")
-        return cls(field, values)
+        return cls(name, values)
 
     def flags(self, value: str) -> tuple[str, ...]:
         """What launch/train.py takes for the field to have this value."""
@@ -63,10 +63,10 @@ class Arm:
     name: str = ""
 
     def __post_init__(self) -> None:
-        fields = [axis.field for axis in self.axes]
-        for field in fields:
-            if fields.count(field) > 1:
-                raise ValueError(f"--grid names {field} twice; give all its values at once")
+        names = [axis.field for axis in self.axes]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"--grid names {name} twice; give all its values at once")
 
 
 @dataclass(frozen=True)
@@ -148,3 +148,18 @@ class Rating:
         flags += ["--anchor", self.anchor] if self.anchor else []
         limits = ["--until-stderr", str(self.until_stderr), "--max-games", str(self.max_games)]
         return (*flags, *limits)
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study: its runs and how they are rated.
+
+    Attributes:
+        arms: a preset each, with the grid around it.
+        seeds: of every combination.
+        rating: how all of them meet.
+    """
+
+    arms: tuple[Arm, ...]
+    seeds: int = 3
+    rating: Rating = field(default_factory=Rating)

@@ -1,0 +1,65 @@
+"""Named studies: ``STUDIES[name]() → StudyConfig``; run them with ``launch/ablate.py NAME``.
+
+A study's docstring is a promise: its command, its cost and the result to expect.
+"""
+
+from collections.abc import Callable
+
+from selfplay.study.grid import Arm, Axis, Rating, StudyConfig
+
+
+def hex_scaling() -> StudyConfig:
+    """Jones (2021) in miniature: Hex 3×3 to 5×5, MLPs of several sizes, 64 simulations.
+
+    Not run yet. Perfect play anchors 3×3 and 4×4; 5×5 is not solved here, and random moves anchor
+    its ladder.
+    """
+    sizes = (Axis("network.width", ("4", "16", "64")), Axis("network.depth", ("1", "3")))
+    same = ("--network.kind", "mlp", "--search.num-simulations", "64")
+    boards = {"3": "12", "4": "24", "5": "48"}
+    return StudyConfig(
+        arms=tuple(
+            Arm(f"hex_{board}", (*same, "--iterations", iterations), sizes)
+            for board, iterations in boards.items()
+        ),
+        seeds=5,
+        rating=Rating(sims=(0, 8, 64), versions=5, until_stderr=30, max_games=60_000),
+    )
+
+
+def connect_four_budget_vs_size() -> StudyConfig:
+    """Connect Four: network sizes against training budgets against search budgets.
+
+    Not run yet. Anchored at perfect play, with the `solver` extra.
+    """
+    sizes = (Axis("network.width", ("8", "16", "32")), Axis("network.depth", ("1", "3")))
+    return StudyConfig(
+        arms=(Arm("connect_four", ("--iterations", "32"), sizes),),
+        rating=Rating(sims=(0, 8, 64), versions=5, until_stderr=30, max_games=60_000),
+    )
+
+
+def recipes() -> StudyConfig:
+    """Gumbel against PUCT, with and without symmetries, outcome against mixed value target.
+
+    Each is a compute multiplier against `connect_four` as it is. Not run yet.
+    """
+    flags = {
+        "preset": (),
+        "puct": ("--search.algorithm", "puct"),
+        "no symmetries": ("--learner.no-symmetries",),
+        "outcome alone": ("--learner.root-value-weight", "0"),
+    }
+    short = ("--iterations", "32")
+    return StudyConfig(
+        arms=tuple(
+            Arm("connect_four", (*short, *given), name=name) for name, given in flags.items()
+        ),
+        seeds=5,
+        rating=Rating(sims=(16,), versions=6, until_stderr=30, max_games=40_000),
+    )
+
+
+STUDIES: dict[str, Callable[[], StudyConfig]] = {
+    study.__name__: study for study in (hex_scaling, connect_four_budget_vs_size, recipes)
+}
