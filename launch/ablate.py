@@ -164,24 +164,15 @@ def rate(study: Study, options: Options) -> bool:
 
 
 def parsed(arguments: list[str]) -> Options:
-    """The options; those of a study begin with its own seeds and ratings."""
+    """The options; those of a named study begin with its own seeds and ratings."""
+    lines = [f"  {n:28}{(study.__doc__ or '').splitlines()[0]}" for n, study in STUDIES.items()]
+    told = {"prog": "launch/ablate.py", "description": f"{__doc__}\n" + "\n".join(lines)}
     name = arguments[0] if arguments else ""
-    default = Options(name)
-    if name in STUDIES:
-        study = STUDIES[name]()
-        default = Options(name, seeds=study.seeds, rating=study.rating)
-        arguments = arguments[1:]
-    description = __doc__ + "".join(
-        f"\n  {name:28}{(study.__doc__ or '').splitlines()[0]}" for name, study in STUDIES.items()
-    )
-    # A study's name is known, and need not be given again behind its defaults.
-    return tyro.cli(
-        Options,
-        prog="launch/ablate.py",
-        description=description,
-        default=default if name in STUDIES else None,
-        args=arguments,
-    )
+    if name not in STUDIES:
+        return tyro.cli(Options, args=arguments, **told)
+    study = STUDIES[name]()
+    default = Options(name, seeds=study.seeds, rating=study.rating)
+    return tyro.cli(Options, args=arguments[1:], default=default, **told)
 
 
 def main() -> None:

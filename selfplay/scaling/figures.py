@@ -11,7 +11,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from selfplay.scaling.estimate import Floats
 from selfplay.scaling.exchange import Exchange
@@ -22,7 +26,7 @@ from selfplay.scaling.points import Points
 Z95 = 1.96
 COLOURS = "cividis"
 INK, PALE = "#222222", "#bbbbbb"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -68,7 +72,7 @@ def training(points: Points, found: Frontier | None) -> Drawing:
     for run in points.runs:
         own = np.flatnonzero(points.run == run)
         own = own[np.argsort(spent[own])]
-        shade = colour[size[own[0]]]
+        shade = colour[float(size[own[0]])]
         axes.errorbar(
             spent[own], points.elo[own], error[own],
             color=shade, linewidth=1, elinewidth=0.6, marker="o", markersize=3, alpha=0.8,
@@ -80,7 +84,7 @@ def training(points: Points, found: Frontier | None) -> Drawing:
         axes.plot(x, _fitted(points, found, x), color=INK, linewidth=2, label="frontier")
     axes.legend(title="parameters", fontsize=8, title_fontsize=8)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
-    _powers(axes)
+    _powers(axes.xaxis)
     on = found.on if found is not None else np.zeros(len(points), bool)
     return Drawing(figure, (*COLUMNS, "on_frontier"), _rows(points, on.astype(int)))
 
@@ -101,7 +105,7 @@ def search(points: Points) -> Drawing:
     spent, cost = points.known("training"), points.known("search")
     error = Z95 * np.sqrt(np.diag(points.covariance))
     low, high = spent.min(), spent.max()
-    norm = mpl.colors.Normalize(low, high if high > low else low + 1)
+    norm = Normalize(low, high if high > low else low + 1)
     shades = mpl.colormaps[COLOURS].reversed()
     for network in np.unique(points.network):
         own = np.flatnonzero(points.network == network)
@@ -110,10 +114,10 @@ def search(points: Points) -> Drawing:
             cost[own], points.elo[own], error[own], color=shades(norm(spent[own[0]])),
             linewidth=1, elinewidth=0.6, marker="o", markersize=3, alpha=0.9,
         )  # fmt: skip
-    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, shades), ax=axes, pad=0.01)
+    bar = figure.colorbar(ScalarMappable(norm, shades), ax=axes, pad=0.01)
     bar.set_label("training, log$_{10}$ FLOPs")
     axes.set(xlabel="search, FLOPs a move", ylabel="Elo")
-    _powers(axes)
+    _powers(axes.xaxis)
     return Drawing(figure, COLUMNS, _rows(points))
 
 
@@ -121,7 +125,8 @@ def exchange(points: Points, found: Exchange) -> Drawing:
     """Versions over training and search, coloured by Elo, with the fitted lines of equal Elo."""
     figure, axes = _canvas()
     x, y = points.known("training"), points.known("search")
-    levels = np.unique(np.round(np.linspace(*np.percentile(points.elo, [10, 90]), 5), -1))
+    low, high = np.percentile(points.elo, [10, 90])
+    levels = np.unique(np.round(np.linspace(low, high, 5), -1))
     a, b, c = (float(one.value) for one in (found.a, found.b, found.c))
     ends = np.array([x.min(), x.max()])
     axes.set_xlim(ends[0] - 0.1, ends[1] + 0.1)
@@ -138,8 +143,8 @@ def exchange(points: Points, found: Exchange) -> Drawing:
     drawn = axes.scatter(x, y, c=points.elo, cmap=COLOURS, s=24, edgecolors="white", linewidths=0.4)
     figure.colorbar(drawn, ax=axes, pad=0.01).set_label("Elo")
     axes.set(xlabel="training, FLOPs", ylabel="search, FLOPs a move")
-    _powers(axes)
-    axes.yaxis.set_major_formatter(lambda value, _: f"$10^{{{value:g}}}$")
+    _powers(axes.xaxis)
+    _powers(axes.yaxis)
     return Drawing(figure, COLUMNS, _rows(points))
 
 
@@ -189,7 +194,7 @@ def extrapolation(points: Points, found: Extrapolation) -> Drawing:
     axes.plot(x, found.rated[order], "D", color="#0072b2", markersize=5, label="rated, held out")
     axes.legend(fontsize=8)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
-    _powers(axes)
+    _powers(axes.xaxis)
     header = ("run", "training_log10_flops", "rated", "predicted", "low", "high")
     columns = (found.run, found.training, found.rated, predicted.value, predicted.low)
     return Drawing(figure, header, list(zip(*columns, predicted.high, strict=True)))
@@ -214,10 +219,10 @@ def _last(points: Points) -> Points:
     return points.select(spent >= most - 1e-9)
 
 
-def _powers(axes: Axes) -> None:
-    """The x axis holds log10."""
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(lambda value, _: f"$10^{{{value:g}}}$")
+def _powers(axis: Axis) -> None:
+    """The axis holds log10."""
+    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+    axis.set_major_formatter(lambda value, _: f"$10^{{{value:g}}}$")
 
 
 def _count(value: float) -> str:

@@ -203,7 +203,7 @@ def joined(parts: Sequence[Points]) -> Points:
 
     return Points(
         elo=np.concatenate([part.single().elo for part in parts]),
-        covariance=block_diag(*(part.covariance for part in parts)),
+        covariance=np.asarray(block_diag(*(part.covariance for part in parts)), np.float64),
         covariates={n: np.concatenate([part.covariates[n] for part in parts]) for n in shared},
         **{name: column(name) for name in ("run", "recipe", "seed", *QUANTITIES)},
     )
