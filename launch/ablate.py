@@ -24,7 +24,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -166,7 +166,10 @@ def rate(study: Study, options: Options) -> bool:
 def parsed(arguments: list[str]) -> Options:
     """The options; those of a named study begin with its own seeds and ratings."""
     lines = [f"  {n:28}{(study.__doc__ or '').splitlines()[0]}" for n, study in STUDIES.items()]
-    told = {"prog": "launch/ablate.py", "description": f"{__doc__}\n" + "\n".join(lines)}
+    told: dict[str, Any] = {
+        "prog": "launch/ablate.py",
+        "description": f"{__doc__}\n" + "\n".join(lines),
+    }
     name = arguments[0] if arguments else ""
     if name not in STUDIES:
         return tyro.cli(Options, args=arguments, **told)
