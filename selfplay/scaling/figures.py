@@ -34,7 +34,6 @@ STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.color": "#e6e6e6",
     "axes.axisbelow": True,
-    "legend.frameon": False,
     "svg.hashsalt": "oomzero",  # the same figure, the same file
 }
 
@@ -82,7 +81,7 @@ def training(points: Points, found: Frontier | None) -> Drawing:
     if found is not None:
         x = np.linspace(spent[found.on].min(), spent[found.on].max(), 200)
         axes.plot(x, _fitted(points, found, x), color=INK, linewidth=2, label="frontier")
-    axes.legend(title="parameters", fontsize=8, title_fontsize=8)
+    axes.legend(title="parameters", fontsize=8, title_fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
     _powers(axes.xaxis)
     on = found.on if found is not None else np.zeros(len(points), bool)
@@ -192,7 +191,7 @@ def extrapolation(points: Points, found: Extrapolation) -> Drawing:
         linewidth=1.2, label="predicted, 95 %",
     )  # fmt: skip
     axes.plot(x, found.rated[order], "D", color="#0072b2", markersize=5, label="rated, held out")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
     _powers(axes.xaxis)
     header = ("run", "training_log10_flops", "rated", "predicted", "low", "high")

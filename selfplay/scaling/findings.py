@@ -179,10 +179,12 @@ def caveats(points: Points) -> list[str]:
     """What a reader has to know about these data."""
     said = []
     per_recipe = [len(set(points.seed[points.recipe == r])) for r in set(points.recipe)]
-    if min(per_recipe) < FEW_SEEDS:
+    least = min(per_recipe)
+    if least < FEW_SEEDS:
+        many = "Only one seed" if least == 1 else f"Only {least} seeds"
         said.append(
-            f"{min(per_recipe)} seeds of a recipe: intervals rest on how these runs differ, and "
-            "are as wide as so few make them."
+            f"{many} of a recipe: intervals rest on how the runs differ, and are as wide as so few "
+            "make them."
         )
     worst = float(np.sqrt(np.diag(points.covariance)).max())
     said.append(f"The ratings' largest standard error is {worst:.0f} Elo.")
