@@ -22,9 +22,10 @@ import math
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 from rich.console import Console
@@ -69,7 +70,17 @@ class Options:
     rating: Annotated[Rating, tyro.conf.arg(name="")] = field(default_factory=Rating)
 
 
-def planned(options: Options) -> list[tuple[Cell, TrainConfig]]:
+class Planned(NamedTuple):
+    """A run of the plan."""
+
+    cell: Cell
+    config: TrainConfig
+    flops: float
+    seconds: float  # on one core
+    left: float  # the share of it that is still to be done
+
+
+def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
     """Every run and its config; bad input is an error here, before any work."""
     for name, least in (("jobs", 1), ("retries", 0)):
         if getattr(options, name) < least:
@@ -93,30 +104,37 @@ def planned(options: Options) -> list[tuple[Cell, TrainConfig]]:
     return [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
 
 
-def show_plan(study: Study, plan: Sequence[tuple[Cell, TrainConfig]], options: Options) -> None:
+def planned(study: Study, cells: Sequence[tuple[Cell, TrainConfig]]) -> list[Planned]:
+    """What each run will cost, measured once for all seeds."""
+    costs: dict[str, tuple[float, float]] = {}
+    plan = []
+    for cell, config in cells:
+        if cell.label not in costs:
+            costs[cell.label] = estimate.ledger(config).total, estimate.seconds(config)
+        done = (study.done(cell) + 1) / (config.iterations + 1)  # version 0 counts, too
+        plan.append(Planned(cell, config, *costs[cell.label], left=1 - min(done, 1.0)))
+    return plan
+
+
+def show(plan: Sequence[Planned], options: Options, console: Console) -> None:
     """The combinations with their cost, and what is left to do."""
-    console = Console(highlight=False)
-    console.print("timing a little of every kind of run")
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("run", "seeds", "FLOPs each", "one core, each", "iterations", "done"):
         table.add_column(title, justify="left" if title == "run" else "right", overflow="fold")
-    flops = left = 0.0
-    shown: dict[str, list[tuple[Cell, TrainConfig]]] = {}
-    for cell, config in plan:
-        shown.setdefault(cell.label, []).append((cell, config))
-    for label, group in shown.items():
-        config = group[0][1]
-        total, seconds = estimate.ledger(config).total, estimate.seconds(config)
-        done = [max(study.done(cell), 0) / max(config.iterations, 1) for cell, _ in group]
-        flops += total * len(group)
-        left += seconds * (len(group) - sum(done))
-        row = [label, str(len(group)), _power(total), _time(seconds), str(config.iterations)]
-        table.add_row(*row, f"{sum(share >= 1 for share in done)} of {len(group)}")
+    groups: dict[str, list[Planned]] = {}
+    for one in plan:
+        groups.setdefault(one.cell.label, []).append(one)
+    for label, group in groups.items():
+        first = group[0]
+        row = [label, str(len(group)), _power(first.flops), _time(first.seconds)]
+        done = sum(one.left == 0 for one in group)
+        table.add_row(*row, str(first.config.iterations), f"{done} of {len(group)}")
     console.print(table)
-    at_once = min(options.jobs, cli.cores()) if not options.address else options.jobs
+    at_once = options.jobs if options.address else min(options.jobs, cli.cores())
+    left = sum(one.seconds * one.left for one in plan) / at_once
     console.print(
-        f"{len(plan)} runs, {_power(flops)} FLOPs; about {_time(left / at_once)} left with "
-        f"{options.jobs} at a time, compilation and rating left out"
+        f"{len(plan)} runs, {_power(sum(one.flops for one in plan))} FLOPs; about {_time(left)} "
+        f"left with {options.jobs} at a time, compilation and rating left out"
     )
 
 
@@ -129,26 +147,35 @@ def _time(seconds: float) -> str:
     return f"{hours}:{minutes:02d} h" if seconds >= 60 else f"{seconds:.0f} s"
 
 
-def train(study: Study, plan: Sequence[tuple[Cell, TrainConfig]], options: Options) -> list[str]:
+def train(study: Study, plan: Sequence[Planned], options: Options, console: Console) -> list[str]:
     """Train what is not finished; the names of the runs that failed."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    todo = {one.cell.name: one for one in plan if study.done(one.cell) < one.config.iterations}
+    if not todo:
+        return []
+    slots = min(options.jobs, len(todo))
+    alone = HERE if options.address or slots >= cli.cores() else ()
     waiting = []
-    for cell, config in plan:
-        if study.done(cell) < config.iterations:
-            flags = [*cell.flags, "--out", str(study.run(cell).absolute()), "--plain"]
-            flags += HERE if options.address or options.jobs >= cli.cores() else ()
-            command = (sys.executable, str(LAUNCH / "train.py"), cell.preset, *flags)
-            waiting.append(jobs.Job(cell.name, command, study.log(cell).absolute()))
+    for one in todo.values():
+        out = str(study.run(one.cell).absolute())
+        flags = (*one.cell.flags, "--out", out, "--plain", *alone)
+        command = (sys.executable, str(LAUNCH / "train.py"), one.cell.preset, *flags)
+        waiting.append(jobs.Job(one.cell.name, command, study.log(one.cell).absolute()))
+    console.print(f"what the runs say is in {study.folder / 'logs'}", markup=False)
+    began, failed = time.monotonic(), []
+    work = {name: one.seconds * one.left for name, one in todo.items()}
     cluster = ClusterConfig(address=options.address)
-    failed = []
-    slots = min(options.jobs, max(len(waiting), 1))
-    for number, ended in enumerate(jobs.run(waiting, slots, options.retries, cluster), 1):
+    for ended in jobs.run(waiting, slots, options.retries, cluster):
         how = _time(ended.seconds)
         if ended.status:
             failed.append(ended.name)
             how = f"failed with status {ended.status} after {how}, {ended.tries} tries"
             how += f": {ended.words}" if ended.words else ""
-        console.print(f"{number} of {len(waiting)}  {ended.name}  {how}")
+        del todo[ended.name]
+        share = sum(work[name] for name in todo) / sum(work.values())
+        left = (time.monotonic() - began) * share / (1 - share) if share < 1 else 0.0
+        done = f"{len(waiting) - len(todo)} of {len(waiting)}"
+        until = f", about {_time(left)} left" if todo else ""
+        console.print(f"{done}  {ended.name}  {how}{until}", markup=False)
     return failed
 
 
@@ -181,27 +208,33 @@ def parsed(arguments: list[str]) -> Options:
 def main() -> None:
     """Plan, train, rate."""
     options = parsed(sys.argv[1:])
-    plan = planned(options)
+    cells = cells_of(options)
     out = options.out or Path("studies") / options.name
     command = shlex.join(["python", "launch/ablate.py", *sys.argv[1:]])
-    study = Study.extended(out, [cell for cell, _ in plan], command)
-    show_plan(study, plan, options)
+    study = Study.extended(out, [cell for cell, _ in cells], command)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print("timing a little of every kind of run")
+    plan = planned(study, cells)
+    show(plan, options, console)
     if options.plan:
         return
     study.write()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        failed = train(study, plan, options)
+        failed = train(study, plan, options, console)
         rated = not options.ladder or rate(study, options)
     except KeyboardInterrupt:
-        print(f"interrupted; the same command goes on in {out}")
+        console.print(f"interrupted; the same command goes on in {out}", markup=False)
         raise SystemExit(130) from None
     if failed:
-        print(f"{len(failed)} of {len(plan)} runs failed; see {out / 'logs'}; the same command")
-        print("tries them again")
+        console.print(
+            f"{len(failed)} of {len(plan)} runs failed, see {out / 'logs'}; the same command tries "
+            "them again",
+            markup=False,
+        )
     if failed or not rated:
         raise SystemExit(1)
-    print(f"report: python launch/report.py {out}")
+    console.print(f"report: python launch/report.py {out}", markup=False)
 
 
 if __name__ == "__main__":

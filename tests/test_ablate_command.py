@@ -44,17 +44,30 @@ def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 
 
+def command(study: Path, *grid: str) -> list[str]:
+    """The command on a tiny study, rated in a few games."""
+    fixed = dict(zip(TINY[::2], TINY[1::2], strict=False))
+    fixed = [f"{name[2:]}={value}" for name, value in fixed.items() if name != "--exam.budgets"]
+    made = [sys.executable, str(ROOT / "launch/ablate.py"), "connect_four_smoke", "--grid", *grid]
+    made += ["--set", *fixed, "--seeds", "1", "--out", str(study), "--sims", "0"]
+    return [*made, "--versions", "2", "--anchor", "random", "--max-games", "100"]
+
+
+def environment() -> dict[str, str]:
+    return {n: v for n, v in os.environ.items() if n not in ("XLA_FLAGS", "NPROC")}
+
+
+def rated(study: Study) -> set[str]:
+    with (study.ladder("connect_four") / "ladder.csv").open() as file:
+        return {row["player"] for row in csv.DictReader(file)}
+
+
 @pytest.mark.slow
 def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    fixed = dict(zip(TINY[::2], TINY[1::2], strict=False)) | {"--exam.every": "0"}
-    fixed = [f"{name[2:]}={value}" for name, value in fixed.items() if name != "--exam.budgets"]
-    command = [sys.executable, str(ROOT / "launch/ablate.py"), "connect_four_smoke"]
-    command += ["--grid", "network.norm=none,rms", "--set", *fixed, "--seeds", "1", "--jobs", "1"]
-    command += ["--out", str(tmp_path / "study"), "--sims", "0", "--versions", "2"]
-    command += ["--anchor", "random", "--max-games", "100", "--until-stderr", "1000"]
-    clean = {n: v for n, v in os.environ.items() if n not in ("XLA_FLAGS", "NPROC")}
-    process = subprocess.Popen(command, env=clean, stdout=subprocess.DEVNULL)
+    words = [*command(tmp_path / "study", "network.norm=none,rms"), "--jobs", "1"]
+    process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL)
     while not (tmp_path / "study" / "study.json").exists():
+        assert process.poll() is None
         time.sleep(0.1)
     first, second = (study := Study.read(tmp_path / "study")).cells
     while study.done(second) < 1:
@@ -63,12 +76,25 @@ def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     stamp = (study.run(first) / "metrics.jsonl").stat().st_mtime_ns
-    done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1  norm-rms_seed-0" in done.stdout
     assert (study.run(first) / "metrics.jsonl").stat().st_mtime_ns == stamp
     alone = train(tmp_path / "alone", *TINY, "--network.norm", "rms", "--cluster.actors", "0")
     assert digests(study.run(second)) == alone
-    with (study.ladder("connect_four") / "ladder.csv").open() as file:
-        rated = {row["player"] for row in csv.DictReader(file)}
-    assert {f"{study.run(cell)}@3?sims=0" for cell in study.cells} < rated
+    assert {f"{study.run(cell)}@3?sims=0" for cell in study.cells} < rated(study)
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    words = command(tmp_path / "study", "learner.learning-rate=1e30,0.001")
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=900)
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "learning-rate-1e30_seed-0 failed with status 1 after" in said
+    assert "2 tries: alarm: training diverged" in said
+    assert "1 of 2 runs failed" in said
+    study = Study.read(tmp_path / "study")
+    bad, good = study.cells
+    assert f"{study.run(good)}@3?sims=0" in rated(study)
+    assert study.done(good) == 3 and study.done(bad) < 3
