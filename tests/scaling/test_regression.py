@@ -80,7 +80,7 @@ def test_the_variance_with_ratings_errors_is_unbiased() -> None:
     points = Points.of(spent, errors, [f"r{i}" for i in label], spent)
     fitted = regress(points, columns(points))
     a, whole = fitted.operator[1], 60.0**2 * np.eye(len(label)) + errors
-    drawn = rng.normal(size=(10_000, len(label))) @ np.linalg.cholesky(whole).T
+    drawn = rng.normal(size=(3_000, len(label))) @ np.linalg.cholesky(whole).T
     found = fitted.contrast(drawn, [0, 1], "")
     assert np.square(found.stderr).mean() == pytest.approx(a @ whole @ a, rel=0.02)
 
