@@ -30,10 +30,10 @@ def columns(points: Points) -> Floats:
 
 
 def unbalanced() -> tuple[Points, Regression]:
-    """Runs of 2 to 6 versions, at random places."""
+    """Runs of 2 to 6 versions, at random places, one of them far from all others."""
     rng = np.random.default_rng(2)
     label = np.repeat([0, 1, 2, 3, 4], [2, 6, 3, 5, 4])
-    spent = rng.uniform(12, 14, len(label))
+    spent = rng.uniform(12, 14, len(label)) + 15 * (label == 0)
     root = rng.normal(size=(len(label), len(label)))
     points = Points.of(400 * spent, root @ root.T, [f"r{i}" for i in label], spent)
     return points, regress(points, columns(points))
@@ -170,7 +170,9 @@ def test_a_prediction_is_wider_by_one_more_run_and_its_own_error() -> None:
     assert ahead.stderr**2 == pytest.approx((1 + SEEDS) * line.stderr**2)
     rated = fitted.prediction(points.elo, [1, 1.5], none, 40.0**2)
     assert rated.stderr**2 == pytest.approx(ahead.stderr**2 + 40**2)
-    assert rated.df > ahead.df
+    assert ahead.df == pytest.approx(SEEDS - 1)
+    known = 40**2 / ahead.stderr**2
+    assert rated.df == pytest.approx((SEEDS - 1) * (1 + known) ** 2)
     tied = fitted.prediction(points.elo, [1, 1.5], np.full(len(points), 50.0), 40.0**2)
     assert tied.stderr**2 == pytest.approx(rated.stderr**2 - 2 * 50)
 
