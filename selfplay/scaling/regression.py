@@ -13,8 +13,8 @@ ladder knows, and that ties all runs together. With β = A y and the residuals H
   what is known, by their shares. The share of what is estimated is the larger of two estimates,
   over runs and over versions; with the smaller one intervals cover too rarely.
 
-With 5 runs 95 % intervals cover 94 to 95.5 %; with 3 runs 93 to 95.5 %
-(docs/decisions/0016-students-t-over-runs.md).
+95 % intervals for a slope cover 94 to 95.5 % with 5 runs and 93.5 to 96.5 % with 3, by what runs
+differ in; a bootstrap over runs covers far less (docs/decisions/0016-students-t-over-runs.md).
 """
 
 from dataclasses import dataclass

@@ -28,7 +28,8 @@ def test_exact_data_give_back_the_ridge() -> None:
 def test_a_move_has_a_best_size_too() -> None:
     """More training would look like a larger size if it were not taken out."""
     design, truth = studies.searched_ridge(3)
-    points = replace(design, elo=truth + 200 * design.parameters * 0)
+    larger_for_longer = (design.parameters > 5) == (design.training > 13)
+    points = replace(design, elo=truth).select(larger_for_longer)
     (found,) = best_size.fit(points, given="search", controls=("training",))
     assert found.exponent.value == pytest.approx(0.4)
     assert found.at(8).value == pytest.approx(4.9 + 0.4 * 0.6)

@@ -37,12 +37,20 @@ def test_means_over_seeds_lead_and_not_a_lucky_version() -> None:
     )
 
 
+def test_more_seeds_are_no_strength() -> None:
+    points = curves()
+    fewer = points.run != "large-run1"
+    on = frontier.leading(points.select(fewer))
+    np.testing.assert_array_equal(on, frontier.leading(points)[fewer])
+
+
 def test_a_curve_goes_on_level_and_begins_with_its_first_version() -> None:
     """A recipe that starts later is not there before, and a recipe that ended stays as good."""
     design = joined(runs(2, 3, 1.0), runs(2, 3, 1.0, start=13.5), names=("first", "later"))
-    elo = np.where(design.recipe == "first", 500.0, np.tile([400.0, 450, 600], 4))
-    on = frontier.leading(replace(design, elo=elo + 0.0))
-    np.testing.assert_array_equal(on, (design.recipe == "first") | (elo == 600))
+    level = np.round(design.training * 2) / 2
+    elo = np.where(design.recipe == "first", 500.0, np.tile([600.0, 450, 700], 4))
+    on = frontier.leading(replace(design, elo=elo, training=level))
+    np.testing.assert_array_equal(on, elo >= 500)
 
 
 def test_the_slope_is_of_the_leading_versions() -> None:

@@ -93,6 +93,19 @@ def test_boards_saturate_each_in_its_place() -> None:
     assert found.found.mean() < 0.05
 
 
+def test_the_line_bends_at_the_same_share_of_every_boards_range(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(incline, "HINGES", (0.5,))
+    design, _ = studies.boards(3)
+    size = design.covariates["board"]
+    x = np.tile(np.linspace(0, 2.8, 7), 9)
+    points = replace(design, training=x + size, elo=500 * np.minimum(x, 1.4))
+    found = incline.saturation(points, "board")
+    assert found.change.value == pytest.approx(-500)
+    assert found.beyond == pytest.approx(7 + 1.4)
+
+
 def test_it_says_what_was_found() -> None:
     said = str(incline.fit(bent()))
     assert re.fullmatch(
@@ -112,6 +125,8 @@ def test_two_levels_of_training_have_no_change_point() -> None:
 def test_an_incline_of_one_level_is_no_incline() -> None:
     """Versions that differ by the jitter of iterations only do not tell a slope."""
     design, _ = studies.bent(3)
-    flat = replace(design, elo=np.where(design.training < START + 0.2, 0.0, 100.0))
+    steep = 1000 * (design.training - START)
+    flat = replace(design, elo=np.where(design.training < START + 0.2, steep, 100.0))
     found = incline.fit(flat)
     assert np.ptp(design.training[found.below]) > 0.3
+    assert found.slope.value < 300

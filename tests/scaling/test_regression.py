@@ -30,10 +30,10 @@ def columns(points: Points) -> Floats:
 
 
 def unbalanced() -> tuple[Points, Regression]:
-    """Runs of 2 to 6 versions, at random places."""
+    """Runs of 2 to 6 versions, at random places, one of them far from all others."""
     rng = np.random.default_rng(2)
     label = np.repeat([0, 1, 2, 3, 4], [2, 6, 3, 5, 4])
-    spent = rng.uniform(12, 14, len(label))
+    spent = rng.uniform(12, 14, len(label)) + 15 * (label == 0)
     root = rng.normal(size=(len(label), len(label)))
     points = Points.of(400 * spent, root @ root.T, [f"r{i}" for i in label], spent)
     return points, regress(points, columns(points))
@@ -71,19 +71,18 @@ def test_the_variance_over_runs_is_unbiased() -> None:
 
 
 def test_the_variance_with_ratings_errors_is_unbiased() -> None:
-    """Where they are large: what residuals owe to them is taken out, and they are added whole."""
-    points, _ = unbalanced()
-    errors = points.covariance
-    fitted = regress(points, columns(points))
-    u = 90.0**2  # far above the errors, so that nothing is cut off at 0
-    a = fitted.operator[1]
-    root = np.linalg.cholesky(u * np.eye(len(a)) + errors)
+    """Where they are as large as what runs differ in: their part of the residuals is taken out."""
     rng = np.random.default_rng(4)
-    drawn = rng.normal(size=(40_000, len(a))) @ root.T
+    label = np.arange(90) % 30  # so many runs that nothing is cut off at 0
+    spent = rng.uniform(12, 14, len(label))
+    root = 6 * rng.normal(size=(len(label), len(label)))
+    errors = root @ root.T  # some 57 Elo each
+    points = Points.of(spent, errors, [f"r{i}" for i in label], spent)
+    fitted = regress(points, columns(points))
+    a, whole = fitted.operator[1], 60.0**2 * np.eye(len(label)) + errors
+    drawn = rng.normal(size=(3_000, len(label))) @ np.linalg.cholesky(whole).T
     found = fitted.contrast(drawn, [0, 1], "")
-    truth = a @ (u * np.eye(len(a)) + errors) @ a
-    assert np.square(found.stderr).mean() == pytest.approx(truth, rel=0.03)
-    assert np.var(found.value) == pytest.approx(truth, rel=0.03)
+    assert np.square(found.stderr).mean() == pytest.approx(a @ whole @ a, rel=0.02)
 
 
 def test_errors_of_ratings_are_the_least_there_is() -> None:
@@ -93,6 +92,9 @@ def test_errors_of_ratings_are_the_least_there_is() -> None:
     fitted = regress(points, columns(points))
     known = fitted.operator[1] @ points.covariance @ fitted.operator[1]
     assert fitted.contrast(points.elo, [0, 1], "").stderr == pytest.approx(np.sqrt(known))
+    ratio = fitted.ratio(points.elo, [1, 0], [0, 1], "")
+    along = fitted.operator[0] - ratio.value * fitted.operator[1]
+    assert ratio.stderr == pytest.approx(np.sqrt(along @ points.covariance @ along) / 500)
 
 
 def test_an_error_that_all_ratings_share_counts_once() -> None:
@@ -168,7 +170,9 @@ def test_a_prediction_is_wider_by_one_more_run_and_its_own_error() -> None:
     assert ahead.stderr**2 == pytest.approx((1 + SEEDS) * line.stderr**2)
     rated = fitted.prediction(points.elo, [1, 1.5], none, 40.0**2)
     assert rated.stderr**2 == pytest.approx(ahead.stderr**2 + 40**2)
-    assert rated.df > ahead.df
+    assert ahead.df == pytest.approx(SEEDS - 1)
+    known = 40**2 / ahead.stderr**2
+    assert rated.df == pytest.approx((SEEDS - 1) * (1 + known) ** 2)
     tied = fitted.prediction(points.elo, [1, 1.5], np.full(len(points), 50.0), 40.0**2)
     assert tied.stderr**2 == pytest.approx(rated.stderr**2 - 2 * 50)
 
