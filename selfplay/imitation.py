@@ -164,10 +164,10 @@ def imitate(
             },
         }
         rows.append(row)
-        keep = best_of(rows) == iteration or is_snapshot(iteration)
-        keep = keep or iteration == imitation.iterations
+        best = best_of(rows)
+        keep = best == iteration or is_snapshot(iteration) or iteration == imitation.iterations
         params = state.averaged if keep else None
-        run.commit(iteration, state, row, params, ledger=asdict(ledger))
+        run.commit(iteration, state, row, params, ledger=asdict(ledger), needed={best})
         if report({"iteration": iteration, "of": imitation.iterations, **row}):
             if len(rows) < imitation.iterations:
                 return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -180,10 +180,11 @@ class Commits:
         every = self.iterations()
         return every if self._keep_all else every[-self._keep :]
 
-    def prune(self, replay: Replay) -> None:
+    def prune(self, replay: Replay, needed: Collection[int] = ()) -> None:
         """Deletes checkpoints, shards and snapshots that no retained commit needs.
 
-        Log-spaced snapshots stay for good, and with ``keep_all`` everything does.
+        Log-spaced snapshots stay for good, `needed` ones stay now, and with ``keep_all`` everything
+        does.
         """
         if self._keep_all:
             return
@@ -193,7 +194,7 @@ class Commits:
                 _delete(path)
         for version in self.iterations():
             path = snapshot_path(self._folder, version)
-            if version not in kept and not is_snapshot(version):
+            if version not in kept and version not in needed and not is_snapshot(version):
                 path.unlink(missing_ok=True)
         older = [c.replay for c in self._older(kept) if c.replay]
         replay.prune(keep_for_verify=False, retained=older)

@@ -141,12 +141,13 @@ class Run:
         *,
         carries: Any = None,
         ledger: Mapping[str, Any] | None = None,
+        needed: Collection[int] = (),
     ) -> Commit:
         """Makes an iteration permanent; on disk when this returns.
 
         The rows that ``replay.add`` took for it are saved with it. ``snapshot_params`` becomes
-        version ``iteration``, for ``load_version``. Raises ValueError for any iteration but
-        ``next_iteration``.
+        version ``iteration``, for ``load_version``; of older versions, log-spaced ones stay, and
+        those that are `needed`. Raises ValueError for any iteration but ``next_iteration``.
         """
         if iteration != self.next_iteration:
             raise ValueError(
@@ -175,7 +176,7 @@ class Run:
         failpoint("commit.metrics", iteration)
         self.metrics.append(row)
         failpoint("commit.prune", iteration)
-        self.commits.prune(self.replay)
+        self.commits.prune(self.replay, needed)
         return commit
 
     def _mend_metrics(self) -> None:

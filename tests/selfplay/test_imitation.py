@@ -190,6 +190,22 @@ def test_verify_finds_a_change(tmp_path: Path, whole: Path) -> None:
     assert found and found.startswith("iteration 2, state: recomputed") and "000000" in found
 
 
+def test_the_best_version_stays_until_it_is_needed(
+    tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("selfplay.imitation.loss", lambda row: abs(row["version"] - 5))
+    patient = replace(config.imitation, epochs=5, patience=4)
+    few = replace(config, imitation=patient, store=StoreConfig(keep=1), iterations=1)
+    train(few, tmp_path / "run")
+    versions = [row["iteration"] for row in metrics.read(tmp_path / "run" / FOLDER)]
+    assert versions[-1] == 9  # four behind the best, and no more
+    assert metrics.read(tmp_path / "run")[0]["imitation"]["version"] == 5
+    best, start = (load_version(tmp_path / "run" / f, v) for f, v in ((FOLDER, 5), ("", 0)))
+    assert digest(best.params) == digest(start.params)
+    kept = sorted((tmp_path / "run" / FOLDER / "snapshots").glob("*.npz"))
+    assert [int(path.stem) for path in kept] == [0, 1, 2, 3, 4, 5, 6, 8]
+
+
 def test_patience_ends_it_early(tmp_path: Path, config: TrainConfig) -> None:
     # A rate of nothing: the held-out loss cannot fall below that of the first iteration.
     still = replace(config.imitation.learner, learning_rate=1e-30)
