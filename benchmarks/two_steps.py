@@ -37,7 +37,7 @@ from selfplay.trainer import Trainer
 
 SIDES = {"one": "self-play alone", "two": "imitation, then self-play"}
 FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the budget, near which versions are rated
-NEAR = 1.03  # so far outside its first and last version, a run's Elo is that of the version
+NEAR = 1.05  # so far outside its first and last version, a run's Elo is that of the version
 WITHOUT = [  # no imitation, and no other config when imitation's is changed
     text
     for field in fields(ImitationConfig)
