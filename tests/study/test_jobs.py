@@ -77,17 +77,23 @@ SLEEPS = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sle
 def test_no_job_outlives_us(tmp_path: Path, ending: signal.Signals) -> None:
     started = tmp_path / "started"
     driver = f"""
-        import sys; sys.path.insert(0, {os.getcwd()!r})
+        import signal, sys; sys.path.insert(0, {os.getcwd()!r})
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & has us ignore it
         from pathlib import Path
         from selfplay.study.jobs import Job, run
         command = (sys.executable, "-I", "-S", "-c", {SLEEPS!r}, {str(started)!r})
         print(list(run([Job("a", command, Path({str(tmp_path / "a.log")!r}))], 1, 5)))
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(driver)], stderr=-3)
-    _wait(started.exists)
-    process.send_signal(ending)
-    assert process.wait(20) != 0
-    _wait(lambda: not _running(str(started)))
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(driver)], stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            _wait(started.exists)
+            process.send_signal(ending)
+            assert process.wait(20) != 0
+            _wait(lambda: not _running(str(started)))
+        finally:
+            process.kill()
 
 
 def _wait(true: Callable[[], bool], seconds: float = 60) -> None:
