@@ -24,7 +24,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, NamedTuple
 
 import tyro
@@ -41,6 +41,7 @@ from selfplay.study.grid import Arm, Axis, Cell, Rating
 
 LAUNCH = Path(__file__).resolve().parent
 HERE = ("--cluster.actors", "0")  # a job has one core
+FIELDS = [field.name for field in fields(TrainConfig)]
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,18 @@ def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
             raise ValueError(f"--set {text}: several values are a --grid")
     flags = [flag for axis in fixed for flag in axis.flags(axis.values[0])]
     axes = tuple(Axis.parse(text) for text in options.grid)
-    for axis in axes:
-        if axis.field in {one.field for one in fixed}:
-            raise ValueError(f"--grid and --set both name {axis.field}")
     arms = (Arm(options.name),)
     if options.name in STUDIES:
         arms = STUDIES[options.name]().arms
         if axes:
             raise ValueError(f"the study {options.name} has its grid; --grid is for a preset")
+    varied = {axis.field for arm in arms for axis in (*arm.axes, *axes)}
+    for axis in (*fixed, *axes):
+        if axis.field.partition(".")[0] not in FIELDS:
+            raise ValueError(f"{axis.field} is no field of the config; choose from {FIELDS}")
+    for axis in fixed:
+        if axis.field in varied:
+            raise ValueError(f"--set names {axis.field}, and the grid varies it")
     arms = tuple(replace(a, flags=(*a.flags, *flags), axes=(*a.axes, *axes)) for a in arms)
     cells = grid.cells(arms, options.seeds)
     return [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
@@ -134,7 +139,7 @@ def show(plan: Sequence[Planned], options: Options, console: Console) -> None:
     left = sum(one.seconds * one.left for one in plan) / at_once
     console.print(
         f"{len(plan)} runs, {_power(sum(one.flops for one in plan))} FLOPs; about {_time(left)} "
-        f"left with {options.jobs} at a time, compilation and rating left out"
+        f"left with {options.jobs} at a time, without compilation, imitation, exams and rating"
     )
 
 
@@ -171,7 +176,7 @@ def train(study: Study, plan: Sequence[Planned], options: Options, console: Cons
             how = f"failed with status {ended.status} after {how}, {ended.tries} tries"
             how += f": {ended.words}" if ended.words else ""
         del todo[ended.name]
-        share = sum(work[name] for name in todo) / sum(work.values())
+        share = sum(work[name] for name in todo) / (sum(work.values()) or 1.0)
         left = (time.monotonic() - began) * share / (1 - share) if share < 1 else 0.0
         done = f"{len(waiting) - len(todo)} of {len(waiting)}"
         until = f", about {_time(left)} left" if todo else ""
@@ -183,10 +188,16 @@ def rate(study: Study, options: Options) -> bool:
     """A ladder for every game; False if one did not come to its end."""
     good = True
     for game, cells in study.games().items():
-        runs = [str(study.run(cell)) for cell in cells]
-        out = ("--game", game, "--out", str(study.ladder(game)))
+        # Names on the ladder start from the study's folder, which may be moved.
+        runs = [str(study.run(cell).relative_to(study.folder)) for cell in cells]
+        out = ("--game", game, "--out", str(study.ladder(game).relative_to(study.folder)))
         command = [sys.executable, str(LAUNCH / "ladder.py"), *runs, *options.rating.flags(), *out]
-        good &= subprocess.run(command).returncode == 0
+        process = subprocess.Popen(command, cwd=study.folder)
+        try:
+            good &= process.wait() == 0
+        except KeyboardInterrupt:  # it ends the matches in play, and writes its table
+            process.wait()
+            raise
     return good
 
 
@@ -199,7 +210,10 @@ def parsed(arguments: list[str]) -> Options:
     }
     name = arguments[0] if arguments else ""
     if name not in STUDIES:
-        return tyro.cli(Options, args=arguments, **told)
+        options = tyro.cli(Options, args=arguments, **told)
+        if options.name in STUDIES:
+            raise ValueError(f"the study comes first: launch/ablate.py {options.name} …")
+        return options
     study = STUDIES[name]()
     default = Options(name, seeds=study.seeds, rating=study.rating)
     return tyro.cli(Options, args=arguments[1:], default=default, **told)

@@ -22,7 +22,14 @@ BAD = {
     "seed": ("hex_3 --grid seed=1,2", "use --seeds N"),
     "seeds": ("hex_3 --grid network.width=4 --seeds 0", "--seeds must be at least 1, got 0"),
     "several": ("hex_3 --set network.width=4,8", "several values are a --grid"),
-    "both": ("hex_3 --set network.width=4 --grid network.width=4", "both name network.width"),
+    "both": (
+        "hex_3 --set network.width=4 --grid network.width=4",
+        "names network.width, and the grid varies it",
+    ),
+    "no field": ("hex_3 --grid out=a,b", "out is no field of the config; choose from"),
+    "study": ("hex_scaling --set network.width=128", "names network.width, and the grid"),
+    "place": ("--plan hex_scaling", "the study comes first: launch/ablate.py hex_scaling"),
+    "grid": ("recipes --grid network.width=4,8", "the study recipes has its grid"),
     "jobs": ("hex_3 --grid network.width=4 --jobs 0", "--jobs must be at least 1, got 0"),
     "retries": ("hex_3 --grid network.width=4 --retries -1", "must be at least 0, got -1"),
     "folder": ("hex_3 --grid network.width=4 --out {other}", "is no study and not empty"),
@@ -82,7 +89,7 @@ def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     assert (study.run(first) / "metrics.jsonl").stat().st_mtime_ns == stamp
     alone = train(tmp_path / "alone", *TINY, "--network.norm", "rms", "--cluster.actors", "0")
     assert digests(study.run(second)) == alone
-    assert {f"{study.run(cell)}@3?sims=0" for cell in study.cells} < rated(study)
+    assert {f"runs/{cell.name}@3?sims=0" for cell in study.cells} < rated(study)
 
 
 @pytest.mark.slow
@@ -96,5 +103,5 @@ def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> No
     assert "1 of 2 runs failed" in said
     study = Study.read(tmp_path / "study")
     bad, good = study.cells
-    assert f"{study.run(good)}@3?sims=0" in rated(study)
+    assert f"runs/{good.name}@3?sims=0" in rated(study)
     assert study.done(good) == 3 and study.done(bad) < 3

@@ -30,6 +30,8 @@ class Exchange:
     def __str__(self) -> str:
         if not self.a.bounded:
             return "these data set no bound on what training and search are worth in each other"
+        if float(self.a.value) >= 0:
+            return f"training and search do not replace each other here: {self.a}"
         value, least, most = (10.0 ** -float(x) for x in (self.a.value, self.a.high, self.a.low))
         return f"10x of training buys off {value:.3g}x of search ({least:.3g}x to {most:.3g}x)"
 

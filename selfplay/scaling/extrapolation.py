@@ -24,6 +24,8 @@ class Extrapolation:
     """M held-out versions beyond the compute of all that was fitted.
 
     Attributes:
+        held_out: the runs that were not fitted.
+        reach: OOMs of training by which their last version is beyond all that was fitted.
         slope: Elo per OOM of training, of what was fitted.
         run: str[M].
         training: float[M], log10 FLOPs.
@@ -31,6 +33,8 @@ class Extrapolation:
         predicted: Elo [..., M], each with its 95 % prediction interval.
     """
 
+    held_out: tuple[str, ...]
+    reach: float
     slope: Estimate
     run: Labels
     training: Floats
@@ -54,9 +58,10 @@ class Extrapolation:
 
     def __str__(self) -> str:
         return (
-            f"{self.covered.sum()} of {self.covered.size} held-out versions lie in their 95 % "
-            f"prediction intervals; the errors are {float(self.error.mean()):+.0f} Elo in the "
-            f"mean, {float(self.root_mean_square):.0f} Elo root mean square"
+            f"{self.covered.sum()} of {self.covered.size} held-out versions, up to "
+            f"{self.reach:.2g} OOMs beyond, lie in their 95 % prediction intervals; the errors are "
+            f"{float(self.error.mean()):+.0f} Elo in the mean, "
+            f"{float(self.root_mean_square):.0f} Elo root mean square"
         )
 
 
@@ -103,6 +108,8 @@ def check(points: Points, held_out: Sequence[str]) -> Extrapolation:
     ]
     stacked = {n: np.stack([getattr(part, n) for part in parts], axis=-1) for n in NUMBERS}
     return Extrapolation(
+        held_out=tuple(held_out),
+        reach=float(spent[target].max() - spent[~out].max()),
         slope=per_training(fitted),
         run=points.run[target],
         training=spent[target],

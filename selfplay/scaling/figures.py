@@ -61,27 +61,34 @@ def _shades(values: Sequence[float]) -> dict[float, Any]:
 
 
 def training(points: Points, found: Frontier | None) -> Drawing:
-    """Elo against training FLOPs: runs thin, coloured by size, the frontier's fit on top.
+    """Elo against training FLOPs: runs thin, the frontier's fit on top.
 
-    Points are of one search budget.
+    Runs are coloured by size, or by recipe where all are of one size. Points are of one search
+    budget; bars are 95 % intervals of the ratings.
     """
     figure, axes = _canvas()
     spent, size = points.known("training"), points.known("parameters")
-    colour, error = _shades(size.tolist()), Z95 * np.sqrt(np.diag(points.covariance))
+    kinds, kind = np.unique(points.recipe, return_inverse=True)
+    by_size = len(np.unique(size)) > 1
+    shown = size if by_size else kind.astype(float)
+    colour, error = _shades(shown.tolist()), Z95 * np.sqrt(np.diag(points.covariance))
     for run in points.runs:
         own = np.flatnonzero(points.run == run)
         own = own[np.argsort(spent[own])]
-        shade = colour[float(size[own[0]])]
+        shade = colour[float(shown[own[0]])]
         axes.errorbar(
             spent[own], points.elo[own], error[own],
             color=shade, linewidth=1, elinewidth=0.6, marker="o", markersize=3, alpha=0.8,
         )  # fmt: skip
     for value, shade in colour.items():
-        axes.plot([], [], color=shade, marker="o", markersize=3, label=_count(10**value))
+        label = _count(10**value) if by_size else str(kinds[int(value)])
+        axes.plot([], [], color=shade, marker="o", markersize=3, label=label)
     if found is not None:
         x = np.linspace(spent[found.on].min(), spent[found.on].max(), 200)
         axes.plot(x, _fitted(points, found, x), color=INK, linewidth=2, label="frontier")
-    axes.legend(title="parameters", fontsize=8, title_fontsize=8, frameon=False)
+    axes.legend(
+        title="parameters" if by_size else "recipe", fontsize=8, title_fontsize=8, frameon=False
+    )
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
     _powers(axes.xaxis)
     on = found.on if found is not None else np.zeros(len(points), bool)
@@ -121,11 +128,14 @@ def search(points: Points) -> Drawing:
 
 
 def exchange(points: Points, found: Exchange) -> Drawing:
-    """Versions over training and search, coloured by Elo, with the fitted lines of equal Elo."""
+    """Versions over training and search, coloured by Elo, with the fitted lines of equal Elo.
+
+    Where the data set no bound on the lines' slope there are none.
+    """
     figure, axes = _canvas()
     x, y = points.known("training"), points.known("search")
     low, high = np.percentile(points.elo, [10, 90])
-    levels = np.unique(np.round(np.linspace(low, high, 5), -1))
+    levels = np.unique(np.round(np.linspace(low, high, 5), -1)) if found.a.bounded else ()
     a, b, c = (float(one.value) for one in (found.a, found.b, found.c))
     ends = np.array([x.min(), x.max()])
     axes.set_xlim(ends[0] - 0.1, ends[1] + 0.1)
@@ -179,24 +189,35 @@ def heat(points: Points) -> Drawing:
 def extrapolation(points: Points, found: Extrapolation) -> Drawing:
     """What was fitted, the line, and the held-out versions with their prediction intervals."""
     figure, axes = _canvas(7.2, 3.8)
-    out = np.isin(points.run, found.run)
-    axes.plot(
-        points.training[~out], points.elo[~out], "o", color=PALE, markersize=4, label="fitted"
-    )
-    order = np.argsort(found.training)
-    x, predicted = found.training[order], found.predicted
-    half = [predicted.value - predicted.low, predicted.high - predicted.value]
+    out = np.isin(points.run, found.held_out)
+    fitted = points.select(~out)
+    axes.plot(fitted.training, fitted.elo, "o", color=PALE, markersize=4, label="fitted")
+    x = np.array([points.training.min(), points.training.max()])
+    line = fitted.elo.mean() + float(found.slope.value) * (x - fitted.training.mean())
+    axes.plot(x, line, color=INK, linewidth=1)
+    beyond = np.argsort(found.training)
+    predicted = found.predicted
+    half = np.stack([predicted.value - predicted.low, predicted.high - predicted.value])
     axes.errorbar(
-        x, predicted.value[order], np.stack(half)[:, order], fmt="none", ecolor=INK, capsize=3,
-        linewidth=1.2, label="predicted, 95 %",
+        found.training[beyond], predicted.value[beyond], half[:, beyond], fmt="none", ecolor=INK,
+        capsize=3, linewidth=1.2, label="predicted, 95 %",
     )  # fmt: skip
-    axes.plot(x, found.rated[order], "D", color="#0072b2", markersize=5, label="rated, held out")
+    axes.plot(
+        points.training[out], points.elo[out], "D", color="#0072b2", markersize=4, label="held out"
+    )
     axes.legend(fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
     _powers(axes.xaxis)
-    header = ("run", "training_log10_flops", "rated", "predicted", "low", "high")
-    columns = (found.run, found.training, found.rated, predicted.value, predicted.low)
-    return Drawing(figure, header, list(zip(*columns, predicted.high, strict=True)))
+    intervals = {
+        (run, spent): tuple(one)
+        for run, spent, *one in zip(
+            found.run, found.training, predicted.value, predicted.low, predicted.high, strict=True
+        )
+    }
+    none = (np.nan, np.nan, np.nan)
+    known = [intervals.get(key, none) for key in zip(points.run, points.training, strict=True)]
+    header = (*COLUMNS, "held_out", "predicted", "low", "high")
+    return Drawing(figure, header, _rows(points, out.astype(int), *np.array(known).T))
 
 
 COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops",

@@ -6,7 +6,7 @@ A question that the data cannot answer is not left out: its sentence says why.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -22,10 +22,13 @@ from selfplay.scaling import (
     multiplier,
     slopes,
 )
+from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.figures import Drawing
+from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.points import Points
 
 T = TypeVar("T")
+REACH = 0.3  # OOMs that an extrapolation goes at least
 FEW_SEEDS = 5  # intervals over fewer are wide, and cover a little less than they say
 
 
@@ -39,6 +42,7 @@ class Finding:
         sentences: the answers, each with its interval.
         drawing: the figure and its numbers, if there is one.
         table: (header, rows), where a table says it best.
+        note: which versions it is about.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Finding:
     sentences: list[str]
     drawing: Drawing | None = None
     table: tuple[tuple[str, ...], list[tuple[Any, ...]]] | None = None
+    note: str = ""
 
 
 @dataclass
@@ -67,11 +72,10 @@ class _Asked:
         return found
 
 
-def of_training(points: Points) -> Finding:
-    """What training buys at one search budget, and where."""
-    asked = _Asked()
-    found = asked.ask(lambda: frontier.fit(points))
-    asked.ask(lambda: slopes.per_training(points), lambda e: f"All versions, one line: {e}")
+def of_training(points: Points, found: Frontier | None, asked: _Asked) -> Finding:
+    """What training buys at one search budget: the frontier, which `asked` has the words of."""
+    if found is None or found.incline is None:
+        asked.ask(lambda: slopes.per_training(points), lambda e: f"all versions, one line: {e}")
     drawing = figures.training(points, found)
     return Finding("training", "What does training compute buy?", asked.sentences, drawing)
 
@@ -79,7 +83,7 @@ def of_training(points: Points) -> Finding:
 def of_search(points: Points) -> Finding:
     """What search buys for a fixed network."""
     asked = _Asked()
-    asked.ask(lambda: slopes.per_search(points), lambda e: f"At a fixed network: {e}")
+    asked.ask(lambda: slopes.per_search(points), lambda e: f"at a fixed network: {e}")
     budgets = np.unique(points.known("simulations"))
     for low, high in pairwise(budgets):
         asked.ask(lambda a=low, b=high: multiplier.unhobbling(points, "simulations", a, b))
@@ -102,45 +106,52 @@ def of_exchange(points: Points) -> Finding:
 def of_size(points: Points, at_budget: Points) -> Finding:
     """What parameters buy, and the best size for a compute."""
     asked = _Asked()
-    asked.ask(lambda: slopes.per_parameters(at_budget), lambda e: f"At equal training: {e}")
+    asked.ask(lambda: slopes.per_parameters(at_budget), lambda e: f"at equal training: {e}")
     asked.ask(lambda: best_size.fit(at_budget)[0])
     asked.ask(
         lambda: best_size.fit(points, given="search", controls=("training",))[0],
-        lambda best: f"For a given compute per move: {best}",
+        lambda best: f"for a given compute per move: {best}",
     )
-    several = len(np.unique(points.known("parameters"))) > 1
-    drawing = figures.heat(points) if several else None
+    sizes = len(np.unique(points.known("parameters")))
+    drawing = None
+    if len(set(points.recipe)) > sizes > 1:
+        asked.sentences.append("No map is drawn: several recipes are of one size.")
+    elif sizes > 1:
+        drawing = figures.heat(points)
     title = "Which network size, and which search budget?"
     return Finding("size", title, asked.sentences, drawing)
 
 
-def of_recipes(points: Points, baseline: str | None = None) -> Finding:
-    """What each recipe saves against the first one, at one search budget."""
-    recipes = list(dict.fromkeys(points.recipe.tolist()))
-    first = baseline or recipes[0]
+def of_recipes(points: Points, baseline: str) -> Finding:
+    """What each recipe saves against one of them, at one search budget."""
     asked, rows = _Asked(), []
-    for recipe in recipes:
-        if recipe == first:
+    for recipe in dict.fromkeys(points.recipe.tolist()):
+        if recipe == baseline:
             continue
-        found = asked.ask(lambda r=recipe: multiplier.between(points, first, r))
+        found = asked.ask(lambda r=recipe: multiplier.between(points, baseline, r))
         if found is not None:
             ooms = found.ooms
             p = float(np.asarray(found.p_parallel))
             values = (float(x) for x in (ooms.value, ooms.low, ooms.high))
             rows.append((recipe, *(_rounded(value) for value in values), f"{p:.2g}"))
-    header = ("recipe", f"OOMs saved against {first}", "from", "to", "p of equal slopes")
+    header = ("recipe", f"OOMs saved against {baseline}", "from", "to", "p of equal slopes")
     title = "What does each recipe save at equal Elo?"
     return Finding("recipes", title, asked.sentences, table=(header, rows) if rows else None)
 
 
 def of_extrapolation(points: Points) -> Finding:
-    """The largest runs, predicted from the others."""
+    """The recipe with the largest runs, predicted from the others."""
     asked = _Asked()
-    seeds = len({*points.seed.tolist()})
 
-    def question() -> extrapolation.Extrapolation:
-        count = min(seeds, max(1, len(points.runs) // 3))
-        return extrapolation.check(points, extrapolation.largest(points, count))
+    def question() -> Extrapolation:
+        spent = points.known("training")
+        largest = points.recipe[int(np.argmax(spent))]
+        found = extrapolation.check(points, sorted(set(points.run[points.recipe == largest])))
+        if found.reach < REACH:
+            raise ValueError(
+                f"the largest runs go only {found.reach:.2g} OOMs beyond the others, not {REACH}"
+            )
+        return found
 
     found = asked.ask(question)
     drawing = figures.extrapolation(points, found) if found is not None else None
@@ -149,13 +160,26 @@ def of_extrapolation(points: Points) -> Finding:
 
 
 def of_boards(points: Points) -> Finding:
-    """Jones's five parameters, over all boards; Elo of each is relative to its own anchor."""
+    """Jones's five parameters on the frontiers of all boards.
+
+    Points are of one search budget, and 0 Elo is perfect play on every board.
+    """
     asked = _Asked()
-    asked.ask(lambda: incline.saturation(points, "board"))
-    found = asked.ask(lambda: incline.fit(points, "board"))
-    if found is not None:
-        parts = (found.slope_cost, found.plateau_cost, found.delay)
-        asked.sentences += [f"Per board size: {part}." for part in parts if part is not None]
+    board = points.known("board")
+    leading = np.zeros(len(points), bool)
+    for size in np.unique(board):
+        own = np.flatnonzero(board == size)
+        leading[own] = frontier.leading(points.select(own))
+    chosen = points.select(leading)
+    bends = asked.ask(lambda: incline.saturation(chosen, "board"))
+    if bends is not None and bends.found:
+        found = asked.ask(lambda: incline.fit(chosen, "board"), lambda i: f"at the mean board: {i}")
+        parts = (
+            ("One more row costs on the incline", found and found.slope_cost),
+            ("One more row costs on the plateau", found and found.plateau_cost),
+            ("With one more row the plateau begins later by", found and found.delay),
+        )
+        asked.sentences += [f"{text}: {part}." for text, part in parts if part]
     return Finding("boards", "How does it change with the board?", asked.sentences)
 
 
@@ -165,14 +189,33 @@ def headline_budget(points: Points) -> float:
     return float(values[counts == counts.max()].max())
 
 
-def of_ladder(points: Points) -> list[Finding]:
-    """All questions about one game."""
+def of_ladder(points: Points, baseline: str = "") -> list[Finding]:
+    """All questions about one game.
+
+    Args:
+        points: all versions on its ladder.
+        baseline: the recipe that others are compared with; the first one when left out, or when it
+            is not there.
+    """
     budget = headline_budget(points)
     same = points.select(points.covariates["simulations"] == budget)
-    found = [of_training(same), of_search(points), of_exchange(points), of_size(points, same)]
-    if len(set(same.recipe)) > 1:
-        found.append(of_recipes(same))
-    return [*found, of_extrapolation(same)]
+    asked = _Asked()
+    found = asked.ask(lambda: frontier.fit(same), lambda f: f"at {budget:g} simulations: {f}")
+    first = of_training(same, found, asked)
+    left_out = ""
+    if found is not None and found.incline is not None:  # no line goes through a plateau
+        bend = float(found.incline.change_point.value)
+        points, same = points.select(points.training <= bend), same.select(same.training <= bend)
+        left_out = f"Versions beyond 10^{bend:.1f} FLOPs, on the plateau, are left out."
+    of_all = [of_search(points), of_exchange(points)]
+    of_same = [of_size(points, same)]
+    recipes = same.recipe.tolist()
+    if len(set(recipes)) > 1:
+        of_same.append(of_recipes(same, baseline if baseline in recipes else recipes[0]))
+    of_same.append(of_extrapolation(same))
+    at_budget = f"At {budget:g} simulations. {left_out}".strip()
+    noted = [replace(one, note=left_out) for one in of_all]
+    return [first, *noted, *(replace(one, note=at_budget) for one in of_same)]
 
 
 def caveats(points: Points) -> list[str]:

@@ -31,12 +31,14 @@ class Multiplier:
 
     def __str__(self) -> str:
         if not self.ooms.bounded:
-            return f"these data set no bound on what {self.b} saves against {self.a}"
+            return f"these data set no bound on what `{self.b}` saves against `{self.a}`"
         ooms = self.ooms
-        value, least, most = (10.0 ** float(x) for x in (ooms.value, ooms.low, ooms.high))
+        saved = (float(ooms.value), float(ooms.low), float(ooms.high))
+        less = "less" if saved[0] >= 0 else "more"
+        value, *ends = (10.0 ** (x if saved[0] >= 0 else -x) for x in saved)
         text = (
-            f"{self.b} needs {value:.3g}x less training than {self.a} for the same Elo "
-            f"({least:.3g}x to {most:.3g}x)"
+            f"`{self.b}` takes {value:.3g}x {less} training than `{self.a}` for the same Elo "
+            f"({min(ends):.3g}x to {max(ends):.3g}x {less})"
         )
         if self.p_parallel < 0.05:
             text += f"; their slopes differ (p = {float(self.p_parallel):.2g})"
@@ -57,7 +59,7 @@ def unhobbling(points: Points, budget: str, low: float, high: float) -> Multipli
     """What more search adds to the same networks, in OOMs of training.
 
     Args:
-        points: networks at both budgets.
+        points: of which only networks that were rated at both budgets count.
         budget: the covariate that tells them, such as "simulations".
         low: the smaller budget; 0 for the raw network.
         high: the larger one.
@@ -65,8 +67,12 @@ def unhobbling(points: Points, budget: str, low: float, high: float) -> Multipli
     Raises:
         ValueError: as `between`.
     """
-    values = points.known(budget)
-    labels = np.array([f"{value:g} {budget}" for value in values])
+    values, networks = points.known(budget), points.network
+    both = set(networks[values == low]) & set(networks[values == high])
+    if not both:
+        raise ValueError(f"no network was rated at {low:g} and at {high:g} {budget}")
+    points = points.select(np.isin(networks, list(both)))
+    labels = np.array([f"{value:g} {budget}" for value in points.known(budget)])
     return _compare(points, labels, f"{low:g} {budget}", f"{high:g} {budget}")
 
 

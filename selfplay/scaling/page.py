@@ -68,6 +68,7 @@ def to_markdown(page: Page) -> str:
             stem = _stem(section, finding)
             if finding.drawing:
                 parts.append(f"![{finding.title}]({stem}.png)")
+            parts.append(finding.note)
             parts.append("\n".join(f"- {sentence}" for sentence in finding.sentences))
             parts += [_markdown_table(finding.table)] if finding.table else []
     parts += ["## Commands", "```\n" + "\n".join(page.commands) + "\n```"]
@@ -89,6 +90,7 @@ def to_html(page: Page) -> str:
                 parts.append(f'<figure role="img" aria-label="{label}">')
                 parts.append(svg[svg.index("<svg") :])
                 parts.append("</figure>")
+            parts += [f"<p>{_text(finding.note)}</p>"] if finding.note else []
             items = "".join(f"<li>{_text(sentence)}</li>" for sentence in finding.sentences)
             parts.append(f"<ul>{items}</ul>")
             parts += [_html_table(finding.table)] if finding.table else []

@@ -66,14 +66,22 @@ def points(
 
     Raises:
         ValueError: no version on the ladder, no such run, a version that its run has no ledger of,
-            or different recipes under one name.
+            the same parameters in two runs, or different recipes under one name.
     """
     found: dict[str, _Run] = {}
+    same: dict[tuple[str, str], Entry] = {}
     at, rows = [], []
     for i, entry in enumerate(rated.entries):
         if not entry.digest:
             continue
         version = _version(entry)
+        behind = entry.spec.partition("?")[2]
+        other = same.setdefault((entry.digest, behind), entry)
+        if _version(other).run != version.run:
+            raise ValueError(
+                f"{other.spec} and {entry.spec} are the same parameters: they count as two runs, "
+                "and are one"
+            )
         run = found.setdefault(version.run, _Run.read(root / version.run))
         spent = count(run.ledger(version.number))
         if spent > 0:

@@ -13,6 +13,7 @@ import numpy as np
 from selfplay.config import TrainConfig
 from selfplay.flops import Ledger
 from selfplay.learner import Blank
+from selfplay.lessons import ImitationConfig
 from selfplay.trainer import Trainer
 
 STEPS = 4  # gradient steps that are timed
@@ -32,7 +33,9 @@ def ledger(config: TrainConfig) -> Ledger:
 
 
 def seconds(config: TrainConfig) -> float:
-    """Of the run's self-play and learning on one core of this machine, compilation left out.
+    """Of the run's self-play and learning on one core of this machine.
+
+    Compilation, imitation and exams are left out.
 
     Runs that differ in their seed or length only are timed once. What is compiled for it is kept
     for the runs, where JAX keeps a compilation cache.
@@ -43,7 +46,9 @@ def seconds(config: TrainConfig) -> float:
 @cache
 def _iteration(config: TrainConfig) -> float:
     """Seconds of one iteration."""
-    trainer = Trainer.build(replace(config, imitation=type(config.imitation)()))
+    alone = replace(config.cluster, learner_devices=1)  # as in a job that has one core
+    config = replace(config, imitation=ImitationConfig(), cluster=alone)
+    trainer = Trainer.build(config)
     state, carries = trainer.start()
     params = state["playing"]
     carry, _ = trainer.player.play(params, carries[0], 1, 0, 0)

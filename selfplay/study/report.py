@@ -19,7 +19,7 @@ from selfplay.store.run import read_config
 from selfplay.study.folder import STUDY, Study
 
 LADDER = "ladder.db"
-NOT_OF_THE_RECIPE = ("seed", "cluster.", "store.", "exam.", "elo.")
+PERFECT = "solver"  # the spec of perfect play
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Material:
     ladders: Mapping[str, Path]
     missing: Sequence[str]
     commands: Sequence[str]
+    root: Path = Path()  # that the ladders' names of runs start from
+    baseline: str = ""
 
 
 def material(paths: Sequence[Path]) -> Material:
@@ -62,7 +64,7 @@ def material(paths: Sequence[Path]) -> Material:
                 f"{path} and another run have ladders of their own, whose ratings cannot be "
                 "compared; rate them together as a study, launch/ablate.py"
             )
-        runs[path.name], ladders[game] = (path, path.name), found[0]
+        runs[str(path)], ladders[game] = (path, str(path)), found[0]
     commands = [f"python launch/ladder.py {path}" for path in paths]
     return Material(", ".join(runs), runs, ladders, [], commands)
 
@@ -90,35 +92,57 @@ def of_study(study: Study) -> Material:
             f"{study.folder} has no ladder yet ({len(runs)} of {len(study.cells)} runs have "
             "begun); go on with launch/ablate.py"
         )
-    return Material(study.folder.name, runs, ladders, missing, study.commands)
+    name, first = study.folder.absolute().name, study.cells[0].label
+    return Material(name, runs, ladders, missing, study.commands, study.folder, first)
 
 
-def page(given: Material, root: Path = Path()) -> Page:
+def page(given: Material) -> Page:
     """The report.
 
     Raises:
         ValueError: a ladder that cannot be read, or that rates no version of these runs.
     """
-    sections = [what_was_run(given), ledger(given)]
-    everything = []
+    parts: dict[str, tuple[Points, str]] = {}
+    games: list[Section] = []
+    missing = list(given.missing)
     for game, path in given.ladders.items():
-        points = _labelled(reading.points(reading.standing(path), root), given)
-        everything.append(points)
+        standing = reading.standing(path)
+        anchor = standing.entries[standing.ratings.anchor].spec
+        points = _labelled(reading.points(standing, given.root), given)
+        parts[game] = points, anchor
         name = path.parent.name if len(given.ladders) > 1 else ""
-        text = [
-            f"{len(points)} rated versions of {len(points.runs)} runs; {_anchor(path)} is at 0 Elo."
+        text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo. "
+        text += "Bars are 95 % intervals of the ratings, seeds not included."
+        found = findings.of_ladder(points, given.baseline)
+        games.append(Section(name, game, [text], None, found))
+        known = {(given.root / run).absolute() for run in points.runs}
+        folders = (folder for folder, _ in given.runs.values())
+        unrated = [
+            f for f in folders if read_config(f)["game"] == game and f.absolute() not in known
         ]
-        sections.append(Section(name, game, text, None, findings.of_ladder(points)))
-    whole = joined(everything)
-    if len(np.unique(whole.covariates["board"])) > 1:
+        missing += [f"`{folder.name}` is not on the ladder." for folder in unrated]
+    whole = joined([points for points, _ in parts.values()])
+    said = [*findings.caveats(whole), *missing]
+    lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)
+    last = Section("", "What to keep in mind", said)
+    sections = [what_was_run(given), ledger(given), *games, *_boards(parts), last]
+    return Page(given.title, lead, sections, given.commands)
+
+
+def _boards(parts: Mapping[str, tuple[Points, str]]) -> list[Section]:
+    """What several boards of one game say together; those without perfect play are left out."""
+    if len(parts) < 2 or len({game.partition("?")[0] for game in parts}) > 1:
+        return []
+    solved = {game: points for game, (points, anchor) in parts.items() if anchor == PERFECT}
+    text = [f"{game} is left out: its 0 Elo is not perfect play." for game in parts.keys() - solved]
+    found = []
+    if len(solved) > 1:
+        whole = joined(list(solved.values()))
         budget = findings.headline_budget(whole)
+        text.append(f"At {budget:g} simulations, on the frontiers.")
         same = whole.select(whole.covariates["simulations"] == budget)
-        text = ["Ratings of each board are relative to the anchor of its own ladder."]
-        sections.append(Section("boards", "All boards", text, None, [findings.of_boards(same)]))
-    said = findings.caveats(whole)
-    sections.append(Section("", "What to keep in mind", [*said, *given.missing]))
-    headline = sections[2].findings[0].sentences[0]
-    return Page(given.title, headline, sections, given.commands)
+        found = [findings.of_boards(same)]
+    return [Section("boards", "All boards", text, None, found)]
 
 
 def what_was_run(given: Material) -> Section:
@@ -160,17 +184,14 @@ _PARTS = ("imitation", "selfplay", "learning", "total")
 
 
 def _recipe(folder: Path) -> dict[str, Any]:
-    fields = flat(read_config(folder))
-    return {k: v for k, v in fields.items() if not k.startswith(NOT_OF_THE_RECIPE)}
+    config = read_config(folder)
+    apart = {name for name in reading.NOT_THE_RECIPE if name != "iterations"}
+    return flat({name: value for name, value in config.items() if name not in apart})
 
 
 def _labelled(points: Points, given: Material) -> Points:
     """With the recipes called as the report calls them."""
-    labels = {str(folder): label for folder, label in given.runs.values()}
-    names = [labels.get(run, recipe) for run, recipe in zip(points.run, points.recipe, strict=True)]
+    labels = {folder.absolute(): label for folder, label in given.runs.values()}
+    both = zip(points.run, points.recipe, strict=True)
+    names = [labels.get((given.root / run).absolute(), recipe) for run, recipe in both]
     return replace(points, recipe=np.array(names, np.str_))
-
-
-def _anchor(path: Path) -> str:
-    standing = reading.standing(path)
-    return f"`{standing.entries[standing.ratings.anchor].spec}`"

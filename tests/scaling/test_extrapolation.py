@@ -81,7 +81,7 @@ def test_a_held_out_ratings_own_error_counts() -> None:
 def test_a_hit_and_a_miss() -> None:
     hit = extrapolation.check(studied(), ["large-run0"])
     assert hit.covered.all()
-    assert str(hit).startswith("2 of 2 held-out versions lie in their 95 % prediction intervals")
+    assert str(hit).startswith("2 of 2 held-out versions, up to ")
     miss = extrapolation.check(studied(bend=600), ["large-run0"])
     assert not miss.covered[-1] and (miss.error < 0).all()
     assert "errors are -" in str(miss)

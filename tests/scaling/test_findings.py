@@ -1,5 +1,8 @@
 """Findings: each question is answered with its interval, or says why it is not."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,7 +44,7 @@ def test_every_question_is_answered() -> None:
     assert "Elo per OOM of search" in text["search"]
     assert "64 simulations" in text["search"] and "OOM" in text["size"]
     assert "of training buys off" in text["exchange"]
-    assert "held-out versions lie in their" in text["extrapolation"]
+    assert "OOMs beyond, lie in their 95 % prediction" in text["extrapolation"]
     assert not any("Not answered" in said for said in text.values()), text
     drawn = {name for name, one in found.items() if one.drawing}
     assert drawn == {"training", "search", "exchange", "size", "extrapolation"}
@@ -87,3 +90,60 @@ def test_a_figures_table_holds_all_that_is_in_it(name: str) -> None:
         points.elo if name != "training" else points.elo[points.covariates["simulations"] == 64]
     )
     assert sorted(row["elo"] for row in rows) == pytest.approx(sorted(wanted))
+
+
+def test_what_lies_on_a_plateau_is_left_out_of_every_line() -> None:
+    points = study(seeds=5)
+    top = np.quantile(points.elo, 0.6) + 130 * np.log10(1 + points.covariates["simulations"])
+    bent = replace(points, elo=np.minimum(points.elo, top))
+    found = {one.name: one for one in findings.of_ladder(bent)}
+    assert "then a plateau" in found["training"].sentences[0]
+    assert len(found["training"].sentences) == 1
+    for name in ("search", "exchange", "size", "recipes", "extrapolation"):
+        assert "on the plateau, are left out." in found[name].note
+    shown = found["search"].drawing
+    assert shown and len(shown.rows) < len(points)
+    whole = {one.name: one for one in findings.of_ladder(points)}
+    assert whole["search"].note == "" and whole["size"].note == "At 64 simulations."
+
+
+def test_sizes_of_several_recipes_are_not_mixed_in_a_map() -> None:
+    points = study()
+    recipes = np.char.add(points.recipe, np.where(points.seed == 0, "a", "b"))
+    (found,) = (f for f in findings.of_ladder(replace(points, recipe=recipes)) if f.name == "size")
+    assert found.drawing is None
+    assert found.sentences[-1] == "No map is drawn: several recipes are of one size."
+
+
+def test_an_extrapolation_that_goes_nowhere_is_none() -> None:
+    points = study()
+    level = replace(points, training=points.training - 0.49 * (points.parameters - 4.3))
+    (found,) = (f for f in findings.of_ladder(level) if f.name == "extrapolation")
+    assert "OOMs beyond the others, not 0.3" in found.sentences[0] and not found.drawing
+
+
+def test_boards_cost_what_they_were_made_to_cost() -> None:
+    rows = [
+        (min(500 * (t - 10 - 0.8 * size), -100 * size) + rng, size, seed, t)
+        for size in (3.0, 4.0, 5.0)
+        for seed in range(5)
+        for t, rng in zip(
+            np.linspace(9, 15.5, 14), np.random.default_rng([int(size), seed]).normal(0, 15, 14),
+            strict=True,
+        )
+    ]  # fmt: skip
+    elo, size, seed, spent = (np.array(column) for column in zip(*rows, strict=True))
+    points = Points.of(
+        elo, np.eye(len(elo)) * 25, [f"{a}-{b}" for a, b in zip(size, seed, strict=True)], spent,
+        parameters=np.full(len(elo), 4.0), recipe=[f"board {a}" for a in size],
+        seed=seed.astype(int),
+        covariates={"simulations": np.full(len(elo), 64.0), "board": size},
+    )  # fmt: skip
+    said = findings.of_boards(points).sentences
+    assert "Saturates" in said[0] and "then a plateau" in said[1]
+    cost = [re.search(r": \+(\d+)", s) for s in said[2:4]]
+    assert cost[0] and cost[1]
+    assert int(cost[0][1]) == pytest.approx(400, abs=40)
+    assert int(cost[1][1]) == pytest.approx(100, abs=20)
+    straight = points.select(points.training < 12)
+    assert len(findings.of_boards(straight).sentences) == 1  # no plateau, no change point

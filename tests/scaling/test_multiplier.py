@@ -41,7 +41,7 @@ def test_more_search_is_worth_ooms_of_training() -> None:
 
 def test_it_says_whose_training_is_saved() -> None:
     said = str(multiplier.between(compared(), "a", "b"))
-    assert said.startswith("b needs 2.") and "x less training than a for the same Elo (" in said
+    assert said.startswith("`b` takes 2.") and "x less training than `a` for the same Elo (" in said
     assert "slopes differ" not in said
 
 
@@ -49,7 +49,7 @@ def test_what_does_not_learn_has_no_multiplier() -> None:
     points = compared()
     points = replace(points, elo=points.elo - 450 * points.training)
     said = str(multiplier.between(points, "a", "b"))
-    assert said == "these data set no bound on what b saves against a"
+    assert said == "these data set no bound on what `b` saves against `a`"
 
 
 def test_slopes_that_differ_are_told() -> None:

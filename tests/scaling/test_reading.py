@@ -39,7 +39,9 @@ def make_run(folder: Path, config: TrainConfig, versions: int = 3) -> None:
 
 
 def entry(i: int, spec: str, flops: float = 1e4) -> Entry:
-    return Entry(i, spec, "" if spec in ("random", "solver") else "abc", flops, math.nan)
+    return Entry(
+        i, spec, "" if spec in ("random", "solver") else spec.partition("?")[0], flops, math.nan
+    )
 
 
 def rated(*entries: Entry) -> Standing:
@@ -106,6 +108,13 @@ def test_runs_of_one_config_are_one_recipe_whatever_they_are_called(tmp_path: Pa
     make_run(tmp_path / "runs/second", replace(PLAIN, seed=1))
     ladder = rated(*(entry(i, f"runs/{n}@1") for i, n in enumerate(("first", "second"))))
     assert reading.points(ladder, tmp_path).recipe.tolist() == ["runs/first"] * 2
+
+
+def test_one_version_in_two_folders_is_refused(study: Path) -> None:
+    one = entry(1, "small-0@1?sims=0")
+    twice = rated(one, replace(entry(2, "small-1@1?sims=0"), digest=one.digest))
+    with pytest.raises(ValueError, match=r"small-0@1.* and small-1@1.* are the same parameters"):
+        reading.points(twice, study)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_run(study.run(cell), config, versions=3 if stopped else VERSIONS + 1)
         last = 2 if stopped else VERSIONS
         specs += [
-            (f"{study.run(cell)}@{version}?sims={sims}", 2.0 * np.log10(version * (sims + 2)))
+            (f"runs/{cell.name}@{version}?sims={sims}", 2.0 * np.log10(version * (sims + 2)))
             for version in {1, 2, last}
             for sims in (0, 8)
         ]
@@ -51,12 +51,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def play(path: Path, specs: list[tuple[str, float]]) -> None:
+def play(path: Path, specs: list[tuple[str, float]], anchor: str = "random") -> None:
     """A ladder on which everybody has met the next three, with results as strength has them."""
     path.parent.mkdir(parents=True)
     rng = np.random.default_rng(0)
     strength = [-1.0, *(s for _, s in specs)]
-    players = [Player("random", None), *(Player(spec, None, "x") for spec, _ in specs)]
+    players = [Player(anchor, None), *(Player(s, None, s.partition("?")[0]) for s, _ in specs)]
     players = [replace(p, flops_per_move=10.0 ** (4 + (p.spec.endswith("=8")))) for p in players]
     with closing(Records(path, {"game": "tic_tac_toe", "seed": 0})) as base:
         ids = [one.id for one in base.enter(players)]
@@ -95,6 +95,29 @@ def test_a_report_answers_says_what_is_missing_and_stands_alone(
         rows = list(csv.DictReader(file))
     assert {row["recipe"] for row in rows} == {"tic: network.width 4", "tic: network.width 8"}
     assert len(rows) == 28
+
+
+def test_boards_whose_zero_is_not_perfect_play_are_not_mixed(tmp_path: Path) -> None:
+    arms = [Arm(f"hex_{size}") for size in (2, 3, 4)]
+    study = Study.extended(tmp_path / "boards", cells(arms, 3), "c")
+    study.write()
+    for size, anchor in ((2, "solver"), (3, "solver"), (4, "random")):
+        own = [cell for cell in study.cells if cell.preset == f"hex_{size}"]
+        game = f"hex?size={size}"
+        specs = []
+        for cell in own:
+            make_run(study.run(cell), replace(PLAIN, game=game, seed=cell.seed, iterations=8), 9)
+            rise = enumerate((1, 2, 4, 8))
+            specs += [(f"runs/{cell.name}@{v}?sims=8", i - 4.0 + size) for i, v in rise]
+        play(study.ladder(game) / "ladder.db", specs, anchor)
+    page = report.page(report.material([study.folder]))
+    (boards,) = (section for section in page.sections if section.name == "boards")
+    assert "hex?size=4 is left out: its 0 Elo is not perfect play." in boards.text
+    assert len(boards.findings) == 1 and "At 8 simulations, on the frontiers." in boards.text
+    assert all(f"hex?size={size}: At 8 simulations: " in page.lead for size in (2, 3, 4))
+    moved = study.folder.rename(tmp_path / "elsewhere")
+    again = report.page(report.material([moved]))
+    assert again.sections[2].findings[0].sentences == page.sections[2].findings[0].sentences
 
 
 def test_the_same_study_gives_the_same_files(folder: Path, tmp_path: Path) -> None:
