@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from selfplay.scaling import points
 from selfplay.scaling.estimate import Estimate, Floats
 from selfplay.scaling.points import Points
 
@@ -39,24 +40,15 @@ def runs(seeds: int, versions: int = 6, ooms: float = 2.5, start: float = 12.0) 
 
 def joined(*parts: Points, names: tuple[str, ...]) -> Points:
     """Designs beside each other: recipes of these names, of separate runs."""
-
-    def column(name: str) -> Floats:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    size = sum(len(part) for part in parts)
-    return Points.of(
-        np.zeros(size),
-        np.zeros((size, size)),
-        [f"{name}-{run}" for part, name in zip(parts, names, strict=True) for run in part.run],
-        column("training"),
-        search=column("search"),
-        parameters=column("parameters"),
-        recipe=np.repeat(names, [len(part) for part in parts]),
-        seed=np.concatenate([part.seed for part in parts]),
-        covariates={
-            name: np.concatenate([part.covariates[name] for part in parts])
-            for name in parts[0].covariates
-        },
+    return points.joined(
+        [
+            replace(
+                part,
+                run=np.array([f"{name}-{run}" for run in part.run], np.str_),
+                recipe=np.full(len(part), name),
+            )
+            for part, name in zip(parts, names, strict=True)
+        ]
     )
 
 

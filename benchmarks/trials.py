@@ -107,13 +107,8 @@ class Rated(NamedTuple):
 
 def spent(run: Path) -> dict[int, int]:
     """All FLOPs behind each version of a run."""
-    names = ("imitation", "selfplay", "learning")
     rows = metrics.read(run)
-    return {
-        row["iteration"]: Ledger(*(int(row["ledger"][name]) for name in names)).total
-        for row in rows
-        if "ledger" in row
-    }
+    return {row["iteration"]: Ledger.of(row).total for row in rows if "ledger" in row}
 
 
 def closest(spent_by: dict[int, int], flops: float) -> int:

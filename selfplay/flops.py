@@ -8,7 +8,9 @@ forward, and twice that backward (gradients by activations and by weights).
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from games.game import Game
 from selfplay.network import POLICY_CHANNELS, VALUE_CHANNELS, NetworkConfig
@@ -48,6 +50,11 @@ class Ledger:
     imitation: int = 0
     selfplay: int = 0
     learning: int = 0
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Ledger":
+        """What a row of metrics says."""
+        return cls(*(int(row["ledger"][field.name]) for field in fields(cls)))
 
     @property
     def total(self) -> int:

@@ -137,15 +137,10 @@ class _Run(NamedTuple):
         config = read_config(folder)
         game = games.make(config["game"])
         initialise, _ = network.make(game, from_json(NetworkConfig, config["network"]))
-        names = ("imitation", "selfplay", "learning")
         return cls(
             folder,
             config,
-            {
-                row["iteration"]: Ledger(*(int(row["ledger"][name]) for name in names))
-                for row in metrics.read(folder)
-                if "ledger" in row
-            },
+            {row["iteration"]: Ledger.of(row) for row in metrics.read(folder) if "ledger" in row},
             math.log10(network.num_parameters(jax.eval_shape(initialise, jax.random.key(0)))),
             float(game.observation_shape[0]),
             math.log10(1 + config["search"]["num_simulations"]),

@@ -164,9 +164,7 @@ def ledger(given: Material) -> Section:
     costs: dict[str, list[tuple[Ledger, float]]] = {}
     for folder, label in given.runs.values():
         row = metrics.read(folder)[-1]
-        names = ("imitation", "selfplay", "learning")
-        spent = Ledger(*(int(row["ledger"][name]) for name in names))
-        costs.setdefault(label, []).append((spent, metrics.total_seconds(row)))
+        costs.setdefault(label, []).append((Ledger.of(row), metrics.total_seconds(row)))
     rows = []
     for label, all_of_it in costs.items():
         parts = [np.mean([getattr(one, name) for one, _ in all_of_it]) for name in _PARTS]
