@@ -34,6 +34,7 @@ from selfplay.scaling import (
     incline,
     multiplier,
     slopes,
+    threshold,
 )
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
 from selfplay.scaling.points import Points
@@ -148,12 +149,23 @@ def extrapolated(seeds: int, replicates: int) -> Found:
     return made
 
 
+def reached(seeds: int, replicates: int) -> Found:
+    """The training behind 700 Elo, one study after the other."""
+    points = draw(*studies.line(seeds), replicates=min(replicates, REPLICATES))
+    found = [threshold.fit(replace(points, elo=elo), 700).training for elo in points.elo]
+    return {"training for a strength": (_stacked(found), START + 1.4)}
+
+
 def on_the_frontier(seeds: int, replicates: int) -> Found:
     """Selected, tested for a plateau, fitted: one study after the other."""
     points = draw(*studies.overtaken(seeds), replicates=min(replicates, REPLICATES))
     found = [frontier.fit(replace(points, elo=elo)).slope for elo in points.elo]
+    return {"frontier": (_stacked(found), 480)}
+
+
+def _stacked(found: list[Estimate]) -> Estimate:
     numbers = {name: np.array([getattr(one, name) for one in found]) for name in NUMBERS}
-    return {"frontier": (Estimate(**numbers, unit=""), 480)}
+    return Estimate(**numbers, unit=found[0].unit)
 
 
 STUDIES: tuple[Callable[[int, int], Found], ...] = (
@@ -166,6 +178,7 @@ STUDIES: tuple[Callable[[int, int], Found], ...] = (
     ridge,
     searched_ridge,
     extrapolated,
+    reached,
     on_the_frontier,
 )
 

@@ -83,7 +83,7 @@ def fit(
         controls: quantities or covariates whose linear effect is taken out.
 
     Raises:
-        ValueError: unknown values, fewer than three of a choice or of the compute, or a single run.
+        Unanswerable: unknown values, fewer than three of a choice or of the compute, or one run.
     """
     compute = points.known(given)
     middle = float(compute.mean())

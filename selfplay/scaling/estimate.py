@@ -12,6 +12,10 @@ Floats = NDArray[np.float64]
 NUMBERS = ("value", "low", "high", "stderr", "df")  # of an estimate
 
 
+class Unanswerable(ValueError):
+    """A question that these data cannot answer; the message says why."""
+
+
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """What was estimated. Leading axes `[...]` are replicates; a single estimate has none.

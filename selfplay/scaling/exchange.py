@@ -43,7 +43,7 @@ def fit(points: Points) -> Exchange:
     be bent by that error. Ratios have Fieller's intervals.
 
     Raises:
-        ValueError: FLOPs that are not known or not varied apart, or a single run.
+        Unanswerable: FLOPs that are not known or not varied apart, or a single run.
     """
     training, search = points.known("training"), points.known("search")
     x, y = training - training.mean(), search - search.mean()

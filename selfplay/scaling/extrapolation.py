@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, Unanswerable
 from selfplay.scaling.points import Labels, Points
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
@@ -69,10 +69,10 @@ def largest(points: Points, count: int) -> list[str]:
     """The `count` runs with the most training FLOPs in their last versions.
 
     Raises:
-        ValueError: fewer than two runs would be left.
+        Unanswerable: fewer than two runs would be left.
     """
     if not 0 < count <= len(points.runs) - 2:
-        raise ValueError(f"{count} of {len(points.runs)} runs held out must be 1 and leave 2")
+        raise Unanswerable(f"{count} of {len(points.runs)} runs held out must be 1 and leave 2")
     spent = points.known("training")
     return sorted(points.runs, key=lambda run: (spent[points.run == run].max(), run))[-count:]
 
@@ -81,20 +81,20 @@ def check(points: Points, held_out: Sequence[str]) -> Extrapolation:
     """Fit a line to all other runs and predict the held-out ones, beyond the fitted compute.
 
     Raises:
-        ValueError: no such run, fewer than two others, or a held-out run that never goes beyond
+        Unanswerable: no such run, fewer than two others, or a held-out run that never goes beyond
             them.
     """
     missing = sorted(set(held_out) - set(points.runs))
     if missing or not held_out:
         choices = ", ".join(points.runs)
-        raise ValueError(f"hold out some of the runs {choices}; got {list(held_out)}")
+        raise Unanswerable(f"hold out some of the runs {choices}; got {list(held_out)}")
     spent = points.known("training")
     out = np.isin(points.run, list(held_out))
     if out.all():
-        raise ValueError("all runs are held out: nothing is left to fit")
+        raise Unanswerable("all runs are held out: nothing is left to fit")
     target = np.flatnonzero(out & (spent > spent[~out].max()))
     if not len(target):
-        raise ValueError(
+        raise Unanswerable(
             f"no version of {', '.join(held_out)} has more training than the fitted runs: "
             "that is no extrapolation"
         )

@@ -21,7 +21,9 @@ from selfplay.scaling import (
     incline,
     multiplier,
     slopes,
+    threshold,
 )
+from selfplay.scaling.estimate import Unanswerable
 from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.figures import Drawing
 from selfplay.scaling.frontier import Frontier
@@ -30,6 +32,7 @@ from selfplay.scaling.points import Points
 T = TypeVar("T")
 REACH = 0.3  # OOMs that an extrapolation goes at least
 FEW_SEEDS = 5  # intervals over fewer are wide, and cover a little less than they say
+NEARLY_PERFECT = -50.0  # Elo, where perfect play is at 0; Jones's (2021) measure
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class _Asked:
         """The answer and its sentence, or None and the reason."""
         try:
             found = question()
-        except ValueError as reason:
+        except Unanswerable as reason:
             text = str(reason)
             self.sentences.append(f"Not answered: {text[:1].lower()}{text[1:]}.")
             return None
@@ -148,7 +151,7 @@ def of_extrapolation(points: Points) -> Finding:
         largest = points.recipe[int(np.argmax(spent))]
         found = extrapolation.check(points, sorted(set(points.run[points.recipe == largest])))
         if found.reach < REACH:
-            raise ValueError(
+            raise Unanswerable(
                 f"the largest runs go only {found.reach:.2g} OOMs beyond the others, not {REACH}"
             )
         return found
@@ -189,18 +192,21 @@ def headline_budget(points: Points) -> float:
     return float(values[counts == counts.max()].max())
 
 
-def of_ladder(points: Points, baseline: str = "") -> list[Finding]:
+def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list[Finding]:
     """All questions about one game.
 
     Args:
         points: all versions on its ladder.
         baseline: the recipe that others are compared with; the first one when left out, or when it
             is not there.
+        perfect: True = perfect play is at 0 Elo.
     """
     budget = headline_budget(points)
     same = points.select(points.covariates["simulations"] == budget)
     asked = _Asked()
     found = asked.ask(lambda: frontier.fit(same), lambda f: f"at {budget:g} simulations: {f}")
+    if perfect:
+        asked.ask(lambda: threshold.fit(same, NEARLY_PERFECT))
     first = of_training(same, found, asked)
     left_out = ""
     if found is not None and found.incline is not None:  # no line goes through a plateau

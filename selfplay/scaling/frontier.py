@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.scaling import incline
-from selfplay.scaling.estimate import Estimate
+from selfplay.scaling.estimate import Estimate, Unanswerable
 from selfplay.scaling.incline import Incline, Saturation
 from selfplay.scaling.points import Points
 from selfplay.scaling.slopes import per_training
@@ -43,7 +43,7 @@ def fit(points: Points) -> Frontier:
     """The frontier's slope; through a plateau no line is fitted.
 
     Raises:
-        ValueError: training FLOPs that are not known or do not differ, too few versions, a single
+        Unanswerable: training FLOPs that are not known or do not differ, too few versions, a single
             run on the frontier, or a batch of ratings.
     """
     on = leading(points)
@@ -59,13 +59,13 @@ def leading(points: Points) -> NDArray[np.bool_]:
     """bool[N], True = on the frontier.
 
     Raises:
-        ValueError: training FLOPs that are not known, or a batch of ratings.
+        Unanswerable: training FLOPs that are not known, or a batch of ratings.
     """
     elo, spent = points.single().elo, points.known("training")
     for run in points.runs:
         amounts, count = np.unique(spent[points.run == run], return_counts=True)
         if (count > 1).any():
-            raise ValueError(
+            raise Unanswerable(
                 f"run {run!r} has {count.max()} versions at 10^{amounts[np.argmax(count)]:.3g} "
                 "FLOPs of training: select one search budget"
             )

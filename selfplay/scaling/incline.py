@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, Unanswerable
 from selfplay.scaling.points import Ints, Points
 from selfplay.scaling.regression import regress
 
@@ -98,7 +98,7 @@ def saturation(points: Points, covariate: str | None = None) -> Saturation:
     truth; three places share it. With a covariate, places are within the range of each value of it.
 
     Raises:
-        ValueError: too few versions for a bent line, unknown values, or a single run.
+        Unanswerable: too few versions for a bent line, unknown values, or a single run.
     """
     spent = points.known("training")
     x, z = spent - spent.mean(), _covariate(points, covariate)
@@ -133,7 +133,7 @@ def fit(points: Points, covariate: str | None = None) -> Incline:
     Ask `saturation` first: without a plateau in the data the change point means nothing.
 
     Raises:
-        ValueError: no place for a change point, unknown values, or a single run.
+        Unanswerable: no place for a change point, unknown values, or a single run.
     """
     spent = points.known("training")
     z = _covariate(points, covariate)
@@ -215,7 +215,7 @@ def _closest(elo: Floats, x: Floats, z: Floats, run: Ints) -> Mask:
         least = np.where(better, squares, least)
         best[better] = below
     if not np.isfinite(least).all():
-        raise ValueError(
+        raise Unanswerable(
             f"{len(x)} versions leave no place for a change point: an incline takes two levels of "
             "training or more, and a plateau one, on each board"
         )

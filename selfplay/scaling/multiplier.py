@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats
+from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
 from selfplay.scaling.points import Labels, Points
 from selfplay.scaling.regression import regress
 
@@ -49,7 +49,7 @@ def between(points: Points, a: str, b: str) -> Multiplier:
     """What recipe `b` saves against recipe `a`.
 
     Raises:
-        ValueError: a recipe that no version has, FLOPs that are not known or do not differ, or a
+        Unanswerable: a recipe that no version has, FLOPs that are not known or do not differ, or a
             recipe with a single run.
     """
     return _compare(points, points.recipe, a, b)
@@ -65,12 +65,12 @@ def unhobbling(points: Points, budget: str, low: float, high: float) -> Multipli
         high: the larger one.
 
     Raises:
-        ValueError: as `between`.
+        Unanswerable: as `between`.
     """
     values, networks = points.known(budget), points.network
     both = set(networks[values == low]) & set(networks[values == high])
     if not both:
-        raise ValueError(f"no network was rated at {low:g} and at {high:g} {budget}")
+        raise Unanswerable(f"no network was rated at {low:g} and at {high:g} {budget}")
     points = points.select(np.isin(networks, list(both)))
     labels = np.array([f"{value:g} {budget}" for value in points.known(budget)])
     return _compare(points, labels, f"{low:g} {budget}", f"{high:g} {budget}")
@@ -81,7 +81,7 @@ def _compare(points: Points, labels: Labels, a: str, b: str) -> Multiplier:
     for name in (a, b):
         if name not in labels:
             choices = ", ".join(sorted(map(str, set(labels))))
-            raise ValueError(f"no version is of {name!r}; choose from {choices}")
+            raise Unanswerable(f"no version is of {name!r}; choose from {choices}")
     taken: NDArray[np.bool_] = (labels == a) | (labels == b)
     points, is_b = points.select(taken), (labels[taken] == b).astype(float)
     spent = points.known("training")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import block_diag
 
-from selfplay.scaling.estimate import Floats
+from selfplay.scaling.estimate import Floats, Unanswerable
 
 Labels = NDArray[np.str_]
 Ints = NDArray[np.int64]
@@ -138,7 +138,8 @@ class Points:
         """float[N]: a quantity or a covariate, all of it known.
 
         Raises:
-            ValueError: no such name, or versions of which it is not known.
+            ValueError: no such name.
+            Unanswerable: versions of which it is not known.
         """
         if name not in QUANTITIES and name not in self.covariates:
             choices = ", ".join((*QUANTITIES, *self.covariates))
@@ -147,7 +148,7 @@ class Points:
         unknown = ~np.isfinite(values)
         if unknown.any():
             first = self.run[unknown][0]
-            raise ValueError(
+            raise Unanswerable(
                 f"{name} is not known of {unknown.sum()} versions, the first of them of run {first}"
             )
         return values
@@ -156,12 +157,12 @@ class Points:
         """Some of them, by bool[N] (True = taken) or by indices, in that order.
 
         Raises:
-            ValueError: none is taken.
+            Unanswerable: none is taken.
         """
         taken = np.asarray(which)
         at = np.flatnonzero(taken) if taken.dtype == bool else taken.astype(np.int64)
         if not len(at):
-            raise ValueError(f"none of the {len(self)} versions is selected")
+            raise Unanswerable(f"none of the {len(self)} versions is selected")
         columns = {name: array[at] for name, array in self._columns().items()}
         covariates = {name: columns.pop(name) for name in self.covariates}
         return replace(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from selfplay.scaling.estimate import Estimate
+from selfplay.scaling.estimate import Estimate, Unanswerable
 from selfplay.scaling.points import Points
 from selfplay.scaling.regression import regress
 
@@ -11,7 +11,7 @@ def per_training(points: Points) -> Estimate:
     """Elo per OOM of training FLOPs: one line through all versions.
 
     Raises:
-        ValueError: training FLOPs that are not known or do not differ, or a single run.
+        Unanswerable: training FLOPs that are not known or do not differ, or a single run.
     """
     spent = points.known("training")
     fitted = regress(points, np.stack([np.ones_like(spent), spent - spent.mean()], axis=1))
@@ -24,14 +24,14 @@ def per_search(points: Points) -> Estimate:
     A network is a version's parameters; those of one run and one amount of training are the same.
 
     Raises:
-        ValueError: FLOPs that are not known, no network at two budgets, or a single run.
+        Unanswerable: FLOPs that are not known, no network at two budgets, or a single run.
     """
     search = points.known("search")
     networks = points.network
     own = np.eye(networks.max() + 1)[networks]
     shift = search - (own.T @ search / own.sum(axis=0))[networks]
     if np.ptp(shift) < 1e-9:
-        raise ValueError("no network was rated at two search budgets")
+        raise Unanswerable("no network was rated at two search budgets")
     fitted = regress(points, np.column_stack([own, shift]))
     return fitted.contrast(points.elo, [*np.zeros(own.shape[1]), 1], "Elo per OOM of search")
 
@@ -43,7 +43,7 @@ def per_parameters(points: Points) -> Estimate:
     last version of each run, whose training FLOPs then grow with size: `per_size`.
 
     Raises:
-        ValueError: sizes or FLOPs that are not known or not varied apart, or a single run.
+        Unanswerable: sizes or FLOPs that are not known or not varied apart, or a single run.
     """
     size, spent = points.known("parameters"), points.known("training")
     columns = [np.ones_like(size), size - size.mean(), spent - spent.mean()]
@@ -55,7 +55,7 @@ def per_size(points: Points) -> Estimate:
     """Elo per OOM of parameters, whatever training took: one line through all versions.
 
     Raises:
-        ValueError: sizes that are not known or do not differ, or a single run.
+        Unanswerable: sizes that are not known or do not differ, or a single run.
     """
     size = points.known("parameters")
     fitted = regress(points, np.stack([np.ones_like(size), size - size.mean()], axis=1))

@@ -23,6 +23,7 @@ from selfplay.arena import guardian
 from selfplay.cluster import pool
 from selfplay.cluster.config import ClusterConfig
 
+CANNOT_START = 126  # the status, as a shell has it
 LAST_WORDS = 4096  # bytes of the log that are searched for them
 
 
@@ -76,11 +77,15 @@ def run(
     stopping = threading.Event()
 
     def persist(job: Job) -> Ended:
-        began, tries, status = time.monotonic(), 0, 1
+        began, tries, status, words = time.monotonic(), 0, 1, ""
         while status and tries <= retries and not stopping.is_set():
-            status, tries = execute(job), tries + 1
-        seconds = time.monotonic() - began
-        return Ended(job.name, status, seconds, _last_words(job.log) if status else "", tries)
+            tries += 1
+            try:
+                status = execute(job)
+                words = _last_words(job.log) if status else ""
+            except OSError as error:  # it could not be started, or its log not be written
+                status, words = CANNOT_START, str(error)
+        return Ended(job.name, status, time.monotonic() - began, words, tries)
 
     where = _on_ray(cluster) if cluster and cluster.address else _here(slots)
     with ThreadPoolExecutor(slots) as threads, where as execute:  # left in the other order

@@ -113,7 +113,7 @@ def page(given: Material) -> Page:
         name = path.parent.name if len(given.ladders) > 1 else ""
         text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo. "
         text += "Bars are 95 % intervals of the ratings, seeds not included."
-        found = findings.of_ladder(points, given.baseline)
+        found = findings.of_ladder(points, given.baseline, perfect=anchor == PERFECT)
         games.append(Section(name, game, [text], None, found))
         known = {(given.root / run).absolute() for run in points.runs}
         folders = (folder for folder, _ in given.runs.values())

@@ -147,3 +147,14 @@ def test_boards_cost_what_they_were_made_to_cost() -> None:
     assert int(cost[1][1]) == pytest.approx(100, abs=20)
     straight = points.select(points.training < 12)
     assert len(findings.of_boards(straight).sentences) == 1  # no plateau, no change point
+
+
+def test_where_perfect_play_is_the_zero_it_is_asked_what_it_takes() -> None:
+    points = study()
+    near = replace(points, elo=points.elo - np.quantile(points.elo, 0.4))
+    sentences = {
+        perfect: " ".join(findings.of_ladder(near, perfect=perfect)[0].sentences)
+        for perfect in (True, False)
+    }
+    assert "gets to -50 Elo with the least training, 10^1" in sentences[True]
+    assert "gets to" not in sentences[False]

@@ -52,6 +52,15 @@ def test_a_failure_is_tried_again_and_the_others_go_on(tmp_path: Path) -> None:
     assert ends["never"].words == "all is lost" and ends["good"].words == ""
 
 
+def test_what_cannot_be_started_has_failed_and_the_others_go_on(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    nowhere = job(tmp_path / "a file", "nowhere", "pass")
+    ends = {e.name: e for e in jobs.run([nowhere, job(tmp_path, "good", "pass")], 1, 1)}
+    assert (ends["nowhere"].status, ends["nowhere"].tries) == (jobs.CANNOT_START, 2)
+    assert "a file" in ends["nowhere"].words
+    assert ends["good"].status == 0
+
+
 @pytest.mark.slow
 def test_jobs_run_on_a_ray_cluster(tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
