@@ -107,11 +107,11 @@ class Progress:
             f"  curves:        tensorboard --logdir {self._folder}"
         )
 
-    def interrupted(self, started: float) -> None:
-        """Ctrl-C: what is safe, and how to go on."""
+    def interrupted(self, started: float, why: object = "interrupted") -> None:
+        """Ctrl-C, or a cluster that is gone: what is safe, and how to go on."""
         done = f"iteration {self._rows[-1]['iteration']}" if self._rows else "the last commit"
         self.end(
-            f"interrupted after {time.time() - started:.0f} s; everything up to {done} is safe "
+            f"{why} after {time.time() - started:.0f} s; everything up to {done} is safe "
             f"in {self._folder}. The same command resumes it."
         )
 

@@ -24,6 +24,7 @@ import tyro
 
 import configs
 from launch.progress import Progress
+from selfplay.cluster.ray_pool import PoolFailed
 from selfplay.config import TrainConfig
 from selfplay.learner import Diverged
 from selfplay.train import train
@@ -92,6 +93,9 @@ def main() -> None:
         except KeyboardInterrupt:
             progress.interrupted(started)
             raise SystemExit(130) from None
+        except PoolFailed as error:
+            progress.interrupted(started, f"stopped ({error})")
+            raise SystemExit(1) from None
         except Diverged as error:
             progress.end(f"alarm: {error}")
             raise SystemExit(1) from None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from selfplay import imitation, pins
-from selfplay.cluster import plan, pool
+from selfplay.cluster import connection, plan, pool
 from selfplay.config import MUTABLE, TrainConfig
 from selfplay.episode import Carry, Rows
 from selfplay.examination import Examination
@@ -28,6 +28,8 @@ from selfplay.store.run import Run
 from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
 from selfplay.trainer import Trainer
+
+MIXED = "actors may compute other bits than each other: this run promises none"  # in the manifest
 
 
 def train(
@@ -45,8 +47,9 @@ def train(
         ValueError: the folder belongs to another config, or is no run.
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not a number any more.
+        PoolFailed: no actor is left, or the Ray cluster is gone.
     """
-    pool.reachable(config.cluster)
+    connection.reachable(config.cluster)
     trainer = Trainer.build(config)
     run = _open(config, folder, config.replay)
     with run:
@@ -61,7 +64,7 @@ def train(
         if run.next_iteration:
             announce(f"resuming after iteration {run.next_iteration - 1}")
         announce("compiling self-play and starting the actors")
-        workers = pool.make(config.player(), config.cluster)
+        workers = pool.make(config.player(), config.cluster, _probe(run), announce)
         examination = Examination(config, run.folder, trainer.lessons, announce)
         try:
             _loop(config, run, trainer, outcome, workers, examination, report, announce)
@@ -82,7 +85,7 @@ def _open(config: TrainConfig, folder: Path, window: WindowConfig | None = None)
         mutable=MUTABLE,
         keep=config.store.keep,
         keep_all=config.store.keep_for_verify,
-        flags=pins.pinned(),
+        flags=pins.pinned() | ({"mixing": MIXED} if config.cluster.mixing else {}),
     )
 
 
@@ -97,7 +100,7 @@ def _loop(
     announce: Callable[[str], None],
 ) -> None:
     """Iterate from where the run stands; `report` and `announce` as for :func:`train`."""
-    state, carries, ledger, seconds = _stand(run, trainer, outcome, workers.probe)
+    state, carries, ledger, seconds = _stand(config, run, trainer, outcome, workers.probe)
     if run.next_iteration > config.iterations:
         return  # imitation was all
     announce("compiling the learner")
@@ -146,6 +149,7 @@ def _loop(
             "learner": metrics,
             "selfplay": summary(rows),
             **found,
+            "pool": workers.usage(),
             "seconds": {
                 "play": played - started,
                 "learn": learned - played,
@@ -168,7 +172,7 @@ def _loop(
 
 
 def _stand(
-    run: Run, trainer: Trainer, outcome: Outcome | None, probe: str
+    config: TrainConfig, run: Run, trainer: Trainer, outcome: Outcome | None, probe: str
 ) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
     """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
     state, carries = trainer.start(outcome.params if outcome else None)
@@ -187,7 +191,7 @@ def _stand(
     first_row = run.commits.read(0).metrics_row
     if trainer.lessons:
         trainer.lessons.check(first_row["imitation"]["data"], run.folder)
-    if first_row["probe"] != probe:
+    if first_row["probe"] != probe and not config.cluster.mixing:
         raise ValueError(
             f"this machine's probe is {probe[:12]}, the run's is "
             f"{first_row['probe'][:12]}: processor, flags or packages give other bits than those "
@@ -196,6 +200,11 @@ def _stand(
     last = run.commits.read(run.next_iteration - 1)
     ledger = Ledger(**last.ledger)
     return state, carries, ledger, total_seconds(last.metrics_row)
+
+
+def _probe(run: Run) -> str | None:
+    """The run's, once it has begun."""
+    return run.commits.read(0).metrics_row["probe"] if run.next_iteration else None
 
 
 def summary(rows: Rows) -> dict[str, float]:

@@ -68,7 +68,9 @@ selfplay.version
 selfplay.stream
 selfplay.cluster.config
 selfplay.cluster.plan
+selfplay.cluster.connection
 selfplay.cluster.actor
+selfplay.cluster.ray_pool
 selfplay.cluster.pool
 selfplay.cluster.beside
 selfplay.arena.questions
@@ -97,7 +99,7 @@ selfplay.scaling.estimate
 selfplay.scaling.points
 selfplay.scaling.regression
 selfplay.scaling.slopes selfplay.scaling.incline selfplay.scaling.exchange
-selfplay.scaling.multiplier selfplay.scaling.best_size
+selfplay.scaling.multiplier selfplay.scaling.best_size selfplay.scaling.threshold
 selfplay.scaling.frontier selfplay.scaling.extrapolation
 selfplay.scaling.conventions
 selfplay.scaling.reading

@@ -1,6 +1,11 @@
-"""Where self-play runs. Nothing here may change a bit of what is computed, but for `lag`."""
+"""Where self-play runs. Nothing here may change a bit of what is computed, but for `mixing`."""
 
+import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+MEMORY = 0.9  # of its share of a GPU that an actor claims; the rest is for kernels and libraries
 
 
 @dataclass(frozen=True)
@@ -8,10 +13,15 @@ class ClusterConfig:
     """Actors and the Ray cluster they live on.
 
     Attributes:
-        actors: Ray actors that play; 0 plays in-process, without Ray; −1: one per core.
+        actors: Ray actors that play; 0 plays in-process, without Ray; −1: as many as there is
+            room for, on a cluster also in nodes that come later.
         address: an existing Ray cluster (``auto``, ``ray://host:port``); none starts a local one.
         connect_seconds: how long to wait for `address` to answer.
-        cpus_per_actor, gpus_per_actor: what an actor takes of a node; fractions share a GPU.
+        cpus_per_actor, gpus_per_actor: what an actor takes of a node. Fractions share a GPU and
+            its memory; without a GPU (or a TPU, as a resource) an actor plays on the CPU.
+        actor_resources: what else an actor takes, NAME=AMOUNT each, as in TPU=4.
+        mixing: let in actors whose probe differs from the run's. Bits then depend on which actor
+            played what, and the manifest says so.
         learner_devices: devices the gradient's shards are spread over; 0: all that divide them.
         object_store_mb: memory of a local cluster's object store.
         retries: how often one piece of work may lose its actor before the run stops.
@@ -22,6 +32,8 @@ class ClusterConfig:
     connect_seconds: float = 15.0
     cpus_per_actor: float = 1.0
     gpus_per_actor: float = 0.0
+    actor_resources: tuple[str, ...] = ()
+    mixing: bool = False
     learner_devices: int = 0
     object_store_mb: int = 256
     retries: int = 5
@@ -41,3 +53,52 @@ class ClusterConfig:
                 f"cluster.object-store-mb must be at least 80 (Ray's minimum), "
                 f"got {self.object_store_mb}"
             )
+        for name in ("cpus_per_actor", "gpus_per_actor"):
+            value = getattr(self, name)
+            if value < 0 or (value > 1 and value != int(value)):
+                raise ValueError(
+                    f"cluster.{name.replace('_', '-')} must be a fraction or a whole number, "
+                    f"got {value:g}"
+                )
+        if not self.needs:
+            raise ValueError("an actor must take something: cluster.cpus-per-actor is 0")
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """`actor_resources`, by name."""
+        found = {}
+        for text in self.actor_resources:
+            name, _, amount = text.partition("=")
+            try:
+                found[name] = float(amount)
+            except ValueError:
+                found[name] = -1.0
+            if not name or not found[name] > 0 or name in ("CPU", "GPU"):
+                raise ValueError(
+                    f"cluster.actor-resources {text!r} is not NAME=AMOUNT as in TPU=4; CPUs and "
+                    "GPUs have options of their own"
+                )
+        return found
+
+    @property
+    def needs(self) -> dict[str, float]:
+        """All that an actor takes, by Ray's names."""
+        own = {"CPU": self.cpus_per_actor, "GPU": self.gpus_per_actor} | self.resources
+        return {name: amount for name, amount in own.items() if amount}
+
+    def room(self, resources: Mapping[str, float]) -> int:
+        """How many actors fit into a cluster that has these resources in all."""
+        return min(math.floor(resources.get(n, 0.0) / a + 1e-9) for n, a in self.needs.items())
+
+    def wanted(self, resources: Mapping[str, float]) -> int:
+        """How many actors there should be in such a cluster; one at least, to ask for a node."""
+        return self.actors if self.actors > 0 else max(1, self.room(resources))
+
+    def actor_environment(self) -> dict[str, str]:
+        """Variables of an actor's process: the devices that it may use, and how much of them."""
+        if not self.gpus_per_actor and "TPU" not in self.resources:
+            return {"JAX_PLATFORMS": "cpu"}
+        if 0 < self.gpus_per_actor < 1:
+            name = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+            return {name: os.environ.get(name, f"{MEMORY * self.gpus_per_actor:.3f}")}
+        return {}

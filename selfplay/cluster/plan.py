@@ -8,6 +8,10 @@ plan, not in the timing, so it is as reproducible as lag 0.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+Result = tuple[Any, Any]
+"""``(carry, rows)`` of one stream's segment."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from selfplay.arena import guardian
-from selfplay.cluster import pool
 from selfplay.cluster.config import ClusterConfig
+from selfplay.cluster.connection import connect
 
 CANNOT_START = 126  # the status, as a shell has it
 LAST_WORDS = 4096  # bytes of the log that are searched for them
@@ -125,7 +125,7 @@ def _here(slots: int) -> Iterator[Execute]:
 @contextlib.contextmanager
 def _on_ray(cluster: ClusterConfig) -> Iterator[Execute]:
     """On a Ray cluster, a core each; leaving it ends all that run."""
-    ray = pool.connect(cluster, 0)
+    ray = connect(cluster, 0)
 
     @ray.remote(num_cpus=1, max_retries=0)
     def there(job: Job) -> int:

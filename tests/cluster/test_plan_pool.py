@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import games
 from selfplay import network
-from selfplay.cluster import plan, pool
+from selfplay.cluster import connection, plan, pool
 from selfplay.cluster.config import ClusterConfig
+from selfplay.cluster.ray_pool import RayPool
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
@@ -103,32 +104,61 @@ def test_in_process_is_playing_each_stream_in_order() -> None:
 
 
 @pytest.fixture(scope="module")
-def one_actor() -> Iterator[pool.RayPool]:
+def one_actor() -> Iterator[RayPool]:
     """A Ray pool with a single actor."""
-    workers = pool.RayPool(ARGUMENTS, ClusterConfig(actors=1, object_store_mb=80))
+    workers = RayPool(ARGUMENTS, ClusterConfig(actors=1, object_store_mb=80))
     yield workers
     workers.close()
 
 
 @pytest.mark.slow
-def test_an_actor_gives_the_bytes_of_this_process(one_actor: pool.RayPool) -> None:
+def test_an_actor_gives_the_bytes_of_this_process(one_actor: RayPool) -> None:
     params, carries = started()
     one_actor.submit(WORK, params, carries)
     assert digests_from(one_actor) == expected()
     assert one_actor.probe == player().probe() and one_actor.losses == 0
 
 
-def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: pool.RayPool) -> None:
+def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: RayPool) -> None:
     import ray
 
     params, carries = started()
-    victim: Any = ray.get(one_actor._actors[0].pid.remote())
+    victim: Any = ray.get(one_actor._idle[0].pid.remote())
     os.kill(victim, signal.SIGSTOP)  # it can take work but finish none
     one_actor.submit(WORK, params, carries)
     os.kill(victim, signal.SIGKILL)
     assert digests_from(one_actor) == expected()
     assert one_actor.losses == 1
-    assert ray.get(one_actor._actors[0].pid.remote()) != victim
+    assert ray.get(one_actor._idle[0].pid.remote()) != victim
+
+
+def test_a_local_cluster_listens_on_the_loopback_alone(one_actor: RayPool) -> None:
+    import psutil
+
+    ours = psutil.Process().children(recursive=True)
+    assert {p.name().partition(":")[0] for p in ours} >= {"raylet", "gcs_server"}
+    found = [
+        c.laddr.ip
+        for process in [psutil.Process(), *ours]
+        for c in process.net_connections("inet")
+        if c.status == psutil.CONN_LISTEN
+    ]
+    assert len(found) > 3
+    assert {ip.removeprefix("::ffff:") for ip in found} <= {"127.0.0.1", "::1"}
+    assert one_actor.losses >= 0  # it is there
+
+
+def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for() -> None:
+    cpu = ClusterConfig()
+    assert cpu.actor_environment() == {"JAX_PLATFORMS": "cpu"}
+    assert cpu.wanted({"CPU": 6.0, "GPU": 1.0}) == 6 and cpu.wanted({"memory": 1.0}) == 1
+    third = ClusterConfig(address="auto", cpus_per_actor=0.5, gpus_per_actor=0.3)
+    assert third.actor_environment() == {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.270"}
+    assert third.wanted({"CPU": 16.0, "GPU": 2.0}) == 6
+    slice_ = ClusterConfig(actors=3, actor_resources=("TPU=4", "pod=0.1"))
+    assert slice_.actor_environment() == {} and slice_.needs == {"CPU": 1, "TPU": 4, "pod": 0.1}
+    assert slice_.room({"CPU": 96.0, "TPU": 16.0, "pod": 1.0}) == 4
+    assert slice_.wanted({"CPU": 96.0, "TPU": 4.0}) == 3  # what was asked for; some have to wait
 
 
 def test_a_dead_address_is_an_error_that_names_it() -> None:
@@ -137,10 +167,14 @@ def test_a_dead_address_is_an_error_that_names_it() -> None:
         listener.listen()
         port = listener.getsockname()[1]
         for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
-            pool.reachable(ClusterConfig(address=address))
+            connection.reachable(ClusterConfig(address=address))
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
         config = ClusterConfig(address=address, connect_seconds=5)
-        for call in (pool.reachable, lambda c: pool.connect(c, 1), lambda c: pool.make((), c)):
+        for call in (
+            connection.reachable,
+            lambda c: connection.connect(c, 1),
+            lambda c: pool.make((), c),
+        ):
             with pytest.raises(ConnectionError, match=rf"cluster\.address '{address}'.*ray start"):
                 call(config)
 
@@ -151,7 +185,7 @@ def test_addresses_without_a_port_are_left_to_ray(
 ) -> None:
     asked = []
     monkeypatch.setattr("socket.create_connection", lambda *a, **k: asked.append(a))
-    pool.reachable(ClusterConfig(address=address))
+    connection.reachable(ClusterConfig(address=address))
     assert asked == []
 
 
@@ -161,8 +195,12 @@ def test_addresses_without_a_port_are_left_to_ray(
         ({"actors": -2}, r"cluster\.actors .*got -2"),
         ({"actors": 0, "address": "auto"}, r"cluster\.address 'auto' needs actors"),
         ({"object_store_mb": 79}, r"cluster\.object-store-mb .*got 79"),
+        ({"gpus_per_actor": 1.5}, r"cluster\.gpus-per-actor .*got 1\.5"),
+        ({"cpus_per_actor": 0}, r"must take something"),
+        ({"actor_resources": ("TPU",)}, r"'TPU' is not NAME=AMOUNT"),
+        ({"actor_resources": ("GPU=1",)}, r"'GPU=1' is not NAME=AMOUNT.*options of their own"),
     ],
-    ids=["actors", "address", "object-store"],
+    ids=["actors", "address", "object-store", "fraction", "nothing", "amount", "own option"],
 )
 def test_impossible_clusters_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

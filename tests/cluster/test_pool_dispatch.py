@@ -5,6 +5,7 @@ What an actor answers is decided when it is asked; `wait` hands out the newest a
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,12 +14,25 @@ from typing import Any
 
 import pytest
 
-from selfplay.cluster import plan, pool
+from selfplay.cluster import plan, ray_pool
 from selfplay.cluster.config import ClusterConfig
+from selfplay.cluster.ray_pool import PoolFailed, RayPool
 
 
-class Lost(Exception):
+class RayError(Exception):
+    """Whatever Ray raises."""
+
+
+class Lost(RayError):
     """What Ray raises for an actor that died."""
+
+    actor_init_failed = False
+
+
+class NotStarted(Lost):
+    """The same for one that died while it was made."""
+
+    actor_init_failed = True
 
 
 @dataclass(eq=False)
@@ -34,13 +48,17 @@ class FakeRay:
     """Just what the pool uses. `losses`: how often each stream's actor dies; `probes`: in turn."""
 
     losses: Counter[int] = field(default_factory=Counter)
-    probes: dict[int, str] = field(default_factory=dict)  # of the n-th actor; others "same"
+    probes: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
+    never: set[int] = field(default_factory=set)  # actors that are not heard of again
+    resources: dict[str, float] = field(default_factory=dict)  # of the cluster
     started: int = 0
     killed: int = 0
     busiest: int = 0  # most pieces of work one actor had at a time
     played: list[tuple[int, int]] = field(default_factory=list)  # (actor, stream)
 
-    exceptions = SimpleNamespace(RayActorError=Lost, ObjectLostError=Lost)
+    exceptions = SimpleNamespace(
+        **dict.fromkeys(ray_pool.LOST, Lost), RayError=RayError, RayTaskError=KeyError
+    )
 
     def remote(self, _: type) -> Any:
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self.start))
@@ -73,7 +91,14 @@ class FakeRay:
 
     def wait(self, flying: list[Answer], **_: Any) -> tuple[list[Answer], list[Answer]]:
         self.busiest = max(self.busiest, *Counter(answer.actor for answer in flying).values())
-        return flying[-1:], flying[:-1]
+        heard = [answer for answer in flying if answer.actor not in self.never]
+        if not heard:
+            time.sleep(0.001)
+        heard.sort(key=lambda answer: answer.value in ("same", "other"))  # who joins comes first
+        return heard[-1:], heard[:-1]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return self.resources
 
     def kill(self, _: Any) -> None:
         self.killed += 1
@@ -85,11 +110,11 @@ class FakeRay:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
     ray = FakeRay()
-    monkeypatch.setattr(pool, "connect", lambda config, actors: ray)
+    monkeypatch.setattr(ray_pool, "connect", lambda config, actors: ray)
     yield ray
 
 
-def collected(workers: pool.RayPool, streams: int, iteration: int = 4) -> list[Any]:
+def collected(workers: RayPool, streams: int, iteration: int = 4) -> list[Any]:
     """Results of one iteration by version 3; stream s's carry is 10 · s."""
     workers.submit(plan.Work(iteration, 3, streams), "params", [10 * s for s in range(streams)])
     return workers.collect()
@@ -101,7 +126,7 @@ def right(streams: int, iteration: int = 4) -> list[Any]:
 
 @pytest.mark.parametrize("actors", [1, 2, 3, 8])
 def test_results_stand_in_stream_order_however_they_come(fake: FakeRay, actors: int) -> None:
-    workers = pool.RayPool((), ClusterConfig(actors=actors))
+    workers = RayPool((), ClusterConfig(actors=actors))
     for iteration in (4, 5):
         assert collected(workers, 6, iteration) == right(6, iteration)
     assert Counter(stream for _, stream in fake.played) == dict.fromkeys(range(6), 2)
@@ -113,7 +138,7 @@ def test_results_stand_in_stream_order_however_they_come(fake: FakeRay, actors: 
 
 def test_the_work_of_lost_actors_is_played_again_by_new_ones(fake: FakeRay) -> None:
     fake.losses.update({0: 1, 4: 3})
-    workers = pool.RayPool((), ClusterConfig(actors=2, retries=3))
+    workers = RayPool((), ClusterConfig(actors=2, retries=3))
     assert collected(workers, 6) == right(6)
     assert workers.losses == 4 and fake.started == 2 + 4
     played = Counter(stream for _, stream in fake.played)
@@ -127,27 +152,102 @@ def test_the_work_of_lost_actors_is_played_again_by_new_ones(fake: FakeRay) -> N
 
 def test_too_many_losses_stop_the_pool_and_name_the_stream(fake: FakeRay) -> None:
     fake.losses.update({2: 9})
-    workers = pool.RayPool((), ClusterConfig(actors=2, retries=1))
+    workers = RayPool((), ClusterConfig(actors=2, retries=1))
     with pytest.raises(
-        RuntimeError, match=r"stream 2 lost its actor 2 times.*cluster\.retries.*died"
+        PoolFailed, match=r"stream 2 lost its actor 2 times.*cluster\.retries.*died"
     ):
         collected(workers, 3)
     workers.close()
     assert fake.killed == 1000 + 2
 
 
-def test_actors_with_another_probe_are_refused(fake: FakeRay) -> None:
-    fake.probes[1] = "other arithmetic"
-    with pytest.raises(RuntimeError, match="probe is other arithm, the run's is same"):
-        pool.RayPool((), ClusterConfig(actors=2))
-    with pytest.raises(RuntimeError, match="probe is same, the run's is of the run"):
-        pool.RayPool((), ClusterConfig(actors=1), probe="of the run")
+def test_actors_with_another_probe_are_refused_and_the_others_play(fake: FakeRay) -> None:
+    said: list[str] = []
+    fake.probes[0] = "other arithmetic"
+    workers = RayPool((), ClusterConfig(actors=2), "same", said.append)
+    assert len(said) == 1 and "probe is other arithm, the run's is same" in said[0]
+    assert collected(workers, 4) == right(4)
+    assert {actor for actor, _ in fake.played} == {1}
+    assert fake.started == 2 and workers.usage()["actors"] == 1  # nobody takes its place
+    workers.close()
+
+
+def test_without_any_actor_of_the_runs_probe_nothing_begins(fake: FakeRay) -> None:
+    with pytest.raises(PoolFailed, match=r"no actor is left.*the run's is of the run"):
+        RayPool((), ClusterConfig(actors=2), probe="of the run")
+    assert fake.killed == 1000 + 2
 
 
 def test_a_replacement_with_another_probe_is_refused_too(fake: FakeRay) -> None:
-    fake.probes[2], fake.losses[1] = "other", 1
-    workers = pool.RayPool((), ClusterConfig(actors=2))
+    fake.probes[1], fake.losses[1] = "other", 1
+    workers = RayPool((), ClusterConfig(actors=1))
     assert workers.probe == "same"
-    with pytest.raises(RuntimeError, match="probe is other, the run's is same"):
+    with pytest.raises(PoolFailed, match="probe is other, the run's is same"):
         collected(workers, 3)
+    workers.close()
+
+
+def test_mixing_lets_every_probe_in(fake: FakeRay) -> None:
+    fake.probes[1] = "other"
+    workers = RayPool((), ClusterConfig(actors=2, mixing=True), "same")
+    assert collected(workers, 6) == right(6)
+    assert {actor for actor, _ in fake.played} == {0, 1}
+    workers.close()
+
+
+def test_an_actor_that_cannot_start_is_not_tried_again(fake: FakeRay) -> None:
+    fake.probes[0] = NotStarted("no such module")
+    said: list[str] = []
+    workers = RayPool((), ClusterConfig(actors=2), announce=said.append)
+    assert collected(workers, 3) == right(3)
+    assert fake.started == 2 and "could not start: no such module" in said[0]
+    workers.close()
+
+
+def test_one_that_dies_before_it_joins_is_replaced(fake: FakeRay) -> None:
+    fake.probes[0] = Lost("its node went away")
+    workers = RayPool((), ClusterConfig(actors=1))
+    assert collected(workers, 3) == right(3)
+    assert fake.started == 2 and workers.losses == 1
+    workers.close()
+
+
+def test_a_cluster_is_played_on_as_soon_as_one_actor_is_there(fake: FakeRay) -> None:
+    fake.resources = {"CPU": 3.0}
+    fake.never = {0, 1}
+    workers = RayPool((), ClusterConfig(address="auto"))
+    assert fake.started == 3 and collected(workers, 4) == right(4)
+    assert {actor for actor, _ in fake.played} == {2}
+    fake.never = {0}  # one joins late
+    assert collected(workers, 4, 5) == right(4, 5)
+    assert {actor for actor, _ in fake.played} == {1, 2}
+    fake.resources = {"CPU": 5.0}  # a node comes
+    assert collected(workers, 9, 6) == right(9, 6)
+    assert fake.started == 5
+    workers.close()
+
+
+def test_a_slow_stream_is_also_played_by_an_idle_actor(
+    fake: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "PATIENCE", 0.0)
+    workers = RayPool((), ClusterConfig(actors=2))
+    fake.never = {0}  # it has joined, and hangs
+    assert collected(workers, 4) == right(4)
+    (hung,) = (stream for actor, stream in fake.played if actor == 0)
+    assert (1, hung) in fake.played and workers.usage()["backups"] == 1 and workers.losses == 0
+    fake.never = set()  # its answer comes when nobody waits for it any more
+    assert collected(workers, 4, 5) == right(4, 5)
+    workers.close()
+
+
+def test_a_cluster_that_fails_is_named(fake: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = RayPool((), ClusterConfig(actors=1))
+
+    def gone(*_: Any, **__: Any) -> Any:
+        raise RayError("the head is gone\nand more")
+
+    monkeypatch.setattr(fake, "wait", gone)
+    with pytest.raises(PoolFailed, match=r"the Ray cluster failed: the head is gone$"):
+        collected(workers, 2)
     workers.close()
