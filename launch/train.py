@@ -27,6 +27,7 @@ from launch.progress import Progress
 from selfplay.cluster.ray_pool import PoolFailed
 from selfplay.config import TrainConfig
 from selfplay.learner import Diverged
+from selfplay.store.run import DiskFull
 from selfplay.train import train
 
 
@@ -93,7 +94,7 @@ def main() -> None:
         except KeyboardInterrupt:
             progress.interrupted(started)
             raise SystemExit(130) from None
-        except PoolFailed as error:
+        except (PoolFailed, DiskFull) as error:
             progress.interrupted(started, f"stopped ({error})")
             raise SystemExit(1) from None
         except Diverged as error:

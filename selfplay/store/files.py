@@ -128,7 +128,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise CorruptedFile(path, "the file is missing") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptedFile(path, f"it is not JSON ({error})") from error
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from selfplay.store.files import read_json, write_json
+from selfplay.store.files import CorruptedFile, read_json, write_json
 
 FILE = "manifest.json"
 PACKAGES = (
@@ -94,8 +94,11 @@ def collect(flags: Mapping[str, Any]) -> dict[str, Any]:
 def record(folder: Path, session: Mapping[str, Any]) -> None:
     """Appends ``session`` to the ``sessions`` list of ``folder/manifest.json``, atomically.
 
-    Raises CorruptedFile when the manifest that is there does not parse.
+    Raises CorruptedFile when what is there is no manifest.
     """
     path = Path(folder) / FILE
-    sessions = read_json(path)["sessions"] if path.exists() else []
+    document = read_json(path) if path.exists() else {"sessions": []}
+    sessions = document.get("sessions") if isinstance(document, dict) else None
+    if not isinstance(sessions, list):
+        raise CorruptedFile(path, "it lists no sessions")
     write_json(path, {"sessions": [*sessions, session]})

@@ -35,7 +35,7 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], bool]:
             row = json.loads(line)
             if not isinstance(row, dict) or type(row.get(STEP)) is not int:
                 raise ValueError(f"a row needs an integer {STEP!r}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):  # no newline after it: the write was cut off
                 return rows, True
             raise ValueError(f"{path}, line {number} is no metrics row: {error}") from error

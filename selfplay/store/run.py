@@ -11,10 +11,15 @@ Commit 0 holds the start (version 0, no rows); the commit of iteration v holds v
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import jax
 
 from selfplay.store import checkpoint, manifest
 from selfplay.store.codec import FORMAT_VERSION, differing, to_json
@@ -26,6 +31,12 @@ from selfplay.store.replay import Replay
 from selfplay.store.snapshots import load_snapshot, save_snapshot, snapshot_versions
 from selfplay.store.tree import nest, unflatten
 from selfplay.store.window import WindowConfig
+
+LITTLE = 64 * 1024  # bytes: a disk with less room is full
+
+
+class DiskFull(OSError):
+    """The run's disk is full. What was committed is safe, and the run can be resumed."""
 
 
 class Restored(NamedTuple):
@@ -147,7 +158,8 @@ class Run:
 
         The rows that ``replay.add`` took for it are saved with it. ``snapshot_params`` becomes
         version ``iteration``, for ``load_version``; of older versions, log-spaced ones stay, and
-        those that are `needed`. Raises ValueError for any iteration but ``next_iteration``.
+        those that are `needed`. Raises ValueError for any iteration but ``next_iteration``, and
+        DiskFull, with nothing of the iteration left behind.
         """
         if iteration != self.next_iteration:
             raise ValueError(
@@ -157,6 +169,27 @@ class Run:
         if row[STEP] != iteration:
             raise ValueError(f"the metrics row of iteration {iteration} says {row[STEP]}")
         self._loaded = None
+        try:
+            # Asked first: Orbax, short of room, ends with the stacks of all its writers.
+            if shutil.disk_usage(self.folder).free < 2 * _size((state, carries)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self._commit(iteration, state, row, snapshot_params, carries, ledger, needed)
+        except Exception as error:
+            if not _is_full(self.folder, error):
+                raise
+            self.commits.remove_after(self._last)  # makes room for those who still have to write
+            raise DiskFull(f"the disk of {self.folder} is full") from error
+
+    def _commit(
+        self,
+        iteration: int,
+        state: Any,
+        row: dict[str, Any],
+        snapshot_params: Any,
+        carries: Any,
+        ledger: Mapping[str, Any] | None,
+        needed: Collection[int],
+    ) -> Commit:
         failpoint("commit.shard", iteration)
         if self.replay.last_iteration == iteration:
             self.replay.save(iteration)
@@ -187,7 +220,8 @@ class Run:
 
     def close(self) -> None:
         """Closes the metrics and lets other processes write the run."""
-        self.metrics.close()
+        with contextlib.suppress(OSError):  # on a full disk: curves can be made again, see fill
+            self.metrics.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -197,6 +231,17 @@ class Run:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _size(tree: Any) -> int:
+    """Bytes of a tree's arrays."""
+    return sum(getattr(leaf, "nbytes", 8) for leaf in jax.tree.leaves(tree))
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    """Whether an error comes from a full disk; libraries have types of their own for it."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or shutil.disk_usage(folder).free < LITTLE
 
 
 def _check_is_run(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The run folder: commits, resumption, damage of every kind of file, refusals in words."""
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 from selfplay.store import checkpoint
+from selfplay.store import run as run_module
 from selfplay.store.digest import digest
 from selfplay.store.files import CorruptedFile
 from selfplay.store.metrics import read
-from selfplay.store.run import Run, load_version
+from selfplay.store.run import DiskFull, Run, load_version
 from selfplay.store.snapshots import is_snapshot
 from selfplay.store.window import WindowConfig
 
@@ -328,3 +330,50 @@ def test_checkpoint_alone(tmp_path: Path) -> None:
     assert checkpoint.restore(tmp_path, 4, {}) == {}
     with pytest.raises(TypeError, match="leaf at 'name' is <U1"):
         checkpoint.save(tmp_path, 5, {"name": "x"})
+
+
+@pytest.mark.parametrize("step", ["replay.save", "checkpoint.save", "save_snapshot", "write"])
+def test_a_full_disk_leaves_nothing_half_and_the_run_goes_on(
+    folder: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files() -> set[Path]:
+        return {p for p in folder.rglob("*") if p.is_file() and "tensorboard" not in p.parts}
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with open_run(folder) as run:
+        run.restore(state_at(0), carries_at(0))
+        before = files()
+        place = {
+            "replay.save": run.replay,
+            "checkpoint.save": run_module.checkpoint,
+            "save_snapshot": run_module,
+            "write": run.commits,
+        }[step]
+        with monkeypatch.context() as patch:
+            patch.setattr(place, step.rpartition(".")[2], full)
+            with pytest.raises(DiskFull, match=f"the disk of {folder} is full"):
+                drive(run, 9)
+        assert run.next_iteration == 8 and files() == before
+    with open_run(folder) as run:  # there is room again
+        drive(run, 9)
+    with open_run(tmp_path / "undisturbed") as run:
+        drive(run, 9)
+    commits = [f / "commits" / "00000008.json" for f in (folder, tmp_path / "undisturbed")]
+    assert commits[0].read_bytes() == commits[1].read_bytes()
+
+
+def test_an_error_with_room_left_is_no_full_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(run_module, "save_snapshot", broken)
+    with open_run(folder) as run, pytest.raises(OSError, match="the disk is broken"):
+        drive(run, 9)
+    little = type(shutil.disk_usage(folder))(10**9, 10**9, 100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: little)  # whatever a library calls it
+    with open_run(folder) as run, pytest.raises(DiskFull):
+        drive(run, 9)
