@@ -107,7 +107,7 @@ def _loop(
     trainer.learner.warm_up(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
     examination.warm_up(state["learner"].averaged)
 
-    streams, lag = config.selfplay.streams, config.lag
+    streams, lag, committing = config.selfplay.streams, config.lag, 0.0
     workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
     for work in plan.iterations(run.next_iteration, config.iterations, streams, lag):
         started = time.perf_counter()
@@ -154,6 +154,7 @@ def _loop(
                 "play": played - started,
                 "learn": learned - played,
                 "exam": examined - learned,
+                "commit": committing,  # of the iteration before
                 "total": seconds,
             },
         }
@@ -167,6 +168,7 @@ def _loop(
             carries=carries,
             ledger=asdict(ledger),
         )
+        committing = time.perf_counter() - examined
         if report({"iteration": work.iteration, **row}):
             break
 

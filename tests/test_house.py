@@ -68,6 +68,7 @@ selfplay.version
 selfplay.stream
 selfplay.cluster.config
 selfplay.cluster.plan
+selfplay.cluster.simulator
 selfplay.cluster.connection
 selfplay.cluster.actor
 selfplay.cluster.ray_pool
@@ -126,7 +127,7 @@ launch
 launch.cli
 launch.progress launch.terminal
 launch.exam launch.experts launch.export launch.ladder launch.play launch.train launch.verify
-launch.ablate launch.report
+launch.ablate launch.report launch.simulate
 """
 
 # Libraries that have one room; the rest of the house does not know that they exist.

@@ -1,6 +1,7 @@
 """A thin Ray actor: compiled code and the parameters of the last version it saw, nothing else."""
 
 import os
+import time
 from typing import Any
 
 
@@ -33,10 +34,12 @@ class StreamActor:
 
     def play(
         self, version: int, params: Any, carry: Any, iteration: int, stream: int
-    ) -> tuple[Any, Any]:
-        """``(carry, rows)`` of one stream's segment; see ``StreamPlayer.play``."""
+    ) -> tuple[tuple[Any, Any], float]:
+        """``(carry, rows)`` of one stream's segment (see ``StreamPlayer.play``), and seconds."""
         import jax
 
+        began = time.perf_counter()
         if version != self._version:
             self._version, self._params = version, jax.device_put(params)
-        return self._player.play(self._params, carry, iteration, stream, version)
+        result = self._player.play(self._params, carry, iteration, stream, version)
+        return result, time.perf_counter() - began

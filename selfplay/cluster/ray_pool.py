@@ -79,7 +79,8 @@ class RayPool:
         self._refused = 0
         self._reason = ""  # why the last actor was not let in
         self._failures: dict[int, int] = {}  # stream → actors that it lost
-        self._took: list[float] = []  # seconds of each stream of the iteration
+        self._took: list[float] = []  # seconds until each stream of the iteration was back
+        self._played: list[float] = []  # the actor's part of them
         self._began = self._ended = 0.0  # of the iteration
         self.probe, self.losses, self.backups = probe or "", 0, 0
         try:
@@ -101,7 +102,7 @@ class RayPool:
         with self._lock:
             assert not self._queue and not self._results, "submit() before the last collect()"
             self._call = work, reference, list(carries)
-            self._took, self._began = [], time.monotonic()
+            self._took, self._played, self._began = [], [], time.monotonic()
             self._failures = {}
             self._queue.extend(range(work.streams))
             self._missing = set(self._queue)
@@ -120,12 +121,14 @@ class RayPool:
     def usage(self) -> dict[str, float]:
         """Actors, the share of their time in which they played, and how long streams took."""
         wall = max(self._ended - self._began, 1e-9)
+        play = statistics.fmean(self._played) if self._played else 0.0
         return {
             "actors": float(self._size),
-            "busy": sum(self._took) / (self._size * wall) if self._size else 0.0,
+            "busy": sum(self._played) / (self._size * wall) if self._size else 0.0,
             "seconds": wall,
             "stream_seconds": statistics.fmean(self._took) if self._took else 0.0,
-            "slowest_seconds": max(self._took, default=0.0),
+            "play_seconds": play,
+            "spread": statistics.pstdev(self._played) / play if play else 0.0,
             "losses": float(self.losses),
             "backups": float(self.backups),
         }
@@ -273,7 +276,7 @@ class RayPool:
         """A stream's result is there, or its actor is lost."""
         flight = self._flying.pop(reference)
         try:
-            result = self._ray.get(reference)
+            result, seconds = self._ray.get(reference)
         except self._lost as error:
             self._replay(flight, error)
             return
@@ -284,6 +287,7 @@ class RayPool:
                 self._missing.discard(flight.stream)
                 self._results[flight.stream] = result
                 self._took.append(now - flight.began)
+                self._played.append(seconds)
                 self._ended = now
                 self._lock.notify_all()
 

@@ -1,0 +1,41 @@
+"""launch/simulate.py, asked as a user asks it."""
+
+import json
+from pathlib import Path
+
+from tests.runs import refused
+
+
+def run(folder: Path, rows: list[dict[str, object]]) -> str:
+    folder.mkdir()
+    config = {"selfplay": {"streams": 4}, "iterations": 100}
+    (folder / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return str(folder)
+
+
+def test_the_table_and_what_is_refused(tmp_path: Path) -> None:
+    pool = {"actors": 1.0, "stream_seconds": 6.0, "play_seconds": 6.0, "spread": 0.0}
+    row = {"iteration": 1, "pool": pool, "seconds": {"learn": 4.0, "commit": 1.0}}
+    measured, nothing = run(tmp_path / "a", [row]), run(tmp_path / "b", [{"iteration": 0}])
+    prices = ["--per-actor-hour", "0.5", "--per-learner-hour", "2"]
+    (first, grown) = refused(
+        "launch.simulate",
+        {
+            "no actors": ([nothing], "have no times of actors"),
+            "no run": ([str(tmp_path / "c")], "is no run folder"),
+            "no actor": ([measured, "--actors", "0"], "at least 1"),
+        },
+        then=[
+            [measured, "--actors", "2", "8", *prices],
+            [measured, "--actors", "8", "--streams", "8"],
+        ],
+    )
+    status, said = first
+    assert status == 0
+    # 12 s of play and 4 s of learning; 100 iterations take 100 · 16 s, at 3 an hour.
+    assert "2 0 225 0.44 75% 0% 31% 1.33 actors" in said
+    assert "8 1 600 0.17" in said and "actors beyond 4 find nothing to do" in said
+    status, said = grown
+    # Twice the streams: learning takes 8 s instead of 4.
+    assert status == 0 and "8 0 257 0.39" in said and "learning 8.00 s" in said
