@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -64,13 +65,47 @@ def reachable(config: ClusterConfig) -> None:
     Raises:
         ConnectionError: says the address, and what to do.
     """
-    host, _, port = (config.address or "").removeprefix("ray://").rpartition(":")
-    if not (host and port.isdigit()):
-        return
     try:
-        socket.create_connection((host, int(port)), timeout=config.connect_seconds).close()
+        knock(config.address or "", config.connect_seconds)
     except OSError as error:
         raise _no_answer(f"{config.address}", error) from error
+
+
+def knock(address: str, seconds: float) -> None:
+    """Connect to ``host:port`` and leave; an address without a port is not tried.
+
+    Raises:
+        OSError: nobody answers in this time.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=seconds).close()
+
+
+class Head:
+    """Whether a cluster's head is still there. Ray would wait a minute, and end this process then.
+
+    One that can not be reached from here in the first place, as behind ``ray://``, is not missed.
+    """
+
+    def __init__(self, address: str, patience: float) -> None:
+        """``host:port`` of the head, and how many seconds it may be silent."""
+        self.address, self._patience = address, patience
+        self._heard, self.gone = time.monotonic(), False
+        try:
+            knock(address, patience)
+        except OSError:
+            self.address = ""
+
+    def answers(self, seconds: float) -> bool:
+        """False once it has been silent for too long; waits so many seconds for it."""
+        now = time.monotonic()
+        try:
+            knock(self.address, seconds)
+            self._heard = now
+        except OSError:
+            self.gone = now - self._heard > self._patience
+        return not self.gone
 
 
 def _no_answer(address: str, error: Exception) -> ConnectionError:

@@ -19,10 +19,11 @@ from typing import Any
 
 from selfplay import pins
 from selfplay.cluster.config import ClusterConfig
-from selfplay.cluster.connection import connect
+from selfplay.cluster.connection import Head, connect
 from selfplay.cluster.plan import Result, Work
 
 SLOW, PATIENCE = 2.0, 5.0  # times the median, seconds: a stream that takes longer is played twice
+PULSE = 2.0  # seconds between two looks at whether the head is there
 TICK = 0.5  # seconds between two looks at who joined, and who is slow
 LOST = (  # of Ray's exceptions
     *("RayActorError", "ObjectLostError", "NodeDiedError"),
@@ -79,6 +80,7 @@ class RayPool:
         self._refused = 0
         self._reason = ""  # why the last actor was not let in
         self._failures: dict[int, int] = {}  # stream → actors that it lost
+        self._head = Head(self._ray.get_runtime_context().gcs_address, config.connect_seconds)
         self._took: list[float] = []  # seconds until each stream of the iteration was back
         self._played: list[float] = []  # the actor's part of them
         self._began = self._ended = 0.0  # of the iteration
@@ -112,7 +114,11 @@ class RayPool:
         """Wait until every stream is back; raises what stopped the pool, if anything did."""
         with self._lock:
             work = self._call[0]
-            self._lock.wait_for(lambda: self._failure or len(self._results) == work.streams)
+            while not self._lock.wait_for(
+                lambda: self._failure or len(self._results) == work.streams, timeout=PULSE
+            ):
+                if not self._head.answers(PULSE):
+                    raise PoolFailed(f"the Ray cluster's head at {self._head.address} is gone")
             if self._failure:
                 raise self._failure
             results, self._results = self._results, {}
@@ -138,6 +144,8 @@ class RayPool:
         with self._lock:
             self._closed = True
             self._lock.notify_all()
+        if self._head.gone:  # every call of Ray would wait for the head; without it actors end
+            return
         self._thread.join(timeout=10)
         self._stop()
 
@@ -207,6 +215,9 @@ class RayPool:
             )
             if self._closed:
                 return False
+        if self._queue and self._config.address:
+            self._grow()  # into nodes that came; without the lock, for it asks the head
+        with self._lock:
             self._hand_out()
         self._anybody()
         waiting = [*self._joining, *self._flying]
@@ -220,8 +231,6 @@ class RayPool:
 
     def _hand_out(self) -> None:
         """Streams to idle actors: those that wait, then those that take too long elsewhere."""
-        if self._queue and self._config.address:
-            self._grow()  # into nodes that came
         while self._idle and (self._queue or self._slow()):
             self.backups += not self._queue
             stream = self._queue.popleft() if self._queue else self._slow()[0]

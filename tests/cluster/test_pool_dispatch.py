@@ -5,6 +5,8 @@ What an actor answers is decided when it is asked; `wait` hands out the newest a
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -51,6 +53,7 @@ class FakeRay:
     probes: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
     never: set[int] = field(default_factory=set)  # actors that are not heard of again
     resources: dict[str, float] = field(default_factory=dict)  # of the cluster
+    head: str = "nowhere"  # its address
     started: int = 0
     killed: int = 0
     busiest: int = 0  # most pieces of work one actor had at a time
@@ -96,6 +99,9 @@ class FakeRay:
             time.sleep(0.001)
         heard.sort(key=lambda answer: answer.value in ("same", "other"))  # who joins comes first
         return heard[-1:], heard[:-1]
+
+    def get_runtime_context(self) -> Any:
+        return SimpleNamespace(gcs_address=self.head)
 
     def cluster_resources(self) -> dict[str, float]:
         return self.resources
@@ -250,4 +256,34 @@ def test_a_cluster_that_fails_is_named(fake: FakeRay, monkeypatch: pytest.Monkey
     monkeypatch.setattr(fake, "wait", gone)
     with pytest.raises(PoolFailed, match=r"the Ray cluster failed: the head is gone$"):
         collected(workers, 2)
+    workers.close()
+
+
+def test_a_head_that_is_gone_stops_the_pool_and_nothing_waits_for_it(
+    fake: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "PULSE", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        fake.head = "{}:{}".format(*head.getsockname())
+        workers = RayPool((), ClusterConfig(actors=1, connect_seconds=0.1))
+        fake.never = {0}
+        workers.submit(plan.Work(4, 3, 1), "params", [0])
+        later = threading.Timer(0.3, head.close)
+        later.start()
+        with pytest.raises(PoolFailed, match=rf"head at {fake.head} is gone"):
+            workers.collect()
+    workers.close()
+    assert fake.killed == 0  # Ray is not asked for anything any more
+
+
+def test_a_head_that_could_never_be_reached_is_not_missed(
+    fake: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_pool, "PULSE", 0.01)
+    fake.head = "127.0.0.1:1"  # nobody listens there
+    workers = RayPool((), ClusterConfig(actors=1, connect_seconds=0.0))
+    fake.never = {0}
+    workers.submit(plan.Work(4, 3, 1), "params", [0])
+    threading.Timer(0.2, fake.never.clear).start()
+    assert workers.collect() == right(1)
     workers.close()
