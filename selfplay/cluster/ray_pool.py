@@ -61,6 +61,7 @@ class RayPool:
 
         Raises:
             ConnectionError: no Ray cluster answers at the address.
+            ValueError: this machine has no room for so many actors.
             PoolFailed: no actor is left: all were refused, or could not start.
         """
         here = config.actors if config.actors > 0 else len(os.sched_getaffinity(0))
@@ -86,6 +87,7 @@ class RayPool:
         self._began = self._ended = 0.0  # of the iteration
         self.probe, self.losses, self.backups = probe or "", 0, 0
         try:
+            self._look_for_room()
             self._grow()
             while self._joining and (not self._idle or not config.address):
                 self._take_in(*self._ray.wait(list(self._joining), num_returns=1)[0])
@@ -159,6 +161,21 @@ class RayPool:
         for actor in [*self._joining.values(), *self._idle, *playing]:
             self._ray.kill(actor)
         self._ray.shutdown()
+
+    def _look_for_room(self) -> None:
+        """Say who will have to wait; raises ValueError where no node will ever come."""
+        there = self._ray.cluster_resources()
+        room, wanted = self._config.room(there), self._config.wanted(there)
+        if room >= wanted:
+            return
+        needs = ", ".join(f"{name} {amount:g}" for name, amount in self._config.needs.items())
+        has = ", ".join(f"{name} {there.get(name, 0):g}" for name in self._config.needs)
+        text = (
+            f"there is room for {room} of {wanted} actors: each takes {needs}, and there is {has}"
+        )
+        if not self._config.address:
+            raise ValueError(text)
+        self._announce(f"{text}; the others join when nodes come")
 
     def _grow(self) -> None:
         """Start as many actors as there is room for, beyond those that were refused."""
@@ -261,7 +278,7 @@ class RayPool:
             found = self._ray.get(reference)
         except self._lost as error:
             if getattr(error, "actor_init_failed", False):
-                self._refuse(f"an actor could not start: {error}")
+                self._refuse(f"an actor could not start: {str(error).strip().splitlines()[-1]}")
             else:
                 self.losses += 1
                 self._start_actor()

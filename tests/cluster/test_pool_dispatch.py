@@ -52,7 +52,7 @@ class FakeRay:
     losses: Counter[int] = field(default_factory=Counter)
     probes: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
     never: set[int] = field(default_factory=set)  # actors that are not heard of again
-    resources: dict[str, float] = field(default_factory=dict)  # of the cluster
+    resources: dict[str, float] = field(default_factory=lambda: {"CPU": 8.0})  # of the cluster
     head: str = "nowhere"  # its address
     started: int = 0
     killed: int = 0
@@ -202,7 +202,7 @@ def test_mixing_lets_every_probe_in(fake: FakeRay) -> None:
 
 
 def test_an_actor_that_cannot_start_is_not_tried_again(fake: FakeRay) -> None:
-    fake.probes[0] = NotStarted("no such module")
+    fake.probes[0] = NotStarted("a stack\n  of calls\nno such module\n")
     said: list[str] = []
     workers = RayPool((), ClusterConfig(actors=2), announce=said.append)
     assert collected(workers, 3) == right(3)
@@ -230,6 +230,18 @@ def test_a_cluster_is_played_on_as_soon_as_one_actor_is_there(fake: FakeRay) -> 
     fake.resources = {"CPU": 5.0}  # a node comes
     assert collected(workers, 9, 6) == right(9, 6)
     assert fake.started == 5
+    workers.close()
+
+
+def test_who_finds_no_room_is_told(fake: FakeRay) -> None:
+    fake.resources = {"CPU": 2.0}
+    with pytest.raises(ValueError, match=r"room for 0 of 1 actors.*takes CPU 1, GPU 0\.5.*GPU 0$"):
+        RayPool((), ClusterConfig(actors=1, gpus_per_actor=0.5))
+    said: list[str] = []
+    fake.never = {2}  # as Ray leaves an actor without room
+    workers = RayPool((), ClusterConfig(actors=3, address="auto"), announce=said.append)
+    assert len(said) == 1 and "room for 2 of 3 actors: each takes CPU 1" in said[0]
+    assert collected(workers, 4) == right(4)
     workers.close()
 
 
