@@ -11,19 +11,19 @@ from selfplay.study.grid import Arm, Axis, Rating, StudyConfig
 def hex_scaling() -> StudyConfig:
     """Jones (2021) in miniature: Hex 3×3 to 5×5, MLPs of several sizes, 64 simulations.
 
-    Not run yet. Perfect play anchors 3×3 and 4×4; 5×5 is not solved here, and random moves anchor
-    its ladder.
+    Not run yet: a run on 3×3 takes about a minute of one core, on 4×4 two, on 5×5 four. Perfect
+    play anchors 3×3 and 4×4; 5×5 is not solved here, and random moves anchor its ladder.
     """
     sizes = (Axis("network.width", ("4", "16", "64")), Axis("network.depth", ("1", "3")))
     same = ("--network.kind", "mlp", "--search.num-simulations", "64")
-    boards = {"3": "12", "4": "24", "5": "48"}
+    boards = {"3": "16", "4": "32", "5": "64"}  # iterations
     return StudyConfig(
         arms=tuple(
             Arm(f"hex_{board}", (*same, "--iterations", iterations), sizes)
             for board, iterations in boards.items()
         ),
         seeds=5,
-        rating=Rating(sims=(0, 8, 64), versions=5, until_stderr=30, max_games=60_000),
+        rating=Rating(sims=(0, 8, 64), versions=4, until_stderr=50, max_games=30_000),
     )
 
 
