@@ -55,6 +55,7 @@ def test_another_seed_gives_other_bytes(tmp_path: Path, undisturbed: list[dict[s
     assert all(a["state"] != b["state"] for a, b in zip(other, undisturbed, strict=True))
 
 
+@pytest.mark.slow  # tests/cluster/test_nodes.py kills a driver every time
 @pytest.mark.parametrize("point", ["commit.point@2"])  # all of them are in the matrix
 def test_a_killed_driver_resumes_to_the_same_bytes(
     tmp_path: Path, undisturbed: list[dict[str, str]], point: str

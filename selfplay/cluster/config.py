@@ -94,6 +94,17 @@ class ClusterConfig:
         """How many actors there should be in such a cluster; one at least, to ask for a node."""
         return self.actors if self.actors > 0 else max(1, self.room(resources))
 
+    def lacking(self, resources: Mapping[str, float]) -> str:
+        """What a cluster that has these resources lacks for all actors; empty if nothing."""
+        room, wanted = self.room(resources), self.wanted(resources)
+        if room >= wanted:
+            return ""
+        needs = ", ".join(f"{name} {amount:g}" for name, amount in self.needs.items())
+        has = ", ".join(f"{name} {resources.get(name, 0):g}" for name in self.needs)
+        return (
+            f"there is room for {room} of {wanted} actors: each takes {needs}, and there is {has}"
+        )
+
     def actor_environment(self) -> dict[str, str]:
         """Variables of an actor's process: the devices that it may use, and how much of them."""
         if not self.gpus_per_actor and "TPU" not in self.resources:

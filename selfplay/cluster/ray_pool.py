@@ -164,18 +164,10 @@ class RayPool:
 
     def _look_for_room(self) -> None:
         """Say who will have to wait; raises ValueError where no node will ever come."""
-        there = self._ray.cluster_resources()
-        room, wanted = self._config.room(there), self._config.wanted(there)
-        if room >= wanted:
-            return
-        needs = ", ".join(f"{name} {amount:g}" for name, amount in self._config.needs.items())
-        has = ", ".join(f"{name} {there.get(name, 0):g}" for name in self._config.needs)
-        text = (
-            f"there is room for {room} of {wanted} actors: each takes {needs}, and there is {has}"
-        )
-        if not self._config.address:
-            raise ValueError(text)
-        self._announce(f"{text}; the others join when nodes come")
+        if text := self._config.lacking(self._ray.cluster_resources()):
+            if not self._config.address:
+                raise ValueError(text)
+            self._announce(f"{text}; the others join when nodes come")
 
     def _grow(self) -> None:
         """Start as many actors as there is room for, beyond those that were refused."""
