@@ -24,6 +24,7 @@ from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.points import Points
 
 Z95 = 1.96
+SAME_SPENT = 0.01  # OOMs: two seeds of a recipe differ by less, one iteration of 32 makes more
 COLOURS = "cividis"
 INK, PALE = "#222222", "#bbbbbb"
 STYLE: dict[Any, Any] = {
@@ -158,7 +159,10 @@ def exchange(points: Points, found: Exchange) -> Drawing:
 
 
 def heat(points: Points) -> Drawing:
-    """Mean Elo of the last versions: network size against search budget."""
+    """Mean Elo of the last versions: network size against search budget.
+
+    A run that has spent less than others of its recipe is left out.
+    """
     figure, axes = _canvas(6.0, 3.8)
     last = _last(points)
     sizes = np.unique(np.round(last.known("parameters"), 6))
@@ -233,10 +237,10 @@ def _rows(points: Points, *more: Any) -> list[tuple[Any, ...]]:
 
 
 def _last(points: Points) -> Points:
-    """The last version of each run, at all its budgets."""
+    """Of each recipe, the last versions of the runs that went furthest, at all their budgets."""
     spent = points.known("training")
-    most = np.array([spent[points.run == run].max() for run in points.run])
-    return points.select(spent >= most - 1e-9)
+    most = np.array([spent[points.recipe == recipe].max() for recipe in points.recipe])
+    return points.select(spent >= most - SAME_SPENT)
 
 
 def _powers(axis: Axis) -> None:

@@ -125,10 +125,18 @@ def of_size(points: Points, at_budget: Points) -> Finding:
     return Finding("size", title, asked.sentences, drawing)
 
 
-def of_recipes(points: Points, baseline: str) -> Finding:
-    """What each recipe saves against one of them, at one search budget."""
+def of_recipes(points: Points, baseline: str = "") -> Finding:
+    """What each recipe saves against one of them, at one search budget.
+
+    The first recipe is compared with where `baseline` is left out, or has no version here.
+    """
     asked, rows = _Asked(), []
-    for recipe in dict.fromkeys(points.recipe.tolist()):
+    recipes = list(dict.fromkeys(points.recipe.tolist()))
+    if baseline not in recipes:
+        said = f"No version of {baseline} is here: {recipes[0]} stands in its place."
+        asked.sentences += [said] if baseline else []
+        baseline = recipes[0]
+    for recipe in recipes:
         if recipe == baseline:
             continue
         found = asked.ask(lambda r=recipe: multiplier.between(points, baseline, r))
@@ -197,8 +205,7 @@ def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list
 
     Args:
         points: all versions on its ladder.
-        baseline: the recipe that others are compared with; the first one when left out, or when it
-            is not there.
+        baseline: the recipe that others are compared with; see `of_recipes`.
         perfect: True = perfect play is at 0 Elo.
     """
     budget = headline_budget(points)
@@ -215,9 +222,8 @@ def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list
         left_out = f"Versions beyond 10^{bend:.1f} FLOPs, on the plateau, are left out."
     of_all = [of_search(points), of_exchange(points)]
     of_same = [of_size(points, same)]
-    recipes = same.recipe.tolist()
-    if len(set(recipes)) > 1:
-        of_same.append(of_recipes(same, baseline if baseline in recipes else recipes[0]))
+    if len(set(same.recipe)) > 1:
+        of_same.append(of_recipes(same, baseline))
     of_same.append(of_extrapolation(same))
     at_budget = f"At {budget:g} simulations. {left_out}".strip()
     noted = [replace(one, note=left_out) for one in of_all]

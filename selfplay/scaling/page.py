@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,20 +43,32 @@ class Page:
 
 
 def write(page: Page, folder: Path) -> None:
-    """index.html, report.md, and for each figure a PNG, an SVG and a CSV."""
+    """index.html, report.md, and for each figure a PNG, an SVG and a CSV.
+
+    Figures and numbers that an earlier report left there, and this one does not have, are removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    report = folder / "report.md"
+    files = {"index.html": to_html(page).encode(), report.name: to_markdown(page).encode()}
     for section in page.sections:
         for finding in section.findings:
-            stem = folder / _stem(section, finding)
+            stem = _stem(section, finding)
             if finding.drawing:
-                write_bytes(stem.with_suffix(".svg"), _svg(finding.drawing))
-                write_bytes(stem.with_suffix(".png"), _image(finding.drawing, "png"))
-                table = finding.drawing.header, finding.drawing.rows
-                write_bytes(stem.with_suffix(".csv"), _csv(table))
-            elif finding.table:
-                write_bytes(stem.with_suffix(".csv"), _csv(finding.table))
-    write_bytes(folder / "index.html", to_html(page).encode())
-    write_bytes(folder / "report.md", to_markdown(page).encode())
+                files[f"{stem}.svg"] = _svg(finding.drawing)
+                files[f"{stem}.png"] = _image(finding.drawing, "png")
+            if numbers := _numbers(finding):
+                files[f"{stem}.csv"] = _csv(numbers)
+    for name in _linked(report) - files.keys():
+        (folder / name).unlink(missing_ok=True)
+    for name, data in files.items():
+        write_bytes(folder / name, data)
+
+
+def _linked(report: Path) -> set[str]:
+    """The files beside a report that it has links to; none if there is no report."""
+    text = report.read_text() if report.exists() else ""
+    stems = re.findall(r"\]\(([\w-]+)\.(?:png|csv)\)", text)
+    return {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
 
 
 def to_markdown(page: Page) -> str:
@@ -71,6 +85,7 @@ def to_markdown(page: Page) -> str:
             parts.append(finding.note)
             parts.append("\n".join(f"- {sentence}" for sentence in finding.sentences))
             parts += [_markdown_table(finding.table)] if finding.table else []
+            parts += [f"[The numbers]({stem}.csv)"] if _numbers(finding) else []
     parts += ["## Commands", "```\n" + "\n".join(page.commands) + "\n```"]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -94,6 +109,7 @@ def to_html(page: Page) -> str:
             items = "".join(f"<li>{_text(sentence)}</li>" for sentence in finding.sentences)
             parts.append(f"<ul>{items}</ul>")
             parts += [_html_table(finding.table)] if finding.table else []
+            parts += [_download(_stem(section, finding), n)] if (n := _numbers(finding)) else []
             parts.append("</article>")
         parts.append("</section>")
     commands = html.escape("\n".join(page.commands))
@@ -128,13 +144,28 @@ th { border-bottom: 1.5px solid #555; font-weight: 600; }
 td.number { text-align: right; }
 code, pre { font: 13px/1.5 ui-monospace, Menlo, Consolas, monospace; }
 pre { background: #f6f6f4; padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }
-@media print { main { max-width: none; padding: 0; } article, figure, table { break-inside: avoid; }
+a { color: inherit; font-size: .9em; }
+@media print { a[download] { display: none; }
+  main { max-width: none; padding: 0; } article, figure, table { break-inside: avoid; }
   h2, h3 { break-after: avoid; } body { font-size: 11pt; } }
 """
 
 
 def _stem(section: Section, finding: Finding) -> str:
     return f"{section.name}_{finding.name}" if section.name else finding.name
+
+
+def _numbers(finding: Finding) -> Table | None:
+    """What is in its figure, or else its table."""
+    if finding.drawing:
+        return finding.drawing.header, finding.drawing.rows
+    return finding.table
+
+
+def _download(stem: str, numbers: Table) -> str:
+    """A link that holds the numbers themselves."""
+    data = base64.b64encode(_csv(numbers)).decode()
+    return f'<p><a download="{stem}.csv" href="data:text/csv;base64,{data}">The numbers</a></p>'
 
 
 def _image(drawing: Drawing, kind: str) -> bytes:

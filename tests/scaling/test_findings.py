@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from selfplay.scaling import findings
+from selfplay.scaling import figures, findings
 from selfplay.scaling.points import Points
 
 SIZES, SEEDS, SPENT, BUDGETS = (3.6, 4.3, 5.0), 3, np.linspace(10.5, 13, 5), (0, 8, 64)
@@ -105,6 +105,23 @@ def test_what_lies_on_a_plateau_is_left_out_of_every_line() -> None:
     assert shown and len(shown.rows) < len(points)
     whole = {one.name: one for one in findings.of_ladder(points)}
     assert whole["search"].note == "" and whole["size"].note == "At 64 simulations."
+
+
+def test_a_run_that_stopped_early_is_not_on_the_map() -> None:
+    points = study()
+    assert {row[-1] for row in figures.heat(points).rows} == {SEEDS}
+    early = points.run == points.runs[0]
+    early &= points.training == points.training[early].max()
+    less = {row[0]: row[-1] for row in figures.heat(points.select(~early)).rows}
+    assert sorted(less.values()) == [SEEDS - 1, SEEDS, SEEDS]
+
+
+def test_a_baseline_that_is_not_there_is_named() -> None:
+    points = study()
+    found = findings.of_recipes(points, "size 9")
+    said = "No version of size 9 is here: size 3.6 stands in its place."
+    assert found.sentences[0] == said and found.table and len(found.table[1]) == 2
+    assert said not in findings.of_recipes(points, "size 3.6").sentences
 
 
 def test_sizes_of_several_recipes_are_not_mixed_in_a_map() -> None:

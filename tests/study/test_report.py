@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import re
+import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,8 @@ from selfplay.arena.match import Played
 from selfplay.arena.player import Player
 from selfplay.arena.records import Pairing, Records
 from selfplay.network import NetworkConfig
-from selfplay.scaling.page import write
+from selfplay.scaling.findings import Finding
+from selfplay.scaling.page import Page, Section, write
 from selfplay.study import report
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis, cells
@@ -73,25 +76,29 @@ def play(path: Path, specs: list[tuple[str, float]], anchor: str = "random") -> 
             base.finish(pairing, played, 1)
 
 
-def test_a_report_answers_says_what_is_missing_and_stands_alone(
-    folder: Path, tmp_path: Path
-) -> None:
-    page = report.page(report.material([folder]))
-    write(page, tmp_path)
-    text = (tmp_path / "report.md").read_text()
+@pytest.fixture(scope="module")
+def written(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its report."""
+    out = tmp_path_factory.mktemp("report")
+    write(report.page(report.material([folder])), out)
+    return out
+
+
+def test_a_report_answers_says_what_is_missing_and_stands_alone(written: Path) -> None:
+    text = (written / "report.md").read_text()
     assert "| tic: network.width 4 | 4 | 3 |" in text  # what differs, and the seeds
     assert "`width-8_seed-2` has not begun." in text
     assert "`width-4_seed-2` stands at iteration 2 of 4." in text
     assert "python launch/x.py" in text
     assert "| 0.00e+00 | 2.33e+03 | 1.00e+03 | 3.33e+03 |" in text  # the ledger: (4 + 4 + 2) / 3
     for name in ("training", "search", "exchange", "size"):
-        assert f"({name}.png)" in text and (tmp_path / f"{name}.png").stat().st_size > 10_000
+        assert f"({name}.png)" in text and (written / f"{name}.png").stat().st_size > 10_000
     assert re.search(r"Elo per OOM of search\.", text)
-    html = (tmp_path / "index.html").read_text()
+    html = (written / "index.html").read_text()
     assert html.count("<svg") == html.count("<figure") >= 4
     loaded = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", html)
     assert all(target.startswith(("#", "data:")) for target in loaded), loaded
-    with (tmp_path / "search.csv").open() as file:
+    with (written / "search.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["recipe"] for row in rows} == {"tic: network.width 4", "tic: network.width 8"}
     assert len(rows) == 28
@@ -120,11 +127,28 @@ def test_boards_whose_zero_is_not_perfect_play_are_not_mixed(tmp_path: Path) -> 
     assert again.sections[2].findings[0].sentences == page.sections[2].findings[0].sentences
 
 
-def test_the_same_study_gives_the_same_files(folder: Path, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        write(report.page(report.material([folder])), tmp_path / name)
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+def test_the_same_study_gives_the_same_files(folder: Path, written: Path, tmp_path: Path) -> None:
+    write(report.page(report.material([folder])), tmp_path)
+    assert {path.name for path in written.iterdir()} == {path.name for path in tmp_path.iterdir()}
+    for path in written.iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_only_what_an_earlier_report_made_is_removed(written: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    shutil.copytree(written, out)
+    (out / "notes.csv").write_text("mine")
+    finding = Finding("training", "What?", ["This."], table=(("a",), [("b",)]))
+    write(Page("less", "", [Section("", "One", findings=[finding])], ["c"]), out)
+    left = {path.name for path in out.iterdir()}
+    assert left == {"index.html", "report.md", "notes.csv", "training.csv"}
+
+
+def test_the_page_holds_its_numbers(written: Path) -> None:
+    links = r'download="([^"]+)" href="data:text/csv;base64,([^"]+)"'
+    held = re.findall(links, (written / "index.html").read_text())
+    assert {name for name, _ in held} == {path.name for path in written.glob("*.csv")}
+    assert all(base64.b64decode(data) == (written / name).read_bytes() for name, data in held)
 
 
 def test_what_cannot_be_reported_is_told(folder: Path, tmp_path: Path) -> None:
