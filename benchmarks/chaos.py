@@ -61,6 +61,10 @@ class Nodes(AbstractContextManager["Nodes"]):
         self._cluster.remove_node(self._nodes[index], allow_graceful=False)
         self._nodes[index] = self._add()
 
+    def behead(self) -> None:
+        """The head's server dies, and nothing restarts it; the node that it was on lives."""
+        self._cluster.head_node.kill_gcs_server()
+
     def actors(self) -> list[psutil.Process]:
         """The processes of actors that play, on all nodes."""
         found = []

@@ -63,6 +63,23 @@ def test_three_nodes_give_the_bytes_of_none(
 
 
 @pytest.mark.slow
+def test_a_dead_head_ends_in_a_sentence_and_a_run_that_resumes(
+    tmp_path: Path, undisturbed: list[dict[str, str]]
+) -> None:
+    folder = tmp_path / "run"
+    rated = ("--elo.budgets", "0")  # an evaluator beside the training must not hold it up
+    with Nodes(1) as cluster:
+        driver = start(folder, *FLAGS, *rated, "--cluster.address", cluster.address)
+        _wait_for(folder, 2)
+        cluster.behead()
+        said, _ = driver.communicate(timeout=45)
+    assert driver.returncode == 1 and len(digests(folder)) < len(undisturbed)
+    (last,) = (line for line in said.splitlines() if line.startswith("stopped ("))
+    assert "(the Ray cluster's head at " in last and "The same command resumes it." in last
+    assert train(folder, *FLAGS, "--cluster.actors", "0") == undisturbed
+
+
+@pytest.mark.slow
 def test_five_minutes_of_chaos(tmp_path: Path) -> None:
     said: list[str] = []
     faults, iterations, same = chaos(tmp_path, 300, (10, 30), say=said.append)
