@@ -45,9 +45,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import mctx
@@ -56,8 +55,9 @@ import pgx
 from jax import Array
 from pgx.experimental import auto_reset
 
+from benchmarks.peer_network import Model, Network, apply
+
 ENV_ID = "connect_four"
-NUM_ACTIONS = 7
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,6 @@ class PeerConfig:
                 f"{self.lanes}*{self.steps} = {self.lanes * self.steps}: "
                 "the example trains on every ply of an iteration exactly once"
             )
-
-
-class Model(NamedTuple):
-    """What the example calls a model: weights, and BatchNorm's running statistics."""
-
-    params: Any
-    batch_stats: Any
 
 
 class Plies(NamedTuple):
@@ -116,67 +109,6 @@ class Progress(NamedTuple):
     plies: int  # played and trained on so far
     policy_loss: float
     value_loss: float
-
-
-class _Block(nn.Module):
-    num_channels: int
-    training: bool
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        y = x
-        for _ in range(2):
-            y = nn.relu(_norm(self.training)(y))
-            y = nn.Conv(self.num_channels, (3, 3))(y)
-        return x + y
-
-
-def _norm(training: bool, name: str | None = None) -> nn.BatchNorm:
-    """BatchNorm; outside training it uses its running statistics."""
-    return nn.BatchNorm(not training, momentum=0.9, epsilon=1e-5, name=name)
-
-
-class _Network(nn.Module):
-    """The example's ResNet v2 with its two heads."""
-
-    num_channels: int
-    num_blocks: int
-
-    @nn.compact
-    def __call__(self, observation: Array, training: bool) -> tuple[Array, Array]:
-        x = nn.Conv(self.num_channels, (3, 3), name="stem")(observation.astype(jnp.float32))
-        for i in range(self.num_blocks):
-            x = _Block(self.num_channels, training, name=f"block_{i}")(x)
-        x = nn.relu(_norm(training, "norm")(x))
-
-        p = nn.Conv(2, (1, 1), name="policy_conv")(x)
-        p = nn.relu(_norm(training, "policy_norm")(p))
-        logits = nn.Dense(NUM_ACTIONS, name="policy")(p.reshape(p.shape[0], -1))
-
-        v = nn.Conv(1, (1, 1), name="value_conv")(x)
-        v = nn.relu(_norm(training, "value_norm")(v))
-        v = nn.relu(nn.Dense(self.num_channels, name="value_hidden")(v.reshape(v.shape[0], -1)))
-        value = jnp.tanh(nn.Dense(1, name="value")(v))[:, 0]
-        return logits, value
-
-
-def _network(model: Model) -> _Network:
-    """The network that `model` belongs to: its size is read off the weights."""
-    blocks = sum(name.startswith("block_") for name in model.params)
-    return _Network(model.params["stem"]["kernel"].shape[-1], blocks)
-
-
-@jax.jit
-def apply(model: Model, observation: Array) -> tuple[Array, Array]:
-    """Policy logits ``[B, 7]`` and value ``[B]`` for the player to move, in evaluation mode.
-
-    `observation` is bool ``[B, 6, 7, 2]``: planes mine and theirs, row 0 the top row as printed,
-    actions the columns 0 to 6 from the left. That is pgx's own layout (its discs fall to row 5),
-    so nothing is flipped; `check_orientation` holds pgx to it. Illegal (full) columns
-    are not masked.
-    """
-    variables = {"params": model.params, "batch_stats": model.batch_stats}
-    return cast(tuple[Array, Array], _network(model).apply(variables, observation, False))
 
 
 def _recurrent_fn(
@@ -212,7 +144,7 @@ def make_selfplay(
     env = pgx.make(ENV_ID)
 
     def init_model(key: Array) -> Model:
-        network = _Network(config.num_channels, config.num_blocks)
+        network = Network(config.num_channels, config.num_blocks)
         variables = network.init(key, jnp.zeros((1, *env.observation_shape), bool), False)
         return Model(variables["params"], variables["batch_stats"])
 
@@ -278,7 +210,7 @@ def make_update(
 ]:
     """Returns the optimizer and the jitted step, which also gives policy and value loss."""
     optimizer = optax.adam(config.learning_rate)
-    network = _Network(config.num_channels, config.num_blocks)
+    network = Network(config.num_channels, config.num_blocks)
 
     def loss_fn(params: Any, batch_stats: Any, batch: Sample) -> tuple[Array, Any]:
         variables = {"params": params, "batch_stats": batch_stats}

@@ -56,11 +56,13 @@ LUCK = {
 
 
 def on_a_line(seeds: int, replicates: int) -> Found:
+    """Runs on one line of training."""
     points = draw(*studies.line(seeds), replicates=replicates)
     return {"Elo per OOM of training": (slopes.per_training(points), 500)}
 
 
 def searched(seeds: int, replicates: int) -> Found:
+    """Every version at several search budgets."""
     points = draw(*studies.searched(seeds), replicates=replicates)
     found = exchange.fit(points)
     saved = multiplier.unhobbling(points, "simulations", SIMULATIONS[0], SIMULATIONS[-1])
@@ -74,6 +76,7 @@ def searched(seeds: int, replicates: int) -> Found:
 
 
 def grown(seeds: int, replicates: int) -> Found:
+    """Networks of several sizes."""
     points = draw(*studies.grown(seeds), replicates=replicates)
     last = np.concatenate([np.flatnonzero(points.run == run)[-1:] for run in points.runs])
     per_training = 120 * 1.2  # a larger network was trained for longer
@@ -84,6 +87,7 @@ def grown(seeds: int, replicates: int) -> Found:
 
 
 def compared(seeds: int, replicates: int) -> Found:
+    """Two recipes, one ahead of the other."""
     points = draw(*studies.two_recipes(seeds), replicates=replicates)
     found = multiplier.between(points, "a", "b")
     return {
@@ -93,6 +97,7 @@ def compared(seeds: int, replicates: int) -> Found:
 
 
 def bent(seeds: int, replicates: int) -> Found:
+    """An incline and a plateau."""
     found = incline.fit(draw(*studies.bent(seeds), replicates=replicates))
     return {
         "incline": (found.slope, 500),
@@ -102,6 +107,7 @@ def bent(seeds: int, replicates: int) -> Found:
 
 
 def boards(seeds: int, replicates: int) -> Found:
+    """Jones's model over several boards."""
     found = incline.fit(draw(*studies.boards(seeds), replicates=replicates), "board")
     assert found.slope_cost and found.plateau_cost and found.delay
     return {
@@ -115,6 +121,7 @@ def boards(seeds: int, replicates: int) -> Found:
 
 
 def ridge(seeds: int, replicates: int) -> Found:
+    """A best size for each compute."""
     (found,) = best_size.fit(draw(*studies.ridge(seeds), replicates=replicates))
     middle, exponent = BEST_SIZE
     return {
@@ -124,6 +131,7 @@ def ridge(seeds: int, replicates: int) -> Found:
 
 
 def searched_ridge(seeds: int, replicates: int) -> Found:
+    """A best size for each compute of a move."""
     points = draw(*studies.searched_ridge(seeds), replicates=replicates)
     (found,) = best_size.fit(points, given="search", controls=("training",))
     middle, exponent = BEST_SEARCHED

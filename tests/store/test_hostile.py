@@ -20,7 +20,7 @@ from selfplay.scaling import reading
 from selfplay.store import metrics
 from selfplay.store.files import CorruptedFile
 from selfplay.store.run import load_version
-from tests.store.test_store_run import carries_at, drive, open_run, state_at
+from tests.store.runs import carries_at, made, open_run, state_at
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -80,10 +80,7 @@ TEXTS, ARRAYS = (pickled, nested, a_class_by_name), (pickled, archive_of_objects
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("template") / "run"
-    with open_run(folder) as run:
-        drive(run, 3)
-    return folder
+    return made(tmp_path_factory.mktemp("template") / "run", 3)
 
 
 def test_the_bomb_explodes_when_it_is_unpickled(tmp_path: Path) -> None:

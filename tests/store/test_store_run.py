@@ -1,6 +1,5 @@
 """The run folder: commits, resumption, damage of every kind of file, refusals in words."""
 
-import dataclasses
 import errno
 import json
 import os
@@ -18,63 +17,18 @@ from selfplay.store import run as run_module
 from selfplay.store.digest import digest
 from selfplay.store.files import CorruptedFile
 from selfplay.store.metrics import read
-from selfplay.store.run import DiskFull, Run, load_version
+from selfplay.store.run import DiskFull, load_version
 from selfplay.store.snapshots import is_snapshot
-from selfplay.store.window import WindowConfig
+from tests.store.runs import Cluster, Config, carries_at, drive, made, open_run, rows_at, state_at
 
 # Orbax gives up on a damaged checkpoint while its own reads are still under way; one that ends
 # later finds the event loop closed, which Python reports as an exception nobody can catch
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-WINDOW = WindowConfig(minimum=20, scale=0.4)
-
-
-@dataclasses.dataclass(frozen=True)
-class Cluster:
-    actors: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    seed: int = 0
-    iterations: int = 10
-    cluster: Cluster = Cluster()
-
-
-def open_run(folder: Path, config: Config | None = None, **options: Any) -> Run:
-    options = {"window": WINDOW, "mutable": ("cluster", "iterations"), **options}
-    return Run.create_or_open(folder, config or Config(), **options)
-
-
-def state_at(i: int) -> dict[str, Any]:
-    params = {"dense": {"kernel": jnp.full((4, 3), i, jnp.float32), "bias": jnp.zeros(3)}}
-    return {"params": params, "opt": [params, {"count": jnp.int32(i)}], "epoch": i}
-
-
-def carries_at(i: int) -> list[Any]:
-    return [{"key": jax.random.key(i), "episodes": np.full((i // 2, 2), i, np.int8)}]
-
-
-def rows_at(i: int) -> dict[str, np.ndarray]:
-    return {"x": np.full((8, 2), i, np.uint8), "v": np.arange(8, dtype=np.float16)}
-
-
-def drive(run: Run, stop: int) -> None:
-    for i in range(run.next_iteration, stop):
-        state = state_at(i)
-        if i:
-            run.replay.add(i, rows_at(i))
-        row = {"loss": 1 / (i + 1)}
-        run.commit(i, state, row, state["params"], carries=carries_at(i), ledger={"flops": i * 10})
-
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with commits 0..7, copied by the tests that damage it."""
-    folder = tmp_path_factory.mktemp("template") / "run"
-    with open_run(folder) as run:
-        drive(run, 8)
-    return folder
+    return made(tmp_path_factory.mktemp("template") / "run", 8)
 
 
 @pytest.fixture
