@@ -16,11 +16,11 @@ def hex_scaling() -> StudyConfig:
     """
     sizes = (Axis("network.width", ("4", "16", "64")), Axis("network.depth", ("1", "3")))
     same = ("--network.kind", "mlp", "--search.num-simulations", "64")
-    boards = {"3": "16", "4": "32", "5": "64"}  # iterations
+    boards = {3: (16, 5), 4: (32, 5), 5: (64, 3)}  # iterations, seeds
     return StudyConfig(
         arms=tuple(
-            Arm(f"hex_{board}", (*same, "--iterations", iterations), sizes)
-            for board, iterations in boards.items()
+            Arm(f"hex_{board}", (*same, "--iterations", str(iterations)), sizes, seeds=seeds)
+            for board, (iterations, seeds) in boards.items()
         ),
         seeds=5,
         rating=Rating(sims=(0, 8, 64), versions=4, until_stderr=50, max_games=30_000),

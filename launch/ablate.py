@@ -55,7 +55,7 @@ class Options:
     set: tuple[str, ...] = ()
     """FIELD=VALUE, the same for all runs."""
     seeds: int = 3
-    """Runs of every combination: seeds 0 to N − 1."""
+    """Runs of every combination: seeds 0 to N − 1; a part of a named study may have fewer."""
     out: Path | None = None
     """The study's folder; studies/NAME when left out."""
     jobs: int = field(default_factory=cli.cores)

@@ -44,6 +44,7 @@ def test_every_iteration_has_digests_and_they_change(undisturbed: list[dict[str,
         assert all(before[name] != after[name] for name in ("state", "rows", "carries"))
 
 
+@pytest.mark.slow  # tests/cluster/test_nodes.py has two, and kills one
 def test_two_ray_actors_give_the_bytes_of_none(
     tmp_path: Path, undisturbed: list[dict[str, str]]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -55,12 +56,14 @@ class Arm:
         flags: for launch/train.py, of every run.
         axes: of the grid.
         name: what this part of the study is called; the preset's name when left out.
+        seeds: at most so many, where runs are long.
     """
 
     preset: str
     flags: tuple[str, ...] = ()
     axes: tuple[Axis, ...] = ()
     name: str = ""
+    seeds: int = sys.maxsize
 
     def __post_init__(self) -> None:
         names = [axis.field for axis in self.axes]
@@ -98,7 +101,7 @@ def cells(arms: Iterable[Arm], seeds: int) -> list[Cell]:
     arms = list(arms)
     found: dict[str, Cell] = {}
     for seed in range(seeds):
-        for arm in arms:
+        for arm in (arm for arm in arms if seed < arm.seeds):
             title = arm.name or arm.preset
             for values in itertools.product(*(axis.values for axis in arm.axes)):
                 chosen = list(zip(arm.axes, values, strict=True))

@@ -30,6 +30,13 @@ def test_cells_are_all_combinations_seed_by_seed() -> None:
         assert str(config.search.num_simulations) == settings["search.num-simulations"]
 
 
+def test_an_arm_may_have_fewer_seeds() -> None:
+    arms = [Arm("hex_3"), Arm("hex_5", seeds=2)]
+    found = [(cell.preset, cell.seed) for cell in cells(arms, 3)]
+    assert found == [("hex_3", 0), ("hex_5", 0), ("hex_3", 1), ("hex_5", 1), ("hex_3", 2)]
+    assert len(cells(arms, 1)) == 2
+
+
 @pytest.mark.parametrize("value", ["true", "False"])
 def test_true_and_false_are_flags(value: str) -> None:
     (cell,) = cells([Arm("hex_3", axes=(Axis("learner.symmetries", (value,)),))], 1)
