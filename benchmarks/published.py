@@ -4,14 +4,14 @@
     python benchmarks/published.py studies/connect_four_budget_vs_size
 
 Hex is compared with Jones (2021), and so in multiply-adds of self-play; Connect Four with Neumann
-and Gros (2022), in FLOPs, which leave slopes as they are. Versions count at the budget at which
-most were rated. Prints Markdown: one line for each published number, with ours, its interval, and
-whether the interval holds the published one.
+and Gros (2022), in FLOPs, which leave slopes as they are. Prints Markdown: one line for each
+published number, with ours, its interval, and whether the interval holds the published one.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ import numpy as np
 from selfplay.scaling import exchange, findings, frontier, incline, reading, slopes, threshold
 from selfplay.scaling.conventions import elo_per_oom, selfplay_multiply_adds
 from selfplay.scaling.estimate import Estimate, Unanswerable
+from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.points import Points, joined
 from selfplay.study.folder import Study
 from selfplay.study.report import LADDER, PERFECT
@@ -52,50 +53,68 @@ class Line(NamedTuple):
 
 
 def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
-    """Hex, board by board, then all boards that have perfect play at 0."""
-    at_budget = {game: _headline(points) for game, points in boards.items()}
-    took: dict[int, Callable[[], Estimate]] = {}
-    for game, points in at_budget.items():
-        rows = int(points.known("board")[0])
-        level = findings.NEARLY_PERFECT
-        stand_in = ""
+    """Hex at every search budget, board by board, then all boards that have perfect play at 0.
+
+    Jones rates at 64 simulations.
+    """
+    took: dict[tuple[float, int], Callable[[], Estimate]] = {}
+    for game, points in boards.items():
+        rows, level, stand_in = int(points.known("board")[0]), findings.NEARLY_PERFECT, ""
         if anchors[game] != PERFECT:
-            level += strongest(boards[game])
+            level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
-        yield Line(f"{game}: Elo per OOM", INCLINE, lambda p=points: frontier.fit(p).slope)
-        took[rows] = lambda p=points, elo=level: threshold.fit(p, elo).training
-        if rows in PERFECTION:
-            what = f"{game}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
-            yield Line(what, float(np.log10(PERFECTION[rows])), took[rows])
+        for budget, same in findings.at_budgets(points).items():
+            where = f"{game}, {budget:g} simulations"
+            yield Line(f"{where}: Elo per OOM", INCLINE, lambda p=same: frontier.fit(p).slope)
+            took[budget, rows] = lambda p=same, elo=level: threshold.fit(p, elo).training
+            if rows in PERFECTION:
+                what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
+                yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
+        frontiers = {b: _or_none(p) for b, p in findings.at_budgets(points).items()}
+        below, _ = findings.rising(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
-        yield Line(what, SEARCH_PER_TRAINING, lambda p=boards[game]: exchange.fit(p).a)
-    for rows in sorted(took):
-        if rows + 1 in took:
-            what = f"OOMs to perfect play from {rows}×{rows} to {rows + 1}×{rows + 1}"
-            yield Line(what, A_ROW, lambda r=rows: _less(took[r + 1](), took[r]()))
-    solved = [points for game, points in at_budget.items() if anchors[game] == PERFECT]
+        yield Line(what, SEARCH_PER_TRAINING, lambda p=below: exchange.fit(p).a)
+    for budget, rows in sorted(took):
+        if (budget, rows + 1) in took:
+            ends = f"{rows}×{rows} to {rows + 1}×{rows + 1}"
+            what = f"{budget:g} simulations: OOMs to perfect play, {ends}"
+            a, b = took[budget, rows + 1], took[budget, rows]
+            yield Line(what, A_ROW, lambda a=a, b=b: _less(a(), b()))
+    solved = [points for game, points in boards.items() if anchors[game] == PERFECT]
     if len(solved) > 1:
-        whole = joined(solved)
-        on = np.concatenate([frontier.leading(points) for points in solved])
+        for budget, same in findings.at_budgets(joined(solved)).items():
+            chosen = same.select(findings.on_frontiers(same))
 
-        def part(name: str) -> Estimate:
-            found = getattr(incline.fit(whole.select(on), "board"), name)
-            assert isinstance(found, Estimate)  # none is None with a covariate
-            return found
+            def part(name: str, points: Points = chosen) -> Estimate:
+                found = getattr(incline.fit(points, "board"), name)
+                assert isinstance(found, Estimate)  # none is None with a covariate
+                return found
 
-        for (what, value), name in zip(
-            ON_BOARDS.items(), ("slope", "slope_cost", "plateau_cost"), strict=True
-        ):
-            yield Line(f"all boards, Jones's model: {what}", value, lambda n=name: part(n))
+            for (what, value), name in zip(
+                ON_BOARDS.items(), ("slope", "slope_cost", "plateau_cost"), strict=True
+            ):
+                what = f"{budget:g} simulations, all boards, Jones's model: {what}"
+                yield Line(what, value, lambda n=name, part=part: part(n))
+
+
+def _or_none(points: Points) -> Frontier | None:
+    with suppress(Unanswerable):
+        return frontier.fit(points)
+    return None
 
 
 def neumann_gros(points: Points) -> Iterator[Line]:
-    """Connect Four: networks trained to the end, and the frontier."""
-    same = _headline(points)
-    spent = same.known("training")
-    last = spent == np.array([spent[same.run == run].max() for run in same.run])
-    yield Line("Elo per OOM of parameters", PARAMETERS, lambda: slopes.per_size(same.select(last)))
-    yield Line("Elo per OOM of training", COMPUTE, lambda: frontier.fit(same).slope)
+    """Connect Four at every search budget: networks trained to the end, and the frontier."""
+    for budget, same in findings.at_budgets(points).items():
+        spent, where = same.known("training"), f"{budget:g} simulations"
+        last = spent == np.array([spent[same.run == run].max() for run in same.run])
+        ends = same.select(last)
+        yield Line(
+            f"{where}: Elo per OOM of parameters", PARAMETERS, lambda p=ends: slopes.per_size(p)
+        )
+        yield Line(
+            f"{where}: Elo per OOM of training", COMPUTE, lambda p=same: frontier.fit(p).slope
+        )
 
 
 def strongest(points: Points) -> float:
@@ -108,11 +127,6 @@ def strongest(points: Points) -> float:
         np.mean([ends[run] for run in deep.runs if recipe[run] == one]) for one in set(deep.recipe)
     ]
     return float(max(means))
-
-
-def _headline(points: Points) -> Points:
-    budget = findings.headline_budget(points)
-    return points.select(points.known("simulations") == budget)
 
 
 def _less(a: Estimate, b: Estimate) -> Estimate:

@@ -11,8 +11,9 @@ from selfplay.study.grid import Arm, Axis, Rating, StudyConfig
 def hex_scaling() -> StudyConfig:
     """Jones (2021) in miniature: Hex 3×3 to 5×5, MLPs of several sizes, 64 simulations.
 
-    Not run yet: a run on 3×3 takes about a minute of one core, on 4×4 two, on 5×5 four. Perfect
-    play anchors 3×3 and 4×4; 5×5 is not solved here, and random moves anchor its ladder.
+    A run on 3×3 takes about a minute of one core, on 4×4 two, on 5×5 four. Perfect play anchors 3×3
+    and 4×4; 5×5 is not solved here, and random moves anchor its ladder. Openings have 2 random
+    moves: with 4, few games on 3×3 were still open, and took twice as many for the same certainty.
     """
     sizes = (Axis("network.width", ("4", "16", "64")), Axis("network.depth", ("1", "3")))
     same = ("--network.kind", "mlp", "--search.num-simulations", "64")
@@ -23,7 +24,9 @@ def hex_scaling() -> StudyConfig:
             for board, (iterations, seeds) in boards.items()
         ),
         seeds=5,
-        rating=Rating(sims=(0, 8, 64), versions=4, until_stderr=50, max_games=30_000),
+        rating=Rating(
+            sims=(0, 8, 64), versions=5, until_stderr=50, max_games=80_000, opening_plies=2
+        ),
     )
 
 

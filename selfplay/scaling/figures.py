@@ -4,7 +4,7 @@ colour-blind and differ in lightness, so that they hold in print.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from selfplay.scaling.points import Points
 
 Z95 = 1.96
 SAME_SPENT = 0.01  # OOMs: two seeds of a recipe differ by less, one iteration of 32 makes more
+PANELS = 3  # beside each other
 COLOURS = "cividis"
 INK, PALE = "#222222", "#bbbbbb"
 STYLE: dict[Any, Any] = {
@@ -61,39 +62,62 @@ def _shades(values: Sequence[float]) -> dict[float, Any]:
     return {v: mpl.colormaps[COLOURS](s) for v, s in zip(distinct, scale, strict=True)}
 
 
-def training(points: Points, found: Frontier | None) -> Drawing:
-    """Elo against training FLOPs: runs thin, the frontier's fit on top.
+def training(at: Mapping[float, Points], found: Mapping[float, Frontier | None]) -> Drawing:
+    """Elo against training FLOPs, a panel for each search budget: runs thin, the frontier on top.
 
-    Runs are coloured by size, or by recipe where all are of one size. Points are of one search
-    budget; bars are 95 % intervals of the ratings.
+    Runs are coloured by size, or by recipe where all are of one size; bars are 95 % intervals of
+    the ratings.
+
+    Args:
+        at: search budget → the versions rated at it.
+        found: search budget → its frontier.
     """
-    figure, axes = _canvas()
-    spent, size = points.known("training"), points.known("parameters")
-    kinds, kind = np.unique(points.recipe, return_inverse=True)
-    by_size = len(np.unique(size)) > 1
-    shown = size if by_size else kind.astype(float)
-    colour, error = _shades(shown.tolist()), Z95 * np.sqrt(np.diag(points.covariance))
-    for run in points.runs:
-        own = np.flatnonzero(points.run == run)
-        own = own[np.argsort(spent[own])]
-        shade = colour[float(shown[own[0]])]
-        axes.errorbar(
-            spent[own], points.elo[own], error[own],
-            color=shade, linewidth=1, elinewidth=0.6, marker="o", markersize=3, alpha=0.8,
-        )  # fmt: skip
+    columns = min(len(at), PANELS)
+    size = (7.2, 4.4) if len(at) == 1 else (3.2 * columns + 0.8, 3.6 * -(-len(at) // columns))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(
+            -(-len(at) // columns), columns, sharex=True, sharey=True, squeeze=False
+        ).ravel()
+    whole = np.concatenate([points.parameters for points in at.values()])
+    recipes = sorted({recipe for points in at.values() for recipe in points.recipe.tolist()})
+    by_size = len(np.unique(whole)) > 1
+    colour = _shades(whole.tolist() if by_size else [float(i) for i in range(len(recipes))])
+    rows = []
+    for axes, (budget, points) in zip(panels, at.items(), strict=False):
+        one = found[budget]
+        for run in points.runs:
+            own = np.flatnonzero(points.run == run)
+            own = own[np.argsort(points.training[own])]
+            shown = points.parameters if by_size else [recipes.index(r) for r in points.recipe]
+            axes.errorbar(
+                points.training[own], points.elo[own], Z95 * _stderr(points)[own],
+                color=colour[float(shown[own[0]])], linewidth=1, elinewidth=0.6, marker="o",
+                markersize=3, alpha=0.8,
+            )  # fmt: skip
+        if one is not None:
+            spent = points.training[one.on]
+            x = np.linspace(spent.min(), spent.max(), 200)
+            axes.plot(x, _fitted(points, one, x), color=INK, linewidth=2)
+        if len(at) > 1:
+            axes.set_title(f"{budget:g} simulations", fontsize=10)
+        axes.set_xlabel("training, FLOPs")
+        _powers(axes.xaxis)
+        on = one.on if one is not None else np.zeros(len(points), bool)
+        rows += _rows(points, on.astype(int))
+    for empty in panels[len(at) :]:
+        empty.set_visible(False)
+    panels[0].set_ylabel("Elo")
     for value, shade in colour.items():
-        label = _count(10**value) if by_size else str(kinds[int(value)])
-        axes.plot([], [], color=shade, marker="o", markersize=3, label=label)
-    if found is not None:
-        x = np.linspace(spent[found.on].min(), spent[found.on].max(), 200)
-        axes.plot(x, _fitted(points, found, x), color=INK, linewidth=2, label="frontier")
-    axes.legend(
-        title="parameters" if by_size else "recipe", fontsize=8, title_fontsize=8, frameon=False
-    )
-    axes.set(xlabel="training, FLOPs", ylabel="Elo")
-    _powers(axes.xaxis)
-    on = found.on if found is not None else np.zeros(len(points), bool)
-    return Drawing(figure, (*COLUMNS, "on_frontier"), _rows(points, on.astype(int)))
+        label = _count(10**value) if by_size else recipes[int(value)]
+        panels[0].plot([], [], color=shade, marker="o", markersize=3, label=label)
+    if any(found.values()):
+        panels[0].plot([], [], color=INK, linewidth=2, label="frontier")
+    figure.legend(
+        title="parameters" if by_size else "recipe", fontsize=8, title_fontsize=8, frameon=False,
+        loc="outside right center",
+    )  # fmt: skip
+    return Drawing(figure, (*COLUMNS, "on_frontier"), rows)
 
 
 def _fitted(points: Points, found: Frontier, x: Floats) -> Floats:
@@ -110,7 +134,7 @@ def search(points: Points) -> Drawing:
     """Elo against search FLOPs per move: a line for each version, coloured by its training."""
     figure, axes = _canvas()
     spent, cost = points.known("training"), points.known("search")
-    error = Z95 * np.sqrt(np.diag(points.covariance))
+    error = Z95 * _stderr(points)
     low, high = spent.min(), spent.max()
     norm = Normalize(low, high if high > low else low + 1)
     shades = mpl.colormaps[COLOURS].reversed()
@@ -230,10 +254,14 @@ COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops"
 
 def _rows(points: Points, *more: Any) -> list[tuple[Any, ...]]:
     simulations = points.covariates.get("simulations", np.full(len(points), np.nan))
-    error = np.sqrt(np.diag(points.covariance))
     columns = (points.run, points.recipe, points.seed, points.training, points.search)
-    columns = (*columns, points.parameters, simulations, points.elo, error, *more)
+    columns = (*columns, points.parameters, simulations, points.elo, _stderr(points), *more)
     return [tuple(x.item() for x in row) for row in zip(*columns, strict=True)]
+
+
+def _stderr(points: Points) -> Floats:
+    """float[N], Elo."""
+    return np.sqrt(np.diag(points.covariance))
 
 
 def _last(points: Points) -> Points:

@@ -5,7 +5,7 @@ A question that the data cannot answer is not left out: its sentence says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from selfplay.scaling.estimate import Unanswerable
 from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.figures import Drawing
 from selfplay.scaling.frontier import Frontier
+from selfplay.scaling.incline import Mask
 from selfplay.scaling.points import Points
 
 T = TypeVar("T")
@@ -62,25 +63,38 @@ class _Asked:
 
     sentences: list[str] = field(default_factory=list)
 
-    def ask(self, question: Callable[[], T], say: Callable[[T], str] = str) -> T | None:
-        """The answer and its sentence, or None and the reason."""
+    def ask(
+        self, question: Callable[[], T], say: Callable[[T], str] = str, where: str = ""
+    ) -> T | None:
+        """The answer and its sentence, or None and the reason; `where` it was asked is said."""
         try:
             found = question()
         except Unanswerable as reason:
             text = str(reason)
-            self.sentences.append(f"Not answered: {text[:1].lower()}{text[1:]}.")
+            self.sentences.append(f"Not answered{where}: {text[:1].lower()}{text[1:]}.")
             return None
-        text = say(found)
+        text = f"{where}: {say(found)}".strip() if where else say(found)
         self.sentences.append(f"{text[:1].upper()}{text[1:]}.")
         return found
 
 
-def of_training(points: Points, found: Frontier | None, asked: _Asked) -> Finding:
-    """What training buys at one search budget: the frontier, which `asked` has the words of."""
-    if found is None or found.incline is None:
-        asked.ask(lambda: slopes.per_training(points), lambda e: f"all versions, one line: {e}")
-    drawing = figures.training(points, found)
-    return Finding("training", "What does training compute buy?", asked.sentences, drawing)
+def of_training(points: Points, perfect: bool) -> tuple[Finding, dict[float, Frontier | None]]:
+    """What training buys at every search budget, and the frontiers there."""
+    asked, found = _Asked(), {}
+    for budget, same in at_budgets(points).items():
+        where = f" at {budget:g} simulations"
+        found[budget] = one = asked.ask(lambda p=same: frontier.fit(p), where=where)
+        if one is None or one.incline is None:
+            asked.ask(
+                lambda p=same: slopes.per_training(p),
+                lambda e: f"all versions, one line: {e}",
+                where,
+            )
+        if perfect:
+            asked.ask(lambda p=same: threshold.fit(p, NEARLY_PERFECT), where=where)
+    drawing = figures.training(at_budgets(points), found)
+    finding = Finding("training", "What does training compute buy?", asked.sentences, drawing)
+    return finding, found
 
 
 def of_search(points: Points) -> Finding:
@@ -171,33 +185,79 @@ def of_extrapolation(points: Points) -> Finding:
 
 
 def of_boards(points: Points) -> Finding:
-    """Jones's five parameters on the frontiers of all boards.
+    """Jones's five parameters on the frontiers of all boards, at every search budget.
 
-    Points are of one search budget, and 0 Elo is perfect play on every board.
+    0 Elo is perfect play on every board.
     """
     asked = _Asked()
+    for budget, same in at_budgets(points).items():
+        where, chosen = f" at {budget:g} simulations", same.select(on_frontiers(same))
+        bends = asked.ask(lambda p=chosen: incline.saturation(p, "board"), where=where)
+        if bends is None or not bends.found:
+            continue
+        found = asked.ask(
+            lambda p=chosen: incline.fit(p, "board"), lambda i: f"the mean board: {i}", where
+        )
+        parts = (
+            ("one more row costs on the incline", found and found.slope_cost),
+            ("one more row costs on the plateau", found and found.plateau_cost),
+            ("with one more row the plateau begins later by", found and found.delay),
+        )
+        asked.sentences += [f"{where.strip().capitalize()} {t}: {p}." for t, p in parts if p]
+    return Finding("boards", "How does it change with the board?", asked.sentences)
+
+
+def on_frontiers(points: Points) -> Mask:
+    """bool[N], True = on the frontier of its board. Points are of one search budget."""
     board = points.known("board")
     leading = np.zeros(len(points), bool)
     for size in np.unique(board):
         own = np.flatnonzero(board == size)
         leading[own] = frontier.leading(points.select(own))
-    chosen = points.select(leading)
-    bends = asked.ask(lambda: incline.saturation(chosen, "board"))
-    if bends is not None and bends.found:
-        found = asked.ask(lambda: incline.fit(chosen, "board"), lambda i: f"at the mean board: {i}")
-        parts = (
-            ("One more row costs on the incline", found and found.slope_cost),
-            ("One more row costs on the plateau", found and found.plateau_cost),
-            ("With one more row the plateau begins later by", found and found.delay),
-        )
-        asked.sentences += [f"{text}: {part}." for text, part in parts if part]
-    return Finding("boards", "How does it change with the board?", asked.sentences)
+    return leading
+
+
+def at_budgets(points: Points) -> dict[float, Points]:
+    """Search budget → the versions that were rated at it."""
+    spent = points.known("simulations")
+    return {float(budget): points.select(spent == budget) for budget in np.unique(spent)}
 
 
 def headline_budget(points: Points) -> float:
     """The search budget at which most versions were rated; of several, the largest."""
     values, counts = np.unique(points.known("simulations"), return_counts=True)
     return float(values[counts == counts.max()].max())
+
+
+def rising(
+    points: Points, found: Mapping[float, Frontier | None], perfect: bool
+) -> tuple[Points, str]:
+    """Versions that are not on a plateau, and the sentence about the others, if there are any.
+
+    No line goes through a plateau. Where perfect play is at 0, a budget at which all are about as
+    good as that from the beginning is a plateau, too.
+
+    Args:
+        points: of all budgets.
+        found: search budget → its frontier.
+        perfect: True = perfect play is at 0 Elo.
+    """
+    budgets, said = points.known("simulations"), []
+    kept = np.ones(len(points), bool)
+    for budget, one in found.items():
+        own = budgets == budget
+        if one is None:
+            continue
+        if one.incline is not None:
+            bend = float(one.incline.change_point.value)
+            kept[own] = points.training[own] <= bend
+            said.append(f"beyond 10^{bend:.1f} FLOPs at {budget:g} simulations")
+        elif perfect and one.slope.low <= 0 and points.elo[own].mean() >= NEARLY_PERFECT:
+            kept[own] = False
+            said.append(f"all at {budget:g} simulations")
+    if not said or not kept.any():
+        return points, ""
+    return points.select(kept), f"Versions on a plateau are left out: {', '.join(said)}."
 
 
 def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list[Finding]:
@@ -208,18 +268,10 @@ def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list
         baseline: the recipe that others are compared with; see `of_recipes`.
         perfect: True = perfect play is at 0 Elo.
     """
+    first, found = of_training(points, perfect)
+    points, left_out = rising(points, found, perfect)
     budget = headline_budget(points)
-    same = points.select(points.covariates["simulations"] == budget)
-    asked = _Asked()
-    found = asked.ask(lambda: frontier.fit(same), lambda f: f"at {budget:g} simulations: {f}")
-    if perfect:
-        asked.ask(lambda: threshold.fit(same, NEARLY_PERFECT))
-    first = of_training(same, found, asked)
-    left_out = ""
-    if found is not None and found.incline is not None:  # no line goes through a plateau
-        bend = float(found.incline.change_point.value)
-        points, same = points.select(points.training <= bend), same.select(same.training <= bend)
-        left_out = f"Versions beyond 10^{bend:.1f} FLOPs, on the plateau, are left out."
+    same = at_budgets(points)[budget]
     of_all = [of_search(points), of_exchange(points)]
     of_same = [of_size(points, same)]
     if len(set(same.recipe)) > 1:

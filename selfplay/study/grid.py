@@ -135,6 +135,7 @@ class Rating:
         anchor: who is at 0 Elo; perfect play where there is any, else random, when left out.
         until_stderr: the ladder ends when every standard error is below this, in Elo.
         max_games: no further round begins with so many played.
+        opening_plies: random moves of every opening.
     """
 
     sims: tuple[int, ...] = (0, 64)
@@ -143,6 +144,7 @@ class Rating:
     anchor: str | None = None
     until_stderr: float = 25.0
     max_games: int = 20_000
+    opening_plies: int = 4
 
     def flags(self) -> tuple[str, ...]:
         """For launch/ladder.py."""
@@ -150,7 +152,7 @@ class Rating:
         flags += ["--players", *self.players] if self.players else []
         flags += ["--anchor", self.anchor] if self.anchor else []
         limits = ["--until-stderr", str(self.until_stderr), "--max-games", str(self.max_games)]
-        return (*flags, *limits)
+        return (*flags, *limits, "--opening-plies", str(self.opening_plies))
 
 
 @dataclass(frozen=True)

@@ -137,11 +137,8 @@ def _boards(parts: Mapping[str, tuple[Points, str]]) -> list[Section]:
     text = [f"{game} is left out: its 0 Elo is not perfect play." for game in parts.keys() - solved]
     found = []
     if len(solved) > 1:
-        whole = joined(list(solved.values()))
-        budget = findings.headline_budget(whole)
-        text.append(f"At {budget:g} simulations, on the frontiers.")
-        same = whole.select(whole.covariates["simulations"] == budget)
-        found = [findings.of_boards(same)]
+        text.append("On the frontiers.")
+        found = [findings.of_boards(joined(list(solved.values())))]
     return [Section("boards", "All boards", text, None, found)]
 
 

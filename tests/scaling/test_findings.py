@@ -62,7 +62,8 @@ def test_a_single_run_answers_nothing_and_says_why() -> None:
         "extrapolation",
     ]
     for one in found:
-        assert one.sentences and all(s.startswith("Not answered: ") for s in one.sentences), one
+        assert one.sentences and all(s.startswith("Not answered") for s in one.sentences), one
+    assert any("Not answered at 8 simulations: " in said for said in found[0].sentences)
     assert found[0].drawing and not found[2].drawing  # the ratings can be shown, a fit cannot
     assert any("Only one seed of a recipe" in said for said in findings.caveats(study((4.3,), 1)))
 
@@ -86,10 +87,7 @@ def test_a_figures_table_holds_all_that_is_in_it(name: str) -> None:
         assert cell["elo"] == pytest.approx(best) and cell["runs"] == SEEDS
         assert cell["stderr_of_rating"] == pytest.approx(10 / np.sqrt(SEEDS))
         return
-    wanted = (
-        points.elo if name != "training" else points.elo[points.covariates["simulations"] == 64]
-    )
-    assert sorted(row["elo"] for row in rows) == pytest.approx(sorted(wanted))
+    assert sorted(row["elo"] for row in rows) == pytest.approx(sorted(points.elo))
 
 
 def test_what_lies_on_a_plateau_is_left_out_of_every_line() -> None:
@@ -97,14 +95,30 @@ def test_what_lies_on_a_plateau_is_left_out_of_every_line() -> None:
     top = np.quantile(points.elo, 0.6) + 130 * np.log10(1 + points.covariates["simulations"])
     bent = replace(points, elo=np.minimum(points.elo, top))
     found = {one.name: one for one in findings.of_ladder(bent)}
-    assert "then a plateau" in found["training"].sentences[0]
-    assert len(found["training"].sentences) == 1
+    assert len(found["training"].sentences) == 3
+    assert all("then a plateau" in said for said in found["training"].sentences)
     for name in ("search", "exchange", "size", "recipes", "extrapolation"):
-        assert "on the plateau, are left out." in found[name].note
+        assert re.search(r"on a plateau are left out: .*10\^1\S+ FLOPs at 64", found[name].note)
     shown = found["search"].drawing
     assert shown and len(shown.rows) < len(points)
     whole = {one.name: one for one in findings.of_ladder(points)}
     assert whole["search"].note == "" and whole["size"].note == "At 64 simulations."
+
+
+def test_a_budget_at_which_all_play_perfectly_is_left_out() -> None:
+    points = study(seeds=5)
+    deep = points.covariates["simulations"] == 64
+    noise = np.random.default_rng(0).normal(0, 15, len(points))
+    solved = replace(points, elo=np.where(deep, noise, points.elo - points.elo.max() - 300))
+    found = {one.name: one for one in findings.of_ladder(solved, perfect=True)}
+    said = "Versions on a plateau are left out: all at 64 simulations."
+    assert found["search"].note == said and found["size"].note == f"At 8 simulations. {said}"
+    assert not any("64 sim" in sentence for sentence in found["search"].sentences)
+    free = {one.name: one for one in findings.of_ladder(solved)}  # its 0 may be anybody
+    assert free["search"].note == ""
+    level = replace(points, elo=noise)
+    everywhere = findings.of_ladder(level, perfect=True)
+    assert everywhere[1].note == "", "nothing would be left"
 
 
 def test_a_run_that_stopped_early_is_not_on_the_map() -> None:
@@ -157,7 +171,7 @@ def test_boards_cost_what_they_were_made_to_cost() -> None:
         covariates={"simulations": np.full(len(elo), 64.0), "board": size},
     )  # fmt: skip
     said = findings.of_boards(points).sentences
-    assert "Saturates" in said[0] and "then a plateau" in said[1]
+    assert "saturates" in said[0] and "then a plateau" in said[1]
     cost = [re.search(r": \+(\d+)", s) for s in said[2:4]]
     assert cost[0] and cost[1]
     assert int(cost[0][1]) == pytest.approx(400, abs=40)

@@ -120,7 +120,7 @@ def test_boards_whose_zero_is_not_perfect_play_are_not_mixed(tmp_path: Path) -> 
     page = report.page(report.material([study.folder]))
     (boards,) = (section for section in page.sections if section.name == "boards")
     assert "hex?size=4 is left out: its 0 Elo is not perfect play." in boards.text
-    assert len(boards.findings) == 1 and "At 8 simulations, on the frontiers." in boards.text
+    assert len(boards.findings) == 1 and "On the frontiers." in boards.text
     assert all(f"hex?size={size}: At 8 simulations: " in page.lead for size in (2, 3, 4))
     moved = study.folder.rename(tmp_path / "elsewhere")
     again = report.page(report.material([moved]))
