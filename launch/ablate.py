@@ -110,12 +110,14 @@ def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
 
 
 def planned(study: Study, cells: Sequence[tuple[Cell, TrainConfig]]) -> list[Planned]:
-    """What each run will cost, measured once for all seeds."""
+    """What each run will cost, measured once for all seeds: in those that have begun, or now."""
     costs: dict[str, tuple[float, float]] = {}
     plan = []
     for cell, config in cells:
         if cell.label not in costs:
-            costs[cell.label] = estimate.ledger(config).total, estimate.seconds(config)
+            known = study.iteration_seconds(cell.label)
+            seconds = estimate.seconds(config) if known is None else known * config.iterations
+            costs[cell.label] = estimate.ledger(config).total, seconds
         done = (study.done(cell) + 1) / (config.iterations + 1)  # version 0 counts, too
         plan.append(Planned(cell, config, *costs[cell.label], left=1 - min(done, 1.0)))
     return plan
@@ -227,7 +229,7 @@ def main() -> None:
     command = shlex.join(["python", "launch/ablate.py", *sys.argv[1:]])
     study = Study.extended(out, [cell for cell, _ in cells], command)
     console = Console(soft_wrap=True, highlight=False)
-    console.print("timing a little of every kind of run")
+    console.print("timing a little of every kind of run that has not begun")
     plan = planned(study, cells)
     show(plan, options, console)
     if options.plan:

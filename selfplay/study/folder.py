@@ -8,6 +8,7 @@ ladder/GAME            the ladder of all runs of a game
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,6 +93,16 @@ class Study:
         """The last iteration that is committed; −1 before there is any."""
         rows = metrics.read(self.run(cell)) if self.run(cell).is_dir() else []
         return rows[-1]["iteration"] if rows else -1
+
+    def iteration_seconds(self, label: str) -> float | None:
+        """Mean over the runs called `label` of what an iteration took; None before there is one."""
+        took = []
+        for cell in self.cells:
+            if cell.label == label and (done := self.done(cell)) > 0:
+                rows = metrics.read(self.run(cell))
+                spent = metrics.total_seconds(rows[-1]) - metrics.total_seconds(rows[0])
+                took.append(spent / done)
+        return statistics.fmean(took) if took else None
 
     def games(self) -> dict[str, list[Cell]]:
         """The cells that have a version to rate, by game."""

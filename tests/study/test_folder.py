@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from selfplay.store.metrics import MetricsLog
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis, Cell, cells
 
@@ -25,6 +26,20 @@ def test_a_study_comes_back_and_grows(tmp_path: Path) -> None:
     assert names == ["width-8_seed-0", *seeds]
     assert Study.read(first.folder).commands == ("first", "second")
     assert more.done(more.cells[0]) == -1 and more.games() == {}
+
+
+def test_what_runs_have_taken_is_known(tmp_path: Path) -> None:
+    study = Study.extended(tmp_path / "study", some("8,16", 2), "c")
+    label, other = dict.fromkeys(cell.label for cell in study.cells)
+    assert study.iteration_seconds(label) is None
+    own = [cell for cell in study.cells if cell.label == label]
+    for cell, took in zip(own, (2.0, 4.0), strict=True):
+        log = MetricsLog(study.run(cell))
+        for iteration in range(3):  # 30 seconds of imitation are no iteration
+            log.append({"iteration": iteration, "seconds": {"total": 30 + took * iteration}})
+        log.close()
+    assert study.iteration_seconds(label) == 3.0
+    assert study.iteration_seconds(other) is None
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
