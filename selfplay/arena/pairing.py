@@ -13,15 +13,19 @@ in strength.
 from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from selfplay.arena.bradley_terry import NATS_PER_ELO, Floats, Games, Ints, terms
 from selfplay.arena.elo import Ratings
 
+Mask = NDArray[np.bool_]
+
 __all__ = ["choose", "information"]
 
 FARTHEST = 4000.0  # Elo; pairings farther apart teach as little as these
+CHUNK = 512  # pairings whose gains are computed at once
 DIGITS = 6  # gains that agree to so many digits are ties, whatever the machine's arithmetic
 
 
@@ -49,14 +53,13 @@ def choose(
     unused = np.array([pair not in without for pair in zip(i.tolist(), j.tolist(), strict=True)])
     chosen: list[tuple[int, int]] = []
     while len(chosen) < count and unused.any():
-        gain = _gains(covariance, taught, i, j, target)
         joins = (part[i] != part[j]) & unused
         if joins.any():  # neighbours first
             candidates = np.flatnonzero(joins)
             best = candidates[np.argmin((j - i)[candidates])]
         else:
-            best = np.argmax(np.where(unused, gain, -1))
-            if not gain[best] > 0:
+            best = _most(covariance, taught, i, j, unused, target)
+            if best is None:
                 break
         a, b = int(i[best]), int(j[best])
         chosen.append((a, b))
@@ -98,16 +101,45 @@ def _expected(ratings: Ratings, i: Ints, j: Ints) -> Floats:
     return np.interp(np.abs(ahead), grid, table) @ (weights / weights.sum())
 
 
+def _most(
+    covariance: Floats, taught: Floats, i: Ints, j: Ints, unused: Mask, target: float
+) -> int | None:
+    """The unused pairing with the largest gain, the first one of several; None if none gains.
+
+    Without the target a gain is at most the cut over all players who are above it, which is a
+    product of matrices. Gains themselves take P times as long, and are computed in the order of
+    that bound, until nobody further down can have as much.
+    """
+    now = np.diag(covariance)
+    unsure = covariance[now > target**2]
+    square = unsure.T @ unsure
+    length = np.diag(square)[i] + np.diag(square)[j] - 2 * square[i, j]
+    spread = now[i] + now[j] - 2 * covariance[i, j]
+    bound = np.where(unused, length * taught / (1 + taught * spread), -1)
+    order = np.argsort(-bound, kind="stable")
+    gain, tied = np.zeros(0), 1 - 10.0 ** (1 - DIGITS)
+    for start in range(0, len(order), CHUNK):
+        best = gain.max(initial=0)
+        if bound[order[start]] <= best * tied:
+            break
+        some = order[start : start + CHUNK]
+        gain = np.append(gain, _gains(covariance, taught[some], i[some], j[some], target))
+    gain = np.where(unused[order[: len(gain)]], gain, 0)
+    if not gain.max(initial=0) > 0:
+        return None
+    unit = 10.0 ** (np.floor(np.log10(gain.max())) - DIGITS)
+    rounded = np.round(gain / unit)
+    return int(order[: len(gain)][rounded == rounded.max()].min())
+
+
 def _gains(covariance: Floats, taught: Floats, i: Ints, j: Ints, target: float) -> Floats:
-    """float[C]: the cut in variance above target², summed over players, rounded for ties."""
+    """float[C]: the cut in variance above target², summed over players."""
     along = covariance[:, i] - covariance[:, j]  # [P, C]
     which = np.arange(len(i))
     spread = along[i, which] - along[j, which]
     now = np.diag(covariance)[:, None]
     after = now - along**2 * (taught / (1 + taught * spread))
-    gain = (np.maximum(now, target**2) - np.maximum(after, target**2)).sum(axis=0)
-    unit = 10.0 ** (np.floor(np.log10(max(gain.max(initial=0), 1e-12))) - DIGITS)
-    return np.round(gain / unit) * unit
+    return (np.maximum(now, target**2) - np.maximum(after, target**2)).sum(axis=0)
 
 
 def _parts(played: Games, players: int) -> Ints:

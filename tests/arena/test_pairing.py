@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.calibration import SAVED, until
 from benchmarks.ladders import Field, Ladder, cycle
+from selfplay.arena import pairing
 from selfplay.arena.bradley_terry import NATS_PER_ELO
 from selfplay.arena.elo import Games, Ratings, fit
 from selfplay.arena.pairing import choose, information
@@ -69,6 +70,27 @@ def test_a_choice_counts_before_the_next_one() -> None:
     ratings = rated([0, 0, 0, 0], [0, 300, 290, 0.001])
     (a, b), (c, d) = choose(ratings, connected(4), 2, 50, 40.0)
     assert 1 in (a, b) and 2 in (c, d) and 1 not in (c, d)
+
+
+@pytest.mark.parametrize("target", [5.0, 60.0, 100.0])
+def test_the_best_of_many_is_the_best_of_all(target: float) -> None:
+    """Most gains are never computed: those that are left out are none the less smaller."""
+    rng = np.random.default_rng(4)
+    players = 50  # more pairings than are looked at at once
+    root = rng.normal(0, 25, (players, players))
+    root[0] = 0
+    elo = rng.normal(0, 300, players)
+    ratings = Ratings(elo, root @ root.T / 4, 0, 0.0, 10.0, 1e-9, 0.0)
+    i, j = np.triu_indices(players, 1)
+    taught = 8 * pairing._expected(ratings, i, j)
+    gains = pairing._gains(ratings.covariance, taught, i, j, target)
+    best = int(np.argmax(gains))
+    assert choose(ratings, connected(players), 1, 8, target) == [(i[best], j[best])]
+    without = {(int(i[k]), int(j[k])) for k in np.argsort(-gains)[:700]}
+    left = np.array([(a, b) not in without for a, b in zip(i.tolist(), j.tolist(), strict=True)])
+    best = int(np.argmax(np.where(left, gains, -1)))
+    wanted = [(i[best], j[best])] if gains[best] > 0 else []
+    assert choose(ratings, connected(players), 1, 8, target, without) == wanted
 
 
 def test_names_make_no_difference_but_for_ties() -> None:
