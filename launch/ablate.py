@@ -196,10 +196,13 @@ def rate(study: Study, options: Options) -> bool:
         command = [sys.executable, str(LAUNCH / "ladder.py"), *runs, *options.rating.flags(), *out]
         process = subprocess.Popen(command, cwd=study.folder)
         try:
-            good &= process.wait() == 0
+            status = process.wait()
         except KeyboardInterrupt:  # it ends the matches in play, and writes its table
             process.wait()
             raise
+        if status == 130:  # somebody interrupted it alone
+            raise KeyboardInterrupt
+        good &= status == 0
     return good
 
 

@@ -29,6 +29,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import ndtr
 
 from selfplay.arena.bradley_terry import NATS_PER_ELO, Floats, Games, Openings, gather, terms
+from selfplay.arena.design import Design
 
 __all__ = ["PRIOR", "Fitted", "Games", "Ratings", "fit", "maximise"]
 
@@ -80,7 +81,7 @@ class Fitted(NamedTuple):
     parameters: Floats  # [p]
     tau: float  # exp of the last parameter, or 0 where it is not free
     free: NDArray[np.bool_]  # [p], True = estimated; False = fixed
-    design: Floats  # [R, M + 2, p]: from parameters to each row's own coordinates
+    design: Design  # from parameters to each row's own coordinates
     score: Floats  # [R, M + 2], of one opening of a row
     information: Floats  # [R, M + 2, M + 2], of one opening of a row
     inverse: Floats  # [p, p]: of the information with the priors'; 0 for what is fixed
@@ -118,8 +119,7 @@ def maximise(games: Games, players: int, anchor: int, prior: float = PRIOR) -> F
     middle = np.zeros(players + 3)
     middle[-2] = LOG_DRAW[0]
     count = openings.count.astype(float)
-    design = _design(openings, players)
-    flat = design.reshape(-1, players + 3)
+    design = Design.of(openings, players)
 
     def around(point: Floats) -> tuple[float, Floats, Floats, Fitted]:
         """The penalised log-likelihood, its gradient, its negative Hessian, and the rest."""
@@ -138,12 +138,11 @@ def maximise(games: Games, players: int, anchor: int, prior: float = PRIOR) -> F
         off[-1] = 0
         power, excess = SPREAD[0], (tau / SPREAD[1]) ** 2
         total = count @ value - off @ penalty @ off / 2 + power * point[-1] - excess / 2
-        gradient = flat.T @ (count[:, None] * score).ravel() - penalty @ off
+        gradient = design.sum(count[:, None] * score) - penalty @ off
         gradient[-1] += power - excess
         bent = penalty.copy()
         bent[-1, -1] = 2 * excess
-        weighed = (count[:, None, None] * information) @ design
-        hessian = flat.T @ weighed.reshape(flat.shape) + bent
+        hessian = design.gram(count[:, None, None] * information) + bent
         rest = Fitted(
             openings, point, tau, free, design, score, information, np.zeros_like(bent), bent
         )
@@ -175,19 +174,18 @@ def maximise(games: Games, players: int, anchor: int, prior: float = PRIOR) -> F
 def sandwich(fitted: Fitted, players: int) -> Floats:
     """float[p, p] in nats²: the covariance with the opening as the unit; see the module."""
     rows, design = fitted.openings, fitted.design
-    leverage = fitted.information @ design @ fitted.inverse @ np.swapaxes(design, 1, 2)
+    leverage = fitted.information @ design.within(fitted.inverse)
     left_out = np.eye(leverage.shape[1]) - leverage
     score = np.linalg.solve(left_out, fitted.score[..., None])
-    scores = (np.swapaxes(score, 1, 2) @ design)[:, 0]  # [R, p]
 
-    seated = (design[..., :players] != 0).any(axis=1)  # [R, P], True = the player plays in it
+    seated = np.zeros((len(rows.count), players), bool)  # True = the player plays in it
+    row, game = np.nonzero(rows.there)
+    seated[row, rows.first[row, game]] = seated[row, rows.second[row, game]] = True
     openings = rows.count @ seated  # [P]
     fewest = np.where(seated, openings, np.inf).min(axis=1, initial=np.inf)
     own = fewest / (fewest + SHRINK)
-    observed = scores.T @ ((rows.count * own)[:, None] * scores)
-    weighed = (rows.count * (1 - own))[:, None, None] * fitted.information @ design
-    size = design.shape[-1]
-    expected = design.reshape(-1, size).T @ weighed.reshape(-1, size)
+    observed = design.gram((rows.count * own)[:, None, None] * score * np.swapaxes(score, 1, 2))
+    expected = design.gram((rows.count * (1 - own))[:, None, None] * fitted.information)
     return fitted.inverse @ (observed + expected + fitted.prior) @ fitted.inverse
 
 
@@ -199,18 +197,6 @@ def _priors(players: int, prior: float) -> Floats:
     information[-3, -3] = FIRST_MOVE**-2
     information[-2, -2] = LOG_DRAW[1] ** -2
     return information
-
-
-def _design(openings: Openings, players: int) -> Floats:
-    """float[R, M + 2, p]: a row's x of each game, δ and log τ, by the parameters."""
-    rows, size = openings.first.shape
-    design = np.zeros((rows, size + 2, players + 3))
-    row, game = np.nonzero(openings.there)
-    design[row, game, openings.first[row, game]] = 1
-    design[row, game, openings.second[row, game]] = -1
-    design[row, game, -3] = 1
-    design[:, size, -2] = design[:, size + 1, -1] = 1
-    return design
 
 
 def _newton(gradient: Floats, hessian: Floats, longest: float = 2.0) -> Floats:

@@ -30,16 +30,16 @@ class LadderConfig:
         seed: Of openings and players' noise.
         opening_plies: Random legal moves of every opening.
         pairs: Opening pairs of one pairing in one round: the batch of the players' searches.
-        pairings: Of one round.
+        pairings: Of one round; 0: an eighth of the players, and at least 8.
     """
 
     seed: int = 0
     opening_plies: int = 4
     pairs: int = 16
-    pairings: int = 8
+    pairings: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("opening_plies", 0), ("pairs", 1), ("pairings", 1)):
+        for name, least in (("seed", 0), ("opening_plies", 0), ("pairs", 1), ("pairings", 0)):
             if getattr(self, name) < least:
                 text = name.replace("_", "-")
                 raise ValueError(f"{text} must be at least {least}, got {getattr(self, name)}")
@@ -196,7 +196,8 @@ class Ladder:
             for a, b in _spent(standing)
             if a in ids and b in ids
         }
-        chosen = pairing.choose(part, played, config.pairings, config.pairs, until_stderr, spent)
+        count = config.pairings or max(8, len(here) // 8)
+        chosen = pairing.choose(part, played, count, config.pairs, until_stderr, spent)
         number = 1 + max((p.round for p in before), default=0)
         plan = []
         for slot, (i, j) in enumerate(chosen):

@@ -167,7 +167,7 @@ def _dispersion(fitted: Fitted, cells: list[_Cell]) -> float:
 def _predicted(fitted: Fitted, cell: _Cell, dispersion: float) -> Pairing:
     """One pairing against what the other games predict."""
     free = fitted.free
-    design, count = fitted.design[cell.rows][..., free], cell.count.astype(float)
+    design, count = fitted.design.dense(cell.rows)[..., free], cell.count.astype(float)
     score = np.einsum("r,ra,rap->p", count, fitted.score[cell.rows], design)
     weighed = count[:, None, None] * fitted.information[cell.rows] @ design
     own = np.einsum("rap,raq->pq", design, weighed)
@@ -212,7 +212,7 @@ def _overall(fitted: Fitted, cells: list[_Cell], dispersion: float) -> float:
     taught = np.zeros(len(cells))
     for at, cell in enumerate(cells):
         along[at, cell.i], along[at, cell.j] = 1, -1
-        column = fitted.design[cell.rows][..., cell.i if fitted.free[cell.i] else cell.j]
+        column = fitted.design.dense(cell.rows)[..., cell.i if fitted.free[cell.i] else cell.j]
         weighed = np.einsum("ra,rab,rb->r", column, fitted.information[cell.rows], column)
         taught[at] = max(float(cell.count @ weighed), 0)
     root = np.sqrt(taught)[:, None] * along

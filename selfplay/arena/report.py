@@ -26,6 +26,7 @@ from selfplay.arena.records import Game as RecordedGame
 
 WIDE = 100  # columns of a terminal that shows the whole table
 LINE = 0.04  # of a plot's height, that a name takes
+LEGEND = 16  # lines that a plot can name
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,10 @@ def plot(standing: Standing, title: str) -> Any:
     axes.set_ylabel("Elo, 95 % intervals")
     axes.set_title(title)
     axes.grid(alpha=0.25)
-    if lines:
+    if len(lines) > LEGEND:
+        title = f"{len(lines)} runs and budgets: their names are in ladder.csv"
+        axes.legend(handles=[], title=title, title_fontsize=8, loc="lower right")
+    elif lines:
         axes.legend(fontsize=8, loc="lower right")
     return figure
 

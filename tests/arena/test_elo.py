@@ -149,7 +149,7 @@ def test_a_lopsided_opening_says_nothing_about_the_players() -> None:
 def test_the_gradient_is_zero_at_the_maximum(played: Ladder) -> None:
     fitted = maximise(played.games, 8, 3)
     count = fitted.openings.count[:, None]
-    gradient = np.tensordot(count * fitted.score, fitted.design, 2)
+    gradient = fitted.design.sum(count * fitted.score)
     theta = fitted.parameters[:8]
     gradient[:8] -= (theta - theta.mean()) / (PRIOR * NATS_PER_ELO) ** 2
     np.testing.assert_allclose(gradient[:8][fitted.free[:8]], 0, atol=1e-6)
