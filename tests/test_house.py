@@ -91,6 +91,7 @@ selfplay.experts.importing
 selfplay.arena.match
 selfplay.arena.records
 selfplay.arena.bradley_terry
+selfplay.arena.design
 selfplay.arena.elo
 selfplay.arena.misfit selfplay.arena.pairing
 selfplay.arena.ladder

@@ -56,13 +56,13 @@ class Design(NamedTuple):
     def sum(self, scores: Floats) -> Floats:
         """float[p]: the sum of what scores float[R, M + 2] are in the parameters."""
         own = np.einsum("ra,rak->rk", scores, self.values)
-        return np.bincount(self.parameter.ravel(), own.ravel(), self.size)
+        return np.bincount(self.parameter.ravel(), own.ravel(), self.size).astype(float)
 
     def gram(self, information: Floats) -> Floats:
         """float[p, p]: the same of matrices float[R, M + 2, M + 2]."""
         own = np.swapaxes(self.values, 1, 2) @ information @ self.values
         at = self.parameter[:, :, None] * self.size + self.parameter[:, None, :]
-        total = np.bincount(at.ravel(), own.ravel(), self.size**2)
+        total = np.bincount(at.ravel(), own.ravel(), self.size**2).astype(float)
         return total.reshape(self.size, self.size)
 
     def within(self, matrix: Floats) -> Floats:
