@@ -93,7 +93,8 @@ def _crossing(points: Points, run: str, elo: float) -> tuple[float, Floats]:
     fitted = isotonic_regression(points.elo[own])
     after = int(np.searchsorted(fitted.x, elo))  # the first version that is there
     if not 0 < after < len(own):
-        when = "in its first version" if after == 0 else "in no pool of its versions"
+        first = f"in its first version, at 10^{points.training[own[0]]:.2f} FLOPs"
+        when = first if after == 0 else "in no pool of its versions"
         raise Unanswerable(f"run {run!r} is at {elo:+.0f} Elo {when}: rate more of them")
     below, above = fitted.x[after - 1], fitted.x[after]
     x0, x1 = points.training[own[after - 1]], points.training[own[after]]
