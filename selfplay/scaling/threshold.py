@@ -10,12 +10,13 @@ Jones (2021) asks it at 50 Elo below perfect play.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
-from selfplay.scaling.points import Points
+from selfplay.scaling.points import Ints, Points
 from selfplay.scaling.regression import regress
 
 UNIT = "log10 FLOPs of training"
@@ -63,8 +64,7 @@ def fit(points: Points, elo: float) -> Threshold:
     short: dict[str, int] = {}
     for recipe in dict.fromkeys(points.recipe.tolist()):
         own = points.select(points.recipe == recipe)
-        ends = [own.elo[own.run == run].max() for run in own.runs]
-        late = sum(end < elo for end in ends)
+        late = sum(_curve(own, run)[1].x[-1] < elo for run in own.runs)
         if late:
             short[recipe] = late
         else:
@@ -86,16 +86,22 @@ def _mean(points: Points, elo: float) -> Estimate:
     return regress(means, np.ones((len(means), 1))).contrast(means.elo, [1.0], UNIT)
 
 
-def _crossing(points: Points, run: str, elo: float) -> tuple[float, Floats]:
-    """A run's threshold, and its change per Elo of every rating, float[N]."""
+def _curve(points: Points, run: str) -> tuple[Ints, Any]:
+    """A run's versions int[n] by training, and their strengths as they do not fall."""
     own = np.flatnonzero(points.run == run)
     own = own[np.argsort(points.training[own], kind="stable")]
-    fitted = isotonic_regression(points.elo[own])
+    return own, isotonic_regression(points.elo[own])
+
+
+def _crossing(points: Points, run: str, elo: float) -> tuple[float, Floats]:
+    """A run's threshold, and its change per Elo of every rating, float[N]."""
+    own, fitted = _curve(points, run)
     after = int(np.searchsorted(fitted.x, elo))  # the first version that is there
-    if not 0 < after < len(own):
-        first = f"in its first version, at 10^{points.training[own[0]]:.2f} FLOPs"
-        when = first if after == 0 else "in no pool of its versions"
-        raise Unanswerable(f"run {run!r} is at {elo:+.0f} Elo {when}: rate more of them")
+    if not after:
+        raise Unanswerable(
+            f"run {run!r} is at {elo:+.0f} Elo in its first version, at "
+            f"10^{points.training[own[0]]:.2f} FLOPs: rate more of them"
+        )
     below, above = fitted.x[after - 1], fitted.x[after]
     x0, x1 = points.training[own[after - 1]], points.training[own[after]]
     share = (elo - below) / (above - below)

@@ -71,6 +71,17 @@ def test_the_cheapest_recipe_counts_and_those_that_fall_short_are_told() -> None
     assert "of 1 other recipes not every run gets there" in str(found)
 
 
+def test_a_run_that_was_there_by_luck_alone_falls_short() -> None:
+    """One version above the level and worse ones behind it: in their mean it is not there."""
+    design = joined(runs(3), runs(3), names=("sure", "lucky"))
+    elo = 500 * (design.training - 12.0)
+    own = design.run == "lucky-run1"
+    elo[own] = np.minimum(elo[own], 900)
+    elo[np.flatnonzero(own)[-3]] = 1010
+    found = threshold.fit(replace(design, elo=elo), 1000)
+    assert found.recipe == "sure" and found.short == {"lucky": 1}
+
+
 def test_what_cannot_be_told() -> None:
     design, truth = studies.line(3)
     points = replace(design, elo=truth)
