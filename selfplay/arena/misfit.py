@@ -24,7 +24,9 @@ from scipy.special import gammaincc
 from selfplay.arena.bradley_terry import NATS_PER_ELO, NODES, WEIGHTS, Floats, Games, Ints
 from selfplay.arena.elo import PRIOR, Fitted, maximise
 
-__all__ = ["Misfit", "Pairing", "find"]
+__all__ = ["STRANGE", "Misfit", "Pairing", "find", "p_value"]
+
+STRANGE = 0.001  # a smaller p-value says that players are on no common scale
 
 
 class Pairing(NamedTuple):
@@ -70,6 +72,16 @@ def find(games: Games, players: int, prior: float = PRIOR) -> Misfit:
         pairing._replace(adjusted=float(a)) for pairing, a in zip(found, adjusted, strict=True)
     ]
     return Misfit(pairings, _overall(fitted, cells, dispersion), dispersion)
+
+
+def p_value(games: Games, players: int, prior: float = PRIOR) -> float:
+    """`find`'s p-value of all pairings together, without looking at each of them."""
+    games.check(players)
+    if not len(games.first):
+        return 1.0
+    fitted = maximise(_by_pairing(games, players), players, 0, prior)
+    cells = _cells(fitted)
+    return _overall(fitted, cells, _dispersion(fitted, cells))
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,7 +128,7 @@ def caption(standing: Standing) -> str:
     )
     lines += [f"{number} games forfeited by {name}" for name, number in forfeits.most_common()]
     fit = misfit.find(games, len(standing.entries))
-    strange = "; these players are on no common scale" if fit.p_value < 0.001 else ""
+    strange = "; these players are on no common scale" if fit.p_value < misfit.STRANGE else ""
     lines.append(f"test of fit: p = {fit.p_value:.2g}{strange}")
     for pair in fit.badly_predicted()[:3]:
         a, b = (standing.entries[k].spec for k in (pair.i, pair.j))

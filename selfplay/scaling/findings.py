@@ -120,8 +120,8 @@ def of_exchange(points: Points) -> Finding:
     return Finding("exchange", title, asked.sentences, drawing)
 
 
-def of_size(points: Points, at_budget: Points) -> Finding:
-    """What parameters buy, and the best size for a compute."""
+def of_size(points: Points, at_budget: Points, whole: Points) -> Finding:
+    """What parameters buy, and the best size for a compute; the map is of the whole ladder."""
     asked = _Asked()
     asked.ask(lambda: slopes.per_parameters(at_budget), lambda e: f"at equal training: {e}")
     asked.ask(lambda: best_size.fit(at_budget)[0])
@@ -129,12 +129,12 @@ def of_size(points: Points, at_budget: Points) -> Finding:
         lambda: best_size.fit(points, given="search", controls=("training",))[0],
         lambda best: f"for a given compute per move: {best}",
     )
-    sizes = len(np.unique(points.known("parameters")))
+    sizes = len(np.unique(whole.known("parameters")))
     drawing = None
-    if len(set(points.recipe)) > sizes > 1:
+    if len(set(whole.recipe)) > sizes > 1:
         asked.sentences.append("No map is drawn: several recipes are of one size.")
     elif sizes > 1:
-        drawing = figures.heat(points)
+        drawing = figures.heat(whole)
     title = "Which network size, and which search budget?"
     return Finding("size", title, asked.sentences, drawing)
 
@@ -269,11 +269,12 @@ def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list
         perfect: True = perfect play is at 0 Elo.
     """
     first, found = of_training(points, perfect)
-    points, left_out = rising(points, found, perfect)
+    whole = points
+    points, left_out = rising(whole, found, perfect)
     budget = headline_budget(points)
     same = at_budgets(points)[budget]
     of_all = [of_search(points), of_exchange(points)]
-    of_same = [of_size(points, same)]
+    of_same = [of_size(points, same, whole)]
     if len(set(same.recipe)) > 1:
         of_same.append(of_recipes(same, baseline))
     of_same.append(of_extrapolation(same))

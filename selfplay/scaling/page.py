@@ -142,6 +142,8 @@ th, td { padding: .28rem .8rem .28rem 0; text-align: left; border-bottom: 1px so
   vertical-align: top; }
 th { border-bottom: 1.5px solid #555; font-weight: 600; }
 td.number { text-align: right; }
+td:first-child { white-space: nowrap; }
+sup { line-height: 0; font-size: .75em; }
 code, pre { font: 13px/1.5 ui-monospace, Menlo, Consolas, monospace; }
 pre { background: #f6f6f4; padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }
 a { color: inherit; font-size: .9em; }
@@ -187,15 +189,21 @@ def _csv(table: Table) -> bytes:
 
 
 def _text(text: str) -> str:
-    """Escaped, with `code` in its own type."""
-    pieces = html.escape(text).split("`")
+    """Escaped, with `code` in its own type and powers of ten raised."""
+    raised = re.sub(r"10\^(-?\d+(?:\.\d+)?)", r"10<sup>\1</sup>", html.escape(text))
+    pieces = raised.split("`")
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(pieces))
 
 
 def _html_table(table: Table) -> str:
-    header = "".join(f"<th>{_text(str(name))}</th>" for name in table[0])
+    header = "".join(f"<th>{_breakable(_text(str(name)))}</th>" for name in table[0])
     rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in table[1])
     return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _breakable(text: str) -> str:
+    """A long name of a field may go on in the next line."""
+    return re.sub(r"(?<=\w)([._])(?=\w)", r"\1<wbr>", text)
 
 
 def _html_cell(value: Any) -> str:

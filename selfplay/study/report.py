@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from selfplay.arena import misfit
 from selfplay.flops import Ledger
 from selfplay.scaling import findings, reading
 from selfplay.scaling.page import Page, Section
@@ -32,6 +33,8 @@ class Material:
         ladders: game → the file of its ladder.
         missing: what is not there, a sentence each.
         commands: those that made it.
+        root: that the ladders' names of runs start from.
+        baselines: game → the recipe that others are compared with; else the first one rated.
     """
 
     title: str
@@ -39,8 +42,8 @@ class Material:
     ladders: Mapping[str, Path]
     missing: Sequence[str]
     commands: Sequence[str]
-    root: Path = Path()  # that the ladders' names of runs start from
-    baseline: str = ""
+    root: Path = Path()
+    baselines: Mapping[str, str] = field(default_factory=dict)
 
 
 def material(paths: Sequence[Path]) -> Material:
@@ -92,8 +95,9 @@ def of_study(study: Study) -> Material:
             f"{study.folder} has no ladder yet ({len(runs)} of {len(study.cells)} runs have "
             "begun); go on with launch/ablate.py"
         )
-    name, first = study.folder.absolute().name, study.cells[0].label
-    return Material(name, runs, ladders, missing, study.commands, study.folder, first)
+    name = study.folder.absolute().name
+    firsts = {game: cells[0].label for game, cells in study.games().items()}
+    return Material(name, runs, ladders, missing, study.commands, study.folder, firsts)
 
 
 def page(given: Material) -> Page:
@@ -104,7 +108,7 @@ def page(given: Material) -> Page:
     """
     parts: dict[str, tuple[Points, str]] = {}
     games: list[Section] = []
-    missing = list(given.missing)
+    missing, strange = list(given.missing), []
     for game, path in given.ladders.items():
         standing = reading.standing(path)
         anchor = standing.entries[standing.ratings.anchor].spec
@@ -113,8 +117,14 @@ def page(given: Material) -> Page:
         name = path.parent.name if len(given.ladders) > 1 else ""
         text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo. "
         text += "Bars are 95 % intervals of the ratings, seeds not included."
-        found = findings.of_ladder(points, given.baseline, perfect=anchor == PERFECT)
+        found = findings.of_ladder(points, given.baselines.get(game, ""), perfect=anchor == PERFECT)
         games.append(Section(name, game, [text], None, found))
+        fit = misfit.p_value(standing.games, len(standing.entries))
+        if fit < misfit.STRANGE:
+            strange.append(
+                f"{game}: a test of fit rejects one common scale (p = {fit:.1g}). Who beats whom "
+                "is not a matter of one number alone, and no interval here holds that."
+            )
         known = {(given.root / run).absolute() for run in points.runs}
         folders = (folder for folder, _ in given.runs.values())
         unrated = [
@@ -122,7 +132,7 @@ def page(given: Material) -> Page:
         ]
         missing += [f"`{folder.name}` is not on the ladder." for folder in unrated]
     whole = joined([points for points, _ in parts.values()])
-    said = [*findings.caveats(whole), *missing]
+    said = [*findings.caveats(whole), *strange, *missing]
     lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)
     last = Section("", "What to keep in mind", said)
     sections = [what_was_run(given), ledger(given), *games, *_boards(parts), last]
@@ -143,10 +153,15 @@ def _boards(parts: Mapping[str, tuple[Points, str]]) -> list[Section]:
 
 
 def what_was_run(given: Material) -> Section:
-    """The fields in which the configs differ, one line for each combination."""
+    """The fields in which the configs differ, one line for each combination.
+
+    What every line's name says has no column.
+    """
     configs = {name: _recipe(folder) for name, (folder, _) in given.runs.items()}
     fields = sorted({f for config in configs.values() for f in config})
     differ = [f for f in fields if len({str(c.get(f)) for c in configs.values()}) > 1]
+    labels = {label for _, label in given.runs.values()}
+    differ = [f for f in differ if not all(f" {f.replace('_', '-')} " in one for one in labels)]
     lines: dict[str, tuple[dict[str, Any], int]] = {}
     for name, (_, label) in given.runs.items():
         lines[label] = configs[name], lines.get(label, ({}, 0))[1] + 1

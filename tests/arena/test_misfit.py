@@ -26,7 +26,7 @@ def circle(ahead: float, openings: int = 40) -> Games:
 
 def test_a_circle_is_found_and_named() -> None:
     found = misfit.find(circle(200.0), 5)
-    assert found.p_value < 1e-4
+    assert found.p_value < 1e-4 and misfit.p_value(circle(200.0), 5) == found.p_value
     named = {(pairing.i, pairing.j) for pairing in found.badly_predicted()}
     assert named == {(0, 1), (1, 2), (0, 2)}
     z = {(pairing.i, pairing.j): pairing.z for pairing in found.pairings}
@@ -59,7 +59,7 @@ def test_what_a_tree_of_games_says_fits_anything() -> None:
     found = misfit.find(Games(first, second, outcome, np.arange(27)), 3)
     assert found.p_value == 1
     assert found.badly_predicted() == []
-    assert misfit.find(NONE, 3) == misfit.Misfit([], 1.0, 1.0)
+    assert misfit.find(NONE, 3) == misfit.Misfit([], 1.0, 1.0) and misfit.p_value(NONE, 3) == 1
 
 
 def test_false_alarms_are_as_rare_as_they_say() -> None:

@@ -99,8 +99,9 @@ def test_what_lies_on_a_plateau_is_left_out_of_every_line() -> None:
     assert all("then a plateau" in said for said in found["training"].sentences)
     for name in ("search", "exchange", "size", "recipes", "extrapolation"):
         assert re.search(r"on a plateau are left out: .*10\^1\S+ FLOPs at 64", found[name].note)
-    shown = found["search"].drawing
+    shown, drawn = found["search"].drawing, found["size"].drawing
     assert shown and len(shown.rows) < len(points)
+    assert drawn and len(drawn.rows) == len(SIZES) * len(BUDGETS)  # no line goes through a map
     whole = {one.name: one for one in findings.of_ladder(points)}
     assert whole["search"].note == "" and whole["size"].note == "At 64 simulations."
 

@@ -86,7 +86,7 @@ def written(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_report_answers_says_what_is_missing_and_stands_alone(written: Path) -> None:
     text = (written / "report.md").read_text()
-    assert "| tic: network.width 4 | 4 | 3 |" in text  # what differs, and the seeds
+    assert "| tic: network.width 4 | 3 |" in text  # the name says what differs; three seeds
     assert "`width-8_seed-2` has not begun." in text
     assert "`width-4_seed-2` stands at iteration 2 of 4." in text
     assert "python launch/x.py" in text
@@ -122,9 +122,20 @@ def test_boards_whose_zero_is_not_perfect_play_are_not_mixed(tmp_path: Path) -> 
     assert "hex?size=4 is left out: its 0 Elo is not perfect play." in boards.text
     assert len(boards.findings) == 1 and "On the frontiers." in boards.text
     assert all(f"hex?size={size}: At 8 simulations: " in page.lead for size in (2, 3, 4))
+    recipes = [f for section in page.sections for f in section.findings if f.name == "recipes"]
+    assert not any("stands in its place" in said for one in recipes for said in one.sentences)
     moved = study.folder.rename(tmp_path / "elsewhere")
     again = report.page(report.material([moved]))
     assert again.sections[2].findings[0].sentences == page.sections[2].findings[0].sentences
+
+
+def test_players_on_no_common_scale_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said() -> str:
+        return " ".join(report.page(report.material([folder])).sections[-1].text)
+
+    assert "test of fit" not in said()
+    monkeypatch.setattr(report.misfit, "p_value", lambda games, players: 1e-9)
+    assert "tic_tac_toe: a test of fit rejects one common scale (p = 1e-09)." in said()
 
 
 def test_the_same_study_gives_the_same_files(folder: Path, written: Path, tmp_path: Path) -> None:
@@ -139,7 +150,8 @@ def test_only_what_an_earlier_report_made_is_removed(written: Path, tmp_path: Pa
     shutil.copytree(written, out)
     (out / "notes.csv").write_text("mine")
     finding = Finding("training", "What?", ["This."], table=(("a",), [("b",)]))
-    write(Page("less", "", [Section("", "One", findings=[finding])], ["c"]), out)
+    write(Page("less", "10^9.5 FLOPs", [Section("", "One", findings=[finding])], ["c"]), out)
+    assert "10<sup>9.5</sup> FLOPs" in (out / "index.html").read_text()
     left = {path.name for path in out.iterdir()}
     assert left == {"index.html", "report.md", "notes.csv", "training.csv"}
 
