@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,11 @@ import games
 from selfplay.arena import player, report
 from selfplay.arena.ladder import Ladder, LadderConfig
 from selfplay.arena.player import Player
-from tests.runs import ROOT, ask
+from selfplay.config import MUTABLE
+from selfplay.flops import Ledger
+from selfplay.store.run import Run
+from selfplay.trainer import Trainer
+from tests.runs import PLAIN, ROOT, ask
 from tests.serve.thinkers import untrained
 
 NAME = "tic_tac_toe"
@@ -117,26 +121,22 @@ def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     assert recorded(tmp_path / "cut" / "ladder.db") == recorded(tmp_path / "whole" / "ladder.db")
 
 
-RATE_A_RUN = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from launch import cli
-import launch.ladder as command
-from selfplay.train import train
-from tests.runs import PLAIN
-train(replace(PLAIN, iterations=2), Path(sys.argv[1]))
-sys.argv[1:] = [*sys.argv[1:], *"--sims 0 4 --players random --opening-plies 2 --pairs 4".split()]
-sys.argv[1:] = [*sys.argv[1:], *"--max-games 60 --until-stderr 1 --plain".split()]
-cli.guarded(command.main)
-"""
+def stored(folder: Path, versions: int) -> None:
+    """A run whose versions are as their seeds have drawn them."""
+    with Run.create_or_open(folder, PLAIN, window=PLAIN.replay, mutable=MUTABLE) as run:
+        for version in range(versions):
+            state, _ = Trainer.build(replace(PLAIN, seed=version)).start()
+            spent = asdict(Ledger(selfplay=1_000_000 * version))
+            row = {"ledger": spent}
+            run.commit(version, state, row, state["playing"], carries=[], ledger=spent)
 
 
 def test_the_command_rates_a_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    subprocess.run(
-        [sys.executable, "-c", RATE_A_RUN, str(run)], cwd=ROOT, check=True, capture_output=True
-    )
+    stored(run, 3)
+    options = "--sims 0 4 --players random --opening-plies 2 --pairs 4 --max-games 60"
+    script = [sys.executable, str(ROOT / "launch/ladder.py"), str(run), *options.split()]
+    subprocess.run([*script, "--until-stderr", "1", "--plain"], check=True, capture_output=True)
     with (run / "ladder" / "ladder.csv").open() as file:
         rated = {row["player"]: float(row["training_flops"]) for row in csv.DictReader(file)}
     versions = [f"{run}@{version}?sims={budget}" for version in (1, 2) for budget in (0, 4)]
