@@ -13,7 +13,7 @@ train: $(VENV)/ready  ## learn Connect Four by self-play (about ten minutes on 2
 	$(BIN)/python launch/train.py connect_four --out $(RUN)
 
 test: $(VENV)/ready  ## the whole test suite but for tests marked slow
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/ready  ## the tests marked slow: the full bit-exactness matrix
 	$(BIN)/python -m pytest -m slow --timeout 3000

@@ -27,8 +27,3 @@ def keys_used_once() -> Iterator[None]:
     """
     with jax.debug_key_reuse(True):
         yield
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start commands and clusters come first, so that two workers end together."""
-    items.sort(key=lambda item: item.path.parent.name not in ("tests", "cluster"))
