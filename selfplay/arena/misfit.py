@@ -61,9 +61,7 @@ def find(games: Games, players: int, prior: float = PRIOR) -> Misfit:
     games.check(players)
     if not len(games.first):
         return Misfit([], 1.0, 1.0)
-    fitted = maximise(_by_pairing(games, players), players, 0, prior)
-    cells = _cells(fitted)
-    dispersion = _dispersion(fitted, cells)
+    fitted, cells, dispersion = _fit(games, players, prior)
     found = [_predicted(fitted, cell, dispersion) for cell in cells]
     found.sort(key=lambda pairing: (pairing.p_value, pairing.i, pairing.j))
     steps = np.arange(len(found), 0, -1) * [pairing.p_value for pairing in found]
@@ -79,9 +77,7 @@ def p_value(games: Games, players: int, prior: float = PRIOR) -> float:
     games.check(players)
     if not len(games.first):
         return 1.0
-    fitted = maximise(_by_pairing(games, players), players, 0, prior)
-    cells = _cells(fitted)
-    return _overall(fitted, cells, _dispersion(fitted, cells))
+    return _overall(*_fit(games, players, prior))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +98,13 @@ class _Cell:
     @property
     def total(self) -> int:
         return int(self.count @ self.points)
+
+
+def _fit(games: Games, players: int, prior: float) -> tuple[Fitted, list[_Cell], float]:
+    """The maximum, its pairings, and the dispersion within them."""
+    fitted = maximise(_by_pairing(games, players), players, 0, prior)
+    cells = _cells(fitted)
+    return fitted, cells, _dispersion(fitted, cells)
 
 
 def _by_pairing(games: Games, players: int) -> Games:
