@@ -24,7 +24,7 @@ from selfplay.scaling import exchange, findings, frontier, incline, reading, slo
 from selfplay.scaling.conventions import elo_per_oom, selfplay_multiply_adds
 from selfplay.scaling.estimate import Estimate, Unanswerable
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.points import Points, joined
+from selfplay.scaling.points import Points, at_budgets, joined
 from selfplay.study.folder import Study
 from selfplay.study.report import LADDER, PERFECT
 
@@ -63,14 +63,14 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
         if anchors[game] != PERFECT:
             level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
-        for budget, same in findings.at_budgets(points).items():
+        for budget, same in at_budgets(points).items():
             where = f"{game}, {budget:g} simulations"
             yield Line(f"{where}: Elo per OOM", INCLINE, lambda p=same: frontier.fit(p).slope)
             took[budget, rows] = lambda p=same, elo=level: threshold.fit(p, elo).training
             if rows in PERFECTION:
                 what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
                 yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
-        frontiers = {b: _or_none(p) for b, p in findings.at_budgets(points).items()}
+        frontiers = {b: _or_none(p) for b, p in at_budgets(points).items()}
         below, _ = findings.rising(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
         yield Line(what, SEARCH_PER_TRAINING, lambda p=below: exchange.fit(p).a)
@@ -82,8 +82,8 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
             yield Line(what, A_ROW, lambda a=a, b=b: _less(a(), b()))
     solved = [points for game, points in boards.items() if anchors[game] == PERFECT]
     if len(solved) > 1:
-        for budget, same in findings.at_budgets(joined(solved)).items():
-            chosen = same.select(findings.on_frontiers(same))
+        for budget, same in at_budgets(joined(solved)).items():
+            chosen = same.select(frontier.by_board(same))
 
             def part(name: str, points: Points = chosen) -> Estimate:
                 found = getattr(incline.fit(points, "board"), name)
@@ -105,7 +105,7 @@ def _or_none(points: Points) -> Frontier | None:
 
 def neumann_gros(points: Points) -> Iterator[Line]:
     """Connect Four at every search budget: networks trained to the end, and the frontier."""
-    for budget, same in findings.at_budgets(points).items():
+    for budget, same in at_budgets(points).items():
         spent, where = same.known("training"), f"{budget:g} simulations"
         last = spent == np.array([spent[same.run == run].max() for run in same.run])
         ends = same.select(last)

@@ -27,8 +27,7 @@ from selfplay.scaling.estimate import Unanswerable
 from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.figures import Drawing
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.incline import Mask
-from selfplay.scaling.points import Points
+from selfplay.scaling.points import Points, at_budgets
 
 T = TypeVar("T")
 REACH = 0.3  # OOMs that an extrapolation goes at least
@@ -191,7 +190,7 @@ def of_boards(points: Points) -> Finding:
     """
     asked = _Asked()
     for budget, same in at_budgets(points).items():
-        where, chosen = f" at {budget:g} simulations", same.select(on_frontiers(same))
+        where, chosen = f" at {budget:g} simulations", same.select(frontier.by_board(same))
         bends = asked.ask(lambda p=chosen: incline.saturation(p, "board"), where=where)
         if bends is None or not bends.found:
             continue
@@ -205,22 +204,6 @@ def of_boards(points: Points) -> Finding:
         )
         asked.sentences += [f"{where.strip().capitalize()} {t}: {p}." for t, p in parts if p]
     return Finding("boards", "How does it change with the board?", asked.sentences)
-
-
-def on_frontiers(points: Points) -> Mask:
-    """bool[N], True = on the frontier of its board. Points are of one search budget."""
-    board = points.known("board")
-    leading = np.zeros(len(points), bool)
-    for size in np.unique(board):
-        own = np.flatnonzero(board == size)
-        leading[own] = frontier.leading(points.select(own))
-    return leading
-
-
-def at_budgets(points: Points) -> dict[float, Points]:
-    """Search budget → the versions that were rated at it."""
-    spent = points.known("simulations")
-    return {float(budget): points.select(spent == budget) for budget in np.unique(spent)}
 
 
 def headline_budget(points: Points) -> float:

@@ -80,3 +80,13 @@ def leading(points: Points) -> NDArray[np.bool_]:
             count[kind] += begun
     curves = np.where(count > 0, total / np.maximum(count, 1), -np.inf)
     return curves[recipe, np.arange(len(elo))] >= curves.max(axis=0)
+
+
+def by_board(points: Points) -> NDArray[np.bool_]:
+    """bool[N], True = on the frontier of its board. Points are of one search budget."""
+    board = points.known("board")
+    on = np.zeros(len(points), bool)
+    for size in np.unique(board):
+        own = np.flatnonzero(board == size)
+        on[own] = leading(points.select(own))
+    return on

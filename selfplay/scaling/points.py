@@ -208,3 +208,9 @@ def joined(parts: Sequence[Points]) -> Points:
         covariates={n: np.concatenate([part.covariates[n] for part in parts]) for n in shared},
         **{name: column(name) for name in ("run", "recipe", "seed", *QUANTITIES)},
     )
+
+
+def at_budgets(points: Points) -> dict[float, Points]:
+    """Search budget → the versions that were rated at it."""
+    spent = points.known("simulations")
+    return {float(budget): points.select(spent == budget) for budget in np.unique(spent)}
