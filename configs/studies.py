@@ -39,7 +39,7 @@ def connect_four_budget_vs_size() -> StudyConfig:
     sizes = (Axis("network.width", ("8", "16", "32")), Axis("network.depth", ("1", "3")))
     return StudyConfig(
         arms=(Arm("connect_four", ("--iterations", "32"), sizes),),
-        rating=Rating(sims=(0, 8, 64), versions=5, until_stderr=30, max_games=60_000),
+        rating=Rating(sims=(0, 8, 64), versions=5, until_stderr=40, max_games=24_000),
     )
 
 
@@ -60,7 +60,7 @@ def recipes() -> StudyConfig:
             Arm("connect_four", (*short, *given), name=name) for name, given in flags.items()
         ),
         seeds=5,
-        rating=Rating(sims=(16,), versions=6, until_stderr=30, max_games=40_000),
+        rating=Rating(sims=(0, 16), versions=6, until_stderr=40, max_games=20_000),
     )
 
 
