@@ -12,8 +12,9 @@ help:  ## list the targets
 train: $(VENV)/ready  ## learn Connect Four by self-play (about ten minutes on 2 cores); again resumes
 	$(BIN)/python launch/train.py connect_four --out $(RUN)
 
+# Its programs are compiled once and run for a moment: what XLA's optimiser takes, it never gives back.
 test: $(VENV)/ready  ## the whole test suite but for tests marked slow
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/ready  ## the tests marked slow: the full bit-exactness matrix
 	$(BIN)/python -m pytest -m slow --timeout 3000

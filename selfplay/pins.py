@@ -17,29 +17,31 @@ NAMES = ("NPROC", "XLA_FLAGS")
 
 
 def environment(devices: int = 1) -> dict[str, str]:
-    """The pinned environment variables of a process with `devices` virtual CPU devices."""
+    """The pinned variables of a process started from here, with `devices` virtual CPU devices.
+
+    What the user's own ``XLA_FLAGS`` add stays in front: actors compute as their driver does.
+    """
     flags = [
         "--xla_cpu_multi_thread_eigen=false",
         "--xla_cpu_max_isa=AVX2",
         "--xla_gpu_deterministic_ops=true",
         f"--xla_force_host_platform_device_count={devices}",
     ]
-    return {"NPROC": "1", "XLA_FLAGS": " ".join(flags)}
+    names = {flag.split("=")[0] for flag in flags}
+    inherited = os.environ.get("XLA_FLAGS", "").split()
+    own = [flag for flag in inherited if flag.split("=")[0] not in names]
+    return {"NPROC": "1", "XLA_FLAGS": " ".join([*own, *flags])}
 
 
 def pin(devices: int = 1) -> None:
-    """Pin this process; flags that the user's own ``XLA_FLAGS`` adds are kept in front.
+    """Pin this process; the user's own ``XLA_FLAGS`` stay, see :func:`environment`.
 
     Raises:
         RuntimeError: JAX was imported before, so the flags could come too late.
     """
     if "jax" in sys.modules:
         raise RuntimeError("selfplay.pins.pin() must run before jax is imported")
-    pinned = environment(devices)
-    names = {flag.split("=")[0] for flag in pinned["XLA_FLAGS"].split()}
-    inherited = os.environ.get("XLA_FLAGS", "").split()
-    own = [flag for flag in inherited if flag.split("=")[0] not in names]
-    os.environ.update(pinned, XLA_FLAGS=" ".join([*own, pinned["XLA_FLAGS"]]))
+    os.environ.update(environment(devices))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     cache = Path(__file__).resolve().parent.parent / ".jax_cache"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))

@@ -40,12 +40,10 @@ PLAIN = TrainConfig(
 
 def start(folder: Path, *flags: str, failpoint: str = "") -> "subprocess.Popen[str]":
     """``launch/train.py connect_four_smoke`` with `flags`, writing to `folder`."""
-    environment = {n: v for n, v in os.environ.items() if n not in ("XLA_FLAGS", "NPROC")}
-    environment["OOMZERO_FAILPOINT"] = failpoint
     command = [sys.executable, str(ROOT / "launch/train.py"), "connect_four_smoke", "--out"]
     return subprocess.Popen(
         [*command, str(folder), *flags],
-        env=environment,
+        env={**os.environ, "OOMZERO_FAILPOINT": failpoint},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,0 +1,36 @@
+"""Pinned arithmetic: what a process started from here inherits, and what it cannot change."""
+
+import subprocess
+import sys
+
+import pytest
+
+from selfplay import pins
+
+
+def flags(devices: int = 1) -> list[str]:
+    return pins.environment(devices)["XLA_FLAGS"].split()
+
+
+def test_the_users_own_flags_reach_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    alone = flags()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=somewhere")
+    assert flags() == ["--xla_dump_to=somewhere", *alone]
+
+
+def test_pinned_flags_win_over_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", " ".join(flags(8)).replace("AVX2", "SSE4_2"))
+    monkeypatch.setenv("NPROC", "4")
+    assert "--xla_cpu_max_isa=AVX2" in flags() and len(flags()) == len(set(flags()))
+    assert flags()[-1] == "--xla_force_host_platform_device_count=1"
+    assert not any("SSE4_2" in flag for flag in flags())
+    assert pins.environment()["NPROC"] == "1"
+
+
+def test_pinning_comes_before_jax_or_not_at_all() -> None:
+    with pytest.raises(RuntimeError, match="before jax is imported"):
+        pins.pin()
+    words = "from selfplay import pins; pins.pin(4); import jax; print(jax.device_count())"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
+    assert done.stdout.strip() == "4", done.stderr
