@@ -73,7 +73,7 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
         frontiers = {b: _or_none(p) for b, p in at_budgets(points).items()}
         below, _ = findings.rising(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
-        yield Line(what, SEARCH_PER_TRAINING, lambda p=below: exchange.fit(p).a)
+        yield Line(what, SEARCH_PER_TRAINING, lambda p=below: exchange.of_leading(p).a)
     for budget, rows in sorted(took):
         if (budget, rows + 1) in took:
             ends = f"{rows}×{rows} to {rows + 1}×{rows + 1}"
@@ -83,7 +83,7 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
     solved = [points for game, points in boards.items() if anchors[game] == PERFECT]
     if len(solved) > 1:
         for budget, same in at_budgets(joined(solved)).items():
-            chosen = same.select(frontier.by_board(same))
+            chosen = same.select(frontier.leading_by(same, "board"))
 
             def part(name: str, points: Points = chosen) -> Estimate:
                 found = getattr(incline.fit(points, "board"), name)

@@ -171,6 +171,13 @@ def on_the_frontier(seeds: int, replicates: int) -> Found:
     return {"frontier": (_stacked(found), 480)}
 
 
+def exchanged_by_the_leading(seeds: int, replicates: int) -> Found:
+    """Search for training, where a larger network would count as search that buys nothing."""
+    points = draw(*studies.outgrown(seeds), replicates=min(replicates, REPLICATES))
+    found = [exchange.of_leading(replace(points, elo=elo)).a for elo in points.elo]
+    return {"exchange: a, of the leading": (_stacked(found), -400 / 180)}
+
+
 def _stacked(found: list[Estimate]) -> Estimate:
     numbers = {name: np.array([getattr(one, name) for one in found]) for name in NUMBERS}
     return Estimate(**numbers, unit=found[0].unit)
@@ -188,6 +195,7 @@ STUDIES: tuple[Callable[[int, int], Found], ...] = (
     extrapolated,
     reached,
     on_the_frontier,
+    exchanged_by_the_leading,
 )
 
 

@@ -50,6 +50,14 @@ def searched(seeds: int, training: float = 400.0, search: float = 180.0) -> tupl
     return design, training * (design.training - START) + search * (design.search - 7)
 
 
+def outgrown(seeds: int, behind: float = 150.0) -> tuple[Points, Floats]:
+    """`searched`, and a network 8 times as large that was trained as long and plays worse."""
+    design, truth = searched(seeds)
+    large = replace(design, search=design.search + np.log10(8))
+    names = ("small", "large")
+    return joined(design, large, names=names), np.concatenate([truth, truth - behind])
+
+
 def two_recipes(seeds: int, slope: float = 450.0, ahead: float = 150.0) -> tuple[Points, Floats]:
     """Recipe b is so many Elo ahead of a at the same compute."""
     design = joined(runs(seeds), runs(seeds, start=START - 0.2), names=("a", "b"))

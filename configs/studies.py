@@ -46,7 +46,7 @@ def connect_four_budget_vs_size() -> StudyConfig:
 def recipes() -> StudyConfig:
     """Gumbel against PUCT, with and without symmetries, outcome against mixed value target.
 
-    Each is a compute multiplier against `connect_four` as it is. Not run yet.
+    Each is a compute multiplier against `connect_four`, with half of its channels. Not run yet.
     """
     flags = {
         "preset": (),
@@ -54,7 +54,7 @@ def recipes() -> StudyConfig:
         "no symmetries": ("--learner.no-symmetries",),
         "outcome alone": ("--learner.root-value-weight", "0"),
     }
-    short = ("--iterations", "32")
+    short = ("--iterations", "32", "--network.width", "16")
     return StudyConfig(
         arms=tuple(
             Arm("connect_four", (*short, *given), name=name) for name, given in flags.items()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from selfplay.scaling.estimate import Estimate
+from selfplay.scaling.frontier import leading_by
 from selfplay.scaling.points import Points
 from selfplay.scaling.regression import regress
 
@@ -34,6 +35,18 @@ class Exchange:
             return f"training and search do not replace each other here: {self.a}"
         value, least, most = (10.0 ** -float(x) for x in (self.a.value, self.a.high, self.a.low))
         return f"10x of training buys off {value:.3g}x of search ({least:.3g}x to {most:.3g}x)"
+
+
+def of_leading(points: Points) -> Exchange:
+    """`fit`, of those that no other recipe is ahead of after as much training, at their budget.
+
+    A larger network that plays no better would count as search that buys nothing. Jones (2021)
+    compares the best of each training and search, too.
+
+    Raises:
+        Unanswerable: see `fit` and `frontier.leading`.
+    """
+    return fit(points.select(leading_by(points, "simulations")))
 
 
 def fit(points: Points) -> Exchange:

@@ -108,9 +108,9 @@ def of_search(points: Points) -> Finding:
 
 
 def of_exchange(points: Points) -> Finding:
-    """How training and search replace each other."""
+    """How training and search replace each other, among versions that lead at their training."""
     asked = _Asked()
-    found = asked.ask(lambda: exchange.fit(points))
+    found = asked.ask(lambda: exchange.of_leading(points))
     drawing = None
     if found is not None:
         asked.sentences.append(f"In the fit: {found.training}, {found.search}.")
@@ -190,7 +190,8 @@ def of_boards(points: Points) -> Finding:
     """
     asked = _Asked()
     for budget, same in at_budgets(points).items():
-        where, chosen = f" at {budget:g} simulations", same.select(frontier.by_board(same))
+        where = f" at {budget:g} simulations"
+        chosen = same.select(frontier.leading_by(same, "board"))
         bends = asked.ask(lambda p=chosen: incline.saturation(p, "board"), where=where)
         if bends is None or not bends.found:
             continue

@@ -82,11 +82,11 @@ def leading(points: Points) -> NDArray[np.bool_]:
     return curves[recipe, np.arange(len(elo))] >= curves.max(axis=0)
 
 
-def by_board(points: Points) -> NDArray[np.bool_]:
-    """bool[N], True = on the frontier of its board. Points are of one search budget."""
-    board = points.known("board")
+def leading_by(points: Points, covariate: str) -> NDArray[np.bool_]:
+    """bool[N], True = on the frontier of those with its value of the covariate: its board, say."""
+    values = points.known(covariate)
     on = np.zeros(len(points), bool)
-    for size in np.unique(board):
-        own = np.flatnonzero(board == size)
+    for value in np.unique(values):
+        own = np.flatnonzero(values == value)
         on[own] = leading(points.select(own))
     return on

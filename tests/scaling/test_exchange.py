@@ -33,6 +33,17 @@ def test_noise_in_elo_does_not_bend_it() -> None:
     assert np.median(found.b.value) == pytest.approx(1 / 180, rel=0.07)
 
 
+def test_a_larger_network_that_plays_worse_is_no_search() -> None:
+    """All versions together make search look nearly worthless."""
+    points = draw(*studies.outgrown(4), Luck(5, 5, 5, version=5), openings=5000, replicates=1)
+    points = replace(points, elo=points.elo[0])
+    assert exchange.fit(points).search.high < 130
+    found = exchange.of_leading(points)
+    assert found.a.covers(-400 / 180) and found.search.value == pytest.approx(180, abs=10)
+    again = exchange.fit(points.select(points.recipe == "small"))
+    assert float(found.a.value) == float(again.a.value)
+
+
 def test_it_says_what_ten_times_the_training_is_worth() -> None:
     design, truth = studies.searched(3, training=240, search=200)
     points = draw(design, truth, Luck(5, 5, 5, version=5), openings=5000, replicates=1, seed=1)
