@@ -1,6 +1,7 @@
 """What a command and all its descendants hold in memory, over time.
 
     python benchmarks/memory.py -- python launch/train.py connect_four
+    python benchmarks/memory.py --minutes 30 --plot memory.png -- python launch/train.py go_9x9
 
 Every 2 s it adds up the proportional set size (PSS: a page shared by n processes counts 1/n in
 each) of the command and everything that descends from it; Ray's daemons and workers descend from
@@ -13,11 +14,13 @@ the total it is (PSS of mappings of /dev/shm/plasma*). "/dev/shm" is what the fi
 holds beyond what it held at the start, whoever wrote it: it exceeds "plasma" where pages are
 allocated but mapped by nobody, and those pages are memory as well, so the peak is given with them.
 
-The exit status is the command's.
+With ``--minutes`` the command is stopped after that time, as Ctrl-C does it. ``--plot`` draws the
+course, and a CSV of the samples lies beside it. The exit status is the command's.
 """
 
 import argparse
 import contextlib
+import csv
 import ctypes
 import os
 import signal
@@ -27,6 +30,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
 
 PROC = Path("/proc")
 SHM = Path("/dev/shm")
@@ -124,8 +131,11 @@ def reap_orphans(main: int) -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
-def measure(command: list[str], every: float) -> tuple[int, list[Sample]]:
-    """Runs `command` and returns its exit status and the samples, one each `every` seconds."""
+def measure(command: list[str], every: float, most: float) -> tuple[int, list[Sample]]:
+    """Runs `command` and returns its exit status and the samples, one each `every` seconds.
+
+    After `most` seconds it is interrupted, and what it does then is no longer measured.
+    """
     become_subreaper()
     shm_start = shm_used()
     start = time.monotonic()
@@ -135,6 +145,10 @@ def measure(command: list[str], every: float) -> tuple[int, list[Sample]]:
     signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
     samples = []
     while process.poll() is None:
+        if time.monotonic() - start > most:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            break
         samples.append(take(time.monotonic() - start, shm_start))
         reap_orphans(process.pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -164,20 +178,55 @@ def report(samples: list[Sample]) -> str:
     return "\n".join(lines)
 
 
+def trend(samples: list[Sample]) -> float:
+    """MiB per hour of `Sample.total` in the second half of the time, by least squares."""
+    late = [s for s in samples if s.seconds >= samples[-1].seconds / 2]
+    hours = np.array([s.seconds / 3600 for s in late])
+    total = np.array([s.total / MIB for s in late])
+    return float(np.polyfit(hours, total, 1)[0]) if len(late) > 2 else float("nan")
+
+
+def plot(samples: list[Sample], path: Path) -> None:
+    """The course as a figure at `path`, and the samples as a CSV beside it."""
+    matplotlib.use("Agg")
+    minutes = [s.seconds / 60 for s in samples]
+    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    for name, values, style in (
+        ("all processes, shared memory once", [s.total for s in samples], "-"),
+        ("object store", [max(s.plasma, s.shm) for s in samples], "--"),
+    ):
+        (line,) = axes.plot(minutes, [v / MIB for v in values], style, linewidth=1.5)
+        axes.annotate(name, (minutes[-1], values[-1] / MIB), (0, 6), textcoords="offset points",
+                      ha="right", color=line.get_color())  # fmt: skip
+    axes.set(xlabel="minutes", ylabel="MiB", ylim=(0, None), xlim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    with path.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*Sample._fields, "total"))
+        writer.writerows((f"{s.seconds:.1f}", *s[1:], s.total) for s in samples)
+
+
 def main() -> int:
     """Run the command, report, and return its exit status."""
     parser = argparse.ArgumentParser(description="PSS of a command and its descendants.")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between samples")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop it then")
+    parser.add_argument("--plot", type=Path, help="draw the course here (PNG, SVG, PDF)")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- COMMAND ...")
     options = parser.parse_args()
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         parser.error("no command given: python benchmarks/memory.py -- COMMAND ...")
     try:
-        status, samples = measure(command, options.every)
+        status, samples = measure(command, options.every, 60 * options.minutes)
     except OSError as error:
         parser.error(f"cannot run {command[0]!r}: {error}")
     print(report(samples), file=sys.stderr, flush=True)
+    if samples:
+        print(f"second half: {trend(samples):+.0f} MiB per hour", file=sys.stderr, flush=True)
+        if options.plot:
+            plot(samples, options.plot)
     return 128 - status if status < 0 else status  # killed by a signal: as shells say it
 
 
