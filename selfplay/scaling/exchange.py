@@ -1,8 +1,9 @@
 """Iso-Elo exchange: how much search buys off how much training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selfplay.scaling.estimate import Estimate
 from selfplay.scaling.frontier import leading_by
@@ -20,6 +21,7 @@ class Exchange:
         c: log10 of the search FLOPs at 1 FLOP of training and 0 Elo.
         training: Elo per OOM of training at the same search.
         search: Elo per OOM of search after the same training.
+        on: bool[N], True = the version is in the fit.
     """
 
     a: Estimate
@@ -27,6 +29,7 @@ class Exchange:
     c: Estimate
     training: Estimate
     search: Estimate
+    on: NDArray[np.bool_]
 
     def __str__(self) -> str:
         if not self.a.bounded:
@@ -46,7 +49,8 @@ def of_leading(points: Points) -> Exchange:
     Raises:
         Unanswerable: see `fit` and `frontier.leading`.
     """
-    return fit(points.select(leading_by(points, "simulations")))
+    on = leading_by(points, "simulations")
+    return replace(fit(points.select(on)), on=on)
 
 
 def fit(points: Points) -> Exchange:
@@ -70,4 +74,5 @@ def fit(points: Points) -> Exchange:
         c=fitted.ratio(elo, -origin, gamma, "log10 FLOPs of search"),
         training=fitted.contrast(elo, beta, "Elo per OOM of training"),
         search=steepness,
+        on=np.ones(len(points), bool),
     )

@@ -155,7 +155,8 @@ def search(points: Points) -> Drawing:
 def exchange(points: Points, found: Exchange) -> Drawing:
     """Versions over training and search, coloured by Elo, with the fitted lines of equal Elo.
 
-    Where the data set no bound on the lines' slope there are none.
+    Those that are not in the fit are small. Where the data set no bound on the lines' slope there
+    are none.
     """
     figure, axes = _canvas()
     x, y = points.known("training"), points.known("search")
@@ -174,12 +175,15 @@ def exchange(points: Points, found: Exchange) -> Drawing:
             f"{level:+.0f}", (at, a * at + b * level + c), fontsize=8, ha="center", va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
-    drawn = axes.scatter(x, y, c=points.elo, cmap=COLOURS, s=24, edgecolors="white", linewidths=0.4)
+    size = np.where(found.on, 34, 7)
+    drawn = axes.scatter(
+        x, y, c=points.elo, cmap=COLOURS, s=size, edgecolors="white", linewidths=0.4
+    )
     figure.colorbar(drawn, ax=axes, pad=0.01).set_label("Elo")
     axes.set(xlabel="training, FLOPs", ylabel="search, FLOPs a move")
     _powers(axes.xaxis)
     _powers(axes.yaxis)
-    return Drawing(figure, COLUMNS, _rows(points))
+    return Drawing(figure, (*COLUMNS, "fitted"), _rows(points, found.on.astype(int)))
 
 
 def heat(points: Points) -> Drawing:

@@ -113,7 +113,10 @@ def of_exchange(points: Points) -> Finding:
     found = asked.ask(lambda: exchange.of_leading(points))
     drawing = None
     if found is not None:
-        asked.sentences.append(f"In the fit: {found.training}, {found.search}.")
+        asked.sentences.append(
+            f"In the fit: {found.training}, {found.search}, over {found.on.sum()} versions; after "
+            "as much training no other recipe was ahead of theirs, at their budget."
+        )
         drawing = figures.exchange(points, found)
     title = "How much search replaces how much training?"
     return Finding("exchange", title, asked.sentences, drawing)
