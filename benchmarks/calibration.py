@@ -39,11 +39,12 @@ from benchmarks.ladders import (
     Field,
     Ladder,
     climb,
+    colour_blind,
     cycle,
     draw_field,
     ladder,
 )
-from selfplay.arena.elo import Games, Ratings, fit
+from selfplay.arena.elo import Ratings, fit
 
 LADDERS = 2000
 BAND = (0.935, 0.965)
@@ -160,9 +161,8 @@ def until(
 def against_evalica(seed: int, draws: float) -> float:
     """The largest difference in Elo between our ratings and evalica's, where models coincide.
 
-    Each result is entered once for either colour, so that no first move can be seen, and as an
-    opening of its own. Without draws the peer is Bradley and Terry's model, with draws Newman's,
-    which is Davidson's.
+    No first move can be seen. Without draws the peer is Bradley and Terry's model, with draws
+    Newman's, which is Davidson's.
     """
     import evalica
 
@@ -172,13 +172,7 @@ def against_evalica(seed: int, draws: float) -> float:
     for _ in range(4):
         for pairings in cycle(field.players):
             played.play(pairings, 5)
-    games = played.games
-    both = Games(
-        np.r_[games.first, games.second],
-        np.r_[games.second, games.first],
-        np.r_[games.outcome, -games.outcome],
-        np.arange(2 * len(games.first)),
-    )
+    both = colour_blind(played.games)
     ours = fit(both, field.players, 0, prior=1e5).elo
     names = {1: evalica.Winner.X, 0: evalica.Winner.Draw, -1: evalica.Winner.Y}
     rate = evalica.newman if draws else evalica.bradley_terry

@@ -23,6 +23,19 @@ OPENINGS: Final = ("even", "normal", "heavy-tailed")
 ANCHORS: Final = ("weakest", "strongest", "any")
 
 
+def colour_blind(games: Games) -> Games:
+    """Each result once for either colour, and as an opening of its own: for a plain Bradley-Terry.
+
+    Every game counts twice then.
+    """
+    return Games(
+        np.r_[games.first, games.second],
+        np.r_[games.second, games.first],
+        np.r_[games.outcome, -games.outcome],
+        np.arange(2 * len(games.first)),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Field:
     """The truth about P players."""

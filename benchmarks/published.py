@@ -2,9 +2,12 @@
 
     python benchmarks/published.py studies/hex_scaling
     python benchmarks/published.py studies/connect_four_budget_vs_size
+    python benchmarks/published.py studies/hex_scaling --plain
 
 Hex is compared with Jones (2021), and so in multiply-adds of self-play; Connect Four with Neumann
-and Gros (2022), in FLOPs, which leave slopes as they are. Prints Markdown: one line for each
+and Gros (2022), in FLOPs, which leave slopes as they are. ``--plain`` rates the same games by
+Bradley and Terry's model as it is, as Jones did: what moving first and openings decide lies in the
+ratings then, and presses them together. Prints Markdown: one line for each
 published number, with ours, its interval, and whether the interval holds the published one.
 """
 
@@ -12,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +24,9 @@ sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the packa
 
 import numpy as np
 
+from benchmarks.ladders import colour_blind
+from selfplay.arena import elo
+from selfplay.arena.ladder import Standing
 from selfplay.scaling import exchange, findings, frontier, incline, reading, slopes, threshold
 from selfplay.scaling.conventions import elo_per_oom, selfplay_multiply_adds
 from selfplay.scaling.estimate import Estimate, Unanswerable
@@ -136,8 +143,17 @@ def _less(a: Estimate, b: Estimate) -> Estimate:
     return Estimate.student(a.value - b.value, np.sqrt(variances.sum()), df, "OOMs of training")
 
 
-def lines(study: Study) -> Iterator[Line]:
-    """Every comparison that the study's games have.
+def plain(rated: Standing) -> Standing:
+    """The same games without a term for the first move and for openings; a little less sure of it.
+
+    The two games of a pair count as independent, and are less than that.
+    """
+    ratings = elo.fit(colour_blind(rated.games), len(rated.entries), rated.ratings.anchor)
+    return rated._replace(ratings=replace(ratings, covariance=2 * ratings.covariance))
+
+
+def lines(study: Study, rate: Callable[[Standing], Standing]) -> Iterator[Line]:
+    """Every comparison that the study's games have, after `rate` of their ratings.
 
     Raises:
         ValueError: nothing rated, or a game that nobody here is compared with.
@@ -149,7 +165,7 @@ def lines(study: Study) -> Iterator[Line]:
     kind = next(iter(rated)).partition("?")[0]
     if kind not in ("hex", "connect_four"):
         raise ValueError(f"no published figures of {kind} here; choose hex or connect_four")
-    standings = {game: reading.standing(path) for game, path in rated.items()}
+    standings = {game: rate(reading.standing(path)) for game, path in rated.items()}
     anchors = {game: one.entries[one.ratings.anchor].spec for game, one in standings.items()}
     if kind == "connect_four":
         (standing,) = standings.values()
@@ -167,9 +183,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("study", type=Path)
-    study = Study.read(parser.parse_args().study)
+    parser.add_argument("--plain", action="store_true", help="Bradley-Terry without further terms")
+    options = parser.parse_args()
+    rate = plain if options.plain else lambda rated: rated
     print("| | published | here | holds it |\n|---|---|---|---|")
-    for line in lines(study):
+    for line in lines(Study.read(options.study), rate):
         print(line, flush=True)
 
 

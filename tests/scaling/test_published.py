@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks import published, studies
+from benchmarks.ladders import Field, Ladder, cycle
 from benchmarks.published import Line
+from selfplay.arena.ladder import Standing
+from selfplay.arena.records import Entry
 from selfplay.scaling.points import Points
 from selfplay.study.report import PERFECT
 
@@ -55,6 +58,20 @@ def test_what_is_as_published_agrees(lines: dict[str, Line]) -> None:
 def test_what_is_not_does_not(lines: dict[str, Line]) -> None:
     line = lines["hex?size=5: OOMs of search per OOM of training"]
     assert str(line).endswith("| no |")
+
+
+def test_plain_ratings_are_pressed_together_by_a_first_move() -> None:
+    """Where moving first is worth 500 Elo: to what two games of a pair, one as either, tell."""
+    truth = np.array([0.0, 150.0, 300.0])
+    played = Ladder(Field(truth, 0, 500.0, 0.0, "even", 0.0), np.random.default_rng(0))
+    for pairings in cycle(3):
+        played.play(pairings, 2000)
+    entries = [Entry(i, str(i), "", 0.0, 0.0) for i in range(3)]
+    rated = Standing(entries, played.rate(), played.games, [], [])
+    np.testing.assert_allclose(rated.ratings.elo, truth, atol=25)
+    pressed = published.plain(rated).ratings
+    points = sum(1 / (1 + 10 ** (-(150 + side) / 400)) for side in (500, -500)) / 2
+    assert pressed.elo[1] == pytest.approx(400 * np.log10(points / (1 - points)), abs=12)
 
 
 def test_the_difference_of_two_thresholds_has_both_their_errors() -> None:
