@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks.ladders import colour_blind
 from selfplay.arena import elo
 from selfplay.arena.ladder import Standing
-from selfplay.scaling import exchange, findings, frontier, incline, reading, slopes, threshold
+from selfplay.scaling import exchange, frontier, incline, plateau, reading, slopes, threshold
 from selfplay.scaling.conventions import elo_per_oom, selfplay_multiply_adds
 from selfplay.scaling.estimate import Estimate, Unanswerable
 from selfplay.scaling.frontier import Frontier
@@ -66,7 +66,7 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
     """
     took: dict[tuple[float, int], Callable[[], Estimate]] = {}
     for game, points in boards.items():
-        rows, level, stand_in = int(points.known("board")[0]), findings.NEARLY_PERFECT, ""
+        rows, level, stand_in = int(points.known("board")[0]), -plateau.NEARLY, ""
         if anchors[game] != PERFECT:
             level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
@@ -78,9 +78,9 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
                 what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
                 yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
         frontiers = {b: _or_none(p) for b, p in at_budgets(points).items()}
-        below, _ = findings.rising(points, frontiers, anchors[game] == PERFECT)
+        below, _ = plateau.rising(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
-        yield Line(what, SEARCH_PER_TRAINING, lambda p=below: exchange.of_leading(p).a)
+        yield Line(what, SEARCH_PER_TRAINING, lambda p=points, k=below: exchange.of_leading(p, k).a)
     for budget, rows in sorted(took):
         if (budget, rows + 1) in took:
             ends = f"{rows}×{rows} to {rows + 1}×{rows + 1}"

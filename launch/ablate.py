@@ -21,7 +21,6 @@ cli.prepare()
 import math
 import shlex
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -194,12 +193,7 @@ def rate(study: Study, options: Options) -> bool:
         runs = [str(study.run(cell).relative_to(study.folder)) for cell in cells]
         out = ("--game", game, "--out", str(study.ladder(game).relative_to(study.folder)))
         command = [sys.executable, str(LAUNCH / "ladder.py"), *runs, *options.rating.flags(), *out]
-        process = subprocess.Popen(command, cwd=study.folder)
-        try:
-            status = process.wait()
-        except KeyboardInterrupt:  # it ends the matches in play, and writes its table
-            process.wait()
-            raise
+        status = jobs.attend(command, study.folder)  # interrupted, it ends the matches in play
         if status == 130:  # somebody interrupted it alone
             raise KeyboardInterrupt
         good &= status == 0

@@ -9,10 +9,11 @@ kills the engine, and whatever the engine started, as soon as
 - the driver is no longer its parent (a forked sibling may keep the pipe open);
 - the engine has ended: a child that a wrapper script left behind ends with it.
 
-Should the guardian itself be killed, the kernel's parent-death signal takes the engine along. That
-signal alone would not do: it comes when the *thread* that started the process ends, and it spares
-the engine's own children. On Linux the guardian is their subreaper: those that left the process
-group are found, too. It imports the standard library only, so that it starts in milliseconds.
+SIGINT is passed on to the engine. Should the guardian itself be killed, the kernel's parent-death
+signal takes the engine along. That signal alone would not do: it comes when the *thread* that
+started the process ends, and it spares the engine's own children. On Linux the guardian is their
+subreaper: those that left the process group are found, too. It imports the standard library only,
+so that it starts in milliseconds.
 
 Its exit status is the engine's, 128 + n for signal n, 127 if the engine could not be started.
 """
@@ -29,7 +30,7 @@ from typing import Any
 POLL_S = 0.5  # how often the parent's id is looked at; the pipe needs no polling
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 NOT_STARTED = 127
-ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
@@ -46,10 +47,12 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     for ending in ENDINGS:
         signal.signal(ending, lambda number, frame: stop.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     engine = os.fork()
     if engine == 0:
         _become(command, libc)
+    signal.signal(signal.SIGINT, lambda number, frame: _pass_on(number, engine))
     for stream in (0, 1):  # the engine's alone: its end must be seen by the driver
         os.close(stream)
     status = None
@@ -62,6 +65,11 @@ def main() -> None:
         status = _reap(engine)
     _kill_all(engine)
     os._exit(NOT_STARTED if status is None else status if status >= 0 else 128 - status)
+
+
+def _pass_on(number: int, engine: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(engine, number)
 
 
 def _become(command: list[str], libc: Any) -> None:

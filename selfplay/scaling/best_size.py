@@ -32,6 +32,7 @@ class BestSize:
         exponent: OOMs of the choice per OOM of compute.
         curvature: Elo per squared OOM, β; a maximum has it below 0.
         tested: the least and the most of the choice in the data, log10.
+        compute: the least and the most of the compute in the data, log10 FLOPs.
     """
 
     choice: str
@@ -39,6 +40,7 @@ class BestSize:
     exponent: Estimate
     curvature: Estimate
     tested: tuple[float, float]
+    compute: tuple[float, float]
     _elo: Floats
     _regression: Regression
     _weights: Floats  # [3, K]: of α, β and γ
@@ -62,7 +64,19 @@ class BestSize:
                 f"no best {self.choice} can be told: the curvature is {self.curvature}, "
                 "which may be none"
             )
-        return f"the best {self.choice} grow with {self.given} compute by {self.exponent}"
+        least, most = self.tested
+        ends = [
+            (float(self.at(c).value), f"10^{c:.1f} FLOPs of {self.given}") for c in self.compute
+        ]
+        if not any(least <= best <= most for best, _ in ends):
+            return f"no best {self.choice} within those tried, 10^{least:.1f} to 10^{most:.1f}"
+        said = [
+            f"fewer than tried at {where}" if best < least
+            else f"more than tried at {where}" if best > most
+            else f"10^{best:.1f} at {where}"
+            for best, where in ends
+        ]  # fmt: skip
+        return f"the best {self.choice}: {', '.join(said)}; {self.exponent}"
 
 
 def fit(
@@ -109,6 +123,7 @@ def fit(
                 exponent=fitted.ratio(points.elo, -gamma, 2 * beta, unit),
                 curvature=fitted.contrast(points.elo, beta, "Elo per squared OOM"),
                 tested=(float(values.min()), float(values.max())),
+                compute=(float(compute.min()), float(compute.max())),
                 _elo=points.elo,
                 _regression=fitted,
                 _weights=weights,

@@ -37,19 +37,25 @@ class Exchange:
         if float(self.a.value) >= 0:
             return f"training and search do not replace each other here: {self.a}"
         value, least, most = (10.0 ** -float(x) for x in (self.a.value, self.a.high, self.a.low))
-        return f"10x of training buys off {value:.3g}x of search ({least:.3g}x to {most:.3g}x)"
+        ends = (float(x) for x in (self.a.value, self.a.low, self.a.high))
+        other, *ends = (10.0 ** (-1 / x) if x < -0.01 else float("inf") for x in ends)
+        return (
+            f"10x of training buys off {value:.3g}x of search ({least:.3g}x to {most:.3g}x), "
+            f"10x of search {other:.2g}x of training ({ends[0]:.2g}x to {ends[1]:.2g}x)"
+        )
 
 
-def of_leading(points: Points) -> Exchange:
+def of_leading(points: Points, among: NDArray[np.bool_] | None = None) -> Exchange:
     """`fit`, of those that no other recipe is ahead of after as much training, at their budget.
 
-    A larger network that plays no better would count as search that buys nothing. Jones (2021)
-    compares the best of each training and search, too.
+    Only those `among` bool[N] count, where it is given; they are compared with all. A larger
+    network that plays no better would count as search that buys nothing.
 
     Raises:
         Unanswerable: see `fit` and `frontier.leading`.
     """
     on = leading_by(points, "simulations")
+    on = on if among is None else on & among
     return replace(fit(points.select(on)), on=on)
 
 

@@ -8,6 +8,7 @@ that they share, which the ladder knows. Student's t has the degrees of freedom 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,23 +59,30 @@ class Extrapolation:
 
     def __str__(self) -> str:
         return (
-            f"{self.covered.sum()} of {self.covered.size} held-out versions, up to "
-            f"{self.reach:.2g} OOMs beyond, lie in their 95 % prediction intervals; the errors are "
-            f"{float(self.error.mean()):+.0f} Elo in the mean, "
+            f"{self.covered.sum()} of {self.covered.size} held-out versions of "
+            f"{len(self.held_out)} runs, up to {self.reach:.2g} OOMs beyond, lie in their 95 % "
+            f"prediction intervals; errors are {float(self.error.mean()):+.0f} Elo in the mean, "
             f"{float(self.root_mean_square):.0f} Elo root mean square"
         )
 
 
-def largest(points: Points, count: int) -> list[str]:
-    """The `count` runs with the most training FLOPs in their last versions.
+def of_largest(points: Points, least: float) -> Extrapolation:
+    """Hold out the recipes with the largest runs, as many as it takes to go `least` OOMs beyond.
 
     Raises:
-        Unanswerable: fewer than two runs would be left.
+        Unanswerable: the recipes do not lie so far apart, or fewer than two runs are left.
     """
-    if not 0 < count <= len(points.runs) - 2:
-        raise Unanswerable(f"{count} of {len(points.runs)} runs held out must be 1 and leave 2")
-    spent = points.known("training")
-    return sorted(points.runs, key=lambda run: (spent[points.run == run].max(), run))[-count:]
+    spent, reach = points.known("training"), 0.0
+    most = {recipe: spent[points.recipe == recipe].max() for recipe in set(points.recipe)}
+    order = sorted(most, key=lambda recipe: (-most[recipe], recipe))
+    for count in range(1, len(order)):
+        held = points.run[np.isin(points.recipe, order[:count])]
+        with suppress(Unanswerable):
+            found = check(points, sorted(set(held)))
+            if found.reach >= least:
+                return found
+            reach = max(reach, found.reach)
+    raise Unanswerable(f"the largest runs go only {reach:.2g} OOMs beyond the others, not {least}")
 
 
 def check(points: Points, held_out: Sequence[str]) -> Extrapolation:

@@ -5,12 +5,13 @@ A question that the data cannot answer is not left out: its sentence says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selfplay.scaling import (
     best_size,
@@ -20,11 +21,11 @@ from selfplay.scaling import (
     frontier,
     incline,
     multiplier,
+    plateau,
     slopes,
     threshold,
 )
 from selfplay.scaling.estimate import Unanswerable
-from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.figures import Drawing
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.points import Points, at_budgets
@@ -32,7 +33,6 @@ from selfplay.scaling.points import Points, at_budgets
 T = TypeVar("T")
 REACH = 0.3  # OOMs that an extrapolation goes at least
 FEW_SEEDS = 5  # intervals over fewer are wide, and cover a little less than they say
-NEARLY_PERFECT = -50.0  # Elo, where perfect play is at 0; Jones's (2021) measure
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def of_training(points: Points, perfect: bool) -> tuple[Finding, dict[float, Fro
                 where,
             )
         if perfect:
-            asked.ask(lambda p=same: threshold.fit(p, NEARLY_PERFECT), where=where)
+            asked.ask(lambda p=same: threshold.fit(p, -plateau.NEARLY), where=where)
     drawing = figures.training(at_budgets(points), found)
     finding = Finding("training", "What does training compute buy?", asked.sentences, drawing)
     return finding, found
@@ -107,15 +107,16 @@ def of_search(points: Points) -> Finding:
     return Finding("search", "What does search buy for a fixed network?", asked.sentences, drawing)
 
 
-def of_exchange(points: Points) -> Finding:
-    """How training and search replace each other, among versions that lead at their training."""
+def of_exchange(points: Points, rising: NDArray[np.bool_]) -> Finding:
+    """How training and search replace each other, among those that lead and are still rising."""
     asked = _Asked()
-    found = asked.ask(lambda: exchange.of_leading(points))
+    found = asked.ask(lambda: exchange.of_leading(points, rising))
     drawing = None
     if found is not None:
         asked.sentences.append(
-            f"In the fit: {found.training}, {found.search}, over {found.on.sum()} versions; after "
-            "as much training no other recipe was ahead of theirs, at their budget."
+            f"In the fit: {found.training}, {found.search}, over {found.on.sum()} versions: those "
+            "on no plateau whose recipe no other one was ahead of at their training and budget. "
+            "They were chosen by the ratings that are fitted, which the interval does not hold."
         )
         drawing = figures.exchange(points, found)
     title = "How much search replaces how much training?"
@@ -129,7 +130,7 @@ def of_size(points: Points, at_budget: Points, whole: Points) -> Finding:
     asked.ask(lambda: best_size.fit(at_budget)[0])
     asked.ask(
         lambda: best_size.fit(points, given="search", controls=("training",))[0],
-        lambda best: f"for a given compute per move: {best}",
+        lambda best: f"for a given compute per move, with all budgets: {best}",
     )
     sizes = len(np.unique(whole.known("parameters")))
     drawing = None
@@ -137,6 +138,7 @@ def of_size(points: Points, at_budget: Points, whole: Points) -> Finding:
         asked.sentences.append("No map is drawn: several recipes are of one size.")
     elif sizes > 1:
         drawing = figures.heat(whole)
+        asked.sentences.append("The map is of the last versions, plateaus and all budgets.")
     title = "Which network size, and which search budget?"
     return Finding("size", title, asked.sentences, drawing)
 
@@ -167,20 +169,9 @@ def of_recipes(points: Points, baseline: str = "") -> Finding:
 
 
 def of_extrapolation(points: Points) -> Finding:
-    """The recipe with the largest runs, predicted from the others."""
+    """The recipes with the largest runs, predicted from the others."""
     asked = _Asked()
-
-    def question() -> Extrapolation:
-        spent = points.known("training")
-        largest = points.recipe[int(np.argmax(spent))]
-        found = extrapolation.check(points, sorted(set(points.run[points.recipe == largest])))
-        if found.reach < REACH:
-            raise Unanswerable(
-                f"the largest runs go only {found.reach:.2g} OOMs beyond the others, not {REACH}"
-            )
-        return found
-
-    found = asked.ask(question)
+    found = asked.ask(lambda: extrapolation.of_largest(points, REACH))
     drawing = figures.extrapolation(points, found) if found is not None else None
     title = "Does the line hold beyond the runs that it was fitted to?"
     return Finding("extrapolation", title, asked.sentences, drawing)
@@ -216,37 +207,6 @@ def headline_budget(points: Points) -> float:
     return float(values[counts == counts.max()].max())
 
 
-def rising(
-    points: Points, found: Mapping[float, Frontier | None], perfect: bool
-) -> tuple[Points, str]:
-    """Versions that are not on a plateau, and the sentence about the others, if there are any.
-
-    No line goes through a plateau. Where perfect play is at 0, a budget at which all are about as
-    good as that from the beginning is a plateau, too.
-
-    Args:
-        points: of all budgets.
-        found: search budget → its frontier.
-        perfect: True = perfect play is at 0 Elo.
-    """
-    budgets, said = points.known("simulations"), []
-    kept = np.ones(len(points), bool)
-    for budget, one in found.items():
-        own = budgets == budget
-        if one is None:
-            continue
-        if one.incline is not None:
-            bend = float(one.incline.change_point.value)
-            kept[own] = points.training[own] <= bend
-            said.append(f"beyond 10^{bend:.1f} FLOPs at {budget:g} simulations")
-        elif perfect and one.slope.low <= 0 and points.elo[own].mean() >= NEARLY_PERFECT:
-            kept[own] = False
-            said.append(f"all at {budget:g} simulations")
-    if not said or not kept.any():
-        return points, ""
-    return points.select(kept), f"Versions on a plateau are left out: {', '.join(said)}."
-
-
 def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list[Finding]:
     """All questions about one game.
 
@@ -257,10 +217,11 @@ def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list
     """
     first, found = of_training(points, perfect)
     whole = points
-    points, left_out = rising(whole, found, perfect)
+    kept, left_out = plateau.rising(whole, found, perfect)
+    points = whole.select(kept)
     budget = headline_budget(points)
     same = at_budgets(points)[budget]
-    of_all = [of_search(points), of_exchange(points)]
+    of_all = [of_search(points), of_exchange(whole, kept)]
     of_same = [of_size(points, same, whole)]
     if len(set(same.recipe)) > 1:
         of_same.append(of_recipes(same, baseline))
@@ -280,6 +241,11 @@ def caveats(points: Points) -> list[str]:
         said.append(
             f"{many} of a recipe: intervals rest on how the runs differ, and are as wide as so few "
             "make them."
+        )
+    if len(per_recipe) > 1:
+        said.append(
+            "Intervals are over more seeds of these recipes. What is asked across recipes, as Elo "
+            "per OOM of parameters, may differ for others."
         )
     worst = float(np.sqrt(np.diag(points.covariance)).max())
     said.append(f"The ratings' largest standard error is {worst:.0f} Elo.")

@@ -7,15 +7,16 @@ made between means over seeds, not between versions: the best of many versions i
 lucky. Where two recipes are equally good some of that luck remains.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.scaling import incline
-from selfplay.scaling.estimate import Estimate, Unanswerable
+from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
 from selfplay.scaling.incline import Incline, Saturation
-from selfplay.scaling.points import Points
+from selfplay.scaling.points import Ints, Points
 from selfplay.scaling.slopes import per_training
 
 
@@ -28,15 +29,22 @@ class Frontier:
         saturation: the test that decided between the two.
         incline: the change-point fit; None where no saturation was found.
         on: bool[N], True = the version is on the frontier.
+        beyond: Elo per OOM of those on the frontier behind the incline; None where there is no
+            incline, or too few of them to tell.
     """
 
     slope: Estimate
     saturation: Saturation
     incline: Incline | None
     on: NDArray[np.bool_]
+    beyond: Estimate | None = None
 
     def __str__(self) -> str:
-        return f"{self.slope}, {self.saturation}" if self.incline is None else str(self.incline)
+        if self.incline is None:
+            return f"{self.slope}, {self.saturation}"
+        if self.beyond is not None and self.beyond.low > 0:
+            return f"{self.incline}, which still rises, by {self.beyond}"
+        return str(self.incline)
 
 
 def fit(points: Points) -> Frontier:
@@ -52,7 +60,10 @@ def fit(points: Points) -> Frontier:
     if not found.found:
         return Frontier(per_training(chosen), found, None, on)
     bent = incline.fit(chosen)
-    return Frontier(bent.slope, found, bent, on)
+    beyond = None
+    with suppress(Unanswerable):
+        beyond = per_training(chosen.select(~bent.below))
+    return Frontier(bent.slope, found, bent, on, beyond)
 
 
 def leading(points: Points) -> NDArray[np.bool_]:
@@ -60,6 +71,18 @@ def leading(points: Points) -> NDArray[np.bool_]:
 
     Raises:
         Unanswerable: training FLOPs that are not known, or a batch of ratings.
+    """
+    means, recipe = curves(points)
+    return means[recipe, np.arange(len(points))] >= means.max(axis=0)
+
+
+def curves(points: Points) -> tuple[Floats, Ints]:
+    """Mean curves float[R, N] of all recipes at every version's training, and its recipe int[N].
+
+    -inf where no run of a recipe has begun.
+
+    Raises:
+        Unanswerable: as `leading`.
     """
     elo, spent = points.single().elo, points.known("training")
     for run in points.runs:
@@ -78,8 +101,7 @@ def leading(points: Points) -> NDArray[np.bool_]:
             begun = spent >= spent[own[0]]
             total[kind] += np.where(begun, np.interp(spent, spent[own], elo[own]), 0.0)
             count[kind] += begun
-    curves = np.where(count > 0, total / np.maximum(count, 1), -np.inf)
-    return curves[recipe, np.arange(len(elo))] >= curves.max(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), -np.inf), recipe
 
 
 def leading_by(points: Points, covariate: str) -> NDArray[np.bool_]:

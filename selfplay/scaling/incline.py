@@ -57,10 +57,11 @@ class Incline:
     below: Mask
 
     def __str__(self) -> str:
-        return (
-            f"{self.slope} until 10^{float(self.change_point.value):.1f} FLOPs, "
-            f"then a plateau at {self.plateau}"
-        )
+        at = self.change_point
+        where = f"10^{float(at.value):.2f} FLOPs"
+        if at.bounded:
+            where += f" (10^{float(at.low):.2f} to 10^{float(at.high):.2f})"
+        return f"{self.slope} until {where}, then a plateau at {self.plateau}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,15 +34,21 @@ class Multiplier:
             return f"these data set no bound on what `{self.b}` saves against `{self.a}`"
         ooms = self.ooms
         saved = (float(ooms.value), float(ooms.low), float(ooms.high))
+        if saved[1] < 0 < saved[2]:
+            value, high, low = (10.0**-x for x in saved)
+            text = f"`{self.b}` takes {value:.3g} times the training of `{self.a}` for the same Elo"
+            return f"{text} ({low:.3g} to {high:.3g} times){self._differ}"
         less = "less" if saved[0] >= 0 else "more"
         value, *ends = (10.0 ** (x if saved[0] >= 0 else -x) for x in saved)
-        text = (
+        return (
             f"`{self.b}` takes {value:.3g}x {less} training than `{self.a}` for the same Elo "
-            f"({min(ends):.3g}x to {max(ends):.3g}x {less})"
+            f"({min(ends):.3g}x to {max(ends):.3g}x {less}){self._differ}"
         )
-        if self.p_parallel < 0.05:
-            text += f"; their slopes differ (p = {float(self.p_parallel):.2g})"
-        return text
+
+    @property
+    def _differ(self) -> str:
+        p = float(self.p_parallel)
+        return f"; their slopes differ (p = {p:.2g})" if p < 0.05 else ""
 
 
 def between(points: Points, a: str, b: str) -> Multiplier:

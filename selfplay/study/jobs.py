@@ -159,16 +159,50 @@ def _on_ray(cluster: ClusterConfig) -> Iterator[Execute]:
 def _guarded(job: Job, lifeline: int) -> int:
     """Run a job until it ends, or until the other end of the lifeline is closed: its status."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    guard = [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid()), str(lifeline)]
     with job.log.open("ab") as log:
         return subprocess.Popen(
-            [*guard, *job.command],
+            [*_guard(lifeline), *job.command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=(lifeline,),
             start_new_session=True,  # Ctrl-C is for us
         ).wait()
+
+
+def attend(command: Sequence[str], folder: Path) -> int:
+    """Run a command in a folder, at this terminal, and return its status.
+
+    What interrupts this process interrupts the command, which may take its time to end; only then
+    KeyboardInterrupt is raised. It does not outlive this process.
+    """
+    lifeline, ours = os.pipe()
+    interrupted = False
+    try:
+        process = subprocess.Popen(
+            [*_guard(lifeline), *command],
+            cwd=folder,
+            pass_fds=(lifeline,),
+            start_new_session=True,  # it hears of Ctrl-C from us, and once
+        )
+        while True:
+            try:
+                status = process.wait()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+                process.send_signal(signal.SIGINT)
+    finally:
+        os.close(ours)
+        os.close(lifeline)
+    if interrupted:
+        raise KeyboardInterrupt
+    return status
+
+
+def _guard(lifeline: int) -> list[str]:
+    """What stands before a command that must not outlive us."""
+    return [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid()), str(lifeline)]
 
 
 def _last_words(log: Path) -> str:

@@ -61,8 +61,20 @@ def test_it_says_how_size_grows() -> None:
     points = draw(*studies.ridge(3), QUIET, openings=5000, replicates=1)
     (found,) = best_size.fit(replace(points, elo=points.elo[0]))
     said = str(found)
-    assert said.startswith("the best parameters grow with training compute by +0.")
+    assert said.startswith("the best parameters: 10^4.1 at 10^12.0 FLOPs of training, 10^5.6 at ")
     assert said.endswith("OOMs of parameters per OOM of training")
+
+
+def test_a_best_size_that_was_not_tried_is_none() -> None:
+    design, truth = studies.ridge(3)
+    points = draw(design, truth, QUIET, openings=5000, replicates=1)
+    points = replace(points, elo=points.elo[0])
+    (found,) = best_size.fit(points.select(points.parameters < 5.5))
+    assert "10^4.1 at 10^12.0 FLOPs" in str(found) and ", more than tried at " in str(found)
+    tiny = 500 * (design.training - START) - 100 * (design.parameters - 3) ** 2
+    small = draw(design, tiny, QUIET, openings=5000, replicates=1)
+    (found,) = best_size.fit(replace(small, elo=small.elo[0]))
+    assert str(found) == "no best parameters within those tried, 10^4.0 to 10^5.8"
 
 
 def test_where_larger_is_always_better_there_is_no_best() -> None:

@@ -49,10 +49,12 @@ def test_it_says_what_ten_times_the_training_is_worth() -> None:
     points = draw(design, truth, Luck(5, 5, 5, version=5), openings=5000, replicates=1, seed=1)
     said = str(exchange.fit(replace(points, elo=points.elo[0])))
     assert said.startswith("10x of training buys off 1")
-    numbers = re.fullmatch(r".* off (.*)x of search \((.*)x to (.*)x\)", said)
+    pattern = r".* off (.*)x of search \((.*)x to (.*)x\), "
+    numbers = re.fullmatch(pattern + r"10x of search (.*)x of training \((.*)x to (.*)x\)", said)
     assert numbers
-    value, least, most = map(float, numbers.groups())
+    value, least, most, other, low, high = map(float, numbers.groups())
     assert least < 10**1.2 < most and least < value < most
+    assert low < 10 ** (1 / 1.2) < high and low < other < high
 
 
 def test_search_that_adds_nothing_has_no_price() -> None:

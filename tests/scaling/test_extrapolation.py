@@ -20,14 +20,16 @@ def studied(bend: float = 0.0) -> Points:
     return replace(points, elo=points.elo[0])
 
 
-def test_the_largest_runs_are_held_out() -> None:
-    points = studied()
-    assert extrapolation.largest(points, 1) == ["large-run0"]
-    small = points.select(points.recipe == "small")
-    most = {run: small.training[small.run == run].max() for run in small.runs}
-    assert set(extrapolation.largest(small, 2)) == set(sorted(most, key=lambda r: most[r])[2:])
-    with pytest.raises(ValueError, match="4 of 5 runs held out must be 1 and leave 2"):
-        extrapolation.largest(points, 4)
+def test_the_largest_recipes_are_held_out_until_it_is_far_enough() -> None:
+    parts = [runs(2, versions=6, ooms=2.0 + share) for share in (0.0, 0.25, 0.5)]
+    points = joined(*parts, names=("small", "middle", "large"))
+    points = replace(points, elo=500 * points.training + np.arange(len(points)) % 5)
+    near, far = (extrapolation.of_largest(points, least) for least in (0.1, 0.4))
+    assert set(near.held_out) == {"large-run0", "large-run1"}
+    assert set(far.held_out) == {*near.held_out, "middle-run0", "middle-run1"}
+    assert near.reach < 0.4 <= far.reach
+    with pytest.raises(ValueError, match=r"the largest runs go only 0\.5\S* OOMs beyond .* not 2"):
+        extrapolation.of_largest(points, 2.0)
 
 
 def test_only_versions_beyond_the_fitted_ones_are_predicted() -> None:
@@ -81,7 +83,7 @@ def test_a_held_out_ratings_own_error_counts() -> None:
 def test_a_hit_and_a_miss() -> None:
     hit = extrapolation.check(studied(), ["large-run0"])
     assert hit.covered.all()
-    assert str(hit).startswith("2 of 2 held-out versions, up to ")
+    assert str(hit).startswith("2 of 2 held-out versions of 1 runs, up to ")
     miss = extrapolation.check(studied(bend=600), ["large-run0"])
     assert not miss.covered[-1] and (miss.error < 0).all()
     assert "errors are -" in str(miss)

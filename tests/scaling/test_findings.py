@@ -98,7 +98,8 @@ def test_what_lies_on_a_plateau_is_left_out_of_every_line() -> None:
     assert len(found["training"].sentences) == 3
     assert all("then a plateau" in said for said in found["training"].sentences)
     for name in ("search", "exchange", "size", "recipes", "extrapolation"):
-        assert re.search(r"on a plateau are left out: .*10\^1\S+ FLOPs at 64", found[name].note)
+        said = r"on a plateau are left out: .* \d+ of 75 at 64 simulations, where it begins at "
+        assert re.search(said, found[name].note)
     shown, drawn = found["search"].drawing, found["size"].drawing
     assert shown and len(shown.rows) < len(points)
     assert drawn and len(drawn.rows) == len(SIZES) * len(BUDGETS)  # no line goes through a map

@@ -69,7 +69,17 @@ def test_through_a_plateau_no_line_is_fitted() -> None:
     assert found.saturation.found and found.incline is not None
     assert found.slope is found.incline.slope
     assert found.slope.value == pytest.approx(500, abs=25)
-    assert "then a plateau at" in str(found)
+    assert "then a plateau at" in str(found) and "still rises" not in str(found)
+
+
+def test_a_plateau_that_still_rises_is_said_to() -> None:
+    design, _ = studies.bent(4)
+    x = design.training - START
+    truth = np.minimum(500 * x, 1000 + 80 * (x - 2))
+    points = draw(design, truth, Luck(10, 10, version=10), openings=5000, replicates=1)
+    found = frontier.fit(replace(points, elo=points.elo[0]))
+    assert found.beyond and found.beyond.covers(80)
+    assert ", which still rises, by +" in str(found)
 
 
 def test_errors_are_a_sentence() -> None:

@@ -109,8 +109,8 @@ def test_the_line_bends_at_the_same_share_of_every_boards_range(
 def test_it_says_what_was_found() -> None:
     said = str(incline.fit(bent()))
     assert re.fullmatch(
-        r"\+[45]\S+ ± \S+ Elo per OOM of training until 10\^14.0 FLOPs, "
-        r"then a plateau at \+\S+ ± \S+ Elo",
+        r"\+[45]\S+ ± \S+ Elo per OOM of training until 10\^14\.0\d FLOPs "
+        r"\(10\^1[34]\.\d\d to 10\^14\.\d\d\), then a plateau at \+\S+ ± \S+ Elo",
         said,
     )
 

@@ -1,5 +1,6 @@
 """Compute multipliers: whose they are, and when they hold."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -43,6 +44,18 @@ def test_it_says_whose_training_is_saved() -> None:
     said = str(multiplier.between(compared(), "a", "b"))
     assert said.startswith("`b` takes 2.") and "x less training than `a` for the same Elo (" in said
     assert "slopes differ" not in said
+
+
+def test_where_it_may_be_either_way_it_says_times() -> None:
+    points = compared()
+    even = replace(points, elo=points.elo - 150 * (points.recipe == "b"))
+    said = str(multiplier.between(even, "a", "b"))
+    found = re.fullmatch(
+        r"`b` takes (\S+) times the training of `a` for the same Elo \((\S+) to (\S+) times\)", said
+    )
+    assert found, said
+    value, low, high = map(float, found.groups())
+    assert low < 1 < high and low < value < high
 
 
 def test_what_does_not_learn_has_no_multiplier() -> None:

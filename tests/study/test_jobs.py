@@ -105,6 +105,50 @@ def test_no_job_outlives_us(tmp_path: Path, ending: signal.Signals) -> None:
             process.kill()
 
 
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_attended_command_ends_in_peace_or_with_us(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    """Interrupted it takes its time, even where only we are signalled; a SIGKILL takes it along."""
+    started, peace = tmp_path / "started", tmp_path / "peace"
+    takes_its_time = """
+        import pathlib, sys, time
+        try:
+            pathlib.Path(sys.argv[1]).touch()
+            time.sleep(600)
+        except KeyboardInterrupt:
+            time.sleep(1)
+            pathlib.Path(sys.argv[2]).touch()
+    """
+    command = (sys.executable, "-I", "-S", "-c", textwrap.dedent(takes_its_time))
+    driver = f"""
+        import signal, sys; sys.path.insert(0, {os.getcwd()!r})
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        from pathlib import Path
+        from selfplay.study.jobs import attend
+        try:
+            attend({(*command, str(started), str(peace))!r}, Path())
+        except KeyboardInterrupt:
+            raise SystemExit(0 if Path({str(peace)!r}).exists() else 3)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(driver)]) as process:
+        try:
+            _wait(started.exists)
+            process.send_signal(ending)
+            assert process.wait(20) == (-ending if ending == signal.SIGKILL else 0)
+            _wait(lambda: not _running(str(started)))
+        finally:
+            process.kill()
+    assert peace.exists() == (ending != signal.SIGKILL)
+
+
+def test_an_attended_command_has_its_folder_and_its_status(tmp_path: Path) -> None:
+    code = "import os; open('here', 'w').close(); raise SystemExit(4)"
+    assert jobs.attend((sys.executable, "-I", "-S", "-c", code), tmp_path) == 4
+    assert (tmp_path / "here").exists()
+
+
 def _wait(true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
