@@ -113,6 +113,7 @@ def _loop(
         started = time.perf_counter()
         failpoint("train.play", work.iteration)
         results = workers.collect()
+        usage = workers.usage()  # before anything else is submitted
         carries = [carry for carry, _ in results]
         rows = {n: np.concatenate([r[n] for _, r in results]) for n in results[0][1]}
         run.replay.add(work.iteration, rows)
@@ -149,7 +150,7 @@ def _loop(
             "learner": metrics,
             "selfplay": summary(rows),
             **found,
-            "pool": workers.usage(),
+            "pool": usage,
             "seconds": {
                 "play": played - started,
                 "learn": learned - played,

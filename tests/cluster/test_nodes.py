@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.chaos import Nodes, chaos
+from selfplay.store import metrics
 from tests.runs import TINY, digests, finish, start, train
 
 FLAGS = (*TINY, "--iterations", "6")  # the last one counts
@@ -52,6 +53,9 @@ def test_an_actor_a_node_and_the_driver_die(
     assert before < len(undisturbed)
     finish(start(folder, *FLAGS, *address))
     assert digests(folder) == undisturbed
+    for used in (row["pool"] for row in metrics.read(folder)[1:]):  # in every row, of its own play
+        assert used["actors"] >= 1 and used["stream_seconds"] >= used["play_seconds"] > 0
+        assert used["seconds"] > 0 and 0 < used["busy"] <= 1
 
 
 @pytest.mark.slow
