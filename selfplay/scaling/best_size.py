@@ -59,6 +59,8 @@ class BestSize:
         return bool(self.curvature.high < 0)
 
     def __str__(self) -> str:
+        if self.curvature.low > 0:
+            return f"no best {self.choice} between those tried: the curvature is {self.curvature}"
         if not self.is_maximum:
             return (
                 f"no best {self.choice} can be told: the curvature is {self.curvature}, "

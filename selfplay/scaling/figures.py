@@ -204,7 +204,7 @@ def heat(points: Points) -> Drawing:
                 mean[i, j] = last.elo[own].mean()
                 weights = np.where(own, 1 / own.sum(), 0.0)
                 stderr = float(np.sqrt(weights @ last.covariance @ weights))
-                rows.append((10**size, budget, mean[i, j], stderr, len(set(last.run[own]))))
+                rows.append((round(10**size), budget, mean[i, j], stderr, len(set(last.run[own]))))
     drawn = axes.imshow(mean, origin="lower", aspect="auto", cmap=COLOURS)
     middle = (np.nanmin(mean) + np.nanmax(mean)) / 2
     for i, j in zip(*np.nonzero(np.isfinite(mean)), strict=True):

@@ -90,6 +90,7 @@ def test_a_minimum_is_no_maximum() -> None:
     design, truth = studies.ridge(3)
     (found,) = best_size.fit(replace(design, elo=-truth))
     assert not found.is_maximum
+    assert str(found).startswith("no best parameters between those tried: the curvature is +")
 
 
 def test_two_sizes_have_no_curvature() -> None:
