@@ -100,9 +100,10 @@ selfplay.arena.evaluator
 selfplay.scaling.estimate
 selfplay.scaling.points
 selfplay.scaling.regression
-selfplay.scaling.slopes selfplay.scaling.incline selfplay.scaling.exchange
+selfplay.scaling.slopes selfplay.scaling.incline
 selfplay.scaling.multiplier selfplay.scaling.best_size selfplay.scaling.threshold
 selfplay.scaling.frontier selfplay.scaling.extrapolation
+selfplay.scaling.plateau selfplay.scaling.exchange
 selfplay.scaling.conventions
 selfplay.scaling.reading
 selfplay.scaling.figures
