@@ -1,11 +1,11 @@
 """Predict a run on clusters of any size from times that it measured on a small one.
 
-    python launch/train.py go_9x9 --iterations 5 --cluster.actors 2 --out runs/measure
+    python launch/train.py go_9x9 --iterations 5 --cluster.actors 1 --out runs/measure
     python launch/simulate.py runs/measure --actors 2 8 32 128 --per-actor-hour 0.04
 
 Iterations an hour with lag 0 and 1, who is busy, and the bottleneck; with prices, what the run
 costs. Streams are part of what is computed, and actors beyond their number find nothing to do:
---streams says what a larger run would have, and its learning grows with them.
+--streams says what a larger run would have; its gradient steps and commits grow with them.
 """
 
 import sys
@@ -25,7 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from selfplay.cluster.simulator import Prediction, measured, simulate
+from selfplay.learner import LearnerConfig
 from selfplay.store import metrics
+from selfplay.store.codec import from_json
 from selfplay.store.run import read_config
 
 
@@ -54,7 +56,10 @@ def main() -> None:
     own = config["selfplay"]["streams"]
     streams, iterations = options.streams or own, options.iterations or config["iterations"]
     costs = measured(metrics.read(options.run))
-    costs = replace(costs, learn=costs.learn * streams / own)
+    learner = from_json(LearnerConfig, config["learner"])
+    rows = config["selfplay"]["lanes"] * config["selfplay"]["plies"]
+    steps = learner.steps(streams * rows) / max(learner.steps(own * rows), 1)
+    costs = replace(costs, learn=costs.learn * steps, commit=costs.commit * streams / own)
     predictions = [
         simulate(costs, streams, actors, lag) for actors in options.actors for lag in (0, 1)
     ]

@@ -13,7 +13,6 @@ import tyro
 import yaml
 
 import configs
-from selfplay.cluster.config import ClusterConfig
 from selfplay.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +34,7 @@ POD = {
             "type": "object",
             "required": ["containers"],
             "properties": {
+                "securityContext": {"type": "object", "properties": {"fsGroup": COUNT}, **STRICT},
                 "containers": {
                     "type": "array",
                     "minItems": 1,
@@ -136,11 +136,11 @@ RAY_JOB = {
 }
 
 
-def cluster_of(arguments: list[str]) -> ClusterConfig:
-    """The cluster that a command line of launch/train.py asks for."""
+def asked(arguments: list[str]) -> TrainConfig:
+    """What a command line of launch/train.py asks for."""
     at = arguments.index("--out")
     own = [a for a in (*arguments[1:at], *arguments[at + 2 :]) if a != "--plain"]
-    return tyro.cli(TrainConfig, default=configs.get(arguments[0]), args=own).cluster
+    return tyro.cli(TrainConfig, default=configs.get(arguments[0]), args=own)
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -178,7 +178,8 @@ def test_the_jobs_command_is_one_of_ours(job: dict[str, Any]) -> None:
     """Flags that the command knows, and actors that have room on a worker."""
     python, script, *arguments = shlex.split(job["spec"]["entrypoint"])
     assert (python, script) == ("python", "launch/train.py")
-    config = cluster_of(arguments)
+    asked_for = asked(arguments)
+    config = asked_for.cluster
     cluster = job["spec"]["rayClusterSpec"]
     limits = cluster["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]["resources"]
     worker = {
@@ -186,6 +187,8 @@ def test_the_jobs_command_is_one_of_ours(job: dict[str, Any]) -> None:
         "GPU": float(limits["limits"]["nvidia.com/gpu"]),
     }
     assert config.address == "auto" and config.room(worker) == 4
+    most = cluster["workerGroupSpecs"][0]["maxReplicas"]
+    assert asked_for.selfplay.streams >= config.actors == 4 * most  # demand for all, work for all
     assert config.room({"CPU": 0.0, "GPU": 0.0}) == 0  # the head plays nothing
     start = cluster["headGroupSpec"]["rayStartParams"]
     assert start == {"num-cpus": "0", "num-gpus": "0"}
@@ -197,8 +200,10 @@ def test_the_jobs_command_is_one_of_ours(job: dict[str, Any]) -> None:
 def test_the_clouds_command_is_one_of_ours(cloud: dict[str, Any]) -> None:
     text = (FOLDER / "tpu.autoscaler.yaml").read_text().replace("\\\n#", "")
     (command,) = re.findall(r"launch/train\.py (.*)", text)
-    config = cluster_of(shlex.split(command))
-    assert config.room(cloud["available_node_types"]["tpu"]["resources"]) == 1
+    asked_for = asked(shlex.split(command))
+    config, slices = asked_for.cluster, cloud["available_node_types"]["tpu"]
+    assert config.room(slices["resources"]) == 4
+    assert asked_for.selfplay.streams >= config.actors == 4 * slices["max_workers"]
     assert config.actor_environment() == {}  # it may have the TPU
 
 

@@ -1,14 +1,18 @@
 """launch/simulate.py, asked as a user asks it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
+from selfplay.learner import LearnerConfig
 from tests.runs import refused
 
 
 def run(folder: Path, rows: list[dict[str, object]]) -> str:
     folder.mkdir()
-    config = {"selfplay": {"streams": 4}, "iterations": 100}
+    selfplay = {"streams": 4, "lanes": 8, "plies": 16}
+    learner = asdict(LearnerConfig(batch_size=32, max_steps=96))  # 64 steps after 4 streams
+    config = {"selfplay": selfplay, "learner": learner, "iterations": 100}
     (folder / "config.json").write_text(json.dumps({"format_version": 1, "config": config}))
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return str(folder)
@@ -37,5 +41,5 @@ def test_the_table_and_what_is_refused(tmp_path: Path) -> None:
     assert "2 0 225 0.44 75% 0% 31% 1.33 actors" in said
     assert "8 1 600 0.17" in said and "actors beyond 4 find nothing to do" in said
     status, said = grown
-    # Twice the streams: learning takes 8 s instead of 4.
-    assert status == 0 and "8 0 257 0.39" in said and "learning 8.00 s" in said
+    # Twice the streams: 96 steps, no more, take 6 s instead of 4, and a commit 2 s.
+    assert status == 0 and "8 0 300 0.33" in said and "learning 6.00 s, commit 2.00 s" in said

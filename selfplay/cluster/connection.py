@@ -43,8 +43,11 @@ def connect(config: ClusterConfig, actors: int) -> Any:
             return ray
         try:
             ray.init(address=config.address, **common)
-        except Exception as error:
+        except ConnectionError as error:
             raise _no_answer(config.address, error) from error
+        except Exception as error:  # another version of Ray or Python, say
+            said = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise ConnectionError(f"cluster.address {config.address!r}: {said}") from error
     return ray
 
 

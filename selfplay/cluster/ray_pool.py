@@ -1,9 +1,9 @@
 """Dispatch to Ray actors: streams go to whichever actor is free.
 
-One piece of work is in flight per actor. An actor that dies is replaced, and its work is played
-again: the same bytes, because the work is a pure function of its arguments. For the same reason a
-stream that takes far longer than the others is also played by an idle actor, and the first
-result counts. Actors join whenever they are ready, and whoever computes other bits is refused.
+One piece of work is in flight per actor. An actor that dies or hangs is replaced, and its work is
+played again: the same bytes, as the work is a pure function of its arguments. So a stream that
+takes long may also be played by an idle actor, and the first result counts. Actors join whenever
+they are ready, and whoever computes other bits is refused.
 """
 
 from __future__ import annotations
@@ -20,19 +20,13 @@ from typing import Any
 from selfplay import pins
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import Head, connect
+from selfplay.cluster.failures import Failures, PoolFailed, last_line
 from selfplay.cluster.plan import Result, Work
 
 SLOW, PATIENCE = 2.0, 5.0  # times the median, seconds: a stream that takes longer is played twice
+STUCK, HOPELESS = 20.0, 60.0  # the same for an actor that is given up
 PULSE = 2.0  # seconds between two looks at whether the head is there
 TICK = 0.5  # seconds between two looks at who joined, and who is slow
-LOST = (  # of Ray's exceptions
-    *("RayActorError", "ObjectLostError", "NodeDiedError"),
-    *("WorkerCrashedError", "OutOfMemoryError"),
-)
-
-
-class PoolFailed(RuntimeError):
-    """Nobody can play any more. What is committed is safe, and the run can be resumed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +61,7 @@ class RayPool:
         here = config.actors if config.actors > 0 else len(os.sched_getaffinity(0))
         self._config, self._arguments, self._announce = config, arguments, announce
         self._ray = connect(config, here)
-        self._lost = tuple(getattr(self._ray.exceptions, name) for name in LOST)
+        self._failures = Failures(self._ray)
         self._lock = threading.Condition()
         self._queue: deque[int] = deque()
         self._results: dict[int, Result] = {}
@@ -78,9 +72,9 @@ class RayPool:
         self._joining: dict[Any, Any] = {}  # reference to the probe → actor
         self._idle: list[Any] = []
         self._flying: dict[Any, _Flight] = {}
-        self._refused = 0
+        self._refused = self._stillborn = 0  # the latter died before they joined, in a row
         self._reason = ""  # why the last actor was not let in
-        self._failures: dict[int, int] = {}  # stream → actors that it lost
+        self._lost: dict[int, int] = {}  # stream → actors that it lost
         self._head = Head(self._ray.get_runtime_context().gcs_address, config.connect_seconds)
         self._took: list[float] = []  # seconds until each stream of the iteration was back
         self._played: list[float] = []  # the actor's part of them
@@ -102,12 +96,15 @@ class RayPool:
         """Send `params` to the object store once and queue every stream."""
         import jax
 
-        reference = self._ray.put(jax.device_get(params))
+        try:
+            reference = self._ray.put(jax.device_get(params))
+        except self._failures.any as error:
+            raise self._failures.named(error) from error
         with self._lock:
             assert not self._queue and not self._results, "submit() before the last collect()"
             self._call = work, reference, list(carries)
             self._took, self._played, self._began = [], [], time.monotonic()
-            self._failures = {}
+            self._lost = {}
             self._queue.extend(range(work.streams))
             self._missing = set(self._queue)
             self._lock.notify_all()
@@ -204,17 +201,8 @@ class RayPool:
                 pass
         except Exception as error:  # handed to whoever waits in collect()
             with self._lock:
-                self._failure = self._named(error)
+                self._failure = self._failures.named(error)
                 self._lock.notify_all()
-
-    def _named(self, error: Exception) -> Exception:
-        """Ray's own failures as ours; what an actor's code raised stays what it is."""
-        known = self._ray.exceptions
-        if not isinstance(error, known.RayError) or isinstance(error, known.RayTaskError):
-            return error
-        failed = PoolFailed(f"the Ray cluster failed: {str(error).splitlines()[0]}")
-        failed.__cause__ = error
-        return failed
 
     def _turn(self) -> bool:
         """Hand out work, take in what is ready; False when closed."""
@@ -228,6 +216,7 @@ class RayPool:
             self._grow()  # into nodes that came; without the lock, for it asks the head
         with self._lock:
             self._hand_out()
+            self._give_up_the_stuck()
         self._anybody()
         waiting = [*self._joining, *self._flying]
         done, _ = self._ray.wait(waiting, num_returns=1, timeout=TICK)
@@ -259,6 +248,14 @@ class RayPool:
         players = Counter(f.stream for f in mine)
         return [f.stream for f in mine if f.began < limit and players[f.stream] == 1]
 
+    def _give_up_the_stuck(self) -> None:
+        """Kill actors that have played for so long that they never end: they count as lost."""
+        if not self._took:
+            return
+        limit = time.monotonic() - max(HOPELESS, STUCK * statistics.median(self._took))
+        for flight in (f for f in self._flying.values() if f.began < limit):
+            self._ray.kill(flight.actor)
+
     def _wanted(self, flight: _Flight) -> bool:
         """Whether its result is still missing."""
         return flight.work == self._call[0] and flight.stream in self._missing
@@ -268,13 +265,16 @@ class RayPool:
         actor = self._joining.pop(reference)
         try:
             found = self._ray.get(reference)
-        except self._lost as error:
-            if getattr(error, "actor_init_failed", False):
-                self._refuse(f"an actor could not start: {str(error).strip().splitlines()[-1]}")
-            else:
+        except self._failures.any as error:
+            self._stillborn += 1
+            if self._failures.died(error) and self._stillborn <= self._config.retries:
                 self.losses += 1
                 self._start_actor()
+            else:
+                self._ray.kill(actor)
+                self._refuse(f"an actor could not start: {last_line(error)}")
             return
+        self._stillborn = 0
         self.probe = self.probe or found
         if found == self.probe or self._config.mixing:
             self._idle.append(actor)
@@ -295,7 +295,11 @@ class RayPool:
         flight = self._flying.pop(reference)
         try:
             result, seconds = self._ray.get(reference)
-        except self._lost as error:
+        except self._failures.any as error:
+            if self._failures.of_device(error):
+                self._ray.kill(flight.actor)
+            elif not self._failures.died(error):
+                raise
             self._replay(flight, error)
             return
         now = time.monotonic()
@@ -317,7 +321,7 @@ class RayPool:
             others = [(f.work, f.stream) for f in self._flying.values()]
             if not self._wanted(flight) or (flight.work, flight.stream) in others:
                 return
-            lost = self._failures[flight.stream] = self._failures.get(flight.stream, 0) + 1
+            lost = self._lost[flight.stream] = self._lost.get(flight.stream, 0) + 1
             if lost > self._config.retries:
                 raise PoolFailed(
                     f"stream {flight.stream} lost its actor {lost} times, more than "

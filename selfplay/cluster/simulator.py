@@ -15,7 +15,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -31,16 +31,14 @@ class Costs:
         segment: an actor's, for one stream's segment.
         hand_out: the driver's, to send a stream's carry.
         take_in: the driver's, to receive a stream's carry and rows.
-        broadcast: of a version's parameters, until an actor can begin.
         learn: an iteration's gradient steps.
-        commit: digests, exams and what has to be on disk before the next iteration is collected.
+        commit: exams, digests and what has to be on disk before the next iteration is collected.
         spread: standard deviation of a segment's seconds, as a share of them.
     """
 
     segment: float
     hand_out: float = 0.0
     take_in: float = 0.0
-    broadcast: float = 0.0
     learn: float = 0.0
     commit: float = 0.0
     spread: float = 0.0
@@ -136,8 +134,7 @@ def _play(costs: Costs, takes: Iterable[float], actors: int, start: float) -> fl
     while waiting or playing:
         if waiting and idle:
             driver += costs.hand_out
-            begins = max(driver, start + costs.broadcast)
-            heapq.heappush(playing, begins + waiting.popleft())
+            heapq.heappush(playing, driver + waiting.popleft())
             idle -= 1
         else:
             driver = max(driver, heapq.heappop(playing)) + costs.take_in
@@ -146,9 +143,10 @@ def _play(costs: Costs, takes: Iterable[float], actors: int, start: float) -> fl
 
 
 def measured(rows: Sequence[Mapping[str, Any]]) -> Costs:
-    """Costs from the metrics of a run on actors, medians over its iterations.
+    """Costs from the metrics of a run on actors, medians over its iterations; exams in the mean.
 
     What a stream takes beside its actor's play is counted half as sending and half as receiving.
+    With several actors it holds waiting for each other, too: measure with one.
 
     Raises:
         ValueError: no row of a pool with actors.
@@ -168,6 +166,6 @@ def measured(rows: Sequence[Mapping[str, Any]]) -> Costs:
         hand_out=beside / 2,
         take_in=beside / 2,
         learn=of("seconds", "learn"),
-        commit=of("seconds", "commit"),
+        commit=of("seconds", "commit") + fmean(row["seconds"].get("exam", 0.0) for row in own),
         spread=of("pool", "spread"),
     )

@@ -15,10 +15,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jax.errors import JaxRuntimeError
 
 from selfplay.cluster import plan, ray_pool
 from selfplay.cluster.config import ClusterConfig
-from selfplay.cluster.ray_pool import PoolFailed, RayPool
+from selfplay.cluster.failures import LOST, PoolFailed
+from selfplay.cluster.ray_pool import RayPool
 
 
 class RayError(Exception):
@@ -37,6 +39,14 @@ class NotStarted(Lost):
     actor_init_failed = True
 
 
+class OfCode(RayError):
+    """What Ray raises for an exception in an actor's code, which is its cause."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"a stack\nof calls\n{cause}")
+        self.cause = cause
+
+
 @dataclass(eq=False)
 class Answer:
     """A reference: a value or an exception, and whose it is."""
@@ -50,8 +60,10 @@ class FakeRay:
     """Just what the pool uses. `losses`: how often each stream's actor dies; `probes`: in turn."""
 
     losses: Counter[int] = field(default_factory=Counter)
+    fails: Exception | None = None  # what they die of, if they do not vanish
     probes: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
     never: set[int] = field(default_factory=set)  # actors that are not heard of again
+    hung: set[int] = field(default_factory=set)  # streams whose players are not heard of again
     resources: dict[str, float] = field(default_factory=lambda: {"CPU": 8.0})  # of the cluster
     head: str = "nowhere"  # its address
     started: int = 0
@@ -60,7 +72,7 @@ class FakeRay:
     played: list[tuple[int, int]] = field(default_factory=list)  # (actor, stream)
 
     exceptions = SimpleNamespace(
-        **dict.fromkeys(ray_pool.LOST, Lost), RayError=RayError, RayTaskError=KeyError
+        **dict.fromkeys(LOST, Lost), RayError=RayError, RayTaskError=OfCode
     )
 
     def remote(self, _: type) -> Any:
@@ -71,9 +83,11 @@ class FakeRay:
 
         def play(version: int, params: Any, carry: Any, iteration: int, stream: int) -> Answer:
             self.played.append((number, stream))
+            if stream in self.hung:
+                return Answer("hung", number)
             if self.losses[stream]:
                 self.losses[stream] -= 1
-                return Answer(Lost(f"actor {number} died"), number)
+                return Answer(self.fails or Lost(f"actor {number} died"), number)
             return Answer(((carry + 1, (version, params, iteration, stream)), 0.01), number)
 
         probe = self.probes.get(number, "same")
@@ -94,7 +108,7 @@ class FakeRay:
 
     def wait(self, flying: list[Answer], **_: Any) -> tuple[list[Answer], list[Answer]]:
         self.busiest = max(self.busiest, *Counter(answer.actor for answer in flying).values())
-        heard = [answer for answer in flying if answer.actor not in self.never]
+        heard = [a for a in flying if a.actor not in self.never and a.value != "hung"]
         if not heard:
             time.sleep(0.001)
         heard.sort(key=lambda answer: answer.value in ("same", "other"))  # who joins comes first
@@ -215,6 +229,70 @@ def test_one_that_dies_before_it_joins_is_replaced(fake: FakeRay) -> None:
     workers = RayPool((), ClusterConfig(actors=1))
     assert collected(workers, 3) == right(3)
     assert fake.started == 2 and workers.losses == 1
+    workers.close()
+
+
+def test_those_that_die_before_they_join_again_and_again_are_given_up(fake: FakeRay) -> None:
+    fake.probes.update({n: Lost("killed, for its memory") for n in range(99)})
+    with pytest.raises(PoolFailed, match=r"no actor is left.*could not start: killed, for its mem"):
+        RayPool((), ClusterConfig(actors=1, retries=3))
+    assert fake.started == 4
+
+
+def test_a_device_that_fails_is_a_loss_and_code_that_fails_is_not(fake: FakeRay) -> None:
+    fake.losses[1], fake.fails = 2, OfCode(JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"))
+    workers = RayPool((), ClusterConfig(actors=2, retries=2))
+    assert collected(workers, 3) == right(3)
+    assert workers.losses == 2 and fake.started == 4 and fake.killed == 2
+    fake.losses[1], fake.fails = 3, OfCode(JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"))
+    with pytest.raises(PoolFailed, match=r"(?s)stream 1 lost its actor 3 times.*RESOURCE_EXHAUS"):
+        collected(workers, 3, 5)
+    workers.close()
+    workers = RayPool((), ClusterConfig(actors=2))
+    fake.losses[1], fake.fails = 1, OfCode(KeyError("a bug"))
+    with pytest.raises(OfCode, match="a bug"):
+        collected(workers, 3)
+    workers.close()
+
+
+def test_a_new_node_that_cannot_start_actors_stops_nobody(fake: FakeRay) -> None:
+    fake.probes[1] = RayError("a runtime environment\ncannot be made: no space left")
+    said: list[str] = []
+    workers = RayPool((), ClusterConfig(actors=2), announce=said.append)
+    assert collected(workers, 3) == right(3)
+    assert said == ["refused: an actor could not start: cannot be made: no space left"]
+    workers.close()
+
+
+def test_parameters_that_cannot_be_sent_are_a_sentence(
+    fake: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = RayPool((), ClusterConfig(actors=1))
+
+    def full(_: Any) -> Any:
+        raise RayError("the object store is full\nand more")
+
+    monkeypatch.setattr(fake, "put", full)
+    with pytest.raises(PoolFailed, match=r"the Ray cluster failed: the object store is full$"):
+        collected(workers, 2)
+    workers.close()
+
+
+def test_an_actor_that_hangs_is_given_up(fake: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All the others are done, and nobody is idle to play its stream twice."""
+    monkeypatch.setattr(ray_pool, "HOPELESS", 0.2)
+    workers = RayPool((), ClusterConfig(actors=1))
+    assert collected(workers, 2) == right(2)
+    fake.hung = {1}
+
+    def kill(_: Any) -> None:  # what is asked of it is lost then
+        fake.killed, fake.hung = fake.killed + 1, set()
+        for answer in workers._flying:
+            answer.value = Lost("killed")
+
+    monkeypatch.setattr(fake, "kill", kill)
+    assert collected(workers, 2, 5) == right(2, 5)
+    assert fake.killed == 1 == workers.losses
     workers.close()
 
 

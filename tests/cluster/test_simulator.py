@@ -21,8 +21,6 @@ def test_what_can_be_counted_by_hand() -> None:
     assert overlapping.seconds == pytest.approx(12) and overlapping.bottleneck == "actors"
     assert simulate(costs, streams=4, actors=4, lag=1).seconds == pytest.approx(6)
     assert simulate(costs, streams=4, actors=400, lag=1).seconds == pytest.approx(6)
-    late = simulate(Costs(segment=6, broadcast=2), streams=2, actors=2, lag=0)
-    assert late.seconds == pytest.approx(8)
 
 
 def test_each_part_can_be_the_bottleneck() -> None:
@@ -47,7 +45,6 @@ def test_streams_that_differ_leave_actors_waiting_for_the_last() -> None:
         segment=st.floats(0.01, 10),
         hand_out=st.floats(0, 1),
         take_in=st.floats(0, 1),
-        broadcast=seconds,
         learn=seconds,
         commit=seconds,
     ),
@@ -70,17 +67,17 @@ def test_nothing_is_faster_than_its_parts(costs: Costs, streams: int, actors: in
     assert more.seconds <= lag0.seconds * (1 + 1e-9)
 
 
-def test_costs_are_medians_of_a_runs_metrics() -> None:
+def test_costs_are_medians_of_a_runs_metrics_and_the_mean_exam() -> None:
     rows = [
         {
             "pool": {"actors": 2.0, "stream_seconds": 1.2 + x, "play_seconds": 1.0, "spread": 0.1},
-            "seconds": {"learn": 3.0, "commit": x},
+            "seconds": {"learn": 3.0, "commit": x, "exam": 6.0 * (x == 0.2)},
         }
         for x in (0.0, 0.2, 9.0)
     ]
     found = measured([{"iteration": 0}, {"pool": {}}, *rows])
     assert found.hand_out == found.take_in == pytest.approx(0.2)
-    assert found == Costs(1.0, found.hand_out, found.take_in, 0, 3.0, 0.2, 0.1)
+    assert found == Costs(1.0, found.hand_out, found.take_in, 3.0, 0.2 + 2.0, 0.1)
     with pytest.raises(ValueError, match="have no times of actors"):
         measured([{"iteration": 0}, {"pool": {}}])
 
