@@ -88,7 +88,14 @@ class ClusterConfig:
 
     def room(self, resources: Mapping[str, float]) -> int:
         """How many actors fit into a cluster that has these resources in all."""
-        return min(math.floor(resources.get(n, 0.0) / a + 1e-9) for n, a in self.needs.items())
+
+        def fits(name: str, each: float) -> int:
+            there = resources.get(name, 0.0)
+            if name == "GPU" and each < 1:  # a share is of one card
+                return math.floor(there) * math.floor(1 / each + 1e-9)
+            return math.floor(there / each + 1e-9)
+
+        return min(fits(name, each) for name, each in self.needs.items())
 
     def wanted(self, resources: Mapping[str, float]) -> int:
         """How many actors there should be in such a cluster; one at least, to ask for a node."""
