@@ -62,7 +62,7 @@ def recipes() -> StudyConfig:
             Arm("connect_four", (*short, *given), name=name) for name, given in flags.items()
         ),
         seeds=5,
-        rating=Rating(sims=(0, 16), versions=6, until_stderr=40, max_games=14_000),
+        rating=Rating(sims=(0, 16), versions=6, until_stderr=40, max_games=20_000),
     )
 
 
