@@ -28,11 +28,6 @@ def selfplay_multiply_adds(ledger: Ledger) -> float:
     return ledger.selfplay / FLOPS_PER_MULTIPLY_ADD
 
 
-def strength_exponent(elo_per_oom: float) -> float:
-    """Neumann and Gros's α, of playing strength as a power law, from Elo per OOM."""
-    return elo_per_oom / ELO_PER_FACTOR_TEN
-
-
 def elo_per_oom(strength_exponent: float) -> float:
     """Elo per OOM from Neumann and Gros's α."""
     return strength_exponent * ELO_PER_FACTOR_TEN

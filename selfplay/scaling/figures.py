@@ -27,6 +27,8 @@ Z95 = 1.96
 SAME_SPENT = 0.01  # OOMs: two seeds of a recipe differ by less, one iteration of 32 makes more
 PANELS = 3  # beside each other
 COLOURS = "cividis"
+HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito (2008)
+MARKERS = "os^DvP"
 INK, PALE = "#222222", "#bbbbbb"
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -83,6 +85,10 @@ def training(at: Mapping[float, Points], found: Mapping[float, Frontier | None])
     recipes = sorted({recipe for points in at.values() for recipe in points.recipe.tolist()})
     by_size = len(np.unique(whole)) > 1
     colour = _shades(whole.tolist() if by_size else [float(i) for i in range(len(recipes))])
+    marker = dict.fromkeys(colour, "o")
+    if not by_size and len(recipes) <= len(HUES):
+        colour = dict(zip(colour, HUES, strict=False))
+        marker = dict(zip(marker, MARKERS, strict=False))
     rows = []
     for axes, (budget, points) in zip(panels, at.items(), strict=False):
         one = found[budget]
@@ -90,9 +96,10 @@ def training(at: Mapping[float, Points], found: Mapping[float, Frontier | None])
             own = np.flatnonzero(points.run == run)
             own = own[np.argsort(points.training[own])]
             shown = points.parameters if by_size else [recipes.index(r) for r in points.recipe]
+            value = float(shown[own[0]])
             axes.errorbar(
                 points.training[own], points.elo[own], Z95 * _stderr(points)[own],
-                color=colour[float(shown[own[0]])], linewidth=1, elinewidth=0.6, marker="o",
+                color=colour[value], linewidth=1, elinewidth=0.6, marker=marker[value],
                 markersize=3, alpha=0.8,
             )  # fmt: skip
         if one is not None:
@@ -110,7 +117,7 @@ def training(at: Mapping[float, Points], found: Mapping[float, Frontier | None])
     panels[0].set_ylabel("Elo")
     for value, shade in colour.items():
         label = _count(10**value) if by_size else recipes[int(value)]
-        panels[0].plot([], [], color=shade, marker="o", markersize=3, label=label)
+        panels[0].plot([], [], color=shade, marker=marker[value], markersize=3, label=label)
     if any(found.values()):
         panels[0].plot([], [], color=INK, linewidth=2, label="frontier")
     figure.legend(

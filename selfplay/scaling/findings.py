@@ -143,27 +143,29 @@ def of_size(points: Points, at_budget: Points, whole: Points) -> Finding:
     return Finding("size", title, asked.sentences, drawing)
 
 
-def of_recipes(points: Points, baseline: str = "") -> Finding:
-    """What each recipe saves against one of them, at one search budget.
+def of_recipes(points: Points, budget: float, baseline: str = "") -> Finding:
+    """What each recipe saves against one of them: in words at one search budget, a table of all.
 
-    The first recipe is compared with where `baseline` is left out, or has no version here.
+    The first recipe is compared with where `baseline` is left out, or has no version there.
     """
     asked, rows = _Asked(), []
-    recipes = list(dict.fromkeys(points.recipe.tolist()))
+    recipes = list(dict.fromkeys(at_budgets(points)[budget].recipe.tolist()))
     if baseline not in recipes:
         said = f"No version of {baseline} is here: {recipes[0]} stands in its place."
         asked.sentences += [said] if baseline else []
         baseline = recipes[0]
-    for recipe in recipes:
-        if recipe == baseline:
-            continue
-        found = asked.ask(lambda r=recipe: multiplier.between(points, baseline, r))
-        if found is not None:
-            ooms = found.ooms
-            p = float(np.asarray(found.p_parallel))
-            values = (float(x) for x in (ooms.value, ooms.low, ooms.high))
-            rows.append((recipe, *(_rounded(value) for value in values), f"{p:.2g}"))
-    header = ("recipe", f"OOMs saved against {baseline}", "from", "to", "p of equal slopes")
+    for at, same in at_budgets(points).items():
+        for recipe in recipes:
+            if recipe == baseline:
+                continue
+            here = asked if at == budget else _Asked()
+            found = here.ask(lambda p=same, r=recipe: multiplier.between(p, baseline, r))
+            if found is not None:
+                numbers = (found.ooms.value, found.ooms.low, found.ooms.high)
+                p = float(np.asarray(found.p_parallel))
+                rows.append((recipe, f"{at:g}", *map(_rounded, map(float, numbers)), f"{p:.2g}"))
+    saved = f"OOMs saved against {baseline}"
+    header = ("recipe", "simulations", saved, "from", "to", "p of equal slopes")
     title = "What does each recipe save at equal Elo?"
     return Finding("recipes", title, asked.sentences, table=(header, rows) if rows else None)
 
@@ -222,9 +224,9 @@ def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list
     budget = headline_budget(points)
     same = at_budgets(points)[budget]
     of_all = [of_search(points), of_exchange(whole, kept)]
-    of_same = [of_size(points, same, whole)]
+    of_same = [of_size(points, same, whole)] if len(set(whole.parameters)) > 1 else []
     if len(set(same.recipe)) > 1:
-        of_same.append(of_recipes(same, baseline))
+        of_same.append(of_recipes(points, budget, baseline))
     of_same.append(of_extrapolation(same))
     at_budget = f"At {budget:g} simulations. {left_out}".strip()
     noted = [replace(one, note=left_out) for one in of_all]

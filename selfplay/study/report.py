@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,7 +79,9 @@ def of_study(study: Study) -> Material:
     for cell in study.cells:
         done = study.done(cell)
         if done < 0:
-            missing.append(f"`{cell.name}` has not begun.")
+            tried = study.log(cell).exists()
+            how = "has no version yet: see its log" if tried else "has not begun"
+            missing.append(f"`{cell.name}` {how}.")
             continue
         runs[cell.name] = study.run(cell), cell.label
         wanted = read_config(study.run(cell))["iterations"]
@@ -131,6 +134,10 @@ def page(given: Material) -> Page:
             f for f in folders if read_config(f)["game"] == game and f.absolute() not in known
         ]
         missing += [f"`{folder.name}` is not on the ladder." for folder in unrated]
+        for run in points.runs:
+            last = math.log10(Ledger.of(metrics.read(given.root / run)[-1]).total)
+            if points.training[points.run == run].max() < last - 1e-9:
+                missing.append(f"`{Path(run).name}` has gone on behind its last rated version.")
     whole = joined([points for points, _ in parts.values()])
     said = [*findings.caveats(whole), *strange, *missing]
     lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)

@@ -33,7 +33,6 @@ def test_ours_counts_everything_twice() -> None:
 @pytest.mark.parametrize(("exponent", "elo"), [(0.88, 352), (0.55, 220)])
 def test_neumann_and_gross_exponents(exponent: float, elo: float) -> None:
     assert conventions.elo_per_oom(exponent) == pytest.approx(elo)
-    assert conventions.strength_exponent(elo) == pytest.approx(exponent)
 
 
 def test_an_exponent_is_what_the_odds_of_winning_do() -> None:

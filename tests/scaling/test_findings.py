@@ -49,7 +49,9 @@ def test_every_question_is_answered() -> None:
     drawn = {name for name, one in found.items() if one.drawing}
     assert drawn == {"training", "search", "exchange", "size", "extrapolation"}
     table = found["recipes"].table
-    assert table and [row[0] for row in table[1]] == ["size 4.3", "size 5.0"]
+    names = [f"size {size}" for size in (4.3, 5.0)]
+    told = [(name, f"{b:g}") for b in BUDGETS for name in names]
+    assert table and [row[:2] for row in table[1]] == told
 
 
 def test_a_single_run_answers_nothing_and_says_why() -> None:
@@ -58,8 +60,7 @@ def test_a_single_run_answers_nothing_and_says_why() -> None:
         "training",
         "search",
         "exchange",
-        "size",
-        "extrapolation",
+        "extrapolation",  # nothing about sizes: there is one
     ]
     for one in found:
         assert one.sentences and all(s.startswith("Not answered") for s in one.sentences), one
@@ -134,10 +135,11 @@ def test_a_run_that_stopped_early_is_not_on_the_map() -> None:
 
 def test_a_baseline_that_is_not_there_is_named() -> None:
     points = study()
-    found = findings.of_recipes(points, "size 9")
+    found = findings.of_recipes(points, 8, "size 9")
     said = "No version of size 9 is here: size 3.6 stands in its place."
-    assert found.sentences[0] == said and found.table and len(found.table[1]) == 2
-    assert said not in findings.of_recipes(points, "size 3.6").sentences
+    assert found.sentences[0] == said and len(found.sentences) == 3
+    assert found.table and len(found.table[1]) == 2 * len(BUDGETS)
+    assert said not in findings.of_recipes(points, 8, "size 3.6").sentences
 
 
 def test_sizes_of_several_recipes_are_not_mixed_in_a_map() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import json
 import re
 import shutil
 from contextlib import closing
@@ -102,6 +103,25 @@ def test_a_report_answers_says_what_is_missing_and_stands_alone(written: Path) -
         rows = list(csv.DictReader(file))
     assert {row["recipe"] for row in rows} == {"tic: network.width 4", "tic: network.width 8"}
     assert len(rows) == 28
+
+
+def test_what_came_before_or_after_the_ratings_is_told(folder: Path, tmp_path: Path) -> None:
+    """A run that has failed at once, and one that has gone on since it was rated."""
+    copy = tmp_path / "widths"
+    shutil.copytree(folder, copy)
+    study = Study.read(copy)
+    log = next(study.log(cell) for cell in study.cells if cell.name == "width-8_seed-2")
+    log.parent.mkdir(exist_ok=True)
+    log.write_text("error: no room\n")
+    rows = copy / "runs" / "width-8_seed-1" / "metrics.jsonl"
+    last = json.loads(rows.read_text().splitlines()[-1])
+    more = {name: 2 * value for name, value in last["ledger"].items() if name != "ooms"}
+    further = last | {"iteration": last["iteration"] + 1, "ledger": last["ledger"] | more}
+    rows.write_text(f"{rows.read_text()}{json.dumps(further)}\n")
+    said = report.page(report.material([copy])).sections[-1].text
+    assert "`width-8_seed-2` has no version yet: see its log." in said
+    assert "`width-8_seed-1` has gone on behind its last rated version." in said
+    assert not any("gone on" in one and "seed-0" in one for one in said)
 
 
 def test_boards_whose_zero_is_not_perfect_play_are_not_mixed(tmp_path: Path) -> None:
