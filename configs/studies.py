@@ -48,7 +48,9 @@ def connect_four_budget_vs_size() -> StudyConfig:
 def recipes() -> StudyConfig:
     """Gumbel against PUCT, with and without symmetries, outcome against mixed value target.
 
-    Each is a compute multiplier against `connect_four`, with half of its channels. Not run yet.
+    Each is a compute multiplier against `connect_four`, with half of its channels. 20 runs and a
+    ladder in some 70 minutes on two cores. For the same raw network PUCT takes 2.5 times the
+    training, no symmetries 1.2 and the outcome alone 1.3 times. docs/results/recipes has the rest.
     """
     flags = {
         "preset": (),
