@@ -69,7 +69,7 @@ selfplay.stream
 selfplay.cluster.config
 selfplay.cluster.plan
 selfplay.cluster.simulator
-selfplay.cluster.failures
+selfplay.cluster.failures selfplay.cluster.usage
 selfplay.cluster.connection
 selfplay.cluster.actor
 selfplay.cluster.ray_pool

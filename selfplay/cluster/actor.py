@@ -1,6 +1,7 @@
 """A thin Ray actor: compiled code and the parameters of the last version it saw, nothing else."""
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -27,6 +28,10 @@ class StreamActor:
     def probe(self) -> str:
         """The player's probe; compiles everything on the way."""
         return self._player.probe()
+
+    def stay(self) -> None:
+        """Do nothing until the process ends: who waits for it learns of that."""
+        threading.Event().wait()
 
     def pid(self) -> int:
         """This actor's process id on its node."""

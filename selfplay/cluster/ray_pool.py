@@ -9,7 +9,6 @@ they are ready, and whoever computes other bits is refused.
 from __future__ import annotations
 
 import os
-import statistics
 import threading
 import time
 from collections import Counter, deque
@@ -22,6 +21,7 @@ from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import Head, connect
 from selfplay.cluster.failures import Failures, PoolFailed, last_line
 from selfplay.cluster.plan import Result, Work
+from selfplay.cluster.usage import Usage
 
 SLOW, PATIENCE = 2.0, 5.0  # times the median, seconds: a stream that takes longer is played twice
 STUCK, HOPELESS = 20.0, 60.0  # the same for an actor that is given up
@@ -72,13 +72,12 @@ class RayPool:
         self._joining: dict[Any, Any] = {}  # reference to the probe → actor
         self._idle: list[Any] = []
         self._flying: dict[Any, _Flight] = {}
-        self._refused = self._stillborn = 0  # the latter died before they joined, in a row
+        self._refused = self._stillborn = 0  # could not start; died before they joined, in a row
         self._reason = ""  # why the last actor was not let in
         self._lost: dict[int, int] = {}  # stream → actors that it lost
         self._head = Head(self._ray.get_runtime_context().gcs_address, config.connect_seconds)
-        self._took: list[float] = []  # seconds until each stream of the iteration was back
-        self._played: list[float] = []  # the actor's part of them
-        self._began = self._ended = 0.0  # of the iteration
+        self._turned_away: dict[Any, Any] = {}  # reference to its end → actor with another probe
+        self._usage = Usage()
         self.probe, self.losses, self.backups = probe or "", 0, 0
         try:
             self._look_for_room()
@@ -103,7 +102,7 @@ class RayPool:
         with self._lock:
             assert not self._queue and not self._results, "submit() before the last collect()"
             self._call = work, reference, list(carries)
-            self._took, self._played, self._began = [], [], time.monotonic()
+            self._usage = Usage()
             self._lost = {}
             self._queue.extend(range(work.streams))
             self._missing = set(self._queue)
@@ -125,18 +124,8 @@ class RayPool:
 
     def usage(self) -> dict[str, float]:
         """Actors, the share of their time in which they played, and how long streams took."""
-        wall = max(self._ended - self._began, 1e-9)
-        play = statistics.fmean(self._played) if self._played else 0.0
-        return {
-            "actors": float(self._size),
-            "busy": sum(self._played) / (self._size * wall) if self._size else 0.0,
-            "seconds": wall,
-            "stream_seconds": statistics.fmean(self._took) if self._took else 0.0,
-            "play_seconds": play,
-            "spread": statistics.pstdev(self._played) / play if play else 0.0,
-            "losses": float(self.losses),
-            "backups": float(self.backups),
-        }
+        lost = {"losses": float(self.losses), "backups": float(self.backups)}
+        return self._usage.summary(self._size) | lost
 
     def close(self) -> None:
         """Kill the actors; a local cluster goes with them."""
@@ -155,7 +144,8 @@ class RayPool:
 
     def _stop(self) -> None:
         playing = [flight.actor for flight in self._flying.values()]
-        for actor in [*self._joining.values(), *self._idle, *playing]:
+        away = self._turned_away.values()
+        for actor in [*self._joining.values(), *self._idle, *playing, *away]:
             self._ray.kill(actor)
         self._ray.shutdown()
 
@@ -168,7 +158,7 @@ class RayPool:
 
     def _grow(self) -> None:
         """Start as many actors as there is room for, beyond those that were refused."""
-        there = len(self._joining) + self._size + self._refused
+        there = len(self._joining) + self._size + len(self._turned_away) + self._refused
         for _ in range(self._config.wanted(self._ray.cluster_resources()) - there):
             self._start_actor()
 
@@ -218,10 +208,12 @@ class RayPool:
             self._hand_out()
             self._give_up_the_stuck()
         self._anybody()
-        waiting = [*self._joining, *self._flying]
+        waiting = [*self._joining, *self._flying, *self._turned_away]
         done, _ = self._ray.wait(waiting, num_returns=1, timeout=TICK)
         for reference in done:
-            if reference in self._joining:
+            if reference in self._turned_away:  # with its node
+                del self._turned_away[reference]
+            elif reference in self._joining:
                 self._take_in(reference)
             else:
                 self._land(reference)
@@ -241,18 +233,14 @@ class RayPool:
 
     def _slow(self) -> list[int]:
         """Streams of this iteration that one actor plays, for far longer than the others took."""
-        if not self._took or not self._missing:
-            return []
-        limit = time.monotonic() - max(PATIENCE, SLOW * statistics.median(self._took))
+        limit = self._usage.asked_before(SLOW, PATIENCE)
         mine = [f for f in self._flying.values() if self._wanted(f)]
         players = Counter(f.stream for f in mine)
         return [f.stream for f in mine if f.began < limit and players[f.stream] == 1]
 
     def _give_up_the_stuck(self) -> None:
         """Kill actors that have played for so long that they never end: they count as lost."""
-        if not self._took:
-            return
-        limit = time.monotonic() - max(HOPELESS, STUCK * statistics.median(self._took))
+        limit = self._usage.asked_before(STUCK, HOPELESS)
         for flight in (f for f in self._flying.values() if f.began < limit):
             self._ray.kill(flight.actor)
 
@@ -272,6 +260,7 @@ class RayPool:
                 self._start_actor()
             else:
                 self._ray.kill(actor)
+                self._refused += 1
                 self._refuse(f"an actor could not start: {last_line(error)}")
             return
         self._stillborn = 0
@@ -279,7 +268,7 @@ class RayPool:
         if found == self.probe or self._config.mixing:
             self._idle.append(actor)
             return
-        self._ray.kill(actor)
+        self._turned_away[actor.stay.remote()] = actor  # it keeps its room, where nobody fits
         self._refuse(
             f"an actor's probe is {found[:12]}, the run's is {self.probe[:12]}: its processor, "
             "flags or packages give other bits; use the run's machines and environment, or "
@@ -287,7 +276,7 @@ class RayPool:
         )
 
     def _refuse(self, reason: str) -> None:
-        self._refused, self._reason = self._refused + 1, reason
+        self._reason = reason
         self._announce(f"refused: {reason}")
 
     def _land(self, reference: Any) -> None:
@@ -302,15 +291,12 @@ class RayPool:
                 raise
             self._replay(flight, error)
             return
-        now = time.monotonic()
         with self._lock:
             self._idle.append(flight.actor)
             if self._wanted(flight):  # else another actor was faster
                 self._missing.discard(flight.stream)
                 self._results[flight.stream] = result
-                self._took.append(now - flight.began)
-                self._played.append(seconds)
-                self._ended = now
+                self._usage.landed(flight.began, seconds)
                 self._lock.notify_all()
 
     def _replay(self, flight: _Flight, error: Exception) -> None:

@@ -94,6 +94,7 @@ class FakeRay:
         return SimpleNamespace(
             play=SimpleNamespace(remote=play),
             probe=SimpleNamespace(remote=lambda: Answer(probe, number)),
+            stay=SimpleNamespace(remote=lambda: Answer("hung", number)),
         )
 
     def put(self, value: Any) -> Any:
@@ -189,6 +190,21 @@ def test_actors_with_another_probe_are_refused_and_the_others_play(fake: FakeRay
     assert collected(workers, 4) == right(4)
     assert {actor for actor, _ in fake.played} == {1}
     assert fake.started == 2 and workers.usage()["actors"] == 1  # nobody takes its place
+    workers.close()
+
+
+def test_who_is_refused_keeps_its_room_until_its_node_goes(fake: FakeRay) -> None:
+    """Else every replacement would be started there, and be refused, too."""
+    fake.resources, fake.probes[1] = {"CPU": 2.0}, "other"
+    workers = RayPool((), ClusterConfig(address="auto"), "same")
+    assert collected(workers, 3) == right(3) and fake.started == 2 and not fake.killed
+    assert collected(workers, 3, 5) == right(3, 5) and fake.started == 2  # no room to grow into
+    (end,) = workers._turned_away
+    end.value = Lost("its node went away")  # and another one comes
+    while workers._turned_away:
+        assert collected(workers, 3, 6) == right(3, 6)
+    assert collected(workers, 3, 7) == right(3, 7)
+    assert fake.started == 3 and {actor for actor, _ in fake.played} <= {0, 2}
     workers.close()
 
 
