@@ -128,6 +128,11 @@ def of_size(points: Points, at_budget: Points, whole: Points) -> Finding:
     asked = _Asked()
     asked.ask(lambda: slopes.per_parameters(at_budget), lambda e: f"at equal training: {e}")
     asked.ask(lambda: best_size.fit(at_budget)[0])
+    played = at_budget.covariates.get("selfplay_simulations", np.zeros(1))
+    if len(np.unique(played)) > 2:  # the search that made them was varied, too
+        asked.ask(
+            lambda: best_size.fit(at_budget, ("selfplay_simulations",), controls=("parameters",))[0]
+        )
     asked.ask(
         lambda: best_size.fit(points, given="search", controls=("training",))[0],
         lambda best: f"for a given compute per move, with all budgets: {best}",

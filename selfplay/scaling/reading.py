@@ -56,8 +56,8 @@ def points(
     Players of other kinds are left out, and versions that cost nothing. The covariance is the whole
     one, relative to the ladder's anchor. Seeds of one recipe are runs whose configs say the same
     but for the seed and the length; a recipe is called as its runs' folders are, without the seed
-    behind the name. Covariates: "simulations" of the rated search, and "board", the length of its
-    side.
+    behind the name. Covariates: "simulations" of the rated search, "board", the length of its
+    side, and "selfplay_simulations", log10 of 1 + those that the run played with.
 
     Args:
         rated: see `standing`, or `Ladder.standing`.
@@ -102,6 +102,7 @@ def points(
         covariates={
             "simulations": [float(version.simulations) for version, _, _, _ in rows],
             "board": [run.board for _, run, _, _ in rows],
+            "selfplay_simulations": [run.selfplay_simulations for _, run, _, _ in rows],
         },
     )
 
@@ -129,6 +130,7 @@ class _Run(NamedTuple):
     ledgers: Mapping[int, Ledger]
     parameters: float  # log10
     board: float  # rows
+    selfplay_simulations: float  # log10 of 1 + simulations
 
     @classmethod
     def read(cls, folder: Path) -> _Run:
@@ -141,6 +143,7 @@ class _Run(NamedTuple):
             {row["iteration"]: Ledger.of(row) for row in metrics.read(folder) if "ledger" in row},
             math.log10(network.num_parameters(jax.eval_shape(initialise, jax.random.key(0)))),
             float(game.observation_shape[0]),
+            math.log10(1 + config["search"]["num_simulations"]),
         )
 
     def ledger(self, version: int) -> Ledger:

@@ -150,6 +150,19 @@ def test_sizes_of_several_recipes_are_not_mixed_in_a_map() -> None:
     assert found.sentences[-1] == "No map is drawn: several recipes are of one size."
 
 
+def test_the_best_budget_of_selfplay_is_asked_where_it_was_varied() -> None:
+    points = study(seeds=4)
+    played = np.log10(1 + np.array([2.0, 8.0, 32.0, 128.0])[points.seed])  # a budget each
+    worse = -300 * (played - 1.2) ** 2
+    given = points.covariates | {"selfplay_simulations": played}
+    varied = replace(points, elo=points.elo - 30 * points.seed + worse, covariates=given)
+    (found,) = (f for f in findings.of_ladder(varied) if f.name == "size")
+    (said,) = (s for s in found.sentences if "selfplay_simulations" in s)
+    assert "he best selfplay_simulations: 10^1.2 at " in said
+    (alike,) = (f for f in findings.of_ladder(points) if f.name == "size")
+    assert not any("selfplay_simulations" in s for s in alike.sentences)
+
+
 def test_an_extrapolation_that_goes_nowhere_is_none() -> None:
     points = study()
     level = replace(points, training=points.training - 0.49 * (points.parameters - 4.3))

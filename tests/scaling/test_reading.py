@@ -80,6 +80,8 @@ def test_points_say_what_runs_and_ladder_know(study: Path) -> None:
     np.testing.assert_allclose(found.search, [3, 5, 3, 4])
     assert found.known("simulations").tolist() == [0, 64, 0, 0]
     assert found.known("board").tolist() == [3] * 4
+    budget = math.log10(1 + PLAIN.search.num_simulations)
+    np.testing.assert_allclose(found.known("selfplay_simulations"), budget)
     at = [1, 2, 3, 4]
     np.testing.assert_array_equal(found.elo, ladder.ratings.elo[at])
     np.testing.assert_array_equal(found.covariance, ladder.ratings.covariance[np.ix_(at, at)])
