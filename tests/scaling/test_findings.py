@@ -154,7 +154,7 @@ def test_the_best_budget_of_selfplay_is_asked_where_it_was_varied() -> None:
     points = study(seeds=4)
     played = np.log10(1 + np.array([2.0, 8.0, 32.0, 128.0])[points.seed])  # a budget each
     worse = -300 * (played - 1.2) ** 2
-    given = points.covariates | {"selfplay_simulations": played}
+    given = {**points.covariates, "selfplay_simulations": played}
     varied = replace(points, elo=points.elo - 30 * points.seed + worse, covariates=given)
     (found,) = (f for f in findings.of_ladder(varied) if f.name == "size")
     (said,) = (s for s in found.sentences if "selfplay_simulations" in s)
