@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 import games
-from selfplay import learner, network
+from selfplay import batches, network
 from selfplay.network import NetworkConfig, Params
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
@@ -85,7 +85,7 @@ def _evaluations(name: str, net: NetworkConfig, repeats: int) -> Callable[[Param
     @jax.jit
     def evaluations(params: Params, planes: Array) -> tuple[Array, Array]:
         def ply(sums: tuple[Array, Array], packed: Array) -> tuple[tuple[Array, Array], None]:
-            observations = learner.unpack(packed, game.observation_shape)  # [B, H, W, C]
+            observations = batches.unpack(packed, game.observation_shape)  # [B, H, W, C]
             start = (params, observations, *sums)
             _, _, *after = jax.lax.fori_loop(0, repeats, once, start)
             return (after[0], after[1]), None

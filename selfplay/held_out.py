@@ -15,8 +15,8 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
+from selfplay.batches import unpack
 from selfplay.experts.archive import View
-from selfplay.learner import unpack
 from selfplay.network import Evaluate, Params
 
 BATCH = 1024

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfplay import flops, keys, network
+from selfplay import flops, keys, network, pins
 from selfplay.flops import Ledger
 from selfplay.keys import Purpose
 from selfplay.learner import Learner, LearnerState, check_finite
@@ -108,6 +108,7 @@ def imitate(
     run: Run,
     report: Callable[[Mapping[str, Any]], bool | None],
     announce: Callable[[str], None],
+    mixing: bool = False,
 ) -> Outcome | None:
     """Learn to the end, resuming where the run stands; None if `report` ended it by True.
 
@@ -116,32 +117,37 @@ def imitate(
         run: ``RUN/imitation``, opened.
         report: gets every committed row.
         announce: gets sentences about slow steps.
+        mixing: go on also where the learner computes other bits than the run was begun with.
 
     Raises:
-        ValueError: the archive is not the one that the run was begun with.
+        ValueError: the archive is not the one that the run was begun with, or this machine's bits.
         CorruptedFile: a byte of it was altered.
         Diverged: the loss is not a number any more.
     """
     lessons = imitation.lessons
     config, measure = lessons.config, lessons.measure
     state = imitation.learner.initial()
-    if run.next_iteration:
-        state = run.restore(state).state
-    else:
-        row = {"digest": {"state": digest(state)}, "data": lessons.digest}
-        run.commit(0, state, row, state.averaged, ledger=asdict(Ledger()))
-    lessons.check(run.commits.read(0).metrics_row["data"], run.folder)
     rows: list[Mapping[str, Any]] = [
-        run.commits.read(i).metrics_row for i in range(1, run.next_iteration)
+        run.commits.read(i).metrics_row for i in range(run.next_iteration)
     ]
-    if len(rows) < imitation.iterations:
+    if rows:
+        lessons.check(rows[0]["data"], run.folder)
+        state = run.restore(state).state
+    if len(rows) <= imitation.iterations:
         announce("reading the experts' games")
         lessons.train.archive.check()
         if lessons.doubt:
             announce(f"mind the komi: {lessons.doubt}")
         announce("compiling the learner of imitation")
-        imitation.learner.warm_up(lessons.train.gather(np.zeros(1, np.int64)))
+        probe = imitation.learner.probe(lessons.train.gather(np.zeros(1, np.int64)))
+        if rows and not mixing:
+            pins.check_probe(probe, rows[0].get("learner_probe"), "the learner's", run.folder)
         measure(state.averaged, 1)
+        if not rows:
+            first = {"digest": {"state": digest(state)}, "data": lessons.digest}
+            rows = [{**first, "learner_probe": probe}]
+            run.commit(0, state, rows[0], state.averaged, ledger=asdict(Ledger()))
+    rows = rows[1:]
     while len(rows) < imitation.iterations and not _given_up(rows, config.patience):
         iteration = len(rows) + 1
         started = time.perf_counter()

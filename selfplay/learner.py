@@ -3,14 +3,12 @@
 A batch is cut into a **fixed number of shards**. Each shard's gradient is one program on one
 device; the sums then run over shards in their order, on the first device. One device works
 through all shards, eight take one each: the same additions in the same order, the same bits.
-
-Batches are a pure function of (seed, iteration, step); nothing about sampling is carried.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +18,11 @@ from jax import Array
 
 from games import symmetry
 from games.game import Game
-from selfplay import keys
+from selfplay import keys, network
+from selfplay.batches import BATCH_FIELDS, Noise, Source, batch_indices, unpack
 from selfplay.episode import Rows
 from selfplay.network import Evaluate, Params
-
-BATCH_FIELDS = ("planes", "legal", "policy", "value", "outcome")
+from selfplay.store.digest import digest
 
 
 @dataclass(frozen=True)
@@ -105,47 +103,6 @@ class LearnerState(NamedTuple):
     step: Array  # int32[]
 
 
-class Source(Protocol):
-    """Where batches come from: the replay window, or an archive of expert games."""
-
-    @property
-    def size(self) -> int:
-        """Rows there are to draw from."""
-        ...
-
-    def gather(self, indices: np.ndarray) -> Rows:
-        """The rows at `indices`, int64[n]."""
-        ...
-
-
-@dataclass(frozen=True)
-class Blank:
-    """A source of zeros, shaped as `rows` (of any length)."""
-
-    rows: Rows
-    size: int
-
-    def gather(self, indices: np.ndarray) -> Rows:
-        """Zeros."""
-        return {n: np.zeros((len(indices), *a.shape[1:]), a.dtype) for n, a in self.rows.items()}
-
-
-def unpack(bits: Array, shape: tuple[int, ...]) -> Array:
-    """uint8[N, …] bit-packed → bool[N, *shape]."""
-    size = int(np.prod(shape))
-    return jnp.unpackbits(bits, axis=-1, count=size).reshape(-1, *shape).astype(bool)
-
-
-def batch_indices(seed: int, iteration: int, size: int, steps: int, batch: int) -> np.ndarray:
-    """int64[steps, batch]: rows of an iteration's minibatches, without repeats within a pass."""
-    if not steps:  # no game has ended yet, or too few rows for a batch
-        return np.zeros((0, batch), np.int64)
-    rng = keys.generator(seed, keys.Purpose.BATCH, iteration)
-    passes = -(-steps * batch // size)
-    order = np.concatenate([rng.permutation(size) for _ in range(passes)])
-    return order[: steps * batch].reshape(steps, batch)
-
-
 class Learner:
     """Compiled update of one configuration; holds no state of the training itself."""
 
@@ -190,9 +147,13 @@ class Learner:
         )
         return jax.device_put(state, self._devices[0])
 
-    def warm_up(self, rows: Rows) -> None:
-        """Compile the update ahead of time, for `rows` like these (of any length)."""
-        self.fit(self.initial(), Blank(rows, self.config.batch_size), 0, 1)
+    def probe(self, rows: Rows) -> str:
+        """A digest of one step on pseudo-random rows, shaped as `rows` (of any length).
+
+        Two processes with the same probe learn by the same arithmetic. Compiles the update.
+        """
+        state = self.initial(network.pseudo_random(self._initialise))
+        return digest(self.fit(state, Noise(rows, self.config.batch_size), 0, 1))
 
     def fit(
         self, state: LearnerState, source: Source, iteration: int, steps: int

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from selfplay import keys
+from selfplay.batches import BATCH_FIELDS, Source
 from selfplay.episode import Rows
 from selfplay.keys import Purpose
-from selfplay.learner import BATCH_FIELDS, Source
 
 
 @dataclass(frozen=True, eq=False)

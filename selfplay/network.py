@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from games.game import Game
@@ -127,6 +128,15 @@ def make(game: Game, config: NetworkConfig) -> tuple[Callable[[Array], Params], 
         return cast("tuple[Array, Array]", module.apply({"params": params}, observations))
 
     return initialise, evaluate
+
+
+def pseudo_random(initialise: Callable[[Array], Params]) -> Params:
+    """Parameters for probes, the same ones always: the zeros of `initialise` would hide much."""
+    rng = np.random.Generator(np.random.Philox(0))
+    return jax.tree.map(
+        lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype),
+        jax.eval_shape(initialise, jax.random.key(0)),
+    )
 
 
 def num_parameters(params: Params) -> int:

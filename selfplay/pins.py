@@ -48,6 +48,16 @@ def pin(devices: int = 1) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 
+def check_probe(here: str, run: str | None, whose: str, folder: Path) -> None:
+    """ValueError if the run in `folder` was begun with another probe; None: with none."""
+    if run not in (here, None):
+        raise ValueError(
+            f"{whose} probe is {here[:12]} on this machine, and {run[:12]} in the run: processor, "
+            f"flags or packages give other bits than those the run was started with; see "
+            f"{folder / 'manifest.json'}"
+        )
+
+
 def pinned() -> dict[str, str]:
     """The pinned variables as this process has them, for the manifest."""
     return {name: os.environ.get(name, "") for name in NAMES}

@@ -5,7 +5,6 @@ else: the same call gives the same bytes in any process whose probe is the same.
 """
 
 import jax
-import numpy as np
 
 import games
 from selfplay import episode, keys, network, segment
@@ -54,12 +53,7 @@ class StreamPlayer:
         """A digest of one segment with pseudo-random parameters, from this very program.
 
         Two processes with the same probe run the same arithmetic; equal device names do not
-        say so. The head weights are drawn too, since zeros would hide differences.
+        say so.
         """
-        shapes = jax.eval_shape(self._initialise, jax.random.key(0))
-        rng = np.random.Generator(np.random.Philox(0))
-        params = jax.tree.map(
-            lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype),
-            shapes,
-        )
+        params = network.pseudo_random(self._initialise)
         return digest(self.play(params, self.start(0), 0, 0, 0))

@@ -5,6 +5,7 @@ next one needs is in the commit (parameters, optimizer, carries, replay index, l
 that is killed anywhere goes on from its last commit with the same bytes.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -50,6 +51,8 @@ def train(
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
     connection.reachable(config.cluster)
+    for name, value in config.cluster.learner_environment().items():
+        os.environ.setdefault(name, value)
     trainer = Trainer.build(config)
     run = _open(config, folder, config.replay)
     with run:
@@ -58,13 +61,16 @@ def train(
         outcome = None
         if trainer.lessons and run.next_iteration == 0:
             with _open(config, run.folder / imitation.FOLDER) as first:
-                outcome = imitate(trainer.imitation(), first, report, announce)
+                outcome = imitate(
+                    trainer.imitation(), first, report, announce, config.cluster.mixing
+                )
             if not outcome:
                 return run
         if run.next_iteration:
             announce(f"resuming after iteration {run.next_iteration - 1}")
         announce("compiling self-play and starting the actors")
-        workers = pool.make(config.player(), config.cluster, _probe(run), announce)
+        streams = config.selfplay.streams
+        workers = pool.make(config.player(), config.cluster, _probe(run), announce, streams)
         examination = Examination(config, run.folder, trainer.lessons, announce)
         try:
             _loop(config, run, trainer, outcome, workers, examination, report, announce)
@@ -100,11 +106,10 @@ def _loop(
     announce: Callable[[str], None],
 ) -> None:
     """Iterate from where the run stands; `report` and `announce` as for :func:`train`."""
+    announce("compiling the learner")
     state, carries, ledger, seconds = _stand(config, run, trainer, outcome, workers.probe)
     if run.next_iteration > config.iterations:
         return  # imitation was all
-    announce("compiling the learner")
-    trainer.learner.warm_up(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
     examination.warm_up(state["learner"].averaged)
 
     streams, lag, committing = config.selfplay.streams, config.lag, 0.0
@@ -179,12 +184,14 @@ def _stand(
 ) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
     """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
     state, carries = trainer.start(outcome.params if outcome else None)
+    learns = trainer.learner.probe(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
     if run.next_iteration == 0:
         ledger = outcome.ledger if outcome else Ledger()
         row = {
             "digest": {"state": digest(state)},
             "ledger": asdict(ledger),
             "probe": probe,
+            "learner_probe": learns,
             "imitation": outcome.row if outcome else {},
             "seconds": {"total": outcome.seconds if outcome else 0.0},
         }
@@ -194,12 +201,9 @@ def _stand(
     first_row = run.commits.read(0).metrics_row
     if trainer.lessons:
         trainer.lessons.check(first_row["imitation"]["data"], run.folder)
-    if first_row["probe"] != probe and not config.cluster.mixing:
-        raise ValueError(
-            f"this machine's probe is {probe[:12]}, the run's is "
-            f"{first_row['probe'][:12]}: processor, flags or packages give other bits than those "
-            f"the run was started with; see {run.folder / 'manifest.json'}"
-        )
+    if not config.cluster.mixing:
+        pins.check_probe(probe, first_row["probe"], "self-play's", run.folder)
+        pins.check_probe(learns, first_row.get("learner_probe"), "the learner's", run.folder)
     last = run.commits.read(run.next_iteration - 1)
     ledger = Ledger(**last.ledger)
     return state, carries, ledger, total_seconds(last.metrics_row)

@@ -7,12 +7,12 @@ from typing import Any
 
 import games
 from selfplay import flops, learner, network, stream
+from selfplay.batches import Source
 from selfplay.cluster import plan
 from selfplay.config import TrainConfig
 from selfplay.episode import Carry
 from selfplay.flops import Ledger
 from selfplay.imitation import Imitation
-from selfplay.learner import Source
 from selfplay.lessons import Lessons
 from selfplay.network import Params
 

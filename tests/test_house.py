@@ -59,8 +59,8 @@ selfplay.experts.selection
 selfplay.experts.building
 selfplay.experts.summary
 selfplay.experts.plot
-selfplay.learner
-selfplay.mixture
+selfplay.batches
+selfplay.learner selfplay.mixture
 selfplay.held_out
 selfplay.lessons
 selfplay.imitation

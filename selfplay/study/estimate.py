@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from selfplay.batches import Noise
 from selfplay.config import TrainConfig
 from selfplay.flops import Ledger
-from selfplay.learner import Blank
 from selfplay.lessons import ImitationConfig
 from selfplay.trainer import Trainer
 
@@ -54,9 +54,9 @@ def _iteration(config: TrainConfig) -> float:
     carry, _ = trainer.player.play(params, carries[0], 1, 0, 0)
     segment = _timed(lambda: trainer.player.play(params, carry, 2, 0, 1))
     rows = carry.waiting | {"outcome": np.zeros(0, np.int8)}
-    learner, blank = state["learner"], Blank(rows, config.learner.batch_size)
-    trainer.learner.fit(learner, blank, 0, 1)
-    some = _timed(lambda: trainer.learner.fit(learner, blank, 0, STEPS))
+    learner, noise = state["learner"], Noise(rows, config.learner.batch_size)
+    trainer.learner.fit(learner, noise, 0, 1)
+    some = _timed(lambda: trainer.learner.fit(learner, noise, 0, STEPS))
     steps = config.learner.steps(config.selfplay.positions)
     return config.selfplay.streams * segment + steps * some / STEPS
 

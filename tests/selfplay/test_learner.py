@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import games
-from selfplay import learner, network
+from selfplay import batches, learner, network
 from selfplay.episode import Rows
 from selfplay.learner import Learner, LearnerConfig, LearnerState
 from selfplay.network import NetworkConfig
@@ -60,8 +60,10 @@ def table(rules: str) -> Table:
     )
 
 
-def build(config: LearnerConfig, kind: str = "mlp", width: int = 4, **options: Any) -> Learner:
-    shape: Any = {"kind": kind, "width": width, "depth": 1, "head_width": 4}
+def build(
+    config: LearnerConfig, kind: str = "mlp", width: int = 4, dtype: str = "float32", **options: Any
+) -> Learner:
+    shape: Any = {"kind": kind, "width": width, "depth": 1, "head_width": 4, "dtype": dtype}
     made = network.make(games.make("tic_tac_toe"), NetworkConfig(**shape))
     return Learner(
         games.make("tic_tac_toe"), *made, config, **{"total_steps": 100, "seed": 5} | options
@@ -120,6 +122,16 @@ def test_a_fit_follows_seed_and_iteration_and_nothing_else() -> None:
     assert digest(start) == digest(fit.initial()) == before, "the state was changed in place"
     assert digest(start.params) == digest(start.averaged)
     assert digest(build(PLAIN, seed=6).initial()) != before
+
+
+def test_a_probe_tells_arithmetic_from_arithmetic() -> None:
+    rows = table("tic_tac_toe").rows
+    here = build(TINY, devices=1).probe(rows)
+    assert build(TINY, devices=8, total_steps=7).probe(rows) == here  # a longer run is no other
+    assert build(TINY, devices=1, dtype="bfloat16").probe(rows) != here
+    noise, made = batches.Noise(rows, 32), network.pseudo_random(build(TINY)._initialise)
+    gradients, _ = build(TINY)._gradient(made, noise.gather(np.arange(32)), jax.random.key(0))
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), "the probe is blind there"
 
 
 def unpacked(rules: str, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -216,7 +228,7 @@ def test_gradients_are_the_mean_over_all_shards() -> None:
     fit, source = build(config, devices=1), table("tic_tac_toe")
     state, _ = fit.fit(fit.initial(), source, 1, 3)  # away from the zero heads
     _, metrics = fit.fit(state, source, 2, 1)
-    rows = source.gather(learner.batch_indices(5, 2, source.size, 1, 32)[0])
+    rows = source.gather(batches.batch_indices(5, 2, source.size, 1, 32)[0])
     loss = learner.make_loss(games.make("tic_tac_toe"), evaluate, config)
     whole = quick_jit(jax.grad(lambda params: loss(params, rows, jax.random.key(0))[0]))
     squares = [float((np.array(g, float) ** 2).sum()) for g in jax.tree.leaves(whole(state.params))]
@@ -274,20 +286,20 @@ def test_an_iteration_without_steps_leaves_the_state_as_it_is(size: int) -> None
 def test_batches_pass_over_all_rows_without_repeats(
     size: int, steps: int, batch: int, seed: int
 ) -> None:
-    order = learner.batch_indices(seed, 3, size, steps, batch)
+    order = batches.batch_indices(seed, 3, size, steps, batch)
     assert order.shape == (steps, batch) and order.dtype == np.int64
     flat = order.reshape(-1)
     for start in range(0, len(flat), size):
         part = flat[start : start + size]
         assert len(set(part)) == len(part)
         assert len(part) < size or set(part) == set(range(size))
-    np.testing.assert_array_equal(order, learner.batch_indices(seed, 3, size, steps, batch))
+    np.testing.assert_array_equal(order, batches.batch_indices(seed, 3, size, steps, batch))
 
 
 def test_batches_differ_between_iterations_seeds_and_passes() -> None:
-    first = learner.batch_indices(0, 1, 50, 2, 50)
+    first = batches.batch_indices(0, 1, 50, 2, 50)
     assert np.any(first[0] != first[1])
-    for other in (learner.batch_indices(0, 2, 50, 2, 50), learner.batch_indices(1, 1, 50, 2, 50)):
+    for other in (batches.batch_indices(0, 2, 50, 2, 50), batches.batch_indices(1, 1, 50, 2, 50)):
         assert np.mean(first == other) < 0.2
 
 
@@ -295,7 +307,7 @@ def test_batches_differ_between_iterations_seeds_and_passes() -> None:
 def test_packed_bits_come_back(shape: tuple[int, ...]) -> None:
     bits = np.random.default_rng(0).random((50, *shape)) < 0.5
     packed = np.packbits(bits.reshape(50, -1), axis=-1)
-    back = np.array(learner.unpack(jax.device_put(packed), shape))
+    back = np.array(batches.unpack(jax.device_put(packed), shape))
     assert back.dtype == bool
     np.testing.assert_array_equal(back, bits)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import games
-from selfplay import episode, keys, learner, network, segment
+from selfplay import batches, episode, keys, network, segment
 from selfplay.episode import Rows
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
@@ -98,9 +98,9 @@ def put(rules: str, board: np.ndarray, action: int, sign: int) -> np.ndarray:
 @each_game
 def test_every_recorded_ply_follows_the_rules(rules: str) -> None:
     game, record, length = games.make(rules), joined(played(rules).records), IN_A_LINE[rules]
-    bits = jax.vmap(lambda row: learner.unpack(row, game.observation_shape))(record.planes)
+    bits = jax.vmap(lambda row: batches.unpack(row, game.observation_shape))(record.planes)
     planes = np.array(bits).astype(np.int8)
-    mask = np.array(jax.vmap(lambda row: learner.unpack(row, (game.num_actions,)))(record.legal))
+    mask = np.array(jax.vmap(lambda row: batches.unpack(row, (game.num_actions,)))(record.legal))
     games_over, openings = 0, set()
     for lane in range(SELFPLAY.lanes):
         board = None  # nothing is known of a game before its first recorded position
