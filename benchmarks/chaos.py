@@ -19,7 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,9 +68,10 @@ class Nodes(AbstractContextManager["Nodes"]):
     def actors(self) -> list[psutil.Process]:
         """The processes of actors that play, on all nodes."""
         found = []
-        for process in psutil.process_iter(["cmdline"]):
-            if " ".join(process.info["cmdline"] or ()).startswith("ray::StreamActor"):
-                found.append(process)
+        for process in psutil.Process().children(recursive=True):  # not another cluster's
+            with suppress(psutil.NoSuchProcess):
+                if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::StreamActor"):
+                    found.append(process)
         return sorted(found, key=lambda process: process.pid)
 
     def __exit__(

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from selfplay import pins
-from selfplay.cluster.config import ClusterConfig
+from selfplay.cluster.config import FRACTION, PREALLOCATE, ClusterConfig
+from selfplay.cluster.connection import PULSE, Head, head
 
 
 class Beside:
@@ -41,6 +42,7 @@ class Beside:
         self._flying: Any = None
         self._actor: Any = None
         self._host: _Host | None = None
+        self._head: Head | None = None  # of the cluster that the actor is on
         self._done: list[Any] = []
         self._losses = 0  # of the call in flight
         self.failure = ""
@@ -69,17 +71,19 @@ class Beside:
     def drain(self) -> list[Any]:
         """All that are still to come, waited for."""
         while self._waiting:
-            self._advance(None)
+            self._advance(PULSE)
+            if self._waiting and self._head and not self._head.answers():
+                self._give_up(ConnectionError(f"the head at {self._head.address} is gone"))
         return self.answers()
 
     def close(self) -> None:
         """End the actor; what it has not answered is lost."""
         self._waiting.clear()
-        if self._actor is not None:
+        if self._actor is not None and self._head and self._head.there():
             _ray().kill(self._actor)
-            self._actor = None
+        self._actor = None
 
-    def _advance(self, timeout: float | None) -> None:
+    def _advance(self, timeout: float) -> None:
         """Take in the call in flight if it is done, and start the next one."""
         ray = _ray()
         if self._flying is not None:
@@ -108,14 +112,18 @@ class Beside:
     def _start(self) -> Any:
         ray = _ray()
         strategies = importlib.import_module("ray.util.scheduling_strategies")
-        here = ray.get_runtime_context().get_node_id()
-        jax_variables = {n: v for n, v in os.environ.items() if n.startswith("JAX_")}
+        context = ray.get_runtime_context()
+        self._head = head(context.gcs_address, self._config.connect_seconds)
+        variables = {n: v for n, v in os.environ.items() if n.startswith("JAX_")}
+        variables |= pins.environment() | _beside_the_learner()
         return (
             ray.remote(_Host)
             .options(
                 num_cpus=0,  # it takes no other actor's place
-                scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(here, soft=False),
-                runtime_env={"env_vars": pins.environment() | jax_variables},
+                scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(
+                    context.get_node_id(), soft=False
+                ),
+                runtime_env={"env_vars": variables},
             )
             .remote(self._kind, self._arguments)
         )
@@ -130,6 +138,15 @@ class _Host:
     def call(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """What the object's method returns."""
         return getattr(self._object, method)(*arguments)
+
+
+def _beside_the_learner() -> dict[str, str]:
+    """Variables of a process that shares the learner's card, which no two can do with a TPU."""
+    import jax
+
+    if jax.default_backend() == "tpu":
+        return {"JAX_PLATFORMS": "cpu"}
+    return {PREALLOCATE: "false", FRACTION: "0.2"}  # the learner claims three quarters
 
 
 def _ray() -> Any:

@@ -1,11 +1,15 @@
 """Where self-play runs. Nothing here may change a bit of what is computed, but for `mixing`."""
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MEMORY = 0.9  # of its share of a GPU that an actor claims; the rest is for kernels and libraries
+FRACTION, PREALLOCATE = "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE"
+
+
+Nodes = Sequence[Mapping[str, float]]
+"""The resources of every node of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -13,8 +17,8 @@ class ClusterConfig:
     """Actors and the Ray cluster they live on.
 
     Attributes:
-        actors: Ray actors that play; 0 plays in-process, without Ray; −1: as many as there is
-            room for, on a cluster also in nodes that come later.
+        actors: Ray actors that play; 0 plays in-process, without Ray; −1: as many as there are
+            streams and room for, on a cluster also in nodes that come later.
         address: an existing Ray cluster (``auto``, ``ray://host:port``); none starts a local one.
         connect_seconds: how long to wait for `address` to answer.
         cpus_per_actor, gpus_per_actor: what an actor takes of a node. Fractions share a GPU and
@@ -86,30 +90,35 @@ class ClusterConfig:
         own = {"CPU": self.cpus_per_actor, "GPU": self.gpus_per_actor} | self.resources
         return {name: amount for name, amount in own.items() if amount}
 
-    def room(self, resources: Mapping[str, float]) -> int:
-        """How many actors fit into a cluster that has these resources in all."""
+    def room(self, nodes: Nodes) -> int:
+        """How many actors fit into these nodes."""
 
-        def fits(name: str, each: float) -> int:
-            there = resources.get(name, 0.0)
+        def fits(node: Mapping[str, float], name: str, each: float) -> int:
+            there = node.get(name, 0.0)
             if name == "GPU" and each < 1:  # a share is of one card
                 return math.floor(there) * math.floor(1 / each + 1e-9)
             return math.floor(there / each + 1e-9)
 
-        return min(fits(name, each) for name, each in self.needs.items())
+        return sum(min(fits(node, *need) for need in self.needs.items()) for node in nodes)
 
-    def wanted(self, resources: Mapping[str, float]) -> int:
-        """How many actors there should be in such a cluster; one at least, to ask for a node."""
-        return self.actors if self.actors > 0 else max(1, self.room(resources))
+    def wanted(self, nodes: Nodes, most: int) -> int:
+        """How many actors there should be on these nodes, where there is work for `most`.
 
-    def lacking(self, resources: Mapping[str, float]) -> str:
-        """What a cluster that has these resources lacks for all actors; empty if nothing."""
-        room, wanted = self.room(resources), self.wanted(resources)
+        One at least, to ask for a node.
+        """
+        return self.actors if self.actors > 0 else max(1, min(most, self.room(nodes)))
+
+    def lacking(self, nodes: Nodes) -> str:
+        """What these nodes lack for one actor, or for as many as were asked for; else empty."""
+        room, wanted = self.room(nodes), max(1, self.actors)
         if room >= wanted:
             return ""
         needs = ", ".join(f"{name} {amount:g}" for name, amount in self.needs.items())
-        has = ", ".join(f"{name} {resources.get(name, 0):g}" for name in self.needs)
+        has = ", ".join(f"{name} {sum(n.get(name, 0) for n in nodes):g}" for name in self.needs)
+        spread = f" on {len(nodes)} nodes" if len(nodes) > 1 else ""
         return (
-            f"there is room for {room} of {wanted} actors: each takes {needs}, and there is {has}"
+            f"there is room for {room} of {wanted} actors: each takes {needs}, "
+            f"and there is {has}{spread}"
         )
 
     def actor_environment(self) -> dict[str, str]:
@@ -117,6 +126,10 @@ class ClusterConfig:
         if not self.gpus_per_actor and "TPU" not in self.resources:
             return {"JAX_PLATFORMS": "cpu"}
         if 0 < self.gpus_per_actor < 1:
-            name = "XLA_PYTHON_CLIENT_MEM_FRACTION"
-            return {name: os.environ.get(name, f"{MEMORY * self.gpus_per_actor:.3f}")}
+            return {FRACTION: f"{MEMORY * self.gpus_per_actor:.3f}"}
         return {}
+
+    def learner_environment(self) -> dict[str, str]:
+        """The same of the process that learns, which shares its cards with a local cluster."""
+        shares = self.actors and not self.address and 0 < self.gpus_per_actor < 1
+        return {PREALLOCATE: "false"} if shares else {}  # else JAX claims three quarters at once

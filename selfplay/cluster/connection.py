@@ -10,9 +10,12 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from selfplay.cluster.config import ClusterConfig
+
+PULSE = 2.0  # seconds between two looks at whether the head is there, and of one look
 
 
 def connect(config: ClusterConfig, actors: int) -> Any:
@@ -94,21 +97,37 @@ class Head:
     def __init__(self, address: str, patience: float) -> None:
         """``host:port`` of the head, and how many seconds it may be silent."""
         self.address, self._patience = address, patience
-        self._heard, self.gone = time.monotonic(), False
+        self._silent, self.gone = float("inf"), False  # since when on the monotonic clock
         try:
             knock(address, patience)
         except OSError:
             self.address = ""
 
-    def answers(self, seconds: float) -> bool:
-        """False once it has been silent for too long; waits so many seconds for it."""
+    def answers(self) -> bool:
+        """False once it has been silent for too long; waits `PULSE` for it.
+
+        Silence counts from the first knock without an answer: nobody may have knocked for hours.
+        """
         now = time.monotonic()
         try:
-            knock(self.address, seconds)
-            self._heard = now
+            knock(self.address, PULSE)
+            self._silent, self.gone = float("inf"), False
         except OSError:
-            self.gone = now - self._heard > self._patience
+            self._silent = min(self._silent, now)
+            self.gone = time.monotonic() - self._silent > self._patience
         return not self.gone
+
+    def there(self) -> bool:
+        """Whether it answers, waited for until it does or is gone."""
+        while self.answers() and self._silent < float("inf"):
+            time.sleep(PULSE / 4)
+        return not self.gone
+
+
+@cache
+def head(address: str, patience: float) -> Head:
+    """The one of this process: who looks after another one has found it gone does not wait."""
+    return Head(address, patience)
 
 
 def _no_answer(address: str, error: Exception) -> ConnectionError:

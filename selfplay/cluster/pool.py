@@ -4,6 +4,7 @@ Two pools with one face: :class:`InProcess` plays here, and Ray is never importe
 :class:`~selfplay.cluster.ray_pool.RayPool` plays on Ray actors.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -74,6 +75,7 @@ def make(
     config: ClusterConfig,
     probe: str | None = None,
     announce: Callable[[str], None] = lambda text: None,
+    streams: int = sys.maxsize,
 ) -> Pool:
     """The pool that `config` asks for.
 
@@ -82,7 +84,8 @@ def make(
         config: where to play.
         probe: the run's, if it has begun; actors with another one are refused.
         announce: gets sentences about actors that are refused or lost.
+        streams: how many an iteration has, for as many actors there is work.
     """
     if config.actors == 0:
         return InProcess(arguments)
-    return RayPool(arguments, config, probe, announce)
+    return RayPool(arguments, config, probe, announce, streams)

@@ -9,6 +9,7 @@ they are ready, and whoever computes other bits is refused.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -17,15 +18,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfplay import pins
+from selfplay.cluster import connection
 from selfplay.cluster.config import ClusterConfig
-from selfplay.cluster.connection import Head, connect
+from selfplay.cluster.connection import connect
 from selfplay.cluster.failures import Failures, PoolFailed, last_line
 from selfplay.cluster.plan import Result, Work
 from selfplay.cluster.usage import Usage
 
 SLOW, PATIENCE = 2.0, 5.0  # times the median, seconds: a stream that takes longer is played twice
 STUCK, HOPELESS = 20.0, 60.0  # the same for an actor that is given up
-PULSE = 2.0  # seconds between two looks at whether the head is there
 TICK = 0.5  # seconds between two looks at who joined, and who is slow
 
 
@@ -37,6 +38,7 @@ class _Flight:
     work: Work
     stream: int
     began: float
+    rested: bool  # the actor may have died long before it was asked
 
 
 class RayPool:
@@ -48,6 +50,7 @@ class RayPool:
         config: ClusterConfig,
         probe: str | None = None,
         announce: Callable[[str], None] = lambda text: None,
+        streams: int = sys.maxsize,
     ) -> None:
         """Start the actors; see ``pool.make`` for the arguments.
 
@@ -60,6 +63,7 @@ class RayPool:
         """
         here = config.actors if config.actors > 0 else len(os.sched_getaffinity(0))
         self._config, self._arguments, self._announce = config, arguments, announce
+        self._streams = streams
         self._ray = connect(config, here)
         self._failures = Failures(self._ray)
         self._lock = threading.Condition()
@@ -70,12 +74,14 @@ class RayPool:
         self._failure: Exception | None = None
         self._closed = False
         self._joining: dict[Any, Any] = {}  # reference to the probe → actor
-        self._idle: list[Any] = []
+        self._idle: list[Any] = []  # who has waited longest comes first
+        self._rested = 0  # of them have not been heard of since the last submit
         self._flying: dict[Any, _Flight] = {}
         self._refused = self._stillborn = 0  # could not start; died before they joined, in a row
         self._reason = ""  # why the last actor was not let in
         self._lost: dict[int, int] = {}  # stream → actors that it lost
-        self._head = Head(self._ray.get_runtime_context().gcs_address, config.connect_seconds)
+        address = self._ray.get_runtime_context().gcs_address
+        self._head = connection.head(address, config.connect_seconds)
         self._turned_away: dict[Any, Any] = {}  # reference to its end → actor with another probe
         self._usage = Usage()
         self.probe, self.losses, self.backups = probe or "", 0, 0
@@ -103,7 +109,7 @@ class RayPool:
             assert not self._queue and not self._results, "submit() before the last collect()"
             self._call = work, reference, list(carries)
             self._usage = Usage()
-            self._lost = {}
+            self._lost, self._rested = {}, len(self._idle)
             self._queue.extend(range(work.streams))
             self._missing = set(self._queue)
             self._lock.notify_all()
@@ -112,10 +118,9 @@ class RayPool:
         """Wait until every stream is back; raises what stopped the pool, if anything did."""
         with self._lock:
             work = self._call[0]
-            while not self._lock.wait_for(
-                lambda: self._failure or len(self._results) == work.streams, timeout=PULSE
-            ):
-                if not self._head.answers(PULSE):
+            done = lambda: self._failure or len(self._results) == work.streams  # noqa: E731
+            while not self._lock.wait_for(done, timeout=connection.PULSE):
+                if not self._head.answers():
                     raise PoolFailed(f"the Ray cluster's head at {self._head.address} is gone")
             if self._failure:
                 raise self._failure
@@ -132,7 +137,7 @@ class RayPool:
         with self._lock:
             self._closed = True
             self._lock.notify_all()
-        if self._head.gone:  # every call of Ray would wait for the head; without it actors end
+        if not self._head.there():  # every call of Ray would wait for it; without it actors end
             return
         self._thread.join(timeout=10)
         self._stop()
@@ -151,16 +156,21 @@ class RayPool:
 
     def _look_for_room(self) -> None:
         """Say who will have to wait; raises ValueError where no node will ever come."""
-        if text := self._config.lacking(self._ray.cluster_resources()):
+        if text := self._config.lacking(self._nodes()):
             if not self._config.address:
                 raise ValueError(text)
             self._announce(f"{text}; the others join when nodes come")
 
     def _grow(self) -> None:
         """Start as many actors as there is room for, beyond those that were refused."""
-        there = len(self._joining) + self._size + len(self._turned_away) + self._refused
-        for _ in range(self._config.wanted(self._ray.cluster_resources()) - there):
+        away = len(self._turned_away) + self._refused
+        wanted = self._config.wanted(self._nodes(), self._streams + away)
+        for _ in range(wanted - away - self._size - len(self._joining)):
             self._start_actor()
+
+    def _nodes(self) -> list[dict[str, float]]:
+        """The resources of those that are alive."""
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
     def _start_actor(self) -> None:
         from selfplay.cluster.actor import StreamActor
@@ -229,7 +239,8 @@ class RayPool:
             reference = actor.play.remote(
                 work.version, params, carries[stream], work.iteration, stream
             )
-            self._flying[reference] = _Flight(actor, work, stream, time.monotonic())
+            rested, self._rested = self._rested > 0, max(0, self._rested - 1)
+            self._flying[reference] = _Flight(actor, work, stream, time.monotonic(), rested)
 
     def _slow(self) -> list[int]:
         """Streams of this iteration that one actor plays, for far longer than the others took."""
@@ -307,7 +318,9 @@ class RayPool:
             others = [(f.work, f.stream) for f in self._flying.values()]
             if not self._wanted(flight) or (flight.work, flight.stream) in others:
                 return
-            lost = self._lost[flight.stream] = self._lost.get(flight.stream, 0) + 1
+            excused = flight.rested and self._failures.died(error)
+            lost = self._lost.get(flight.stream, 0) + (not excused)
+            self._lost[flight.stream] = lost
             if lost > self._config.retries:
                 raise PoolFailed(
                     f"stream {flight.stream} lost its actor {lost} times, more than "

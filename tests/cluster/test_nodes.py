@@ -44,8 +44,11 @@ def test_an_actor_a_node_and_the_driver_die(
     _wait_for(folder, 1)
     nodes.kill(0)
     _wait_for(folder, 2)
-    if actors := nodes.actors():
-        actors[-1].kill()
+    deadline = time.monotonic() + SECONDS
+    while not (actors := nodes.actors()):
+        assert time.monotonic() < deadline, "no actor plays"
+        time.sleep(0.05)
+    actors[-1].kill()
     _wait_for(folder, 3)
     driver.kill()
     driver.communicate()

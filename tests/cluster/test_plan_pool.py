@@ -151,16 +151,25 @@ def test_a_local_cluster_listens_on_the_loopback_alone(one_actor: RayPool) -> No
 def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for() -> None:
     cpu = ClusterConfig()
     assert cpu.actor_environment() == {"JAX_PLATFORMS": "cpu"}
-    assert cpu.wanted({"CPU": 6.0, "GPU": 1.0}) == 6 and cpu.wanted({"memory": 1.0}) == 1
+    node = {"CPU": 6.5, "GPU": 1.0}
+    assert cpu.wanted([node], 9) == 6 and cpu.wanted([{"memory": 1.0}], 9) == 1
+    assert cpu.wanted([node, node], 99) == 12 and cpu.wanted([node, node], 4) == 4  # no half ones
+    assert ClusterConfig(actors=8).wanted([node], 4) == 8  # the user's word
+    assert cpu.learner_environment() == {}
     third = ClusterConfig(address="auto", cpus_per_actor=0.5, gpus_per_actor=0.3)
     assert third.actor_environment() == {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.270"}
-    assert third.wanted({"CPU": 16.0, "GPU": 2.0}) == 6
+    assert third.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 6
+    assert third.learner_environment() == {}  # its cards are its own
+    here = ClusterConfig(gpus_per_actor=0.3)
+    assert here.learner_environment() == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     cards = ClusterConfig(address="auto", gpus_per_actor=0.4)  # two a card, not five on two
-    assert cards.wanted({"CPU": 16.0, "GPU": 2.0}) == 4
+    assert cards.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 4
     slice_ = ClusterConfig(actors=3, actor_resources=("TPU=4", "pod=0.1"))
     assert slice_.actor_environment() == {} and slice_.needs == {"CPU": 1, "TPU": 4, "pod": 0.1}
-    assert slice_.room({"CPU": 96.0, "TPU": 16.0, "pod": 1.0}) == 4
-    assert slice_.wanted({"CPU": 96.0, "TPU": 4.0}) == 3  # what was asked for; some have to wait
+    assert slice_.room([{"CPU": 96.0, "TPU": 16.0, "pod": 1.0}]) == 4
+    assert (
+        slice_.wanted([{"CPU": 96.0, "TPU": 4.0}], 99) == 3
+    )  # what was asked for; some have to wait
 
 
 def test_a_dead_address_is_an_error_that_names_it() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from jax.errors import JaxRuntimeError
 
-from selfplay.cluster import plan, ray_pool
+from selfplay.cluster import connection, plan, ray_pool
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.failures import LOST, PoolFailed
 from selfplay.cluster.ray_pool import RayPool
@@ -63,8 +63,9 @@ class FakeRay:
     fails: Exception | None = None  # what they die of, if they do not vanish
     probes: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
     never: set[int] = field(default_factory=set)  # actors that are not heard of again
+    dead: set[int] = field(default_factory=set)  # actors that are lost when they are asked
     hung: set[int] = field(default_factory=set)  # streams whose players are not heard of again
-    resources: dict[str, float] = field(default_factory=lambda: {"CPU": 8.0})  # of the cluster
+    resources: list[dict[str, float]] = field(default_factory=lambda: [{"CPU": 8.0}])  # of nodes
     head: str = "nowhere"  # its address
     started: int = 0
     killed: int = 0
@@ -83,6 +84,8 @@ class FakeRay:
 
         def play(version: int, params: Any, carry: Any, iteration: int, stream: int) -> Answer:
             self.played.append((number, stream))
+            if number in self.dead:
+                return Answer(Lost(f"actor {number} had died"), number)
             if stream in self.hung:
                 return Answer("hung", number)
             if self.losses[stream]:
@@ -118,8 +121,9 @@ class FakeRay:
     def get_runtime_context(self) -> Any:
         return SimpleNamespace(gcs_address=self.head)
 
-    def cluster_resources(self) -> dict[str, float]:
-        return self.resources
+    def nodes(self) -> list[dict[str, Any]]:
+        dead = {"Alive": False, "Resources": {"CPU": 99.0}}
+        return [dead, *({"Alive": True, "Resources": node} for node in self.resources)]
 
     def kill(self, _: Any) -> None:
         self.killed += 1
@@ -182,6 +186,30 @@ def test_too_many_losses_stop_the_pool_and_name_the_stream(fake: FakeRay) -> Non
     assert fake.killed == 1000 + 2
 
 
+def test_actors_that_died_at_rest_are_no_fault_of_the_stream_they_are_given(fake: FakeRay) -> None:
+    """A node that goes while the learner learns takes many actors, and says so of none."""
+    workers = RayPool((), ClusterConfig(actors=8, retries=1))
+    assert collected(workers, 8) == right(8)
+    fake.dead = set(range(8))
+    assert collected(workers, 2, 5) == right(2, 5)
+    assert workers.losses == 8 and fake.started == 16
+    fake.dead = set(range(99))  # those that were heard of are
+    with pytest.raises(PoolFailed, match=r"lost its actor 2 times, more than cluster\.retries"):
+        collected(workers, 2, 6)
+    workers.close()
+
+
+def test_no_more_actors_than_streams_unless_they_are_asked_for(fake: FakeRay) -> None:
+    fake.resources, fake.probes[0] = [{"CPU": 9.0}], "other"
+    workers = RayPool((), ClusterConfig(address="auto"), "same", streams=3)
+    assert collected(workers, 3) == right(3)
+    assert collected(workers, 3, 5) == right(3, 5)
+    assert fake.started == 4  # one in the place of who was refused
+    workers.close()
+    RayPool((), ClusterConfig(actors=5, address="auto"), "same", streams=3).close()
+    assert fake.started == 9
+
+
 def test_actors_with_another_probe_are_refused_and_the_others_play(fake: FakeRay) -> None:
     said: list[str] = []
     fake.probes[0] = "other arithmetic"
@@ -195,7 +223,7 @@ def test_actors_with_another_probe_are_refused_and_the_others_play(fake: FakeRay
 
 def test_who_is_refused_keeps_its_room_until_its_node_goes(fake: FakeRay) -> None:
     """Else every replacement would be started there, and be refused, too."""
-    fake.resources, fake.probes[1] = {"CPU": 2.0}, "other"
+    fake.resources, fake.probes[1] = [{"CPU": 1.0}, {"CPU": 1.0}], "other"
     workers = RayPool((), ClusterConfig(address="auto"), "same")
     assert collected(workers, 3) == right(3) and fake.started == 2 and not fake.killed
     assert collected(workers, 3, 5) == right(3, 5) and fake.started == 2  # no room to grow into
@@ -313,7 +341,7 @@ def test_an_actor_that_hangs_is_given_up(fake: FakeRay, monkeypatch: pytest.Monk
 
 
 def test_a_cluster_is_played_on_as_soon_as_one_actor_is_there(fake: FakeRay) -> None:
-    fake.resources = {"CPU": 3.0}
+    fake.resources = [{"CPU": 2.0}, {"CPU": 1.5}]
     fake.never = {0, 1}
     workers = RayPool((), ClusterConfig(address="auto"))
     assert fake.started == 3 and collected(workers, 4) == right(4)
@@ -321,20 +349,22 @@ def test_a_cluster_is_played_on_as_soon_as_one_actor_is_there(fake: FakeRay) -> 
     fake.never = {0}  # one joins late
     assert collected(workers, 4, 5) == right(4, 5)
     assert {actor for actor, _ in fake.played} == {1, 2}
-    fake.resources = {"CPU": 5.0}  # a node comes
+    fake.resources.append({"CPU": 2.5})  # a node comes
     assert collected(workers, 9, 6) == right(9, 6)
     assert fake.started == 5
     workers.close()
 
 
 def test_who_finds_no_room_is_told(fake: FakeRay) -> None:
-    fake.resources = {"CPU": 2.0}
-    with pytest.raises(ValueError, match=r"room for 0 of 1 actors.*takes CPU 1, GPU 0\.5.*GPU 0$"):
+    fake.resources = [{"CPU": 1.5}, {"CPU": 0.5}]
+    with pytest.raises(
+        ValueError, match=r"room for 0 of 1 actors.*takes CPU 1, GPU 0\.5.*GPU 0 on 2 nodes$"
+    ):
         RayPool((), ClusterConfig(actors=1, gpus_per_actor=0.5))
     said: list[str] = []
-    fake.never = {2}  # as Ray leaves an actor without room
+    fake.never = {1, 2}  # as Ray leaves an actor without room
     workers = RayPool((), ClusterConfig(actors=3, address="auto"), announce=said.append)
-    assert len(said) == 1 and "room for 2 of 3 actors: each takes CPU 1" in said[0]
+    assert len(said) == 1 and "room for 1 of 3 actors: each takes CPU 1" in said[0]
     assert collected(workers, 4) == right(4)
     workers.close()
 
@@ -368,7 +398,7 @@ def test_a_cluster_that_fails_is_named(fake: FakeRay, monkeypatch: pytest.Monkey
 def test_a_head_that_is_gone_stops_the_pool_and_nothing_waits_for_it(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_pool, "PULSE", 0.05)
+    monkeypatch.setattr(connection, "PULSE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as head:
         fake.head = "{}:{}".format(*head.getsockname())
         workers = RayPool((), ClusterConfig(actors=1, connect_seconds=0.1))
@@ -385,7 +415,7 @@ def test_a_head_that_is_gone_stops_the_pool_and_nothing_waits_for_it(
 def test_a_head_that_could_never_be_reached_is_not_missed(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_pool, "PULSE", 0.01)
+    monkeypatch.setattr(connection, "PULSE", 0.01)
     fake.head = "127.0.0.1:1"  # nobody listens there
     workers = RayPool((), ClusterConfig(actors=1, connect_seconds=0.0))
     fake.never = {0}
