@@ -72,6 +72,7 @@ selfplay.cluster.simulator
 selfplay.cluster.failures selfplay.cluster.usage
 selfplay.cluster.connection
 selfplay.cluster.actor
+selfplay.cluster.crew
 selfplay.cluster.ray_pool
 selfplay.cluster.pool
 selfplay.cluster.beside

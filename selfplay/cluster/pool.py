@@ -16,8 +16,15 @@ from selfplay.cluster.ray_pool import RayPool
 class Pool(Protocol):
     """Plays the plan's work, one iteration at a time."""
 
-    probe: str  # of the program that the run's actors run
-    losses: int  # actors that died and were replaced so far
+    @property
+    def probe(self) -> str:
+        """Of the program that the run's actors run."""
+        ...
+
+    @property
+    def losses(self) -> int:
+        """Actors that died and were replaced so far."""
+        ...
 
     def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
         """Start an iteration's play from one carry per stream."""

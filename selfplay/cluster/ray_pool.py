@@ -2,8 +2,7 @@
 
 One piece of work is in flight per actor. An actor that dies or hangs is replaced, and its work is
 played again: the same bytes, as the work is a pure function of its arguments. So a stream that
-takes long may also be played by an idle actor, and the first result counts. Actors join whenever
-they are ready, and whoever computes other bits is refused.
+takes long may also be played by an idle actor, and the first result counts.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from selfplay import pins
 from selfplay.cluster import connection
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import connect
-from selfplay.cluster.failures import Failures, PoolFailed, last_line
+from selfplay.cluster.crew import Crew
+from selfplay.cluster.failures import Failures, PoolFailed
 from selfplay.cluster.plan import Result, Work
 from selfplay.cluster.usage import Usage
 
@@ -62,10 +61,10 @@ class RayPool:
             PoolFailed: no actor is left: all were refused, or could not start.
         """
         here = config.actors if config.actors > 0 else len(os.sched_getaffinity(0))
-        self._config, self._arguments, self._announce = config, arguments, announce
-        self._streams = streams
+        self._config = config
         self._ray = connect(config, here)
         self._failures = Failures(self._ray)
+        self._crew = Crew(self._ray, self._failures, config, arguments, probe, announce, streams)
         self._lock = threading.Condition()
         self._queue: deque[int] = deque()
         self._results: dict[int, Result] = {}
@@ -73,23 +72,20 @@ class RayPool:
         self._missing: set[int] = set()  # its streams that are not back
         self._failure: Exception | None = None
         self._closed = False
-        self._joining: dict[Any, Any] = {}  # reference to the probe → actor
         self._idle: list[Any] = []  # who has waited longest comes first
         self._rested = 0  # of them have not been heard of since the last submit
         self._flying: dict[Any, _Flight] = {}
-        self._refused = self._stillborn = 0  # could not start; died before they joined, in a row
-        self._reason = ""  # why the last actor was not let in
         self._lost: dict[int, int] = {}  # stream → actors that it lost
         address = self._ray.get_runtime_context().gcs_address
         self._head = connection.head(address, config.connect_seconds)
-        self._turned_away: dict[Any, Any] = {}  # reference to its end → actor with another probe
         self._usage = Usage()
-        self.probe, self.losses, self.backups = probe or "", 0, 0
+        self.backups = 0
         try:
-            self._look_for_room()
-            self._grow()
-            while self._joining and (not self._idle or not config.address):
-                self._take_in(*self._ray.wait(list(self._joining), num_returns=1)[0])
+            self._crew.look_for_room()
+            self._crew.grow(self._size)
+            while self._crew.joining and (not self._idle or not config.address):
+                done, _ = self._ray.wait(list(self._crew.joining), num_returns=1)
+                self._idle += self._crew.let_in(done[0])
             self._anybody()
         except BaseException:
             self._stop()
@@ -143,56 +139,30 @@ class RayPool:
         self._stop()
 
     @property
+    def probe(self) -> str:
+        """Of the program that the run's actors run."""
+        return self._crew.probe
+
+    @property
+    def losses(self) -> int:
+        """Actors that died and were replaced so far."""
+        return self._crew.losses
+
+    @property
     def _size(self) -> int:
         """Actors that have joined."""
         return len(self._idle) + len(self._flying)
 
     def _stop(self) -> None:
         playing = [flight.actor for flight in self._flying.values()]
-        away = self._turned_away.values()
-        for actor in [*self._joining.values(), *self._idle, *playing, *away]:
+        for actor in [*self._crew.others, *self._idle, *playing]:
             self._ray.kill(actor)
         self._ray.shutdown()
 
-    def _look_for_room(self) -> None:
-        """Say who will have to wait; raises ValueError where no node will ever come."""
-        if text := self._config.lacking(self._nodes()):
-            if not self._config.address:
-                raise ValueError(text)
-            self._announce(f"{text}; the others join when nodes come")
-
-    def _grow(self) -> None:
-        """Start as many actors as there is room for, beyond those that were refused."""
-        away = len(self._turned_away) + self._refused
-        wanted = self._config.wanted(self._nodes(), self._streams + away)
-        for _ in range(wanted - away - self._size - len(self._joining)):
-            self._start_actor()
-
-    def _nodes(self) -> list[dict[str, float]]:
-        """The resources of those that are alive."""
-        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-
-    def _start_actor(self) -> None:
-        from selfplay.cluster.actor import StreamActor
-
-        pinned = pins.environment()
-        jax_variables = {n: v for n, v in os.environ.items() if n.startswith("JAX_")}
-        actor = (
-            self._ray.remote(StreamActor)
-            .options(
-                num_cpus=self._config.cpus_per_actor,
-                num_gpus=self._config.gpus_per_actor,
-                resources=self._config.resources or None,
-                runtime_env={"env_vars": pinned | jax_variables | self._config.actor_environment()},
-            )
-            .remote(self._arguments, pinned)
-        )
-        self._joining[actor.probe.remote()] = actor
-
     def _anybody(self) -> None:
         """Raises PoolFailed where nobody plays and nobody will."""
-        if not (self._joining or self._idle or self._flying):
-            raise PoolFailed(f"no actor is left to play: {self._reason}")
+        if not (self._crew.joining or self._idle or self._flying):
+            raise PoolFailed(f"no actor is left to play: {self._crew.reason}")
 
     def _dispatch(self) -> None:
         """The pool's thread: keep every actor busy until closed."""
@@ -208,23 +178,23 @@ class RayPool:
         """Hand out work, take in what is ready; False when closed."""
         with self._lock:
             self._lock.wait_for(
-                lambda: self._closed or self._queue or self._flying or self._joining
+                lambda: self._closed or self._queue or self._flying or self._crew.joining
             )
             if self._closed:
                 return False
         if self._queue and self._config.address:
-            self._grow()  # into nodes that came; without the lock, for it asks the head
+            self._crew.grow(self._size)  # without the lock, for it asks the head
         with self._lock:
             self._hand_out()
             self._give_up_the_stuck()
         self._anybody()
-        waiting = [*self._joining, *self._flying, *self._turned_away]
+        waiting = [*self._crew.joining, *self._flying, *self._crew.turned_away]
         done, _ = self._ray.wait(waiting, num_returns=1, timeout=TICK)
         for reference in done:
-            if reference in self._turned_away:  # with its node
-                del self._turned_away[reference]
-            elif reference in self._joining:
-                self._take_in(reference)
+            if reference in self._crew.turned_away:  # with its node
+                del self._crew.turned_away[reference]
+            elif reference in self._crew.joining:
+                self._idle += self._crew.let_in(reference)
             else:
                 self._land(reference)
         return True
@@ -259,37 +229,6 @@ class RayPool:
         """Whether its result is still missing."""
         return flight.work == self._call[0] and flight.stream in self._missing
 
-    def _take_in(self, reference: Any) -> None:
-        """An actor says its probe, or that it could not start."""
-        actor = self._joining.pop(reference)
-        try:
-            found = self._ray.get(reference)
-        except self._failures.any as error:
-            self._stillborn += 1
-            if self._failures.died(error) and self._stillborn <= self._config.retries:
-                self.losses += 1
-                self._start_actor()
-            else:
-                self._ray.kill(actor)
-                self._refused += 1
-                self._refuse(f"an actor could not start: {last_line(error)}")
-            return
-        self._stillborn = 0
-        self.probe = self.probe or found
-        if found == self.probe or self._config.mixing:
-            self._idle.append(actor)
-            return
-        self._turned_away[actor.stay.remote()] = actor  # it keeps its room, where nobody fits
-        self._refuse(
-            f"an actor's probe is {found[:12]}, the run's is {self.probe[:12]}: its processor, "
-            "flags or packages give other bits; use the run's machines and environment, or "
-            "--cluster.mixing without the promise of equal bits"
-        )
-
-    def _refuse(self, reason: str) -> None:
-        self._reason = reason
-        self._announce(f"refused: {reason}")
-
     def _land(self, reference: Any) -> None:
         """A stream's result is there, or its actor is lost."""
         flight = self._flying.pop(reference)
@@ -312,8 +251,7 @@ class RayPool:
 
     def _replay(self, flight: _Flight, error: Exception) -> None:
         """An actor was lost: another one takes its place, and its stream is queued again."""
-        self.losses += 1
-        self._start_actor()
+        self._crew.replace()
         with self._lock:
             others = [(f.work, f.stream) for f in self._flying.values()]
             if not self._wanted(flight) or (flight.work, flight.stream) in others:

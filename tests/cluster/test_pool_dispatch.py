@@ -227,9 +227,9 @@ def test_who_is_refused_keeps_its_room_until_its_node_goes(fake: FakeRay) -> Non
     workers = RayPool((), ClusterConfig(address="auto"), "same")
     assert collected(workers, 3) == right(3) and fake.started == 2 and not fake.killed
     assert collected(workers, 3, 5) == right(3, 5) and fake.started == 2  # no room to grow into
-    (end,) = workers._turned_away
+    (end,) = workers._crew.turned_away
     end.value = Lost("its node went away")  # and another one comes
-    while workers._turned_away:
+    while workers._crew.turned_away:
         assert collected(workers, 3, 6) == right(3, 6)
     assert collected(workers, 3, 7) == right(3, 7)
     assert fake.started == 3 and {actor for actor, _ in fake.played} <= {0, 2}
