@@ -7,6 +7,7 @@ and stays where it is, so that nobody else is started there to be refused as wel
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ class Crew:
     """Actors that have not joined, or may not. Those that have belong to the pool.
 
     Attributes:
-        joining: reference to its probe → actor.
+        joining: reference to its probe → actor, and when it was started.
         turned_away: reference to its end → actor with another probe.
         probe: the run's; the first actor's in a run that begins.
         losses: actors that died and were replaced so far.
@@ -39,27 +40,36 @@ class Crew:
         """Nobody yet; see ``pool.make`` for the arguments."""
         self._ray, self._failures, self._config = ray, failures, config
         self._arguments, self._announce, self._streams = arguments, announce, streams
-        self.joining: dict[Any, Any] = {}
+        self.joining: dict[Any, tuple[Any, float]] = {}
         self.turned_away: dict[Any, Any] = {}
         self.probe, self.losses, self.reason = probe or "", 0, ""
-        self._refused = self._stillborn = 0  # could not start; died before they joined, in a row
+        self._refused = 0  # that could not start
+        self._stillborn, self._last = 0, 0.0  # died before they joined, in a row; when the last did
+        self._seen: set[str] = set()  # nodes
 
     @property
     def others(self) -> list[Any]:
         """All its actors, whether they join or were turned away."""
-        return [*self.joining.values(), *self.turned_away.values()]
+        return [*(actor for actor, _ in self.joining.values()), *self.turned_away.values()]
 
     def look_for_room(self) -> None:
         """Say who will have to wait; raises ValueError where no node will ever come."""
-        if text := self._config.lacking(self._nodes()):
+        if text := self._config.lacking([*self._nodes().values()]):
             if not self._config.address:
                 raise ValueError(text)
             self._announce(f"{text}; the others join when nodes come")
 
     def grow(self, joined: int) -> None:
-        """Start as many as there are room and work for, beyond the `joined` and the refused."""
+        """Start as many as there are room and work for, beyond the `joined` and the refused.
+
+        Who could not start does not count any more once there is a node that was not there.
+        """
+        nodes = self._nodes()
+        if not nodes.keys() <= self._seen:
+            self._refused = self._stillborn = 0
+            self._seen |= nodes.keys()
         away = len(self.turned_away) + self._refused
-        wanted = self._config.wanted(self._nodes(), self._streams + away)
+        wanted = self._config.wanted([*nodes.values()], self._streams + away)
         for _ in range(wanted - away - joined - len(self.joining)):
             self._start()
 
@@ -70,11 +80,12 @@ class Crew:
 
     def let_in(self, reference: Any) -> list[Any]:
         """The actor that says its probe there, if it may play; else nobody."""
-        actor = self.joining.pop(reference)
+        actor, started = self.joining.pop(reference)
         try:
             found = self._ray.get(reference)
         except self._failures.any as error:
-            self._stillborn += 1
+            if started >= self._last:  # else it died with the one before: their node did
+                self._stillborn, self._last = self._stillborn + 1, time.monotonic()
             if self._failures.died(error) and self._stillborn <= self._config.retries:
                 self.replace()
             else:
@@ -98,23 +109,25 @@ class Crew:
         self.reason = reason
         self._announce(f"refused: {reason}")
 
-    def _nodes(self) -> list[dict[str, float]]:
-        """The resources of those that are alive."""
-        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+    def _nodes(self) -> dict[str, dict[str, float]]:
+        """The resources of those that are alive, by their ids."""
+        return {node["NodeID"]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
 
     def _start(self) -> None:
         from selfplay.cluster.actor import StreamActor
 
         pinned = pins.environment()
-        jax_variables = {n: v for n, v in os.environ.items() if n.startswith("JAX_")}
+        variables = {n: v for n, v in os.environ.items() if n.startswith("JAX_")}
+        variables.pop("JAX_PLATFORMS", None)  # the driver's; an actor's follow from what it takes
+        variables |= pinned | self._config.actor_environment()
         actor = (
             self._ray.remote(StreamActor)
             .options(
                 num_cpus=self._config.cpus_per_actor,
                 num_gpus=self._config.gpus_per_actor,
                 resources=self._config.resources or None,
-                runtime_env={"env_vars": pinned | jax_variables | self._config.actor_environment()},
+                runtime_env={"env_vars": variables},
             )
             .remote(self._arguments, pinned)
         )
-        self.joining[actor.probe.remote()] = actor
+        self.joining[actor.probe.remote()] = actor, time.monotonic()

@@ -37,7 +37,7 @@ class _Flight:
     work: Work
     stream: int
     began: float
-    rested: bool  # the actor may have died long before it was asked
+    heard: float  # when the actor was heard of last, before it was asked
 
 
 class RayPool:
@@ -72,20 +72,20 @@ class RayPool:
         self._missing: set[int] = set()  # its streams that are not back
         self._failure: Exception | None = None
         self._closed = False
-        self._idle: list[Any] = []  # who has waited longest comes first
-        self._rested = 0  # of them have not been heard of since the last submit
+        self._idle: list[tuple[Any, float]] = []  # actor, when it was heard of last
         self._flying: dict[Any, _Flight] = {}
-        self._lost: dict[int, int] = {}  # stream → actors that it lost
+        self._lost: dict[int, tuple[int, float]] = {}  # stream → actors that it lost, last when
         address = self._ray.get_runtime_context().gcs_address
         self._head = connection.head(address, config.connect_seconds)
         self._usage = Usage()
+        self._looked = 0.0  # for new nodes, when
         self.backups = 0
         try:
             self._crew.look_for_room()
             self._crew.grow(self._size)
             while self._crew.joining and (not self._idle or not config.address):
                 done, _ = self._ray.wait(list(self._crew.joining), num_returns=1)
-                self._idle += self._crew.let_in(done[0])
+                self._rest(self._crew.let_in(done[0]))
             self._anybody()
         except BaseException:
             self._stop()
@@ -104,8 +104,7 @@ class RayPool:
         with self._lock:
             assert not self._queue and not self._results, "submit() before the last collect()"
             self._call = work, reference, list(carries)
-            self._usage = Usage()
-            self._lost, self._rested = {}, len(self._idle)
+            self._usage, self._lost = self._usage.following(), {}
             self._queue.extend(range(work.streams))
             self._missing = set(self._queue)
             self._lock.notify_all()
@@ -155,7 +154,8 @@ class RayPool:
 
     def _stop(self) -> None:
         playing = [flight.actor for flight in self._flying.values()]
-        for actor in [*self._crew.others, *self._idle, *playing]:
+        idle = [actor for actor, _ in self._idle]
+        for actor in [*self._crew.others, *idle, *playing]:
             self._ray.kill(actor)
         self._ray.shutdown()
 
@@ -182,7 +182,9 @@ class RayPool:
             )
             if self._closed:
                 return False
-        if self._queue and self._config.address:
+        now = time.monotonic()
+        if self._queue and self._config.address and now - self._looked >= TICK:
+            self._looked = now
             self._crew.grow(self._size)  # without the lock, for it asks the head
         with self._lock:
             self._hand_out()
@@ -194,7 +196,7 @@ class RayPool:
             if reference in self._crew.turned_away:  # with its node
                 del self._crew.turned_away[reference]
             elif reference in self._crew.joining:
-                self._idle += self._crew.let_in(reference)
+                self._rest(self._crew.let_in(reference))
             else:
                 self._land(reference)
         return True
@@ -205,12 +207,15 @@ class RayPool:
             self.backups += not self._queue
             stream = self._queue.popleft() if self._queue else self._slow()[0]
             work, params, carries = self._call
-            actor = self._idle.pop(0)
+            actor, heard = self._idle.pop(0)
             reference = actor.play.remote(
                 work.version, params, carries[stream], work.iteration, stream
             )
-            rested, self._rested = self._rested > 0, max(0, self._rested - 1)
-            self._flying[reference] = _Flight(actor, work, stream, time.monotonic(), rested)
+            self._flying[reference] = _Flight(actor, work, stream, time.monotonic(), heard)
+
+    def _rest(self, actors: Sequence[Any]) -> None:
+        """They have been heard of, and are free."""
+        self._idle += [(actor, time.monotonic()) for actor in actors]
 
     def _slow(self) -> list[int]:
         """Streams of this iteration that one actor plays, for far longer than the others took."""
@@ -242,11 +247,11 @@ class RayPool:
             self._replay(flight, error)
             return
         with self._lock:
-            self._idle.append(flight.actor)
+            self._rest([flight.actor])
             if self._wanted(flight):  # else another actor was faster
                 self._missing.discard(flight.stream)
                 self._results[flight.stream] = result
-                self._usage.landed(flight.began, seconds)
+                self._usage.landed(flight.actor, flight.began, seconds)
                 self._lock.notify_all()
 
     def _replay(self, flight: _Flight, error: Exception) -> None:
@@ -256,9 +261,11 @@ class RayPool:
             others = [(f.work, f.stream) for f in self._flying.values()]
             if not self._wanted(flight) or (flight.work, flight.stream) in others:
                 return
-            excused = flight.rested and self._failures.died(error)
-            lost = self._lost.get(flight.stream, 0) + (not excused)
-            self._lost[flight.stream] = lost
+            lost, last = self._lost.get(flight.stream, (0, self._usage.began))
+            if flight.heard >= last or not self._failures.died(error):
+                lost, last = lost + 1, time.monotonic()
+            # else it may have died at rest, with the one that this stream lost before: its node did
+            self._lost[flight.stream] = lost, last
             if lost > self._config.retries:
                 raise PoolFailed(
                     f"stream {flight.stream} lost its actor {lost} times, more than "

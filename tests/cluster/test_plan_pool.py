@@ -123,13 +123,13 @@ def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: RayPo
     import ray
 
     params, carries = started()
-    victim: Any = ray.get(one_actor._idle[0].pid.remote())
+    victim: Any = ray.get(one_actor._idle[0][0].pid.remote())
     os.kill(victim, signal.SIGSTOP)  # it can take work but finish none
     one_actor.submit(WORK, params, carries)
     os.kill(victim, signal.SIGKILL)
     assert digests_from(one_actor) == expected()
     assert one_actor.losses == 1
-    assert ray.get(one_actor._idle[0].pid.remote()) != victim
+    assert ray.get(one_actor._idle[0][0].pid.remote()) != victim
 
 
 def test_a_local_cluster_listens_on_the_loopback_alone(one_actor: RayPool) -> None:

@@ -33,6 +33,14 @@ class Lost(RayError):
     actor_init_failed = False
 
 
+class Soon(Lost):
+    """One that is noticed before all else."""
+
+
+class Late(Lost):
+    """One that is noticed after all else."""
+
+
 class NotStarted(Lost):
     """The same for one that died while it was made."""
 
@@ -64,6 +72,7 @@ class FakeRay:
     probes: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
     never: set[int] = field(default_factory=set)  # actors that are not heard of again
     dead: set[int] = field(default_factory=set)  # actors that are lost when they are asked
+    fatal: set[int] = field(default_factory=set)  # streams in whose play the only node dies, once
     hung: set[int] = field(default_factory=set)  # streams whose players are not heard of again
     resources: list[dict[str, float]] = field(default_factory=lambda: [{"CPU": 8.0}])  # of nodes
     head: str = "nowhere"  # its address
@@ -84,8 +93,11 @@ class FakeRay:
 
         def play(version: int, params: Any, carry: Any, iteration: int, stream: int) -> Answer:
             self.played.append((number, stream))
+            if stream in self.fatal:
+                self.fatal.remove(stream)
+                self.dead = set(range(self.started))
             if number in self.dead:
-                return Answer(Lost(f"actor {number} had died"), number)
+                return Answer(Late(f"actor {number} had died"), number)
             if stream in self.hung:
                 return Answer("hung", number)
             if self.losses[stream]:
@@ -115,15 +127,22 @@ class FakeRay:
         heard = [a for a in flying if a.actor not in self.never and a.value != "hung"]
         if not heard:
             time.sleep(0.001)
-        heard.sort(key=lambda answer: answer.value in ("same", "other"))  # who joins comes first
+
+        def order(answer: Answer) -> tuple[bool, ...]:  # who joins comes first, then the newest
+            value = answer.value
+            sooner, later = isinstance(value, Soon), isinstance(value, Late)
+            return sooner, value in ("same", "other"), not later
+
+        heard.sort(key=order)
         return heard[-1:], heard[:-1]
 
     def get_runtime_context(self) -> Any:
         return SimpleNamespace(gcs_address=self.head)
 
     def nodes(self) -> list[dict[str, Any]]:
-        dead = {"Alive": False, "Resources": {"CPU": 99.0}}
-        return [dead, *({"Alive": True, "Resources": node} for node in self.resources)]
+        dead = {"Alive": False, "NodeID": "dead", "Resources": {"CPU": 99.0}}
+        alive = enumerate(self.resources)
+        return [dead, *({"Alive": True, "NodeID": str(i), "Resources": n} for i, n in alive)]
 
     def kill(self, _: Any) -> None:
         self.killed += 1
@@ -136,6 +155,7 @@ class FakeRay:
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
     ray = FakeRay()
     monkeypatch.setattr(ray_pool, "connect", lambda config, actors: ray)
+    monkeypatch.setattr(ray_pool, "TICK", 0.0)
     yield ray
 
 
@@ -193,9 +213,31 @@ def test_actors_that_died_at_rest_are_no_fault_of_the_stream_they_are_given(fake
     fake.dead = set(range(8))
     assert collected(workers, 2, 5) == right(2, 5)
     assert workers.losses == 8 and fake.started == 16
-    fake.dead = set(range(99))  # those that were heard of are
+    fake.fatal = {8}  # the last one: the others wait for it
+    assert collected(workers, 9, 6) == right(9, 6)
+    assert workers.losses == 16 and fake.started == 24
+    fake.dead = set(range(99))  # those that were heard of since are a fault of it
     with pytest.raises(PoolFailed, match=r"lost its actor 2 times, more than cluster\.retries"):
-        collected(workers, 2, 6)
+        collected(workers, 2, 7)
+    workers.close()
+
+
+def test_actors_that_die_together_before_they_join_are_all_replaced(fake: FakeRay) -> None:
+    fake.probes.update({n: Soon("its node went away") for n in range(8)})
+    workers = RayPool((), ClusterConfig(actors=8, retries=1))
+    assert collected(workers, 8) == right(8)
+    assert fake.started == 16 and workers.losses == 8
+    assert len({actor for actor, _ in fake.played}) == 8
+    workers.close()
+
+
+def test_a_new_node_gives_those_that_could_not_start_another_try(fake: FakeRay) -> None:
+    fake.resources, fake.probes[0] = [{"CPU": 2.0}], NotStarted("no such module")
+    workers = RayPool((), ClusterConfig(address="auto"))
+    assert collected(workers, 4) == right(4) and fake.started == 2
+    assert collected(workers, 4, 5) == right(4, 5) and fake.started == 2
+    fake.resources.append({"CPU": 1.0})
+    assert collected(workers, 4, 6) == right(4, 6) and fake.started == 4
     workers.close()
 
 
@@ -322,21 +364,25 @@ def test_parameters_that_cannot_be_sent_are_a_sentence(
     workers.close()
 
 
-def test_an_actor_that_hangs_is_given_up(fake: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All the others are done, and nobody is idle to play its stream twice."""
+@pytest.mark.parametrize("hung", [{1}, {0, 1}], ids=["the last one", "all of them"])
+def test_an_actor_that_hangs_is_given_up(
+    fake: FakeRay, hung: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is idle to play its stream twice."""
     monkeypatch.setattr(ray_pool, "HOPELESS", 0.2)
-    workers = RayPool((), ClusterConfig(actors=1))
+    workers = RayPool((), ClusterConfig(actors=len(hung)))
     assert collected(workers, 2) == right(2)
-    fake.hung = {1}
+    fake.hung = set(hung)
 
-    def kill(_: Any) -> None:  # what is asked of it is lost then
-        fake.killed, fake.hung = fake.killed + 1, set()
-        for answer in workers._flying:
-            answer.value = Lost("killed")
+    def kill(actor: Any) -> None:  # what is asked of it is lost then
+        for answer, flight in workers._flying.items():
+            if flight.actor is actor:
+                answer.value = Lost("killed")
+                fake.hung.discard(flight.stream)
 
     monkeypatch.setattr(fake, "kill", kill)
     assert collected(workers, 2, 5) == right(2, 5)
-    assert fake.killed == 1 == workers.losses
+    assert workers.losses == len(hung)
     workers.close()
 
 
