@@ -10,9 +10,12 @@ hands it to us, because we ask to be the subreaper of what we start.
 
 Ray's plasma store is one shared mapping under /dev/shm. PSS divides it among the processes that
 have touched its pages, so the total already holds it once; the column "plasma" says how much of
-the total it is (PSS of mappings of /dev/shm/plasma*). "/dev/shm" is what the file system itself
-holds beyond what it held at the start, whoever wrote it: it exceeds "plasma" where pages are
-allocated but mapped by nobody, and those pages are memory as well, so the peak is given with them.
+the total it is (PSS of mappings of /dev/shm/plasma*). "/dev/shm" is what the store's files hold,
+those that one of our processes has open: it exceeds "plasma" where pages are allocated but mapped
+by nobody, and those pages are memory as well, so the peak is given with them.
+
+PSS also depends on others: a library that another program has loaded counts half. To measure a
+trend, let nothing else of the same installation run.
 
 With ``--minutes`` the command is stopped after that time, as Ctrl-C does it. ``--plot`` draws the
 course, and a CSV of the samples lies beside it. The exit status is the command's.
@@ -48,7 +51,7 @@ class Sample(NamedTuple):
     processes: int
     pss: int  # of all processes, their share of plasma included
     plasma: int  # the part of `pss` that is plasma
-    shm: int  # growth of the /dev/shm file system since the start
+    shm: int  # what the files of the store hold
 
     @property
     def total(self) -> int:
@@ -98,23 +101,28 @@ def plasma_of(pid: int) -> int:
     return total
 
 
-def shm_used() -> int:
-    """Bytes that the /dev/shm file system holds; 0 where there is none."""
-    with contextlib.suppress(OSError):
-        info = os.statvfs(SHM)
-        return (info.f_blocks - info.f_bfree) * info.f_frsize
-    return 0
+def shm_of(pids: set[int]) -> int:
+    """Bytes that Ray's plasma stores hold, each file that a process has open once."""
+    held: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for handle in (PROC / str(pid) / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(handle).startswith(f"{SHM}/plasma"):
+                        file = handle.stat()
+                        held[file.st_dev, file.st_ino] = file.st_blocks * 512
+    return sum(held.values())
 
 
-def take(seconds: float, shm_start: int) -> Sample:
-    """What our descendants hold now; `shm_start` is what /dev/shm held before them, in bytes."""
+def take(seconds: float) -> Sample:
+    """What our descendants hold now."""
     pids = descendants(os.getpid())
     return Sample(
         seconds=seconds,
         processes=len(pids),
         pss=sum(pss_of(pid) for pid in pids),
         plasma=sum(plasma_of(pid) for pid in pids),
-        shm=max(0, shm_used() - shm_start),
+        shm=shm_of(pids),
     )
 
 
@@ -137,7 +145,6 @@ def measure(command: list[str], every: float, most: float) -> tuple[int, list[Sa
     After `most` seconds it is interrupted, and what it does then is no longer measured.
     """
     become_subreaper()
-    shm_start = shm_used()
     start = time.monotonic()
     process = subprocess.Popen(command)
     # Ctrl-C reaches the command by itself (same group); we stay to report. SIGTERM is passed on.
@@ -149,7 +156,7 @@ def measure(command: list[str], every: float, most: float) -> tuple[int, list[Sa
             process.send_signal(signal.SIGINT)
             process.wait()
             break
-        samples.append(take(time.monotonic() - start, shm_start))
+        samples.append(take(time.monotonic() - start))
         reap_orphans(process.pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(max(0.0, len(samples) * every - (time.monotonic() - start)))

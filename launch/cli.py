@@ -16,7 +16,9 @@ BAD_INPUT = 2
 
 def refuse(message: object) -> NoReturn:
     """Say one sentence and leave with status 2; nothing was done."""
-    print(f"error: {message}", file=sys.stderr)
+    odd = "\N{REPLACEMENT CHARACTER}"  # for what would steer the terminal
+    text = "".join(c if c.isprintable() or c == "\n" else odd for c in str(message))
+    print(f"error: {text}", file=sys.stderr)
     raise SystemExit(BAD_INPUT)
 
 

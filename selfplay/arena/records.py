@@ -99,10 +99,33 @@ def settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"there is no ladder {path}")
     try:
-        with closing(sqlite3.connect(path)) as base:
+        with closing(_connect(path)) as base:
             return {n: json.loads(v) for n, v in base.execute("SELECT name, value FROM settings")}
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{path} is no ladder: {error}") from None
+
+
+def _connect(path: Path, **options: Any) -> sqlite3.Connection:
+    """A ladder's file opened, from whomever it comes.
+
+    Raises:
+        ValueError: it is a link, holds more than tables, or lies beside a rollback journal; we
+            leave none, and SQLite deletes the file that one names.
+    """
+    for name in (path.name, *(f"{path.name}-{kind}" for kind in ("wal", "shm", "journal"))):
+        beside = path.with_name(name)
+        if beside.is_symlink() or (name.endswith("-journal") and beside.exists()):
+            raise ValueError(f"{path} is no ladder of ours: {name} is a link or a rollback journal")
+    base = sqlite3.connect(path, **options)
+    try:
+        base.execute("PRAGMA trusted_schema = OFF")
+        for kind, name, made in base.execute("SELECT type, name, sql FROM sqlite_master"):
+            if kind != "index" and not made.startswith("CREATE TABLE "):
+                raise ValueError(f"{path} is no ladder of ours: it has a {kind} {name!r}")
+    except BaseException:
+        base.close()
+        raise
+    return base
 
 
 class Records:
@@ -136,7 +159,7 @@ class Records:
         wanted = {name: json.dumps(value) for name, value in {"format": FORMAT, **settings}.items()}
         with ExitStack() as on_error:
             try:
-                base = sqlite3.connect(path, isolation_level=None)
+                base = _connect(path, isolation_level=None)
                 on_error.callback(base.close)
                 base.execute("PRAGMA journal_mode = WAL")
                 base.execute("PRAGMA foreign_keys = ON")
@@ -192,7 +215,10 @@ class Records:
             "SELECT id, spec, digest, flops_per_move, training_flops FROM players ORDER BY id"
         )
         nan = float("nan")
-        return [Entry(*row[:3], *(nan if x is None else x for x in row[3:])) for row in rows]
+        found = [Entry(*row[:3], *(nan if x is None else x for x in row[3:])) for row in rows]
+        if odd := [entry.spec for entry in found if not entry.spec.isprintable()]:
+            raise ValueError(f"{self._path} has a player {odd[0]!r}, which is no name")
+        return found
 
     def pairings(self) -> list[Pairing]:
         """All pairings, by round and slot."""

@@ -183,8 +183,10 @@ def shortened(name: str, most: int = 44) -> str:
 
 def plot(standing: Standing, title: str) -> Any:
     """A matplotlib figure: rating against training FLOPs, a line for each run and budget."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    mpl.rcdefaults()  # whatever a matplotlibrc in this folder says
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     lines: dict[str, list[Row]] = {}

@@ -11,10 +11,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from selfplay.cluster.config import ClusterConfig
 
+HERE = Path(__file__).resolve().parent.parent.parent  # Ray's workers import from where we are
 PULSE = 2.0  # seconds between two looks at whether the head is there, and of one look
 
 
@@ -34,7 +36,7 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     import ray
 
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    with _own_sigterm():
+    with _own_sigterm(), contextlib.chdir(HERE):
         if not config.address:
             ray.init(
                 address="local",

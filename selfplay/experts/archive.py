@@ -23,7 +23,7 @@ from games.game import Game
 from selfplay.episode import Rows
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.replay import FIELDS
-from selfplay.store.files import CorruptedFile, load_arrays, read_hashed_json
+from selfplay.store.files import CorruptedFile, check_own, load_arrays, read_hashed_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -112,6 +112,7 @@ class Experts:
                 at; `check` reads them).
         """
         self.folder = Path(folder)
+        check_own(self.folder)
         self.manifest = read_manifest(self.folder)
         self.game: Game = games.make(self.manifest["game"])
         self.games = load_arrays(self.folder / GAMES, self.manifest["games"]["digest"])

@@ -18,8 +18,10 @@ DRAWN = "tab:blue"
 
 def plot(experts: Experts) -> Any:
     """A matplotlib figure: lengths, strength, results, first moves, and what is held out."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    mpl.rcdefaults()  # whatever a matplotlibrc in this folder says
     kinds = [n for n in ("rating", "rank") if not np.isnan(experts.games[n]).all()]
     panels = [_lengths, *(_rating if kind == "rating" else _rank for kind in kinds), _results]
     if (experts.games["opening"][:, 0] >= 0).any():

@@ -74,8 +74,10 @@ class Writer:
         """Begin.
 
         Raises:
-            ValueError: another process is making this archive.
+            ValueError: another process is making this archive, or a link has its place.
         """
+        if self._temporary.is_symlink():
+            raise ValueError(f"{self._temporary} is a link: remove it")
         self._temporary.mkdir(parents=True, exist_ok=True)
         self._lock = take_lock(self._temporary)
         for left in self._temporary.glob("*.*"):

@@ -23,6 +23,8 @@ from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.points import Points
 
+mpl.rcdefaults()  # whatever a matplotlibrc in this folder says
+
 Z95 = 1.96
 SAME_SPENT = 0.01  # OOMs: two seeds of a recipe differ by less, one iteration of 32 makes more
 PANELS = 3  # beside each other

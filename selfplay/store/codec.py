@@ -117,7 +117,8 @@ def _decode_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, .
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    shown = name if name.isidentifier() else json.dumps(name)  # it may come from a stranger's file
+    return f"{path}.{shown}" if path else shown
 
 
 def _name(kind: Any) -> str:

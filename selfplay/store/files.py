@@ -12,8 +12,10 @@ import hashlib
 import json
 import math
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,6 +38,30 @@ class CorruptedFile(RuntimeError):
         self.why = why
 
 
+def check_own(folder: Path) -> None:
+    """Raises ValueError if a folder holds links or devices: ours hold files and folders alone.
+
+    In a folder from a stranger they would make us read, write and delete what lies elsewhere. The
+    folder itself may be a link.
+    """
+    _check_own(os.path.realpath(folder))
+
+
+@cache  # once per process: many read from the same folder
+def _check_own(folder: str) -> None:
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(parent, name)
+            with contextlib.suppress(FileNotFoundError):  # of a run that goes on
+                mode = os.lstat(path).st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    kind = "link" if stat.S_ISLNK(mode) else "device"
+                    raise ValueError(
+                        f"{path!r} is a {kind}, which none of our folders holds: put in its place "
+                        "what it stands for, or remove it"
+                    )
+
+
 def sync(path: Path) -> None:
     """Makes a file's content, or a folder's renames, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
@@ -50,7 +76,7 @@ def take_lock(folder: Path) -> int:
 
     Raises ValueError, with the other's process id, when there is one already.
     """
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -67,8 +93,9 @@ def take_lock(folder: Path) -> int:
 @contextlib.contextmanager
 def _atomic(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary.unlink(missing_ok=True)
     try:
-        with open(temporary, "wb") as handle:
+        with open(temporary, "xb") as handle:  # never through a link that waits there
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
@@ -172,6 +199,12 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     return answer
 
 
+def _check_size(archive: zipfile.ZipFile, size: int) -> None:
+    """ValueError for a zip file that would grow when it is read."""
+    if sum(entry.file_size for entry in archive.infolist()) > size:
+        raise ValueError("it holds more than its size")
+
+
 def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
     """``{name: array}`` from ``save_arrays``, compared with ``digest`` when one is given.
 
@@ -180,6 +213,7 @@ def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
     try:
         # Opened here: np.load forgets to close the file it opened when the archive is damaged.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+            _check_size(archive.zip, path.stat().st_size)
             arrays = {name: archive[name] for name in archive.files}
         foreign = json.loads(arrays.pop(_DTYPES).tobytes()) if _DTYPES in arrays else {}
         for name, dtype in foreign.items():

@@ -25,7 +25,7 @@ from selfplay.store import checkpoint, manifest
 from selfplay.store.codec import FORMAT_VERSION, differing, to_json
 from selfplay.store.commits import Commit, Commits, Loaded
 from selfplay.store.failpoints import failpoint
-from selfplay.store.files import TEMPORARY, plain, read_json, take_lock, write_json
+from selfplay.store.files import TEMPORARY, check_own, plain, read_json, take_lock, write_json
 from selfplay.store.metrics import STEP, MetricsLog
 from selfplay.store.replay import Replay
 from selfplay.store.snapshots import load_snapshot, save_snapshot, snapshot_versions
@@ -33,6 +33,7 @@ from selfplay.store.tree import nest, unflatten
 from selfplay.store.window import WindowConfig
 
 LITTLE = 64 * 1024  # bytes: a disk with less room is full
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskFull(OSError):
@@ -93,6 +94,7 @@ class Run:
         commits = Commits(path, window, keep, keep_all)
         wanted = to_json(config)
         _check_is_run(path)
+        check_own(path)
         path.mkdir(parents=True, exist_ok=True)
         lock = take_lock(path)
         try:
@@ -240,7 +242,7 @@ def _size(tree: Any) -> int:
 
 def _is_full(folder: Path, error: Exception) -> bool:
     """Whether an error comes from a full disk; libraries have types of their own for it."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = isinstance(error, OSError) and error.errno in FULL
     return full or shutil.disk_usage(folder).free < LITTLE
 
 
@@ -264,6 +266,7 @@ def read_config(folder: Path | str) -> dict[str, Any]:
     path = Path(folder) / "config.json"
     if not path.exists():
         raise ValueError(f"{folder} is no run folder: it has no config.json")
+    check_own(path.parent)
     data = read_json(path)
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:

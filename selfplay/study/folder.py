@@ -16,7 +16,7 @@ from typing import Any
 
 from selfplay.imitation import FOLDER as IMITATION
 from selfplay.store import metrics
-from selfplay.store.files import read_json, write_json
+from selfplay.store.files import check_own, read_json, write_json
 from selfplay.store.run import read_config
 from selfplay.study.grid import Cell
 
@@ -38,6 +38,7 @@ class Study:
         path = folder / STUDY
         if not path.exists():
             raise ValueError(f"{folder} is no study; make one with launch/ablate.py")
+        check_own(folder)
         data = read_json(path)
         if data.get("format_version") != FORMAT_VERSION:
             raise ValueError(

@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import chdir
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,9 +106,14 @@ def test_in_process_is_playing_each_stream_in_order() -> None:
 
 
 @pytest.fixture(scope="module")
-def one_actor() -> Iterator[RayPool]:
-    """A Ray pool with a single actor."""
-    workers = RayPool(ARGUMENTS, ClusterConfig(actors=1, object_store_mb=80))
+def one_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
+    """A Ray pool with a single actor, made in a stranger's folder, of which nothing is imported."""
+    folder = tmp_path_factory.mktemp("stranger")
+    for name in ("jax", "selfplay", "numpy"):
+        (folder / f"{name}.py").write_text("raise ImportError('imported from where we are')\n")
+    with chdir(folder):
+        workers = RayPool(ARGUMENTS, ClusterConfig(actors=1, object_store_mb=80))
+        assert Path.cwd() == folder
     yield workers
     workers.close()
 

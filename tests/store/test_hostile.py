@@ -6,6 +6,9 @@ import os
 import pickle
 import shutil
 import sqlite3
+import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -14,12 +17,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from launch import cli
 from selfplay import pins
-from selfplay.arena.records import Records
+from selfplay.arena.records import Records, settings
+from selfplay.experts.writer import Writer
+from selfplay.network import NetworkConfig
 from selfplay.scaling import reading
 from selfplay.store import metrics
-from selfplay.store.files import CorruptedFile
+from selfplay.store.codec import from_json
+from selfplay.store.files import (
+    TEMPORARY,
+    CorruptedFile,
+    load_arrays,
+    take_lock,
+    write_bytes,
+    write_json,
+)
 from selfplay.store.run import load_version
+from selfplay.study.folder import Study
 from tests.store.runs import carries_at, made, open_run, state_at
 
 pytestmark = [
@@ -139,6 +154,151 @@ def test_an_engine_that_only_a_ladder_names_is_not_started(tmp_path: Path) -> No
     with suppress(*WORDS):
         assert [e.spec for e in reading.standing(path).entries] == [f"gtp:touch {mark}", "random"]
     assert not mark.exists()
+
+
+def poisoned(base: Path, victim: Path) -> None:
+    """A journal beside a ladder; playing it back, SQLite deletes the file that it names."""
+    with closing(sqlite3.connect(base)) as opened:
+        opened.execute("PRAGMA journal_mode = DELETE")
+    page, name = 4096, str(victim).encode()
+    magic = bytes.fromhex("d9d505f920a163d7")
+    head = magic + struct.pack(">IIIII", 0, 0, base.stat().st_size // page, 512, page)
+    end = struct.pack(">I", 0x40000000 // page + 1) + name
+    end += struct.pack(">II", len(name), sum(name)) + magic
+    base.with_name(f"{base.name}-journal").write_bytes(head.ljust(512, b"\0") + end)
+
+
+def ladder(folder: Path, *statements: str) -> Path:
+    """A ladder's file, changed by a stranger."""
+    path = folder / "ladder.db"
+    with closing(Records(path, {"game": "go?size=5"})):
+        pass
+    with closing(sqlite3.connect(path)) as base:
+        for statement in statements:
+            base.execute(statement)
+        base.commit()
+    return path
+
+
+def test_a_ladders_journal_deletes_nothing(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path = ladder(tmp_path)
+    poisoned(path, victim)
+    for opened in (lambda: settings(path), lambda: Records(path, {"game": "go?size=5"})):
+        with pytest.raises(ValueError, match=r"no ladder of ours: ladder\.db-journal"):
+            opened()
+    assert victim.exists()
+    with closing(sqlite3.connect(path)) as base:  # the test's own teeth
+        base.execute("SELECT * FROM settings").fetchall()
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW rounds AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) "
+        "SELECT i FROM n",
+        "CREATE TRIGGER more AFTER INSERT ON games BEGIN DELETE FROM games; END",
+        "CREATE VIRTUAL TABLE words USING fts5(word)",
+    ],
+)
+def test_a_ladder_holds_tables_alone(tmp_path: Path, statement: str) -> None:
+    path = ladder(tmp_path, statement)
+    with pytest.raises(ValueError, match=r"no ladder of ours: it has a (view|trigger|table) '"):
+        settings(path)
+
+
+def test_a_players_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    path = ladder(tmp_path, "INSERT INTO players VALUES (1, '\x1b[2Jrandom', '', 0, 0, 0)")
+    with pytest.raises(ValueError, match=r"has a player '\\x1b\[2Jrandom', which is no name"):
+        reading.standing(path)
+
+
+@pytest.mark.parametrize("name", ["lock", "metrics.jsonl", "snapshots", "config.json", ".tmp-1-x"])
+def test_a_link_in_a_run_is_not_followed(template: Path, tmp_path: Path, name: str) -> None:
+    folder, victim = tmp_path / "run", tmp_path / "victim"
+    shutil.copytree(template, folder)
+    place = folder / name
+    if place.is_dir():
+        shutil.copytree(place, victim)
+        shutil.rmtree(place)
+        (victim / "2023").mkdir()
+    else:
+        victim.write_bytes(place.read_bytes() if place.exists() else b"precious")
+        place.unlink(missing_ok=True)
+    place.symlink_to(victim)
+    before = {p: p.is_file() and p.read_bytes() for p in [victim, *victim.rglob("*")]}
+    for opened in (lambda: open_run(folder), lambda: load_version(folder, "last")):
+        with pytest.raises(ValueError, match=f"{name}' is a link, which none of our folders holds"):
+            opened()
+    assert {p: p.is_file() and p.read_bytes() for p in [victim, *victim.rglob("*")]} == before
+
+
+def test_a_pipe_in_a_run_is_not_waited_for(template: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(template, folder)
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    with pytest.raises(ValueError, match=r"config\.json' is a device"):
+        load_version(folder, "last")
+
+
+def test_a_studys_logs_are_not_written_elsewhere(tmp_path: Path) -> None:
+    write_json(tmp_path / "study.json", {"format_version": 1, "commands": [], "cells": []})
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").symlink_to("../../.bashrc")
+    with pytest.raises(ValueError, match=r"a\.log' is a link"):
+        Study.read(tmp_path)
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    """The names of temporary files can be guessed."""
+    victim, folder = tmp_path / "victim", tmp_path / "folder"
+    victim.write_text("precious")
+    folder.mkdir()
+    (folder / f"{TEMPORARY}{os.getpid()}-new").symlink_to(victim)
+    write_bytes(folder / "new", b"ours")
+    assert (folder / "new").read_bytes() == b"ours" and not (folder / "new").is_symlink()
+    (folder / "lock").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        take_lock(folder)
+    (tmp_path / f"{TEMPORARY}archive").symlink_to(folder)
+    with pytest.raises(ValueError, match="is a link: remove it"), Writer(tmp_path / "archive"):
+        pass
+    assert victim.read_text() == "precious" and (folder / "new").exists()
+
+
+def test_arrays_do_not_grow_when_they_are_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        data = io.BytesIO()
+        np.save(data, np.zeros(10**7, np.uint8))
+        archive.writestr("x.npy", data.getvalue())
+    assert (tmp_path / "x.npz").stat().st_size < 10**5
+    with pytest.raises(CorruptedFile, match="it holds more than its size"):
+        load_arrays(tmp_path / "x.npz")
+
+
+def test_figures_do_not_follow_the_folder_we_are_in(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\ntext.latex.preamble: \\evil\n")
+    ask = "import matplotlib as m, {}; print(m.rcParams['text.usetex'])"
+    root = str(Path(pins.__file__).resolve().parent.parent)
+    for module, expect in (("selfplay.scaling.figures", "False"), ("os", "True")):
+        command = [sys.executable, "-c", ask.format(module)]
+        environment = {**os.environ, "PYTHONPATH": root}
+        said = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert said.stdout.strip() == expect, said.stderr
+
+
+def test_what_is_refused_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match=r'^"x\\ntouch" is an unknown key') as refused:
+        from_json(NetworkConfig, {"x\ntouch": 1})
+    with pytest.raises(SystemExit):
+        cli.refuse(f"{refused.value} \x1b[2J")
+    said = capsys.readouterr().err
+    assert said.startswith('error: "x\\ntouch" is an unknown key') and "\x1b" not in said
 
 
 def test_compiled_programs_lie_outside_of_run_folders(
