@@ -15,7 +15,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +87,7 @@ class Run:
         recorded in the manifest with ``flags``.
 
         Raises ValueError for a folder with something else in it, another config or format; for a
-        run that another process writes; CorruptedFile when no commit can be restored.
+        run that another process writes; CorruptedFile when no commit can be restored; DiskFull.
         """
         path = Path(folder).resolve()
         window = window or WindowConfig()
@@ -95,26 +95,27 @@ class Run:
         wanted = to_json(config)
         _check_is_run(path)
         check_own(path)
-        path.mkdir(parents=True, exist_ok=True)
-        lock = take_lock(path)
-        try:
-            changed: list[str] = []
-            if (path / "config.json").exists():
-                changed = _check_config(path, wanted, mutable)
-            else:
-                document = {"format_version": FORMAT_VERSION, "config": wanted}
-                write_json(path / "config.json", document)
-            loaded = commits.latest_good()
-            replay = loaded.replay if loaded else Replay(path, window)
-            run = cls(path, lock, commits, loaded, replay)
-            commits.remove_after(run._last)
-            run._mend_metrics()
-            session = manifest.collect(flags or {})
-            session |= {"next_iteration": run.next_iteration, "config_changes": changed}
-            manifest.record(path, session)
-        except BaseException:
-            os.close(lock)
-            raise
+        with _room(path):
+            path.mkdir(parents=True, exist_ok=True)
+            lock = take_lock(path)
+            try:
+                changed: list[str] = []
+                if (path / "config.json").exists():
+                    changed = _check_config(path, wanted, mutable)
+                else:
+                    document = {"format_version": FORMAT_VERSION, "config": wanted}
+                    write_json(path / "config.json", document)
+                loaded = commits.latest_good()
+                replay = loaded.replay if loaded else Replay(path, window)
+                run = cls(path, lock, commits, loaded, replay)
+                commits.remove_after(run._last)
+                run._mend_metrics()
+                session = manifest.collect(flags or {})
+                session |= {"next_iteration": run.next_iteration, "config_changes": changed}
+                manifest.record(path, session)
+            except BaseException:
+                os.close(lock)
+                raise
         return run
 
     @property
@@ -238,6 +239,17 @@ class Run:
 def _size(tree: Any) -> int:
     """Bytes of a tree's arrays."""
     return sum(getattr(leaf, "nbytes", 8) for leaf in jax.tree.leaves(tree))
+
+
+@contextlib.contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    """What is raised inside for want of room is DiskFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise DiskFull(f"the disk of {folder} is full") from error
 
 
 def _is_full(folder: Path, error: Exception) -> bool:
