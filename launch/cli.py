@@ -1,11 +1,13 @@
 """What every command shares: pins before JAX, one clear sentence for bad input."""
 
+import _thread
 import os
 import sys
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from anywhere
 
@@ -28,9 +30,23 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+def keep_interrupts() -> None:
+    """Ctrl-C that comes in a callback, where Python drops it, comes again behind it."""
+    before = sys.unraisablehook
+
+    def hook(event: Any) -> None:
+        if event.exc_type is KeyboardInterrupt:
+            threading.Timer(0.1, _thread.interrupt_main).start()  # not in here again
+        else:
+            before(event)
+
+    sys.unraisablehook = hook
+
+
 @cache  # a command may use another one's parser
 def prepare() -> None:
     """Pin the process, with one virtual CPU device per core for the learner."""
+    keep_interrupts()
     pins.pin(devices=1 << (min(cores(), 8).bit_length() - 1))  # a power of two divides the shards
 
 

@@ -15,7 +15,7 @@ import games
 from selfplay import imitation
 from selfplay.config import TrainConfig
 from selfplay.episode import row_bytes
-from selfplay.store import window
+from selfplay.store import metrics, window
 
 
 class Progress:
@@ -26,9 +26,9 @@ class Progress:
         self._config, self._folder = config, folder
         self._console = Console(soft_wrap=True)
         self._rows: list[Mapping[str, Any]] = []
+        self._lines: list[list[tuple[str, str]]] = []  # what was shown of them
         self._exam: Mapping[str, Any] = {}
         self._recent: list[float] = []
-        self._note = ""
         live = self._console.is_terminal and not plain
         self._live = Live(console=self._console, auto_refresh=False) if live else None
         positions = config.iterations * config.selfplay.positions
@@ -54,7 +54,7 @@ class Progress:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """One sentence of its own."""
+        """One sentence of its own, which stays: above the live view, if there is one."""
         self._console.print(text, highlight=False, markup=False)
 
     def end(self, text: str) -> None:
@@ -63,29 +63,21 @@ class Progress:
             self._live.stop()
         self.say(text)
 
-    def announce(self, text: str) -> None:
-        """A slow step begins."""
-        self._note = text
-        if self._live:
-            self._live.update(self._table(), refresh=True)
-        else:
-            self.say(f"{text} …")
-
     def show(self, row: Mapping[str, Any]) -> None:
         """A committed iteration."""
-        self._note = ""
         if self._rows and _imitates(row) != _imitates(self._rows[-1]):
-            self._rows, self._recent = [], []  # self-play has other columns than imitation
+            # self-play has other columns than imitation
+            self._rows, self._lines, self._recent = [], [], []
         self._rows.append(row)
         self._exam = row.get("exam") or self._exam
         seconds = row["seconds"]
         took = seconds["learn"] + seconds["measure" if _imitates(row) else "play"]
         self._recent = [*self._recent[-9:], took]
+        self._lines.append(self._cells(row, row.get("exam", {})))
         if self._live:
             self._live.update(self._table(), refresh=True)
         else:
-            cells = self._cells(row, row.get("exam", {}))
-            self.say("  ".join(f"{name} {text}" for name, text in cells))
+            self.say("  ".join(f"{name} {text}" for name, text in self._lines[-1]))
 
     def finished(self, run: Any) -> None:
         """Where the run lies and what to do next."""
@@ -109,11 +101,11 @@ class Progress:
 
     def interrupted(self, started: float, why: object = "interrupted") -> None:
         """Ctrl-C, or a cluster that is gone: what is safe, and how to go on."""
-        done = f"iteration {self._rows[-1]['iteration']}" if self._rows else "the last commit"
-        self.end(
-            f"{why} after {time.time() - started:.0f} s; everything up to {done} is safe "
-            f"in {self._folder}. The same command resumes it."
-        )
+        done = metrics.read(self._folder)
+        safe = "nothing is committed yet"
+        if done:
+            safe = f"everything up to iteration {done[-1]['iteration']} is safe in {self._folder}"
+        self.end(f"{why} after {time.time() - started:.0f} s; {safe}. The same command resumes it.")
 
     def _cells(self, row: Mapping[str, Any], exam: Mapping[str, Any]) -> list[tuple[str, str]]:
         learn, nan = row["learner"], math.nan
@@ -153,18 +145,14 @@ class Progress:
             *spent,
         ]
 
-    def _table(self) -> Table | str:
-        if not self._rows:
-            return f"{self._note} …"  # a table without columns would show nothing
-        table = Table(title=f"{self._config.game} → {self._folder}", caption=self._note or None)
-        shown = self._rows[-12:]
-        for i, row in enumerate(shown):
-            newest = i == len(shown) - 1
-            cells = self._cells(row, self._exam if newest else row.get("exam", {}))
-            if i == 0:
-                for name, _ in cells:
-                    table.add_column(name, justify="right")
-            table.add_row(*(text for _, text in cells), style="bold" if newest else None)
+    def _table(self) -> Table:
+        newest = self._cells(self._rows[-1], self._exam)
+        table = Table(title=f"{self._config.game} → {self._folder}")
+        for name, _ in newest:
+            table.add_column(name, justify="right")
+        for cells in self._lines[-12:-1]:
+            table.add_row(*(text for _, text in cells))
+        table.add_row(*(text for _, text in newest), style="bold")
         return table
 
 

@@ -1,11 +1,13 @@
 """Predict a run on clusters of any size from times that it measured on a small one.
 
     python launch/train.py go_9x9 --iterations 5 --cluster.actors 1 --out runs/measure
-    python launch/simulate.py runs/measure --actors 2 8 32 128 --per-actor-hour 0.04
+    python launch/simulate.py runs/measure --actors 2 8 32 128 --iterations 600 \\
+        --per-actor-hour 0.04
 
-Iterations an hour with lag 0 and 1, who is busy, and the bottleneck; with prices, what the run
-costs. Streams are part of what is computed, and actors beyond their number find nothing to do:
---streams says what a larger run would have; its gradient steps and commits grow with them.
+Iterations an hour with lag 0 and 1, how busy actors, driver and learner are, and the bottleneck;
+with prices, what the run costs. Streams are part of what is computed, and actors beyond their
+number find nothing to do: --streams says what a larger run would have; its gradient steps and
+commits grow with them.
 """
 
 import sys
@@ -52,6 +54,15 @@ class Options:
 def main() -> None:
     """Read the run's metrics, simulate, print."""
     options = tyro.cli(Options, prog="launch/simulate.py", description=__doc__)
+    for name in ("actors", "streams", "iterations"):
+        given = getattr(options, name)
+        if given is not None and min(given if name == "actors" else [given], default=0) < 1:
+            raise ValueError(f"--{name} must be 1 or more, got {given}")
+    for name in ("per_actor_hour", "per_learner_hour"):
+        if getattr(options, name) < 0:
+            raise ValueError(
+                f"--{name.replace('_', '-')} must not be negative, got {getattr(options, name)}"
+            )
     config = read_config(options.run)
     own = config["selfplay"]["streams"]
     streams, iterations = options.streams or own, options.iterations or config["iterations"]
@@ -70,6 +81,8 @@ def main() -> None:
         f"{costs.commit:.2f} s; {streams} streams, {iterations} iterations"
     )
     console.print(table(predictions, iterations, options))
+    if not options.iterations:
+        console.print(f"hours are of the measured run's {iterations} iterations: see --iterations")
     if max(options.actors) > streams:
         console.print(f"actors beyond {streams} find nothing to do: the run has as many streams")
 
@@ -77,7 +90,7 @@ def main() -> None:
 def table(predictions: list[Prediction], iterations: int, options: Options) -> Table:
     """A line for each size and lag."""
     made = Table(box=None, padding=(0, 2, 0, 0))
-    titles = ["actors", "lag", "iterations/h", "hours", "actors busy", "driver", "learner"]
+    titles = ["actors", "lag", "it/h", "hours", "busy", "driver", "learner"]
     priced = options.per_actor_hour or options.per_learner_hour
     for title in (*titles, *(["cost"] if priced else [])):
         made.add_column(title, justify="right")

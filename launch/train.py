@@ -58,7 +58,7 @@ def parse(arguments: list[str]) -> tuple[str, Command]:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"{__doc__}\npresets:")
         for name, preset in configs.PRESETS.items():
-            print(f"  {name:20}{(preset.__doc__ or '').splitlines()[0]}")
+            print(f"  {name:24}{(preset.__doc__ or '').splitlines()[0]}")
         print("\n`python launch/train.py PRESET --help` lists every field with its default.")
         raise SystemExit(0 if arguments else cli.BAD_INPUT)
     if arguments[0].startswith("-"):
@@ -90,7 +90,7 @@ def main() -> None:
 
         started = time.time()
         try:
-            run = train(config, folder, report, progress.announce)
+            run = train(config, folder, report, progress.say)
         except KeyboardInterrupt:
             progress.interrupted(started)
             raise SystemExit(130) from None

@@ -34,14 +34,14 @@ class Examination:
     def warm_up(self, params: Params) -> None:
         """Compile ahead of time what is needed in every run."""
         if self._grader:
-            self._announce("compiling the exam")
+            self._announce("compiling the exam …")
             self._grader.grade(params, whole=False)
 
     def due(self, params: Params, iteration: int, ledger: Ledger, final: bool) -> dict[str, Any]:
         """``exam``, ``elo`` and ``held_out`` of the version of an iteration, empty if not due."""
         grades = self._grader.due(params, iteration, final=final) if self._grader else {}
         if final and self._config.elo.budgets:
-            self._announce("rating the last versions")
+            self._announce("rating the last versions …")
         ratings = self._rating.due(params, iteration, ledger, final=final)
         if self._rating.failure and not self._failed:
             self._failed = True

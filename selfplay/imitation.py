@@ -134,11 +134,11 @@ def imitate(
         lessons.check(rows[0]["data"], run.folder)
         state = run.restore(state).state
     if len(rows) <= imitation.iterations:
-        announce("reading the experts' games")
+        announce("reading the experts' games …")
         lessons.train.archive.check()
         if lessons.doubt:
             announce(f"mind the komi: {lessons.doubt}")
-        announce("compiling the learner of imitation")
+        announce("compiling the learner of imitation …")
         probe = imitation.learner.probe(lessons.train.gather(np.zeros(1, np.int64)))
         if rows and not mixing:
             pins.check_probe(probe, rows[0].get("learner_probe"), "the learner's", run.folder)
@@ -180,7 +180,7 @@ def imitate(
             break
     best = best_of(rows)
     announce(
-        f"measuring version {best} of imitation on {lessons.held_out.size:,} held-out positions"
+        f"measuring version {best} of imitation on {lessons.held_out.size:,} held-out positions …"
     )
     params = load_version(run.folder, best).params
     row = {

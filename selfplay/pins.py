@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 NAMES = ("NPROC", "XLA_FLAGS")
+CACHE = Path(__file__).resolve().parent.parent / ".jax_cache"  # of programs, beside the code
 
 
 def environment(devices: int = 1) -> dict[str, str]:
@@ -43,8 +44,7 @@ def pin(devices: int = 1) -> None:
         raise RuntimeError("selfplay.pins.pin() must run before jax is imported")
     os.environ.update(environment(devices))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    cache = Path(__file__).resolve().parent.parent / ".jax_cache"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 

@@ -68,7 +68,8 @@ def train(
                 return run
         if run.next_iteration:
             announce(f"resuming after iteration {run.next_iteration - 1}")
-        announce("compiling self-play and starting the actors")
+        where = " and starting the actors" if config.cluster.actors else ""
+        announce(f"compiling self-play{where} …")
         streams = config.selfplay.streams
         workers = pool.make(config.player(), config.cluster, _probe(run), announce, streams)
         examination = Examination(config, run.folder, trainer.lessons, announce)
@@ -79,7 +80,8 @@ def train(
             workers.close()
             if workers.losses:
                 actors = "1 actor was" if workers.losses == 1 else f"{workers.losses} actors were"
-                announce(f"{actors} replaced; their work was played again, to the same bytes")
+                same = "" if config.cluster.mixing else ", to the same bytes"
+                announce(f"{actors} replaced; their work was played again{same}")
     return run
 
 
@@ -106,7 +108,7 @@ def _loop(
     announce: Callable[[str], None],
 ) -> None:
     """Iterate from where the run stands; `report` and `announce` as for :func:`train`."""
-    announce("compiling the learner")
+    announce("compiling the learner …")
     state, carries, ledger, seconds = _stand(config, run, trainer, outcome, workers.probe)
     if run.next_iteration > config.iterations:
         return  # imitation was all

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 import configs
+from launch import cli
 from launch.progress import Progress
 from tests.runs import ROOT, TINY, digests, finish, refused, start, train
 
@@ -92,10 +93,10 @@ def test_the_last_words_stand_below_the_live_view(
     terminal = functools.partial(Console, file=screen, force_terminal=True, width=120)
     monkeypatch.setattr("launch.progress.Console", terminal)
     with Progress(configs.get("connect_four_smoke"), tmp_path / "run") as progress:
-        progress.announce("compiling")
+        progress.say("compiling …")
         progress.interrupted(time.time())
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
-    assert "compiling" in shown
+    assert "compiling" in shown and "nothing is committed yet" in shown
     assert shown.rstrip().endswith("The same command resumes it.")
 
 
@@ -136,3 +137,17 @@ def test_a_damaged_checkpoint_falls_back_and_says_which_file(run: Path) -> None:
         return json.loads(text)["metrics_row"]["digest"]
 
     assert digest((run / "commits" / "00000003.json").read_text()) == digest(expected)
+
+
+def test_an_interrupt_that_python_drops_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX has callbacks in which no exception can be raised."""
+
+    class Callback:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    cli.keep_interrupts()
+    with pytest.raises(KeyboardInterrupt):
+        Callback()
+        time.sleep(1)

@@ -28,7 +28,15 @@ def test_the_table_and_what_is_refused(tmp_path: Path) -> None:
         {
             "no actors": ([nothing], "have no times of actors"),
             "no run": ([str(tmp_path / "c")], "is no run folder"),
-            "no actor": ([measured, "--actors", "0"], "at least 1"),
+            "no actor": (
+                [measured, "--actors", "2", "0"],
+                "--actors must be 1 or more, got (2, 0)",
+            ),
+            "streams": ([measured, "--streams", "-3"], "--streams must be 1 or more, got -3"),
+            "no price": (
+                [measured, "--per-actor-hour", "-1"],
+                "--per-actor-hour must not be negative, got -1",
+            ),
         },
         then=[
             [measured, "--actors", "2", "8", *prices],

@@ -5,6 +5,8 @@ import threading
 import time
 from typing import Any
 
+from selfplay import pins
+
 
 class StreamActor:
     """Plays segments for whoever asks. Wrapped by ``ray.remote`` in the pool."""
@@ -20,8 +22,12 @@ class StreamActor:
                 raise RuntimeError(
                     f"actor started with {name}={os.environ.get(name)!r}, the run pins {value!r}"
                 )
-        from selfplay.stream import StreamPlayer  # JAX must not start before the flags are checked
+        import jax  # must not start before the flags are checked
 
+        from selfplay.stream import StreamPlayer
+
+        if not jax.config.jax_compilation_cache_dir:  # nobody said where
+            jax.config.update("jax_compilation_cache_dir", str(pins.CACHE))
         self._player = StreamPlayer(*arguments)
         self._version, self._params = -1, {}
 

@@ -19,7 +19,7 @@ class ClusterConfig:
     Attributes:
         actors: Ray actors that play; 0 plays in-process, without Ray; −1: as many as there are
             streams and room for, on a cluster also in nodes that come later.
-        address: an existing Ray cluster (``auto``, ``ray://host:port``); none starts a local one.
+        address: an existing Ray cluster, as HOST:PORT (or ``auto``); none starts a local one.
         connect_seconds: how long to wait for `address` to answer.
         cpus_per_actor, gpus_per_actor: what an actor takes of a node. Fractions share a GPU and
             its memory; without a GPU (or a TPU, as a resource) an actor plays on the CPU.
@@ -45,12 +45,16 @@ class ClusterConfig:
     def __post_init__(self) -> None:
         if self.actors < -1:
             raise ValueError(
-                f"cluster.actors must be -1 (one per core), 0 (in-process) or more, "
-                f"got {self.actors}"
+                f"cluster.actors must be -1 (as many as there are streams and room for), "
+                f"0 (in-process) or more, got {self.actors}"
             )
         if self.actors == 0 and self.address:
             raise ValueError(
                 f"cluster.address {self.address!r} needs actors, but cluster.actors is 0"
+            )
+        if self.address not in (None, "auto") and not self.address.rpartition(":")[2].isdigit():
+            raise ValueError(
+                f"cluster.address {self.address!r} has no port: HOST:PORT, as in 127.0.0.1:6379"
             )
         if self.object_store_mb < 80:
             raise ValueError(
@@ -61,8 +65,8 @@ class ClusterConfig:
             value = getattr(self, name)
             if value < 0 or (value > 1 and value != int(value)):
                 raise ValueError(
-                    f"cluster.{name.replace('_', '-')} must be a fraction or a whole number, "
-                    f"got {value:g}"
+                    f"cluster.{name.replace('_', '-')} must be between 0 and 1, or a whole "
+                    f"number, got {value:g}"
                 )
         if not self.needs:
             raise ValueError("an actor must take something: cluster.cpus-per-actor is 0")

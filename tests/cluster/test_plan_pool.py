@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import games
-from selfplay import network
+from selfplay import network, pins
 from selfplay.cluster import connection, plan, pool
+from selfplay.cluster.actor import StreamActor
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.ray_pool import RayPool
 from selfplay.network import NetworkConfig
@@ -197,7 +198,7 @@ def test_a_dead_address_is_an_error_that_names_it() -> None:
                 call(config)
 
 
-@pytest.mark.parametrize("address", [None, "auto", "local"])
+@pytest.mark.parametrize("address", [None, "auto"])
 def test_addresses_without_a_port_are_left_to_ray(
     address: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,9 +208,36 @@ def test_addresses_without_a_port_are_left_to_ray(
     assert asked == []
 
 
+def test_a_cluster_that_turns_us_away_is_told_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody listens there."""
+
+    def init(**_: Any) -> None:
+        raise ConnectionError("ray client connection timeout")
+
+    monkeypatch.setattr("ray.init", init)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = "{}:{}".format(*server.getsockname())
+        with pytest.raises(ConnectionError, match=rf"no Ray cluster at .*'{address}' lets us in"):
+            connection.connect(ClusterConfig(address=address), 1)
+
+
+def test_an_actors_programs_are_kept_beside_its_own_code() -> None:
+    import jax
+
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        for said, kept in ((None, str(pins.CACHE)), ("/somewhere", "/somewhere")):
+            jax.config.update("jax_compilation_cache_dir", said)
+            StreamActor(ARGUMENTS, {})
+            assert jax.config.jax_compilation_cache_dir == kept
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
+        ({"address": "127.0.0.1"}, r"cluster\.address '127\.0\.0\.1' has no port: HOST:PORT"),
         ({"actors": -2}, r"cluster\.actors .*got -2"),
         ({"actors": 0, "address": "auto"}, r"cluster\.address 'auto' needs actors"),
         ({"object_store_mb": 79}, r"cluster\.object-store-mb .*got 79"),
@@ -218,7 +246,16 @@ def test_addresses_without_a_port_are_left_to_ray(
         ({"actor_resources": ("TPU",)}, r"'TPU' is not NAME=AMOUNT"),
         ({"actor_resources": ("GPU=1",)}, r"'GPU=1' is not NAME=AMOUNT.*options of their own"),
     ],
-    ids=["actors", "address", "object-store", "fraction", "nothing", "amount", "own option"],
+    ids=[
+        "port",
+        "actors",
+        "address",
+        "object-store",
+        "fraction",
+        "nothing",
+        "amount",
+        "own option",
+    ],
 )
 def test_impossible_clusters_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
