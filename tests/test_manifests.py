@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,21 @@ def test_the_container_has_all_that_is_installed() -> None:
     assert copied >= {"games", "selfplay", "configs", "launch", "pyproject.toml", "README.md"}
     assert all((ROOT / name).exists() for name in copied)
     assert any("--constraint requirements.lock" in line for line in lines)
+    (what,) = re.findall(r"--constraint requirements\.lock --editable (\".*\")", "\n".join(lines))
+    for extras, expect in (("", "."), ("cuda", ".[cuda]")):  # what pip can read
+        shell = ["sh", "-c", f"echo {what}"]
+        said = subprocess.run(shell, env={"EXTRAS": extras}, capture_output=True, text=True)
+        assert said.stdout.strip() == expect
+
+
+def test_every_machine_of_a_cloud_has_the_containers_python(cloud: dict[str, Any]) -> None:
+    """Ray lets in its own version of Python alone, and images have different ones."""
+    (python,) = re.findall(
+        r"^FROM .*python:(\S+)-slim", (FOLDER / "Containerfile").read_text(), re.M
+    )
+    (made,) = [line for line in cloud["setup_commands"] if line.endswith("~/venv")]
+    assert f"--python {python} " in made and not any(
+        "sudo pip" in x for x in cloud["setup_commands"]
+    )
+    for kind in ("head", "worker"):
+        assert all("~/venv/bin/pip" in line for line in cloud[f"{kind}_setup_commands"])
