@@ -37,6 +37,8 @@ from selfplay.store import metrics
 PRESET, ENDLESS = "connect_four_smoke", "100000"  # iterations
 STORE = 80 * 2**20  # bytes of a node's object store
 FAULTS = ("actor", "node", "driver")
+GAVE_UP = "driver gave up"  # said so, and was started again: no fault of ours
+STANDSTILL = 300.0  # seconds without an iteration
 
 
 class Nodes(AbstractContextManager["Nodes"]):
@@ -124,10 +126,13 @@ class Driver:
         return rows[-1]["iteration"] if rows else 0
 
     def wait_for(self, iterations: int) -> None:
-        """Until so many are committed; SystemExit if it ends before."""
-        while self.iterations() < iterations:
-            if not self.alive():
-                raise SystemExit(f"error: the driver ended; {self._log} says why")
+        """Until so many are committed; SystemExit if it ends before, or gets nowhere."""
+        last, since = self.iterations(), time.monotonic()
+        while (now := self.iterations()) < iterations:
+            if now > last:
+                last, since = now, time.monotonic()
+            if not self.alive() or time.monotonic() - since > STANDSTILL:
+                raise SystemExit(f"error: the driver ended, or hangs; {self._log} says why")
             time.sleep(0.2)
 
 
@@ -147,7 +152,7 @@ def disturb(
         fault = FAULTS[rng.integers(len(FAULTS))]
         ended = not driver.alive()
         if ended:  # a fault too many for it: a user would start it again
-            fault = "driver gave up"
+            fault = GAVE_UP
             driver.start()
         elif fault == "driver":
             driver.kill()
@@ -191,7 +196,7 @@ def chaos(
         finally:
             driver.stop()
     last = driver.iterations()
-    say(f"{sum(faults.values())} faults in {last} iterations; now without any")
+    say(f"{faults.total() - faults[GAVE_UP]} faults in {last} iterations; now without any")
     alone = Driver(folder / "undisturbed", ("--cluster.actors", "0", *flags))
     try:
         alone.wait_for(last)
@@ -226,8 +231,9 @@ def main() -> None:
     print("| killed | times |\n|---|---|")
     for name, times in sorted(faults.items()):
         print(f"| {name} | {times} |")
+    count = faults.total() - faults[GAVE_UP]
     verdict = "the same digests as" if same else "OTHER DIGESTS THAN"
-    print(f"{sum(faults.values())} faults, {last} iterations: {verdict} the undisturbed run")
+    print(f"{count} faults, {last} iterations: {verdict} the undisturbed run")
     raise SystemExit(not same)
 
 

@@ -17,7 +17,7 @@ by nobody, and those pages are memory as well, so the peak is given with them.
 PSS also depends on others: a library that another program has loaded counts half. To measure a
 trend, let nothing else of the same installation run.
 
-With ``--minutes`` the command is stopped after that time, as Ctrl-C does it. ``--plot`` draws the
+With ``--minutes`` the command is stopped after that time by SIGTERM. ``--plot`` draws the
 course, and a CSV of the samples lies beside it. The exit status is the command's.
 """
 
@@ -142,7 +142,7 @@ def reap_orphans(main: int) -> None:
 def measure(command: list[str], every: float, most: float) -> tuple[int, list[Sample]]:
     """Runs `command` and returns its exit status and the samples, one each `every` seconds.
 
-    After `most` seconds it is interrupted, and what it does then is no longer measured.
+    After `most` seconds it is stopped, and what it does then is no longer measured.
     """
     become_subreaper()
     start = time.monotonic()
@@ -153,7 +153,7 @@ def measure(command: list[str], every: float, most: float) -> tuple[int, list[Sa
     samples = []
     while process.poll() is None:
         if time.monotonic() - start > most:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait()
             break
         samples.append(take(time.monotonic() - start))

@@ -17,7 +17,6 @@ from typing import Any
 from selfplay.cluster.config import ClusterConfig
 
 HERE = Path(__file__).resolve().parent.parent.parent  # Ray's workers import from where we are
-TOKEN = Path.home() / ".ray" / "auth_token"
 PULSE = 2.0  # seconds between two looks at whether the head is there, and of one look
 
 
@@ -30,8 +29,6 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     reachable(config)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if config.address and TOKEN.exists():  # what `ray start` does where there is one
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     if not config.address:  # no cluster, says this, and so Ray listens on the loopback alone
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     # Ray starts its daemons by fork and exec at once, which is safe beside JAX's threads.
@@ -53,8 +50,8 @@ def connect(config: ClusterConfig, actors: int) -> Any:
             ray.init(address=config.address, **common)
         except ConnectionError as error:  # somebody listens there, or `reachable` had raised it
             raise ConnectionError(
-                f"no Ray cluster at cluster.address {config.address!r} lets us in: does it have "
-                "this version of Ray, and is its token here (docs/cluster.md)?"
+                f"no Ray cluster at cluster.address {config.address!r} lets us in: it needs this "
+                "version of Ray, and RAY_AUTH_MODE=token where it has a token (docs/cluster.md)"
             ) from error
         except Exception as error:  # another version of Ray or Python, say
             said = str(error).strip().partition("\n")[0] or type(error).__name__
