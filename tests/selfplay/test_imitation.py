@@ -32,7 +32,7 @@ from selfplay.store.digest import digest
 from selfplay.store.files import CorruptedFile, read_hashed_json, write_hashed_json
 from selfplay.store.run import load_version
 from selfplay.store.window import WindowConfig
-from selfplay.train import train
+from selfplay.train import MIXED, train
 from selfplay.trainer import Trainer
 from selfplay.verify import verify
 from tests.experts.records import GAME as GO
@@ -140,7 +140,9 @@ def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
             train(config, tmp_path / "run")
         monkeypatch.setattr(Learner, "probe", probe)
     monkeypatch.setattr(Learner, "probe", lambda *_: "f" * 64)
+    assert MIXED not in (tmp_path / "run" / "manifest.json").read_text()
     assert train(replace(config, cluster=cluster), tmp_path / "run").next_iteration == 3
+    assert MIXED in (tmp_path / "run" / "manifest.json").read_text()
 
 
 def test_the_learners_devices_do_not_change_it(
