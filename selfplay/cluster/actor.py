@@ -26,7 +26,7 @@ class StreamActor:
 
         from selfplay.stream import StreamPlayer
 
-        if not jax.config.jax_compilation_cache_dir:  # nobody said where
+        if not jax.config.values["jax_compilation_cache_dir"]:  # nobody said where
             jax.config.update("jax_compilation_cache_dir", str(pins.CACHE))
         self._player = StreamPlayer(*arguments)
         self._version, self._params = -1, {}

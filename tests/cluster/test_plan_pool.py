@@ -224,12 +224,12 @@ def test_a_cluster_that_turns_us_away_is_told_from_none(monkeypatch: pytest.Monk
 def test_an_actors_programs_are_kept_beside_its_own_code() -> None:
     import jax
 
-    before = jax.config.jax_compilation_cache_dir
+    before = jax.config.values["jax_compilation_cache_dir"]
     try:
         for said, kept in ((None, str(pins.CACHE)), ("/somewhere", "/somewhere")):
             jax.config.update("jax_compilation_cache_dir", said)
             StreamActor(ARGUMENTS, {})
-            assert jax.config.jax_compilation_cache_dir == kept
+            assert jax.config.values["jax_compilation_cache_dir"] == kept
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
 
