@@ -141,6 +141,7 @@ class Progress:
             ("positions/s", f"{speed:,.0f}"),
             *losses,
             ("exam", grades or "-"),
+            *([("actors", f"{row['pool']['actors']:.0f}")] if self._config.cluster.address else []),
             *([("Elo", rated(row["elo"]))] if self._config.elo.budgets else []),
             *spent,
         ]

@@ -25,6 +25,7 @@ class Crew:
         probe: the run's; the first actor's in a run that begins.
         losses: actors that died and were replaced so far.
         reason: why the last one was not let in.
+        announce: gets sentences for the user.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Crew:
     ) -> None:
         """Nobody yet; see ``pool.make`` for the arguments."""
         self._ray, self._failures, self._config = ray, failures, config
-        self._arguments, self._announce, self._streams = arguments, announce, streams
+        self._arguments, self.announce, self._streams = arguments, announce, streams
         self.joining: dict[Any, tuple[Any, float]] = {}
         self.turned_away: dict[Any, Any] = {}
         self.probe, self.losses, self.reason = probe or "", 0, ""
@@ -57,7 +58,8 @@ class Crew:
         if text := self._config.lacking([*self._nodes().values()]):
             if not self._config.address:
                 raise ValueError(text)
-            self._announce(f"{text}; the others join when nodes come")
+            room = self._config.room([*self._nodes().values()])
+            self.announce(f"{text}; {'the others join' if room else 'play begins'} when nodes come")
 
     def grow(self, joined: int) -> None:
         """Start as many as there are room and work for, beyond the `joined` and the refused.
@@ -107,7 +109,7 @@ class Crew:
 
     def _refuse(self, reason: str) -> None:
         self.reason = reason
-        self._announce(f"refused: {reason}")
+        self.announce(f"refused: {reason}")
 
     def _nodes(self) -> dict[str, dict[str, float]]:
         """The resources of those that are alive, by their ids."""

@@ -87,6 +87,8 @@ class RayPool:
                 done, _ = self._ray.wait(list(self._crew.joining), num_returns=1)
                 self._rest(self._crew.let_in(done[0]))
             self._anybody()
+            if config.address:
+                self._crew.announce(f"actors that play at {config.address}: {self._size} so far")
         except BaseException:
             self._stop()
             raise
@@ -257,6 +259,8 @@ class RayPool:
     def _replay(self, flight: _Flight, error: Exception) -> None:
         """An actor was lost: another one takes its place, and its stream is queued again."""
         self._crew.replace()
+        if not self._size:
+            self._crew.announce("no actor is left: waiting for one to start …")
         with self._lock:
             others = [(f.work, f.stream) for f in self._flying.values()]
             if not self._wanted(flight) or (flight.work, flight.stream) in others:

@@ -410,7 +410,8 @@ def test_who_finds_no_room_is_told(fake: FakeRay) -> None:
     said: list[str] = []
     fake.never = {1, 2}  # as Ray leaves an actor without room
     workers = RayPool((), ClusterConfig(actors=3, address="auto"), announce=said.append)
-    assert len(said) == 1 and "room for 1 of 3 actors: each takes CPU 1" in said[0]
+    assert "room for 1 of 3 actors: each takes CPU 1" in said[0] and "the others join" in said[0]
+    assert said[1:] == ["actors that play at auto: 1 so far"]
     assert collected(workers, 4) == right(4)
     workers.close()
 
