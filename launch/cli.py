@@ -32,13 +32,15 @@ def cores() -> int:
 
 def keep_interrupts() -> None:
     """Ctrl-C that comes in a callback, where Python drops it, comes again behind it."""
-    before = sys.unraisablehook
+    before, timers = sys.unraisablehook, list[threading.Timer]()
 
     def hook(event: Any) -> None:
-        if event.exc_type is KeyboardInterrupt:
-            threading.Timer(0.1, _thread.interrupt_main).start()  # not in here again
-        else:
+        if event.exc_type is not KeyboardInterrupt:
             before(event)
+        elif not any(timer.is_alive() for timer in timers):
+            timers[:] = [threading.Timer(0.1, _thread.interrupt_main)]  # not in here again
+            timers[0].daemon = True
+            timers[0].start()
 
     sys.unraisablehook = hook
 

@@ -101,10 +101,14 @@ class Progress:
 
     def interrupted(self, started: float, why: object = "interrupted") -> None:
         """Ctrl-C, or a cluster that is gone: what is safe, and how to go on."""
-        done = metrics.read(self._folder)
         safe = "nothing is committed yet"
-        if done:
-            safe = f"everything up to iteration {done[-1]['iteration']} is safe in {self._folder}"
+        for folder, what in (
+            (self._folder / imitation.FOLDER, " of imitation"),
+            (self._folder, ""),
+        ):
+            if done := metrics.read(folder):
+                last = f"iteration {done[-1]['iteration']}{what}"
+                safe = f"everything up to {last} is safe in {self._folder}"
         self.end(f"{why} after {time.time() - started:.0f} s; {safe}. The same command resumes it.")
 
     def _cells(self, row: Mapping[str, Any], exam: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -22,7 +22,6 @@ from typing import Annotated
 import tyro
 
 from selfplay.scaling.page import write
-from selfplay.store.files import check_own
 from selfplay.study import report
 
 
@@ -41,8 +40,6 @@ def main() -> None:
     options = tyro.cli(Options, prog="launch/report.py", description=__doc__)
     if not options.study:
         raise ValueError("which study? name its folder, as launch/ablate.py printed it")
-    for study in options.study:
-        check_own(study)
     page = report.page(report.material(options.study))
     folder = options.out or options.study[0] / "report"
     write(page, folder)

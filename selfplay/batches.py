@@ -31,7 +31,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Noise:
-    """A source of pseudo-random rows, shaped as `rows` (of any length); always the same ones."""
+    """A source of pseudo-random rows, shaped as `rows` (of any length); always the same ones.
+
+    All actions are legal: a target on another one would drown the rest of the loss.
+    """
 
     rows: Rows
     size: int
@@ -42,7 +45,7 @@ class Noise:
         return {
             name: _draw(rng, (len(indices), *array.shape[1:]), array.dtype)
             for name, array in self.rows.items()
-        }
+        } | {"legal": np.full((len(indices), *self.rows["legal"].shape[1:]), 255, np.uint8)}
 
 
 def _draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

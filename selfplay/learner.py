@@ -153,7 +153,14 @@ class Learner:
         Two processes with the same probe learn by the same arithmetic. Compiles the update.
         """
         state = self.initial(network.pseudo_random(self._initialise))
+        # Behind the warm-up, which begins with a rate of 0: the optimizer's step is probed, too.
+        late = jax.tree.map(self._warmed_up, state.optimizer)
+        state = state._replace(optimizer=late)
         return digest(self.fit(state, Noise(rows, self.config.batch_size), 0, 1))
+
+    def _warmed_up(self, leaf: Array) -> Array:
+        """A count of the optimizer's as after the warm-up; its moments as they are."""
+        return leaf if leaf.ndim else leaf + self.config.warmup_steps
 
     def fit(
         self, state: LearnerState, source: Source, iteration: int, steps: int

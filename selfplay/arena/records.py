@@ -23,6 +23,7 @@ from selfplay.arena.player import GTP, Player
 from selfplay.store.files import take_lock
 
 FORMAT = 1
+NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")  # ends a journal of several files (SQLite's magic)
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE players (
@@ -109,18 +110,20 @@ def _connect(path: Path, **options: Any) -> sqlite3.Connection:
     """A ladder's file opened, from whomever it comes.
 
     Raises:
-        ValueError: it is a link, holds more than tables, or lies beside a rollback journal; we
-            leave none, and SQLite deletes the file that one names.
+        ValueError: it is a link, holds more than tables, or lies beside a rollback journal that
+            names a file: SQLite would delete that one.
     """
-    for name in (path.name, *(f"{path.name}-{kind}" for kind in ("wal", "shm", "journal"))):
-        beside = path.with_name(name)
-        if beside.is_symlink() or (name.endswith("-journal") and beside.exists()):
-            raise ValueError(f"{path} is no ladder of ours: {name} is a link or a rollback journal")
+    journal = path.with_name(f"{path.name}-journal")
+    for beside in (path, journal, *(path.with_name(f"{path.name}-{k}") for k in ("wal", "shm"))):
+        if beside.is_symlink():
+            raise ValueError(f"{path} is no ladder of ours: {beside.name} is a link")
+    if journal.exists() and journal.read_bytes().endswith(NAMES_A_FILE):
+        raise ValueError(f"{path} is no ladder of ours: {journal.name} names another file")
     base = sqlite3.connect(path, **options)
     try:
         base.execute("PRAGMA trusted_schema = OFF")
         for kind, name, made in base.execute("SELECT type, name, sql FROM sqlite_master"):
-            if kind != "index" and not made.startswith("CREATE TABLE "):
+            if kind != "index" and not str(made).startswith("CREATE TABLE "):
                 raise ValueError(f"{path} is no ladder of ours: it has a {kind} {name!r}")
     except BaseException:
         base.close()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from selfplay import pins
-from selfplay.cluster.config import FRACTION, PREALLOCATE, ClusterConfig
+from selfplay.cluster.config import PREALLOCATE, ClusterConfig, claim
 from selfplay.cluster.connection import PULSE, Head, head
 
 
@@ -146,7 +146,7 @@ def _beside_the_learner() -> dict[str, str]:
 
     if jax.default_backend() == "tpu":
         return {"JAX_PLATFORMS": "cpu"}
-    return {PREALLOCATE: "false", FRACTION: "0.2"}  # the learner claims three quarters
+    return claim(0.2) | {PREALLOCATE: "false"}  # the learner claims three quarters
 
 
 def _ray() -> Any:

@@ -5,11 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MEMORY = 0.9  # of its share of a GPU that an actor claims; the rest is for kernels and libraries
-FRACTION, PREALLOCATE = "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE"
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
 Nodes = Sequence[Mapping[str, float]]
 """The resources of every node of a cluster."""
+
+
+def claim(share: float) -> dict[str, str]:
+    """Variables of a process that takes a share of a GPU's memory at most.
+
+    JAX refuses to start with its old name for it beside the new one, which others may have set.
+    """
+    return {"XLA_CLIENT_MEM_FRACTION": f"{share:.3f}", "XLA_PYTHON_CLIENT_MEM_FRACTION": ""}
 
 
 @dataclass(frozen=True)
@@ -129,9 +137,10 @@ class ClusterConfig:
         """Variables of an actor's process: the devices that it may use, and how much of them."""
         if not self.gpus_per_actor and "TPU" not in self.resources:
             return {"JAX_PLATFORMS": "cpu"}
+        own = {"JAX_PLATFORMS": ""}  # what the driver's says is the driver's
         if 0 < self.gpus_per_actor < 1:
-            return {FRACTION: f"{MEMORY * self.gpus_per_actor:.3f}"}
-        return {}
+            own |= claim(MEMORY * self.gpus_per_actor) | {PREALLOCATE: "true"}
+        return own
 
     def learner_environment(self) -> dict[str, str]:
         """The same of the process that learns, which shares its cards with a local cluster."""

@@ -48,7 +48,10 @@ def connect(config: ClusterConfig, actors: int) -> Any:
             return ray
         try:
             ray.init(address=config.address, **common)
-        except ConnectionError as error:  # somebody listens there, or `reachable` had raised it
+        except ConnectionError as error:
+            if config.address == "auto":
+                raise _no_answer(config.address, error) from error
+            # Somebody listens there, or `reachable` had raised it.
             raise ConnectionError(
                 f"no Ray cluster at cluster.address {config.address!r} lets us in: it needs this "
                 "version of Ray, and RAY_AUTH_MODE=token where it has a token (docs/cluster.md)"
@@ -103,6 +106,7 @@ class Head:
         """``host:port`` of the head, and how many seconds it may be silent."""
         self.address, self._patience = address, patience
         self._silent, self.gone = float("inf"), False  # since when on the monotonic clock
+        self._knocked = 0.0
         try:
             knock(address, patience)
         except OSError:
@@ -111,9 +115,12 @@ class Head:
     def answers(self) -> bool:
         """False once it has been silent for too long; waits `PULSE` for it.
 
-        Silence counts from the first knock without an answer: nobody may have knocked for hours.
+        Silence counts from the first of the last knocks: nobody may have knocked for hours.
         """
         now = time.monotonic()
+        if now - self._knocked > self._patience:
+            self._silent = float("inf")
+        self._knocked = now
         try:
             knock(self.address, PULSE)
             self._silent, self.gone = float("inf"), False

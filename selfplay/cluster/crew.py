@@ -120,7 +120,6 @@ class Crew:
 
         pinned = pins.environment()
         variables = {n: v for n, v in os.environ.items() if n.startswith("JAX_")}
-        variables.pop("JAX_PLATFORMS", None)  # the driver's; an actor's follow from what it takes
         if variables.get("JAX_COMPILATION_CACHE_DIR") == str(pins.CACHE):
             del variables["JAX_COMPILATION_CACHE_DIR"]  # theirs lies beside their code
         variables |= pinned | self._config.actor_environment()

@@ -26,6 +26,7 @@ from selfplay.cluster.usage import Usage
 
 SLOW, PATIENCE = 2.0, 5.0  # times the median, seconds: a stream that takes longer is played twice
 STUCK, HOPELESS = 20.0, 60.0  # the same for an actor that is given up
+AT_ONCE = 1.0  # seconds in which Ray says of an actor that it has died before
 TICK = 0.5  # seconds between two looks at who joined, and who is slow
 
 
@@ -266,9 +267,11 @@ class RayPool:
             if not self._wanted(flight) or (flight.work, flight.stream) in others:
                 return
             lost, last = self._lost.get(flight.stream, (0, self._usage.began))
-            if flight.heard >= last or not self._failures.died(error):
-                lost, last = lost + 1, time.monotonic()
-            # else it may have died at rest, with the one that this stream lost before: its node did
+            now = time.monotonic()
+            at_once = self._failures.died(error) and now - flight.began < AT_ONCE
+            if flight.heard >= last or not at_once:
+                lost, last = lost + 1, now
+            # else it had died at rest, with the one that this stream lost before: their node did
             self._lost[flight.stream] = lost, last
             if lost > self._config.retries:
                 raise PoolFailed(

@@ -112,8 +112,8 @@ class Experts:
                 at; `check` reads them).
         """
         self.folder = Path(folder)
-        check_own(self.folder)
         self.manifest = read_manifest(self.folder)
+        check_own(self.folder)
         self.game: Game = games.make(self.manifest["game"])
         self.games = load_arrays(self.folder / GAMES, self.manifest["games"]["digest"])
         self.fields = {name: self._mapped(name) for name in FIELDS}

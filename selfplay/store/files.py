@@ -85,8 +85,12 @@ def take_lock(folder: Path) -> int:
         raise ValueError(
             f"{folder} is being written by another process (pid {owner}): wait for it or stop it"
         ) from None
-    os.ftruncate(handle, 0)
-    os.write(handle, f"{os.getpid()}\n".encode())
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+    except BaseException:  # the disk is full
+        os.close(handle)
+        raise
     return handle
 
 

@@ -165,7 +165,12 @@ def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for(
     assert ClusterConfig(actors=8).wanted([node], 4) == 8  # the user's word
     assert cpu.learner_environment() == {}
     third = ClusterConfig(address="auto", cpus_per_actor=0.5, gpus_per_actor=0.3)
-    assert third.actor_environment() == {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.270"}
+    assert third.actor_environment() == {
+        "JAX_PLATFORMS": "",
+        "XLA_CLIENT_MEM_FRACTION": "0.270",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": "",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "true",
+    }
     assert third.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 6
     assert third.learner_environment() == {}  # its cards are its own
     here = ClusterConfig(gpus_per_actor=0.3)
@@ -173,7 +178,11 @@ def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for(
     cards = ClusterConfig(address="auto", gpus_per_actor=0.4)  # two a card, not five on two
     assert cards.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 4
     slice_ = ClusterConfig(actors=3, actor_resources=("TPU=4", "pod=0.1"))
-    assert slice_.actor_environment() == {} and slice_.needs == {"CPU": 1, "TPU": 4, "pod": 0.1}
+    assert slice_.actor_environment() == {"JAX_PLATFORMS": ""} and slice_.needs == {
+        "CPU": 1,
+        "TPU": 4,
+        "pod": 0.1,
+    }
     assert slice_.room([{"CPU": 96.0, "TPU": 16.0, "pod": 1.0}]) == 4
     assert (
         slice_.wanted([{"CPU": 96.0, "TPU": 4.0}], 99) == 3

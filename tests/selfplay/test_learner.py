@@ -129,6 +129,8 @@ def test_a_probe_tells_arithmetic_from_arithmetic() -> None:
     here = build(TINY, devices=1).probe(rows)
     assert build(TINY, devices=8, total_steps=7).probe(rows) == here  # a longer run is no other
     assert build(TINY, devices=1, dtype="bfloat16").probe(rows) != here
+    for change in ({"weight_decay": 0.1}, {"learning_rate": 0.1}):  # it sees the optimizer's step
+        assert build(replace(TINY, **change), devices=1).probe(rows) != here  # pyright: ignore
     noise, made = batches.Noise(rows, 32), network.pseudo_random(build(TINY)._initialise)
     gradients, _ = build(TINY)._gradient(made, noise.gather(np.arange(32)), jax.random.key(0))
     assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), "the probe is blind there"

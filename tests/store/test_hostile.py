@@ -186,9 +186,13 @@ def test_a_ladders_journal_deletes_nothing(tmp_path: Path) -> None:
     path = ladder(tmp_path)
     poisoned(path, victim)
     for opened in (lambda: settings(path), lambda: Records(path, {"game": "go?size=5"})):
-        with pytest.raises(ValueError, match=r"no ladder of ours: ladder\.db-journal"):
+        with pytest.raises(ValueError, match=r"no ladder of ours: ladder\.db-journal names"):
             opened()
     assert victim.exists()
+    path.with_name("ladder.db-journal").rename(tmp_path / "journal")
+    path.with_name("ladder.db-journal").touch()  # as one who is killed at the beginning leaves it
+    assert settings(path)["game"] == "go?size=5"
+    (tmp_path / "journal").rename(path.with_name("ladder.db-journal"))
     with closing(sqlite3.connect(path)) as base:  # the test's own teeth
         base.execute("SELECT * FROM settings").fetchall()
     assert not victim.exists()
