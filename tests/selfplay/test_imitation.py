@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -120,10 +121,13 @@ def test_the_first_versions_of_selfplay_are_measured_on_the_experts(whole: Path)
 
 
 def test_stopped_in_imitation_it_resumes_to_the_same_bits(
-    tmp_path: Path, config: TrainConfig, whole: Path
+    tmp_path: Path, config: TrainConfig, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(config, tmp_path / "run", stop_at(3))
     assert run.next_iteration == 0 and len(metrics.read(tmp_path / "run" / FOLDER)) == 4
+    with Progress(config, tmp_path / "run", plain=True) as progress:
+        progress.interrupted(time.time())
+    assert "everything up to iteration 3 of imitation is safe" in capsys.readouterr().out
     train(config, tmp_path / "run")
     assert digests(tmp_path / "run") == digests(whole)
 
