@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from selfplay.network import NetworkConfig
 from selfplay.store import metrics
 from selfplay.store.files import TEMPORARY
 from selfplay.store.run import DiskFull
@@ -20,7 +21,7 @@ from tests.runs import PLAIN
 
 SIZE = 32 * 2**20  # bytes
 LEFT = 96 * 2**10  # room for a start, and not for a commit
-CONFIG = replace(PLAIN, iterations=4, network=replace(PLAIN.network, width=24))
+CONFIG = replace(PLAIN, iterations=4, network=NetworkConfig("mlp", width=96, depth=1))
 
 
 @pytest.fixture

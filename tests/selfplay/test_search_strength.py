@@ -106,7 +106,7 @@ def test_tic_tac_toe_is_never_lost(algorithm: str, budget: int) -> None:
     assert games_over > 20
 
 
-@each_algorithm
+@pytest.mark.parametrize("algorithm", ["gumbel", pytest.param("puct", marks=pytest.mark.slow)])
 def test_no_result_is_given_away_and_values_have_the_right_sign(algorithm: str) -> None:
     """In a quarter of all positions with four stones or more, whoever is to move.
 
