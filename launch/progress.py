@@ -102,11 +102,8 @@ class Progress:
     def interrupted(self, started: float, why: object = "interrupted") -> None:
         """Ctrl-C, or a cluster that is gone: what is safe, and how to go on."""
         safe = "nothing is committed yet"
-        for folder, what in (
-            (self._folder / imitation.FOLDER, " of imitation"),
-            (self._folder, ""),
-        ):
-            if done := metrics.read(folder):
+        for part, what in ((imitation.FOLDER, " of imitation"), ("", "")):
+            if done := metrics.read(self._folder / part):
                 last = f"iteration {done[-1]['iteration']}{what}"
                 safe = f"everything up to {last} is safe in {self._folder}"
         self.end(f"{why} after {time.time() - started:.0f} s; {safe}. The same command resumes it.")

@@ -116,7 +116,10 @@ class RayPool:
         """Wait until every stream is back; raises what stopped the pool, if anything did."""
         with self._lock:
             work = self._call[0]
-            done = lambda: self._failure or len(self._results) == work.streams  # noqa: E731
+
+            def done() -> bool:
+                return self._failure is not None or len(self._results) == work.streams
+
             while not self._lock.wait_for(done, timeout=connection.PULSE):
                 if not self._head.answers():
                     raise PoolFailed(f"the Ray cluster's head at {self._head.address} is gone")

@@ -1,17 +1,10 @@
-"""The pool's dispatch, on a Ray made of plain objects: order, losses, and who is let in.
-
-What an actor answers is decided when it is asked; `wait` hands out the newest answer first.
-"""
+"""The pool's dispatch, on a Ray of plain objects: order, losses, hangs, a head that goes."""
 
 from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,154 +12,16 @@ from jax.errors import JaxRuntimeError
 
 from selfplay.cluster import connection, plan, ray_pool
 from selfplay.cluster.config import ClusterConfig
-from selfplay.cluster.failures import LOST, PoolFailed
+from selfplay.cluster.failures import PoolFailed
 from selfplay.cluster.ray_pool import RayPool
-
-
-class RayError(Exception):
-    """Whatever Ray raises."""
-
-
-class Lost(RayError):
-    """What Ray raises for an actor that died."""
-
-    actor_init_failed = False
-
-
-class Soon(Lost):
-    """One that is noticed before all else."""
-
-
-class Late(Lost):
-    """One that is noticed after all else."""
-
-
-class NotStarted(Lost):
-    """The same for one that died while it was made."""
-
-    actor_init_failed = True
-
-
-class OfCode(RayError):
-    """What Ray raises for an exception in an actor's code, which is its cause."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(f"a stack\nof calls\n{cause}")
-        self.cause = cause
-
-
-@dataclass(eq=False)
-class Answer:
-    """A reference: a value or an exception, and whose it is."""
-
-    value: Any
-    actor: int
-
-
-@dataclass
-class FakeRay:
-    """Just what the pool uses. `losses`: how often each stream's actor dies; `probes`: in turn."""
-
-    losses: Counter[int] = field(default_factory=Counter)
-    fails: Exception | None = None  # what they die of, if they do not vanish
-    probes: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
-    never: set[int] = field(default_factory=set)  # actors that are not heard of again
-    dead: set[int] = field(default_factory=set)  # actors that are lost when they are asked
-    fatal: set[int] = field(default_factory=set)  # streams in whose play the only node dies, once
-    hung: set[int] = field(default_factory=set)  # streams whose players are not heard of again
-    resources: list[dict[str, float]] = field(default_factory=lambda: [{"CPU": 8.0}])  # of nodes
-    head: str = "nowhere"  # its address
-    started: int = 0
-    killed: int = 0
-    busiest: int = 0  # most pieces of work one actor had at a time
-    played: list[tuple[int, int]] = field(default_factory=list)  # (actor, stream)
-
-    exceptions = SimpleNamespace(
-        **dict.fromkeys(LOST, Lost), RayError=RayError, RayTaskError=OfCode
-    )
-
-    def remote(self, _: type) -> Any:
-        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self.start))
-
-    def start(self, *_: Any) -> Any:
-        number, self.started = self.started, self.started + 1
-
-        def play(version: int, params: Any, carry: Any, iteration: int, stream: int) -> Answer:
-            self.played.append((number, stream))
-            if stream in self.fatal:
-                self.fatal.remove(stream)
-                self.dead = set(range(self.started))
-            if number in self.dead:
-                return Answer(Late(f"actor {number} had died"), number)
-            if stream in self.hung:
-                return Answer("hung", number)
-            if self.losses[stream]:
-                self.losses[stream] -= 1
-                return Answer(self.fails or Lost(f"actor {number} died"), number)
-            return Answer(((carry + 1, (version, params, iteration, stream)), 0.01), number)
-
-        probe = self.probes.get(number, "same")
-        return SimpleNamespace(
-            play=SimpleNamespace(remote=play),
-            probe=SimpleNamespace(remote=lambda: Answer(probe, number)),
-            stay=SimpleNamespace(remote=lambda: Answer("hung", number)),
-        )
-
-    def put(self, value: Any) -> Any:
-        return value
-
-    def get(self, asked: Any) -> Any:
-        if isinstance(asked, list):
-            return [self.get(one) for one in asked]
-        if isinstance(asked.value, Exception):
-            raise asked.value
-        return asked.value
-
-    def wait(self, flying: list[Answer], **_: Any) -> tuple[list[Answer], list[Answer]]:
-        self.busiest = max(self.busiest, *Counter(answer.actor for answer in flying).values())
-        heard = [a for a in flying if a.actor not in self.never and a.value != "hung"]
-        if not heard:
-            time.sleep(0.001)
-
-        def order(answer: Answer) -> tuple[bool, ...]:  # who joins comes first, then the newest
-            value = answer.value
-            sooner, later = isinstance(value, Soon), isinstance(value, Late)
-            return sooner, value in ("same", "other"), not later
-
-        heard.sort(key=order)
-        return heard[-1:], heard[:-1]
-
-    def get_runtime_context(self) -> Any:
-        return SimpleNamespace(gcs_address=self.head)
-
-    def nodes(self) -> list[dict[str, Any]]:
-        dead = {"Alive": False, "NodeID": "dead", "Resources": {"CPU": 99.0}}
-        alive = enumerate(self.resources)
-        return [dead, *({"Alive": True, "NodeID": str(i), "Resources": n} for i, n in alive)]
-
-    def kill(self, _: Any) -> None:
-        self.killed += 1
-
-    def shutdown(self) -> None:
-        self.killed += 1000
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
-    ray = FakeRay()
-    monkeypatch.setattr(ray_pool, "connect", lambda config, actors: ray)
-    monkeypatch.setattr(ray_pool, "TICK", 0.0)
-    yield ray
-
-
-def collected(workers: RayPool, streams: int, iteration: int = 4) -> list[Any]:
-    """Results of one iteration by version 3; stream s's carry is 10 · s."""
-    workers.submit(plan.Work(iteration, 3, streams), "params", [10 * s for s in range(streams)])
-    return workers.collect()
-
-
-def right(streams: int, iteration: int = 4) -> list[Any]:
-    return [(10 * s + 1, (3, "params", iteration, s)) for s in range(streams)]
+from tests.cluster.fake_ray import (
+    FakeRay,
+    Lost,
+    OfCode,
+    RayError,
+    collected,
+    right,
+)
 
 
 @pytest.mark.parametrize("actors", [1, 2, 3, 8])
@@ -222,109 +77,6 @@ def test_actors_that_died_at_rest_are_no_fault_of_the_stream_they_are_given(fake
     workers.close()
 
 
-def test_actors_that_die_together_before_they_join_are_all_replaced(fake: FakeRay) -> None:
-    fake.probes.update({n: Soon("its node went away") for n in range(8)})
-    workers = RayPool((), ClusterConfig(actors=8, retries=1))
-    assert collected(workers, 8) == right(8)
-    assert fake.started == 16 and workers.losses == 8
-    assert len({actor for actor, _ in fake.played}) == 8
-    workers.close()
-
-
-def test_a_new_node_gives_those_that_could_not_start_another_try(fake: FakeRay) -> None:
-    fake.resources, fake.probes[0] = [{"CPU": 2.0}], NotStarted("no such module")
-    workers = RayPool((), ClusterConfig(address="auto"))
-    assert collected(workers, 4) == right(4) and fake.started == 2
-    assert collected(workers, 4, 5) == right(4, 5) and fake.started == 2
-    fake.resources.append({"CPU": 1.0})
-    assert collected(workers, 4, 6) == right(4, 6) and fake.started == 4
-    workers.close()
-
-
-def test_no_more_actors_than_streams_unless_they_are_asked_for(fake: FakeRay) -> None:
-    fake.resources, fake.probes[0] = [{"CPU": 9.0}], "other"
-    workers = RayPool((), ClusterConfig(address="auto"), "same", streams=3)
-    assert collected(workers, 3) == right(3)
-    assert collected(workers, 3, 5) == right(3, 5)
-    assert fake.started == 4  # one in the place of who was refused
-    workers.close()
-    RayPool((), ClusterConfig(actors=5, address="auto"), "same", streams=3).close()
-    assert fake.started == 9
-
-
-def test_actors_with_another_probe_are_refused_and_the_others_play(fake: FakeRay) -> None:
-    said: list[str] = []
-    fake.probes[0] = "other arithmetic"
-    workers = RayPool((), ClusterConfig(actors=2), "same", said.append)
-    assert len(said) == 1 and "probe is other arithm, the run's is same" in said[0]
-    assert collected(workers, 4) == right(4)
-    assert {actor for actor, _ in fake.played} == {1}
-    assert fake.started == 2 and workers.usage()["actors"] == 1  # nobody takes its place
-    workers.close()
-
-
-def test_who_is_refused_keeps_its_room_until_its_node_goes(fake: FakeRay) -> None:
-    """Else every replacement would be started there, and be refused, too."""
-    fake.resources, fake.probes[1] = [{"CPU": 1.0}, {"CPU": 1.0}], "other"
-    workers = RayPool((), ClusterConfig(address="auto"), "same")
-    assert collected(workers, 3) == right(3) and fake.started == 2 and not fake.killed
-    assert collected(workers, 3, 5) == right(3, 5) and fake.started == 2  # no room to grow into
-    (end,) = workers._crew.turned_away
-    end.value = Lost("its node went away")  # and another one comes
-    while workers._crew.turned_away:
-        assert collected(workers, 3, 6) == right(3, 6)
-    assert collected(workers, 3, 7) == right(3, 7)
-    assert fake.started == 3 and {actor for actor, _ in fake.played} <= {0, 2}
-    workers.close()
-
-
-def test_without_any_actor_of_the_runs_probe_nothing_begins(fake: FakeRay) -> None:
-    with pytest.raises(PoolFailed, match=r"no actor is left.*the run's is of the run"):
-        RayPool((), ClusterConfig(actors=2), probe="of the run")
-    assert fake.killed == 1000 + 2
-
-
-def test_a_replacement_with_another_probe_is_refused_too(fake: FakeRay) -> None:
-    fake.probes[1], fake.losses[1] = "other", 1
-    workers = RayPool((), ClusterConfig(actors=1))
-    assert workers.probe == "same"
-    with pytest.raises(PoolFailed, match="probe is other, the run's is same"):
-        collected(workers, 3)
-    workers.close()
-
-
-def test_mixing_lets_every_probe_in(fake: FakeRay) -> None:
-    fake.probes[1] = "other"
-    workers = RayPool((), ClusterConfig(actors=2, mixing=True), "same")
-    assert collected(workers, 6) == right(6)
-    assert {actor for actor, _ in fake.played} == {0, 1}
-    workers.close()
-
-
-def test_an_actor_that_cannot_start_is_not_tried_again(fake: FakeRay) -> None:
-    fake.probes[0] = NotStarted("a stack\n  of calls\nno such module\n")
-    said: list[str] = []
-    workers = RayPool((), ClusterConfig(actors=2), announce=said.append)
-    assert collected(workers, 3) == right(3)
-    assert fake.started == 2 and "could not start: no such module" in said[0]
-    workers.close()
-
-
-def test_one_that_dies_before_it_joins_is_replaced(fake: FakeRay) -> None:
-    fake.probes[0] = Lost("its node went away")
-    workers = RayPool((), ClusterConfig(actors=1))
-    assert collected(workers, 3) == right(3)
-    assert fake.started == 2 and workers.losses == 1
-    workers.close()
-
-
-def test_those_that_die_before_they_join_again_and_again_are_given_up(fake: FakeRay) -> None:
-    fake.probes.update({n: Lost("killed, for its memory") for n in range(99)})
-    with pytest.raises(PoolFailed, match=r"no actor is left.*could not start: killed, for its mem"):
-        RayPool((), ClusterConfig(actors=1, retries=3))
-    assert fake.started == 4
-
-
 def test_a_device_that_fails_is_a_loss_and_code_that_fails_is_not(fake: FakeRay) -> None:
     fake.losses[1], fake.fails = 2, OfCode(JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"))
     workers = RayPool((), ClusterConfig(actors=2, retries=2))
@@ -338,15 +90,6 @@ def test_a_device_that_fails_is_a_loss_and_code_that_fails_is_not(fake: FakeRay)
     fake.losses[1], fake.fails = 1, OfCode(KeyError("a bug"))
     with pytest.raises(OfCode, match="a bug"):
         collected(workers, 3)
-    workers.close()
-
-
-def test_a_new_node_that_cannot_start_actors_stops_nobody(fake: FakeRay) -> None:
-    fake.probes[1] = RayError("a runtime environment\ncannot be made: no space left")
-    said: list[str] = []
-    workers = RayPool((), ClusterConfig(actors=2), announce=said.append)
-    assert collected(workers, 3) == right(3)
-    assert said == ["refused: an actor could not start: cannot be made: no space left"]
     workers.close()
 
 
@@ -383,36 +126,6 @@ def test_an_actor_that_hangs_is_given_up(
     monkeypatch.setattr(fake, "kill", kill)
     assert collected(workers, 2, 5) == right(2, 5)
     assert workers.losses == len(hung)
-    workers.close()
-
-
-def test_a_cluster_is_played_on_as_soon_as_one_actor_is_there(fake: FakeRay) -> None:
-    fake.resources = [{"CPU": 2.0}, {"CPU": 1.5}]
-    fake.never = {0, 1}
-    workers = RayPool((), ClusterConfig(address="auto"))
-    assert fake.started == 3 and collected(workers, 4) == right(4)
-    assert {actor for actor, _ in fake.played} == {2}
-    fake.never = {0}  # one joins late
-    assert collected(workers, 4, 5) == right(4, 5)
-    assert {actor for actor, _ in fake.played} == {1, 2}
-    fake.resources.append({"CPU": 2.5})  # a node comes
-    assert collected(workers, 9, 6) == right(9, 6)
-    assert fake.started == 5
-    workers.close()
-
-
-def test_who_finds_no_room_is_told(fake: FakeRay) -> None:
-    fake.resources = [{"CPU": 1.5}, {"CPU": 0.5}]
-    with pytest.raises(
-        ValueError, match=r"room for 0 of 1 actors.*takes CPU 1, GPU 0\.5.*GPU 0 on 2 nodes$"
-    ):
-        RayPool((), ClusterConfig(actors=1, gpus_per_actor=0.5))
-    said: list[str] = []
-    fake.never = {1, 2}  # as Ray leaves an actor without room
-    workers = RayPool((), ClusterConfig(actors=3, address="auto"), announce=said.append)
-    assert "room for 1 of 3 actors: each takes CPU 1" in said[0] and "the others join" in said[0]
-    assert said[1:] == ["actors that play at auto: 1 so far"]
-    assert collected(workers, 4) == right(4)
     workers.close()
 
 
