@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("games", "selfplay", "configs", "launch")
-MAX_LINES = 330
+MAX_LINES = 500
 
 # The contract, foundations first: a module imports only modules that stand on lines above its own.
 # A new file takes a line here; one that fits on no line holds two ideas. A package's name stands
