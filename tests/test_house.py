@@ -28,7 +28,7 @@ games.registry
 games
 selfplay selfplay.store selfplay.experts selfplay.cluster selfplay.arena selfplay.scaling
 selfplay.pins
-selfplay.keys
+selfplay.keys selfplay.any_komi
 selfplay.network
 selfplay.flops
 selfplay.search
