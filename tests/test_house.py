@@ -115,6 +115,7 @@ selfplay.serve
 selfplay.serve.rules
 selfplay.serve.analysis
 selfplay.serve.goban
+selfplay.serve.handicap
 selfplay.serve.protocol
 selfplay.serve.gtp
 selfplay.config
