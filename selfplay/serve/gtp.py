@@ -105,6 +105,7 @@ class Server:
     def warm_up(self) -> None:
         """Compile what a move needs, before a controller's clock runs."""
         self._thinker.search(self._goban.state, self._sims)
+        self._goban.at_turn(1)  # what a move out of turn needs, and a long game
         self._goban.play(0, self._pass)
         self._goban.undo()
 
@@ -189,15 +190,16 @@ class Server:
     def _genmove(self, arguments: Arguments) -> str:
         count(arguments, 1, 1, "genmove COLOR")
         player = protocol.colour(arguments[0])
-        action = self._choose(player)
-        self._goban.play(player, action)
-        return self._vertex(action)
+        return self._make_move(player, self._choose(player))
 
     def _genmove_cleanup(self, arguments: Arguments) -> str:
-        """Plays on after two passes: to us, what stands in the end is alive."""
+        """Plays on after two passes, until what is on the board is what counts."""
         count(arguments, 1, 1, "kgs-genmove_cleanup COLOR")
         player = protocol.colour(arguments[0])
-        action = self._search(player)
+        return self._make_move(player, self._search(player))
+
+    def _make_move(self, player: int, action: int) -> str:
+        """Plays our own move and returns its vertex."""
         self._goban.play(player, action)
         return self._vertex(action)
 
@@ -289,12 +291,12 @@ class Server:
     def _set_free_handicap(self, arguments: Arguments) -> str:
         points = [protocol.vertex(self._names, text) for text in arguments]
         if self._pass in points:
-            raise GtpError("bad vertex list: a pass is no handicap stone; name points only")
+            raise GtpError("bad vertex list: it has a pass; name points only")
         if len(set(points)) < len(points):
-            raise GtpError("bad vertex list: a point is named twice; name each once")
+            raise GtpError("bad vertex list: it has a point twice; name each point once")
         if not 2 <= len(points) < self._pass:
             raise GtpError(
-                f"bad vertex list: {len(points)} points; choose from 2 to {self._pass - 1}"
+                f"bad vertex list: it has {len(points)} points; name 2 to {self._pass - 1}"
             )
         self._start_with(points)
         return ""
@@ -319,9 +321,8 @@ class Server:
         options = protocol.analysis_options(self._names, arguments)
         found = [] if self._goban.over else self._candidates(options)
         action = found[0].action if found else self._pass
-        self._goban.play(self._player(options), action)
         infos = f"\n{self._infos(found, info)}" if found else ""
-        return f"{infos}\nplay {self._vertex(action)}"
+        return f"{infos}\nplay {self._make_move(self._player(options), action)}"
 
     def _candidates(self, options: protocol.AnalysisOptions) -> list[Candidate]:
         player = self._player(options)

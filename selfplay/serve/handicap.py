@@ -37,10 +37,11 @@ def fixed(size: int, number: int) -> list[int]:
     Raises:
         ValueError: the table has no such handicap on this board.
     """
-    most = 0 if size < 7 else 9 if size % 2 and size > 7 else 4
+    if size < 7:
+        raise ValueError(f"{size}×{size} has no fixed handicap, only boards from 7×7 up have one")
+    most = 9 if size % 2 and size > 7 else 4
     if not 2 <= number <= most:
-        allowed = f"2 to {most}" if most else "none; boards from 7×7 up have fixed handicaps"
-        raise ValueError(f"{number} stones on {size}×{size}; choose from {allowed}")
+        raise ValueError(f"{number} stones on {size}×{size}; choose from 2 to {most}")
     edge = 3 if size >= 13 else 2  # the fourth line or the third
     lines = (edge, size // 2, size - 1 - edge)
     return [(size - 1 - lines[row]) * size + lines[column] for row, column in TABLE[number]]

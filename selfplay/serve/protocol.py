@@ -18,6 +18,7 @@ MAX_INT = 2**31 - 1  # the specification's ints are unsigned 31-bit numbers
 SHOWN = 60  # characters of a controller's words that an answer quotes
 FLAGS = "ownership movesOwnership ownershipStdev pvVisits pvEdgeVisits rootInfo".split()
 """Options of the analysis that ask for what we do not have: taken, and without effect."""
+OPTIONS = ", ".join(["interval", "minmoves", "maxmoves", "avoid", "allow", *FLAGS])
 TIME_SYSTEMS = {
     "none": "",
     "absolute": "MAIN_TIME",
@@ -109,7 +110,7 @@ def seconds(text: str) -> float:
     """Reads a time, which many controllers send with decimals.
 
     Raises:
-        GtpError: it is no finite number, or negative.
+        GtpError: it is negative, or not a finite number.
     """
     value = number(text)
     if value < 0:
@@ -147,45 +148,47 @@ class AnalysisOptions:
 def analysis_options(game: Game, arguments: tuple[str, ...]) -> AnalysisOptions:
     """Reads ``[color] [interval] [key value]... [avoid|allow color vertex,vertex... depth]...``.
 
-    The interval is read over, because an analysis answers once. So is the depth: the lists hold for
-    the move that is analyzed, and not for the moves behind it.
+    The interval has no effect, because an analysis is answered once. Neither has the depth: `avoid`
+    and `allow` hold for the move that is analyzed, not for the moves that follow it.
 
     Raises:
         GtpError: an unknown option or a bad value.
     """
-    words = list(arguments)
     player, least, most = None, 1, 5
     forbidden: tuple[set[int], set[int]] = (set(), set())
-    while words:
-        key = words.pop(0)
+    words = iter(arguments)
+    for key in words:
         if key.lower() in _COLOURS and player is None:
             player = colour(key)
-            continue
-        if key.isdigit():
+        elif key.isdigit():
             integer(key)
-            continue
-        if key in ("avoid", "allow"):
-            usage = f"usage: {key} COLOR VERTEX,VERTEX,... DEPTH"
-            if len(words) < 3:
-                syntax_error(usage)
-            whom, named, depth = colour(words.pop(0)), words.pop(0), words.pop(0)
-            actions = {vertex(game, text) for text in named.split(",")}
-            integer(depth)
-            others = set(range(game.num_actions)) - actions
-            forbidden[whom].update(actions if key == "avoid" else others)
-            continue
-        value = words.pop(0) if words else ""
-        if key == "minmoves":
-            least = integer(value)
-        elif key == "maxmoves":
-            most = max(1, integer(value))
-        elif key == "interval":
-            integer(value)
-        elif key not in FLAGS or value.lower() not in ("true", "false"):
-            choices = f"interval, minmoves, maxmoves, avoid, allow, {', '.join(FLAGS)}"
-            syntax_error(f"unknown option {quote(f'{key} {value}'.strip())}; choose from {choices}")
+        elif key in ("avoid", "allow"):
+            whom, actions = _forbidden(game, key, [next(words, "") for _ in range(3)])
+            forbidden[whom].update(actions)
+        else:
+            value = next(words, "")
+            if key == "minmoves":
+                least = integer(value)
+            elif key == "maxmoves":
+                most = max(1, integer(value))
+            elif key == "interval":
+                integer(value)
+            elif key not in FLAGS or value.lower() not in ("true", "false"):
+                text = f"unknown option {quote(f'{key} {value}'.strip())}; choose from {OPTIONS}"
+                syntax_error(text)
     black, white = map(frozenset, forbidden)
     return AnalysisOptions(player, least, max(least, most), (black, white))
+
+
+def _forbidden(game: Game, key: str, values: list[str]) -> tuple[int, set[int]]:
+    """Reads the three values of `avoid` or `allow`: whom they forbid which actions."""
+    whom, vertices, depth = values
+    if not depth:
+        syntax_error(f"usage: {key} COLOR VERTEX,VERTEX,... DEPTH")
+    player = colour(whom)
+    actions = {vertex(game, text) for text in vertices.split(",")}
+    integer(depth)
+    return player, actions if key == "avoid" else set(range(game.num_actions)) - actions
 
 
 def colour(text: str) -> int:

@@ -94,7 +94,7 @@ def test_a_colour_may_move_twice_and_superko_holds(server: Server) -> None:
     ask(server, "undo", "undo")
     ask(server, "play w pass", "play b pass")
     assert ask(server, "play w b2") == "", "only superko forbids what two passes came before"
-    assert refused(server, "play w c2") == "illegal move"
+    assert refused(server, "play b c2") == "illegal move", "the same ko, taken back at once"
 
 
 def test_after_two_passes_the_game_is_over_but_may_go_on(server: Server) -> None:

@@ -49,12 +49,19 @@ def test_fixed_handicap_of_other_boards(size: int, number: int, expected: str) -
 
 
 @pytest.mark.parametrize(
-    ("size", "number"),
-    [(19, 1), (19, 0), (19, 10), (18, 5), (8, 5), (7, 5), (6, 2), (5, 2), (2, 2)],
+    ("size", "number", "most"),
+    [(19, 1, 9), (19, 0, 9), (19, 10, 9), (18, 5, 4), (8, 5, 4), (7, 5, 4)],
 )
-def test_a_handicap_without_an_entry_is_refused(size: int, number: int) -> None:
-    with pytest.raises(ValueError, match=f"{number} stones on {size}×{size}; choose from"):
+def test_a_handicap_without_an_entry_is_refused(size: int, number: int, most: int) -> None:
+    expected = f"{number} stones on {size}×{size}; choose from 2 to {most}"
+    with pytest.raises(ValueError, match=expected):
         handicap.fixed(size, number)
+
+
+@pytest.mark.parametrize("size", [2, 5, 6])
+def test_a_small_board_has_no_fixed_handicap(size: int) -> None:
+    with pytest.raises(ValueError, match=f"{size}×{size} has no fixed handicap"):
+        handicap.fixed(size, 2)
 
 
 @pytest.mark.parametrize("number", [2, 24])
