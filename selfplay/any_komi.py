@@ -13,21 +13,21 @@ from typing import Any
 import jax
 
 from games.game import Game
+from games.go import Go
 
 
 def jit(game: Game, make: Callable[..., Callable[..., Any]], *static: Any) -> Callable[..., Any]:
-    """Compiles ``make(game, *static)``; games that differ only in komi share one program.
+    """Compiles ``make(game, *static)``; games of Go that differ only in komi share one program.
 
     Args:
-        game: the rules; every game works, also those without komi.
+        game: the rules, of any game.
         make: builds the function to compile from the rules, such as `getattr`.
         static: further arguments of `make`, hashable.
     """
-    rules: Any = game
-    komi: float | None = getattr(rules, "komi", None)
-    if komi is None:
+    rules: Any = game  # a protocol, of which Go is an instance that the type checker does not see
+    if not isinstance(rules, Go):
         return partial(_program(rules, make, *static), None)
-    return partial(_program(replace(rules, komi=0.0), make, *static), float(komi))
+    return partial(_program(replace(rules, komi=0.0), make, *static), float(rules.komi))
 
 
 @lru_cache(maxsize=64)
