@@ -2,9 +2,9 @@
 
 Our rules know turns and an end; GTP and game records know neither. A stone out of turn (handicap,
 analysis), a move after two passes and a game of more than `max_plies` moves go on from the same
-board. Every board of the game stays forbidden for the next move, however long the game is. The
-states that a search sees after that remember the last `max_plies` / 2 boards, which leaves it
-as many moves to look ahead before our rules would end the game.
+board. Every board of the game stays forbidden for the next move, however long the game is. For the
+moves behind that one, a search remembers the last `max_plies` / 2 boards, which leaves it as many
+moves to look ahead before our rules would end the game.
 """
 
 from collections import defaultdict
@@ -76,6 +76,7 @@ class Goban:
         if in_turn and int(state.ply) <= most:
             return state
         past = self._boards()[:-1]
+        # The last boards go into the state; older ones, as many at a time, only forbid moves.
         ends = range(len(past), 0, -most) or [0]
         recent, *older = (self._after(past[max(0, end - most) : end], player) for end in ends)
         return recent._replace(
@@ -121,7 +122,7 @@ class Goban:
         chains: dict[int, list[int]] = defaultdict(list)
         for point, chain in enumerate(np.asarray(self.state.stones.chain).tolist()):
             chains[chain].append(point)
-        return [points for chain, points in chains.items() if chain]
+        return [points for chain, points in chains.items() if chain]  # 0: the empty points
 
     def _boards(self) -> list[np.ndarray]:
         """Returns the hash, uint32 [2], of every board of the game, the present one last."""
