@@ -56,7 +56,8 @@ class Go:
     Attributes:
         size: lines of the board, 2 to 19.
         komi: points that White (player 1) has in advance; a whole number makes draws possible.
-            Left out: 7.5 from 8×8 up, on smaller boards `SMALL_KOMI`.
+            Left out: 7.5 from 8×8 up, on smaller boards `SMALL_KOMI`. A compiled program may
+            put a traced array, float32 [], in its place; its value is not checked.
         max_plies: the game ends after so many moves; 0: 2 · size².
 
     Raises:
@@ -71,16 +72,21 @@ class Go:
         if not MIN_SIZE <= self.size <= MAX_SIZE:
             raise ValueError(f"go: size={self.size} is out of range; choose {MIN_SIZE}..{MAX_SIZE}")
         points = self.size * self.size
+        if not isinstance(self.komi, Array):  # a program's argument has no value to look at
+            self._check_komi()
+        if self.max_plies == 0:
+            object.__setattr__(self, "max_plies", 2 * points)
+        if not 2 <= self.max_plies <= np.iinfo(np.int16).max:
+            raise ValueError(f"go: max_plies={self.max_plies} is out of range; choose 2..32767")
+
+    def _check_komi(self) -> None:
+        points = self.size * self.size
         if math.isnan(self.komi):
             object.__setattr__(self, "komi", SMALL_KOMI.get(self.size, 7.5))
         if abs(self.komi) > points or 2 * self.komi != round(2 * self.komi):
             raise ValueError(
                 f"go: komi={self.komi} must be a whole or half number within ±{points}"
             )
-        if self.max_plies == 0:
-            object.__setattr__(self, "max_plies", 2 * points)
-        if not 2 <= self.max_plies <= np.iinfo(np.int16).max:
-            raise ValueError(f"go: max_plies={self.max_plies} is out of range; choose 2..32767")
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ the config in its metadata.
 import csv
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,7 @@ from jax import Array
 
 import games
 from games.game import Game
-from selfplay import network, search
+from selfplay import any_komi, network, search
 from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig, Params
 from selfplay.search import SearchConfig, SearchFn, SearchResult
@@ -142,11 +143,13 @@ class Version:
 
     def evaluate(self, state: Any) -> tuple[Array, Array]:
         """``(policy logits float32[A], value float32[])`` of a position, for the player to move."""
-        return _evaluate_fn(self.config["game"], self.network_config)(self.params, state)
+        fn = any_komi.jit(self.game, _evaluating, self.network_config)
+        return fn(self.params, state)
 
     def search(self, state: Any, num_simulations: int = 64) -> SearchResult:
         """The search's move, improved policy and value at one position (no batch dimension)."""
-        fn = _jitted(self.search_fn(num_simulations))
+        config = self.search_config.for_strength(num_simulations)
+        fn = any_komi.jit(self.game, _searching, self.network_config, config)
         batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
         return jax.tree.map(lambda leaf: leaf[0], fn(self.params, batch, jax.random.key(0)))
 
@@ -172,23 +175,19 @@ def _best(folder: str) -> int:
 
 @lru_cache(maxsize=64)
 def _search_fn(game: str, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
-    rules = games.make(game)
-    _, evaluate = network.make(rules, config)
-    return search.make(rules, evaluate, search_config)
+    return _searching(games.make(game), config, search_config)
 
 
-@lru_cache(maxsize=64)
-def _jitted(fn: SearchFn) -> SearchFn:
-    return jax.jit(fn)
+def _searching(game: Game, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
+    _, evaluate = network.make(game, config)
+    return search.make(game, evaluate, search_config)
 
 
-@lru_cache(maxsize=64)
-def _evaluate_fn(game: str, config: NetworkConfig) -> Any:
-    rules = games.make(game)
-    _, evaluate = network.make(rules, config)
+def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, Any], tuple[Array, Array]]:
+    _, evaluate = network.make(game, config)
 
     def one(params: Params, state: Any) -> tuple[Array, Array]:
-        logits, value = evaluate(params, rules.observe(state)[None])
+        logits, value = evaluate(params, game.observe(state)[None])
         return logits[0], value[0]
 
-    return jax.jit(one)
+    return one

@@ -28,7 +28,7 @@ games.registry
 games
 selfplay selfplay.store selfplay.experts selfplay.cluster selfplay.arena selfplay.scaling
 selfplay.pins
-selfplay.keys
+selfplay.keys selfplay.any_komi
 selfplay.network
 selfplay.flops
 selfplay.search
@@ -115,6 +115,7 @@ selfplay.serve
 selfplay.serve.rules
 selfplay.serve.analysis
 selfplay.serve.goban
+selfplay.serve.handicap
 selfplay.serve.protocol
 selfplay.serve.gtp
 selfplay.config

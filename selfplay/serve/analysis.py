@@ -48,7 +48,12 @@ class Candidate:
 
 
 def analyse(
-    thinker: Thinker, state: Any, num_simulations: int, most: int = 5, least: int = 1
+    thinker: Thinker,
+    state: Any,
+    num_simulations: int,
+    most: int = 5,
+    least: int = 1,
+    forbidden: frozenset[int] = frozenset(),
 ) -> list[Candidate]:
     """The moves worth looking at, the one that the search plays first, then by share.
 
@@ -61,18 +66,20 @@ def analyse(
         num_simulations: the budget of each search; 0 asks the raw network.
         most: no more candidates than that.
         least: so many candidates if there are as many moves, even without a share.
+        forbidden: actions that are no candidates. The search still sees them.
     """
     game = thinker.game
-    legal = np.flatnonzero(np.asarray(compiled(game).legal_actions(state)))
-    if not len(legal):
+    legal = compiled(game).legal_actions(state)  # bool [A]
+    actions = [a for a in np.flatnonzero(legal).tolist() if a not in forbidden]
+    if not actions:
         return []
     root = thinker.search(state, num_simulations)
     policy = np.asarray(root.policy)
     logits, _ = thinker.evaluate(state)
-    priors = np.zeros(game.num_actions)
-    priors[legal] = np.asarray(jax.nn.softmax(logits[legal]))
+    # Of one shape at every position: the number of legal moves would be another program each time.
+    priors = np.asarray(jax.nn.softmax(logits, where=legal))
     chosen = int(root.action)
-    ranked = sorted(legal.tolist(), key=lambda a: (a != chosen, -policy[a], -priors[a]))
+    ranked = sorted(actions, key=lambda a: (a != chosen, -policy[a], -priors[a]))
     worthy = sum(policy[action] >= MIN_SHARE or action == chosen for action in ranked)
     found = []
     for action in ranked[: min(most, max(worthy, least))]:

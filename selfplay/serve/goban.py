@@ -1,10 +1,15 @@
 """A game of Go as programs for people have it: anyone may move next, moves are taken back.
 
 Our rules know turns and an end; GTP and game records know neither. A stone out of turn (handicap,
-analysis) and a move after two passes go on from the same board, with every earlier board still
-forbidden. Only a game of more than `max_plies` moves begins a new history.
+analysis), a move after two passes and a game of more than `max_plies` moves go on from the same
+board. Every board of the game stays forbidden for the next move, however long the game is. For the
+moves behind that one, a search remembers the last `max_plies` / 2 boards, which leaves it as many
+moves to look ahead before our rules would end the game.
 """
 
+from collections import defaultdict
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +46,7 @@ class Goban:
 
     @property
     def state(self) -> GoState:
-        """The position; over after two passes or `max_plies` moves."""
+        """The position after the last move; `at_turn` says what may be played there."""
         return self.moves[-1].state if self.moves else self._start
 
     @property
@@ -56,28 +61,47 @@ class Goban:
 
     @property
     def over(self) -> bool:
-        """True = our rules have ended the game."""
-        return bool(self.game.is_terminal(self.state))
+        """True = the last two moves, in turn, were passes."""
+        passes = np.asarray(self.state.last) == self.game.num_actions - 1
+        return bool(passes.all())
 
     def at_turn(self, player: int) -> GoState:
-        """The position with `player` to move, the game going on; itself where both hold already."""
-        state = self.state
-        if not self.over and self.player == player:
-            return state
-        if int(state.ply) < self.game.max_plies:
-            return self._rules.method("resume")(state, player)
-        return self._rules.method("from_board")(self.game.board(state), player)
+        """Returns the position with `player` to move, the game still running.
 
-    def play(self, player: int, action: int) -> None:
-        """Make a move of `player`, whosever turn it is.
+        The moves that are legal there repeat no board of the game.
+        """
+        state = self.state
+        in_turn = not self.over and self.player == player
+        most = self.game.max_plies // 2
+        if in_turn and int(state.ply) <= most:
+            return state
+        past = self._boards()[:-1]
+        # The last boards go into the state; older ones, as many at a time, only forbid moves.
+        ends = range(len(past), 0, -most) or [0]
+        recent, *older = (self._after(past[max(0, end - most) : end], player) for end in ends)
+        return recent._replace(
+            legal=reduce(and_, (position.legal for position in older), recent.legal),
+            last=state.last if in_turn else recent.last,
+        )
+
+    def play(self, player: int, action: int) -> bool:
+        """Makes a move of `player`, whosever turn it is; True = it breaks our superko rule.
+
+        Other programs may have another ko rule, so a move that makes a board of earlier in the game
+        is accepted, unless it takes back a ko at once. `at_turn` allows none.
 
         Raises:
-            ValueError: it is illegal; nothing has changed.
+            ValueError: the move is illegal by any ko rule; nothing has changed.
         """
         state = self.at_turn(player)
-        if not bool(self._rules.legal_actions(state)[action]):
+        legal = bool(self._rules.legal_actions(state)[action])
+        if not legal and not bool(self._rules.legal_actions(self._after([], player))[action]):
             raise ValueError("illegal move")
-        self.moves.append(Move(player, action, self._rules.step(state, action)))
+        after = self._rules.step(state, action)
+        if not legal and np.array_equal(after.stones.hash, self._boards()[-2]):
+            raise ValueError("illegal move")
+        self.moves.append(Move(player, action, after))
+        return not legal
 
     def undo(self) -> None:
         """Take the last move back.
@@ -92,6 +116,26 @@ class Goban:
     def margin(self) -> float:
         """Black's area less White's as the board stands, without komi."""
         return float(self._rules.method("score")(self.state)) + self.game.komi
+
+    def chains(self) -> list[list[int]]:
+        """Returns the points of each chain on the board."""
+        chains: dict[int, list[int]] = defaultdict(list)
+        for point, chain in enumerate(np.asarray(self.state.stones.chain).tolist()):
+            chains[chain].append(point)
+        return [points for chain, points in chains.items() if chain]  # 0: the empty points
+
+    def _boards(self) -> list[np.ndarray]:
+        """Returns the hash, uint32 [2], of every board of the game, the present one last."""
+        states = [self._start, *(move.state for move in self.moves)]
+        return [np.asarray(state.stones.hash) for state in states]
+
+    def _after(self, boards: list[np.ndarray], player: int) -> GoState:
+        """Returns this board with `player` to move, in a game that went through `boards`."""
+        history = np.zeros((2, self.game.max_plies), np.uint32)
+        if boards:
+            history[:, : len(boards)] = np.stack(boards, axis=1)
+        state = self.state._replace(history=history, ply=np.int16(len(boards)))
+        return self._rules.method("resume")(state, player)
 
 
 def load_sgf(game: Go, path: Path, before_move: int | None = None) -> tuple[Goban, float]:

@@ -4,9 +4,14 @@
 server never resigns, plays at once whatever the clock says (its budget is simulations, not
 seconds), and counts by our rules: area, every stone on the board alive.
 
+Only two passes end a game, however long it is (`goban.py`). A move that positional superko alone
+forbids is accepted from a controller, which may have another ko rule, and announced on stderr; the
+server itself plays none.
+
 `lz-analyze` and `kata-analyze` answer with one line of candidates and stay open until the next
 line comes in, as Leela Zero's and KataGo's do (KataGo, docs/GTP_Extensions.md). Visits there are
 the policy's share of the budget; winrates are those of a search from the position after the move.
+`lz-genmove_analyze` and `kata-genmove_analyze` play the first candidate.
 """
 
 import sys
@@ -17,7 +22,7 @@ from typing import BinaryIO, Protocol
 
 from games.go import Go
 from games.notation import action_to_text, board_to_text
-from selfplay.serve import protocol
+from selfplay.serve import handicap, protocol
 from selfplay.serve.analysis import Candidate, Thinker, analyse
 from selfplay.serve.goban import Goban, load_sgf
 from selfplay.serve.protocol import GtpError, count
@@ -28,8 +33,7 @@ BARE = frozenset("protocol_version name version list_commands quit".split()) | f
     "clear_board undo showboard final_score".split()
 )
 """Commands without arguments."""
-FLAGS = "ownership movesOwnership ownershipStdev pvVisits pvEdgeVisits rootInfo".split()
-"""Options of the analysis that ask for what we do not have: taken, and without effect."""
+STATUSES = ("alive", "seki", "dead")
 
 
 class GoThinker(Thinker, Protocol):
@@ -86,14 +90,23 @@ class Server:
             "time_left": self._time_left,
             "final_score": self._final_score,
             "loadsgf": self._loadsgf,
+            "fixed_handicap": self._fixed_handicap,
+            "place_free_handicap": self._place_free_handicap,
+            "set_free_handicap": self._set_free_handicap,
+            "final_status_list": self._final_status_list,
+            "kgs-time_settings": self._kgs_time_settings,
+            "kgs-genmove_cleanup": self._genmove_cleanup,
             "lz-analyze": lambda arguments: self._analyse(arguments, _lz_info),
             "kata-analyze": lambda arguments: self._analyse(arguments, _kata_info),
+            "lz-genmove_analyze": lambda arguments: self._genmove_analyze(arguments, _lz_info),
+            "kata-genmove_analyze": lambda arguments: self._genmove_analyze(arguments, _kata_info),
         }
 
     def warm_up(self) -> None:
         """Compile what a move needs, before a controller's clock runs."""
         self._thinker.search(self._goban.state, self._sims)
-        self._goban.play(0, self._goban.game.num_actions - 1)
+        self._goban.at_turn(1)  # what a move out of turn needs, and a long game
+        self._goban.play(0, self._pass)
         self._goban.undo()
 
     def respond(self, line: str) -> str:
@@ -148,7 +161,7 @@ class Server:
         return ""
 
     def _play_with(self, komi: float) -> None:
-        """Let the thinker know the komi, and compile its search now rather than in a move."""
+        """Sets the komi of the thinker's rules."""
         if komi == self._komi:
             return
         try:
@@ -157,33 +170,48 @@ class Server:
         except ValueError as error:
             raise GtpError(f"unacceptable komi: {error}") from None
         self._komi = komi
-        self._thinker.search(Goban(self._goban.game).state, self._sims)
 
     def _play(self, arguments: Arguments) -> str:
-        count(arguments, 2, 2, "play COLOUR VERTEX")
+        count(arguments, 2, 2, "play COLOR VERTEX")
         player = protocol.colour(arguments[0])
         action = protocol.vertex(self._names, arguments[1])
         try:
-            self._goban.play(player, action)
+            repeats = self._goban.play(player, action)
         except ValueError as error:
             raise GtpError(str(error)) from None
+        if repeats:  # stderr, because a controller expects an empty answer
+            print(
+                f"{NAME}: play {' '.join(arguments)} repeats an earlier board. Our rules forbid "
+                "that (positional superko); the move is accepted.",
+                file=sys.stderr,
+            )
         return ""
 
     def _genmove(self, arguments: Arguments) -> str:
-        count(arguments, 1, 1, "genmove COLOUR")
+        count(arguments, 1, 1, "genmove COLOR")
         player = protocol.colour(arguments[0])
-        action = self._choose(player)
+        return self._make_move(player, self._choose(player))
+
+    def _genmove_cleanup(self, arguments: Arguments) -> str:
+        """Plays on after two passes, until what is on the board is what counts."""
+        count(arguments, 1, 1, "kgs-genmove_cleanup COLOR")
+        player = protocol.colour(arguments[0])
+        return self._make_move(player, self._search(player))
+
+    def _make_move(self, player: int, action: int) -> str:
+        """Plays our own move and returns its vertex."""
         self._goban.play(player, action)
         return self._vertex(action)
 
     def _reg_genmove(self, arguments: Arguments) -> str:
-        count(arguments, 1, 1, "reg_genmove COLOUR")
+        count(arguments, 1, 1, "reg_genmove COLOR")
         return self._vertex(self._choose(protocol.colour(arguments[0])))
 
     def _choose(self, player: int) -> int:
-        """The search's move; a pass once our rules have ended the game."""
-        if self._goban.over:
-            return self._goban.game.num_actions - 1
+        """Returns the search's move; a pass if two passes have ended the game."""
+        return self._pass if self._goban.over else self._search(player)
+
+    def _search(self, player: int) -> int:
         return int(self._thinker.search(self._goban.at_turn(player), self._sims).action)
 
     def _undo(self, arguments: Arguments) -> str:
@@ -199,15 +227,20 @@ class Server:
 
     def _time_settings(self, arguments: Arguments) -> str:
         count(arguments, 3, 3, "time_settings MAIN_TIME BYO_YOMI_TIME BYO_YOMI_STONES")
-        for argument in arguments:
-            protocol.integer(argument)
+        for argument in arguments[:2]:
+            protocol.seconds(argument)
+        protocol.integer(arguments[2])
+        return ""
+
+    def _kgs_time_settings(self, arguments: Arguments) -> str:
+        protocol.check_clock(arguments)
         return ""
 
     def _time_left(self, arguments: Arguments) -> str:
-        count(arguments, 3, 3, "time_left COLOUR TIME STONES")
+        count(arguments, 3, 3, "time_left COLOR TIME STONES")
         protocol.colour(arguments[0])
-        for argument in arguments[1:]:
-            protocol.integer(argument)
+        protocol.seconds(arguments[1])
+        protocol.integer(arguments[2])
         return ""
 
     def _final_score(self, arguments: Arguments) -> str:
@@ -225,18 +258,93 @@ class Server:
         self._goban = goban
         return ""
 
+    def _final_status_list(self, arguments: Arguments) -> str:
+        """Lists the chains of a status, one a line: by our rules every chain is alive."""
+        count(arguments, 1, 1, "final_status_list STATUS")
+        status = arguments[0].lower()
+        if status not in STATUSES:
+            protocol.syntax_error(
+                f"unknown status {protocol.quote(arguments[0])}; choose from {', '.join(STATUSES)}"
+            )
+        chains = self._goban.chains() if status == "alive" else []
+        return "\n".join(" ".join(map(self._vertex, chain)) for chain in chains)
+
+    def _fixed_handicap(self, arguments: Arguments) -> str:
+        count(arguments, 1, 1, "fixed_handicap NUMBER_OF_STONES")
+        number = protocol.integer(arguments[0])
+        try:
+            points = handicap.fixed(self._goban.game.size, number)
+        except ValueError as error:
+            raise GtpError(f"invalid number of stones: {error}") from None
+        return self._start_with(points)
+
+    def _place_free_handicap(self, arguments: Arguments) -> str:
+        count(arguments, 1, 1, "place_free_handicap NUMBER_OF_STONES")
+        number = protocol.integer(arguments[0])
+        most = self._pass - 1  # one point stays empty
+        if not 2 <= number <= most:
+            raise GtpError(f"invalid number of stones: {number}; choose from 2 to {most}")
+        self._check_empty()
+        points = handicap.free(self._thinker, self._goban.game, number, self._sims)
+        return self._start_with(points)
+
+    def _set_free_handicap(self, arguments: Arguments) -> str:
+        points = [protocol.vertex(self._names, text) for text in arguments]
+        if self._pass in points:
+            raise GtpError("bad vertex list: it has a pass; name points only")
+        if len(set(points)) < len(points):
+            raise GtpError("bad vertex list: it has a point twice; name each point once")
+        if not 2 <= len(points) < self._pass:
+            raise GtpError(
+                f"bad vertex list: it has {len(points)} points; name 2 to {self._pass - 1}"
+            )
+        self._start_with(points)
+        return ""
+
+    def _start_with(self, points: list[int]) -> str:
+        """Places handicap stones on the empty board and returns their vertices."""
+        self._check_empty()
+        self._goban = handicap.start(self._goban.game, points)
+        return " ".join(map(self._vertex, points))
+
+    def _check_empty(self) -> None:
+        if self._goban.chains():
+            raise GtpError("board not empty")
+
     def _analyse(self, arguments: Arguments, info: "Format") -> str:
-        player, least, most = _analysis_options(arguments)
-        state = self._goban.at_turn(self._goban.player if player is None else player)
-        found = analyse(self._thinker, state, self._sims, most, least)
+        options = protocol.analysis_options(self._names, arguments)
+        found = self._candidates(options)
         self._analysing = True
-        words = [
+        return "\n" + self._infos(found, info)
+
+    def _genmove_analyze(self, arguments: Arguments, info: "Format") -> str:
+        options = protocol.analysis_options(self._names, arguments)
+        found = [] if self._goban.over else self._candidates(options)
+        action = found[0].action if found else self._pass
+        infos = f"\n{self._infos(found, info)}" if found else ""
+        return f"{infos}\nplay {self._make_move(self._player(options), action)}"
+
+    def _candidates(self, options: protocol.AnalysisOptions) -> list[Candidate]:
+        player = self._player(options)
+        state = self._goban.at_turn(player)
+        forbidden = options.forbidden[player]
+        return analyse(self._thinker, state, self._sims, options.most, options.least, forbidden)
+
+    def _player(self, options: protocol.AnalysisOptions) -> int:
+        return self._goban.player if options.player is None else options.player
+
+    def _infos(self, found: list[Candidate], info: "Format") -> str:
+        return " ".join(
             f"info move {self._vertex(candidate.action)} "
             + info(candidate, max(1, round(candidate.share * self._sims)))
             + f" order {order} pv {' '.join(map(self._vertex, candidate.line))}"
             for order, candidate in enumerate(found)
-        ]
-        return "\n" + " ".join(words)
+        )
+
+    @property
+    def _pass(self) -> int:
+        """The action that passes; the actions below are the points."""
+        return self._goban.game.num_actions - 1
 
     def _vertex(self, action: int) -> str:
         return action_to_text(self._names, action)
@@ -257,27 +365,6 @@ def _kata_info(candidate: Candidate, visits: int) -> str:
         f"visits {visits} utility {candidate.value:.6f} winrate {candidate.winrate:.6f} "
         f"prior {candidate.prior:.6f}"
     )
-
-
-def _analysis_options(arguments: Arguments) -> tuple[int | None, int, int]:
-    """(player or None, least and most moves) of ``[colour] [interval] [key value]...``."""
-    words = list(arguments)
-    player, least, most = None, 1, 5
-    if words and words[0].lower() in ("b", "w", "black", "white"):
-        player = protocol.colour(words.pop(0))
-    if words and words[0].isdigit():
-        protocol.integer(words.pop(0))  # the interval: there is one line only
-    while words:
-        key, value = words.pop(0), words.pop(0) if words else ""
-        if key == "minmoves":
-            least = protocol.integer(value)
-        elif key == "maxmoves":
-            most = max(1, protocol.integer(value))
-        elif key == "interval":
-            protocol.integer(value)
-        elif key not in FLAGS or value.lower() not in ("true", "false"):
-            protocol.syntax_error(f"{protocol.quote(f'{key} {value}')} is no option here")
-    return player, least, max(least, most)
 
 
 def serve(server: Server, lines: BinaryIO, out: BinaryIO) -> None:

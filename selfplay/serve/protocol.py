@@ -16,8 +16,19 @@ from games.notation import action_to_text, text_to_action
 MAX_LINE = 4096  # characters; a longer line is refused
 MAX_INT = 2**31 - 1  # the specification's ints are unsigned 31-bit numbers
 SHOWN = 60  # characters of a controller's words that an answer quotes
+FLAGS = "ownership movesOwnership ownershipStdev pvVisits pvEdgeVisits rootInfo".split()
+"""Options of the analysis that ask for what we do not have: taken, and without effect."""
+OPTIONS = ", ".join(["interval", "minmoves", "maxmoves", "avoid", "allow", *FLAGS])
+TIME_SYSTEMS = {
+    "none": "",
+    "absolute": "MAIN_TIME",
+    "byoyomi": "MAIN_TIME PERIOD_TIME PERIODS",
+    "canadian": "MAIN_TIME PERIOD_TIME STONES",
+}
+"""The systems of kgs-time_settings, each with its arguments."""
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+# U+FEFF is the byte order mark that some Windows programs write first.
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 _COLOURS = {"b": 0, "black": 0, "w": 1, "white": 1}
 
 
@@ -95,6 +106,91 @@ def number(text: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """Reads a time, which many controllers send with decimals.
+
+    Raises:
+        GtpError: it is negative, or not a finite number.
+    """
+    value = number(text)
+    if value < 0:
+        syntax_error(f"{quote(text)} is negative; a time is 0 seconds or more")
+    return value
+
+
+def check_clock(arguments: tuple[str, ...]) -> None:
+    """Checks a time system of KGS, a key of `TIME_SYSTEMS` with its arguments.
+
+    Raises:
+        GtpError: an unknown system, or other arguments than it has.
+    """
+    usage = f"usage: kgs-time_settings SYSTEM, which is one of {', '.join(TIME_SYSTEMS)}"
+    if not arguments or arguments[0].lower() not in TIME_SYSTEMS:
+        syntax_error(usage)
+    system, values = arguments[0].lower(), arguments[1:]
+    names = TIME_SYSTEMS[system].split()
+    if len(values) != len(names):
+        syntax_error(f"usage: kgs-time_settings {system} {' '.join(names)}".rstrip())
+    for name, value in zip(names, values, strict=True):
+        (seconds if name.endswith("TIME") else integer)(value)
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What an analysis command asks for."""
+
+    player: int | None  # who moves; None: whose turn it is
+    least: int = 1  # moves to show, where there are as many
+    most: int = 5
+    forbidden: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())  # to each player
+
+
+def analysis_options(game: Game, arguments: tuple[str, ...]) -> AnalysisOptions:
+    """Reads ``[color] [interval] [key value]... [avoid|allow color vertex,vertex... depth]...``.
+
+    The interval has no effect, because an analysis is answered once. Neither has the depth: `avoid`
+    and `allow` hold for the move that is analyzed, not for the moves that follow it.
+
+    Raises:
+        GtpError: an unknown option or a bad value.
+    """
+    player, least, most = None, 1, 5
+    forbidden: tuple[set[int], set[int]] = (set(), set())
+    words = iter(arguments)
+    for key in words:
+        if key.lower() in _COLOURS and player is None:
+            player = colour(key)
+        elif key.isdigit():
+            integer(key)
+        elif key in ("avoid", "allow"):
+            whom, actions = _forbidden(game, key, [next(words, "") for _ in range(3)])
+            forbidden[whom].update(actions)
+        else:
+            value = next(words, "")
+            if key == "minmoves":
+                least = integer(value)
+            elif key == "maxmoves":
+                most = max(1, integer(value))
+            elif key == "interval":
+                integer(value)
+            elif key not in FLAGS or value.lower() not in ("true", "false"):
+                text = f"unknown option {quote(f'{key} {value}'.strip())}; choose from {OPTIONS}"
+                syntax_error(text)
+    black, white = map(frozenset, forbidden)
+    return AnalysisOptions(player, least, max(least, most), (black, white))
+
+
+def _forbidden(game: Game, key: str, values: list[str]) -> tuple[int, set[int]]:
+    """Reads the three values of `avoid` or `allow`: whom they forbid which actions."""
+    whom, vertices, depth = values
+    if not depth:
+        syntax_error(f"usage: {key} COLOR VERTEX,VERTEX,... DEPTH")
+    player = colour(whom)
+    actions = {vertex(game, text) for text in vertices.split(",")}
+    integer(depth)
+    return player, actions if key == "avoid" else set(range(game.num_actions)) - actions
+
+
 def colour(text: str) -> int:
     """The player: 0 for Black, 1 for White.
 
@@ -102,7 +198,7 @@ def colour(text: str) -> int:
         GtpError: it is neither.
     """
     if text.lower() not in _COLOURS:
-        syntax_error(f"{quote(text)} is no colour; choose from black, white, b, w")
+        syntax_error(f"{quote(text)} is no color; choose from black, white, b, w")
     return _COLOURS[text.lower()]
 
 

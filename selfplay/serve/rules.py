@@ -7,9 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import jax
-
 from games.game import Game
+from selfplay import any_komi
 
 
 class Rules:
@@ -17,19 +16,16 @@ class Rules:
 
     def __init__(self, game: Game) -> None:
         self.game = game
-        self.init: Callable[[], Any] = jax.jit(game.init)
-        self.step: Callable[[Any, Any], Any] = jax.jit(game.step)
-        self.legal_actions: Callable[[Any], Any] = jax.jit(game.legal_actions)
-        self._more: dict[str, Any] = {}
+        self.init: Callable[[], Any] = self.method("init")
+        self.step: Callable[[Any, Any], Any] = self.method("step")
+        self.legal_actions: Callable[[Any], Any] = self.method("legal_actions")
 
     def method(self, name: str) -> Callable[..., Any]:
-        """Another method of the game, compiled when it is first called."""
-        if name not in self._more:
-            self._more[name] = jax.jit(getattr(self.game, name))
-        return self._more[name]
+        """A method of the game, compiled when it is first called."""
+        return any_komi.jit(self.game, getattr, name)
 
 
 @lru_cache(maxsize=8)
 def compiled(game: Game) -> Rules:
-    """The compiled rules of `game`, the same ones for equal games."""
+    """The compiled rules of `game`; equal games share the programs."""
     return Rules(game)

@@ -1,10 +1,13 @@
 """The GTP server: every command, and no line that it does not survive."""
 
 import io
+import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,16 +15,15 @@ from hypothesis import strategies as st
 import games
 from selfplay.serve.gtp import Server, serve
 from selfplay.serve.protocol import MAX_LINE
+from tests.serve.controller import ANSWER, ask, refused
 from tests.serve.thinkers import FirstLegal, untrained
 
 COMMANDS = (
     "protocol_version name version list_commands known_command quit boardsize clear_board komi "
     "play genmove reg_genmove undo showboard time_settings time_left final_score loadsgf "
-    "lz-analyze kata-analyze"
+    "fixed_handicap place_free_handicap set_free_handicap final_status_list kgs-time_settings "
+    "kgs-genmove_cleanup lz-analyze kata-analyze lz-genmove_analyze kata-genmove_analyze"
 ).split()
-
-ANSWER = re.compile(r"[=?]([0-9]*)( [^\x00-\x08\x0a-\x1f]*)?(\n[^\x00-\x08\x0a-\x1f]+)*\n\n")
-"""What section 2.6 of the specification allows: no controls, no empty line before the end."""
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +38,6 @@ def server(shared: Server) -> Server:
     shared.close()
     ask(shared, "komi 0.5", "clear_board")
     return shared
-
-
-def ask(server: Server, *lines: str) -> str:
-    """The last line's answer, without its frame; every one must be a success."""
-    said = ""
-    for line in lines:
-        said = server.respond(line + "\n")
-        assert ANSWER.fullmatch(said) and said.startswith("="), (line, said)
-    return said[1:].strip()
-
-
-def refused(server: Server, line: str) -> str:
-    """The sentence of a refusal."""
-    said = server.respond(line + "\n")
-    assert ANSWER.fullmatch(said) and said.startswith("? "), (line, said)
-    return said[2:].strip()
 
 
 def test_who_it_is_and_what_it_knows(server: Server) -> None:
@@ -107,8 +93,8 @@ def test_a_colour_may_move_twice_and_superko_holds(server: Server) -> None:
     assert ask(server, "play w b2") == "", "the board is another one now"
     ask(server, "undo", "undo")
     ask(server, "play w pass", "play b pass")
-    assert refused(server, "play w b2") == "illegal move", "a pass changes no board"
-    assert refused(server, "play w c2") == "illegal move"
+    assert ask(server, "play w b2") == "", "only superko forbids what two passes came before"
+    assert refused(server, "play b c2") == "illegal move", "the same ko, taken back at once"
 
 
 def test_after_two_passes_the_game_is_over_but_may_go_on(server: Server) -> None:
@@ -144,26 +130,30 @@ def test_the_score_is_area_and_komi(server: Server) -> None:
         ("komi 1_0", "'1_0' is no number"),
         ("komi 0.3", "unacceptable komi: go: komi=0.3 must be a whole or half number"),
         ("komi 1e9", "unacceptable komi"),
-        ("play b", "usage: play COLOUR VERTEX"),
-        ("play b c3 c4", "usage: play COLOUR VERTEX"),
-        ("play green c3", "'green' is no colour; choose from black, white, b, w"),
+        ("play b", "usage: play COLOR VERTEX"),
+        ("play b c3 c4", "usage: play COLOR VERTEX"),
+        ("play green c3", "'green' is no color; choose from black, white, b, w"),
         ("play b f1", "'f1' is no vertex; choose from A1 to E5, or pass"),
         ("play b 3c", "is no vertex"),
         ("play b resign", "is no vertex"),
-        ("genmove", "usage: genmove COLOUR"),
-        ("genmove b w", "usage: genmove COLOUR"),
-        ("genmove c3", "'c3' is no colour"),
+        ("genmove", "usage: genmove COLOR"),
+        ("genmove b w", "usage: genmove COLOR"),
+        ("genmove c3", "'c3' is no color"),
         ("undo 2", "usage: undo, without arguments"),
         ("time_settings 1 2", "usage: time_settings"),
         ("time_settings 1 2 -3", "'-3' is no unsigned integer"),
+        ("time_settings -1 2 3", "'-1' is negative"),
+        ("time_settings 1 nan 3", "'nan' is no number"),
+        ("time_settings 1 2 3.5", "'3.5' is no unsigned integer"),
+        ("time_left b 1.5 2.5", "'2.5' is no unsigned integer"),
         ("time_left b 1", "usage: time_left"),
-        ("time_left 1 2 3", "'1' is no colour"),
+        ("time_left 1 2 3", "'1' is no color"),
         ("loadsgf", "usage: loadsgf"),
         ("loadsgf /no/such/file.sgf", "cannot load file: No such file or directory"),
         ("loadsgf /", "cannot load file: it is no file"),
-        ("kata-analyze ponder", "'ponder ' is no option here"),
+        ("kata-analyze ponder", "unknown option 'ponder'; choose from interval,"),
         ("kata-analyze b 10 maxmoves", "'' is no unsigned integer"),
-        ("lz-analyze avoid b c3 5", "'avoid b' is no option here"),
+        ("lz-analyze avoid b c3", "usage: avoid COLOR VERTEX,VERTEX,... DEPTH"),
         ("x" * MAX_LINE, f"syntax error: more than {MAX_LINE} characters"),
         ("play b " + "9" * 200, "is no vertex"),
     ],
@@ -312,7 +302,23 @@ def test_komi_reaches_the_rules_that_a_search_plays_by(
 
     monkeypatch.setattr(FirstLegal, "search", note)
     ask(server, "komi 6.5", "play b c3", "genmove w", "komi 0.5", "genmove b")
-    assert seen == [6.5, 6.5, 0.5, 0.5]
+    assert seen == [6.5, 0.5]
+
+
+def test_a_new_komi_compiles_nothing(thinking: Server, caplog: pytest.LogCaptureFixture) -> None:
+    thinking.close()
+    lines = "clear_board", "genmove b", "reg_genmove w", "lz-genmove_analyze w", "final_score"
+
+    def compilations(work: Callable[[], object]) -> int:
+        caplog.clear()
+        with caplog.at_level(logging.WARNING), jax.log_compiles():
+            work()
+        return sum(message.startswith("Compiling") for message in caplog.messages)
+
+    ask(thinking, *lines)
+    for komi in ("7", "-3.5", "0", "0.5"):
+        assert compilations(lambda komi=komi: ask(thinking, f"komi {komi}", *lines)) == 0
+    assert compilations(lambda: jax.jit(lambda x: 2 * x)(1.0)) == 1, "they are counted"
 
 
 def test_a_version_plays_under_another_komi_but_on_no_other_board() -> None:
@@ -347,7 +353,18 @@ def test_the_loop_ends_with_quit_or_the_input(server: Server) -> None:
 WORDS = st.one_of(
     st.sampled_from(COMMANDS),
     st.sampled_from("b w white BLACK a1 c3 E5 f6 pass resign 5 0 -1 7 0.5 1e400 # true".split()),
-    st.sampled_from(["interval", "maxmoves", "/dev/null", "/proc/self/mem", "ownership"]),
+    st.sampled_from(
+        [
+            "interval",
+            "maxmoves",
+            "avoid",
+            "allow",
+            "alive",
+            "/dev/null",
+            "/proc/self/mem",
+            "ownership",
+        ]
+    ),
     st.text(max_size=8),
     st.integers(0, 2**40).map(str),
 )
