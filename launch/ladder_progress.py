@@ -20,7 +20,7 @@ QUIET = ("", "resigned")  # ends of games that need no words
 
 
 class Watcher:
-    """Shows the ladder while it climbs."""
+    """Shows a ladder while its games are played; a context manager."""
 
     def __init__(self, title: str, console: Console, plain: bool) -> None:
         self._title, self._console = title, console
@@ -34,7 +34,7 @@ class Watcher:
         self._live = Live(console=console, transient=True, **look) if live else None
 
     def played(self, pairing: Pairing, games: list[Played]) -> None:
-        """A pairing's games are safe."""
+        """Show that a pairing's games are safe."""
         self._games += len(games)
         for reason in sorted({game.reason for game in games if game.reason not in QUIET}):
             if reason not in self._said:
@@ -43,10 +43,11 @@ class Watcher:
         self._show()
 
     def round(self, standing: Standing) -> None:
-        """A round is over."""
+        """Show the standing after a round."""
         self._standing, self._known = standing, self._games
         if self._live and standing.rounds:
             table = report.table(standing, self._title, self._console.width)
+            table.caption = None  # printed below the final table
             fits = len(self._console.render_lines(table)) < self._console.height - 2
             self._table = [table] if fits else []  # the line below it must be seen
         if not self._live and standing.rounds:
@@ -59,14 +60,14 @@ class Watcher:
             signal.signal(number, self.stop)
 
     def stop(self, *_: object) -> None:
-        """Ctrl-C or SIGTERM: let the matches in play end, and only them."""
+        """Handle Ctrl-C and SIGTERM: let the matches in play end, and start no others."""
         for number in ENDINGS:
             signal.signal(number, signal.SIG_DFL)
         self._console.print("the matches in play are finished first; Ctrl-C again stops at once")
         raise KeyboardInterrupt
 
     def _view(self) -> Group:
-        """What a terminal shows: the table if there is room, and one line."""
+        """Return what a terminal shows: the table if there is room, and one line."""
         words = self._line() if self._games else "the first matches are being compiled and played"
         line = f"{clock(time.monotonic() - self._started)}  {words}"
         return Group(*self._table, Text(line, no_wrap=True, overflow="ellipsis"))
@@ -76,7 +77,8 @@ class Watcher:
         if not standing:
             return f"{self._games:,} games"
         games = len(standing.recorded) + self._games - self._known
-        done = f"round {standing.rounds}: {games:,} games, {self.rate:.1f} games/s"
+        rounds = standing.rounds + (self._games > self._known)  # with the one that is being played
+        done = f"round {rounds}: {games:,} games, {self.rate:.1f} games/s"
         return f"{done}, largest standard error {standing.worst:.0f} Elo"
 
     @property

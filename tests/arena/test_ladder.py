@@ -124,6 +124,18 @@ def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     assert recorded(tmp_path / "cut" / "ladder.db") == recorded(tmp_path / "whole" / "ladder.db")
 
 
+@pytest.mark.slow
+def test_a_terminated_command_writes_its_table(tmp_path: Path) -> None:
+    options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --until-stderr 1 --plain"
+    script = [sys.executable, str(ROOT / "launch/ladder.py"), *options.split()]
+    process = subprocess.Popen([*script, "--players", "random", "--out", str(tmp_path)])
+    while process.poll() is None and recorded(tmp_path / "ladder.db") < 16:
+        time.sleep(0.005)
+    process.terminate()
+    assert process.wait() == 0
+    assert {"ladder.csv", "ladder.md", "ladder.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
 def stored(folder: Path, versions: int) -> None:
     """A run whose versions are as their seeds have drawn them."""
     with Run.create_or_open(folder, PLAIN, window=PLAIN.replay, mutable=MUTABLE) as run:

@@ -168,7 +168,7 @@ def test_the_progress_line_is_always_visible(players: int, monkeypatch: pytest.M
         watcher._games = 8
         watcher._show()
         last = out.getvalue().splitlines()[-1]
-    assert "round 1:" in last and "largest standard error" in last and "…" not in last
+    assert "round 2:" in last and "largest standard error" in last and "…" not in last
     assert ("player 1" in out.getvalue()) == (players == 3)
 
 
