@@ -18,33 +18,25 @@ from launch import cli
 
 cli.prepare()
 
-import signal
-import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 import games
 from games.game import Game
+from launch.ladder_progress import Watcher
 from selfplay import imitation
 from selfplay.arena import openings, perfect, player, report
 from selfplay.arena.ladder import Ladder, LadderConfig, Standing
-from selfplay.arena.match import Played
 from selfplay.arena.player import GTP, Player
-from selfplay.arena.records import Pairing
 from selfplay.search import SearchConfig
 from selfplay.store.files import write_bytes
 from selfplay.store.run import read_config
 from selfplay.store.snapshots import snapshot_versions
 from selfplay.version import SUFFIX, Version
-
-QUIET = ("", "resigned")  # ends of games that need no words
 
 
 @dataclass(frozen=True)
@@ -153,86 +145,13 @@ def _default_anchor(game: Game) -> str:
     return "solver"
 
 
-class Watcher:
-    """Shows the ladder while it climbs."""
-
-    def __init__(self, title: str, console: Console, plain: bool) -> None:
-        self._title, self._console = title, console
-        self._started = time.monotonic()
-        self._games = self._known = 0  # of this call; of them, in the standing
-        self._said: set[str] = set()  # failures are told once
-        self._standing: Standing | None = None
-        self._table: list[Table] = []
-        live = console.is_terminal and not plain
-        self._live = Live(console=console, auto_refresh=False) if live else None
-
-    def played(self, pairing: Pairing, games: list[Played]) -> None:
-        """A pairing's games are safe."""
-        self._games += len(games)
-        for reason in sorted({game.reason for game in games if game.reason not in QUIET}):
-            if reason not in self._said:
-                self._said.add(reason)
-                self._console.print(reason, markup=False)
-        self._show()
-
-    def round(self, standing: Standing) -> None:
-        """A round is over."""
-        self._standing, self._known = standing, self._games
-        if self._live and standing.rounds:
-            self._table = [report.table(standing, self._title, self._console.width)]
-        if not self._live and standing.rounds:
-            self._console.print(self._line())
-        self._show()
-
-    def stop(self, *_: object) -> None:
-        """Ctrl-C: let the matches in play end, and only them."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        self._console.print("the matches in play are finished first; Ctrl-C again stops at once")
-        raise KeyboardInterrupt
-
-    def _line(self) -> str:
-        standing = self._standing
-        if not standing:
-            return f"{self._games:,} games"
-        games = len(standing.recorded) + self._games - self._known
-        done = f"round {standing.rounds}: {games:,} games, {self.rate:.1f} games/s"
-        return f"{done}, largest standard error {standing.worst:.0f} Elo"
-
-    @property
-    def rate(self) -> float:
-        """Games a second since the start, compilation included."""
-        return self._games / (time.monotonic() - self._started)
-
-    @property
-    def summary(self) -> str:
-        """What this call has played, and how long it took."""
-        seconds = time.monotonic() - self._started
-        return f"{self._games:,} games in {seconds:.0f} s, {self.rate:.1f} games/s"
-
-    def _show(self) -> None:
-        if self._live:
-            self._live.update(Group(*self._table, Text(self._line())), refresh=True)
-
-    def __enter__(self) -> "Watcher":
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live:
-            self._live.update(Text(""), refresh=True)
-            self._live.stop()
-
-
-def write(folder: Path, game: Game, ladder: Ladder, standing: Standing, options: Options) -> None:
-    """Table, CSV, plot, and games on request."""
-    import io
-
+def write(
+    folder: Path, title: str, game: Game, ladder: Ladder, standing: Standing, options: Options
+) -> None:
+    """Write table, CSV, plot, and games on request."""
     write_bytes(folder / "ladder.csv", report.to_csv(standing).encode())
     write_bytes(folder / "ladder.md", report.to_markdown(standing).encode())
-    image = io.BytesIO()
-    report.plot(standing, f"{game.name}: {folder}").savefig(image, format="png", dpi=150)
-    write_bytes(folder / "ladder.png", image.getvalue())
+    write_bytes(folder / "ladder.png", report.to_png(standing, title))
     if options.sgf:
         recorded = ladder.records.games()
         write_bytes(folder / "games.sgf", report.to_sgf(game, standing.entries, recorded))
@@ -255,13 +174,13 @@ def main() -> None:
     inside = len(options.runs) == 1 and Path(run).is_dir()
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     console = Console(soft_wrap=True, highlight=False)
-    title = f"{game_name}: {folder}"
+    title = f"{game_name}, {report.labels([anchor])[anchor]} at 0 Elo"
     said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {folder}"
     console.print(said, markup=False)
     ladder = Ladder(folder / "ladder.db", game, game_name, players, anchor, options.how, starts)
     with ladder:
         with Watcher(title, console, options.plain) as watcher:
-            signal.signal(signal.SIGINT, watcher.stop)
+            watcher.catch()
             try:
                 ladder.climb(
                     options.until_stderr,
@@ -276,7 +195,7 @@ def main() -> None:
                 console.print("stopped; the same command goes on")
         standing = ladder.standing()
         if standing.rounds:
-            write(folder, game, ladder, standing, options)
+            write(folder, title, game, ladder, standing, options)
             console.print(report.table(standing, title, console.width))
             console.print(f"table, CSV and plot are in {folder}", markup=False)
     console.print(watcher.summary)

@@ -131,6 +131,7 @@ configs
 launch
 launch.cli
 launch.progress launch.terminal
+launch.ladder_progress
 launch.exam launch.experts launch.export launch.ladder launch.play launch.train launch.verify
 launch.ablate launch.report launch.simulate
 """

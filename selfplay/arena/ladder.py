@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from games.game import Game as Rules
+from games.go import Go
 from selfplay.arena import elo, match, openings, pairing
 from selfplay.arena.elo import Ratings
+from selfplay.arena.gtp_engine import check_engine
 from selfplay.arena.openings import Opening
-from selfplay.arena.player import Player
+from selfplay.arena.player import Player, between
 from selfplay.arena.records import Entry, Game, Pairing, Records
 
 
@@ -108,6 +111,7 @@ class Ladder:
         }
         self.records = Records(path, settings)
         self._players = {e.id: p for e, p in zip(self.records.enter(players), players, strict=True)}
+        self._unchecked = [player.command for player in players if player.command]
 
     def standing(self) -> Standing:
         """Ratings from all whole rounds; see `standing`."""
@@ -125,6 +129,9 @@ class Ladder:
     ) -> Standing:
         """Play rounds until every rating is sure, or so many games have been played in all.
 
+        Players that are too far apart to be compared (`pairing.divide`) are rated in parts: the
+        games of a part go to the ratings relative to one of its own players.
+
         Matches that are being played when an exception comes are finished and kept before it goes
         on.
 
@@ -135,18 +142,35 @@ class Ladder:
             timeout_s: seconds an engine may think about a move.
             report: gets every pairing's games as soon as they are safe.
             after_round: gets the standing after every round.
-            announce: gets a sentence about pairings that can not be played any more.
+            announce: gets a sentence about pairings that can not be played any more, and one about
+                players that are too far apart.
+
+        Raises:
+            ValueError: an engine does not answer as a game needs it.
         """
         while True:
             left = self._left(announce)
             standing = self.standing()
-            if not left:
+            if left:
+                self._check_engines(timeout_s)
+            else:
                 after_round(standing)
-                left = self._plan(standing, until_stderr, max_games)
+                parts = self._parts(standing, until_stderr, max_games)
+                left = self._plan(standing, parts, until_stderr, max_games)
                 if not left:
+                    for upper, lower in pairwise(parts):
+                        announce(_far_apart(standing, upper, lower))
                     return standing
+                self._check_engines(timeout_s)
                 self.records.begin_round(left)
             self._play(left, workers, timeout_s, report)
+
+    def _check_engines(self, timeout_s: float) -> None:
+        """Raise ValueError if an engine, asked for the first time, does not answer as it must."""
+        while self._unchecked:
+            assert isinstance(self._game, Go)
+            check_engine(self._unchecked[-1], self._game, timeout_s)
+            self._unchecked.pop()
 
     def _left(self, announce: Callable[[str], None]) -> list[Pairing]:
         """What the last round still lacks; pairings whose players are not here are withdrawn."""
@@ -165,45 +189,40 @@ class Ladder:
     def _specs(self) -> set[str]:
         return {player.spec for player in self._players.values()}
 
-    def _plan(self, standing: Standing, until_stderr: float, max_games: int) -> list[Pairing]:
+    def _games_left(self, max_games: int) -> int:
+        return max(0, max_games - sum(2 * p.pairs for p in self.records.pairings()))
+
+    def _parts(self, standing: Standing, until_stderr: float, max_games: int) -> list[list[int]]:
+        """Who is here, in parts too far apart to be compared with the games that are left."""
+        here = standing.here  # only they can play; the others' ratings stay what they are
+        part = pairing.restrict(standing.ratings, standing.games, here)
+        parts = pairing.divide(*part, self._games_left(max_games) // 2, until_stderr)
+        return [[here[i] for i in part] for part in parts]
+
+    def _plan(
+        self, standing: Standing, parts: list[list[int]], until_stderr: float, max_games: int
+    ) -> list[Pairing]:
         """The next round; none if who is here is sure, or nothing new can be played."""
-        before = self.records.pairings()
-        used = sum(2 * p.pairs for p in before)
-        if used >= max_games:
+        if not self._games_left(max_games):
             return []
-        # Only who is here can play; the others' ratings stay what they are.
-        here, ratings = standing.here, standing.ratings
-        anchor = here.index(ratings.anchor)
-        part = replace(
-            ratings,
-            elo=ratings.elo[here],
-            covariance=ratings.covariance[np.ix_(here, here)],
-            anchor=anchor,
-        )
-        games = standing.games
-        local = {player: i for i, player in enumerate(here)}
-        present = np.isin(games.first, here) & np.isin(games.second, here)
-        played = elo.Games(
-            np.array([local[i] for i in games.first[present].tolist()], np.int64),
-            np.array([local[i] for i in games.second[present].tolist()], np.int64),
-            games.outcome[present],
-            games.opening[present],
-        )
-        config = self._config
-        ids = {standing.entries[k].id: local[k] for k in here}
-        spent = {
-            (min(ids[a], ids[b]), max(ids[a], ids[b]))
-            for a, b in _spent(standing)
-            if a in ids and b in ids
-        }
-        count = config.pairings or max(8, len(here) // 8)
-        chosen = pairing.choose(part, played, count, config.pairs, until_stderr, spent)
+        before, config, spent = self.records.pairings(), self._config, _spent(standing)
+        count = config.pairings or max(8, len(standing.here) // 8)
         number = 1 + max((p.round for p in before), default=0)
-        plan = []
-        for slot, (i, j) in enumerate(chosen):
-            a, b = (standing.entries[here[k]].id for k in (i, j))
-            start = sum(p.pairs for p in before if {p.a, p.b} == {a, b})
-            plan.append(Pairing(number, slot, a, b, start, config.pairs))
+        plan: list[Pairing] = []
+        for part in parts:
+            if len(plan) == count:
+                break
+            ids = [standing.entries[k].id for k in part]
+            without = {
+                (min(i, j), max(i, j))
+                for i, j in ((ids.index(a), ids.index(b)) for a, b in spent if {a, b} <= {*ids})
+            }
+            ratings, games = pairing.restrict(standing.ratings, standing.games, part)
+            for i, j in pairing.choose(
+                ratings, games, count - len(plan), config.pairs, until_stderr, without
+            ):
+                start = sum(p.pairs for p in before if {p.a, p.b} == {ids[i], ids[j]})
+                plan.append(Pairing(number, len(plan), ids[i], ids[j], start, config.pairs))
         return plan
 
     def _play(
@@ -296,6 +315,21 @@ def _distinct(recorded: Sequence[Game], entries: Sequence[Entry]) -> list[Game]:
             kept.append(game)
         seen.add(line)
     return kept
+
+
+def _far_apart(standing: Standing, upper: Sequence[int], lower: Sequence[int]) -> str:
+    """Say why two parts of the field cannot be compared, and which player would help."""
+    entries, games, elo = standing.entries, standing.games, standing.ratings.elo
+    above, below = min(upper, key=lambda i: elo[i]), max(lower, key=lambda i: elo[i])
+    down = np.isin(games.first, upper) & np.isin(games.second, lower)
+    up = np.isin(games.first, lower) & np.isin(games.second, upper)
+    points = np.concatenate([1 + games.outcome[down], 1 - games.outcome[up]]) / 2
+    a, b = entries[above].spec, entries[below].spec
+    return (
+        f"{a} and {b} are too far apart to be compared: {a} and those above it scored "
+        f"{points.mean():.0%} of {len(points):,} games against {b} and those below it. More games "
+        f"would change little; a player between them would help: {between(a, b)}"
+    )
 
 
 def _spent(standing: Standing) -> set[tuple[int, int]]:

@@ -6,6 +6,7 @@ opening is played twice, colours swapped: an *opening pair*, the unit of all sta
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -50,16 +51,20 @@ def draw(game: Game, plies: int, seed: int, pairing: int, start: int, count: int
 
 
 def read(path: Path, game: Game) -> list[Opening]:
-    """Openings from a file: the moves of one a line, in the game's notation, `#` a comment.
+    """Read openings from a file: the moves of one a line, in the game's notation, `#` a comment.
+
+    The text is UTF-8, or UTF-16 with a byte order mark; a comment may hold any other bytes.
 
     Raises:
-        ValueError: no such text, or a move that is none, is illegal or ends the game; names file
+        ValueError: no such file, or a move that is none, is illegal or ends the game; names file
             and line.
     """
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise ValueError(f"the openings {path} cannot be read: {error}") from None
+    encoding = "utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    lines = data.decode(encoding, errors="replace").splitlines()
     openings = []
     for number, line in enumerate(lines, start=1):
         state, opening = game.init(), []

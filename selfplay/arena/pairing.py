@@ -10,7 +10,8 @@ and is closest in the order of the players. Versions of one run are in that orde
 in strength.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,12 @@ from selfplay.arena.elo import Ratings
 
 Mask = NDArray[np.bool_]
 
-__all__ = ["choose", "information"]
+__all__ = ["choose", "divide", "information", "restrict"]
 
 FARTHEST = 4000.0  # Elo; pairings farther apart teach as little as these
 CHUNK = 512  # pairings whose gains are computed at once
+MANY = 100  # games, before a score of 0 or 100 % says that two players are far apart
+NEARLY = 0.995  # a score that reads as 100 %
 DIGITS = 6  # gains that agree to so many digits are ties, whatever the machine's arithmetic
 
 
@@ -69,6 +72,53 @@ def choose(
         shrink = taught[best] / (1 + taught[best] * (along[a] - along[b]))
         covariance = covariance - shrink * along[:, None] * along
     return chosen
+
+
+def restrict(ratings: Ratings, played: Games, players: Sequence[int]) -> tuple[Ratings, Games]:
+    """Ratings of some players, and the games among them, with the players numbered in that order.
+
+    If the anchor is not one of them, the first one becomes the anchor.
+    """
+    kept = np.asarray(players)
+    anchor = players.index(ratings.anchor) if ratings.anchor in players else 0
+    elo, covariance = ratings.elo[kept], ratings.covariance[np.ix_(kept, kept)]
+    row = covariance[anchor]
+    part = replace(
+        ratings,
+        elo=elo - elo[anchor],
+        covariance=covariance - row[:, None] - row + row[anchor],
+        anchor=anchor,
+    )
+    place = np.full(len(ratings.elo), -1)
+    place[kept] = np.arange(len(kept))
+    first, second = place[played.first], place[played.second]
+    both = (first >= 0) & (second >= 0)
+    return part, Games(first[both], second[both], played.outcome[both], played.opening[both])
+
+
+def divide(ratings: Ratings, played: Games, left: int, target: float) -> list[list[int]]:
+    """Divide the players into parts that are too far apart to be compared, the strongest first.
+
+    Two parts are too far apart if one of them has won 100 % of at least `MANY` games against the
+    other (or nearly, see `NEARLY`), and `left` more openings, colors swapped, of the most
+    informative pairing are not expected to bring their difference to the standard error `target`.
+    """
+    order = np.argsort(-ratings.elo, kind="stable")
+    place = np.argsort(order)
+    first, second = place[played.first], place[played.second]
+    upper, lower = np.minimum(first, second), np.maximum(first, second)
+    points = (1 + np.where(first < second, 1, -1) * played.outcome) / 2  # of the upper player
+    cuts = []
+    for cut in range(1, len(order)):
+        crossing = points[(upper < cut) & (lower >= cut)]
+        if len(crossing) >= MANY and crossing.mean() >= NEARLY:
+            i, j = (grid.ravel() for grid in np.meshgrid(order[:cut], order[cut:]))
+            c = ratings.covariance
+            variance = c[i, i] + c[j, j] - 2 * c[i, j]
+            after = variance / (1 + variance * left * _expected(ratings, i, j))
+            if (after > target**2).all():
+                cuts.append(cut)
+    return [sorted(part.tolist()) for part in np.split(order, cuts)]
 
 
 def information(ratings: Ratings, ahead: Floats) -> Floats:

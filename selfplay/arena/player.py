@@ -13,13 +13,14 @@ All but engines are functions of positions and keys, batched.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import jax
 import numpy as np
@@ -108,6 +109,8 @@ def _engine(spec: str, game: Game) -> Player:
         raise ValueError(f"player {spec!r} names no command; write gtp:gnugo --mode gtp")
     if not isinstance(game, Go):
         raise ValueError(f"player {spec!r} speaks GTP and plays Go, this match is {game!r}")
+    if not command.isprintable():
+        raise ValueError(f"player {spec!r}: an engine's command is one line without tabs")
     program = Engine(command).program
     if shutil.which(program) is None:
         raise ValueError(f"player {spec!r}: there is no program {program!r} to run")
@@ -159,6 +162,36 @@ def of_version(version: Version, sims: int, algorithm: str | None = None) -> Pla
         flops_per_move=flops.move(version.game, version.network_config, sims),
         training_flops=version.ledger.total if version.ledger else float("nan"),
     )
+
+
+def between(stronger: str, weaker: str) -> str:
+    """Propose a player that is probably weaker than one spec's and stronger than another's.
+
+    Returns:
+        A spec, or a description where no spec is known to exist.
+    """
+    name, options = _split(stronger)
+    other, limits = _split(weaker)
+    if name.startswith(GTP):
+        return f"the engine {name.removeprefix(GTP)} at a lower level"
+    if name == "solver":
+        most = float(limits.get("blunder", 1)) if other == "solver" else 1.0
+        return f"solver?blunder={(float(options.get('blunder', 0)) + most) / 2:g}"
+    sims = int(options.get("sims", 0))
+    least = int(limits.get("sims", 0)) if other == name else 0
+    middle = round(math.sqrt(sims * max(least, 1)))
+    if least < middle < sims:
+        return f"{name}?{urlencode({**options, 'sims': middle})}"
+    run, _, version = name.rpartition("@")
+    return f"a version of {run} before {version}" if run else f"a weaker form of {stronger}"
+
+
+def _split(spec: str) -> tuple[str, dict[str, str]]:
+    """A player's name and its options; a command has none."""
+    name, _, text = spec.rpartition("?")
+    if spec.startswith(GTP) or not name:
+        return spec, {}
+    return name, dict(parse_qsl(text))
 
 
 @cache

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
+from scipy.optimize import isotonic_regression
 from sgfmill import sgf
 
 from games.game import Game
@@ -25,8 +28,28 @@ from selfplay.arena.records import Entry
 from selfplay.arena.records import Game as RecordedGame
 
 WIDE = 100  # columns of a terminal that shows the whole table
-LINE = 0.04  # of a plot's height, that a name takes
-LEGEND = 16  # lines that a plot can name
+NOT_RATED = "not rated"  # a player without a counted game
+LINE = 0.17  # inches of a plot's height that a name takes
+NAME = 36  # characters of a name in a plot
+HUES = ("#0072b2", "#c44e00", "#00795a", "#a03b77", "#7a6000", "#4b4fb0", "#a31621", "#333333")
+MARKERS, DASHES = "osD^vPX*", ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+INK, SOFT = "#222222", "#666666"  # contrast with white: 16 and 5.7
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "savefig.dpi": 150,
+}
 
 
 @dataclass(frozen=True)
@@ -41,15 +64,16 @@ class Row:
     stderr: float
     superior: float  # likelihood of being stronger than the next line's player; NaN in the last
     games: int
-    score: float  # mean points: 1 a win, 1/2 a draw; NaN without games
+    score: float  # mean points: 1 a win, 1/2 a draw
     flops_per_move: float
     training_flops: float  # NaN where it is not known
 
 
 def rows(standing: Standing) -> list[Row]:
-    """All players, strongest first."""
+    """Return the players with games, strongest first; see `unrated` for the others."""
     entries, ratings, games = standing.entries, standing.ratings, standing.games
-    order = sorted(range(len(entries)), key=lambda i: (-ratings.elo[i], entries[i].spec))
+    played = np.union1d(games.first, games.second).tolist()
+    order = sorted(played, key=lambda i: (-ratings.elo[i], entries[i].spec))
     points = (games.outcome + 1) / 2
     made = []
     for rank, i in enumerate(order, start=1):
@@ -65,12 +89,18 @@ def rows(standing: Standing) -> list[Row]:
                 stderr=float(ratings.stderr[i]),
                 superior=math.nan if following is None else ratings.superiority(i, following),
                 games=len(own),
-                score=float(own.mean()) if len(own) else math.nan,
+                score=float(own.mean()),
                 flops_per_move=entries[i].flops_per_move,
                 training_flops=entries[i].training_flops,
             )
         )
     return made
+
+
+def unrated(standing: Standing) -> list[str]:
+    """Return the specs of the players without a counted game, which no game has rated."""
+    rated = {*standing.games.first.tolist(), *standing.games.second.tolist()}
+    return [entry.spec for i, entry in enumerate(standing.entries) if i not in rated]
 
 
 def table(standing: Standing, title: str = "", width: int = 120) -> Table:
@@ -84,7 +114,7 @@ def table(standing: Standing, title: str = "", width: int = 120) -> Table:
         "95 %": lambda row: f"± {(row.high - row.low) / 2:.0f}" if row.player != anchor else "",
         "> next": lambda row: "" if math.isnan(row.superior) else f"{row.superior:.0%}",
         "games": lambda row: f"{row.games}",
-        "score": lambda row: "" if math.isnan(row.score) else f"{row.score:.0%}",
+        "score": lambda row: f"{row.score:.0%}",
         "FLOPs/move": lambda row: power_of_ten(row.flops_per_move),
         "training": lambda row: power_of_ten(row.training_flops),
     }
@@ -97,6 +127,8 @@ def table(standing: Standing, title: str = "", width: int = 120) -> Table:
         grid.add_column(name, justify="right", no_wrap=True)
     for row in rows(standing):
         grid.add_row(f"{row.rank}", Text(row.player), *(cell(row) for cell in columns.values()))
+    for name in unrated(standing):
+        grid.add_row("", Text(name), NOT_RATED)
     return grid
 
 
@@ -114,12 +146,12 @@ def caption(standing: Standing) -> str:
         f"{drawn:.0%} drawn; moving first is worth "
         f"{ratings.first_move:+.0f} ± {1.96 * ratings.first_move_stderr:.0f} Elo"
     ]
-    unrated = sum(game.outcome is None for game in recorded)
-    repeated = len(recorded) - unrated - len(games.outcome)
+    failed = sum(game.outcome is None for game in recorded)
+    repeated = len(recorded) - failed - len(games.outcome)
     if repeated:
         lines.append(f"{repeated:,} games repeat earlier ones move by move and are not counted")
-    if unrated:
-        lines.append(f"{unrated:,} games could not begin and are not rated")
+    if failed:
+        lines.append(f"{failed:,} games could not begin and are not rated")
     names = {entry.id: entry.spec for entry in standing.entries}
     forfeits = Counter(
         names[game.first if game.reason.startswith("player 0") else game.second]
@@ -147,12 +179,12 @@ def power_of_ten(flops: float) -> str:
 
 
 def to_csv(standing: Standing) -> str:
-    """The rows with all digits, a line each."""
+    """Return the rows with all digits, a line each."""
     text = io.StringIO()
-    made = [asdict(row) for row in rows(standing)]
-    writer = csv.DictWriter(text, list(made[0]), lineterminator="\n")
+    names = [field.name for field in fields(Row)]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(made)
+    writer.writerows(asdict(row) for row in rows(standing))
     return text.getvalue()
 
 
@@ -163,11 +195,19 @@ def to_markdown(standing: Standing) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r.rank} | `{r.player}` | {r.elo:+.0f} | {r.low:+.0f} to {r.high:+.0f} | {r.games} | "
-        f"{power_of_ten(r.flops_per_move)} | {power_of_ten(r.training_flops)} |"
+        f"| {r.rank} | {_cell(r.player)} | {r.elo:+.0f} | {r.low:+.0f} to {r.high:+.0f} "
+        f"| {r.games} | {power_of_ten(r.flops_per_move)} | {power_of_ten(r.training_flops)} |"
         for r in rows(standing)
     ]
+    lines += [f"| | {_cell(name)} | {NOT_RATED} | | 0 | | |" for name in unrated(standing)]
     return "\n".join([*lines, "", caption(standing).replace("\n", "; ") + "."]) + "\n"
+
+
+def _cell(name: str) -> str:
+    """A name as code in a Markdown table, whatever it holds."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", name)), default=0))
+    pad = " " if "`" in name else ""
+    return f"{fence}{pad}{name}{pad}{fence}".replace("|", "\\|")
 
 
 def shortened(name: str, most: int = 44) -> str:
@@ -181,64 +221,189 @@ def shortened(name: str, most: int = 44) -> str:
     return program + (" …" if options else "") + end
 
 
+def to_png(standing: Standing, title: str) -> bytes:
+    """Return `plot` as an image."""
+    image = io.BytesIO()
+    with _style():
+        plot(standing, title).savefig(image, format="png")
+    return image.getvalue()
+
+
 def plot(standing: Standing, title: str) -> Any:
-    """A matplotlib figure: rating against training FLOPs, a line for each run and budget."""
-    import matplotlib as mpl
+    """Draw ratings against training FLOPs as a matplotlib figure; see `draw`."""
+    return draw(rows(standing), title)
+
+
+def draw(rated: Sequence[Row], title: str) -> Any:
+    """Draw rows as a matplotlib figure with 95 % intervals.
+
+    Versions of a run at a budget are a line over training FLOPs; a budget has its marker and dash,
+    and so has a run its color, or a budget if there is one run or too many. Players that learned
+    nothing are dotted lines, named on the right. Without any version, all are listed by name.
+    """
     from matplotlib.figure import Figure
 
-    mpl.rcdefaults()  # whatever a matplotlibrc in this folder says
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    lines: dict[str, list[Row]] = {}
-    others = []
-    for row in rows(standing):
-        name, _, options = row.player.partition("?")
-        if row.training_flops > 0:
-            lines.setdefault(f"{name.partition('@')[0]} ({options})", []).append(row)
-        else:
-            others.append(row)
-    for name, line in sorted(lines.items(), key=lambda item: item[1][0].flops_per_move):
+    learned = [row for row in rated if row.training_flops > 0]
+    others = [row for row in rated if not row.training_flops > 0]
+    names = labels(row.player for row in rated)
+    with _style():
+        height = max(4.8, 1.2 + LINE * len(others))
+        figure = Figure(figsize=(8.4, height), layout="constrained")
+        axes = figure.subplots()
+        axes.set_title(_text(title))
+        if not learned:
+            _list(axes, others, names)
+            return figure
+        _lines(figure, axes, learned, names)
+        axes.set_xscale("log")
+        axes.set_xlabel("training FLOPs")
+        axes.set_ylabel("Elo, 95 % intervals")
+        ends = [end for row in rated for end in (row.low, row.high)]
+        margin = 0.04 * (max(ends) - min(ends)) or 1.0
+        axes.set_ylim(min(ends) - margin, max(ends) + margin)
+        _references(axes, others, names, 1.25 * LINE / height)
+    return figure
+
+
+def _style() -> Any:
+    """The looks of a plot, whatever a matplotlibrc says; the caller's settings come back."""
+    from matplotlib import style
+
+    return style.context(["default", STYLE])
+
+
+def _lines(figure: Any, axes: Any, learned: Sequence[Row], names: Mapping[str, str]) -> None:
+    """Draw a line for every run and budget, with a legend below the plot."""
+    from matplotlib.lines import Line2D
+
+    lines: dict[tuple[str, str], list[Row]] = {}
+    for row in learned:
+        name, _, options = names[row.player].rpartition("?")
+        lines.setdefault((name.rpartition("@")[0] or name, options), []).append(row)
+    runs = list(dict.fromkeys(run for run, _ in lines))
+    cost = {options: line[0].flops_per_move for (_, options), line in lines.items()}
+    budgets = sorted(cost, key=lambda options: cost[options])
+    by_run = 1 < len(runs) <= len(HUES)
+
+    def looks(run: str, options: str) -> dict[str, Any]:
+        at = budgets.index(options)
+        hue = runs.index(run) if by_run else at
+        return {
+            "color": HUES[hue % len(HUES)],
+            "marker": MARKERS[at % len(MARKERS)],
+            "linestyle": DASHES[at % len(DASHES)],
+        }
+
+    for (run, options), line in lines.items():
         line.sort(key=lambda row: row.training_flops)
         elo = np.array([row.elo for row in line])
         error = [elo - [row.low for row in line], [row.high for row in line] - elo]
-        axes.errorbar(
-            [row.training_flops for row in line],
-            elo,
-            yerr=error,
-            marker="o",
-            markersize=4,
-            capsize=2,
-            label=shortened(name),
-        )
-    if lines:
-        axes.set_xscale("log")
+        x = [row.training_flops for row in line]
+        axes.errorbar(x, elo, yerr=error, elinewidth=1, capsize=2, **looks(run, options))
+    handles: list[Any] = []
+    fixed: list[str] = []
+    if by_run:
+        for run in runs:
+            color = looks(run, budgets[0])["color"]
+            handles.append(Line2D([], [], color=color, lw=3, label=_text(run)))
+    else:
+        fixed.append(runs[0] if len(runs) == 1 else f"{len(runs)} runs")
+    if len(budgets) > 1:
+        for options in budgets:
+            how = looks(runs[0], options)
+            if by_run:
+                how["color"] = SOFT
+            handles.append(Line2D([], [], label=_text(_budget(options)), **how))
+    else:
+        fixed.append(_budget(budgets[0]))
+    figure.legend(
+        handles=handles,
+        title=_text(", ".join(fixed)) if fixed else None,
+        loc="outside lower left",
+        ncols=4,
+        frameon=False,
+        alignment="left",
+        handlelength=3.2,
+        fontsize=8.5,
+    )
+
+
+def _references(axes: Any, others: Sequence[Row], names: Mapping[str, str], gap: float) -> None:
+    """Draw players that have no training as lines, with names at least `gap` apart."""
     low, high = axes.get_ylim()
-    low, high = min([low, *(row.low for row in others)]), max([high, *(r.high for r in others)])
-    label = math.inf
-    for row in others:  # strongest first; names keep their distance
-        label = min(row.elo, label - LINE * (high - low))
-        axes.axhline(row.elo, color="0.6", linewidth=0.8, linestyle=":")
-        axes.axhspan(row.low, row.high, color="0.6", alpha=0.12, linewidth=0)
+    at = spread([(row.elo - low) / (high - low) for row in others], gap)
+    for row, place in zip(others, at, strict=True):
+        axes.axhspan(row.low, row.high, color=SOFT, alpha=0.12, linewidth=0, zorder=0)
+        axes.axhline(row.elo, color=SOFT, linewidth=1, linestyle=":", zorder=1)
         axes.annotate(
-            shortened(row.player),
-            (1.0, label),
+            _text(names[row.player]),
+            (1.0, row.elo),
             xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            fontsize=8,
-            color="0.3",
+            xytext=(1.03, place),
+            textcoords="axes fraction",
+            color=INK,
+            fontsize=8.5,
             va="center",
+            arrowprops={
+                "arrowstyle": "-",
+                "color": SOFT,
+                "linewidth": 0.8,
+                "relpos": (0, 0.5),
+                "shrinkA": 2,
+                "shrinkB": 0,
+            },
         )
-    axes.set_xlabel("training FLOPs")
-    axes.set_ylabel("Elo, 95 % intervals")
-    axes.set_title(title)
-    axes.grid(alpha=0.25)
-    if len(lines) > LEGEND:
-        title = f"{len(lines)} runs and budgets: their names are in ladder.csv"
-        axes.legend(handles=[], title=title, title_fontsize=8, loc="lower right")
-    elif lines:
-        axes.legend(fontsize=8, loc="lower right")
-    return figure
+
+
+def _list(axes: Any, others: Sequence[Row], names: Mapping[str, str]) -> None:
+    """Draw one line of the plot for every player, the strongest at the top."""
+    elo = np.array([row.elo for row in others])
+    error = [elo - [row.low for row in others], [row.high for row in others] - elo]
+    places = np.arange(len(others))[::-1]
+    axes.errorbar(elo, places, xerr=error, fmt="o", color=HUES[0], elinewidth=1.2, capsize=3)
+    axes.set_yticks(places, [_text(names[row.player]) for row in others])
+    axes.set_ylim(-0.7, len(others) - 0.3)
+    axes.set_xlabel("Elo, 95 % intervals")
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Return places in [0, 1] near the `wanted` ones and at least `gap` apart, in any order."""
+    order = np.argsort(wanted)
+    steps = gap * np.arange(len(order))
+    fitted = isotonic_regression(np.asarray(wanted)[order] - steps).x if len(order) else steps
+    places = np.clip(fitted, 0, max(0.0, 1 - steps.max(initial=0))) + steps
+    return places[np.argsort(order)].tolist()
+
+
+def labels(specs: Iterable[str]) -> dict[str, str]:
+    """Return players' names for a picture: engines shortened, runs without their folders.
+
+    Runs whose folders have the same name keep as many parts of their paths as tell them apart.
+    """
+    runs = {s: "" if s.startswith(GTP) else s.partition("?")[0].rpartition("@")[0] for s in specs}
+    parts = {run: Path(run).parts for run in runs.values()}
+    short: dict[str, str] = {}
+    for run, own in parts.items():
+        others = [other for name, other in parts.items() if name != run]
+        sizes = (n for n in range(1, len(own)) if all(o[-n:] != own[-n:] for o in others))
+        short[run] = str(Path(*own[-next(sizes, len(own)) :])) if own else ""
+    return {
+        spec: short[run] + spec.removeprefix(run) if run else shortened(spec, NAME)
+        for spec, run in runs.items()
+    }
+
+
+def _budget(options: str) -> str:
+    """A version's options in words: "64 simulations, puct"."""
+    read = dict(parse_qsl(options))
+    sims = read.pop("sims", "")
+    words = "raw network" if sims == "0" else f"{sims} simulations"
+    return ", ".join([words, *read.values()] if sims else [options])
+
+
+def _text(text: str) -> str:
+    """A name that matplotlib shows as it is: no formula, and in the legend."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def to_sgf(game: Game, entries: Sequence[Entry], recorded: Sequence[RecordedGame]) -> bytes:

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from games.go import Go
-from selfplay.arena.gtp_engine import Engine, EngineFailure
+from selfplay.arena.gtp_engine import Engine, EngineFailure, check_engine
+from tests.arena import quirky_engine
 from tests.runs import ROOT
 
 GO = Go(size=9, komi=7.0)
@@ -91,7 +92,7 @@ def test_a_whole_game_and_the_next(fake: Fake) -> None:
         ("={n} D4\\n\\n", "D4"),
         ("={n} D4\\r\\n\\r\\n", "D4"),
         ("\\n \\n={n}\\tD4  \\n\\n", "D4"),
-        ("={n}\\nA\\n B\\n\\n", "A\n B"),
+        ("={n} A\\n B\\n\\n", "A"),
         ("={n}\\n\\n", ""),
         ("={n} D\\x074\\n\\n", "D4"),
         ("={n} caf\\u00e9 \\udcff\\n\\n", "café \ufffd"),
@@ -105,6 +106,59 @@ def test_answers_are_read_as_the_specification_says(
     with Engine(command, timeout_s=10) as engine:
         assert engine.send("genmove b") == expected
         assert engine.send("name") == ""
+
+
+REFUSALS = {
+    "komi refused": "refused 'komi 7': 'unacceptable komi', where '=' was expected",
+    "size refused": "refused 'boardsize 9': 'unacceptable boardsize'",
+    "genmove unknown": "refused 'genmove w': 'unacceptable genmove'",
+    "false answer": "answered garbage: '101 2' to 'boardsize 9', where '=' alone was expected",
+    "another id": "answered garbage: '7' to 'boardsize 9', where '=' alone was expected",
+    "comments without id": "answered garbage: 'done' to 'boardsize 9'",
+    "twice without id": "answered garbage: '2' to 'boardsize 9'",
+    "nothing": "answered garbage: '' to 'genmove w', where one vertex of the board",
+    "two moves": "answered garbage: 'A1 E5' to 'genmove w', where one vertex",
+    "off the board": "answered garbage: 'Z99' to 'genmove w'",
+    "column I": "answered garbage: 'I5'",
+    "no row": "answered garbage: 'A'",
+    "row first": "answered garbage: '1A'",
+    "pair of numbers": "answered garbage: '(0,0)'",
+    "letters": "answered garbage: 'aa'",
+    "color first": "answered garbage: 'white A1'",
+    "prose": "answered garbage: 'I play A1'",
+    "dies": "exited with status 1, saying 'out of memory' at 'genmove w'",
+    "silent": "no answer within 0.5 s to 'genmove w'; a line that begins with '=106' was expected",
+    "prompt": "no answer within 2 s to 'protocol_version', only 'GTP> =101 2'; a line that",
+    "no mark": "no answer within 2 s to 'protocol_version', only '2'",
+    "no newline": "no answer within 2 s to 'protocol_version', only '=101 2'",
+}
+OTHERS = {"two writes", "noise", "version unknown"}
+UNDERSTOOD = {*quirky_engine.WRITTEN, *quirky_engine.BANNERS, *quirky_engine.MOVES, *OTHERS}
+
+
+def quirky(quirk: str) -> str:
+    return shlex.join([sys.executable, "-I", "-S", quirky_engine.__file__, quirk])
+
+
+@pytest.mark.parametrize("quirk", sorted(UNDERSTOOD - REFUSALS.keys()))
+def test_an_unmistakable_answer_is_understood(quirk: str) -> None:
+    move = {"p": "pass", "r": "resign"}.get(quirky_engine.MOVES.get(quirk, " ")[0].lower())
+    with Engine(quirky(quirk), timeout_s=20) as engine:
+        for _ in range(2):
+            engine.new_game(GO)
+            engine.play("b", "A1")
+            assert [engine.genmove("w") for _ in range(2)] == [move or "B1", move or "C1"]
+
+
+@pytest.mark.parametrize("quirk", sorted(REFUSALS))
+def test_any_other_answer_is_refused_before_a_game(quirk: str) -> None:
+    sentence = REFUSALS[quirk]
+    start_s = 2.0 if "'protocol_version'" in sentence else 20.0
+    timeout_s = 0.5 if "within" in sentence else 20.0
+    with pytest.raises(ValueError, match="cannot be rated") as refusal:
+        check_engine(quirky(quirk), GO, timeout_s, start_s)
+    said = str(refusal.value)
+    assert sentence in said and repr(quirky(quirk)) in said and "\n" not in said
 
 
 def test_noise_on_stderr_neither_disturbs_nor_blocks(fake: Fake) -> None:
@@ -129,7 +183,10 @@ FAILURES = {
         "while True: sys.stdout.write('.'); sys.stdout.flush(); time.sleep(0.01)",
         "no answer within 0.5 s",
     ),
-    "chatter": ("print('I think D4 is best')", "answered garbage: 'I think D4 is best'"),
+    "chatter": (
+        "print('I think D4 is best')",
+        "within 0.5 s to 'genmove b', only 'I think D4 is best'; ",
+    ),
     "no id": ("print('= D4\\n')", "answered garbage: '= D4' without the id"),
     "another's id": ("print('=99 D4\\n')", "answered garbage: '=99 D4' without the id"),
     "no vertex": ("answer('Z99')", "answered garbage: 'Z99' to 'genmove b'"),
@@ -172,7 +229,7 @@ def test_a_flood_does_not_eat_memory(fake: Fake) -> None:
 def test_a_refusal_is_a_reason_and_leaves_the_process_alone(fake: Fake) -> None:
     with Engine(fake("answer('illegal move\\n  of mine', '?')"), timeout_s=10) as engine:
         engine.new_game(GO)
-        with pytest.raises(EngineFailure, match="refused 'genmove b': 'illegal move of mine'"):
+        with pytest.raises(EngineFailure, match="refused 'genmove b': 'illegal move'"):
             engine.genmove("b")
         engine.play("b", "D4")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -20,13 +21,15 @@ from rich.console import Console
 from sgfmill import sgf
 
 import games
-from selfplay.arena import player, report
+from selfplay.arena import match, player, report
 from selfplay.arena.ladder import Ladder, LadderConfig
+from selfplay.arena.match import Played
 from selfplay.arena.player import Player
 from selfplay.config import MUTABLE
 from selfplay.flops import Ledger
 from selfplay.store.run import Run
 from selfplay.trainer import Trainer
+from tests.arena import quirky_engine
 from tests.runs import PLAIN, ROOT, ask
 from tests.serve.thinkers import untrained
 
@@ -119,6 +122,18 @@ def test_a_killed_command_goes_on(tmp_path: Path) -> None:
         assert (tmp_path / "cut" / name).read_text() == (tmp_path / "whole" / name).read_text()
     assert (tmp_path / "cut" / "ladder.png").stat().st_size > 10_000
     assert recorded(tmp_path / "cut" / "ladder.db") == recorded(tmp_path / "whole" / "ladder.db")
+
+
+@pytest.mark.slow
+def test_a_terminated_command_writes_its_table(tmp_path: Path) -> None:
+    options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --until-stderr 1 --plain"
+    script = [sys.executable, str(ROOT / "launch/ladder.py"), *options.split()]
+    process = subprocess.Popen([*script, "--players", "random", "--out", str(tmp_path)])
+    while process.poll() is None and recorded(tmp_path / "ladder.db") < 16:
+        time.sleep(0.005)
+    process.terminate()
+    assert process.wait() == 0
+    assert {"ladder.csv", "ladder.md", "ladder.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def stored(folder: Path, versions: int) -> None:
@@ -235,6 +250,82 @@ def test_a_repeated_game_counts_once(tmp_path: Path) -> None:
     assert standing.worst > 200, "two games teach little"
 
 
+def one_sided(monkeypatch: pytest.MonkeyPatch, strength: dict[str, int], spoiled: int = 0) -> None:
+    """Let the stronger player win all openings but the first `spoiled`; equals win in turn."""
+
+    def play(a: Player, b: Player, _: Any, starts: Any, seed: int, first: int, *__: Any) -> Any:
+        ahead = strength[a.spec] - strength[b.spec]
+        made = []
+        for index, opening in enumerate(starts, start=first):
+            outcome = (1 if index % 2 else -1) if ahead == 0 else 1 if ahead > 0 else -1
+            outcome *= -1 if index < spoiled else 1
+            made += [
+                Played(index, swapped, opening, (index,), -outcome if swapped else outcome, "")
+                for swapped in (False, True)
+            ]
+        return made
+
+    monkeypatch.setattr(match, "play", play)
+
+
+def climbed_apart(path: Path, specs: tuple[str, ...], budget: int) -> tuple[Any, list[str]]:
+    """The standing, and what is announced, of players that need no rules."""
+    act, said = player.parse("random", GAME).act, list[str]()
+    everyone = [Player(spec, act) for spec in specs]
+    with Ladder(path, GAME, NAME, everyone, specs[0], replace(CONFIG, pairs=10), [(4,)]) as made:
+        return made.climb(25.0, budget, announce=said.append), said
+
+
+def test_a_pair_too_far_apart_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_sided(monkeypatch, {"solver": 1, "random": 0})
+    standing, said = climbed_apart(tmp_path / "ladder.db", ("solver", "random"), 20_000)
+    assert 100 <= len(standing.recorded) < 400, "not to the budget"
+    assert len(said) == 1 and said[0].startswith("solver and random are too far apart")
+    assert said[0].endswith("would help: solver?blunder=0.5")
+    assert f"100% of {len(standing.recorded)} games" in said[0]
+    again, repeated = climbed_apart(tmp_path / "ladder.db", ("solver", "random"), 20_000)
+    assert len(again.recorded) == len(standing.recorded) and repeated == said
+
+
+def test_a_pair_with_losses_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_sided(monkeypatch, {"solver": 1, "random": 0}, spoiled=20)
+    standing, said = climbed_apart(tmp_path / "ladder.db", ("solver", "random"), 600)
+    assert len(standing.recorded) == 600 and not said
+
+
+def test_players_far_from_the_anchor_are_compared_with_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_sided(monkeypatch, {"solver": 2, "a": 1, "b": 1})
+    standing, said = climbed_apart(tmp_path / "ladder.db", ("solver", "a", "b"), 20_000)
+    assert standing.ratings.difference(1, 2)[1] < 25 < standing.ratings.stderr[1]
+    assert len(said) == 1 and len(standing.recorded) < 2_000
+
+
+def test_a_part_that_is_apart_can_have_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = ("solver", "runs/a@9?sims=16", "random")
+    one_sided(monkeypatch, dict(zip(specs, (2, 1, 0), strict=True)))
+    _, said = climbed_apart(tmp_path / "ladder.db", specs, 20_000)
+    assert [text.rpartition("help: ")[2] for text in said] == [
+        "solver?blunder=0.5",
+        "runs/a@9?sims=4",
+    ]
+
+
+def test_an_engine_that_cannot_be_understood_is_refused_before_any_game(tmp_path: Path) -> None:
+    go = games.make("go?size=9")
+    quirky = shlex.join([sys.executable, "-ISu", quirky_engine.__file__, "komi refused"])
+    both = [player.parse("random", go), player.parse(f"gtp:{quirky}", go)]
+    with Ladder(tmp_path / "ladder.db", go, "go?size=9", both, "random", CONFIG, [(0,)]) as made:
+        with pytest.raises(ValueError, match="cannot be rated: it refused 'komi 7") as refusal:
+            made.climb(1.0, 40)
+        assert quirky in str(refusal.value) and not made.records.pairings()
+
+
 def test_two_ladders_at_once_are_refused(tmp_path: Path) -> None:
     with ladder(tmp_path / "ladder.db"), pytest.raises(ValueError, match="by another process"):
         ladder(tmp_path / "ladder.db")
@@ -283,8 +374,9 @@ def test_the_plot_has_a_line_for_each_budget(tmp_path: Path) -> None:
     figure.savefig(tmp_path / "plot.png")
     axes = figure.axes[0]
     assert axes.get_xscale() == "log" and [t.get_text() for t in axes.texts] == ["solver"]
-    labels = {text.get_text() for text in axes.get_legend().get_texts()}
-    assert labels == {"runs/a (sims=0)", "runs/a (sims=4)"}
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["raw network", "4 simulations"]
+    assert figure.legends[0].get_title().get_text() == "a"
     elo = {e.spec: r for e, r in zip(standing.entries, standing.ratings.elo, strict=True)}
     drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2]
     wanted = [elo["runs/a@1?sims=0"], elo["runs/a@2?sims=0"]]

@@ -61,6 +61,21 @@ def test_a_file_of_openings(tmp_path: Path) -> None:
     assert openings.read(file, game) == [(12, 13), (20,)]
 
 
+def test_a_file_of_openings_from_any_editor(tmp_path: Path) -> None:
+    game = games.make("tic_tac_toe")
+    file = tmp_path / "openings.txt"
+    text = "b2 a1  # center\r\n\r\n# nothing\r\nc3\r\n"
+    for data in (
+        b"\xef\xbb\xbf" + text.encode(),
+        text.encode("utf-16"),
+        b"\xfe\xff" + text.encode("utf-16-be"),
+        text.replace("center", "Mitte f\u00fcr alle").encode("latin-1"),
+        text.replace("\r\n", "\r").encode(),
+    ):
+        file.write_bytes(data)
+        assert openings.read(file, game) == [(4, 0), (8,)]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

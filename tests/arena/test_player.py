@@ -60,6 +60,7 @@ def test_specs_are_canonical() -> None:
         ("gtp:no-such-engine --level 3", "there is no program 'no-such-engine' to run"),
         ('gtp:sh "-c', "has No closing quotation"),
         ("gtp: ", "names no command"),
+        ("gtp:sh -c 'a\nb'", "an engine's command is one line without tabs"),
     ],
 )
 def test_engines_are_checked_before_any_work(spec: str, sentence: str) -> None:
@@ -73,3 +74,23 @@ def test_a_stored_name_is_no_command(tmp_path: Path) -> None:
     replace(untrained("go?size=5"), name="gtp:sh -c 'touch owned' #@1").export(file)
     assert player.parse(f"{file}?sims=0", games.make("go?size=5")).command is None
     assert player.parse("gtp:sh -c true", games.make("go?size=5")).command == "sh -c true"
+
+
+@pytest.mark.parametrize(
+    ("stronger", "weaker", "expected"),
+    [
+        ("solver", "random", "solver?blunder=0.5"),
+        ("solver", "runs/a@1?sims=0", "solver?blunder=0.5"),
+        ("solver?blunder=0.1", "solver?blunder=0.5", "solver?blunder=0.3"),
+        ("rollouts?sims=100", "random", "rollouts?sims=10"),
+        ("rollouts?sims=100", "rollouts?sims=4", "rollouts?sims=20"),
+        ("runs/a?b@9?sims=64&search=puct", "random", "runs/a?b@9?sims=8&search=puct"),
+        ("runs/a@9?sims=64", "runs/a@9?sims=1", "runs/a@9?sims=8"),
+        ("runs/a@9?sims=0", "random", "a version of runs/a before 9"),
+        ("runs/a@9?sims=1", "runs/a@2?sims=1", "a version of runs/a before 9"),
+        ("gtp:gnugo?x --level 8", "random", "the engine gnugo?x --level 8 at a lower level"),
+        ("rollouts?sims=1", "random", "a weaker form of rollouts?sims=1"),
+    ],
+)
+def test_a_player_between_two_others(stronger: str, weaker: str, expected: str) -> None:
+    assert player.between(stronger, weaker) == expected

@@ -1,0 +1,106 @@
+"""The live view of a ladder: a table and a line on a terminal, a plain line per round elsewhere."""
+
+import signal
+import time
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from launch.progress import clock
+from selfplay.arena import report
+from selfplay.arena.ladder import Standing
+from selfplay.arena.match import Played
+from selfplay.arena.records import Pairing
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+QUIET = ("", "resigned")  # ends of games that need no words
+
+
+class Watcher:
+    """Shows a ladder while its games are played; a context manager."""
+
+    def __init__(self, title: str, console: Console, plain: bool) -> None:
+        self._title, self._console = title, console
+        self._started = time.monotonic()
+        self._games = self._known = 0  # of this call; of them, in the standing
+        self._said: set[str] = set()  # failures are told once
+        self._standing: Standing | None = None
+        self._table: list[Table] = []
+        live = console.is_terminal and not plain
+        look: dict[str, Any] = {"get_renderable": self._view, "refresh_per_second": 2}
+        self._live = Live(console=console, transient=True, **look) if live else None
+
+    def played(self, pairing: Pairing, games: list[Played]) -> None:
+        """Show that a pairing's games are safe."""
+        self._games += len(games)
+        for reason in sorted({game.reason for game in games if game.reason not in QUIET}):
+            if reason not in self._said:
+                self._said.add(reason)
+                self._console.print(reason, markup=False)
+        self._show()
+
+    def round(self, standing: Standing) -> None:
+        """Show the standing after a round."""
+        self._standing, self._known = standing, self._games
+        if self._live and standing.rounds:
+            table = report.table(standing, self._title, self._console.width)
+            table.caption = None  # printed below the final table
+            fits = len(self._console.render_lines(table)) < self._console.height - 2
+            self._table = [table] if fits else []  # the line below it must be seen
+        if not self._live and standing.rounds:
+            self._console.print(self._line())
+        self._show()
+
+    def catch(self) -> None:
+        """Let Ctrl-C and SIGTERM end the ladder with its table."""
+        for number in ENDINGS:
+            signal.signal(number, self.stop)
+
+    def stop(self, *_: object) -> None:
+        """Handle Ctrl-C and SIGTERM: let the matches in play end, and start no others."""
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_DFL)
+        self._console.print("the matches in play are finished first; Ctrl-C again stops at once")
+        raise KeyboardInterrupt
+
+    def _view(self) -> Group:
+        """Return what a terminal shows: the table if there is room, and one line."""
+        words = self._line() if self._games else "the first matches are being compiled and played"
+        line = f"{clock(time.monotonic() - self._started)}  {words}"
+        return Group(*self._table, Text(line, no_wrap=True, overflow="ellipsis"))
+
+    def _line(self) -> str:
+        standing = self._standing
+        if not standing:
+            return f"{self._games:,} games"
+        games = len(standing.recorded) + self._games - self._known
+        rounds = standing.rounds + (self._games > self._known)  # with the one that is being played
+        done = f"round {rounds}: {games:,} games, {self.rate:.1f} games/s"
+        return f"{done}, largest standard error {standing.worst:.0f} Elo"
+
+    @property
+    def rate(self) -> float:
+        """Games a second since the start, compilation included."""
+        return self._games / (time.monotonic() - self._started)
+
+    @property
+    def summary(self) -> str:
+        """What this call has played, and how long it took."""
+        seconds = time.monotonic() - self._started
+        return f"{self._games:,} games in {seconds:.0f} s, {self.rate:.1f} games/s"
+
+    def _show(self) -> None:
+        if self._live:
+            self._live.refresh()
+
+    def __enter__(self) -> "Watcher":
+        if self._live:
+            self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live:
+            self._live.stop()

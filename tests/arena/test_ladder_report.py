@@ -1,0 +1,186 @@
+"""Tables and plots of a ladder: who is ranked, and that every name can be read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import signal
+from itertools import combinations
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+from rich.console import Console
+
+from launch.ladder_progress import Watcher
+from selfplay.arena import elo, report
+from selfplay.arena.ladder import Standing
+from selfplay.arena.records import Entry, Game, Pairing
+
+FLOPS = 10.0 ** np.arange(12, 16)
+ENGINE = 'gtp:sh -c "gnugo `x` --level 0 | tee $LOG_$X"'
+
+
+def standing(specs: list[str], played: int | None = None, training: float = 0.0) -> Standing:
+    """A chain of the first `played` players, four games a pair, the earlier one ahead."""
+    count = len(specs) if played is None else played
+    entries = [
+        Entry(i + 1, spec, "", 0.0, FLOPS[i % len(FLOPS)] if "@" in spec else training)
+        for i, spec in enumerate(specs)
+    ]
+    recorded = [
+        Game(1, i, i + 1, i + 2, k, (k,), (k,), (1, 1, -1, 0)[k], "")
+        for i in range(count - 1)
+        for k in range(4)
+    ]
+    games = elo.Games(
+        np.array([g.first - 1 for g in recorded], int),
+        np.array([g.second - 1 for g in recorded], int),
+        np.array([g.outcome for g in recorded], int),
+        np.arange(len(recorded)),
+    )
+    return Standing(
+        entries, elo.fit(games, len(specs), 0), games, recorded, list(range(len(specs)))
+    )
+
+
+def shown(table: Any, width: int = 140) -> str:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(table)
+    return console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_player_without_a_game_is_not_rated(width: int) -> None:
+    made = standing(["solver", "random", "new|comer"], played=2)
+    rated = list(csv.DictReader(io.StringIO(report.to_csv(made))))
+    assert [(row["rank"], row["player"]) for row in rated] == [("1", "solver"), ("2", "random")]
+    assert report.unrated(made) == ["new|comer"]
+    line = next(s for s in shown(report.table(made, "", width), width).splitlines() if "new" in s)
+    assert "not rated" in line and not line.strip(" │").split()[0].isdigit()
+    line = next(s for s in report.to_markdown(made).splitlines() if "new" in s)
+    assert line == r"| | `new\|comer` | not rated | | 0 | | |"
+
+
+def test_a_ladder_without_a_rated_game_has_empty_tables() -> None:
+    made = standing(["solver", "random"], played=0)
+    assert report.to_csv(made).count("\n") == 1 and not report.rows(made)
+    assert report.to_markdown(made).count("not rated") == 2
+
+
+def test_a_command_of_any_characters_keeps_the_markdown_table() -> None:
+    lines = report.to_markdown(standing([ENGINE, "random"])).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 4
+    assert all(line.replace(r"\|", "").count("|") == 8 for line in table)
+    assert r'`` gtp:sh -c "gnugo `x` --level 0 \| tee $LOG_$X" ``' in table[2]
+
+
+RUNS = ["/tmp/x/runs/a", "/tmp/y/runs/a", "studies/_b", "studies/$c^$"]
+VERSIONS = [f"{run}@{v}?sims={sims}" for run in RUNS for sims in (0, 64) for v in (1, 2, 3, 4)]
+NEIGHBORS = [f"rollouts?sims={sims}" for sims in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        ["solver", *VERSIONS, *NEIGHBORS, ENGINE, "random"],
+        ["solver", *VERSIONS[:8], *NEIGHBORS],
+        ["solver", *(f"runs/{i}/seed@{v}?sims=0" for i in range(12) for v in (1, 2))],
+        ["solver", *NEIGHBORS, ENGINE],
+    ],
+    ids=["runs and budgets", "budgets", "many runs", "no runs"],
+)
+def test_names_of_a_plot_neither_overlap_nor_hold_paths(specs: list[str]) -> None:
+    before = dict(mpl.rcParams)
+    figure = report.plot(standing(specs), "a title")
+    figure.draw_without_rendering()
+    assert dict(mpl.rcParams) == before, "the user's settings stay"
+    (axes,) = figure.axes
+    texts = [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = axis.get_view_interval()
+        places = zip(axis.get_majorticklabels(), axis.get_majorticklocs(), strict=True)
+        texts += [label for label, place in places if low <= place <= high]
+    for legend in figure.legends:
+        texts += [*legend.get_texts(), legend.get_title()]
+    texts = [text for text in texts if text.get_text()]
+    boxes = [Text.get_window_extent(text) for text in texts]  # without an annotation's arrow
+    for (one, box), (other, another) in combinations(zip(texts, boxes, strict=True), 2):
+        assert not box.overlaps(another), (one.get_text(), other.get_text())
+    for box in boxes:
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+    assert not any("/tmp" in text.get_text() or "studies" in text.get_text() for text in texts)
+
+
+def test_lines_of_a_plot_differ_and_stand_out() -> None:
+    figure = report.plot(standing(["solver", *VERSIONS, "random"]), "")
+    drawn = [line for line in figure.axes[0].lines if line.get_marker() in report.MARKERS]
+    assert len({(line.get_color(), line.get_marker()) for line in drawn}) == 8
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "x/runs/a",
+        "y/runs/a",
+        " _b",
+        r"\$c^\$",
+        "raw network",
+        "64 simulations",
+    ]
+    for line in figure.axes[0].lines:
+        channels = np.array(to_rgb(line.get_color()))
+        linear = np.where(channels > 0.04045, ((channels + 0.055) / 1.055) ** 2.4, channels / 12.92)
+        assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 3
+
+
+def test_a_plot_ignores_a_matplotlibrc() -> None:
+    made = standing(["solver", *VERSIONS, "random"])
+    plain = report.to_png(made, "")
+    with mpl.rc_context({"savefig.facecolor": "black", "lines.linewidth": 9, "axes.grid": True}):
+        assert report.to_png(made, "") == plain
+
+
+def test_names_are_spread_and_keep_their_order() -> None:
+    rng = np.random.default_rng(0)
+    for count, gap in ((1, 0.1), (8, 0.1), (20, 0.05), (5, 0.0), (30, 0.1)):
+        wanted = rng.uniform(0, 1, count) ** 3
+        places = np.array(report.spread(wanted.tolist(), gap))
+        order = np.argsort(wanted)
+        assert (np.diff(places[order]) >= gap - 1e-9).all()
+        assert places.min() >= -1e-9 and places.max() <= max(1, gap * (count - 1)) + 1e-9
+    assert report.spread([0.1, 0.9, 0.5], 0.05) == pytest.approx([0.1, 0.9, 0.5])
+    assert report.spread([], 0.1) == []
+
+
+@pytest.mark.parametrize("players", [3, 60])
+def test_the_progress_line_is_always_visible(players: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    out = io.StringIO()
+    console = Console(width=80, height=24, file=out, force_terminal=True, soft_wrap=True)
+    made = standing([f"player {i}" for i in range(players)])
+    with Watcher("tic_tac_toe", console, plain=False) as watcher:
+        assert "0:00" in out.getvalue() and "compiled" in out.getvalue(), "before any game"
+        watcher.round(made)
+        out.truncate(0)
+        watcher.played(Pairing(2, 0, 1, 2, 0, 1), [])
+        watcher._games = 8
+        watcher._show()
+        last = out.getvalue().splitlines()[-1]
+    assert "round 2:" in last and "largest standard error" in last and "…" not in last
+    assert ("player 1" in out.getvalue()) == (players == 3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_end_is_an_interrupt(number: int) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        watcher = Watcher("", Console(file=io.StringIO()), plain=True)
+        watcher.catch()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        assert all(signal.getsignal(each) == signal.SIG_DFL for each in before), "then at once"
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
