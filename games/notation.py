@@ -239,8 +239,9 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
 def text_to_board(game: Game, text: str) -> tuple[np.ndarray, int]:
     """Read a board: (int8 [H, W] for `from_board`, the player to move).
 
-    Takes what `board_to_text` prints, and less: labels, the edges of a rhombus and the last lines may
-    be missing. Without "X to move" or "O to move", player 0 is to move if both have as many pieces, else player 1.
+    Takes what `board_to_text` prints, and less: labels, the edges of a rhombus and the last lines
+    may be missing. Without "X to move" or "O to move", player 0 is to move if both have as many
+    pieces, else player 1.
 
     Raises:
         ValueError: a line that is no row of the board, or too few or too many rows.
