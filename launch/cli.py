@@ -44,14 +44,19 @@ def duration(seconds: float) -> str:
 
 
 def time_range(low: float, high: float) -> str:
-    """Write a range of times, "8 to 14 min": a unit that both ends share is written once."""
-    if round(low) < 120 <= round(high) < 240:
-        return f"{low:.0f} to {high:.0f} s"
+    """Write a range of times, "8 to 14 min": a unit that both ends share is written once.
+
+    Below seven minutes it is in seconds, because whole minutes would shift its ends too much.
+    """
+    if 120 <= high < 420 and round(low) < round(high):
+        return f"{round(low, -1 if low >= 120 else 0):.0f} to {round(high, -1):.0f} s"
     first, second = duration(low), duration(high)
     if first == second:
         return first
-    number, _, unit = first.partition(" ")
-    return f"{number if second.split(' ', 1)[1] == unit else first} to {second}"
+    units = [text.split()[1:] for text in (first, second)]
+    if units[0] == units[1] and len(units[0]) == 1:
+        first = first.split()[0]
+    return f"{first} to {second}"
 
 
 def near(path: str | Path) -> str:

@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from benchmarks.plans import bounds
 from launch import cli
 from launch.plan import Plan, Planned, Watch, show
 from selfplay.study import grid
-from selfplay.study.estimate import LadderSize
+from selfplay.study.estimate import SPREAD, LadderSize
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis
 from selfplay.study.jobs import Ended, Job
@@ -140,11 +141,21 @@ def test_a_time_is_written_in_one_way(seconds: float, text: str) -> None:
 def test_a_range_names_its_unit_once() -> None:
     assert cli.time_range(480, 840) == "8 to 14 min"
     assert cli.time_range(45, 80) == "45 to 80 s"
-    assert cli.time_range(90, 160) == "90 to 160 s"
+    assert cli.time_range(91.4, 164) == "91 to 160 s"
+    assert cli.time_range(187, 336) == "190 to 340 s"
+    assert cli.time_range(250, 450) == "4 to 8 min"
     assert cli.time_range(3000, 5000) == "50 min to 1 h 23 min"
     assert cli.time_range(50_000, 90_000) == "14 to 25 h"
     assert cli.time_range(3900, 7000) == "1 h 05 min to 1 h 57 min"
+    assert cli.time_range(4500, 8100) == "1 h 15 min to 2 h 15 min"
     assert cli.time_range(700, 705) == "12 min"
+
+
+def test_a_range_stays_narrow_as_it_is_written() -> None:
+    for center in np.geomspace(5, 1e6, 400):
+        low, high = bounds(cli.time_range(center / SPREAD, center * SPREAD))
+        assert low < high <= 2 * low
+        assert low * 0.85 < center / SPREAD < low * 1.25
 
 
 def test_a_path_is_written_from_where_the_user_stands(
