@@ -118,7 +118,8 @@ def planned(study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Op
     for cell, config in cells:
         if cell.label not in known:
             known[cell.label] = study.iteration_seconds(cell.label)
-        whole, left, took = None, Phase(), known[cell.label]
+        left, took = Phase(), known[cell.label]
+        whole = None if took is None else took * config.iterations
         if estimator:
             left = estimator.run(config, study.done(cell), took, cores)
             whole = estimator.run(config, -1, took, cores).seconds

@@ -166,17 +166,16 @@ class Watch:
         """How long the rest may take, rating included; empty where nothing is known yet."""
         if self._plan.failure and not self._expected:
             return ""
-        rest = [self._work(one) for one in self._todo.values()]
+        todo = dict(self._todo)  # a run may end while the live line is drawn
+        rest = [self._work(one) for one in todo.values()]
         # The plan counts as one run that took as long as it said, until more have ended.
         trust = 0.0 if self._plan.failure else sum(rest) / max(len(rest), 1)
         pace = (self._took + trust) / ((self._expected + trust) or 1.0)
-        waiting = [
-            pace * self._work(one) for name, one in self._todo.items() if name not in self._began
-        ]
+        waiting = [pace * self._work(one) for name, one in todo.items() if name not in self._began]
         running = []
         for name, began in list(self._began.items()):
-            if name in self._todo:
-                expected = pace * self._work(self._todo[name])
+            if name in todo:
+                expected = pace * self._work(todo[name])
                 running.append(max(expected - (time.monotonic() - began), expected / 10))
         training = makespan(waiting, self._plan.slots, running)
         return f"{_range(training + pace * self._plan.rating_seconds)} left"

@@ -79,8 +79,10 @@ def chosen(recipes: Iterable[TrainConfig]) -> list[TrainConfig]:
         kinds.setdefault(kind(one), set()).add(one)
     found: list[TrainConfig] = []
     for members in kinds.values():
-        ordered = sorted(members, key=lambda c: (_evaluation(c), _iteration_flops(c), repr(c)))
-        found += dict.fromkeys((ordered[0], ordered[-1]))
+        ordered = sorted(members, key=lambda config: (*_cost(config), repr(config)))
+        found.append(ordered[0])
+        if _cost(ordered[-1]) != _cost(ordered[0]):
+            found.append(ordered[-1])
     return found
 
 
@@ -88,20 +90,24 @@ def _evaluation(config: TrainConfig) -> int:
     return flops.evaluation(games.make(config.game), config.network)
 
 
-def _iteration_flops(config: TrainConfig) -> int:
+def _cost(config: TrainConfig) -> tuple[int, int]:
+    """FLOPs of an evaluation and of an iteration."""
     steps = config.learner.steps(config.selfplay.positions)
     evaluations = config.selfplay.positions * (config.search.num_simulations + 1)
     rows = flops.BACKWARD_FACTOR * steps * config.learner.batch_size
-    return (evaluations + rows) * _evaluation(config)
+    one = _evaluation(config)
+    return one, (evaluations + rows) * one
 
 
 def programs(config: TrainConfig, budgets: Sequence[int] = ()) -> dict[str, Hashable]:
     """What each phase compiles; phases of two runs that have the same key share it."""
     base = config.game, config.network
-    search = replace(config.search, num_simulations=0)
+    search, how = replace(config.search, num_simulations=0), config.learner
+    # The learning rate and its schedule are in the optimizer's step alone, which is soon compiled.
+    loss = how.batch_size, how.shards, how.value_weight, how.root_value_weight, how.symmetries
     return {
         "play": (*base, config.search, replace(config.selfplay, streams=1)),
-        "learn": (*base, config.learner),
+        "learn": (*base, loss),
         "exam": (*base, search, config.exam),
         "match": (*base, search, tuple(budgets)),
         "rules": config.game,

@@ -34,6 +34,7 @@ from selfplay.version import Version
 STEPS = 4  # gradient steps that are timed
 PAIRS = 16  # opening pairs of a pairing, as in LadderConfig
 ANCHORED = 2  # opening pairs that the anchor plays: a solver may take seconds for each
+LONG, REPETITIONS = 0.5, 9  # seconds after which nothing is repeated, and times at most
 ANSWER = "timing.json"
 KEPT = 0.5  # seconds that a program must take to compile to be cached, see selfplay/pins.py
 
@@ -143,11 +144,10 @@ def measure(request: Request, folder: Path) -> Timing:
         if grader:
             starts["exam"] = watch.phase(lambda: grader.grade(params, whole=False))
         compiled = watch.saved < watch.missed
-        began = time.perf_counter()
         carry, rows = trainer.player.play(params, carries[0], 1, 0, 0)
-        segment = time.perf_counter() - began
+        segment = _typical(lambda: trainer.player.play(params, carry, 2, 0, 1))
         source = Noise(noise, config.learner.batch_size)
-        steps = _timed(lambda: trainer.learner.fit(learner, source, 0, STEPS))
+        steps = _typical(lambda: trainer.learner.fit(learner, source, 0, STEPS))
 
         def commit() -> None:
             run.replay.add(1, rows)
@@ -155,14 +155,14 @@ def measure(request: Request, folder: Path) -> Timing:
             run.commit(1, state, row, params, carries=[carry] * len(carries), ledger={})
 
         committed = _timed(commit)
-        exam = _timed(lambda: grader.grade(params, whole=False)) if grader else 0.0
+        exam = _typical(lambda: grader.grade(params, whole=False)) if grader else 0.0
     more = _questions(grader.exam) / _questions(grader.part) if grader else 0.0
     pairings, anchored = dict[str, float](), 0.0
     if request.budgets:
         starts["rules"] = watch.phase(lambda: _anchored("random", request))
         version = Version("timed@0", params, to_json(config))
-        starts["match"] = watch.phase(lambda: _meet(version, request, 0))
-        pairings = _meet(version, request, 1)
+        starts["match"] = watch.phase(lambda: _meet(version, request, 0, _timed))
+        pairings = _meet(version, request, 1, _typical)
         anchored = _anchored(request.anchor, request) if request.anchor else 0.0
     return Timing(
         starts=starts,
@@ -181,13 +181,15 @@ def _questions(exam: Exam) -> int:
     return len(exam.result) + len(exam.resistance)
 
 
-def _meet(version: Version, request: Request, number: int) -> dict[str, float]:
+def _meet(
+    version: Version, request: Request, number: int, clock: Callable[[Callable[[], Any]], float]
+) -> dict[str, float]:
     """Seconds of a pairing at each budget; `number` chooses the openings."""
     game, found = version.game, {}
     for budget in request.budgets:
         one = player.of_version(version, budget)
         starts = openings.draw(game, request.opening_plies, 0, 0, number * PAIRS, PAIRS)
-        found[str(budget)] = _timed(lambda a=one, s=starts: match.play(a, a, game, s, 0))
+        found[str(budget)] = clock(lambda a=one, s=starts: match.play(a, a, game, s, 0))
     return found
 
 
@@ -207,6 +209,14 @@ def _timed(work: Callable[[], Any]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+def _typical(work: Callable[[], Any]) -> float:
+    """Median of a few repetitions: something short is easily disturbed."""
+    took: list[float] = []
+    while sum(took) < LONG and len(took) < REPETITIONS:
+        took.append(_timed(work))
+    return float(np.median(took))
 
 
 def answer(request: Path, folder: Path) -> None:
