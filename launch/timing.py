@@ -14,8 +14,9 @@ from selfplay.study import timing
 
 def main() -> None:
     """``launch/timing.py REQUEST FOLDER``."""
-    request, folder = map(Path, sys.argv[1:])
-    timing.answer(request, folder)
+    if len(sys.argv) != 3:
+        cli.refuse("launch/ablate.py starts this command; run that one, with --plan for its plan")
+    timing.answer(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 if __name__ == "__main__":
