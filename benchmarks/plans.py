@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PLANNED = re.compile(r"\d+ runs, .* FLOPs; (.+) left\n")
+PLANNED = re.compile(r"\d+ runs?, .* FLOPs; (.+) left\n")
 UNITS = {"s": 1, "min": 60, "h": 3600}
 
 RATED = "--versions 2 --max-games 500"

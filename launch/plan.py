@@ -92,7 +92,8 @@ def show(plan: Plan, console: Console) -> None:
         row.append("?" if first.whole is None else cli.duration(first.whole))
         table.add_row(*row, str(first.config.iterations), f"{done} of {len(group)}")
     console.print(table)
-    total = f"{len(plan.runs)} runs, {_power(sum(one.flops for one in plan.runs))} FLOPs"
+    count = f"{len(plan.runs)} {'run' if len(plan.runs) == 1 else 'runs'}"
+    total = f"{count}, {_power(sum(one.flops for one in plan.runs))} FLOPs"
     if plan.failure:
         console.print(f"{total}; no estimate of time: {plan.failure}", markup=False)
         return
