@@ -77,7 +77,7 @@ class Timing:
         exam: one along the way; 0 where the game has none.
         last_exam: the one of the last version.
         pairings: one pairing of two players of a budget, by budget as text.
-        anchored: one pairing of the anchor and a player who takes no time; 0 where not timed.
+        anchored: what the anchor adds to a pairing; 0 for random moves, and where not timed.
         compiled: True = the programs were not in the cache.
     """
 
@@ -156,21 +156,23 @@ def measure(request: Request, folder: Path) -> Timing:
 
         committed = _timed(commit)
         exam = _typical(lambda: grader.grade(params, whole=False)) if grader else 0.0
-    more = _questions(grader.exam) / _questions(grader.part) if grader else 0.0
+    share = _questions(grader.exam) / _questions(grader.part) if grader else 0.0
     pairings, anchored = dict[str, float](), 0.0
     if request.budgets:
-        starts["rules"] = watch.phase(lambda: _anchored("random", request))
+        starts["rules"] = watch.phase(lambda: _against_random("random", request))
         version = Version("timed@0", params, to_json(config))
         starts["match"] = watch.phase(lambda: _meet(version, request, 0, _timed))
         pairings = _meet(version, request, 1, _typical)
-        anchored = _anchored(request.anchor, request) if request.anchor else 0.0
+        if request.anchor not in ("", "random"):
+            more = _against_random(request.anchor, request) - _against_random("random", request)
+            anchored = max(0.0, more)
     return Timing(
         starts=starts,
         segment=segment,
         step=steps / STEPS,
         commit=committed,
         exam=exam,
-        last_exam=exam * more,
+        last_exam=exam * share,
         pairings=pairings,
         anchored=anchored,
         compiled=compiled,
@@ -193,10 +195,10 @@ def _meet(
     return found
 
 
-def _anchored(anchor: str, request: Request) -> float:
-    """Seconds of a pairing of the anchor and a player who takes no time."""
+def _against_random(spec: str, request: Request) -> float:
+    """Seconds of a player's pairing with random moves, from a few of its games."""
     game = games.make(request.config["game"])
-    one, other = player.parse(anchor, game), player.parse("random", game)
+    one, other = player.parse(spec, game), player.parse("random", game)
     took = 0.0
     for number in range(2):  # the first one compiles, and fills the solver's tables
         plies, first = request.opening_plies, number * ANCHORED
