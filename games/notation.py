@@ -14,14 +14,15 @@ are inverses. Two plies into Connect Four, `board_to_text` shows
     X to move
 
 with the last move in parentheses; one that lies on no cell is named in the last line. X is player
-0, O is player 1.
+0, O is player 1. Hex is drawn as a rhombus, each row shifted to the right by half a cell, so that
+the six neighbors of a cell touch it, and the line below names each player's edges.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, singledispatch
 from string import ascii_lowercase
 from typing import Any
@@ -36,6 +37,7 @@ from games.pgx_adapter import PgxGame
 from games.tic_tac_toe import TicTacToe
 
 PIECES = {1: "X", -1: "O", 0: "."}
+_EDGES = re.compile(r"[XO] joins ")
 _VALUES = {piece: value for value, piece in PIECES.items()}
 
 Cell = tuple[int, int]
@@ -55,6 +57,8 @@ class Notation:
     rows: tuple[str, ...]  # H labels left of the board, or () for none
     find_cell: Callable[[State, int], Cell | None]
     """Where the last action lies on the board of the state after it; None for a pass."""
+    edges: Callable[[State], str] | None = None
+    """Hex: the line that says which edges each player joins; its board is drawn as a rhombus."""
     seen: Callable[[State, int], int] = _as_it_is
     """The place in `actions` of a mover's action; its own inverse. Hex: his view is transposed."""
 
@@ -118,7 +122,11 @@ def _(game: Hex) -> Notation:
             return None
         return divmod(transposed(not game.is_blue(state), action), game.size)
 
-    return Notation((*actions, "swap") if game.swap else actions, columns, rows, find_cell, seen)
+    def edges(state: State) -> str:
+        return _edges(red="XO"[int(game.player(state)) ^ int(game.is_blue(state))])
+
+    names = (*actions, "swap") if game.swap else actions
+    return Notation(names, columns, rows, find_cell, edges, seen)
 
 
 @notation.register
@@ -133,7 +141,17 @@ def _(game: PgxGame) -> Notation:
     height, width, _ = game.observation_shape
     if not game.facts.cells:
         return notation.dispatch(object)(game)
-    return _cells(height, width, (game.facts.extra,) * (game.num_actions - height * width))
+    extra = (game.facts.extra,) * (game.num_actions - height * width)
+    names = _cells(height, width, extra)
+    if game.env == "hex":  # its swap moves the stone; players keep their edges
+        return replace(names, edges=lambda state: _edges(red="X"))
+    return names
+
+
+def _edges(red: str) -> str:
+    """Which edges each player of Hex joins, where the piece `red` joins the top and the bottom."""
+    blue = "O" if red == "X" else "X"
+    return f"{red} joins top and bottom, {blue} joins left and right"
 
 
 def _cells(height: int, width: int, extra: tuple[str, ...] = ()) -> Notation:
@@ -195,7 +213,9 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
         unseen = "" if marked else f"; last move: {names.actions[int(last_action)]}"
     margin = max(map(len, names.rows), default=0)
     width = max(map(len, names.columns))
-    lines = [" " * margin + "".join(f" {label:>{width}}" for label in names.columns)]
+    rhombus = names.edges is not None
+    labels = "".join(f" {label:>{width}}" for label in names.columns)
+    lines = [" " * (margin + rhombus) + labels]
     for row, values in enumerate(board):
         label = names.rows[row] if names.rows else ""
         cells = [f"{PIECES[int(value)]:>{width}}" for value in values]
@@ -206,7 +226,12 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
             cells[column] = cells[column].strip()
             gaps[column] = gaps[column].rjust(1 + width - len(cells[column]))
         line = "".join(gap + cell for gap, cell in zip(gaps, [*cells, ""], strict=True))
-        lines.append((label.rjust(margin) + line).rstrip())
+        if rhombus:
+            lines.append(" " * row + f"{label:>{margin}} \\{line.ljust(len(labels) + 1)}\\")
+        else:
+            lines.append((label.rjust(margin) + line).rstrip())
+    if names.edges:
+        lines.append(names.edges(state))
     lines.append(_status_line(game, state) + unseen)
     return "\n".join(lines) + "\n"
 
@@ -214,8 +239,9 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
 def text_to_board(game: Game, text: str) -> tuple[np.ndarray, int]:
     """Read a board: (int8 [H, W] for `from_board`, the player to move).
 
-    Takes what `board_to_text` prints, and less: labels and the last line may be missing. Without
-    "X to move" or "O to move", player 0 is to move if both have as many pieces, else player 1.
+    Takes what `board_to_text` prints, and less: labels, the edges of a rhombus and the last lines
+    may be missing. Without "X to move" or "O to move", player 0 is to move if both have as many
+    pieces, else player 1.
 
     Raises:
         ValueError: a line that is no row of the board, or too few or too many rows.
@@ -228,7 +254,7 @@ def text_to_board(game: Game, text: str) -> tuple[np.ndarray, int]:
         to_move = re.match(r"([XO]) to move\b", line)
         if to_move:
             player = 0 if to_move[1] == "X" else 1
-        elif tuple(line.split()) != names.columns:
+        elif tuple(line.split()) != names.columns and not _EDGES.match(line):
             rows.append(_read_row(game, line, len(rows)))
     if len(rows) != height:
         raise ValueError(f"a board of {game.name} has {height} rows, not {len(rows)}")
@@ -239,7 +265,7 @@ def text_to_board(game: Game, text: str) -> tuple[np.ndarray, int]:
 def _read_row(game: Game, line: str, row: int) -> list[int]:
     """The W values of one printed row of the board."""
     width, labels = game.observation_shape[1], _cached(game).rows
-    tokens = line.replace("(", " ").replace(")", " ").split()
+    tokens = re.sub(r"[()\\]", " ", line).split()
     if row < len(labels) and tokens[:1] == [labels[row]]:
         tokens = tokens[1:]
     unknown = [token for token in tokens if token not in _VALUES]

@@ -18,25 +18,29 @@ from launch import cli
 
 cli.prepare()
 
-import math
+import os
 import shlex
 import signal
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
+import games
 from configs.studies import STUDIES
+from launch.ladder import default_anchor
+from launch.plan import Plan, Planned, Watch, show
 from launch.train import parse
 from selfplay.cluster.config import ClusterConfig
 from selfplay.config import TrainConfig
+from selfplay.store.codec import to_json
 from selfplay.study import estimate, grid, jobs
+from selfplay.study.estimate import Estimator, LadderSize, TimingFailed
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis, Cell, Rating
+from selfplay.study.timing import Phase, Request
 
 LAUNCH = Path(__file__).resolve().parent
 HERE = ("--cluster.actors", "0")  # a job has one core
@@ -70,16 +74,6 @@ class Options:
     rating: Annotated[Rating, tyro.conf.arg(name="")] = field(default_factory=Rating)
 
 
-class Planned(NamedTuple):
-    """A run of the plan."""
-
-    cell: Cell
-    config: TrainConfig
-    flops: float
-    seconds: float  # on one core
-    left: float  # the share of it that is still to be done
-
-
 def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
     """Every run and its config; bad input is an error here, before any work."""
     for name, least in (("jobs", 1), ("retries", 0)):
@@ -108,92 +102,114 @@ def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
     return [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
 
 
-def planned(study: Study, cells: Sequence[tuple[Cell, TrainConfig]]) -> list[Planned]:
-    """What each run will cost, measured once for all seeds: in those that have begun, or now."""
-    costs: dict[str, tuple[float, float]] = {}
-    plan = []
+def planned(study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Options) -> Plan:
+    """Estimate what each run will cost, from runs that have begun and from timing a little now."""
+    spent = {config: estimate.ledger(config).total for config in recipes_of(cells)}
+    sizes = ladder_sizes(study, cells, options)
+    try:
+        estimator = timed(study, cells, sizes, options)
+        failure = ""
+    except (TimingFailed, OSError) as error:
+        estimator, failure = None, str(error)
+    todo = sum(study.done(cell) < config.iterations for cell, config in cells)
+    slots = max(1, min(options.jobs, todo))
+    cores = 1 if options.address else max(1, cli.cores() // slots)
+    runs, known = [], dict[str, float | None]()
     for cell, config in cells:
-        if cell.label not in costs:
-            known = study.iteration_seconds(cell.label)
-            seconds = estimate.seconds(config) if known is None else known * config.iterations
-            costs[cell.label] = estimate.ledger(config).total, seconds
-        done = (study.done(cell) + 1) / (config.iterations + 1)  # version 0 counts, too
-        plan.append(Planned(cell, config, *costs[cell.label], left=1 - min(done, 1.0)))
-    return plan
-
-
-def show(plan: Sequence[Planned], options: Options, console: Console) -> None:
-    """The combinations with their cost, and what is left to do."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for title in ("run", "seeds", "FLOPs each", "one core, each", "iterations", "done"):
-        table.add_column(title, justify="left" if title == "run" else "right", overflow="fold")
-    groups: dict[str, list[Planned]] = {}
-    for one in plan:
-        groups.setdefault(one.cell.label, []).append(one)
-    for label, group in groups.items():
-        first = group[0]
-        row = [label, str(len(group)), _power(first.flops), _time(first.seconds)]
-        done = sum(one.left == 0 for one in group)
-        table.add_row(*row, str(first.config.iterations), f"{done} of {len(group)}")
-    console.print(table)
-    at_once = options.jobs if options.address else min(options.jobs, cli.cores())
-    left = sum(one.seconds * one.left for one in plan) / at_once
-    console.print(
-        f"{len(plan)} runs, {_power(sum(one.flops for one in plan))} FLOPs; about {_time(left)} "
-        f"left with {options.jobs} at a time, without compilation, imitation, exams and rating"
+        if cell.label not in known:
+            known[cell.label] = study.iteration_seconds(cell.label)
+        left, took = Phase(), known[cell.label]
+        whole = None if took is None else took * config.iterations
+        if estimator:
+            left = estimator.run(config, study.done(cell), took, cores)
+            whole = estimator.run(config, -1, took, cores).seconds
+        finished = study.done(cell) >= config.iterations
+        flops = spent[estimate.recipe(config)]
+        runs.append(Planned(cell, config, flops, whole, left, finished))
+    rating = [
+        (size, estimator.ladder([c for _, c in cells if c.game == game], size, cli.cores()))
+        for game, size in sizes.items()
+        if estimator
+    ]
+    return Plan(
+        tuple(runs), max(1, min(options.jobs, todo)), tuple(rating), failure, bool(options.address)
     )
 
 
-def _power(flops: float) -> str:
-    return f"10^{math.log10(max(flops, 1)):.1f}"
+def recipes_of(cells: Sequence[tuple[Cell, TrainConfig]]) -> list[TrainConfig]:
+    """The configs without their seeds, each once."""
+    return list(dict.fromkeys(estimate.recipe(config) for _, config in cells))
 
 
-def _time(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours}:{minutes:02d} h" if seconds >= 60 else f"{seconds:.0f} s"
+def ladder_sizes(
+    study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Options
+) -> dict[str, LadderSize]:
+    """How much each game's ladder still has to play; none where nothing is rated."""
+    rating, sizes = options.rating, dict[str, LadderSize]()
+    for game in dict.fromkeys(config.game for _, config in cells) if options.ladder else ():
+        configs = [config for _, config in cells if config.game == game]
+        rated = sum(estimate.versions(config, rating.versions) for config in configs)
+        players = 1 + len(rating.players) + rated * len(rating.sims)
+        size = LadderSize.of(players, rating.sims, rating.until_stderr, rating.max_games)
+        sizes[game] = replace(size, games=max(0, size.games - study.games_played(game)))
+    return sizes
 
 
-def train(study: Study, plan: Sequence[Planned], options: Options, console: Console) -> list[str]:
+def timed(
+    study: Study,
+    cells: Sequence[tuple[Cell, TrainConfig]],
+    sizes: Mapping[str, LadderSize],
+    options: Options,
+) -> Estimator | None:
+    """Time some recipes; None where nothing is left that takes time."""
+    todo = [(cell, config) for cell, config in cells if study.done(cell) < config.iterations]
+    if not todo and not any(size.games for size in sizes.values()):
+        return None
+    asked, anchored = [], set[str]()
+    for config in estimate.chosen(recipes_of(cells)):
+        game, anchor = config.game, ""
+        if game in sizes and game not in anchored:  # a solver's tables take time: once a game
+            anchor = options.rating.anchor or default_anchor(games.make(game))
+            anchored.add(game)
+        budgets = options.rating.sims if game in sizes else ()
+        plies = options.rating.opening_plies
+        asked.append(Request(to_json(config), budgets, anchor, plies))
+    return estimate.measured(asked, min(options.jobs, cli.cores()), LAUNCH / "timing.py")
+
+
+def train(study: Study, plan: Plan, options: Options, console: Console) -> list[str]:
     """Train what is not finished; the names of the runs that failed."""
-    todo = {one.cell.name: one for one in plan if study.done(one.cell) < one.config.iterations}
-    if not todo:
+    watch = Watch(study, plan, console)
+    if not watch.todo:
         return []
-    slots = min(options.jobs, len(todo))
+    slots = plan.slots
     alone = HERE if options.address or slots >= cli.cores() else ()
     waiting = []
-    for one in todo.values():
+    for one in watch.todo:
         out = str(study.run(one.cell).absolute())
         flags = (*one.cell.flags, "--out", out, "--plain", *alone)
         command = (sys.executable, str(LAUNCH / "train.py"), one.cell.preset, *flags)
         waiting.append(jobs.Job(one.cell.name, command, study.log(one.cell).absolute()))
-    console.print(f"what the runs say is in {study.folder / 'logs'}", markup=False)
-    began, failed = time.monotonic(), []
-    work = {name: one.seconds * one.left for name, one in todo.items()}
+    console.print(f"what the runs say is in {cli.near(study.folder / 'logs')}", markup=False)
+    failed = []
     cluster = ClusterConfig(address=options.address)
-    for ended in jobs.run(waiting, slots, options.retries, cluster):
-        how = _time(ended.seconds)
-        if ended.status:
-            failed.append(ended.name)
-            how = f"failed with status {ended.status} after {how}, {ended.tries} tries"
-            how += f": {ended.words}" if ended.words else ""
-        del todo[ended.name]
-        share = sum(work[name] for name in todo) / (sum(work.values()) or 1.0)
-        left = (time.monotonic() - began) * share / (1 - share) if share < 1 else 0.0
-        done = f"{len(waiting) - len(todo)} of {len(waiting)}"
-        until = f", about {_time(left)} left" if todo else ""
-        console.print(f"{done}  {ended.name}  {how}{until}", markup=False)
+    with watch:
+        for end in jobs.run(waiting, slots, options.retries, cluster, watch.started):
+            watch.ended(end)
+            failed += [end.name] if end.status else []
     return failed
 
 
 def rate(study: Study, options: Options) -> bool:
     """A ladder for every game; False if one did not come to its end."""
-    good = True
+    good, environment = True, {cli.USER_FOLDER: os.getcwd()}
     for game, cells in study.games().items():
         # Names on the ladder start from the study's folder, which may be moved.
         runs = [str(study.run(cell).relative_to(study.folder)) for cell in cells]
         out = ("--game", game, "--out", str(study.ladder(game).relative_to(study.folder)))
         command = [sys.executable, str(LAUNCH / "ladder.py"), *runs, *options.rating.flags(), *out]
-        status = jobs.attend(command, study.folder)  # interrupted, it ends the matches in play
+        # Interrupted, it ends the matches in play.
+        status = jobs.attend(command, study.folder, environment)
         if status == 130:  # somebody interrupted it alone
             raise KeyboardInterrupt
         good &= status == 0
@@ -226,28 +242,29 @@ def main() -> None:
     command = shlex.join(["python", "launch/ablate.py", *sys.argv[1:]])
     study = Study.extended(out, [cell for cell, _ in cells], command)
     console = Console(soft_wrap=True, highlight=False)
-    console.print("timing a little of every kind of run that has not begun")
-    plan = planned(study, cells)
-    show(plan, options, console)
-    if options.plan:
-        return
-    study.write()
+    console.print("timing a little of the cheapest and the dearest runs for the plan")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        plan = planned(study, cells, options)
+        show(plan, console)
+        if options.plan:
+            return
+        study.write()
         failed = train(study, plan, options, console)
         rated = not options.ladder or rate(study, options)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command goes on in {out}", markup=False)
+        console.print(f"interrupted; the same command goes on in {cli.near(out)}", markup=False)
         raise SystemExit(130) from None
     if failed:
         console.print(
-            f"{len(failed)} of {len(plan)} runs failed, see {out / 'logs'}; the same command tries "
-            "them again",
+            f"{len(failed)} of {len(plan.runs)} runs failed, see {cli.near(out / 'logs')}; "
+            "the same command tries them again",
             markup=False,
         )
     if failed or not rated:
         raise SystemExit(1)
-    console.print(f"report: python launch/report.py {out}", markup=False)
+    report = shlex.join(["python", cli.near(LAUNCH / "report.py"), cli.near(out)])
+    console.print(f"report: {report}", markup=False)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 from selfplay import pins
 
 BAD_INPUT = 2
+USER_FOLDER = "OOMZERO_USER_FOLDER"  # where the user stands, in a command's environment
 
 
 def refuse(message: object) -> NoReturn:
@@ -28,6 +29,44 @@ def cores() -> int:
     """Those that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: "45 s" (below two minutes), "12 min", "1 h 05 min", "27 h"."""
+    if round(seconds) < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes >= 600:
+        return f"{minutes / 60:.0f} h"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def time_range(low: float, high: float) -> str:
+    """Write a range of times, "8 to 14 min": a unit that both ends share is written once.
+
+    Below seven minutes it is in seconds, because whole minutes would shift its ends too much.
+    """
+    if 120 <= high < 420 and round(low) < round(high):
+        return f"{round(low, -1 if low >= 120 else 0):.0f} to {round(high, -1):.0f} s"
+    first, second = duration(low), duration(high)
+    if first == second:
+        return first
+    units = [text.split()[1:] for text in (first, second)]
+    if units[0] == units[1] and len(units[0]) == 1:
+        first = first.split()[0]
+    return f"{first} to {second}"
+
+
+def near(path: str | Path) -> str:
+    """Write a path as the user would type it: from where they stand, if that is shorter.
+
+    A command that is started in another folder learns from `USER_FOLDER` where that is.
+    """
+    absolute = os.path.abspath(path)
+    relative = os.path.relpath(absolute, os.environ.get(USER_FOLDER) or os.getcwd())
+    return min(relative, absolute, key=len)
 
 
 def keep_interrupts() -> None:

@@ -129,7 +129,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
             search = f"&search={options.search}" if options.search else ""
             for name in names:
                 enter(f"{name}?sims={budget}{search}")
-    anchor = options.anchor or _default_anchor(game)
+    anchor = options.anchor or default_anchor(game)
     one = player.parse(anchor, game)
     everyone = {one.spec: one, **found}
     if len(everyone) < 2:
@@ -137,7 +137,8 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
     return list(everyone.values()), one.spec
 
 
-def _default_anchor(game: Game) -> str:
+def default_anchor(game: Game) -> str:
+    """Name the perfect player where there is one, else random moves."""
     try:
         perfect.scores_of(game)
     except ValueError:
@@ -175,7 +176,7 @@ def main() -> None:
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     console = Console(soft_wrap=True, highlight=False)
     title = f"{game_name}, {report.labels([anchor])[anchor]} at 0 Elo"
-    said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {folder}"
+    said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {cli.near(folder)}"
     console.print(said, markup=False)
     ladder = Ladder(folder / "ladder.db", game, game_name, players, anchor, options.how, starts)
     with ladder:
@@ -197,7 +198,7 @@ def main() -> None:
         if standing.rounds:
             write(folder, title, game, ladder, standing, options)
             console.print(report.table(standing, title, console.width))
-            console.print(f"table, CSV and plot are in {folder}", markup=False)
+            console.print(f"table, CSV and plot are in {cli.near(folder)}", markup=False)
     console.print(watcher.summary)
 
 

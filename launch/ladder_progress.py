@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from launch import cli
 from launch.progress import clock
 from selfplay.arena import report
 from selfplay.arena.ladder import Standing
@@ -90,7 +91,7 @@ class Watcher:
     def summary(self) -> str:
         """What this call has played, and how long it took."""
         seconds = time.monotonic() - self._started
-        return f"{self._games:,} games in {seconds:.0f} s, {self.rate:.1f} games/s"
+        return f"{self._games:,} games in {cli.duration(seconds)}, {self.rate:.1f} games/s"
 
     def _show(self) -> None:
         if self._live:

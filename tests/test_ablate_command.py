@@ -1,6 +1,7 @@
 """launch/ablate.py: bad input before any work, and a study that was killed goes on."""
 
 import csv
+import shlex
 import subprocess
 import sys
 import time
@@ -39,13 +40,14 @@ def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
-    small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --set network.depth=1"
-    small += " search.num-simulations=2 selfplay.lanes=2 selfplay.plies=2"
+    small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder"
+    small += " --set network.depth=1 search.num-simulations=2 selfplay.lanes=2 selfplay.plies=2"
     bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
     ((status, said),) = refused(
         "launch.ablate", bad, [[*small.split(), "--out", str(tmp_path / "new")]]
     )
     assert status == 0 and "2 runs, 10^" in said and "0 of 2" in said
+    assert "training" in said and said.endswith(" left")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 
@@ -78,9 +80,15 @@ def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     stamp = (study.run(first) / "metrics.jsonl").stat().st_mtime_ns
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(words, cwd=elsewhere, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1  norm-rms_seed-0" in done.stdout
+    for start in ("what the runs say is in ", "table, CSV and plot are in ", "report: "):
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(start)]
+        paths = [word for word in shlex.split(line.removeprefix(start)) if word != "python"]
+        assert all((elsewhere / path).exists() for path in paths), line
     assert (study.run(first) / "metrics.jsonl").stat().st_mtime_ns == stamp
     alone = train(tmp_path / "alone", *TINY, "--network.norm", "rms", "--cluster.actors", "0")
     assert digests(study.run(second)) == alone

@@ -123,16 +123,18 @@ selfplay.examination selfplay.trainer
 selfplay.train
 selfplay.verify
 selfplay.study
-selfplay.study.grid selfplay.study.jobs selfplay.study.estimate
+selfplay.study.grid selfplay.study.jobs selfplay.study.timing
+selfplay.study.estimate
 selfplay.study.folder
 selfplay.study.report
 configs.connect_four configs.go configs.hex configs.studies
 configs
 launch
 launch.cli
-launch.progress launch.terminal
+launch.plan launch.progress launch.terminal
 launch.ladder_progress
 launch.exam launch.experts launch.export launch.ladder launch.play launch.train launch.verify
+launch.timing
 launch.ablate launch.report launch.simulate
 """
 

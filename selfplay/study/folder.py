@@ -8,11 +8,14 @@ ladder/GAME            the ladder of all runs of a game
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from selfplay.imitation import FOLDER as IMITATION
 from selfplay.store import metrics
@@ -89,6 +92,16 @@ class Study:
     def ladder(self, game: str) -> Path:
         """The folder of a game's ladder."""
         return self.folder / "ladder" / "".join(c if c.isalnum() else "-" for c in game)
+
+    def games_played(self, game: str) -> int:
+        """How many games the ladder of a game holds."""
+        path = self.ladder(game) / "ladder.db"
+        if not path.exists():
+            return 0
+        with contextlib.closing(
+            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        ) as db:
+            return db.execute("SELECT count(*) FROM games").fetchone()[0]
 
     def done(self, cell: Cell) -> int:
         """The last iteration that is committed; −1 before there is any."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,11 @@ Execute = Callable[[Job], int]
 
 
 def run(
-    jobs: Sequence[Job], slots: int, retries: int, cluster: ClusterConfig | None = None
+    jobs: Sequence[Job],
+    slots: int,
+    retries: int,
+    cluster: ClusterConfig | None = None,
+    started: Callable[[Job], None] = lambda job: None,
 ) -> Iterator[Ended]:
     """The jobs' ends, as they come; those that fail are tried again at once.
 
@@ -70,6 +74,7 @@ def run(
         retries: how often a job that failed is started again.
         cluster: with an address, jobs run on that Ray cluster, a core each; all of its nodes
             must see the same files.
+        started: gets every job when it is first started, in a thread of its own.
 
     Raises:
         ConnectionError: nothing answers at the cluster's address.
@@ -78,6 +83,7 @@ def run(
 
     def persist(job: Job) -> Ended:
         began, tries, status, words = time.monotonic(), 0, 1, ""
+        started(job)
         while status and tries <= retries and not stopping.is_set():
             tries += 1
             try:
@@ -170,8 +176,12 @@ def _guarded(job: Job, lifeline: int) -> int:
         ).wait()
 
 
-def attend(command: Sequence[str], folder: Path) -> int:
+def attend(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> int:
     """Run a command in a folder, at this terminal, and return its status.
+
+    `environment` is added to ours.
 
     What interrupts this process interrupts the command, which may take its time to end; only then
     KeyboardInterrupt is raised. It does not outlive this process.
@@ -182,6 +192,7 @@ def attend(command: Sequence[str], folder: Path) -> int:
         process = subprocess.Popen(
             [*_guard(lifeline), *command],
             cwd=folder,
+            env={**os.environ, **(environment or {})},
             pass_fds=(lifeline,),
             start_new_session=True,  # it hears of Ctrl-C from us, and once
         )

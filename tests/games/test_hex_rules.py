@@ -145,7 +145,7 @@ def test_names_are_those_of_the_board() -> None:
     assert notation.text_to_action(game, "a2", state) == 1, "Blue sees the board transposed"
     assert notation.action_to_text(game, 1, state) == "a2"
     text = notation.board_to_text(game, game.step(state, 1), 1)
-    assert text == "  a b c\n1 . X .\n2(O). .\n3 . . .\nX to move\n"
+    assert text.splitlines()[1:3] == ["1 \\ . X . \\", " 2 \\(O). . \\"]
 
 
 def test_a_wrong_size_is_refused() -> None:

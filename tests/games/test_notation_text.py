@@ -76,8 +76,11 @@ def test_boards_are_read_as_they_are_written(game: Game) -> None:
             assert ("last move: " in text) == (marked is not None and cell is None)
             if game.name in ("connect_four", "tic_tac_toe"):  # the others know more than the board
                 assert board_to_text(game, game.from_board(board, player), marked) == text
-            lengths = {len(line.rstrip(")")) for line in text.splitlines()[1:-1]}
+            rows = text.splitlines()[1 : 1 + board.shape[0]]
+            shift = len(rows[1].rstrip(")")) - len(rows[0].rstrip(")"))
+            lengths = {len(line.rstrip(")")) - shift * i for i, line in enumerate(rows)}
             assert len(lengths) == 1, "rows stand in line"
+            assert shift == (game.name in ("hex", "pgx:hex")), "each row of a rhombus is shifted"
 
 
 @each_game
@@ -89,6 +92,7 @@ def test_the_mark_is_on_the_last_move(game: Game) -> None:
         fresh = (np.asarray(game.board(before)) == 0) & (np.asarray(game.board(after)) == sign)
         rows = set(np.argwhere(fresh)[:, 0])  # none: a pass, a swap
         *lines, end = board_to_text(game, after, last).splitlines()[1:]
+        lines = lines[: game.observation_shape[0]]
         if notation(game).find_cell(after, last) is None:
             assert end.endswith(f"; last move: {action_to_text(game, last, before)}")
             continue
@@ -124,6 +128,44 @@ def test_tic_tac_toe_as_printed() -> None:
         "3 . . O\n"
         "O to move, but the game is over: X won\n"
     )  # fmt: skip
+
+
+def after(game: Game, *moves: str) -> tuple[Any, int]:
+    """The position after these moves, and the last action."""
+    state, action = game.init(), -1
+    for move in moves:
+        action = text_to_action(game, move, state)
+        state = game.step(state, action)
+    return state, action
+
+
+def test_hex_is_a_rhombus_with_named_edges() -> None:
+    game = games.make("hex", size=3)
+    state, last = after(game, "b1", "a2", "c3")
+    assert board_to_text(game, state, last) == (
+        "   a b c\n"
+        "1 \\ . X . \\\n"
+        " 2 \\ O . . \\\n"
+        "  3 \\ . .(X)\\\n"
+        "X joins top and bottom, O joins left and right\n"
+        "O to move\n"
+    )
+    assert board_to_text(game, state, last).isascii()
+
+
+def test_players_of_hex_exchange_their_edges_by_the_swap() -> None:
+    game = games.make("hex", size=11, swap=True)
+    state, last = after(game, "b10")
+    assert "\nX joins top and bottom, O joins left and right\n" in board_to_text(game, state)
+    state, last = after(game, "b10", "swap")
+    lines = board_to_text(game, state, last).splitlines()
+    assert lines[0] == "    a b c d e f g h i j k"
+    assert lines[1] == " 1 \\ . . . . . . . . . . . \\"
+    assert lines[10] == "         10 \\ . O . . . . . . . . . \\"
+    assert lines[12:] == [
+        "O joins top and bottom, X joins left and right",
+        "X to move; last move: swap",
+    ]
 
 
 def test_wide_labels_keep_the_columns_in_line() -> None:

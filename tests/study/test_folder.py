@@ -1,5 +1,7 @@
 """A study's folder: it grows, and refuses what it does not hold."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,13 @@ def test_ladders_of_different_games_lie_apart(tmp_path: Path) -> None:
     study = Study(tmp_path, ())
     names = {study.ladder(game).name for game in ("hex?size=3", "hex?size=4", "go?size=9&komi=7")}
     assert names == {"hex-size-3", "hex-size-4", "go-size-9-komi-7"}
+
+
+def test_the_games_of_a_ladder_are_counted(tmp_path: Path) -> None:
+    study = Study(tmp_path / "a study? yes", ())
+    assert study.games_played("hex") == 0
+    study.ladder("hex").mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(study.ladder("hex") / "ladder.db")) as base, base:
+        base.execute("CREATE TABLE games (outcome INTEGER)")
+        base.executemany("INSERT INTO games VALUES (?)", [(1,), (-1,)])
+    assert study.games_played("hex") == 2

@@ -79,6 +79,17 @@ def test_jobs_run_on_a_ray_cluster(tmp_path: Path) -> None:
     assert (tmp_path / "0.log").read_text() == "here\n"
 
 
+def test_jobs_are_announced_when_they_start_and_commands_have_what_they_are_given(
+    tmp_path: Path,
+) -> None:
+    started = list[str]()
+    waiting = [job(tmp_path, name, f"raise SystemExit({name == 'b':d})") for name in "ab"]
+    list(jobs.run(waiting, 1, 1, started=lambda one: started.append(one.name)))
+    assert started == ["a", "b"], "once, however often they are tried"
+    code = "import os; raise SystemExit(os.environ['WHERE'] != 'here')"
+    assert jobs.attend((sys.executable, "-c", code), tmp_path, {"WHERE": "here"}) == 0
+
+
 SLEEPS = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
 
 

@@ -1,0 +1,204 @@
+"""What launch/ablate.py shows: the plan of a study, and how far it has come."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from launch import cli
+from selfplay.config import TrainConfig
+from selfplay.study import grid, jobs
+from selfplay.study.estimate import SPREAD, LadderSize, makespan
+from selfplay.study.folder import Study
+from selfplay.study.grid import Axis, Cell
+from selfplay.study.timing import Phase
+
+
+class Planned(NamedTuple):
+    """A run of the plan.
+
+    Attributes:
+        cell: which run.
+        config: its config.
+        flops: of the whole run.
+        whole: seconds of the whole run with its programs compiled; None: it could not be timed.
+        left: seconds of what is still to be done, and of compiling for it.
+        finished: True = nothing is.
+    """
+
+    cell: Cell
+    config: TrainConfig
+    flops: float
+    whole: float | None
+    left: Phase
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and how long each part may take.
+
+    Attributes:
+        runs: all of them.
+        slots: how many train at a time.
+        rating: seconds of the ladders, each with its size; empty where they could not be timed.
+        failure: why there is no estimate of time; empty where there is one.
+        elsewhere: True = runs train on other machines than the one that was timed.
+    """
+
+    runs: tuple[Planned, ...]
+    slots: int
+    rating: tuple[tuple[LadderSize, Phase], ...] = ()
+    failure: str = ""
+    elsewhere: bool = False
+
+    def parts(self) -> dict[str, float]:
+        """Seconds of training, compiling and rating."""
+        warm = makespan([one.left.seconds for one in self.runs], self.slots)
+        cold = makespan([one.left.seconds + one.left.compiling for one in self.runs], self.slots)
+        compiling = cold - warm + sum(phase.compiling for _, phase in self.rating)
+        rating = sum(phase.seconds for _, phase in self.rating)
+        return {"training": warm, "compiling": compiling, "rating": rating}
+
+    @property
+    def rating_seconds(self) -> float:
+        """Seconds of all ladders, compiling included."""
+        return sum(phase.seconds + phase.compiling for _, phase in self.rating)
+
+
+def show(plan: Plan, console: Console) -> None:
+    """Print the combinations with their cost, and how long what is left may take."""
+    groups: dict[str, list[Planned]] = {}
+    for one in plan.runs:
+        groups.setdefault(one.cell.label, []).append(one)
+    axes = list(dict.fromkeys(f for one in plan.runs for f, _ in one.cell.settings))
+    several = len({one.cell.arm for one in plan.runs}) > 1 or not axes
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    names = [grid.short([Axis(f, ()) for f in axes], f) for f in axes]
+    for title in (*(["runs"] if several else []), *names):
+        table.add_column(title, justify="left" if title == "runs" else "right", overflow="fold")
+    for title in ("seeds", "FLOPs each", "time each", "iterations", "done"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for group in groups.values():
+        first, done = group[0], sum(one.finished for one in group)
+        settings = dict(first.cell.settings)
+        row = [first.cell.arm] if several else []
+        row += [settings.get(f, "") for f in axes] + [str(len(group)), _power(first.flops)]
+        row.append("?" if first.whole is None else cli.duration(first.whole))
+        table.add_row(*row, str(first.config.iterations), f"{done} of {len(group)}")
+    console.print(table)
+    count = f"{len(plan.runs)} {'run' if len(plan.runs) == 1 else 'runs'}"
+    total = f"{count}, {_power(sum(one.flops for one in plan.runs))} FLOPs"
+    if plan.failure:
+        console.print(f"{total}; no estimate of time: {plan.failure}", markup=False)
+        return
+    notes = {
+        "training": f"{plan.slots} {'run' if plan.slots == 1 else 'runs'} at a time",
+        "compiling": "programs that no cache holds yet",
+        "rating": ", ".join(
+            f"{size.players} players, about {size.games:,} games" for size, _ in plan.rating
+        ),
+    }
+    parts = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, seconds in plan.parts().items():
+        if seconds:
+            parts.add_row(name, _range(seconds), notes[name])
+    console.print(parts)
+    left = sum(plan.parts().values())
+    console.print(f"{total}; {_range(left)} left" if left else f"{total}; all is done")
+    if plan.elsewhere:
+        console.print("timed on this machine; the cluster's nodes may be faster or slower")
+    if any(config.elo.budgets for _, config, *_ in plan.runs):
+        console.print("the ratings that runs make along the way are not counted")
+
+
+def _power(flops: float) -> str:
+    return f"10^{math.log10(max(flops, 1)):.1f}"
+
+
+def _range(seconds: float) -> str:
+    return cli.time_range(seconds / SPREAD, seconds * SPREAD)
+
+
+class Watch:
+    """Says what runs now, how much is done, and how long the rest may take."""
+
+    def __init__(self, study: Study, plan: Plan, console: Console) -> None:
+        """For the runs of the plan that are not finished; `console` gets a line for each end."""
+        self._study, self._plan, self._console = study, plan, console
+        self._todo = {one.cell.name: one for one in plan.runs if not one.finished}
+        self._count = len(self._todo)
+        self._began: dict[str, float] = {}  # those that run now
+        self._took = self._expected = 0.0  # of those that have ended
+        self._live = Live(
+            console=console, get_renderable=self._line, refresh_per_second=1, transient=True
+        )
+
+    @property
+    def todo(self) -> list[Planned]:
+        """What has not ended."""
+        return list(self._todo.values())
+
+    def started(self, job: jobs.Job) -> None:
+        """A run begins."""
+        self._began[job.name] = time.monotonic()
+
+    def ended(self, end: jobs.Ended) -> None:
+        """A run has ended, one way or the other."""
+        one = self._todo.pop(end.name)
+        self._began.pop(end.name, None)
+        how = cli.duration(end.seconds)
+        if end.status:
+            how = f"failed with status {end.status} after {how}, {end.tries} tries"
+            how += f": {end.words}" if end.words else ""
+        else:
+            self._took += end.seconds
+            self._expected += self._work(one)
+        until = f", {self.left()}" if self._todo and self.left() else ""
+        done = f"{self._count - len(self._todo)} of {self._count}"
+        self._console.print(f"{done}  {end.name}  {how}{until}", markup=False)
+
+    def left(self) -> str:
+        """How long the rest may take, rating included; empty where nothing is known yet."""
+        if self._plan.failure and not self._expected:
+            return ""
+        todo = dict(self._todo)  # a run may end while the live line is drawn
+        rest = [self._work(one) for one in todo.values()]
+        # The plan counts as one run that took as long as it said, until more have ended.
+        trust = 0.0 if self._plan.failure else sum(rest) / max(len(rest), 1)
+        pace = (self._took + trust) / ((self._expected + trust) or 1.0)
+        waiting = [pace * self._work(one) for name, one in todo.items() if name not in self._began]
+        running = []
+        for name, began in list(self._began.items()):
+            if name in todo:
+                expected = pace * self._work(todo[name])
+                running.append(max(expected - (time.monotonic() - began), expected / 10))
+        training = makespan(waiting, self._plan.slots, running)
+        return f"{_range(training + pace * self._plan.rating_seconds)} left"
+
+    def _work(self, one: Planned) -> float:
+        return one.left.seconds + one.left.compiling if not self._plan.failure else 1.0
+
+    def _line(self) -> Text:
+        now = []
+        for name in list(self._began):
+            if (one := self._todo.get(name)) is not None:
+                done = max(self._study.done(one.cell), 0)
+                now.append(f"{name} {done}/{one.config.iterations}")
+        done = f"{self._count - len(self._todo)} of {self._count} runs done"
+        parts = [done, *([left] if (left := self.left()) else []), ", ".join(now)]
+        return Text("; ".join(parts)[: self._console.width - 1])
+
+    def __enter__(self) -> "Watch":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()

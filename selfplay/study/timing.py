@@ -1,0 +1,230 @@
+"""Times a little of everything that a run and its ladder do, in a process of its own.
+
+It runs what the run's own process will run, on one core, so that contention counts, and what it
+compiles is in the cache of the runs that follow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import games
+from selfplay import keys
+from selfplay.arena import match, openings, player
+from selfplay.arena.evaluator import EvaluatorConfig
+from selfplay.arena.grader import Grader
+from selfplay.arena.questions import Exam
+from selfplay.batches import Noise
+from selfplay.config import TrainConfig
+from selfplay.lessons import ImitationConfig
+from selfplay.store.codec import from_json, to_json
+from selfplay.store.digest import digest
+from selfplay.store.files import read_json, write_json
+from selfplay.store.run import Run
+from selfplay.trainer import Trainer
+from selfplay.version import Version
+
+STEPS = 4  # gradient steps that are timed
+PAIRS = 16  # opening pairs of a pairing, as in LadderConfig
+ANCHORED = 2  # opening pairs that the anchor plays: a solver may take seconds for each
+LONG, REPETITIONS = 0.5, 9  # seconds after which nothing is repeated, and times at most
+ANSWER = "timing.json"
+KEPT = 0.5  # seconds that a program must take to compile to be cached, see selfplay/pins.py
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is timed: a run, and players of its network.
+
+    Attributes:
+        config: of the run, as JSON.
+        budgets: simulations a move of the players; none: no ladder follows.
+        anchor: the player whose rating is 0, timed where it is named.
+        opening_plies: random moves of every opening.
+    """
+
+    config: dict[str, Any]
+    budgets: tuple[int, ...] = ()
+    anchor: str = ""
+    opening_plies: int = 4
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Something that compiles: seconds with its programs in the cache, and more without them."""
+
+    seconds: float = 0.0
+    compiling: float = 0.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds on one core.
+
+    Attributes:
+        starts: what compiles before the first iteration, the first exam, or the first game: "play",
+            "learn", "exam", "match" (of one network, at all budgets) and "rules" (of any ladder).
+        segment: one stream's self-play.
+        step: one gradient step.
+        commit: one iteration's.
+        exam: one along the way; 0 where the game has none.
+        last_exam: the one of the last version.
+        pairings: one pairing of two players of a budget, by budget as text.
+        anchored: what the anchor adds to a pairing; 0 for random moves, and where not timed.
+        compiled: True = the programs were not in the cache.
+    """
+
+    starts: dict[str, Phase]
+    segment: float
+    step: float
+    commit: float
+    exam: float
+    last_exam: float
+    pairings: dict[str, float]
+    anchored: float
+    compiled: bool
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Timing:
+        """From JSON."""
+        starts = {name: Phase(**phase) for name, phase in data["starts"].items()}
+        return cls(**{**data, "starts": starts})
+
+
+class Watch:
+    """Counts the seconds of compiling that the cache saves, now or the next time."""
+
+    def __init__(self) -> None:
+        self.missed = self.saved = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._heard)
+
+    def _heard(self, event: str, duration_secs: float, **_: Any) -> None:
+        if event.endswith("/compile_time_saved_sec"):
+            self.saved += max(duration_secs, 0.0)
+        elif event.endswith("/backend_compile_duration") and duration_secs >= KEPT:
+            self.missed += duration_secs
+
+    def phase(self, work: Callable[[], Any]) -> Phase:
+        """Do it once."""
+        before = self.missed, self.saved
+        seconds = _timed(work)
+        missed, saved = self.missed - before[0], self.saved - before[1]
+        return Phase(max(seconds - missed, 0.0), missed + saved)
+
+
+def measure(request: Request, folder: Path) -> Timing:
+    """Time a run of one iteration into `folder`, piece by piece, and then its players."""
+    config = from_json(TrainConfig, request.config)
+    # Imitation and the run's own ladder are counted from other numbers.
+    alone = replace(config.cluster, actors=0, learner_devices=1)
+    config = replace(config, imitation=ImitationConfig(), elo=EvaluatorConfig(), cluster=alone)
+    watch, trainer = Watch(), Trainer.build(config)
+    grader = Grader.build(config.game, config.network, config.search, config.exam)
+    starts: dict[str, Phase] = {}
+    run = Run.create_or_open(folder, config, window=config.replay)
+    with run:
+        starts["play"] = watch.phase(trainer.player.probe)
+        state, carries = trainer.start()
+        learner, params = state["learner"], jax.device_get(state["playing"])
+        noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
+
+        def learn() -> None:
+            trainer.learner.probe(noise)
+            row = {"digest": {"state": digest(state)}}
+            run.commit(0, state, row, params, carries=carries, ledger={})
+
+        starts["learn"] = watch.phase(learn)
+        if grader:
+            starts["exam"] = watch.phase(lambda: grader.grade(params, whole=False))
+        compiled = watch.saved < watch.missed
+        carry, rows = trainer.player.play(params, carries[0], 1, 0, 0)
+        segment = _typical(lambda: trainer.player.play(params, carry, 2, 0, 1))
+        source = Noise(noise, config.learner.batch_size)
+        steps = _typical(lambda: trainer.learner.fit(learner, source, 0, STEPS))
+
+        def commit() -> None:
+            run.replay.add(1, rows)
+            row = {"digest": {"state": digest(state), "rows": digest(rows)}}
+            run.commit(1, state, row, params, carries=[carry] * len(carries), ledger={})
+
+        committed = _timed(commit)
+        exam = _typical(lambda: grader.grade(params, whole=False)) if grader else 0.0
+    share = _questions(grader.exam) / _questions(grader.part) if grader else 0.0
+    pairings, anchored = dict[str, float](), 0.0
+    if request.budgets:
+        starts["rules"] = watch.phase(lambda: _against_random("random", request))
+        version = Version("timed@0", params, to_json(config))
+        starts["match"] = watch.phase(lambda: _meet(version, request, 0, _timed))
+        pairings = _meet(version, request, 1, _typical)
+        if request.anchor not in ("", "random"):
+            more = _against_random(request.anchor, request) - _against_random("random", request)
+            anchored = max(0.0, more)
+    return Timing(
+        starts=starts,
+        segment=segment,
+        step=steps / STEPS,
+        commit=committed,
+        exam=exam,
+        last_exam=exam * share,
+        pairings=pairings,
+        anchored=anchored,
+        compiled=compiled,
+    )
+
+
+def _questions(exam: Exam) -> int:
+    return len(exam.result) + len(exam.resistance)
+
+
+def _meet(
+    version: Version, request: Request, number: int, clock: Callable[[Callable[[], Any]], float]
+) -> dict[str, float]:
+    """Seconds of a pairing at each budget; `number` chooses the openings."""
+    game, found = version.game, {}
+    for budget in request.budgets:
+        one = player.of_version(version, budget)
+        starts = openings.draw(game, request.opening_plies, 0, 0, number * PAIRS, PAIRS)
+        found[str(budget)] = clock(lambda a=one, s=starts: match.play(a, a, game, s, 0))
+    return found
+
+
+def _against_random(spec: str, request: Request) -> float:
+    """Seconds of a player's pairing with random moves, from a few of its games."""
+    game = games.make(request.config["game"])
+    one, other = player.parse(spec, game), player.parse("random", game)
+    took = 0.0
+    for number in range(2):  # the first one compiles, and fills the solver's tables
+        plies, first = request.opening_plies, number * ANCHORED
+        starts = openings.draw(game, plies, 0, keys.Purpose.MATCH, first, ANCHORED)
+        took = _timed(lambda s=starts, n=number: match.play(one, other, game, s, n))
+    return took * PAIRS / ANCHORED
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _typical(work: Callable[[], Any]) -> float:
+    """Median of a few repetitions: something short is easily disturbed."""
+    took: list[float] = []
+    while sum(took) < LONG and len(took) < REPETITIONS:
+        took.append(_timed(work))
+    return float(np.median(took))
+
+
+def answer(request: Path, folder: Path) -> None:
+    """Measure what the file `request` asks for, and write its answer into `folder`."""
+    asked = read_json(request)
+    began = time.perf_counter()
+    timing = measure(Request(**asked), folder / "run")
+    inside = time.perf_counter() - began
+    write_json(folder / ANSWER, {"timing": asdict(timing), "inside": inside})
