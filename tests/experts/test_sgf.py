@@ -18,7 +18,7 @@ def read(text: str, game: Go = GAME) -> ExpertGame:
     return sgf.read(text.encode(), game)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", (0, 1, 4, 5, 6))  # no handicap: White does not pass at first
 def test_moves_are_read_as_they_were_played(seed: int) -> None:
     moves = random_moves(seed, passes=0.2)
     game = sgf.read(record(moves), GAME)
@@ -131,7 +131,7 @@ BAD = {
     "(;SZ[5];B]aa[)": "not readable as SGF",
     "(;SZ;B[aa])": "not readable as SGF",
     "(;[5];B[aa])": "not readable as SGF",
-    "(;SZ[5]" + ";B[aa];W[]" * 51 + ")": "more than 100 moves",
+    "(;SZ[5]" + ";W[aa];B[]" * 51 + ")": "more than 100 moves",
 }
 
 
