@@ -120,19 +120,16 @@ def to_utf8(line: bytes, charset: Charset, named: str) -> bytes | None:
         None if the line is not text of this encoding. Of a line that was read as `BYTES` and is in
         no encoding that we know, the bytes as they are.
     """
-    if charset is not BYTES:
-        try:
-            text = line.decode(charset.codec, "replace" if named == charset.codec else "strict")
-        except UnicodeDecodeError:
-            return None
-        encoded = text.encode()
-        same = len(BYTES.values.findall(encoded)) == len(charset.values.findall(line))
-        return encoded if same else None
-    if is_utf8(line) or not named:
+    codec, errors = charset.codec or named, "strict"
+    if charset is BYTES and (not named or is_utf8(line)):
         return line
+    if charset is not BYTES and charset.codec == named:
+        errors = "replace"
     with contextlib.suppress(UnicodeDecodeError):
-        return line.decode(named).encode()
-    return line
+        encoded = line.decode(codec, errors).encode()
+        if len(BYTES.values.findall(encoded)) == len(charset.values.findall(line)):
+            return encoded
+    return line if charset is BYTES else None
 
 
 def is_utf8(line: bytes) -> bool:

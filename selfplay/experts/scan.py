@@ -153,6 +153,8 @@ def _as_utf8(reading: _Reading, named: str) -> _Reading | None:
     """The reading with its line in UTF-8; None if it is no well-formed text of its encoding."""
     if isinstance(reading.line, str) or not reading.whole:
         return None
+    if reading.charset is BYTES and not _WELL_FORMED.fullmatch(reading.line):
+        return None
     line = charset.to_utf8(reading.line, reading.charset, named)
     if line is None or not _WELL_FORMED.fullmatch(line):
         return None
