@@ -29,7 +29,9 @@ NO_KOMI = "komi written as 0, against the margins"
 HIDDEN = "a komi that the planes do not show"
 CUT = "cut at the second pass in a row"
 HANDICAP = "first Black moves taken as handicap stones"
-PASSES = "White passes before his first stone, and HA does not say why"
+PASSES = "White passes before his first stone, and it is no handicap"
+MOST_STONES = 9
+"""Handicap stones that Black may lay without HA, while White passes."""
 TWO_MOVES = "two moves in one node"
 
 Node = Mapping[str, Sequence[bytes]]
@@ -173,19 +175,27 @@ def _actions(size: int) -> Mapping[bytes, int]:
 
 
 def _handicap(line: MainLine, passing: int) -> int:
-    """Counts the moves that lay handicap stones: Black's, with White passing between them or not.
+    """Counts the moves that lay handicap stones.
+
+    Black lays them in a row, with HA naming their number, or White passes in between; then HA may
+    be missing, since nobody passes so early for another reason.
 
     Raises:
-        LeftOut: White passes as in such a game, but HA does not name the number of stones.
+        LeftOut: White passes before his first stone, and what Black lays cannot be a handicap.
     """
     opening = list(takewhile(lambda move: move[0] == 0 or move[1] == passing, line.moves))
     black = [action for player, action in opening if player == 0]
     while opening and (opening[-1][0] == 1 or opening[-1][1] == passing):
         opening.pop()  # what is left ends with a stone of Black's
-    laid = len({*black}) == len(black) > 1 and passing not in black and not line.board.any()
-    if laid and _value(line.root, "HA", b"0") == b"%d" % len(black):
+    passes = any(player == 1 for player, _ in opening)
+    stones = len({*black} - {passing})
+    named = _value(line.root, "HA", b"0")
+    agreed = named == b"%d" % stones or (
+        passes and stones <= MOST_STONES and named in (b"", b"0", b"1")
+    )
+    if agreed and 1 < stones == len(black) and not line.board.any():
         return len(opening)
-    if any(player == 1 for player, _ in opening):
+    if passes:
         raise LeftOut(PASSES)
     return 0
 
