@@ -10,14 +10,16 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _DECLARED = re.compile(rb"CA\s*\[\s*([\w.:-]{2,30})\s*\]")
 # Bytes from which on two encodings may disagree about the end of a value.
 _HIDING = re.compile(rb"[\x80-\xff][\[\\\]]|\x1b\$|\x0e|~\{")
-# Read as bytes, this hides a closing bracket or may do so.
-_HIDDEN = re.compile(rb"[\x80-\xff]\\\]|\x1b\$|\x0e")
+# Read as bytes, a value with one of these may hide its closing bracket.
+_ESCAPED = re.compile(rb"[\x80-\xff]\\\]")
+_SHIFTED = re.compile(rb"\x1b\$|\x0e")
+# A letter's half that looks like the end of a value, with a whole property behind it.
+_PROPERTY = re.compile(rb"[\x80-\xff]\][^\]]*(?<![\x80-\xff])\[")
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,18 @@ def is_safe(name: str) -> bool:
     return bool(_SAFE.fullmatch(name))
 
 
-def candidates(game: bytes) -> Iterator[Charset]:
+def candidates(game: bytes) -> list[Charset]:
     """The encodings in which this game may end elsewhere than `BYTES` says."""
-    if _HIDING.search(game):
-        yield from (charset for charset in _WIDE if charset.marker in game)
+    if not _HIDING.search(game):
+        return []
+    return [charset for charset in _WIDE if charset.marker in game]
 
 
-def hides(line: bytes) -> bool:
-    """True = a main line read as `BYTES` may lack moves: a letter could end in its backslash."""
-    return bool(_HIDDEN.search(line))
+def hides(line: bytes, named: str = "") -> bool:
+    """True = a main line read as `BYTES` may lack moves; `named` is what the game declares."""
+    if _SHIFTED.search(line):
+        return True
+    return bool(_ESCAPED.search(line)) and not is_utf8(line) and not is_safe(named)
 
 
 def to_utf8(line: bytes, charset: Charset, named: str) -> bytes | None:
@@ -117,14 +122,16 @@ def to_utf8(line: bytes, charset: Charset, named: str) -> bytes | None:
         named: what the game declares.
 
     Returns:
-        None if the line is not text of this encoding. Of a line that was read as `BYTES` and is in
-        no encoding that we know, the bytes as they are.
+        None if the line is not text of this encoding, or if a letter of it seems to hide a whole
+        property. Of a line that was read as `BYTES` and is in no encoding that we know, the bytes
+        as they are.
     """
-    codec, errors = charset.codec or named, "strict"
-    if charset is BYTES and (not named or is_utf8(line)):
+    codec = charset.codec or named
+    if charset is BYTES and (not codec or is_utf8(line)):
         return line
-    if charset is not BYTES and charset.codec == named:
-        errors = "replace"
+    if any(_PROPERTY.search(value, 1) for value in charset.values.findall(line)):
+        return None if charset is not BYTES else line
+    errors = "replace" if charset.codec == named else "strict"
     with contextlib.suppress(UnicodeDecodeError):
         encoded = line.decode(codec, errors).encode()
         if len(BYTES.values.findall(encoded)) == len(charset.values.findall(line)):

@@ -129,23 +129,33 @@ def _read(stream: _Stream) -> tuple[bytes | str, int]:
     first = _scan(stream, BYTES)
     line = first.line
     if not first.whole:
-        unsure = isinstance(line, bytes) and charset.hides(line) and not charset.is_utf8(line)
+        unsure = isinstance(line, bytes) and charset.hides(line)
         return (AMBIGUOUS if unsure else line), first.end
     game = stream.data[stream.start : first.end]
     named = charset.declared(game)
-    readings = [first, *(_scan(stream, other) for other in charset.candidates(game))]
+    others = charset.candidates(game)
+    if not others:
+        text = isinstance(line, bytes) and charset.to_utf8(line, BYTES, named)
+        return text or line, first.end
+    readings = [first, *(_scan(stream, other) for other in others)]
     readings = [reading for other in readings if (reading := _as_utf8(other, named))]
     if not readings:
-        return (AMBIGUOUS if isinstance(line, bytes) and charset.hides(line) else line), first.end
-    # Text that can be UTF-8 seldom is anything else.
-    readings.sort(key=lambda one: (one.charset is not BYTES, one.charset.codec != named))
+        unsure = isinstance(line, bytes) and charset.hides(line, named)
+        return (AMBIGUOUS if unsure else line), first.end
+    # Of readings with the same moves the first is taken: one that a mark in the text asks for, then
+    # the bytes as they are, as text that can be UTF-8 seldom is anything else.
+    readings.sort(
+        key=lambda one: (
+            not one.charset.marker,
+            one.charset is not BYTES,
+            one.charset.codec != named,
+        )
+    )
     for best in readings:
         seen = _closings(stream, best, best.end)
         if all(_closings(stream, other, best.end) <= seen for other in readings):
-            unsure = best.charset is BYTES and charset.hides(game)
-            if unsure and not charset.is_utf8(game) and not charset.is_safe(named):
-                return AMBIGUOUS, best.end
-            return best.line, best.end
+            unsure = best.charset is BYTES and charset.hides(game, named)
+            return (AMBIGUOUS if unsure else best.line), best.end
     return AMBIGUOUS, min(reading.end for reading in readings)
 
 

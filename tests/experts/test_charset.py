@@ -25,6 +25,7 @@ SAFE = {
 }  # fmt: skip
 ENCODINGS = WIDE | SAFE
 NAMES = ("PB", "PW", "EV", "RO", "C")
+DAMAGE = ("", "", "", "XX", " x ", "]", "[y]")
 WRONG = (
     "UTF-8",
     "Shift_JIS",
@@ -52,6 +53,12 @@ def letters(codec: str) -> tuple[str, str]:
     return "".join(hiding), "".join(other)
 
 
+@cache
+def random_game(seed: int) -> list[int]:
+    """The moves of a short game."""
+    return random_moves(seed, most=6, passes=0)
+
+
 @st.composite
 def names(draw: st.DrawFn, codec: str, escapes: bool) -> str:
     """A name in an encoding, as SGF writes it; its last letter hides the bracket if one can."""
@@ -65,11 +72,13 @@ def names(draw: st.DrawFn, codec: str, escapes: bool) -> str:
 def records(draw: st.DrawFn, truly: bool) -> tuple[bytes, list[int]]:
     """A record that declares its encoding, or nothing, or another one; and its moves."""
     codec = draw(st.sampled_from(sorted(ENCODINGS)))
-    moves = random_moves(draw(st.integers(0, 9)), most=6, passes=0)
+    moves = random_game(draw(st.integers(0, 9)))
     named = ENCODINGS[codec] if truly else draw(st.sampled_from(["", *WRONG]))
     text = names(codec, escapes=not truly)
     properties = [f"{name}[{draw(text)}]" for name in NAMES if draw(st.booleans())]
     properties.insert(draw(st.integers(0, len(properties))), f"CA[{named}]" if named else "")
+    if not truly:  # no grammar
+        properties.insert(draw(st.integers(0, len(properties))), draw(st.sampled_from(DAMAGE)))
     nodes = "".join(f";{'BW'[ply % 2]}[{point(move)}]" for ply, move in enumerate(moves))
     last = f"C[{draw(text)}]" if draw(st.booleans()) else ""
     return f"(;GM[1]SZ[5]{''.join(properties)}{nodes}{last})".encode(codec), moves
@@ -96,7 +105,7 @@ def test_without_a_true_declaration_no_move_is_lost(games: list[tuple[bytes, lis
     lines = list(main_lines([b"\n".join(data for data, _ in games)]))
     assert len(lines) == len(games)
     for line, (_, moves) in zip(lines, games, strict=True):
-        assert moves_of(line) in (moves, AMBIGUOUS)
+        assert moves_of(line) in (moves, AMBIGUOUS, "not readable as SGF")
 
 
 GAME_TEXT = "(;GM[1]SZ[5]{before}PB[{name}]{after};B[aa];W[bb];B[cc])"
@@ -134,6 +143,14 @@ def test_utf8_needs_no_declaration_and_bears_a_wrong_one() -> None:
     for declaration in ("", "CA[GB2312]", "CA[Shift_JIS]", "CA[ISO-8859-1]"):
         data = GAME_TEXT.format(name="王", before=declaration, after="").encode()
         assert list(main_lines([data])) == [data]
+
+
+def test_a_fault_of_the_grammar_is_not_hidden_in_a_letter() -> None:
+    data = "(;GM[1]SZ[5]PB[José]XX;B[aa];W[bb])".encode("latin-1")  # "é]" is a letter of GB18030
+    (line,) = main_lines([data])
+    assert moves_of(line) == "not readable as SGF"
+    shifted = b"(;GM[1]SZ[5]PB[\x0e0\\];B[aa];W[bb])"  # ISO-2022-KR
+    assert list(main_lines([shifted])) == [AMBIGUOUS]
 
 
 def test_a_game_in_no_known_encoding_is_left_out_where_a_move_may_be_hidden() -> None:

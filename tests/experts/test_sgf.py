@@ -62,7 +62,8 @@ def test_a_komi_that_cannot_be_shown_masks_the_value(text: str, why: str) -> Non
     ("text", "outcome"),
     {
         "B+R": 1, "W+Resign": -1, "b+0.5": 1, "W": -1, "Black wins": 1, "B+": 1, "W+T": -1,
-        "White+3": -1, "Black resigns": -1, "0": 0, "Draw": 0, "jigo": 0, "黑中盘胜": 1, "白勝": -1, "黒5目半勝": 1,
+        "White+3": -1, "Black resigns": -1,
+        "0": 0, "Draw": 0, "jigo": 0, "黑中盘胜": 1, "白勝": -1, "黒5目半勝": 1,
         "和棋": 0, "": None, "?": None, "Void": None, "Both lost": None, "Won by B": None,
     }.items(),
 )  # fmt: skip
