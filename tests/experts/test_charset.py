@@ -59,13 +59,14 @@ def random_game(seed: int) -> list[int]:
     return random_moves(seed, most=6, passes=0)
 
 
-@st.composite
-def names(draw: st.DrawFn, codec: str, escapes: bool) -> str:
-    """A name in an encoding, as SGF writes it; its last letter hides the bracket if one can."""
+@cache
+def names(codec: str, escapes: bool) -> st.SearchStrategy[str]:
+    """Names in an encoding, as SGF writes them; the last letter hides the bracket if one can."""
     hiding, other = letters(codec)
-    middle = draw(st.text(st.sampled_from(f"{other}{hiding}a1 "), max_size=5))
-    escaped = draw(st.sampled_from(["", "\\]", "\\\\", "[x\\]"])) if escapes else ""
-    return middle + escaped + draw(st.sampled_from(hiding or other))
+    middle = st.lists(st.sampled_from([*other, *hiding, "a", " "]), max_size=5).map("".join)
+    escaped = st.sampled_from(["", "\\]", "\\\\", "[x\\]"] if escapes else [""])
+    last = st.sampled_from([*(hiding or other)])
+    return st.tuples(middle, escaped, last).map("".join)
 
 
 @st.composite
