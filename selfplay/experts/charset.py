@@ -77,7 +77,9 @@ _NAMES = {
     "iso2022_jp": "iso2022_jp_2", "iso2022_jp_1": "iso2022_jp_2",
 }  # fmt: skip
 # Encodings in which ASCII is ASCII, and no bracket is part of a letter.
-_SAFE = re.compile(r"iso8859_\d+|cp125\d|cp8\d\d|cp437|koi8_\w|mac_\w+|euc_\w+|cp949|ascii|tis_620")
+_SAFE = re.compile(
+    r"iso8859_\d+|cp125\d|cp8[56]\d|cp874|cp437|koi8_\w|mac_\w+|euc_\w+|cp949|ascii|tis_620"
+)
 
 
 def declared(game: bytes) -> str:
@@ -129,13 +131,13 @@ def to_utf8(line: bytes, charset: Charset, named: str) -> bytes | None:
     codec = charset.codec or named
     if charset is BYTES and (not codec or is_utf8(line)):
         return line
-    if any(_PROPERTY.search(value, 1) for value in charset.values.findall(line)):
-        return None if charset is not BYTES else line
+    values = charset.values.findall(line)
     errors = "replace" if charset.codec == named else "strict"
-    with contextlib.suppress(UnicodeDecodeError):
-        encoded = line.decode(codec, errors).encode()
-        if len(BYTES.values.findall(encoded)) == len(charset.values.findall(line)):
-            return encoded
+    if charset is BYTES or not any(_PROPERTY.search(value, 1) for value in values):
+        with contextlib.suppress(UnicodeDecodeError):
+            encoded = line.decode(codec, errors).encode()
+            if len(BYTES.values.findall(encoded)) == len(values):
+                return encoded
     return line if charset is BYTES else None
 
 
