@@ -56,7 +56,7 @@ class Charset:
 
 
 def _pairs(codec: str, lead: bytes, trail: bytes) -> Charset:
-    """An encoding with letters of two bytes."""
+    """Describes an encoding with letters of two bytes."""
     return Charset(codec, lead, rb"[%b][%b]" % (lead, trail), rb"[%b](?=.)" % lead)
 
 
@@ -83,7 +83,7 @@ _SAFE = re.compile(
 
 
 def declared(game: bytes) -> str:
-    """Python's name of the encoding that a game declares; empty if it names none we know."""
+    """Finds the encoding that a game declares, by Python's name; empty if we do not know it."""
     found = _DECLARED.search(game)
     if not found:
         return ""
@@ -102,7 +102,7 @@ def is_safe(name: str) -> bool:
 
 
 def candidates(game: bytes) -> list[Charset]:
-    """The encodings in which this game may end elsewhere than `BYTES` says."""
+    """Lists the encodings in which this game may end elsewhere than `BYTES` says."""
     if not _HIDING.search(game):
         return []
     return [charset for charset in _WIDE if charset.marker in game]
@@ -116,7 +116,7 @@ def hides(line: bytes, named: str = "") -> bool:
 
 
 def to_utf8(line: bytes, charset: Charset, named: str) -> bytes | None:
-    """A main line in UTF-8.
+    """Decodes a main line into UTF-8.
 
     Args:
         line: the bytes of the main line, read as `charset` says.

@@ -59,7 +59,7 @@ def winner(text: str) -> tuple[int | None, float | None]:
 
 
 def _claims(text: str) -> set[int]:
-    """The results for Black that the text names."""
+    """Collects the results for Black that the text names."""
     claims = {_COLOR[text[0]]} if _SCORE.fullmatch(text) else set()
     claims |= {_COLOR[found[1][0]] for found in _PLUS.finditer(text)} if claims else set()
     for pattern in (_ENGLISH, _CHINESE, _KOREAN):

@@ -45,7 +45,7 @@ _WELL_FORMED = re.compile(
 
 
 def main_lines(blocks: Iterable[bytes]) -> Iterator[bytes | str]:
-    """For every game in a stream, its main line as ``b"(;…)"``, or the reason why it has none.
+    """Yields the main line of every game in a stream, ``b"(;…)"``, or the reason why it has none.
 
     The main line is in UTF-8, unless its encoding is not known; then it is as it stands in the
     stream. What stands between games is passed over, but moves there count as one game.
@@ -83,7 +83,7 @@ class _Stream:
         return bool(block)
 
     def begin(self, start: int) -> None:
-        """Goes on behind a game."""
+        """Moves behind a game."""
         self.start, self.stray = start, False
         if start > KEPT:
             self.forget(start)
@@ -93,7 +93,7 @@ class _Stream:
         self.data, self.start = self.data[count:], 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Reading:
     """A game in one encoding.
 
@@ -125,7 +125,7 @@ def _find_start(stream: _Stream) -> bool:
 
 
 def _read(stream: _Stream) -> tuple[bytes | str, int]:
-    """The main line of the game at the stream's start, or why it has none; where the game ends."""
+    """Reads the game at the stream's start: its main line, or why it has none; and its end."""
     first = _scan(stream, BYTES)
     line = first.line
     if not first.whole:
@@ -160,7 +160,7 @@ def _read(stream: _Stream) -> tuple[bytes | str, int]:
 
 
 def _as_utf8(reading: _Reading, named: str) -> _Reading | None:
-    """The reading with its line in UTF-8; None if it is no well-formed text of its encoding."""
+    """Decodes a reading's main line into UTF-8; None if it is not well-formed in its encoding."""
     if isinstance(reading.line, str) or not reading.whole:
         return None
     if reading.charset is BYTES and not _WELL_FORMED.fullmatch(reading.line):
@@ -172,7 +172,7 @@ def _as_utf8(reading: _Reading, named: str) -> _Reading | None:
 
 
 def _closings(stream: _Stream, reading: _Reading, end: int) -> set[int]:
-    """Where values end, up to `end`."""
+    """Collects the places where values end, up to `end`."""
     values = reading.charset.values.finditer(stream.data, stream.start, end)
     return {value.end() for value in values}
 

@@ -121,7 +121,7 @@ def _blocks(opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:
 
 
 def _in_bytes(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same text in an encoding in which ASCII is a byte a character; UTF-16 becomes UTF-8."""
+    """Turns UTF-16 and UTF-32 into UTF-8; every other text stays as it is."""
     first = next(blocks, b"")
     encoding = next((name for mark, name in _MARKS.items() if first.startswith(mark)), None)
     if not encoding:

@@ -142,7 +142,7 @@ def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
 
 
 def _start(game: Go, line: sgf.MainLine) -> GoState:
-    """The first position: who moves first or, in a problem, PL decides on the player to move."""
+    """Sets up the first position; in a problem without moves, PL says who is to move."""
     if line.moves:
         player = line.moves[0][0]
     elif line.player is not None:
@@ -155,7 +155,7 @@ def _start(game: Go, line: sgf.MainLine) -> GoState:
 
 
 def _komi(game: Go, text: str) -> tuple[float | None, str]:
-    """The komi that a text names, and why it cannot be used; None and nothing without a text."""
+    """Reads a komi; None with the reason if it cannot be used, with nothing if there is no text."""
     if not text:
         return None, ""
     komi = sgf.komi_of(text)
