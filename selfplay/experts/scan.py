@@ -180,8 +180,8 @@ def _closings(stream: _Stream, reading: _Reading, end: int) -> set[int]:
 def _scan(stream: _Stream, how: Charset) -> _Reading:
     """Reads the game at the stream's start in an encoding.
 
-    Bytes that are not kept are dropped from the stream only if `how` is `BYTES`; in other encodings
-    a game of so many bytes has no main line.
+    Only if `how` is `BYTES` are bytes of a long game dropped from the stream. Other encodings take
+    a game as truncated where it has no end in the bytes that are kept.
     """
     line: list[bytes] = [b"("]
     length = 0  # of the main line
@@ -201,10 +201,11 @@ def _scan(stream: _Stream, how: Charset) -> _Reading:
                 line.append(stream.data[kept:at])
         kept = at
 
+    def more() -> bool:
+        return (how is BYTES or len(stream.data) - stream.start < 2 * KEPT) and stream.more()
+
     while True:
-        if len(stream.data) - stream.start > 2 * KEPT and how is not BYTES:
-            return _Reading(TOO_LONG, at, False, how)
-        if at - stream.start > KEPT:
+        if at - stream.start > KEPT and how is BYTES:
             keep()
             gone = at - MARGIN
             stream.forget(gone)
@@ -212,7 +213,7 @@ def _scan(stream: _Stream, how: Charset) -> _Reading:
         if in_value:
             at = how.value.match(stream.data, at).end()  # pyright: ignore
             if stream.data[at : at + 1] != b"]":
-                if stream.more():
+                if more():
                     continue
                 return _Reading(TRUNCATED, len(stream.data), whole, how)
             swallowed = _SWALLOWED.search(stream.data, max(value, at - MARGIN), at)
@@ -222,7 +223,7 @@ def _scan(stream: _Stream, how: Charset) -> _Reading:
             at += 1
             continue
         at = _PLAIN.match(stream.data, at).end()  # pyright: ignore
-        if len(stream.data) - at < MARGIN and stream.more():
+        if len(stream.data) - at < MARGIN and more():
             continue
         if at == len(stream.data):
             return _Reading(TRUNCATED, at, whole, how)

@@ -140,6 +140,14 @@ def test_each_game_of_a_file_has_an_encoding_of_its_own() -> None:
         assert moves_of(line) == PLAYED
 
 
+def test_a_letter_without_an_end_does_not_blind_the_games_behind_it() -> None:
+    tilde = b"(;GM[1]SZ[5]C[~{];B[aa])"  # as HZ, this has no end
+    hidden = GAME_TEXT.format(name="表", before="", after="").encode("cp932")
+    blocks = [tilde + hidden, *[b"x" * (1 << 18)] * 8]
+    first, second = main_lines(blocks)
+    assert first == tilde and moves_of(second) == PLAYED
+
+
 def test_utf8_needs_no_declaration_and_bears_a_wrong_one() -> None:
     for declaration in ("", "CA[GB2312]", "CA[Shift_JIS]", "CA[ISO-8859-1]"):
         data = GAME_TEXT.format(name="王", before=declaration, after="").encode()
