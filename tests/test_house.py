@@ -48,9 +48,10 @@ selfplay.store.checkpoint
 selfplay.store.commits
 selfplay.store.run
 selfplay.experts.record
+selfplay.experts.charset
 selfplay.experts.scan
 selfplay.experts.sources
-selfplay.experts.strength
+selfplay.experts.strength selfplay.experts.results
 selfplay.experts.sgf selfplay.experts.filters selfplay.experts.canonical
 selfplay.experts.replay
 selfplay.experts.archive

@@ -1,16 +1,16 @@
 """One main line of SGF → an expert game of Go, or the reason why there is none.
 
-The grammar is sgfmill's. Decided here is what records leave open: which komi is meant, who won,
-and where a game with set-up stones begins.
+The grammar is sgfmill's. `parse` gives what is written, for all who read SGF. `read` decides what
+records leave open: which komi is meant, who won, and where a game with set-up stones begins.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from string import ascii_lowercase
 
 import numpy as np
@@ -18,6 +18,7 @@ from sgfmill import sgf_grammar, sgf_properties
 
 from games.go import Go
 from selfplay.experts.record import ExpertGame, LeftOut, Start, most_plies
+from selfplay.experts.results import NUMBER, winner
 from selfplay.experts.strength import strength
 
 MOST_KOMI = 9.0
@@ -28,32 +29,94 @@ NO_KOMI = "komi written as 0, against the margins"
 HIDDEN = "a komi that the planes do not show"
 CUT = "cut at the second pass in a row"
 HANDICAP = "first Black moves taken as handicap stones"
+PASSES = "White passes before his first stone, and it is no handicap"
+MOST_STONES = 9
+"""Handicap stones that Black may lay without HA, while White passes."""
+TWO_MOVES = "two moves in one node"
 
 Node = Mapping[str, Sequence[bytes]]
 
+_PLAYERS = {b"b": 0, b"black": 0, b"1": 0, b"w": 1, b"white": 1, b"2": 1}
 
-def read(text: bytes, game: Go) -> ExpertGame:
-    """The game in a flat main line, ``b"(;…)"``.
+
+@dataclass(frozen=True, eq=False)
+class MainLine:
+    """What is written in a game's main line.
+
+    Attributes:
+        root: the properties of the first node.
+        board: int8 [size, size], the stones set up before the first move, as `Go.board` has them.
+        player: who is to move first, 0 or 1, by the record's own word (PL); None without one.
+        moves: (player, action) in the order of the record.
+        crowded: True = a node holds more than one move.
+    """
+
+    root: Node
+    board: np.ndarray
+    player: int | None
+    moves: Sequence[tuple[int, int]]
+    crowded: bool
+
+    @property
+    def komi_text(self) -> str:
+        """The komi as it is written; KO in the files of Sina; empty without one."""
+        return _text(self.root, "KM") or _text(self.root, "KO")
+
+
+def parse(text: bytes, size: int) -> MainLine:
+    """Reads a flat main line, ``b"(;…)"``.
 
     Raises:
-        LeftOut: it is no SGF, no Go, on another board, or no game by our rules.
+        LeftOut: it is no SGF, no Go, or on another board; stones are set up after the first move.
     """
     try:
         nodes: list[Node] = sgf_grammar.parse_sgf_game(text).sequence
     except ValueError:
         raise LeftOut("not readable as SGF") from None
-    root, size = nodes[0], game.size
+    root = nodes[0]
     if _value(root, "GM", b"1") != b"1":
         raise LeftOut("another game than Go")
     if _value(root, "SZ", b"19") not in (b"%d" % size, b"%d:%d" % (size, size)):
         raise LeftOut("another board size")
-    board, colours, moves = _main_line(nodes, size)
-    notes = []
-    handicap = _handicap(root, colours, moves, size)
-    if handicap and not board.any():
-        board.reshape(-1)[moves[:handicap]] = 1
-        colours, moves = colours[handicap:], moves[handicap:]
+    board = np.zeros((size, size), np.int8)
+    player, crowded = None, False
+    moves: list[tuple[int, int]] = []
+    actions = _actions(size)
+    for node in nodes:
+        if "AB" in node or "AW" in node or "AE" in node:
+            if moves:
+                raise LeftOut("stones set up after the first move")
+            _set_up(board, node)
+        if "PL" in node and not moves:
+            player = _PLAYERS.get(_value(node, "PL", b"").lower())
+        played = [(name, value) for name in node if name in ("B", "W") for value in node[name]]
+        crowded |= len(played) > 1
+        for name, value in played:
+            action = actions.get(value.strip())
+            if action is None:
+                raise LeftOut("a move that is no point of the board")
+            moves.append(("BW".index(name), action))
+    return MainLine(root, board, player, moves, crowded)
+
+
+def read(text: bytes, game: Go) -> ExpertGame:
+    """Reads the game in a flat main line, ``b"(;…)"``.
+
+    Raises:
+        LeftOut: as `parse`, or it is no game by our rules.
+    """
+    line, size = parse(text, game.size), game.size
+    if line.crowded:
+        raise LeftOut(TWO_MOVES)
+    root, board, played, notes = line.root, line.board, line.moves, []
+    handicap = _handicap(line, size * size)
+    if handicap:
+        stones = [action for player, action in played[:handicap] if player == 0]
+        board.reshape(-1)[stones] = 1
+        played = played[handicap:]
         notes.append(HANDICAP)
+    colours = [player for player, _ in played]
+    moves = [action for _, action in played]
     ends = [ply for ply, pair in enumerate(pairwise(moves), 2) if pair == (size**2, size**2)]
     if ends and ends[0] < len(moves):
         colours, moves = colours[: ends[0]], moves[: ends[0]]
@@ -64,8 +127,8 @@ def read(text: bytes, game: Go) -> ExpertGame:
         raise LeftOut(f"more than {most_plies(size)} moves")
     if any(a == b for a, b in pairwise(colours)):
         raise LeftOut("colours do not alternate")
-    outcome, margin = _result(_text(root, "RE"))
-    komi = _komi(_text(root, "KM"))
+    outcome, margin = winner(_text(root, "RE"))
+    komi = komi_of(line.komi_text)
     untaught = _untaught(outcome, margin, komi)
     return ExpertGame(
         np.array(moves, np.int16),
@@ -80,30 +143,6 @@ def read(text: bytes, game: Go) -> ExpertGame:
         ),
         tuple(notes),
     )
-
-
-def _main_line(nodes: Sequence[Node], size: int) -> tuple[np.ndarray, list[int], list[int]]:
-    """The stones set up before the first move, int8 [size, size]; players; actions."""
-    board = np.zeros((size, size), np.int8)
-    colours: list[int] = []
-    moves: list[int] = []
-    actions = _actions(size)
-    for node in nodes:
-        if "AB" in node or "AW" in node or "AE" in node:
-            if moves:
-                raise LeftOut("stones set up after the first move")
-            _set_up(board, node)
-        for player, name in enumerate("BW"):
-            if name not in node:
-                continue
-            if len(node[name]) > 1 or ("B" in node and "W" in node):
-                raise LeftOut("two moves in one node")
-            action = actions.get(node[name][0].strip())
-            if action is None:
-                raise LeftOut("a move that is no point of the board")
-            colours.append(player)
-            moves.append(action)
-    return board, colours, moves
 
 
 def _set_up(board: np.ndarray, node: Node) -> None:
@@ -135,11 +174,30 @@ def _actions(size: int) -> Mapping[bytes, int]:
     return table
 
 
-def _handicap(root: Node, colours: Sequence[int], moves: Sequence[int], size: int) -> int:
-    """How many of the moves are Black's handicap stones: HA, if he has so many in a row."""
-    before = colours.index(1) if 1 in colours else 0
-    free = before > 1 and max(moves[:before]) < size * size and len({*moves[:before]}) == before
-    return before if free and _value(root, "HA", b"0") == b"%d" % before else 0
+def _handicap(line: MainLine, passing: int) -> int:
+    """Counts the moves that lay handicap stones.
+
+    Black lays them in a row, with HA naming their number, or White passes in between; then HA may
+    be missing, since nobody passes so early for another reason.
+
+    Raises:
+        LeftOut: White passes before his first stone, and what Black lays cannot be a handicap.
+    """
+    opening = list(takewhile(lambda move: move[0] == 0 or move[1] == passing, line.moves))
+    black = [action for player, action in opening if player == 0]
+    while opening and (opening[-1][0] == 1 or opening[-1][1] == passing):
+        opening.pop()  # what is left ends with a stone of Black's
+    passes = any(player == 1 for player, _ in opening)
+    stones = len({*black} - {passing})
+    named = _value(line.root, "HA", b"0")
+    agreed = named == b"%d" % stones or (
+        passes and stones <= MOST_STONES and named in (b"", b"0", b"1")
+    )
+    if agreed and 1 < stones == len(black) and not line.board.any():
+        return len(opening)
+    if passes:
+        raise LeftOut(PASSES)
+    return 0
 
 
 def _value(node: Node, name: str, default: bytes) -> bytes:
@@ -155,34 +213,19 @@ def _text(node: Node, name: str) -> str:
     return raw.decode("latin-1").strip()
 
 
-_BLACK = re.compile(r"b(?:lack)?(?:\W.*)?|[黑黒].*[胜勝].*|[黑黒]\+.*")
-_WHITE = re.compile(r"w(?:hite)?(?:\W.*)?|白.*[胜勝].*|白\+.*")
-_DRAW = ("0", "draw", "jigo", "tie", "=", "和", "和棋", "持碁", "ジゴ")
-_NUMBER = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?")
-
-
-def _result(text: str) -> tuple[int | None, float | None]:
-    """(result for Black, the points that decided it); None for what the record does not tell."""
-    text = text.lower()
-    if text in _DRAW:
-        return 0, None
-    outcome = 1 if _BLACK.fullmatch(text) else -1 if _WHITE.fullmatch(text) else None
-    points = _NUMBER.search(text.partition("+")[2])
-    return outcome, float(points[0]) if points else None
-
-
-def _komi(text: str) -> float | None:
-    """Points that White has in advance; None where the record does not tell.
+def komi_of(text: str) -> float | None:
+    """Reads the points that White has in advance; None where the text does not tell.
 
     Some servers write hundredths (750), and some count in stones: 3.75 are 7.5 points.
     """
     text = text.replace(",", ".")
-    if not _NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text):
         return None
     komi = float(text)
     if abs(komi) >= 100:
         komi /= 100
-    return 2 * komi if 2 * komi != round(2 * komi) and abs(komi) < 5 else komi
+    quarters = 4 * komi == round(4 * komi) != 2 * round(2 * komi)
+    return 2 * komi if quarters and abs(komi) < 5 else komi
 
 
 def _shown(komi: float) -> bool:

@@ -1,4 +1,4 @@
-"""Files, folders and archives → the main lines of the games in them, as UTF-8.
+"""Files, folders and archives → the main lines of the games in them.
 
 Nothing that stands in a file is an error here: what cannot be read is counted like a game that
 cannot, by its reason. Only a path that does not exist is refused.
@@ -10,7 +10,6 @@ import codecs
 import gzip
 import hashlib
 import lzma
-import re
 import struct
 import zipfile
 import zlib
@@ -32,18 +31,14 @@ _DAMAGE = (
     OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error, lzma.LZMAError,
     zipfile.BadZipFile,
 )  # fmt: skip
-_CHARSET = re.compile(rb"CA\s*\[\s*([\w.:-]{2,30})\s*\]")
-# Encodings in which a bracket or backslash may be half of a letter.
-_WIDE = {
-    name: codec
-    for codec, names in {
-        "gb18030": "gb2312 gbk gb18030",
-        "cp932": "shift_jis cp932 shift_jis_2004 shift_jisx0213",
-        "big5hkscs": "big5 cp950 big5hkscs",
-        "cp949": "cp949 euc_kr",
-        "johab": "johab",
-    }.items()
-    for name in names.split()
+# Encodings of two or four bytes a character, by the marks at their beginning.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # first: it begins like UTF-16's
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    b"(\0": "utf-16-le",  # files without a mark begin with a parenthesis
+    b"\0(": "utf-16-be",
 }
 
 
@@ -87,7 +82,7 @@ def games_in(path: Path) -> Iterator[bytes | str]:
         for opened in _members(path):
             count = 0
             try:
-                for line in main_lines(_as_utf8(_blocks(opened))):
+                for line in main_lines(_in_bytes(_blocks(opened))):
                     count += 1
                     yield line
             except _DAMAGE:
@@ -125,32 +120,13 @@ def _blocks(opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:
             yield block
 
 
-def _as_utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same text, in UTF-8 where its encoding could hide a bracket."""
+def _in_bytes(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Turns UTF-16 and UTF-32 into UTF-8; every other text stays as it is."""
     first = next(blocks, b"")
-    encoding = _encoding(first)
+    encoding = next((name for mark, name in _MARKS.items() if first.startswith(mark)), None)
     if not encoding:
         yield from chain((first,), blocks)
         return
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     for block in chain((first,), blocks):
         yield decoder.decode(block).encode("utf-8", "replace")
-
-
-def _encoding(start: bytes) -> str | None:
-    """The encoding to read from, by mark or declaration; None to take the bytes as they are."""
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    declared = _CHARSET.search(start)
-    if not declared:
-        return None
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError:
-        pass
-    else:
-        return None
-    try:
-        return _WIDE.get(codecs.lookup(declared[1].decode()).name.replace("-", "_"))
-    except LookupError:
-        return None

@@ -8,18 +8,18 @@ moves to look ahead before our rules would end the game.
 """
 
 from collections import defaultdict
+from dataclasses import replace
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from sgfmill import sgf, sgf_moves
 
 from games.go import Go, GoState
+from selfplay.experts import sgf, sources
+from selfplay.experts.record import LeftOut
 from selfplay.serve.rules import compiled
-
-MAX_FILE = 1 << 20  # bytes of a game record
 
 
 class Move(NamedTuple):
@@ -138,12 +138,23 @@ class Goban:
         return self._rules.method("resume")(state, player)
 
 
-def load_sgf(game: Go, path: Path, before_move: int | None = None) -> tuple[Goban, float]:
-    """A game record's main line, and its komi (`game.komi` if it names none).
+class Loaded(NamedTuple):
+    """A game record that was loaded."""
+
+    goban: Goban
+    komi: float | None  # the record's; None where it names none that can be played with
+    note: str  # why the komi cannot be used; empty if it can, or if the record names none
+
+
+def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
+    """Loads the main line of the first game in a file that expert games could be imported from.
+
+    More than an import, it takes problems without a move, moves out of turn, several moves in a
+    node, and games that go on after two passes.
 
     Args:
         game: the rules, of the record's size.
-        path: an SGF file.
+        path: an SGF file, or an archive of them.
         before_move: stop before this move, 1 being the first; None: play all.
 
     Raises:
@@ -154,42 +165,50 @@ def load_sgf(game: Go, path: Path, before_move: int | None = None) -> tuple[Goba
         raise ValueError("it is no file")
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+            file.read(1)
     except OSError as error:
         raise ValueError(error.strerror or "unreadable") from None
-    if len(data) > MAX_FILE:
-        raise ValueError(f"it has more than {MAX_FILE:,} bytes")
+    text = next(sources.games_in(path))
     try:
-        record = sgf.Sgf_game.from_bytes(data)
-        size = record.get_size()
-        board, plays = sgf_moves.get_setup_and_moves(record)
-        komi = record.get_komi() if record.get_root().has_property("KM") else game.komi
-    except (ValueError, LookupError, RecursionError) as error:
-        raise ValueError(f"it is no game record that can be played: {error}") from None
-    if size != game.size:
-        raise ValueError(f"its board is {size}×{size}")
-    goban = Goban(game, _set_up(game, board, plays[0][0] if plays else "w"))
-    for number, (colour, place) in enumerate(plays, start=1):
+        if isinstance(text, str):
+            raise LeftOut(text)
+        line = sgf.parse(text, game.size)
+    except LeftOut as reason:
+        size = f"{game.size}×{game.size}"
+        raise ValueError(f"it is no game record that can be played on {size}: {reason}") from None
+    goban = Goban(game, _start(game, line))
+    for number, (player, action) in enumerate(line.moves, start=1):
         if number == before_move:
             break
-        action = game.size**2 if place is None else _action(game, *place)
         try:
-            goban.play(0 if colour == "b" else 1, action)
+            goban.play(player, action)
         except ValueError:
             raise ValueError(f"move {number} is illegal") from None
-    return goban, float(komi)
+    return Loaded(goban, *_komi(game, line.komi_text))
 
 
-def _set_up(game: Go, board: Any, colour: str) -> GoState:
-    """The start of a game: handicap stones, or none."""
-    stones = np.zeros(game.size**2, np.int8)
-    for piece, place in board.list_occupied_points():
-        stones[_action(game, *place)] = 1 if piece == "b" else -1
-    if not stones.any():
+def _start(game: Go, line: sgf.MainLine) -> GoState:
+    """Sets up the first position; in a problem without moves, PL says who is to move."""
+    if line.moves:
+        player = line.moves[0][0]
+    elif line.player is not None:
+        player = line.player
+    else:  # handicap stones are answered by White
+        player = 1 if line.board.any() and line.board.min() == 0 else 0
+    if not line.board.any() and player == 0:
         return compiled(game).init()
-    return game.from_board(stones.reshape(game.size, game.size), 0 if colour == "b" else 1)
+    return game.from_board(line.board, player)
 
 
-def _action(game: Go, row: int, column: int) -> int:
-    """sgfmill counts rows from the bottom, we from the top."""
-    return (game.size - 1 - row) * game.size + column
+def _komi(game: Go, text: str) -> tuple[float | None, str]:
+    """Reads a komi; None with the reason if it cannot be used, with nothing if there is no text."""
+    if not text:
+        return None, ""
+    komi = sgf.komi_of(text)
+    if komi is None:
+        return None, f"the record's komi {text[:20]!r} is not a number; the komi stays as it was"
+    try:
+        replace(game, komi=komi)
+    except ValueError as error:
+        return None, f"the record's komi cannot be used; the komi stays as it was ({error})"
+    return komi, ""

@@ -251,12 +251,13 @@ class Server:
         count(arguments, 1, 2, "loadsgf FILENAME [MOVE_NUMBER]")
         before = protocol.integer(arguments[1]) if len(arguments) == 2 else None
         try:
-            goban, komi = load_sgf(self._goban.game, Path(arguments[0]), before)
+            loaded = load_sgf(self._goban.game, Path(arguments[0]), before)
         except ValueError as error:
             raise GtpError(f"cannot load file: {error}") from None
-        self._play_with(komi)
-        self._goban = goban
-        return ""
+        if loaded.komi is not None:
+            self._play_with(loaded.komi)
+        self._goban = loaded.goban
+        return loaded.note
 
     def _final_status_list(self, arguments: Arguments) -> str:
         """Lists the chains of a status, one a line: by our rules every chain is alive."""

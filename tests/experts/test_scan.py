@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.experts.scan import LIMIT, TOO_LONG, TRUNCATED, main_lines
+from selfplay.experts.scan import AMBIGUOUS, HEADLESS, LIMIT, TOO_LONG, TRUNCATED, main_lines
 
 Tree = tuple[list[bytes], list["Tree"]]  # nodes, then variations
 
@@ -63,7 +63,8 @@ def test_any_bytes_give_the_same_in_any_blocks(data: bytes, draw: st.DataObject)
     sizes = draw.draw(st.lists(st.integers(0, 40), max_size=12))
     assert list(main_lines(split(data, sizes))) == whole
     for line in whole:
-        assert line == TRUNCATED or (isinstance(line, bytes) and line.startswith(b"("))
+        reasons = (TRUNCATED, HEADLESS, AMBIGUOUS)
+        assert line in reasons or (isinstance(line, bytes) and line.startswith(b"(;"))
 
 
 GOOD = b"(;GM[1]SZ[5];B[aa];W[bb])"
@@ -101,6 +102,29 @@ def test_a_games_own_first_property_is_not_the_next_game(first: bytes, block: in
 def test_a_game_pasted_into_a_comment_is_no_game() -> None:
     data = b"(;GM[1]C[see (;GM[1\\];B[aa\\])];B[cc])"
     assert list(main_lines([data])) == [data]
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_a_game_whose_first_semicolon_is_missing_is_read(block: int) -> None:
+    game = b"(\r\nTE[cup]\r\nSZ[5]\r\n;B[aa];W[bb]\r\n)"
+    data = b"\r\n".join([game, GOOD, b"(SZ[5];B[aa])", b"(B[3d])", b"(see below)", GOOD, game])
+    found = list(main_lines(data[at : at + block] for at in range(0, len(data), block)))
+    sina = b"(;" + game[1:]
+    assert found == [sina, GOOD, b"(;SZ[5];B[aa])", b"(;B[3d])", GOOD, sina]
+    cut = b"(;GM[1];B[aa]C[cut " + game
+    assert list(main_lines([cut])) == [TRUNCATED, sina]
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_moves_outside_of_a_game_are_counted(block: int) -> None:
+    lost = b"GM[1]SZ[5];B[aa];W[bb])"  # the beginning is missing, or an early ")" ended the game
+    for data, expected in (
+        (lost + GOOD, [HEADLESS, GOOD]),
+        (GOOD + lost * 2 + GOOD, [GOOD, HEADLESS, GOOD]),
+        (GOOD + b" W [bb] is meant, " + lost, [GOOD, HEADLESS]),
+    ):
+        blocks = (data[at : at + block] for at in range(0, len(data), block))
+        assert list(main_lines(blocks)) == expected
 
 
 def test_nested_variations_take_no_stack() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from games.go import Go
 from selfplay.experts import sgf
 from selfplay.experts.record import ExpertGame, LeftOut
+from selfplay.experts.scan import main_lines
 from tests.experts.records import GAME, PASS, point, random_moves
 from tests.experts.records import sgf as record
 
@@ -18,7 +19,7 @@ def read(text: str, game: Go = GAME) -> ExpertGame:
     return sgf.read(text.encode(), game)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", (0, 1, 4, 5, 6))  # no handicap: White does not pass at first
 def test_moves_are_read_as_they_were_played(seed: int) -> None:
     moves = random_moves(seed, passes=0.2)
     game = sgf.read(record(moves), GAME)
@@ -61,7 +62,8 @@ def test_a_komi_that_cannot_be_shown_masks_the_value(text: str, why: str) -> Non
     ("text", "outcome"),
     {
         "B+R": 1, "W+Resign": -1, "b+0.5": 1, "W": -1, "Black wins": 1, "B+": 1, "W+T": -1,
-        "White+3": -1, "0": 0, "Draw": 0, "jigo": 0, "黑中盘胜": 1, "白勝": -1, "黒5目半勝": 1,
+        "White+3": -1, "Black resigns": -1,
+        "0": 0, "Draw": 0, "jigo": 0, "黑中盘胜": 1, "白勝": -1, "黒5目半勝": 1,
         "和棋": 0, "": None, "?": None, "Void": None, "Both lost": None, "Won by B": None,
     }.items(),
 )  # fmt: skip
@@ -102,6 +104,60 @@ def test_handicap_stones_played_as_moves() -> None:
     assert game.moves.tolist() == [12, 2] and game.notes == (sgf.HANDICAP,)
 
 
+@pytest.mark.parametrize(
+    ("head", "opening", "stones"),
+    [
+        ("HA[2]", ";B[bb];W[];B[dd]", [6, 18]),
+        ("HA[2]", ";W[];B[bb];W[tt];B[dd]", [6, 18]),
+        ("HA[3]", ";B[bb];W[];B[dd];W[];B[bd]", [6, 16, 18]),
+        ("", ";B[bb];W[];B[dd]", [6, 18]),  # what HA leaves out the moves tell
+        ("HA[0]", ";B[bb];W[];B[dd]", [6, 18]),
+    ],
+)
+def test_handicap_stones_played_while_white_passes(
+    head: str, opening: str, stones: list[int]
+) -> None:
+    game = read(f"(;SZ[5]KM[0.5]{head}RE[W+R]{opening};W[cc];B[ca])")
+    assert game.start is not None and game.start.player == 1
+    assert np.flatnonzero(game.start.board).tolist() == stones
+    assert (game.start.board >= 0).all()
+    assert game.moves.tolist() == [12, 2] and game.notes == (sgf.HANDICAP,)
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        "HA[3];B[bb];W[];B[dd];W[cc]",  # HA names another number
+        ";B[bb];W[];B[bb];W[cc]",  # twice the same point
+        ";B[];W[];B[bb];W[cc]",  # nothing is laid
+        ";W[];B[bb];W[cc]",  # one stone is no handicap
+        "HA[2]AB[aa][ee];W[];B[bb];W[cc]",  # the handicap is set up already
+        "".join(f";B[{point(i)}];W[]" for i in range(10)) + ";B[ee];W[]",  # White never plays
+    ],
+)
+def test_first_passes_of_white_are_not_learnt(moves: str) -> None:
+    with pytest.raises(LeftOut, match="White passes before his first stone"):
+        read(f"(;SZ[5]KM[0.5]RE[W+R]{moves})")
+    later = read("(;SZ[5]KM[0.5]RE[W+R];B[bb];W[cc];B[dd];W[];B[ee];W[])")
+    assert len(later.moves) == 6 and later.start is None
+
+
+def test_the_record_of_a_server_without_the_first_semicolon() -> None:
+    (line,) = main_lines(
+        ["(\r\nTE[第1届]\r\nSZ[5]\r\nKO[3.75]\r\nRE[黑胜2又3/4子];B[bb];W[cc])".encode()]
+    )
+    assert isinstance(line, bytes)
+    game = sgf.read(line, GAME)
+    assert (game.moves.tolist(), game.komi, game.outcome) == ([6, 12], 7.5, 1)
+
+
+def test_what_is_written_is_parsed_as_it_is() -> None:
+    line = sgf.parse(b"(;SZ[5]PL[w];AB[aa]PL[Black];W[bb]B[cc];B[dd]KM[])", 5)
+    assert line.player == 0 and line.crowded and not line.komi_text
+    assert line.moves == [(1, 6), (0, 12), (0, 18)]
+    assert np.flatnonzero(line.board).tolist() == [0]
+
+
 def test_a_game_that_goes_on_after_two_passes_is_cut() -> None:
     game = read("(;SZ[5]KM[7.5]RE[W+R];B[bb];W[];B[];W[cc];B[ca])")
     assert game.moves.tolist() == [6, PASS, PASS] and game.notes == (sgf.CUT,)
@@ -131,7 +187,7 @@ BAD = {
     "(;SZ[5];B]aa[)": "not readable as SGF",
     "(;SZ;B[aa])": "not readable as SGF",
     "(;[5];B[aa])": "not readable as SGF",
-    "(;SZ[5]" + ";B[aa];W[]" * 51 + ")": "more than 100 moves",
+    "(;SZ[5]" + ";W[aa];B[]" * 51 + ")": "more than 100 moves",
 }
 
 

@@ -131,3 +131,20 @@ def test_a_letter_may_hold_the_byte_of_a_bracket(
     assert isinstance(line, bytes) and line.endswith(b";B[aa])")
     if encoding != "latin-1":
         assert f"PB[{name}]PW[{name}]" in line.decode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_a_mark_tells_encodings_of_several_bytes_a_character(tmp_path: Path, encoding: str) -> None:
+    text = "(;GM[1]SZ[5]CA[GB2312]PB[表ソ能];B[aa];W[bb])"
+    path = write(tmp_path / "x.sgf", (text + "\n" + text).encode(encoding))
+    assert list(sources.games_in(path)) == [text.encode()] * 2
+
+
+def test_an_encoding_is_a_games_not_a_files(tmp_path: Path) -> None:
+    chinese = "(;GM[1]SZ[5]CA[GB2312]PB[张三];B[aa])"
+    japanese = "(;GM[1]SZ[5]PB[表];B[aa];W[bb])"
+    filler = [ONE] * (sources.BLOCK // len(ONE) + 1)  # the second encoding is in the second block
+    path = write(tmp_path / "x.sgf", chinese.encode("gb2312"), *filler, japanese.encode("cp932"))
+    first, *_, last = sources.games_in(path)
+    assert first == chinese.encode()
+    assert isinstance(last, bytes) and last.endswith(b"];B[aa];W[bb])")

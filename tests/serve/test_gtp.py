@@ -192,10 +192,10 @@ def test_game_records(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (SGF.replace("SZ[5]", "SZ[9]"), "its board is 9×9"),
+        (SGF.replace("SZ[5]", "SZ[9]"), "can be played on 5×5: another board size"),
         (SGF.replace("W[dd]", "W[aa]"), "move 3 is illegal"),
-        (SGF.replace(";W[dd]", ";AW[dd]"), "setup properties after the root node"),
-        (SGF.replace("KM[2.5]", "KM[1.23]"), "unacceptable komi"),
+        (SGF.replace(";W[dd]", ";AW[dd]"), "stones set up after the first move"),
+        ("(;SZ[5]PB[\xff\xff\\];B[aa];W[bb])", "encodings disagree about the moves"),
         (SGF.replace("SZ[5]", "SZ[x]"), "no game record that can be played"),
         (SGF.replace("W[dd]", "W[zz]"), "no game record that can be played"),
         ("(" * 100_000, "no game record that can be played"),
@@ -208,12 +208,86 @@ def test_a_bad_record_changes_nothing(
     server: Server, tmp_path: Path, text: str, expected: str
 ) -> None:
     path = tmp_path / "game.sgf"
-    path.write_text(text)
+    path.write_bytes(text.encode("utf-8" if "×" in text else "latin-1"))
     ask(server, "play b c3")
     before = ask(server, "showboard")
     assert expected in refused(server, f"loadsgf {path}")
     assert ask(server, "showboard") == before
     assert ask(server, "final_score") == "B+24.5"
+
+
+def load(server: Server, path: Path, data: bytes | str) -> tuple[str, str]:
+    """(The answer to loadsgf, the board without its frame) of a record."""
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    answer = ask(server, f"loadsgf {path}")
+    board = ask(server, "showboard").split("\n")[1:6]
+    return answer, "/".join(row[2:11].replace("(", " ").replace(")", " ") for row in board)
+
+
+@pytest.mark.parametrize(
+    ("komi", "score"),
+    {
+        "KM[375]": "W+7.5", "KM[6,5]": "W+6.5", "KM[750]": "W+7.5", "KM[3.75]": "W+7.5",
+        "KM[-3]": "B+3", "KM[]": "W+0.5", "": "W+0.5", "KO[2.5]": "W+2.5",
+    }.items(),
+)  # fmt: skip
+def test_a_komi_is_loaded_as_it_is_imported(
+    server: Server, tmp_path: Path, komi: str, score: str
+) -> None:
+    text = f"(;GM[1]SZ[5]{komi};B[aa];W[bb])"
+    answer, _ = load(server, tmp_path / "x.sgf", text)
+    assert answer == "" and ask(server, "final_score") == score
+
+
+@pytest.mark.parametrize("komi", ["six", "1.23", "999", "1e9", "nan", "七目半"])
+def test_a_komi_that_cannot_be_used_leaves_the_servers(
+    server: Server, tmp_path: Path, komi: str
+) -> None:
+    ask(server, "komi 3.5")
+    answer, board = load(server, tmp_path / "x.sgf", f"(;SZ[5]KM[{komi}];B[aa];W[bb])")
+    assert "the komi stays as it was" in answer and board.startswith("X")
+    assert ask(server, "final_score") == "W+3.5"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp932", "hz"])
+def test_a_record_in_any_encoding_is_loaded(server: Server, tmp_path: Path, encoding: str) -> None:
+    text = "(;GM[1]SZ[5]PB[表];B[aa];W[bb];B[cc])"
+    _, board = load(server, tmp_path / "x.sgf", text.encode(encoding))
+    assert board == "X . . . ./. O . . ./. . X . ./. . . . ./. . . . ."
+
+
+@pytest.mark.parametrize(
+    ("text", "board", "undone"),
+    [
+        ("(;SZ[5];B[aa]W[bb];B[cc]W[dd];B[ee])", "X..../.O.../..X../...O./....X", 5),
+        ("(;SZ[5];W[bb]B[aa][cc])", "X..../.O.../..X../...../.....", 3),
+        ("(;SZ[5];AB[aa][ee];W[cc])", "X..../...../..O../...../....X", 1),
+        ("(;SZ[5]HA[2];B[aa];W[];B[ee];W[cc])", "X..../...../..O../...../....X", 4),
+        ("(\nTE[x]\nSZ[5]\n;B[aa];W[bb])", "X..../.O.../...../...../.....", 2),
+        ("(;SZ[5];B[aa];W[];B[];W[bb];W[cc])", "X..../.O.../..O../...../.....", 5),
+    ],
+)
+def test_no_move_of_a_record_is_lost(
+    server: Server, tmp_path: Path, text: str, board: str, undone: int
+) -> None:
+    _, shown = load(server, tmp_path / "x.sgf", text)
+    assert shown.replace(" ", "") == board
+    ask(server, *["undo"] * undone)
+    assert refused(server, "undo") == "cannot undo"
+
+
+@pytest.mark.parametrize(
+    ("head", "player"),
+    {
+        "PL[B]AB[aa]AW[bb]": "b", "PL[W]AB[aa]AW[bb]": "w", "PL[white]": "w", "AB[aa][ee]": "w",
+        "AB[aa]AW[bb]": "b", "": "b", "PL[B]AB[aa]": "b", "AB[aa];PL[B]": "b",
+    }.items(),
+)  # fmt: skip
+def test_a_problem_says_who_is_to_move(
+    server: Server, tmp_path: Path, head: str, player: str
+) -> None:
+    load(server, tmp_path / "x.sgf", f"(;SZ[5]{head})")
+    assert server._goban.player == "bw".index(player)  # pyright: ignore
 
 
 INFO = r"info move \S+ visits \d+ {} order \d+ pv [A-Z0-9 pas]+"
