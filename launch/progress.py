@@ -285,7 +285,7 @@ def why_idle(config: TrainConfig, rows: int) -> str:
     """Returns why so many new positions are no learner step, and what to do."""
     if not rows:
         return (
-            "no game ended in it, and positions are learnt from when their game ends. Games that "
+            "none of its games has ended, and positions are learnt from when their game ends. Games that "
             "are longer than an iteration end in a later one; --selfplay.plies makes it longer"
         )
     learner = config.learner
