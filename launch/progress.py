@@ -285,8 +285,8 @@ def why_idle(config: TrainConfig, rows: int) -> str:
     """Returns why so many new positions are no learner step, and what to do."""
     if not rows:
         return (
-            "none of its games has ended, and positions are learnt from when their game ends. Games that "
-            "are longer than an iteration end in a later one; --selfplay.plies makes it longer"
+            "none of its games has ended, and positions are learnt from when their game ends. A "
+            "game may take several iterations; --selfplay.plies makes them longer"
         )
     learner = config.learner
     return (

@@ -100,7 +100,11 @@ def _decode_dataclass(cls: type, data: Any, path: str) -> Any:
 
 def _added(cls: type) -> dict[str, Any]:
     """The fields of a dataclass that are marked with ``ADDED``, and their defaults."""
-    return {f.name: f.default for f in dataclasses.fields(cls) if "added" in f.metadata}
+    marked = [f for f in dataclasses.fields(cls) if "added" in f.metadata]
+    missing = dataclasses.MISSING
+    return {
+        f.name: f.default if f.default_factory is missing else f.default_factory() for f in marked
+    }
 
 
 def _decode_union(kind: Any, members: tuple[Any, ...], value: Any, path: str) -> Any:
