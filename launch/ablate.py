@@ -40,7 +40,7 @@ from selfplay.study.grid import Arm, Axis, Cell, Rating
 
 LAUNCH = Path(__file__).resolve().parent
 HERE = ("--cluster.actors", "0")  # a job has one core
-FIELDS = [field.name for field in fields(TrainConfig)]
+FIELDS = [field.name.replace("_", "-") for field in fields(TrainConfig)]
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,8 @@ class TrainConfig:
         if self.init_from and self.imitation.data:
             raise ValueError(
                 f"init_from={self.init_from} and imitation.data={self.imitation.data} would both "
-                "give version 0 its parameters; leave one out (imitation.data='' and "
-                "imitation.stays=0 where a preset has them)"
+                "give version 0 its parameters; leave one out (--imitation.data '' "
+                "--imitation.stays 0 where the preset imitates)"
             )
         games.make(self.game)  # an unknown game is an error before any work
 
