@@ -82,12 +82,12 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a sentence, which stays: above the live view, if there is one."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._print(text, soft_wrap=self._live is None)
 
     def end(self, text: str) -> None:
-        """Print the last words, below the live view."""
+        """Print the last words, below the live view; commands in them can be copied."""
         self._stop()
-        self.say(text)
+        self._print(text, soft_wrap=True)
 
     def enter(self, phase: Phase) -> None:
         """Show the step that begins; as a sentence only what is no part of an iteration."""
@@ -148,6 +148,10 @@ class Progress:
                 last = f"iteration {done[-1]['iteration']}{what}"
                 safe = f"everything up to {last} is safe in {self._folder}"
         self.end(f"{why} after {time.time() - started:.0f} s; {safe}. The same command resumes it.")
+
+    def _print(self, text: str, soft_wrap: bool) -> None:
+        """Print a text; without `soft_wrap`, lines end between words."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=soft_wrap)
 
     def _say_idle(self, text: str) -> None:
         """Say, once, why there are iterations that learn nothing."""
@@ -217,7 +221,7 @@ class Progress:
         if phase:
             what, since = phase
             now = time.monotonic()
-            clocks = f" {clock(now - since)}, {clock(now - self._began)} in all"
+            clocks = f" {clock(now - since)}, {clock(now - self._began)} since the start"
             view.append(f"{what[: max(0, width - len(clocks))]}{clocks}")
         return view
 

@@ -3,6 +3,7 @@
 python launch/train.py connect_four
 python launch/train.py connect_four --search.num-simulations 64 --out runs/deeper
 python launch/train.py connect_four_smoke --cluster.actors 0      # in-process, without Ray
+python launch/train.py connect_four --init-from runs/connect_four@80 --seed 1 --out runs/more
 """
 
 import sys

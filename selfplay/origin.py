@@ -108,7 +108,7 @@ def resolve(
             return config, None
         origin = Origin.load(config)
         return replace(config, init_from=origin.digest), origin
-    known = flat(read_config(folder)).get("init_from", "")
+    known = str(flat(read_config(folder)).get("init_from", ""))
     if config.init_from not in ("", known):
         _check_same(config.init_from, known, folder, announce)
     return (replace(config, init_from=known) if known else config), None

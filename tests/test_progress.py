@@ -160,15 +160,18 @@ def test_the_view_tells_the_step_and_its_clock(
         ticking.now += 3
         progress.enter(Phase("compiling self-play and starting the actors"))
         ticking.now += 72
-        expected = "compiling self-play and starting the actors 1:12, 1:15 in all"
+        expected = "compiling self-play and starting the actors 1:12, 1:15 since the start"
         deadline = time.perf_counter() + 20
         while drawn(screen)[-1] != expected and time.perf_counter() < deadline:
             time.sleep(0.05)  # it is drawn while training works
         assert drawn(screen)[-1] == expected
         progress.enter(Phase("compiling " + "everything " * 20))
-        assert drawn(screen)[-1].endswith(" 0:00, 1:15 in all") and len(drawn(screen)[-1]) <= 80
+        assert (
+            drawn(screen)[-1].endswith(" 0:00, 1:15 since the start")
+            and len(drawn(screen)[-1]) <= 80
+        )
         progress.end("that was it")
-    assert "in all" not in screen.getvalue().rsplit(" → ", 1)[1]
+    assert "since the start" not in screen.getvalue().rsplit(" → ", 1)[1]
 
 
 def test_the_time_shown_counts_compilation_exams_and_commits(
