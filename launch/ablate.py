@@ -42,9 +42,8 @@ from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis, Cell, Rating
 from selfplay.study.timing import Phase, Request
 
-LAUNCH = Path(__file__).resolve().parent
 HERE = ("--cluster.actors", "0")  # a job has one core
-FIELDS = [field.name for field in fields(TrainConfig)]
+FIELDS = [field.name.replace("_", "-") for field in fields(TrainConfig)]
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def timed(
         budgets = options.rating.sims if game in sizes else ()
         plies = options.rating.opening_plies
         asked.append(Request(to_json(config), budgets, anchor, plies))
-    return estimate.measured(asked, min(options.jobs, cli.cores()), LAUNCH / "timing.py")
+    return estimate.measured(asked, min(options.jobs, cli.cores()), cli.LAUNCH / "timing.py")
 
 
 def train(study: Study, plan: Plan, options: Options, console: Console) -> list[str]:
@@ -188,7 +187,7 @@ def train(study: Study, plan: Plan, options: Options, console: Console) -> list[
     for one in watch.todo:
         out = str(study.run(one.cell).absolute())
         flags = (*one.cell.flags, "--out", out, "--plain", *alone)
-        command = (sys.executable, str(LAUNCH / "train.py"), one.cell.preset, *flags)
+        command = (sys.executable, str(cli.LAUNCH / "train.py"), one.cell.preset, *flags)
         waiting.append(jobs.Job(one.cell.name, command, study.log(one.cell).absolute()))
     console.print(f"what the runs say is in {cli.near(study.folder / 'logs')}", markup=False)
     failed = []
@@ -207,7 +206,13 @@ def rate(study: Study, options: Options) -> bool:
         # Names on the ladder start from the study's folder, which may be moved.
         runs = [str(study.run(cell).relative_to(study.folder)) for cell in cells]
         out = ("--game", game, "--out", str(study.ladder(game).relative_to(study.folder)))
-        command = [sys.executable, str(LAUNCH / "ladder.py"), *runs, *options.rating.flags(), *out]
+        command = [
+            sys.executable,
+            str(cli.LAUNCH / "ladder.py"),
+            *runs,
+            *options.rating.flags(),
+            *out,
+        ]
         # Interrupted, it ends the matches in play.
         status = jobs.attend(command, study.folder, environment)
         if status == 130:  # somebody interrupted it alone
@@ -263,8 +268,7 @@ def main() -> None:
         )
     if failed or not rated:
         raise SystemExit(1)
-    report = shlex.join(["python", cli.near(LAUNCH / "report.py"), cli.near(out)])
-    console.print(f"report: {report}", markup=False)
+    console.print(f"report: {cli.command('report', cli.near(out))}", markup=False)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import _thread
 import os
+import shlex
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from selfplay import pins
 
 BAD_INPUT = 2
 USER_FOLDER = "OOMZERO_USER_FOLDER"  # where the user stands, in a command's environment
+LAUNCH = Path(__file__).resolve().parent
 
 
 def refuse(message: object) -> NoReturn:
@@ -23,6 +26,36 @@ def refuse(message: object) -> NoReturn:
     text = "".join(c if c.isprintable() or c == "\n" else odd for c in str(message))
     print(f"error: {text}", file=sys.stderr)
     raise SystemExit(BAD_INPUT)
+
+
+def command(script: str, *arguments: object) -> str:
+    """Returns the command line of ``launch/SCRIPT.py`` as it can be typed in the current directory.
+
+    It names this process's own interpreter and is quoted for a shell.
+    """
+    return shlex.join([_python(), near(LAUNCH / f"{script}.py"), *map(str, arguments)])
+
+
+def program(name: str, *arguments: object) -> str | None:
+    """Returns the command line of a program of this environment; None if it is not installed."""
+    path = Path(sys.executable).with_name(name)
+    if not os.access(path, os.X_OK):
+        return None
+    return shlex.join([name if _shell_finds(name, path) else near(path), *map(str, arguments)])
+
+
+def _python() -> str:
+    here = Path(sys.executable)
+    return "python" if _shell_finds("python", here) else near(here)
+
+
+def _shell_finds(name: str, path: Path) -> bool:
+    """Tells whether a shell runs this file, in this folder, by its name.
+
+    The folder counts: all virtual environments link to the same interpreter.
+    """
+    found = Path(shutil.which(name) or "")
+    return found.parent.resolve() == path.parent.resolve() and found.samefile(path)
 
 
 def cores() -> int:

@@ -1,47 +1,75 @@
 """The live view of a run: a table on a terminal, one plain line per iteration elsewhere."""
 
 import math
+import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.text import Text
 
 import games
+from launch import cli
 from selfplay import imitation
+from selfplay.arena import questions
 from selfplay.config import TrainConfig
 from selfplay.episode import row_bytes
+from selfplay.phase import Phase
 from selfplay.store import metrics, window
+from selfplay.verify import newest, verifiable
+
+Cells = list[tuple[str, str]]
+"""What is shown of an iteration: the names of the columns, and their texts."""
+
+ROWS = 12  # iterations that the table shows at most
+SHORT = {  # headings where there is little room
+    "iteration": "iter",
+    "imitation": "iter",
+    "positions/s": "pos/s",
+    "held out: policy": "held out:\npolicy",
+}
+LEAVING = ("plies", "actors", "top 5", "top 1", "Elo", "exam", "games", "epoch", "positions/s")
+"""Columns in the order in which they leave a narrow table; then the others, from the right."""
 
 
 class Progress:
-    """Shows committed iterations; a context manager."""
+    """Shows committed iterations and the step that training is at; a context manager."""
 
     def __init__(self, config: TrainConfig, folder: Path, *, plain: bool = False) -> None:
         """Announce the run and the disk it will take."""
         self._config, self._folder = config, folder
-        self._console = Console(soft_wrap=True)
-        self._rows: list[Mapping[str, Any]] = []
-        self._lines: list[list[tuple[str, str]]] = []  # what was shown of them
-        self._exam: Mapping[str, Any] = {}
-        self._recent: list[float] = []
+        self._console = Console()
+        self._lines: list[Cells] = []  # of the newest iterations
+        self._grades = "-"  # of the last exam
+        self._recent: list[tuple[float, float]] = []  # seconds: of play and learning, and in all
+        self._imitates = False
+        self._began = time.monotonic()
+        self._before: float | None = None  # seconds of training in earlier processes
+        self._mark: float | None = None  # when the last iteration ended, or the first one began
+        self._phase: tuple[str, float] | None = ("starting", self._began)
+        self._idle = False  # said why there are iterations without a learner step
         live = self._console.is_terminal and not plain
-        self._live = Live(console=self._console, auto_refresh=False) if live else None
-        positions = config.iterations * config.selfplay.positions
-        row = row_bytes(games.make(config.game))
-        needed = window.bytes_needed(config.replay, positions, row, config.store.keep_for_verify)
+        self._live = None
+        if live:
+            view = self._view
+            self._live = Live(console=self._console, get_renderable=view, refresh_per_second=2)
+        rows, row = config.selfplay.positions, row_bytes(games.make(config.game))
+        total = config.iterations * rows
+        needed = window.bytes_needed(config.replay, total, row, config.store.keep_for_verify)
         self.say(
-            f"{config.game}: {config.iterations} iterations of {config.selfplay.positions:,} "
+            f"{config.game}: {config.iterations} iterations of {rows:,} "
             f"positions into {folder}; replay will take about {needed / 2**20:,.0f} MB of disk"
         )
+        if config.iterations and not config.learner.steps(rows):
+            self._say_idle(f"no iteration will take a learner step: {why_idle(config, rows)}")
 
     def __enter__(self) -> "Progress":
         if self._live:
-            self._live.start()
+            self._live.start(refresh=True)
         return self
 
     def __exit__(
@@ -50,37 +78,53 @@ class Progress:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if self._live:
-            self._live.stop()
+        self._stop()
 
     def say(self, text: str) -> None:
-        """One sentence of its own, which stays: above the live view, if there is one."""
-        self._console.print(text, highlight=False, markup=False)
+        """Print a sentence, which stays: above the live view, if there is one."""
+        self._print(text, soft_wrap=self._live is None)
 
     def end(self, text: str) -> None:
-        """The last words, below the live view."""
+        """Print the last words, below the live view; commands in them can be copied."""
+        self._stop()
+        self._print(text, soft_wrap=True)
+
+    def enter(self, phase: Phase) -> None:
+        """Show the step that begins; as a sentence only what is no part of an iteration."""
+        now = time.monotonic()
+        self._phase = str(phase), now
+        if phase.iteration is not None and self._mark is None:
+            self._mark = now
         if self._live:
-            self._live.stop()
-        self.say(text)
+            self._live.refresh()
+        elif phase.iteration is None:
+            self.say(f"{phase} …")
 
     def show(self, row: Mapping[str, Any]) -> None:
-        """A committed iteration."""
-        if self._rows and _imitates(row) != _imitates(self._rows[-1]):
-            # self-play has other columns than imitation
-            self._rows, self._lines, self._recent = [], [], []
-        self._rows.append(row)
-        self._exam = row.get("exam") or self._exam
-        seconds = row["seconds"]
-        took = seconds["learn"] + seconds["measure" if _imitates(row) else "play"]
-        self._recent = [*self._recent[-9:], took]
-        self._lines.append(self._cells(row, row.get("exam", {})))
+        """Show a committed iteration."""
+        imitates = "selfplay" not in row
+        if imitates != self._imitates:  # self-play has other columns than imitation
+            self._imitates, self._lines, self._recent = imitates, [], []
+        seconds, now = row["seconds"], time.monotonic()
+        took = seconds["learn"] + seconds["measure" if imitates else "play"]
+        if self._before is None:
+            self._before = seconds["total"] - took
+        self._recent = [*self._recent[-9:], (took, now - self._mark if self._mark else took)]
+        self._mark = now
+        if row.get("exam"):
+            self._grades = grades(row["exam"])
+        cells = self._cells(row)
+        self._lines = [*self._lines, cells][-ROWS:]  # another list: a thread draws the old one
+        if "steps" in row and not row["steps"]:
+            reason = why_idle(self._config, row["selfplay"]["positions"])
+            self._say_idle(f"iteration {row['iteration']} took no learner step: {reason}")
         if self._live:
-            self._live.update(self._table(), refresh=True)
+            self._live.refresh()
         else:
-            self.say("  ".join(f"{name} {text}" for name, text in self._lines[-1]))
+            self.say("  ".join(f"{name} {text}" for name, text in cells))
 
     def finished(self, run: Any) -> None:
-        """Where the run lies and what to do next."""
+        """Say where the run lies and what can be done with it."""
         version = run.next_iteration - 1
         if version < 0:
             self.end(f"stopped during imitation; the same command goes on in {self._folder}")
@@ -89,15 +133,12 @@ class Progress:
         if learnt:
             texts = ", ".join(f"{name} {text}" for name, text in measured(learnt["held_out"]))
             self.say(f"version 0 is version {learnt['version']} of imitation: {texts}")
-        proven = self._folder if version else self._folder / imitation.FOLDER
+        if version and not any(row.get("steps") for row in metrics.read(self._folder)):
+            self.say(f"no iteration took a learner step: version {version} is still version 0")
         state = "complete" if version >= self._config.iterations else "stopped"
-        self.end(
-            f"{state}: version {version} in {self._folder}\n"
-            f"  grade it:      python launch/exam.py {self._folder}\n"
-            f"  prove it:      python launch/verify.py {proven} --iterations 1:3\n"
-            f"  export it:     python launch/export.py {self._folder}@last\n"
-            f"  curves:        tensorboard --logdir {self._folder}"
-        )
+        steps = next_steps(self._config, self._folder, version)
+        lines = [f"  {purpose + ':':17}{command}" for purpose, command in steps]
+        self.end("\n".join([f"{state}: version {version} in {self._folder}", *lines]))
 
     def interrupted(self, started: float, why: object = "interrupted") -> None:
         """Ctrl-C, or a cluster that is gone: what is safe, and how to go on."""
@@ -106,22 +147,39 @@ class Progress:
             if done := metrics.read(self._folder / part):
                 last = f"iteration {done[-1]['iteration']}{what}"
                 safe = f"everything up to {last} is safe in {self._folder}"
-        self.end(f"{why} after {time.time() - started:.0f} s; {safe}. The same command resumes it.")
+        took = cli.duration(time.time() - started)
+        self.end(f"{why} after {took}; {safe}. The same command resumes it.")
 
-    def _cells(self, row: Mapping[str, Any], exam: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def _print(self, text: str, soft_wrap: bool) -> None:
+        """Print a text; without `soft_wrap`, lines end between words."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=soft_wrap)
+
+    def _say_idle(self, text: str) -> None:
+        """Say, once, why there are iterations that learn nothing."""
+        if not self._idle:
+            self.say(text)
+        self._idle = True
+
+    def _stop(self) -> None:
+        """Leave the table as it stands."""
+        self._phase = None
+        if self._live:
+            self._live.stop()
+
+    def _cells(self, row: Mapping[str, Any]) -> Cells:
         learn, nan = row["learner"], math.nan
-        pace = sum(self._recent) / max(len(self._recent), 1)
-        total = row["of"] if _imitates(row) else self._config.iterations
+        pace, whole = (sum(times) / len(times) for times in zip(*self._recent, strict=True))
+        total = row["of"] if self._imitates else self._config.iterations
         spent = [
             ("FLOPs", f"10^{row['ledger']['ooms']:.2f}"),
-            ("time", clock(row["seconds"]["total"])),
-            ("left", clock((total - row["iteration"]) * pace)),
+            ("time", clock((self._before or 0.0) + time.monotonic() - self._began)),
+            ("left", clock((total - row["iteration"]) * whole)),
         ]
         losses = [
-            ("policy", f"{learn.get('policy_loss', nan):.3f}"),
-            ("value", f"{learn.get('value_loss', nan):.3f}"),
+            ("policy", number(learn.get("policy_loss", nan), ".3f")),
+            ("value", number(learn.get("value_loss", nan), ".3f")),
         ]
-        if _imitates(row):
+        if self._imitates:
             return [
                 ("imitation", f"{row['iteration']}/{total}"),
                 ("epoch", f"{row['epoch']:.2f}/{self._config.imitation.epochs}"),
@@ -131,38 +189,119 @@ class Progress:
             ]
         play = row["selfplay"]
         speed = self._config.selfplay.positions / max(pace, 1e-9)
-        grades = " ".join(
-            f"{name.removeprefix('sims')}:{100 * grade['kept']:.1f}%"
-            for name, grade in exam.items()
-        )
         return [
             ("iteration", f"{row['iteration']}/{total}"),
             ("games", f"{play['games']}"),
-            ("plies", f"{play.get('plies', nan):.1f}"),
+            ("plies", number(play.get("plies", nan), ".1f")),
             ("positions/s", f"{speed:,.0f}"),
             *losses,
-            ("exam", grades or "-"),
+            ("exam", grades(row.get("exam", {}))),
             *([("actors", f"{row['pool']['actors']:.0f}")] if self._config.cluster.address else []),
             *([("Elo", rated(row["elo"]))] if self._config.elo.budgets else []),
             *spent,
         ]
 
-    def _table(self) -> Table:
-        newest = self._cells(self._rows[-1], self._exam)
-        table = Table(title=f"{self._config.game} → {self._folder}")
-        for name, _ in newest:
-            table.add_column(name, justify="right")
-        for cells in self._lines[-12:-1]:
-            table.add_row(*(text for _, text in cells))
-        table.add_row(*(text for _, text in newest), style="bold")
-        return table
+    def _view(self) -> Text:
+        """What the terminal shows at this moment."""
+        width, height = self._console.size
+        lines, phase = self._lines, self._phase
+        view = Text(no_wrap=True, overflow="ignore")
+        title = Text(f"{self._config.game} → {self._folder}", style="italic")
+        titles = title.wrap(self._console, width, overflow="fold")
+        for line in titles:
+            view.append(line).append("\n")
+        if lines:
+            last = [(name, self._grades if name == "exam" else text) for name, text in lines[-1]]
+            table = laid_out([*lines[:-1], last], width)
+            around = len(titles) + len(table.head) + len(table.rest) + 2
+            view.append("".join(f"{line}\n" for line in table.head), style="dim")
+            for line in table.rows[-max(1, height - around) : -1]:
+                view.append(f"{line}\n")
+            view.append(f"{table.rows[-1]}\n", style="bold")
+            view.append("".join(f"{line}\n" for line in table.rest))
+        if phase:
+            what, since = phase
+            now = time.monotonic()
+            clocks = f" {clock(now - since)}, {clock(now - self._began)} since the start"
+            view.append(f"{what[: max(0, width - len(clocks))]}{clocks}")
+        return view
 
 
-def _imitates(row: Mapping[str, Any]) -> bool:
-    return "selfplay" not in row
+class Layout(NamedTuple):
+    """Lines of text that fit a width: headings, one line an iteration, what did not fit."""
+
+    head: list[str]
+    rows: list[str]
+    rest: list[str]
 
 
-def measured(held_out: Mapping[str, Any]) -> list[tuple[str, str]]:
+def laid_out(lines: Sequence[Cells], width: int) -> Layout:
+    """Lays out iterations in columns, none of them cut.
+
+    Where there is not room for all, headings and gaps shrink; then columns leave the table, and
+    the newest iteration has theirs below it.
+    """
+    names = [name for name, _ in lines[-1]]
+    order = {name: place for place, name in enumerate(LEAVING)}
+    kept = list(range(len(names)))
+    leaving = sorted(kept[1:], key=lambda i: (order.get(names[i], len(order)), -i))
+    while True:
+        for heads, gap in ((names, 2), ([SHORT.get(n, n) for n in names], 1)):
+            parts = [heads[i].split("\n") for i in kept]
+            sizes = [
+                max(map(len, (*part, *(line[i][1] for line in lines))))
+                for i, part in zip(kept, parts, strict=True)
+            ]
+            if sum(sizes) + gap * (len(kept) - 1) <= width or not leaving:
+                high = max(map(len, parts))
+                head = [[""] * (high - len(part)) + part for part in parts]
+                rows = [[line[i][1] for i in kept] for line in lines]
+                rest = [f"{names[i]} {lines[-1][i][1]}" for i in range(len(names)) if i not in kept]
+                return Layout(
+                    [_line(line, sizes, gap) for line in zip(*head, strict=True)],
+                    [_line(line, sizes, gap) for line in rows],
+                    textwrap.wrap("  ".join(rest), width, break_on_hyphens=False),
+                )
+        kept.remove(leaving.pop(0))
+
+
+def _line(texts: Sequence[str], sizes: Sequence[int], gap: int) -> str:
+    """Texts in columns of these sizes, at their right ends."""
+    return (" " * gap).join(text.rjust(size) for text, size in zip(texts, sizes, strict=True))
+
+
+def next_steps(config: TrainConfig, folder: Path, version: int) -> list[tuple[str, str]]:
+    """Returns what can be done with a run that ended at `version`: (purpose, command) pairs."""
+    last = f"{folder}@last"
+    steps = [("play against it", cli.command("play", "terminal", last))]
+    if config.game in questions.FILES:
+        steps.append(("grade it", cli.command("exam", last)))
+    learnt = folder if version else folder / imitation.FOLDER
+    if (learnt / "config.json").exists() and (kept := newest(verifiable(learnt))):
+        iterations = f"{kept[0]}:{kept[-1]}"
+        steps.append(("prove it", cli.command("verify", learnt, "--iterations", iterations)))
+    steps.append(("export it", cli.command("export", last)))
+    if curves := cli.program("tensorboard", "--logdir", folder):
+        steps.append(("see its curves", curves))
+    return steps
+
+
+def why_idle(config: TrainConfig, rows: int) -> str:
+    """Returns why so many new positions are no learner step, and what to do."""
+    if not rows:
+        return (
+            "none of its games has ended, and positions are learnt from when their game ends. A "
+            "game may take several iterations; --selfplay.plies makes them longer"
+        )
+    learner = config.learner
+    return (
+        f"{rows:,} new positions, each to be learnt from {learner.reuse:g} times, are no more than "
+        f"half a batch of {learner.batch_size:,}. Lower --learner.batch-size, or raise "
+        "--learner.reuse, --selfplay.lanes or --selfplay.plies"
+    )
+
+
+def measured(held_out: Mapping[str, Any]) -> Cells:
     """How well held-out games are predicted, as columns; a dash for what they do not tell."""
     columns = [
         ("held out: policy", held_out["policy_loss"], ".3f"),
@@ -170,7 +309,18 @@ def measured(held_out: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("top 1", held_out["top1"], ".1%"),
         ("top 5", held_out["top5"], ".1%"),
     ]
-    return [(name, "-" if math.isnan(x) else format(x, form)) for name, x, form in columns]
+    return [(name, number(x, form)) for name, x, form in columns]
+
+
+def number(value: float, form: str) -> str:
+    """Formats a number; a dash for one that is not known."""
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def grades(exam: Mapping[str, Any]) -> str:
+    """Shares of an exam's questions that keep the result, by budget: "0:81.6% 64:86.9%"."""
+    texts = (f"{n.removeprefix('sims')}:{100 * grade['kept']:.1f}%" for n, grade in exam.items())
+    return " ".join(texts) or "-"
 
 
 def rated(elo: Mapping[str, Any]) -> str:
@@ -184,5 +334,7 @@ def rated(elo: Mapping[str, Any]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``m:ss``."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """Formats seconds as ``m:ss``, from an hour on as ``h:mm:ss``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

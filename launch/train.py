@@ -3,6 +3,7 @@
 python launch/train.py connect_four
 python launch/train.py connect_four --search.num-simulations 64 --out runs/deeper
 python launch/train.py connect_four_smoke --cluster.actors 0      # in-process, without Ray
+python launch/train.py connect_four --init-from runs/connect_four@80 --seed 1 --out runs/more
 """
 
 import sys
@@ -15,6 +16,8 @@ from launch import cli
 cli.prepare()
 
 import dataclasses
+import itertools
+import json
 import signal
 import time
 from collections.abc import Mapping
@@ -27,7 +30,8 @@ from launch.progress import Progress
 from selfplay.cluster.ray_pool import PoolFailed
 from selfplay.config import TrainConfig
 from selfplay.learner import Diverged
-from selfplay.store.run import DiskFull
+from selfplay.store.run import DiskFull, OtherConfig
+from selfplay.store.snapshots import snapshot_versions
 from selfplay.train import train
 
 
@@ -75,6 +79,65 @@ def parse(arguments: list[str]) -> tuple[str, Command]:
     return name, command
 
 
+def another_length(
+    error: OtherConfig, arguments: list[str], config: TrainConfig, folder: Path
+) -> str:
+    """Returns why a run cannot have another number of iterations, and which commands to use.
+
+    Args:
+        error: of a run that was started with another number, and agrees in everything else.
+        arguments: what was typed behind ``launch/train.py``.
+        config: what they say.
+        folder: of the run.
+    """
+    before = json.loads(error.fields["iterations"][0])
+    typed = _without(arguments, "--out", "--iterations")
+    length = ("--iterations", config.iterations)
+    versions = snapshot_versions(folder)
+    lines = []
+    if not versions or versions[-1] < before:
+        same = cli.command("train", *typed, "--iterations", before, "--out", folder)
+        lines.append(f"  resume it as it was begun:\n    {same}")
+    if versions and versions[-1]:
+        origin = ("--init-from", f"{folder}@{versions[-1]}", "--seed", config.seed + 1)
+        if config.imitation.data:
+            origin = (*origin, "--imitation.data", "", "--imitation.stays", 0)
+        rest = _without(typed, "--init-from", "--seed")
+        more = cli.command("train", *rest, *origin, *length, "--out", _unused(folder, "more"))
+        lines.append(
+            f"  train for {config.iterations} iterations from its version {versions[-1]} on, with "
+            f"a fresh optimizer and an empty replay window:\n    {more}"
+        )
+    other = _unused(folder, str(config.iterations))
+    lines.append(
+        f"  train for {config.iterations} iterations from the start:\n"
+        f"    {cli.command('train', *typed, *length, '--out', other)}"
+    )
+    return (
+        f"{folder} is a run of {before} iterations, not of {config.iterations}. The schedule of "
+        "its learning rate, which falls towards the end, is laid out over all of them: another "
+        "number is another training. You can\n" + "\n".join(lines)
+    )
+
+
+def _without(arguments: list[str], *options: str) -> list[str]:
+    """Command line arguments without some options and the values behind them."""
+    kept, rest = [], iter(arguments)
+    for argument in rest:
+        name, equals, _ = argument.partition("=")
+        if name.replace("_", "-") not in options:
+            kept.append(argument)
+        elif not equals:
+            next(rest, None)
+    return kept
+
+
+def _unused(folder: Path, suffix: str) -> Path:
+    """A folder beside this one that is not there yet."""
+    names = (f"{folder.name}_{suffix}{f'_{n}' if n > 1 else ''}" for n in itertools.count(1))
+    return next(path for name in names if not (path := folder.with_name(name)).exists())
+
+
 def main() -> None:
     """Parse, train, and say where the run lies and what to do next."""
     name, command = parse(sys.argv[1:])
@@ -90,10 +153,14 @@ def main() -> None:
 
         started = time.time()
         try:
-            run = train(config, folder, report, progress.say)
+            run = train(config, folder, report, progress.say, progress.enter)
         except KeyboardInterrupt:
             progress.interrupted(started)
             raise SystemExit(130) from None
+        except OtherConfig as error:
+            if set(error.fields) != {"iterations"}:
+                raise
+            raise ValueError(another_length(error, sys.argv[1:], config, folder)) from None
         except (PoolFailed, DiskFull) as error:
             progress.interrupted(started, f"stopped ({error})")
             raise SystemExit(1) from None

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import tyro
 
-from selfplay.verify import verifiable, verify
+from selfplay.verify import newest, verifiable, verify
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,20 @@ class Options:
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""
     iterations: str | None = None
-    """FIRST:LAST, both included, or one number; the last three when left out."""
+    """FIRST:LAST, both included, or one number; if left out, the newest that can be, at most 3."""
 
 
 def main() -> None:
     """Recompute, compare, say so."""
     options = tyro.cli(Options, prog="launch/verify.py", description=__doc__)
     if options.iterations is None:
-        last = max(verifiable(options.run), default=0)
-        first = max(1, last - 2)
+        kept = newest(verifiable(options.run))
+        if not kept:
+            raise ValueError(
+                f"{options.run} keeps no two checkpoints in a row, so no iteration can be "
+                "recomputed; train with --store.keep 2 or more, or with --store.keep-for-verify"
+            )
+        first, last = kept[0], kept[-1]
     else:
         first_text, _, last_text = options.iterations.partition(":")
         last_text = last_text or first_text

@@ -14,6 +14,7 @@ from selfplay.lessons import ImitationConfig
 from selfplay.network import NetworkConfig
 from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
+from selfplay.store.codec import ADDED
 from selfplay.store.window import WindowConfig
 
 MUTABLE = (  # what may change when a run is resumed: no bit of it
@@ -50,12 +51,17 @@ class TrainConfig:
         lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
             while the learner trains. Part of what is computed, unlike the rest of the cluster.
         seed: of everything random.
+        init_from: the version whose averaged parameters version 0 has: RUN@12, RUN@last, RUN@best
+            or an exported .safetensors file. The optimizer is fresh and the replay window empty,
+            and the FLOPs of that version count. The run keeps the parameters' digest here, so that
+            folders may move; resuming needs neither this option nor the other run.
     """
 
     game: str = "connect_four"
     iterations: int = 100
     lag: Literal[0, 1] = 0
     seed: int = 0
+    init_from: str = field(default="", metadata=ADDED)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     selfplay: SegmentConfig = field(default_factory=SegmentConfig)
@@ -71,6 +77,12 @@ class TrainConfig:
         least = 0 if self.imitation.data else 1
         if self.iterations < least:
             raise ValueError(f"iterations must be at least {least}, got {self.iterations}")
+        if self.init_from and self.imitation.data:
+            raise ValueError(
+                f"init_from={self.init_from} and imitation.data={self.imitation.data} would both "
+                "give version 0 its parameters; leave one out (--imitation.data '' "
+                "--imitation.stays 0 where the preset imitates)"
+            )
         games.make(self.game)  # an unknown game is an error before any work
 
     def player(self) -> tuple[Any, ...]:

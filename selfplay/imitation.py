@@ -22,6 +22,7 @@ from selfplay.learner import Learner, LearnerState, check_finite
 from selfplay.lessons import Lessons
 from selfplay.mixture import Part
 from selfplay.network import NetworkConfig, Params
+from selfplay.phase import Enter, Phase, unwatched
 from selfplay.store.digest import digest
 from selfplay.store.metrics import total_seconds
 from selfplay.store.run import Run, load_version
@@ -108,6 +109,7 @@ def imitate(
     run: Run,
     report: Callable[[Mapping[str, Any]], bool | None],
     announce: Callable[[str], None],
+    enter: Enter = unwatched,
     mixing: bool = False,
 ) -> Outcome | None:
     """Learn to the end, resuming where the run stands; None if `report` ended it by True.
@@ -116,7 +118,8 @@ def imitate(
         imitation: what is learnt.
         run: ``RUN/imitation``, opened.
         report: gets every committed row.
-        announce: gets sentences about slow steps.
+        announce: gets sentences.
+        enter: gets each step as it begins.
         mixing: go on also where the learner computes other bits than the run was begun with.
 
     Raises:
@@ -134,11 +137,11 @@ def imitate(
         lessons.check(rows[0]["data"], run.folder)
         state = run.restore(state).state
     if len(rows) <= imitation.iterations:
-        announce("reading the experts' games …")
+        enter(Phase("reading the experts' games"))
         lessons.train.archive.check()
         if lessons.doubt:
             announce(f"mind the komi: {lessons.doubt}")
-        announce("compiling the learner of imitation …")
+        enter(Phase("compiling the learner of imitation"))
         probe = imitation.learner.probe(lessons.train.gather(np.zeros(1, np.int64)))
         if rows and not mixing:
             pins.check_probe(probe, rows[0].get("learner_probe"), "the learner's", run.folder)
@@ -151,9 +154,11 @@ def imitate(
     while len(rows) < imitation.iterations and not _given_up(rows, config.patience):
         iteration = len(rows) + 1
         started = time.perf_counter()
+        enter(Phase("learning from experts", iteration))
         state, metrics = imitation.fit(state, iteration)
         check_finite(metrics, iteration, run.folder)
         learned = time.perf_counter()
+        enter(Phase("measuring on held-out games", iteration))
         measured = measure(state.averaged, config.measured)
         ledger = imitation.ledger(iteration)
         row = {
@@ -179,9 +184,8 @@ def imitate(
                 return None
             break
     best = best_of(rows)
-    announce(
-        f"measuring version {best} of imitation on {lessons.held_out.size:,} held-out positions …"
-    )
+    size = lessons.held_out.size
+    enter(Phase(f"measuring version {best} of imitation on {size:,} held-out positions"))
     params = load_version(run.folder, best).params
     row = {
         "version": best,

@@ -22,6 +22,8 @@ from selfplay.examination import Examination
 from selfplay.flops import Ledger
 from selfplay.imitation import Outcome, imitate
 from selfplay.learner import check_finite
+from selfplay.origin import Origin, resolve
+from selfplay.phase import Enter, Phase, unwatched
 from selfplay.store.digest import digest
 from selfplay.store.failpoints import failpoint
 from selfplay.store.metrics import total_seconds
@@ -38,14 +40,16 @@ def train(
     folder: Path,
     report: Callable[[Mapping[str, Any]], bool | None] = lambda row: None,
     announce: Callable[[str], None] = lambda text: None,
+    enter: Enter = unwatched,
 ) -> Run:
     """Train to the config's last iteration, resuming where the folder's last commit stands.
 
     `report` gets every committed metrics row and ends training by returning True; `announce`
-    gets sentences about slow steps. Returns the closed run.
+    gets sentences; `enter` gets each step as it begins. Returns the closed run.
 
     Raises:
-        ValueError: the folder belongs to another config, or is no run.
+        ValueError: the folder belongs to another config, or is no run; or the version that the
+            config's `init_from` names does not fit.
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not a number any more.
         PoolFailed: no actor is left, or the Ray cluster is gone.
@@ -53,28 +57,34 @@ def train(
     connection.reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
         os.environ.setdefault(name, value)
+    config, origin = resolve(config, folder, announce)
     trainer = Trainer.build(config)
-    run = _open(config, folder, config.replay)
+    run = _open(config, folder, config.replay, origin)
     with run:
         if run.next_iteration > config.iterations:
             return run
         outcome = None
+        if origin:
+            announce(
+                f"version 0 has the parameters of {origin}, "
+                f"which cost 10^{origin.ledger.ooms:.2f} FLOPs"
+            )
         if trainer.lessons and run.next_iteration == 0:
             with _open(config, run.folder / imitation.FOLDER) as first:
                 outcome = imitate(
-                    trainer.imitation(), first, report, announce, config.cluster.mixing
+                    trainer.imitation(), first, report, announce, enter, config.cluster.mixing
                 )
             if not outcome:
                 return run
         if run.next_iteration:
             announce(f"resuming after iteration {run.next_iteration - 1}")
         where = " and starting the actors" if config.cluster.actors else ""
-        announce(f"compiling self-play{where} …")
+        enter(Phase(f"compiling self-play{where}"))
         streams = config.selfplay.streams
         workers = pool.make(config.player(), config.cluster, _probe(run), announce, streams)
-        examination = Examination(config, run.folder, trainer.lessons, announce)
+        examination = Examination(config, run.folder, trainer.lessons, announce, enter)
         try:
-            _loop(config, run, trainer, outcome, workers, examination, report, announce)
+            _loop(config, run, trainer, outcome or origin, workers, examination, report, enter)
         finally:
             examination.close()
             workers.close()
@@ -85,7 +95,12 @@ def train(
     return run
 
 
-def _open(config: TrainConfig, folder: Path, window: WindowConfig | None = None) -> Run:
+def _open(
+    config: TrainConfig,
+    folder: Path,
+    window: WindowConfig | None = None,
+    origin: Origin | None = None,
+) -> Run:
     return Run.create_or_open(
         folder,
         config,
@@ -94,6 +109,7 @@ def _open(config: TrainConfig, folder: Path, window: WindowConfig | None = None)
         keep=config.store.keep,
         keep_all=config.store.keep_for_verify,
         flags=pins.pinned() | ({"mixing": MIXED} if config.cluster.mixing else {}),
+        notes={"origin": origin.record} if origin else None,
     )
 
 
@@ -101,15 +117,15 @@ def _loop(
     config: TrainConfig,
     run: Run,
     trainer: Trainer,
-    outcome: Outcome | None,
+    start: Outcome | Origin | None,
     workers: pool.Pool,
     examination: Examination,
     report: Callable[[Mapping[str, Any]], bool | None],
-    announce: Callable[[str], None],
+    enter: Enter,
 ) -> None:
-    """Iterate from where the run stands; `report` and `announce` as for :func:`train`."""
-    announce("compiling the learner …")
-    state, carries, ledger, seconds = _stand(config, run, trainer, outcome, workers.probe)
+    """Iterate from where the run stands; `report` and `enter` as for :func:`train`."""
+    enter(Phase("compiling the learner"))
+    state, carries, ledger, seconds = _stand(config, run, trainer, start, workers.probe)
     if run.next_iteration > config.iterations:
         return  # imitation was all
     examination.warm_up(state["learner"].averaged)
@@ -118,6 +134,7 @@ def _loop(
     workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
     for work in plan.iterations(run.next_iteration, config.iterations, streams, lag):
         started = time.perf_counter()
+        enter(Phase("playing", work.iteration))
         failpoint("train.play", work.iteration)
         results = workers.collect()
         usage = workers.usage()  # before anything else is submitted
@@ -130,6 +147,7 @@ def _loop(
         more = work.iteration < config.iterations
         if more and lag:  # before learning, so that it overlaps
             workers.submit(following, state["learner"].averaged, carries)
+        enter(Phase("learning", work.iteration))
         failpoint("train.learn", work.iteration)
         state, metrics, steps = trainer.fit(state, run.replay, work, len(rows["last"]))
         check_finite(metrics, work.iteration, run.folder)
@@ -168,6 +186,7 @@ def _loop(
         }
         keep = is_snapshot(work.iteration) or bool(found["exam"]) or not more
         keep = keep or config.store.keep_for_verify
+        enter(Phase("saving", work.iteration))
         run.commit(
             work.iteration,
             state,
@@ -182,20 +201,26 @@ def _loop(
 
 
 def _stand(
-    config: TrainConfig, run: Run, trainer: Trainer, outcome: Outcome | None, probe: str
+    config: TrainConfig,
+    run: Run,
+    trainer: Trainer,
+    start: Outcome | Origin | None,
+    probe: str,
 ) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
     """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
-    state, carries = trainer.start(outcome.params if outcome else None)
+    state, carries = trainer.start(start.params if start else None)
     learns = trainer.learner.probe(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
     if run.next_iteration == 0:
-        ledger = outcome.ledger if outcome else Ledger()
+        ledger = start.ledger if start else Ledger()
+        imitated = isinstance(start, Outcome)
         row = {
             "digest": {"state": digest(state)},
             "ledger": asdict(ledger),
             "probe": probe,
             "learner_probe": learns,
-            "imitation": outcome.row if outcome else {},
-            "seconds": {"total": outcome.seconds if outcome else 0.0},
+            "imitation": start.row if imitated else {},
+            "origin": start.record if isinstance(start, Origin) else {},
+            "seconds": {"total": start.seconds if imitated else 0.0},
         }
         run.commit(0, state, row, state["playing"], carries=carries, ledger=asdict(ledger))
     else:

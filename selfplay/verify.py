@@ -4,7 +4,7 @@ Each iteration starts from the run's own commit before it, so a difference is fo
 iteration that made it and does not spread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from selfplay.cluster import plan, pool
 from selfplay.config import TrainConfig
 from selfplay.imitation import FOLDER
+from selfplay.network import Params
 from selfplay.store.codec import from_json
 from selfplay.store.commits import Commits, Loaded
 from selfplay.store.digest import digest
@@ -29,6 +30,16 @@ def verifiable(folder: Path) -> list[int]:
     return [i + 1 for i in kept if i + 1 in there]
 
 
+def newest(iterations: Sequence[int], count: int = 3) -> range:
+    """Returns the last `count` of ascending iterations, or those behind their last gap if fewer."""
+    if not iterations:
+        return range(0)
+    last = first = iterations[-1]
+    while first - 1 in iterations and last - first + 1 < count:
+        first -= 1
+    return range(first, last + 1)
+
+
 def verify(
     folder: Path, first: int, last: int, report: Callable[[int, dict[str, str]], Any]
 ) -> str | None:
@@ -43,20 +54,21 @@ def verify(
     possible = verifiable(folder)
     missing = [i for i in range(first, last + 1) if i not in possible]
     if missing or first > last:
-        listed = f"{possible[0]}:{possible[-1]}" if possible else "none"
         raise ValueError(
-            f"iterations {first}:{last} of {folder} cannot be recomputed; there are checkpoints "
-            f"for {listed} (train with --store.keep-for-verify to keep all)"
+            f"iterations {first}:{last} of {folder} cannot be recomputed; checkpoints are kept for "
+            f"{_spans(possible) or 'none'} (train with --store.keep-for-verify to keep all)"
         )
     commits = Commits(folder, config.replay)
     trainer = Trainer.build(config)
     if "data" in commits.read(0).metrics_row:
         return _verify_imitation(commits, trainer, range(first, last + 1), report)
     workers = pool.InProcess(config.player())
-    before = commits.read(0).metrics_row["imitation"]
-    learnt = load_version(folder / FOLDER, before["version"]).params if before else None
-    start, first_carries = trainer.start(learnt)
-    probe = commits.read(0).metrics_row["probe"]
+    first_row = commits.read(0).metrics_row
+    params = _params_of_version_0(folder, first_row)
+    if config.init_from and digest(params) != config.init_from:
+        return "version 0: it has other parameters than the run began from"
+    start, first_carries = trainer.start(params)
+    probe = first_row["probe"]
     if workers.probe != probe:
         return f"the probe: this machine's is {workers.probe[:12]}, the run's {probe[:12]}"
     for iteration in range(first, last + 1):
@@ -81,6 +93,24 @@ def verify(
         if difference := _difference(commits, iteration, found):
             return difference
     return None
+
+
+def _spans(iterations: Sequence[int]) -> str:
+    """Returns ascending iterations as text: "1:3, 7, 9:12"."""
+    spans: list[str] = []
+    rest = list(iterations)
+    while rest:
+        part = newest(rest, len(rest))
+        spans.append(f"{part[0]}:{part[-1]}" if len(part) > 1 else f"{part[0]}")
+        del rest[-len(part) :]
+    return ", ".join(reversed(spans))
+
+
+def _params_of_version_0(folder: Path, first_row: dict[str, Any]) -> Params | None:
+    """What imitation or another run gave to version 0; None: it is drawn from the seed."""
+    if imitated := first_row["imitation"]:
+        return load_version(folder / FOLDER, imitated["version"]).params
+    return load_version(folder, 0).params if first_row.get("origin") else None
 
 
 def _verify_imitation(

@@ -85,9 +85,12 @@ class Version:
             raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
         if not meta or "oomzero" not in meta:
             raise ValueError(f"{path} was not exported by oomzero: it holds no config")
-        head = json.loads(meta["oomzero"])
-        ledger = Ledger(**head["ledger"]) if head.get("ledger") else None
-        return cls(head["name"], nest(flat), head["config"], ledger, head.get("number"))
+        try:
+            head = json.loads(meta["oomzero"])
+            ledger = Ledger(**head["ledger"]) if head.get("ledger") else None
+            return cls(head["name"], nest(flat), dict(head["config"]), ledger, head.get("number"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} holds no config that can be read: {error!r}") from error
 
     def export(self, path: Path) -> None:
         """Write parameters and config to one file that loads without the run."""

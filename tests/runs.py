@@ -72,8 +72,9 @@ def digests(folder: Path) -> list[dict[str, str]]:
 ASK = """
 import contextlib, importlib, io, json, sys
 from launch import cli
-command, answers = importlib.import_module(sys.argv[1]), []
-for arguments in json.loads(sys.argv[2]):
+answers, sys.stdin = [], io.StringIO()
+for name, arguments in json.loads(sys.argv[1]):
+    command = importlib.import_module(name)
     out, sys.argv[1:] = io.StringIO(), arguments
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
@@ -91,8 +92,13 @@ def ask(command: str, questions: Sequence[Sequence[str]]) -> list[tuple[int, str
 
     `command` is the module, launch.train; what is said comes in one line, without tyro's boxes.
     """
+    return ask_each([(command, arguments) for arguments in questions])
+
+
+def ask_each(questions: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[int, str]]:
+    """The same for several commands: pairs of a module and its arguments."""
     done = subprocess.run(
-        [sys.executable, "-c", ASK, command, json.dumps(questions)],
+        [sys.executable, "-c", ASK, json.dumps(questions)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -4,10 +4,13 @@ import functools
 import io
 import json
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,12 @@ from rich.console import Console
 
 import configs
 from launch import cli
-from launch.progress import Progress
-from tests.runs import ROOT, TINY, digests, finish, refused, start, train
+from launch.progress import Progress, next_steps
+from selfplay.config import TrainConfig
+from selfplay.store.codec import from_json
+from selfplay.store.run import read_config
+from selfplay.verify import newest, verify
+from tests.runs import ROOT, TINY, ask_each, digests, finish, refused, start, train
 
 BAD = {
     "preset": ("connect_foru", "unknown preset 'connect_foru'; choose from connect_four"),
@@ -98,6 +105,157 @@ def test_the_last_words_stand_below_the_live_view(
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert "compiling" in shown and "nothing is committed yet" in shown
     assert shown.rstrip().endswith("The same command resumes it.")
+
+
+def test_another_length_says_why_and_what_to_type(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder's name has spaces, so that quotes are needed; one run is not finished."""
+    done, stopped = tmp_path / "a run", tmp_path / "stopped"
+    for folder in (done, stopped):
+        shutil.copytree(run, folder)
+    for path in ("commits/00000003.json", "snapshots/00000003.npz"):
+        (stopped / path).unlink()
+    flags = ["connect_four_smoke", "--cluster.actors=0", *TINY[2:]]  # without the iterations
+
+    def typed(folder: Path, *more: str) -> list[str]:
+        return [*flags, f"--out={folder}", *more]
+
+    monkeypatch.chdir(ROOT)  # where the command will be asked
+    origin = ("--init-from", f"{done}@3", "--seed", 1)
+    more = cli.command("train", *flags, *origin, "--iterations", 5, "--out", f"{done}_more")
+    start = cli.command("train", *flags, "--iterations", 5, "--out", f"{done}_5")
+    resume = cli.command("train", *flags, "--iterations", 3, "--out", stopped)
+    new = tmp_path / "new"
+    bad = {
+        "why": (typed(done, "--iterations", "5"), "3 iterations, not of 5. The schedule of its"),
+        "more": (typed(done, "--iterations=5"), more),
+        "start": (typed(done, "--iterations=5"), start),
+        "shorter": (typed(done, "--iterations", "2"), "3 iterations, not of 2. The schedule"),
+        "unfinished": (typed(stopped, "--iterations", "5"), resume),
+        "another seed": (
+            typed(done, "--iterations", "5", "--seed", "2"),
+            "iterations was 3, is 5; seed was 0, is 2. Resume it with its own config, or name",
+        ),
+        "another width": (
+            typed(new, "--init-from", f"{done}@2", "--network.width", "8"),
+            "network.width is 4 there and 8 here",
+        ),
+        "same folder": (
+            typed(done, "--init-from", f"{done}@2", "--iterations", "3"),
+            "did not begin from",
+        ),
+        "no version": (
+            typed(new, "--init-from", f"{done}@9"),
+            "versions available: 0, 1, 2, 3",
+        ),
+    }
+    words = [*shlex.split(more)[2:], "--iterations", "1"]  # the last one counts
+    ((status, said),) = refused("launch.train", bad, [words])
+    assert status == 0 and "version 0 has the parameters of a run@3, which cost 10^" in said
+    assert len(digests(tmp_path / "a run_more")) == 2
+    assert not new.exists()
+
+
+def test_every_suggested_command_works(run: Path, tmp_path: Path) -> None:
+    """Each is executed, as a shell would read it, on a run whose name needs quotes."""
+    folder = tmp_path / "it's a run & more"
+    shutil.copytree(run, folder)
+    config = parsed(run)
+    steps = dict(next_steps(config, folder, 3))
+    steps.pop("see its curves", None)  # where TensorBoard is installed
+    cheap = {
+        "grade it": ["--sims", "0", "--positions", "8"],
+        "export it": ["--out", str(tmp_path / "exported.safetensors")],
+    }
+    expected = {
+        "play against it": "Goodbye",
+        "grade it": "keep the result",
+        "prove it": "identical",
+        "export it": "parameters",
+    }
+    assert list(steps) == list(expected)
+    questions = []
+    for purpose, line in steps.items():
+        python, script, *arguments = shlex.split(line)
+        assert Path(shutil.which(python) or "").samefile(sys.executable)
+        assert Path(script).parent.samefile(ROOT / "launch")
+        questions.append((f"launch.{Path(script).stem}", [*arguments, *cheap.get(purpose, [])]))
+    for (purpose, words), (status, said) in zip(expected.items(), ask_each(questions), strict=True):
+        assert status == 0 and words in said, f"{purpose}: {said}"
+
+
+def parsed(run: Path) -> TrainConfig:
+    return from_json(TrainConfig, read_config(run))
+
+
+def test_what_is_suggested_depends_on_the_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    other = replace(parsed(run), game="tic_tac_toe")
+    assert "grade it" not in dict(next_steps(other, folder, 3))  # it has no exam
+    for gone, iterations in ((0, "2:3"), (1, "3:3"), (2, None)):
+        shutil.rmtree(folder / "checkpoints" / f"{gone:08d}")
+        line = dict(next_steps(other, folder, 3)).get("prove it", "")
+        assert line.endswith(f"--iterations {iterations}") if iterations else not line
+    environment = tmp_path / ".venv" / "bin"
+    environment.mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(environment / "python"))
+    assert "see its curves" not in dict(next_steps(other, folder, 3))
+    (environment / "tensorboard").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    curves = dict(next_steps(other, Path("a b"), 3))["see its curves"]
+    assert shlex.split(curves) == [".venv/bin/tensorboard", "--logdir", "a b"]
+
+
+def test_verify_finds_the_iterations_that_are_kept(run: Path, tmp_path: Path) -> None:
+    """What it takes when it is not told: the newest, without a gap."""
+    assert newest([1, 2, 3, 4]) == range(2, 5)
+    assert newest([1, 2, 4, 5]) == range(4, 6) and newest([7]) == range(7, 8)
+    assert list(newest([])) == []
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    shutil.rmtree(folder / "checkpoints" / "00000001")  # as after --store.keep-for-verify was off
+    with pytest.raises(ValueError, match=r"2:2 of .* checkpoints are kept for 1, 3 \("):
+        verify(folder, 2, 2, lambda *_: None)
+    none = tmp_path / "none"
+    shutil.copytree(folder, none)
+    for path in (none / "checkpoints").iterdir():
+        shutil.rmtree(path)
+    bad = {"none": ([str(none)], "keeps no two checkpoints in a row")}
+    ((status, said),) = refused("launch.verify", bad, [[str(folder)]])
+    assert status == 0 and said.startswith("iteration 3:") and said.endswith("identical")
+
+
+def test_a_printed_command_names_the_interpreter_as_it_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin = tmp_path / "check out" / ".venv" / "bin"
+    bin.mkdir(parents=True)
+    for name in ("python", "python3.11"):
+        (bin / name).symlink_to(sys.executable)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "python").symlink_to(sys.executable)  # another environment's: the same file
+    launch = tmp_path / "check out" / "launch"
+    monkeypatch.setattr(cli, "LAUNCH", launch)
+    monkeypatch.setattr(sys, "executable", str(bin / "python3.11"))
+    for path, here, expected in (
+        (str(bin), launch.parent, ["python", "launch/exam.py"]),
+        (str(other), launch.parent, [".venv/bin/python3.11", "launch/exam.py"]),
+        ("", launch.parent, [".venv/bin/python3.11", "launch/exam.py"]),
+        ("", tmp_path, ["check out/.venv/bin/python3.11", "check out/launch/exam.py"]),
+        (str(bin), other, ["python", "../check out/launch/exam.py"]),
+        ("", other, ["../check out/.venv/bin/python3.11", "../check out/launch/exam.py"]),
+    ):
+        monkeypatch.setenv("PATH", path)
+        monkeypatch.chdir(here)
+        for run in ("runs/a", "a b@last", "x?sims=3&y", "it's"):
+            assert shlex.split(cli.command("exam", run, "--sims", 0)) == [
+                *expected, run, "--sims", "0"
+            ]  # fmt: skip
 
 
 def test_verify_says_identical_and_finds_a_change(run: Path) -> None:

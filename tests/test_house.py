@@ -27,7 +27,7 @@ games.notation
 games.registry
 games
 selfplay selfplay.store selfplay.experts selfplay.cluster selfplay.arena selfplay.scaling
-selfplay.pins
+selfplay.pins selfplay.phase
 selfplay.keys selfplay.any_komi
 selfplay.network
 selfplay.flops
@@ -120,7 +120,7 @@ selfplay.serve.handicap
 selfplay.serve.protocol
 selfplay.serve.gtp
 selfplay.config
-selfplay.examination selfplay.trainer
+selfplay.examination selfplay.origin selfplay.trainer
 selfplay.train
 selfplay.verify
 selfplay.study

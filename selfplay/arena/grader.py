@@ -68,12 +68,10 @@ class Grader:
         }
         return cls(config, game, exam, exam.sample(config.positions), searches)
 
-    def due(self, params: Any, iteration: int, final: bool) -> dict[str, Any]:
-        """Grades of the version this iteration made, if it is one to grade."""
+    def is_due(self, iteration: int, final: bool) -> bool:
+        """Tells whether the version of an iteration is graded; the run's last one always is."""
         every = self.config.every
-        if final or (every and iteration % every == 0):
-            return self.grade(params, whole=final)
-        return {}
+        return final or (every > 0 and iteration % every == 0)
 
     def grade(self, params: Any, whole: bool) -> dict[str, Any]:
         """Grades by budget: ``{"sims0": {"kept": …}, …}``."""

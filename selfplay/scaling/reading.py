@@ -53,8 +53,10 @@ def points(
 ) -> Points:
     """The versions of runs on a ladder.
 
-    Players of other kinds are left out, and versions that cost nothing. The covariance is the whole
-    one, relative to the ladder's anchor. Seeds of one recipe are runs whose configs say the same
+    Players of other kinds are left out, versions that cost nothing, and version 0 of a run that
+    took its parameters from another run's version (``init_from``), which is that version. The
+    covariance is the whole one, relative to the ladder's anchor. Seeds of one recipe are runs
+    whose configs say the same
     but for the seed and the length; a recipe is called as its runs' folders are, without the seed
     behind the name. Covariates: "simulations" of the rated search, "board", the length of its
     side, and "selfplay_simulations", log10 of 1 + those that the run played with.
@@ -76,13 +78,16 @@ def points(
             continue
         version = _version(entry)
         behind = entry.spec.partition("?")[2]
+        run = found.get(version.run) or _Run.read(root / version.run)
+        if version.number == 0 and run.config.get("init_from"):
+            continue
+        found[version.run] = run
         other = same.setdefault((entry.digest, behind), entry)
         if _version(other).run != version.run:
             raise ValueError(
                 f"{other.spec} and {entry.spec} are the same parameters: they count as two runs, "
                 "and are one"
             )
-        run = found.setdefault(version.run, _Run.read(root / version.run))
         spent = count(run.ledger(version.number))
         if spent > 0:
             at.append(i)

@@ -16,6 +16,10 @@ from typing import Any, Literal, TypeVar, Union
 
 FORMAT_VERSION = 1  # of the run folder; raise it with every change that old readers cannot read
 
+# Metadata of a field that was added after runs of this format were written. Its default is not
+# written, and read where the key is missing: files and comparisons of configs stay as they were.
+ADDED = types.MappingProxyType({"added": True})
+
 T = TypeVar("T")
 _ABSENT = object()
 
@@ -29,8 +33,9 @@ def to_json(config: Any) -> dict[str, Any]:
 
 def _encode(value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [f.name for f in dataclasses.fields(value) if f.init]
-        return {name: _encode(getattr(value, name), _join(path, name)) for name in fields}
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        unused = [name for name, default in _added(type(value)).items() if fields[name] == default]
+        return {n: _encode(v, _join(path, n)) for n, v in fields.items() if n not in unused}
     if isinstance(value, tuple):
         return [_encode(item, f"{path}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
@@ -86,10 +91,20 @@ def _decode_dataclass(cls: type, data: Any, path: str) -> Any:
                 f"{_join(path, str(key))} is an unknown key (value {value!r}), expected one of "
                 + ", ".join(names)
             )
+    added = _added(cls)
     for name in names:
-        if name not in data:
+        if name not in data and name not in added:
             raise ValueError(f"{_join(path, name)} is missing, expected {_name(hints[name])}")
-    return cls(**{n: _decode(hints[n], data[n], _join(path, n)) for n in names})
+    return cls(**{n: _decode(hints[n], data[n], _join(path, n)) for n in names if n in data})
+
+
+def _added(cls: type) -> dict[str, Any]:
+    """The fields of a dataclass that are marked with ``ADDED``, and their defaults."""
+    marked = [f for f in dataclasses.fields(cls) if "added" in f.metadata]
+    missing = dataclasses.MISSING
+    return {
+        f.name: f.default if f.default_factory is missing else f.default_factory() for f in marked
+    }
 
 
 def _decode_union(kind: Any, members: tuple[Any, ...], value: Any, path: str) -> Any:

@@ -40,6 +40,23 @@ class DiskFull(OSError):
     """The run's disk is full. What was committed is safe, and the run can be resumed."""
 
 
+class OtherConfig(ValueError):
+    """A run was started with another config than the one it is opened with.
+
+    Attributes:
+        fields: ``{dotted name: (value in the run, value now)}`` as JSON text, of those that may not
+            change.
+    """
+
+    def __init__(self, folder: Path, fields: Mapping[str, tuple[str, str]]) -> None:
+        texts = [f"{field} was {old}, is {now}" for field, (old, now) in fields.items()]
+        super().__init__(
+            f"{folder} was started with another config: {'; '.join(texts)}. Resume it with its own "
+            "config, or name another folder for a new run"
+        )
+        self.fields = dict(fields)
+
+
 class Restored(NamedTuple):
     """What the last good commit held; the replay is in ``Run.replay``."""
 
@@ -78,16 +95,18 @@ class Run:
         keep: int = 2,
         keep_all: bool = False,
         flags: Mapping[str, Any] | None = None,
+        notes: Mapping[str, Any] | None = None,
     ) -> Run:
         """Opens a run, or starts one in a folder that is empty or not there.
 
         ``config`` is a dataclass; fields under a dotted prefix in ``mutable`` may differ from the
         run's. ``keep_all`` keeps every checkpoint, shard and snapshot for ``verify``. Leftovers of
         an interrupted commit are removed, missing metrics rows are put back, and the start is
-        recorded in the manifest with ``flags``.
+        recorded in the manifest with ``flags``, and with ``notes`` as entries beside them.
 
-        Raises ValueError for a folder with something else in it, another config or format; for a
-        run that another process writes; CorruptedFile when no commit can be restored; DiskFull.
+        Raises ValueError for a folder with something else in it or another format, and for a run
+        that another process writes; OtherConfig; CorruptedFile when no commit can be restored;
+        DiskFull.
         """
         path = Path(folder).resolve()
         window = window or WindowConfig()
@@ -112,6 +131,7 @@ class Run:
                 run._mend_metrics()
                 session = manifest.collect(flags or {})
                 session |= {"next_iteration": run.next_iteration, "config_changes": changed}
+                session |= notes or {}
                 manifest.record(path, session)
             except BaseException:
                 os.close(lock)
@@ -290,13 +310,12 @@ def read_config(folder: Path | str) -> dict[str, Any]:
 
 
 def _check_config(path: Path, new: Mapping[str, Any], mutable: Collection[str]) -> list[str]:
-    """Differences that ``mutable`` allows; raises ValueError naming those it does not."""
+    """Differences that ``mutable`` allows; raises OtherConfig naming those it does not."""
     fields = differing(read_config(path), new)
     free = {f for f in fields if any(f == m or f.startswith(f"{m}.") for m in mutable)}
-    texts = {field: f"{field} was {old}, is {now}" for field, (old, now) in fields.items()}
-    if fixed := [text for field, text in texts.items() if field not in free]:
-        raise ValueError(f"{path} was started with another config: {'; '.join(fixed)}")
-    return [texts[field] for field in sorted(free)]
+    if fixed := {field: values for field, values in fields.items() if field not in free}:
+        raise OtherConfig(path, fixed)
+    return [f"{field} was {old}, is {now}" for field, (old, now) in sorted(fields.items())]
 
 
 class StoredVersion(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from selfplay.store.codec import differences, from_json, to_json
+from selfplay.store.codec import ADDED, differences, from_json, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,3 +92,19 @@ def test_differences_are_dotted_and_show_both_values() -> None:
     assert differences(to_json(a), to_json(a) | {"mirror": 1}) == ["mirror: true != 1"]
     assert differences({"x": 3}, {"x": 3.0}) == []
     assert differences({"x": 3}, {}) == ["x: 3 != absent"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Later(Config):
+    origin: str = dataclasses.field(default="", metadata=ADDED)
+    second: Search = dataclasses.field(default_factory=Search, metadata=ADDED)
+
+
+def test_an_added_field_leaves_files_and_comparisons_as_they_were() -> None:
+    old = to_json(Config())
+    assert to_json(Later()) == old and from_json(Later, old) == Later()
+    used = Later(origin="x", second=Search(sims=1))
+    assert from_json(Later, json.loads(json.dumps(to_json(used)))) == used
+    assert differences(old, Later(origin="x")) == ['origin: absent != "x"']
+    with pytest.raises(ValueError, match="origin is 3"):
+        from_json(Later, old | {"origin": 3})

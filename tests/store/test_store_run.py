@@ -190,7 +190,7 @@ def test_leftovers_are_removed(folder: Path) -> None:
 
 
 def test_another_config_is_refused_by_field(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"another config: seed was 0, is 1$"):
+    with pytest.raises(ValueError, match=r"another config: seed was 0, is 1\."):
         open_run(folder, Config(seed=1, iterations=99))
     with open_run(folder, Config(iterations=99, cluster=Cluster(4))):
         pass
