@@ -102,6 +102,7 @@ selfplay.arena.evaluator
 selfplay.scaling.estimate
 selfplay.scaling.points
 selfplay.scaling.regression
+selfplay.scaling.factors selfplay.scaling.at_compute
 selfplay.scaling.slopes selfplay.scaling.incline
 selfplay.scaling.multiplier selfplay.scaling.best_size selfplay.scaling.threshold
 selfplay.scaling.frontier selfplay.scaling.extrapolation
@@ -109,6 +110,8 @@ selfplay.scaling.plateau selfplay.scaling.exchange
 selfplay.scaling.conventions
 selfplay.scaling.reading
 selfplay.scaling.figures
+selfplay.scaling.map_figure
+selfplay.scaling.maps
 selfplay.scaling.findings
 selfplay.scaling.page
 selfplay.serve

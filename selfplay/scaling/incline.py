@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, Unanswerable
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, Unanswerable, stacked
 from selfplay.scaling.points import Ints, Points
 from selfplay.scaling.regression import regress
 
@@ -148,6 +148,17 @@ def fit(points: Points, covariate: str | None = None) -> Incline:
         own = which.ravel() == at
         parts.append((own, _given(replace(points, elo=elo[own]), below, spent, z)))
     return _together(parts, points.elo.shape[:-1], best)
+
+
+def curve(points: Points, found: Incline, training: Floats) -> Estimate:
+    """Elo of a fit without a covariate at `training` float[M], with intervals of the mean."""
+    spent = points.known("training")
+    middle = spent.mean()
+    steep, flat = _columns(spent - middle, np.zeros((len(spent), 0)), found.below)
+    fitted = regress(points, np.column_stack([steep, flat]))
+    bend = float(found.change_point.value)
+    rows = [[1, x - middle, 0] if x < bend else [0, 0, 1] for x in training]
+    return stacked([fitted.contrast(points.elo, row, "Elo") for row in rows])
 
 
 def _covariate(points: Points, name: str | None) -> Floats:
