@@ -126,7 +126,7 @@ selfplay.train
 selfplay.verify
 selfplay.study
 selfplay.study.grid selfplay.study.jobs selfplay.study.estimate
-selfplay.study.folder
+selfplay.study.folder selfplay.study.provenance
 selfplay.study.report
 configs.connect_four configs.go configs.hex configs.studies
 configs

@@ -21,6 +21,7 @@ of 100 studies the truly best recipe is among those that are named.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
@@ -94,7 +95,7 @@ class AtCompute:
     def _free(self) -> int:
         return int(self.runs.sum()) - len(self.recipes)
 
-    def errors(self, draws: int = DRAWS) -> Floats:
+    def errors(self, draws: int) -> Floats:
         """float[draws, K]: what the cells may be off by; a fixed seed. Of a single study."""
         rng = np.random.default_rng(0)
         values, vectors = np.linalg.eigh(self.known)
@@ -135,8 +136,8 @@ class Best:
         return len(self.candidates) == 1
 
 
-def best(at: AtCompute) -> Best:
-    """Compare the recipes of a single study.
+def best(at: AtCompute, draws: int = DRAWS) -> Best:
+    """Compare the recipes of a single study, with so many draws of what they may be off by.
 
     Raises:
         Unanswerable: only one recipe has got there.
@@ -144,7 +145,7 @@ def best(at: AtCompute) -> Best:
     count = len(at.recipes)
     if count < 2:
         raise Unanswerable(f"only one recipe was trained for 10^{at.training:.2f} FLOPs")
-    errors, elo = at.errors(), at.elo
+    errors, elo = at.errors(draws), at.elo
     variance = np.diag(at.covariance)
     gaps = variance[:, None] + variance - 2 * at.covariance
     stderr = np.sqrt(np.maximum(gaps, 1e-12))
@@ -268,7 +269,7 @@ def _weights(
     spent: Floats,
     cost: Floats,
     simulations: Floats,
-    own: np.ndarray,
+    own: NDArray[np.bool_],
     training: float,
     search: float | None,
 ) -> Floats | None:

@@ -89,7 +89,8 @@ def of_configs(
             found.append(Factor(name.replace("_", "-"), values))
             groups = refined
     cells = np.prod([len(factor.levels) for factor in found])
-    if len(found) > 1 and cells > SPARSE * len(configs):
+    told = len(set(groups.values())) == len(configs)
+    if not told or (len(found) > 1 and cells > SPARSE * len(configs)):
         return by_name(configs)
     return found
 

@@ -144,8 +144,14 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 def _legend(figure: Figure, looks: Looks, more: Sequence[Any] = ()) -> None:
     handles = [*looks.legend, *more]
-    if handles:
-        figure.legend(handles=handles, fontsize=8, frameon=False, loc="outside right center")
+    if not handles:
+        return
+    legend = figure.legend(
+        handles=handles, fontsize=8, frameon=False, loc="outside right center"
+    )
+    for handle, words in zip(handles, legend.get_texts(), strict=True):
+        if isinstance(handle, Patch):  # the name of a factor, above its levels
+            words.set_weight("bold")
 
 
 @style()

@@ -107,7 +107,7 @@ def of_map(points: Points, factors: Sequence[Factor], budget: float) -> list[Fin
         sentences = [f"{one.sentence(factors)}." for one in played]
         found.append(_mapped(Finding("map_search", title, sentences), played, points, factors))
     try:
-        moves = maps.of_move(points, at_main)
+        moves = maps.of_move(points, trained[main].at)
     except Unanswerable:
         return found
     title = "And for moves of equal cost?"

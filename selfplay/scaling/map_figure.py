@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from selfplay.scaling.estimate import Estimate
+from selfplay.scaling.estimate import Estimate, Floats
 from selfplay.scaling.figures import INK, Drawing, plain, style
 
 SHADES = "cividis"
 EMPTY, MUTED = "#f0f0f0", "#5c5c5c"
-HALF_DECADES = 0.5  # between contours, log10 FLOPs
+STEPS, CONTOURS = (0.5, 1.0, 2.0, 5.0, 20.0), 4  # OOMs between contours, and about how many
 LEADER, CANDIDATE = "leader", "candidate"
+MARKS = {LEADER: "\u2605 ", CANDIDATE: "\u2606 ", "": ""}  # a full and an empty star
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Panel:
         """True = both axes are numbers, and the cost of a move differs enough for a contour."""
         costs = [c.search for c in self.cells.values() if np.isfinite(c.search)]
         wide = min(len(self.x[1]), len(self.y[1])) > 1
-        return self.x[2] and self.y[2] and wide and np.ptp(costs or [0.0]) > HALF_DECADES
+        return self.x[2] and self.y[2] and wide and np.ptp(costs or [0.0]) > STEPS[0]
 
 
 @style()
@@ -127,9 +128,6 @@ def _panel(axes: Axes, panel: Panel, scale: ScalarMappable) -> None:
         _cell(axes, i, j, cell, scale)
     if panel.has_contours:
         _contours(axes, search)
-    for (level_y, level_x), cell in panel.cells.items():
-        if cell.mark:
-            _frame(axes, list(up).index(level_y), list(across).index(level_x), cell.mark)
 
 
 def _cell(axes: Axes, i: int, j: int, cell: Cell, scale: ScalarMappable) -> None:
@@ -138,49 +136,58 @@ def _cell(axes: Axes, i: int, j: int, cell: Cell, scale: ScalarMappable) -> None
     corner = (j - 0.485, i - 0.485)
     if cell.elo is None:
         axes.add_patch(Rectangle(corner, facecolor=EMPTY, **square))
-        axes.text(j, i, cell.note, ha="center", va="center", color=MUTED, fontsize=6.5)
+        axes.text(j, i, cell.note, ha="center", va="center", color=MUTED, fontsize=7, zorder=5,
+                  bbox={"facecolor": EMPTY, "linewidth": 0, "pad": 0.6})  # fmt: skip
         return
     color = scale.to_rgba(float(cell.elo.value))
     axes.add_patch(Rectangle(corner, facecolor=color, **square))
     ink = "black" if _luminance(color) > 0.18 else "white"
+    words: dict[str, Any] = {"ha": "center", "color": ink, "zorder": 5}
+    words["bbox"] = {"facecolor": color, "linewidth": 0, "pad": 0.6}  # no contour in a number
     half = float(cell.elo.high - cell.elo.low) / 2
-    known = f"± {half:.0f}" if np.isfinite(half) else "no bound"
-    below = f"{known}\n{cell.note}" if cell.note else known
-    axes.text(j, i + 0.03, f"{float(cell.elo.value):+.0f}".replace("-", "\u2212"), ha="center",
-              va="bottom", color=ink, fontsize=10, zorder=5)  # fmt: skip
-    axes.text(j, i - 0.03, below, ha="center", va="top", color=ink, fontsize=7, zorder=5)
+    number = f"{float(cell.elo.value):+.0f}".replace("-", "\u2212")
+    below = f"± {half:.0f}" if np.isfinite(half) else "no bound"
+    below += f"\n{cell.note}" if cell.note else ""
+    weight = "bold" if cell.mark == LEADER else "normal"
+    axes.text(j, i + 0.02, f"{MARKS[cell.mark]}{number}", va="bottom", fontsize=10, weight=weight,
+              **words)  # fmt: skip
+    axes.text(j, i - 0.04, below, va="top", fontsize=7.5, **words)
+    if cell.mark == LEADER:
+        axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=ink,
+                                 linewidth=1.6, zorder=4))  # fmt: skip
 
 
-def _frame(axes: Axes, i: int, j: int, mark: str) -> None:
-    """A solid frame for the leader, a dashed one for what is not told apart from it."""
-    inside = Rectangle((j - 0.44, i - 0.44), 0.88, 0.88, fill=False, edgecolor="white",
-                       linewidth=1.6, linestyle="-" if mark == LEADER else (0, (3, 2)),
-                       zorder=4)  # fmt: skip
-    inside.set_path_effects([withStroke(linewidth=3.4, foreground=INK)])
-    axes.add_patch(inside)
-
-
-def _contours(axes: Axes, search: np.ndarray) -> None:
-    """Lines of equal FLOPs a move, out to the edges of the outer cells."""
+def _contours(axes: Axes, search: Floats) -> None:
+    """Lines of equal FLOPs a move, out to the edges of the outer cells, below the numbers."""
     padded = np.pad(search, 1, constant_values=np.nan)
     for axis in (0, 1):  # half a cell beyond each end, as the last two cells go on
         lines = np.moveaxis(padded, axis, 0)
         lines[0], lines[-1] = 1.5 * lines[1] - 0.5 * lines[2], 1.5 * lines[-2] - 0.5 * lines[-3]
     y, x = (np.array([-0.5, *range(n), n - 0.5]) for n in search.shape)
     low, high = np.nanmin(padded), np.nanmax(padded)
-    levels = np.arange(np.ceil(low / HALF_DECADES), np.floor(high / HALF_DECADES) + 1)
-    levels = levels * HALF_DECADES
+    step = next(step for step in STEPS if (high - low) / step <= CONTOURS)
+    levels = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
     if not len(levels):
         return
     drawn = axes.contour(
-        x, y, np.ma.masked_invalid(padded), levels=levels, colors="white", linewidths=1.0
+        x, y, np.ma.masked_invalid(padded), levels=levels, colors="white", linewidths=0.8
     )
-    halo = [withStroke(linewidth=2.2, foreground=INK)]
-    drawn.set_path_effects(halo)
-    labels = axes.clabel(drawn, fmt=lambda v: f"$10^{{{v:g}}}$", fontsize=7, inline=True)
-    for label in labels:
-        label.set_path_effects(halo)
-        label.set_color("white")
+    drawn.set_path_effects([withStroke(linewidth=2.0, foreground=INK)])
+    for level, lines in zip(levels, drawn.allsegs, strict=True):
+        line = max(lines, key=len, default=())
+        if len(line):
+            axes.text(*_between_cells(line, search.shape), f"$10^{{{level:g}}}$", fontsize=7, color=INK, ha="center", va="center",
+                      zorder=6, bbox={"facecolor": "white", "edgecolor": INK, "linewidth": 0.5,
+                                      "pad": 1.2})  # fmt: skip
+
+
+def _between_cells(line: Floats, shape: tuple[int, ...]) -> Floats:
+    """float[2]: the point of a contour that is farthest from the numbers, for its label."""
+    along = np.linspace(0, len(line) - 1, 20 * len(line))
+    points = np.stack([np.interp(along, np.arange(len(line)), c) for c in line.T], axis=1)
+    off = np.abs(points - np.round(points))  # 0 in the middle of a cell, 0.5 at its edge
+    away = np.where((points[:, 0] > 0) & (points[:, 0] < shape[1] - 1), off[:, 0], 0.0)
+    return points[np.argmax(away)]
 
 
 def _luminance(color: Sequence[float]) -> float:

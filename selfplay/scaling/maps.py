@@ -43,7 +43,7 @@ class Compared:
 
     @property
     def play(self) -> str:
-        """As a sentence has it."""
+        """As a title has it."""
         if self.search is not None:
             return f"10^{self.search:.2f} FLOPs a move"
         return f"{self.budget:g} simulations a move" if self.budget else "no search in play"
@@ -51,32 +51,28 @@ class Compared:
     def sentence(self, factors: Sequence[Factor]) -> str:
         """Who leads here, by how much, and how sure that is."""
         at, best = self.at, self.best
-        where = f"After {self.trained}, with {self.play}"
-        if best is None:
-            name, elo = describe(factors, at.recipes[0]), _pm(at, 0)
-            return f"{where}, only `{name}` can be read, at {elo}"
         names = [f"`{describe(factors, recipe)}`" for recipe in at.recipes]
-        name, count = names[best.leader], len(names)
+        leader = 0 if best is None else best.leader
+        where = f"After {self.trained}, with {self.play}"
+        where += "" if self.search else f" (10^{at.search[leader]:.2f} FLOPs a move)"
+        where = where.replace(" a move (", " (")
+        if best is None:
+            return f"{where}, only {names[0]} can be read, at {_pm(at, 0)}"
         half = float(best.lead.high - best.lead.low) / 2
-        lead = f"{float(best.lead.value):.0f} ± {half:.0f} Elo ahead of the next"
-        chance = _chance(best.probability[best.leader])
+        lead = f"{float(best.lead.value):.0f} ± {half:.0f} Elo"
+        chance = [_chance(share) for share in best.probability]
         if best.decided:
-            said = (
-                f"{where}, {name} is the best of {count} recipes: {lead}, {names[best.next]}, and "
-                f"the best with a probability of {chance}"
+            return (
+                f"{where}, {names[leader]} is the best of {len(names)} recipes, {lead} ahead of the "
+                f"next, {names[best.next]} (probability {chance[leader]})"
             )
-        else:
-            others = [k for k in best.candidates if k != best.leader]
-            shown = ", ".join(
-                f"{names[k]} ({_chance(best.probability[k])})" for k in others[:NAMED]
-            )
-            more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-            said = (
-                f"{where}, {name} is ahead among {count} recipes (the best with a probability of "
-                f"{chance}), but these data do not tell it from {shown}{more}: it is {lead}"
-            )
-        cost = at.search[best.leader]
-        return f"{said}. A move of it costs 10^{cost:.2f} FLOPs" if self.search is None else said
+        others = [k for k in best.candidates if k != leader]
+        shown = ", ".join(f"{names[k]} ({chance[k]})" for k in others[:NAMED])
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        return (
+            f"{where}, {names[leader]} leads {len(names)} recipes by {lead} and is the best with a "
+            f"probability of {chance[leader]}; these data do not tell it from {shown}{more}"
+        )
 
 
 def compare(
@@ -115,21 +111,18 @@ def of_search(points: Points, training: float) -> list[Compared]:
     return [one for one in found if one.best]
 
 
-def of_move(points: Points, training: float) -> list[Compared]:
-    """After one training, for moves of equal cost.
+def of_move(points: Points, trained: AtCompute) -> list[Compared]:
+    """For moves of equal cost, after the training of another comparison.
 
     Raises:
         Unanswerable: one budget, or no two recipes with moves of one cost.
     """
     if len(at_budgets(points)) < 2:
         raise Unanswerable("versions were rated at one search budget")
-    there = at_compute.spans(points)
-    slack = at_compute.SLACK
-    recipes = [r for r, (a, b) in there.items() if a - slack <= training <= b + slack]
-    chosen = points.select(np.isin(points.recipe, recipes))
+    chosen = points.select(np.isin(points.recipe, trained.recipes))
     costs = np.array(list(at_compute.spans(chosen, "search").values()))
     found, _ = at_compute.levels(costs)
-    return [compare(chosen, training, search=level) for level in found]
+    return [compare(points, trained.training, search=level) for level in found]
 
 
 def draw(
@@ -229,9 +222,9 @@ def _cost(own: Points, one: Compared) -> float:
 def _why_not(own: Points, one: Compared) -> str:
     """What an empty cell says."""
     ((first, last),) = at_compute.spans(own).values()
-    if one.at.training > last:
+    if one.at.training > last + at_compute.SLACK:
         return f"ends at\n$10^{{{last:.1f}}}$"
-    if one.at.training < first:
+    if one.at.training < first - at_compute.SLACK:
         return f"begins at\n$10^{{{first:.1f}}}$"
     return "moves cost\nmore or less" if one.search is not None else "not rated"
 
@@ -270,13 +263,15 @@ def table(
 
 
 def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> str:
-    """How to read the maps."""
+    """How to read the maps; those that follow the first one are read alike."""
     said = [
         "Elo of each recipe ± its 95 % interval, read inside its own training curve. A pale cell's "
         "curve does not reach that compute, and says where it begins or ends.",
-        "The solid frame is the leader, dashed frames are what these data do not tell from it: in "
-        "95 of 100 studies the truly best recipe has a frame.",
+        "A full star leads, an empty star is what these data do not tell from it: in 95 of 100 "
+        "studies the truly best recipe has a star.",
     ]
+    if main is None:
+        said = ["Read as the first map."]
     if contours:
         said.append("White lines are FLOPs of a move.")
     spread = [float(one.at.spread) for one in compared]
@@ -295,7 +290,7 @@ def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> 
     if luck >= 1:
         said.append(
             "The leader was chosen by the same games, so its Elo is too high, in the mean by up to "
-            f"{luck:.0f}; its lead and the frames allow for that."
+            f"{luck:.0f}; its lead and the stars allow for that."
         )
     if main is not None and len(compared) > 1:
         said.append(

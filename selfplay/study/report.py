@@ -13,11 +13,13 @@ import numpy as np
 from selfplay.arena import misfit
 from selfplay.flops import Ledger
 from selfplay.scaling import findings, reading
+from selfplay.scaling.factors import RECIPE, Factor, of_configs
 from selfplay.scaling.page import Page, Section
 from selfplay.scaling.points import Points, joined
 from selfplay.store import metrics
 from selfplay.store.codec import flat
 from selfplay.store.run import read_config
+from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
 
 LADDER = "ladder.db"
@@ -36,6 +38,8 @@ class Material:
         commands: those that made it.
         root: that the ladders' names of runs start from.
         baselines: game → the recipe that others are compared with; else the first one rated.
+        varied: the fields that were varied on purpose, in order; else those in which configs differ.
+        arms: what a run is → the part of the study that it belongs to.
     """
 
     title: str
@@ -45,6 +49,8 @@ class Material:
     commands: Sequence[str]
     root: Path = Path()
     baselines: Mapping[str, str] = field(default_factory=dict)
+    varied: Sequence[str] = ()
+    arms: Mapping[str, str] = field(default_factory=dict)
 
 
 def material(paths: Sequence[Path]) -> Material:
@@ -100,7 +106,23 @@ def of_study(study: Study) -> Material:
         )
     name = study.folder.absolute().name
     firsts = {game: cells[0].label for game, cells in study.games().items()}
-    return Material(name, runs, ladders, missing, study.commands, study.folder, firsts)
+    varied = list(dict.fromkeys(name for cell in study.cells for name, _ in cell.settings))
+    return Material(
+        name, runs, ladders, missing, study.commands, study.folder, firsts, varied,
+        {cell.label: cell.arm for cell in study.cells},
+    )  # fmt: skip
+
+
+def factors(points: Points, given: Material) -> list[Factor]:
+    """What tells the rated recipes apart: the axes of the study's grid, or else of the configs."""
+    configs: dict[str, dict[str, Any]] = {}
+    for folder, label in given.runs.values():
+        if label in points.recipe and label not in configs:
+            configs[label] = _recipe(folder)
+    arms = {label: given.arms.get(label) for label in configs}
+    if len(set(arms.values())) > 1:
+        configs = {label: {**config, RECIPE: arms[label]} for label, config in configs.items()}
+    return of_configs(configs, (*given.varied, RECIPE))
 
 
 def page(given: Material) -> Page:
@@ -118,9 +140,10 @@ def page(given: Material) -> Page:
         points = _labelled(reading.points(standing, given.root), given)
         parts[game] = points, anchor
         name = path.parent.name if len(given.ladders) > 1 else ""
-        text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo. "
-        text += "Bars are 95 % intervals of the ratings, seeds not included."
-        found = findings.of_ladder(points, given.baselines.get(game, ""), perfect=anchor == PERFECT)
+        text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
+        found = findings.of_ladder(
+            points, given.baselines.get(game, ""), anchor == PERFECT, factors(points, given)
+        )
         games.append(Section(name, game, [text], None, found))
         fit = misfit.p_value(standing.games, len(standing.entries))
         if fit < misfit.STRANGE:
@@ -141,9 +164,10 @@ def page(given: Material) -> Page:
     whole = joined([points for points, _ in parts.values()])
     said = [*findings.caveats(whole), *strange, *missing]
     lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)
-    last = Section("", "What to keep in mind", said)
-    sections = [what_was_run(given), ledger(given), *games, *_boards(parts), last]
-    return Page(given.title, lead, sections, given.commands)
+    care = Section("", "What to keep in mind", said)
+    sections = [*games, *_boards(parts), care, what_was_run(given), ledger(given)]
+    made = provenance.sentences([folder for folder, _ in given.runs.values()])
+    return Page(given.title, lead, sections, given.commands, made)
 
 
 def _boards(parts: Mapping[str, tuple[Points, str]]) -> list[Section]:
