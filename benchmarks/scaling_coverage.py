@@ -27,6 +27,7 @@ from benchmarks import studies
 from benchmarks.planted import REPLICATES, Luck, coverage, draw, joined, runs
 from benchmarks.studies import BEST_SEARCHED, BEST_SIZE, JONES, SIMULATIONS, START
 from selfplay.scaling import (
+    at_compute,
     best_size,
     exchange,
     extrapolation,
@@ -93,6 +94,17 @@ def compared(seeds: int, replicates: int) -> Found:
     return {
         "multiplier, in OOMs": (found.ooms, 150 / 450),
         "the slope of both": (found.slope, 450),
+    }
+
+
+def at_equal_compute(seeds: int, replicates: int) -> Found:
+    """Two recipes, read between their versions."""
+    points = draw(*studies.two_recipes(seeds), replicates=replicates)
+    at = at_compute.read(points, 13.3)
+    first = 450 * (13.3 - START)
+    return {
+        "Elo at equal training": (at.cell(0), first),
+        "by how much one is ahead there": (at.difference(1, 0), 150),
     }
 
 
@@ -183,6 +195,7 @@ STUDIES: tuple[Callable[[int, int], Found], ...] = (
     searched,
     grown,
     compared,
+    at_equal_compute,
     bent,
     boards,
     ridge,

@@ -12,10 +12,10 @@ cells have one covariance of two parts:
   scatter most are too narrow;
 * the ratings' errors, W S Wᵀ, which all cells share through the ladder.
 
-Intervals are Student's t with Satterthwaite's degrees of freedom. The best of many recipes was
-lucky, too. So the lead, and the recipes that may be the best, rest on Dunnett's comparison of all
-with one, whose two-sided quantile is drawn from the joint distribution (Edwards and Hsu 1983): in 95
-of 100 studies the truly best recipe is among those that are named.
+Intervals are Student's t with Satterthwaite's degrees of freedom. The best of many recipes also was
+lucky. So the lead, and the set of recipes that may be the best, come from Dunnett's comparison of
+all with one, whose two-sided quantile is drawn from the joint distribution (Edwards and Hsu 1983):
+in 95 of 100 studies the truly best recipe is in that set.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class AtCompute:
         recipes: str[K]: those with a run that has got there.
         runs: int[K], how many have.
         elo: float[..., K].
-        search: float[K], log10 FLOPs of a move, mean over the runs.
+        search: float[K], log10 FLOPs of a move, mean over the runs; NaN where it is not known.
         simulations: float[K], of a move; NaN where that is not known.
         spread: float[...], Elo: the standard deviation of runs of one recipe; NaN if no recipe has
             two runs. All intervals are then of the ratings' errors alone.
@@ -184,7 +184,8 @@ def read(points: Points, training: float, search: float | None = None) -> AtComp
         Unanswerable: no run has got there, FLOPs that are not known, or several budgets and no
             `search`.
     """
-    spent, cost = points.known("training"), points.known("search")
+    spent = points.known("training")
+    cost = points.search if search is None else points.known("search")
     simulations = points.covariates.get("simulations", np.full(len(points), np.nan))
     rows, recipes = [], []
     for run in points.runs:

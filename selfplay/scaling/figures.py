@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import Colormap, ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -107,7 +108,7 @@ def _looks_of(factor: Factor, place: int, of: int) -> dict[str, dict[str, Any]]:
         colors: Sequence[Any] = HUES
         if factor.numeric or len(levels) > len(HUES):
             shades = mpl.colormaps[RAMP](np.linspace(0, RAMP_END, len(levels)))
-            colors = [mpl.colors.to_hex(shade) for shade in shades]
+            colors = [to_hex(shade) for shade in shades]
         looks = [{"color": color} for color in colors[: len(levels)]]
     elif place == 1:
         looks = [{"linestyle": DASHES[i % len(DASHES)]} for i in range(len(levels))]
@@ -146,12 +147,10 @@ def _legend(figure: Figure, looks: Looks, more: Sequence[Any] = ()) -> None:
     handles = [*looks.legend, *more]
     if not handles:
         return
-    legend = figure.legend(
-        handles=handles, fontsize=8, frameon=False, loc="outside right center"
-    )
+    legend = figure.legend(handles=handles, fontsize=8, frameon=False, loc="outside right center")
     for handle, words in zip(handles, legend.get_texts(), strict=True):
         if isinstance(handle, Patch):  # the name of a factor, above its levels
-            words.set_weight("bold")
+            words.set_fontweight("bold")
 
 
 @style()
@@ -357,10 +356,10 @@ def _stderr(points: Points) -> Floats:
     return np.sqrt(np.diag(points.covariance))
 
 
-def _ramp() -> mpl.colors.Colormap:
+def _ramp() -> Colormap:
     """The ramp of numbers, as far as it shows on white."""
     shades = mpl.colormaps[RAMP](np.linspace(0, RAMP_END, 256))
-    return mpl.colors.ListedColormap(shades)
+    return ListedColormap(shades)
 
 
 def _powers(axis: Axis) -> None:

@@ -95,12 +95,16 @@ def of_map(points: Points, factors: Sequence[Factor], budget: float) -> list[Fin
     at_main = trained[main].at.training
     played = maps.of_search(points, at_main)
     others = [one for i, one in enumerate(trained) if i != main]
-    first = Finding(
-        "map", title, [f"{one.sentence(factors)}." for one in (trained[main], *others)]
-    )
+    first = Finding("map", title, [f"{one.sentence(factors)}." for one in (trained[main], *others)])
     if len(factors) > maps.MOST:
         said = f"No map is drawn: {len(factors)} fields were varied, and a map shows {maps.MOST}."
-        return [replace(first, sentences=[*first.sentences, said], table=maps.table(trained, points, factors))]
+        return [
+            replace(
+                first,
+                sentences=[*first.sentences, said],
+                table=maps.table(trained, points, factors),
+            )
+        ]
     found = [_mapped(first, trained if len(factors) > 1 else played, points, factors, main)]
     if len(factors) > 1 and len(played) > 1:
         title = "And with less or more search in play?"

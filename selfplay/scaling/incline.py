@@ -161,9 +161,7 @@ def curve(points: Points, found: Incline, training: Floats) -> Estimate:
     steep, flat = _columns(spent - middle, np.zeros((len(spent), 0)), found.below)
     fitted = regress(points, np.column_stack([steep, flat]))
     top = fitted.contrast(points.elo, [0, 0, 1], "Elo")
-    rising = stacked(
-        [fitted.contrast(points.elo, [1, x - middle, 0], "Elo") for x in training]
-    )
+    rising = stacked([fitted.contrast(points.elo, [1, x - middle, 0], "Elo") for x in training])
     ends = {name: np.minimum(getattr(rising, name), getattr(top, name)) for name in ENDS}
     return replace(rising, **ends)
 

@@ -83,6 +83,7 @@ def draw(
     width = min(11.0, columns * max(1.9, 0.8 * wide + 0.5) + 1.6)
     height = min(12.0, count * max(1.7, 0.68 * high + 0.9) + 0.3)
     figure = Figure(figsize=(max(width, 4.6), max(height, 2.4)), layout="constrained")
+    size = min(10.0, 13.0 * 0.85 * width / (columns * wide))  # the number fits into its cell
     grid = figure.subplots(count, columns, squeeze=False, sharey=True)
     values = [
         float(cell.elo.value)
@@ -98,7 +99,7 @@ def draw(
             if j >= len(row):
                 axes.set_visible(False)
                 continue
-            _panel(axes, row[j], scale)
+            _panel(axes, row[j], scale, size)
             axes.set_title(row[j].title, fontsize=9)
             if j == 0:
                 axes.set_ylabel(plain(row[j].y[0]))
@@ -110,7 +111,7 @@ def draw(
     return Drawing(figure, header, rows)
 
 
-def _panel(axes: Axes, panel: Panel, scale: ScalarMappable) -> None:
+def _panel(axes: Axes, panel: Panel, scale: ScalarMappable, size: float) -> None:
     """The cells of one map, their numbers, and contours of what a move costs."""
     (_, across, _), (_, up, _) = panel.x, panel.y
     axes.set_xlim(-0.5, len(across) - 0.5)
@@ -125,21 +126,23 @@ def _panel(axes: Axes, panel: Panel, scale: ScalarMappable) -> None:
     for (level_y, level_x), cell in panel.cells.items():
         i, j = list(up).index(level_y), list(across).index(level_x)
         search[i, j] = cell.search
-        _cell(axes, i, j, cell, scale)
+        _cell(axes, i, j, cell, scale, size)
     if panel.has_contours:
         _contours(axes, search)
 
 
-def _cell(axes: Axes, i: int, j: int, cell: Cell, scale: ScalarMappable) -> None:
+def _cell(axes: Axes, i: int, j: int, cell: Cell, scale: ScalarMappable, size: float) -> None:
     """A colored square with its number, or a pale one that says why it has none."""
     square = {"width": 0.97, "height": 0.97, "linewidth": 0}
     corner = (j - 0.485, i - 0.485)
     if cell.elo is None:
         axes.add_patch(Rectangle(corner, facecolor=EMPTY, **square))
-        axes.text(j, i, cell.note, ha="center", va="center", color=MUTED, fontsize=7, zorder=5,
-                  bbox={"facecolor": EMPTY, "linewidth": 0, "pad": 0.6})  # fmt: skip
+        axes.text(
+            j, i, cell.note, ha="center", va="center", color=MUTED, fontsize=0.7 * size, zorder=5,
+            bbox={"facecolor": EMPTY, "linewidth": 0, "pad": 0.6},
+        )  # fmt: skip
         return
-    color = scale.to_rgba(float(cell.elo.value))
+    (color,) = scale.to_rgba(np.array([float(cell.elo.value)]))
     axes.add_patch(Rectangle(corner, facecolor=color, **square))
     ink = "black" if _luminance(color) > 0.18 else "white"
     words: dict[str, Any] = {"ha": "center", "color": ink, "zorder": 5}
@@ -149,12 +152,12 @@ def _cell(axes: Axes, i: int, j: int, cell: Cell, scale: ScalarMappable) -> None
     below = f"± {half:.0f}" if np.isfinite(half) else "no bound"
     below += f"\n{cell.note}" if cell.note else ""
     weight = "bold" if cell.mark == LEADER else "normal"
-    axes.text(j, i + 0.02, f"{MARKS[cell.mark]}{number}", va="bottom", fontsize=10, weight=weight,
+    axes.text(j, i + 0.02, f"{MARKS[cell.mark]}{number}", va="bottom", fontsize=size, weight=weight,
               **words)  # fmt: skip
-    axes.text(j, i - 0.04, below, va="top", fontsize=7.5, **words)
+    axes.text(j, i - 0.04, below, va="top", fontsize=0.75 * size, **words)
     if cell.mark == LEADER:
         axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=ink,
-                                 linewidth=1.6, zorder=4))  # fmt: skip
+                                 linewidth=1.6, zorder=6))  # fmt: skip
 
 
 def _contours(axes: Axes, search: Floats) -> None:
@@ -174,23 +177,27 @@ def _contours(axes: Axes, search: Floats) -> None:
     )
     drawn.set_path_effects([withStroke(linewidth=2.0, foreground=INK)])
     for level, lines in zip(levels, drawn.allsegs, strict=True):
-        line = max(lines, key=len, default=())
+        line = max(map(np.asarray, lines), key=len, default=np.empty((0, 2)))
         if len(line):
-            axes.text(*_between_cells(line, search.shape), f"$10^{{{level:g}}}$", fontsize=7, color=INK, ha="center", va="center",
-                      zorder=6, bbox={"facecolor": "white", "edgecolor": INK, "linewidth": 0.5,
-                                      "pad": 1.2})  # fmt: skip
+            x_label, y_label = _between_cells(line, search.shape)
+            axes.text(
+                x_label, y_label, f"$10^{{{level:g}}}$", fontsize=7, color=INK, ha="center",
+                va="center", zorder=7,
+                bbox={"facecolor": "white", "edgecolor": INK, "linewidth": 0.5, "pad": 1.2},
+            )  # fmt: skip
 
 
-def _between_cells(line: Floats, shape: tuple[int, ...]) -> Floats:
-    """float[2]: the point of a contour that is farthest from the numbers, for its label."""
+def _between_cells(line: Floats, shape: tuple[int, ...]) -> tuple[float, float]:
+    """The point of a contour that is farthest from the numbers, for its label."""
     along = np.linspace(0, len(line) - 1, 20 * len(line))
     points = np.stack([np.interp(along, np.arange(len(line)), c) for c in line.T], axis=1)
     off = np.abs(points - np.round(points))  # 0 in the middle of a cell, 0.5 at its edge
     away = np.where((points[:, 0] > 0) & (points[:, 0] < shape[1] - 1), off[:, 0], 0.0)
-    return points[np.argmax(away)]
+    x, y = points[np.argmax(away)]
+    return float(x), float(y)
 
 
-def _luminance(color: Sequence[float]) -> float:
+def _luminance(color: Floats) -> float:
     """Relative luminance of an sRGB color, 0 to 1, as the contrast ratio of WCAG uses it."""
     c = np.asarray(color[:3])
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)

@@ -54,17 +54,23 @@ class Compared:
         names = [f"`{describe(factors, recipe)}`" for recipe in at.recipes]
         leader = 0 if best is None else best.leader
         where = f"After {self.trained}, with {self.play}"
-        where += "" if self.search else f" (10^{at.search[leader]:.2f} FLOPs a move)"
+        if self.search is None and np.isfinite(at.search[leader]):
+            where += f" (10^{at.search[leader]:.2f} FLOPs a move)"
         where = where.replace(" a move (", " (")
         if best is None:
             return f"{where}, only {names[0]} can be read, at {_pm(at, 0)}"
         half = float(best.lead.high - best.lead.low) / 2
         lead = f"{float(best.lead.value):.0f} ± {half:.0f} Elo"
         chance = [_chance(share) for share in best.probability]
+        if np.isnan(at.spread):
+            return (
+                f"{where}, {names[leader]} leads {len(names)} recipes by {lead} with one run of "
+                "each: that is about these runs, and other seeds may say otherwise"
+            )
         if best.decided:
             return (
-                f"{where}, {names[leader]} is the best of {len(names)} recipes, {lead} ahead of the "
-                f"next, {names[best.next]} (probability {chance[leader]})"
+                f"{where}, {names[leader]} is the best of {len(names)} recipes, {lead} ahead of "
+                f"the next, {names[best.next]} (probability {chance[leader]})"
             )
         others = [k for k in best.candidates if k != leader]
         shown = ", ".join(f"{names[k]} ({chance[k]})" for k in others[:NAMED])
@@ -154,9 +160,7 @@ def draw(
     return replace(drawing, caption=_caption(compared, contours, main))
 
 
-def _map(
-    one: Compared, points: Points, factors: Sequence[Factor], level: str | None
-) -> Panel:
+def _map(one: Compared, points: Points, factors: Sequence[Factor], level: str | None) -> Panel:
     """Two factors, of the recipes with this level of the third one."""
     y, x, *rest = factors
     cells = {
@@ -295,8 +299,8 @@ def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> 
     if main is not None and len(compared) > 1:
         said.append(
             f"10^{compared[main].at.training:.2f} FLOPs is the most training at which the most "
-            "recipes can be compared; the other maps have less and more. Where a recipe's runs end, "
-            "its learning rate has fallen, which is in its favor."
+            "recipes can be compared; the other maps have less and more. Where a recipe's runs "
+            "end, its learning rate has fallen, which is in its favor."
         )
     return " ".join(said)
 

@@ -278,7 +278,9 @@ def _breakable(text: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) or bool(re.fullmatch(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]\d+)?", str(value)))
+    return isinstance(value, (int, float)) or bool(
+        re.fullmatch(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]\d+)?", str(value))
+    )
 
 
 def _html_cell(value: Any) -> str:

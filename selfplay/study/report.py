@@ -38,7 +38,7 @@ class Material:
         commands: those that made it.
         root: that the ladders' names of runs start from.
         baselines: game → the recipe that others are compared with; else the first one rated.
-        varied: the fields that were varied on purpose, in order; else those in which configs differ.
+        varied: the fields that were varied on purpose, in order; the configs tell if left out.
         arms: what a run is → the part of the study that it belongs to.
     """
 

@@ -33,7 +33,7 @@ def test_a_recipe_is_read_on_its_runs_own_lines() -> None:
 
 
 def test_intervals_are_what_two_seeds_make_them() -> None:
-    """Squares within recipes: 450 + 50, of two degrees of freedom; half a rating's variance is 4."""
+    """Squares within recipes are 450 + 50, of two degrees of freedom; a run's rating errs by 4."""
     at = at_compute.read(by_hand(), 11)
     assert float(at.spread) ** 2 == pytest.approx(250 - 4)
     cell = at.cell(0)

@@ -19,13 +19,13 @@ from selfplay.scaling.points import Points
 Grid = tuple[Points, list[Factor]]
 
 
-def grid(seeds: int = 2, seed: int = 0, **axes: list[Any]) -> Grid:
+def grid(axes: dict[str, list[Any]] | None = None, seeds: int = 2) -> Grid:
     """A crossed design, four versions a run at 0 and 8 simulations; what is larger costs more.
 
     Elo rises by 400 per OOM of training; of equal training, the last value of an axis is ahead of
     the others by 100.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     axes = axes or {"network.width": [4, 16, 64], "search.num-simulations": [2, 8, 32]}
     rows = []
     values: dict[str, tuple[Any, ...]] = {}
@@ -70,10 +70,13 @@ def test_recipes_that_differ_look_different() -> None:
 
 
 def test_three_factors_are_told_by_color_dashes_and_marker() -> None:
-    points, factors = grid(a=[1, 2, 3], b=["x", "y"], c=[True, False])
+    points, factors = grid({"a": [1, 2, 3], "b": ["x", "y"], "c": [True, False]})
     looks = Looks.of(factors, list(dict.fromkeys(points.recipe.tolist()))).line
     assert len({str(sorted(map(str, look.items()))) for look in looks.values()}) == 12
-    assert [len({str(look[p]) for look in looks.values()}) for p in ("color", "linestyle")] == [3, 2]
+    assert [len({str(look[p]) for look in looks.values()}) for p in ("color", "linestyle")] == [
+        3,
+        2,
+    ]
 
 
 def test_the_legend_says_field_and_value() -> None:
@@ -124,7 +127,7 @@ def test_matplotlib_stays_as_its_user_has_set_it() -> None:
 
 
 def test_a_name_with_a_dollar_is_no_formula() -> None:
-    points, factors = grid(**{"a$b": ["$x$", "y_$", "100 %"], "c": ["$\\frac", "{"]})
+    points, factors = grid({"a$b": ["$x$", "y_$", "100 %"], "c": ["$\\frac", "{"]})
     for one in findings.of_ladder(points, factors=factors):
         if one.drawing:
             page._svg(one.drawing)  # a formula that does not parse would raise here

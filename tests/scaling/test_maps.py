@@ -1,4 +1,4 @@
-"""Maps: a cell for each recipe, blank where its curve does not reach, and a sentence that answers."""
+"""Maps: a cell for each recipe, blank where it has no curve, and a sentence that answers."""
 
 from dataclasses import replace
 from typing import Any
@@ -31,7 +31,7 @@ def texts(finding: Finding, panel: int) -> list[str]:
 
 
 def test_the_first_sentence_says_which_for_what_compute_and_how_sure() -> None:
-    points, factors = grid(seeds=3, a=[1, 2], b=[3, 4])
+    points, factors = grid({"a": [1, 2], "b": [3, 4]}, seeds=3)
     found = of_map(points, factors)["map"]
     assert found.title == "Which a and which b?"
     trained, main = maps.of_training(points, 8)
@@ -45,7 +45,7 @@ def test_the_first_sentence_says_which_for_what_compute_and_how_sure() -> None:
 
 
 def test_leaders_that_are_not_told_apart_are_named() -> None:
-    points, factors = grid(seeds=3, a=[1, 2], b=[3, 4])
+    points, factors = grid({"a": [1, 2], "b": [3, 4]}, seeds=3)
     level = replace(points, elo=400 * (points.training - 10) + points.seed * 20.0)
     found = of_map(level, factors)["map"]
     said = found.sentences[0]
@@ -97,7 +97,7 @@ def test_numbers_have_contours_and_categories_a_note_of_what_a_move_costs() -> N
     found = of_map(*grid())
     assert contours(found["map"]) == 2 and contours(found["map_search"]) == 2
     assert not any("a move" in text for text in texts(found["map"], 0))
-    other = of_map(*grid(**{"network.width": [4, 16], "network.kind": ["conv", "mlp"]}))["map"]
+    other = of_map(*grid({"network.width": [4, 16], "network.kind": ["conv", "mlp"]}))["map"]
     assert contours(other) == 0
     noted = [text for text in texts(other, 0) if "a move" in text]
     assert len(noted) == sum("±" in text for text in texts(other, 0)) > 0
@@ -105,7 +105,7 @@ def test_numbers_have_contours_and_categories_a_note_of_what_a_move_costs() -> N
 
 
 def test_one_factor_is_mapped_over_the_budgets_of_play() -> None:
-    found = of_map(*grid(**{"learner.symmetries": [True, False]}))
+    found = of_map(*grid({"learner.symmetries": [True, False]}))
     assert found["map"].title == "Which learner.symmetries?"
     assert "map_search" not in found
     table = rows(found["map"])
@@ -114,7 +114,7 @@ def test_one_factor_is_mapped_over_the_budgets_of_play() -> None:
 
 
 def test_three_factors_have_a_row_of_maps_for_each_value_of_the_third() -> None:
-    points, factors = grid(a=[1, 2], b=["x", "y"], c=[True, False])
+    points, factors = grid({"a": [1, 2], "b": ["x", "y"], "c": [True, False]})
     found = of_map(points, factors)["map"]
     assert found.drawing
     titles = [axes.get_title() for axes in found.drawing.figure.axes]
@@ -124,7 +124,7 @@ def test_three_factors_have_a_row_of_maps_for_each_value_of_the_third() -> None:
 
 
 def test_four_factors_have_an_answer_and_a_table_and_no_map() -> None:
-    points, factors = grid(a=[1, 2], b=[1, 2], c=[1, 2], d=[1, 2])
+    points, factors = grid({name: [1, 2] for name in "abcd"})
     found = of_map(points, factors)["map"]
     assert found.drawing is None and found.table
     assert "`a 2, b 2, c 2, d 1` leads 14 recipes" in found.sentences[0]
@@ -132,7 +132,7 @@ def test_four_factors_have_an_answer_and_a_table_and_no_map() -> None:
 
 
 def test_recipes_that_share_no_compute_have_no_map() -> None:
-    points, factors = grid(a=[1, 2], b=[3])
+    points, factors = grid({"a": [1, 2], "b": [3]})
     apart = replace(points, training=points.training + 5.0 * (points.recipe == "2, 3"))
     (found,) = findings.of_map(apart, factors, 8)
     assert found.drawing is None and "no two recipes" in found.sentences[0]
@@ -155,6 +155,8 @@ def test_one_seed_says_what_its_intervals_hold() -> None:
     points, factors = grid(seeds=1)
     found = of_map(points, factors)["map"]
     assert found.drawing and "one run of each recipe" in found.drawing.caption
+    assert all("with one run of each" in said for said in found.sentences)
+    assert not any("probability" in said for said in found.sentences)
     two = of_map(*grid(seeds=2))["map"]
     assert two.drawing and "one run of each recipe" not in two.drawing.caption
 
