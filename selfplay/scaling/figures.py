@@ -189,6 +189,7 @@ def training(
         _powers(axes.xaxis)
         on = one.on if one is not None else np.zeros(len(points), bool)
         rows += _rows(points, on.astype(int))
+    _bound(panels[0], np.concatenate([points.elo for points in at.values()]))  # all share it
     fit = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]
     _legend(figure, looks, fit if any(found.values()) else ())
     caption = (
@@ -259,6 +260,7 @@ def search(points: Points, factors: Sequence[Factor] = ()) -> Drawing:
             axes.set_title(f"{name} versions", fontsize=10)
         axes.set_xlabel("search, FLOPs a move")
         _powers(axes.xaxis)
+        _bound(axes, points.elo)
     _legend(figure, looks)
     caption = f"{_lines_are(iter([points]))} Each line is one network at several budgets."
     return Drawing(figure, COLUMNS, _rows(points), caption)
@@ -326,6 +328,7 @@ def extrapolation(points: Points, found: Extrapolation) -> Drawing:
     axes.legend(fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
     _powers(axes.xaxis)
+    _bound(axes, points.elo)
     intervals = {
         (run, spent): tuple(one)
         for run, spent, *one in zip(
@@ -360,6 +363,13 @@ def _ramp() -> Colormap:
     """The ramp of numbers, as far as it shows on white."""
     shades = mpl.colormaps[RAMP](np.linspace(0, RAMP_END, 256))
     return ListedColormap(shades)
+
+
+def _bound(axes: Axes, elo: Floats) -> None:
+    """Let no interval, however wide, press the ratings together."""
+    low, high = axes.get_ylim()
+    room = 0.5 * max(float(np.ptp(elo)), 1.0)
+    axes.set_ylim(max(low, elo.min() - room), min(high, elo.max() + room))
 
 
 def _powers(axis: Axis) -> None:

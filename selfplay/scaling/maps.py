@@ -281,9 +281,12 @@ def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> 
     spread = [float(one.at.spread) for one in compared]
     if np.isfinite(spread).any():
         low, high = f"{np.nanmin(spread):.0f}", f"{np.nanmax(spread):.0f}"
+        much = f"a standard deviation of {low if low == high else f'{low} to {high}'} Elo"
+        if high == "0":
+            much = "too little to be seen beside these errors"
         said.append(
-            "Intervals hold the errors of the ratings and how seeds of a recipe differ, a standard "
-            f"deviation of {low if low == high else f'{low} to {high}'} Elo, pooled over recipes."
+            "Intervals hold the errors of the ratings and how seeds of a recipe differ, "
+            f"{much}, pooled over recipes."
         )
     else:
         said.append(
@@ -312,4 +315,6 @@ def _pm(at: AtCompute, k: int) -> str:
 
 def _chance(share: float) -> str:
     """Of so many draws nothing is sure."""
-    return ">99 %" if share > 0.99 else "<1 %" if share < 0.01 else f"{100 * share:.0f} %"
+    if share > 0.99:
+        return "over 99 %"
+    return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"

@@ -161,7 +161,7 @@ th, td { padding: .28rem 1rem .28rem 0; text-align: left; border-bottom: 1px sol
   vertical-align: top; }
 th { border-bottom: 1.5px solid var(--quiet); font-weight: 600; }
 .number { text-align: right; }
-td:first-child { white-space: nowrap; }
+td { white-space: nowrap; }
 sup { line-height: 0; font-size: .75em; }
 code, pre { font: .82em/1.5 ui-monospace, Menlo, Consolas, monospace; }
 pre { background: var(--box); padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }
@@ -219,7 +219,7 @@ def _text(text: str) -> str:
 
 def _escaped(text: str) -> str:
     """Text in which nothing but `code` is Markdown: no name makes a table, a formula or a tag."""
-    pieces = " ".join(text.split()).split("`")
+    pieces = re.split("`+", " ".join(text.split()))  # quotes in a row would match no single one
     if len(pieces) % 2 == 0:  # a quote without its end is a character
         pieces[-2:] = ["\\`".join(pieces[-2:])]
     marked = (

@@ -82,6 +82,11 @@ def material(paths: Sequence[Path]) -> Material:
 def of_study(study: Study) -> Material:
     """Of its runs that have a version; the others are missing."""
     runs, missing, ladders = {}, [], {}
+    one_arm = len({cell.arm for cell in study.cells}) == 1  # then its name tells nothing apart
+    names = {
+        cell.label: cell.label.removeprefix(f"{cell.arm}: ") if one_arm else cell.label
+        for cell in study.cells
+    }
     for cell in study.cells:
         done = study.done(cell)
         if done < 0:
@@ -89,7 +94,7 @@ def of_study(study: Study) -> Material:
             how = "has no version yet: see its log" if tried else "has not begun"
             missing.append(f"`{cell.name}` {how}.")
             continue
-        runs[cell.name] = study.run(cell), cell.label
+        runs[cell.name] = study.run(cell), names[cell.label]
         wanted = read_config(study.run(cell))["iterations"]
         if done < wanted:
             missing.append(f"`{cell.name}` stands at iteration {done} of {wanted}.")
@@ -105,11 +110,11 @@ def of_study(study: Study) -> Material:
             "begun); go on with launch/ablate.py"
         )
     name = study.folder.absolute().name
-    firsts = {game: cells[0].label for game, cells in study.games().items()}
+    firsts = {game: names[cells[0].label] for game, cells in study.games().items()}
     varied = list(dict.fromkeys(name for cell in study.cells for name, _ in cell.settings))
     return Material(
         name, runs, ladders, missing, study.commands, study.folder, firsts, varied,
-        {cell.label: cell.arm for cell in study.cells},
+        {names[cell.label]: cell.arm for cell in study.cells},
     )  # fmt: skip
 
 
@@ -192,7 +197,9 @@ def what_was_run(given: Material) -> Section:
     fields = sorted({f for config in configs.values() for f in config})
     differ = [f for f in fields if len({str(c.get(f)) for c in configs.values()}) > 1]
     labels = {label for _, label in given.runs.values()}
-    differ = [f for f in differ if not all(f" {f.replace('_', '-')} " in one for one in labels)]
+    differ = [
+        f for f in differ if not all(f" {f.replace('_', '-')} " in f" {one}" for one in labels)
+    ]
     lines: dict[str, tuple[dict[str, Any], int]] = {}
     for name, (_, label) in given.runs.items():
         lines[label] = configs[name], lines.get(label, ({}, 0))[1] + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -114,6 +115,20 @@ def test_the_fit_and_its_band_lie_above_the_runs() -> None:
         assert fit.get_zorder() > band.get_zorder() > max(r.get_zorder() for r in runs)
 
 
+def test_an_interval_without_end_does_not_hide_the_ratings() -> None:
+    points, factors = grid()
+    wide = replace(points, covariance=points.covariance * 1e8)
+    drawings = (
+        findings.of_training(wide, False, factors)[0].drawing,
+        figures.search(wide, factors),
+    )
+    for drawing in drawings:
+        assert drawing
+        low, high = drawing.figure.axes[0].get_ylim()
+        assert high - low <= 2.01 * np.ptp(points.elo)
+        assert low <= points.elo.min() and points.elo.max() <= high
+
+
 def test_matplotlib_stays_as_its_user_has_set_it() -> None:
     points, factors = grid()
     with mpl.rc_context({"lines.linewidth": 7.0, "axes.grid": True, "font.size": 23.0}):
@@ -128,10 +143,12 @@ def test_matplotlib_stays_as_its_user_has_set_it() -> None:
 
 def test_a_name_with_a_dollar_is_no_formula() -> None:
     points, factors = grid({"a$b": ["$x$", "y_$", "100 %"], "c": ["$\\frac", "{"]})
-    for one in findings.of_ladder(points, factors=factors):
-        if one.drawing:
-            page._svg(one.drawing)  # a formula that does not parse would raise here
-    drawing = findings.of_training(points, False, factors)[0].drawing
-    assert drawing
+    mapped, drawing = (
+        findings.of_map(points, factors, 8)[0].drawing,
+        findings.of_training(points, False, factors)[0].drawing,
+    )
+    assert mapped and drawing
+    for one in (mapped, drawing):
+        page._svg(one)  # a formula that does not parse would raise here
     (legend,) = drawing.figure.legends
     assert r"\$x\$" in [text.get_text() for text in legend.get_texts()]

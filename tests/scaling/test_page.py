@@ -47,6 +47,14 @@ def test_a_name_in_a_sentence_is_no_markdown(name: str) -> None:
     assert "<script>" not in to_html(page(Finding("x", "Which?", [f"{name} leads."])))
 
 
+@pytest.mark.parametrize("name", ["a`<b>", "``<b>`", "`", "a`b`<b>", "<b>```"])
+def test_a_name_with_quotes_of_code_ends_no_code(name: str) -> None:
+    text = to_markdown(page(Finding("x", "Which?", [f"`{name}` leads, <i> does not."])))
+    (said,) = [line for line in text.splitlines() if "leads" in line]
+    outside = re.sub(r"(?<!\\)`[^`]*`", "", said)  # as GitHub reads single quotes
+    assert not re.search(r"(?<!\\)[<>]", outside), said
+
+
 def test_code_in_a_sentence_stays_as_it_is() -> None:
     text = to_markdown(page(Finding("x", "?", ["`a_b$c$ <d>` leads, `e|f` not."])))
     assert "- `a_b$c$ <d>` leads, `e|f` not." in text

@@ -91,11 +91,11 @@ def test_a_report_answers_says_what_is_missing_and_stands_alone(written: Path) -
     titles = re.findall(r"^#+ (.+)", text, re.MULTILINE)
     assert titles[:3] == ["widths", "tic_tac_toe", "Which network.width?"]  # the answer comes first
     assert titles[-4:] == ["What was run", "Ledger", "How it was made", "Commands"]
-    assert "| tic: network.width 4 | 3 |" in text  # the name says what differs; three seeds
+    assert "| network.width 4 | 3 |" in text  # the name says what differs; three seeds
     assert "`width-8_seed-2` has not begun." in text
     assert "`width-4_seed-2` stands at iteration 2 of 4." in text
     assert "python launch/x.py" in text
-    assert "| tic: network.width 4 | 2.33e+03 | 1.00e+03 | 3.33e+03 |" in text  # (4 + 4 + 2) / 3
+    assert "| network.width 4 | 2.33e+03 | 1.00e+03 | 3.33e+03 |" in text  # (4 + 4 + 2) / 3
     assert "In every row: imitation, FLOPs 0.00e+00, seconds 0." in text
     for name in ("map", "training", "search", "exchange"):
         assert f"({name}.png)" in text and (written / f"{name}.png").stat().st_size > 10_000
@@ -106,7 +106,7 @@ def test_a_report_answers_says_what_is_missing_and_stands_alone(written: Path) -
     assert all(target.startswith(("#", "data:")) for target in loaded), loaded
     with (written / "search.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["recipe"] for row in rows} == {"tic: network.width 4", "tic: network.width 8"}
+    assert {row["recipe"] for row in rows} == {"network.width 4", "network.width 8"}
     assert len(rows) == 28
 
 
