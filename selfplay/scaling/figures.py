@@ -260,7 +260,7 @@ def search(points: Points, factors: Sequence[Factor] = ()) -> Drawing:
             axes.set_title(f"{name} versions", fontsize=10)
         axes.set_xlabel("search, FLOPs a move")
         _powers(axes.xaxis)
-        _bound(axes, points.elo)
+    _bound(panels[0], points.elo)  # all share it
     _legend(figure, looks)
     caption = f"{_lines_are(iter([points]))} Each line is one network at several budgets."
     return Drawing(figure, COLUMNS, _rows(points), caption)
