@@ -79,14 +79,19 @@ class _Asked:
         return found
 
 
-def of_map(points: Points, factors: Sequence[Factor], budget: float) -> list[Finding]:
+def of_map(points: Points, factors: Sequence[Factor], budget: float | None = None) -> list[Finding]:
     """Which recipe leads at equal compute, and the map of the grid.
 
     Args:
         points: of all budgets, plateaus included: no line goes through a map.
         factors: what tells the recipes apart.
-        budget: of play, for which the first sentence answers.
+        budget: of play, for which the first sentence answers; the one at which recipes differ most
+            surely if left out.
     """
+    if budget is None:
+        budget = maps.telling_budget(points)
+    if budget is None:
+        budget = headline_budget(points)  # where it is said why there is no map
     title = f"Which {' and which '.join(factor.field for factor in factors)}?"
     try:
         trained, main = maps.of_training(points, budget)
@@ -95,7 +100,13 @@ def of_map(points: Points, factors: Sequence[Factor], budget: float) -> list[Fin
     at_main = trained[main].at.training
     played = maps.of_search(points, at_main)
     others = [one for i, one in enumerate(trained) if i != main]
-    first = Finding("map", title, [f"{one.sentence(factors)}." for one in (trained[main], *others)])
+    note = f"At {budget:g} simulations a move, where these recipes differ most surely."
+    first = Finding(
+        "map",
+        title,
+        [f"{one.sentence(factors)}." for one in (trained[main], *others)],
+        note=note if len(factors) > 1 and len(played) > 1 else "",
+    )
     if len(factors) > maps.MOST:
         said = f"No map is drawn: {len(factors)} fields were varied, and a map shows {maps.MOST}."
         return [
@@ -279,7 +290,7 @@ def of_ladder(
     points = whole.select(kept)
     budget = headline_budget(points)
     same = at_budgets(points)[budget]
-    of_maps = of_map(whole, factors, budget) if factors else []
+    of_maps = of_map(whole, factors) if factors else []
     of_all = [of_search(points, factors), of_exchange(whole, kept)]
     of_same = [of_size(points, same)] if len(set(whole.parameters)) > 1 else []
     if len(set(same.recipe)) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,6 +105,22 @@ def of_training(points: Points, budget: float) -> tuple[list[Compared], int]:
     same = at_budgets(points)[budget]
     found, main = at_compute.levels(np.array(list(at_compute.spans(same).values())))
     return [compare(points, level, budget=budget) for level in found], main
+
+
+def telling_budget(points: Points) -> float | None:
+    """The budget of play at which recipes differ most surely; None if none compares two.
+
+    By the ratio of how far recipes are apart to what they may be off by. Deep search may level
+    them all, as where it plays perfectly, and the raw network may know nothing yet.
+    """
+    found: dict[float, float] = {}
+    for budget in at_budgets(points):
+        with suppress(Unanswerable):
+            compared, main = of_training(points, budget)
+            at = compared[main].at
+            off = np.diag(at.covariance).mean() - at.covariance.mean()  # without what all share
+            found[budget] = float(np.var(at.elo, ddof=1) / max(float(off), 1e-9))
+    return max(found, key=lambda budget: found[budget]) if found else None
 
 
 def of_search(points: Points, training: float) -> list[Compared]:

@@ -151,6 +151,18 @@ def test_moves_of_one_cost_are_compared_with_what_they_search() -> None:
     assert filled and main > 10 and any(0.5 < row["simulations"] < 7.5 for row in filled)
 
 
+def test_the_first_map_is_of_the_budget_that_tells_recipes_apart() -> None:
+    points, factors = grid(seeds=3)
+    for level in (0, 8):  # the budget at which all play alike, as if perfectly
+        alike = points.covariates["simulations"] == level
+        solved = replace(points, elo=np.where(alike, points.seed * 20.0, points.elo))
+        assert maps.telling_budget(solved) == 8 - level
+        (first, *_) = findings.of_map(solved, factors)
+        assert {row["simulations"] for row in rows(first)} == {8 - level}
+    apart = replace(points, training=points.training + 9.0 * points.search)
+    assert maps.telling_budget(apart.select(points.recipe == points.recipe[0])) is None
+
+
 def test_one_seed_says_what_its_intervals_hold() -> None:
     points, factors = grid(seeds=1)
     found = of_map(points, factors)["map"]
