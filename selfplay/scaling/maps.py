@@ -78,7 +78,7 @@ class Compared:
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         return (
             f"{where}, {names[leader]} leads {len(names)} recipes by {lead} and is the best with a "
-            f"probability of {chance[leader]}; these data do not tell it from {shown}{more}"
+            f"probability of {chance[leader]}; these data do not rule out {shown}{more}"
         )
 
 
@@ -288,7 +288,7 @@ def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> 
     said = [
         "Elo of each recipe ± its 95 % interval, read inside its own training curve. A pale cell's "
         "curve does not reach that compute, and says where it begins or ends.",
-        "A full star leads, an empty star is what these data do not tell from it: in 95 of 100 "
+        "A full star leads, an empty star is what these data do not rule out: in 95 of 100 "
         "studies the truly best recipe has a star.",
     ]
     if main is None:

@@ -49,7 +49,7 @@ def test_leaders_that_are_not_told_apart_are_named() -> None:
     level = replace(points, elo=400 * (points.training - 10) + points.seed * 20.0)
     found = of_map(level, factors)["map"]
     said = found.sentences[0]
-    assert "do not tell it from" in said and said.count("`") == 2 * 4  # all four recipes
+    assert "do not rule out" in said and said.count("`") == 2 * 4  # all four recipes
     at_end = [row for row in rows(found) if row["elo"] != ""]
     assert sum(row["may_be_best"] for row in at_end) == len(at_end)
 
