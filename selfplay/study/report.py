@@ -13,7 +13,7 @@ import numpy as np
 from selfplay.arena import misfit
 from selfplay.flops import Ledger
 from selfplay.scaling import findings, reading
-from selfplay.scaling.factors import RECIPE, Factor, of_configs
+from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
 from selfplay.scaling.page import Page, Section
 from selfplay.scaling.points import Points, joined
 from selfplay.store import metrics
@@ -124,6 +124,8 @@ def factors(points: Points, given: Material) -> list[Factor]:
     for folder, label in given.runs.values():
         if label in points.recipe and label not in configs:
             configs[label] = _recipe(folder)
+    if set(points.recipe.tolist()) - configs.keys():  # the ladder rates other runs as well
+        return of_points(points)
     arms = {label: given.arms.get(label) for label in configs}
     if len(set(arms.values())) > 1:
         configs = {label: {**config, RECIPE: arms[label]} for label, config in configs.items()}

@@ -255,6 +255,9 @@ def test_runs_without_a_study_have_the_factors_in_which_their_configs_differ(
         found = report.factors(points, one)
         assert [factor.field for factor in found] == ["network.width", "search.num-simulations"]
         assert all(factor.numeric for factor in found)
+    left = {name: run for name, run in given.runs.items() if "width-8" not in name}
+    others = report._labelled(points, replace(given, runs=left))
+    assert [one.field for one in report.factors(others, replace(given, runs=left))] == ["recipe"]
 
 
 def test_parts_of_a_study_without_axes_are_told_by_their_names(tmp_path: Path) -> None:
