@@ -27,6 +27,7 @@ from benchmarks import studies
 from benchmarks.planted import REPLICATES, Luck, coverage, draw, joined, runs
 from benchmarks.studies import BEST_SEARCHED, BEST_SIZE, JONES, SIMULATIONS, START
 from selfplay.scaling import (
+    at_compute,
     best_size,
     exchange,
     extrapolation,
@@ -36,7 +37,7 @@ from selfplay.scaling import (
     slopes,
     threshold,
 )
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stacked
 from selfplay.scaling.points import Points
 
 Found = dict[str, tuple[Estimate, float]]  # name → (estimates of all replicates, truth)
@@ -93,6 +94,17 @@ def compared(seeds: int, replicates: int) -> Found:
     return {
         "multiplier, in OOMs": (found.ooms, 150 / 450),
         "the slope of both": (found.slope, 450),
+    }
+
+
+def at_equal_compute(seeds: int, replicates: int) -> Found:
+    """Two recipes, read between their versions."""
+    points = draw(*studies.two_recipes(seeds), replicates=replicates)
+    at = at_compute.read(points, 13.3)
+    first = 450 * (13.3 - START)
+    return {
+        "Elo at equal training": (at.cell(0), first),
+        "by how much one is ahead there": (at.difference(1, 0), 150),
     }
 
 
@@ -161,26 +173,21 @@ def reached(seeds: int, replicates: int) -> Found:
     """The training behind 700 Elo, one study after the other."""
     points = draw(*studies.line(seeds), replicates=min(replicates, REPLICATES))
     found = [threshold.fit(replace(points, elo=elo), 700).training for elo in points.elo]
-    return {"training for a strength": (_stacked(found), START + 1.4)}
+    return {"training for a strength": (stacked(found), START + 1.4)}
 
 
 def on_the_frontier(seeds: int, replicates: int) -> Found:
     """Selected, tested for a plateau, fitted: one study after the other."""
     points = draw(*studies.overtaken(seeds), replicates=min(replicates, REPLICATES))
     found = [frontier.fit(replace(points, elo=elo)).slope for elo in points.elo]
-    return {"frontier": (_stacked(found), 480)}
+    return {"frontier": (stacked(found), 480)}
 
 
 def exchanged_by_the_leading(seeds: int, replicates: int) -> Found:
     """Search for training, where a larger network would count as search that buys nothing."""
     points = draw(*studies.outgrown(seeds), replicates=min(replicates, REPLICATES))
     found = [exchange.of_leading(replace(points, elo=elo)).a for elo in points.elo]
-    return {"exchange: a, of the leading": (_stacked(found), -400 / 180)}
-
-
-def _stacked(found: list[Estimate]) -> Estimate:
-    numbers = {name: np.array([getattr(one, name) for one in found]) for name in NUMBERS}
-    return Estimate(**numbers, unit=found[0].unit)
+    return {"exchange: a, of the leading": (stacked(found), -400 / 180)}
 
 
 STUDIES: tuple[Callable[[int, int], Found], ...] = (
@@ -188,6 +195,7 @@ STUDIES: tuple[Callable[[int, int], Found], ...] = (
     searched,
     grown,
     compared,
+    at_equal_compute,
     bent,
     boards,
     ridge,

@@ -103,6 +103,7 @@ selfplay.arena.evaluator
 selfplay.scaling.estimate
 selfplay.scaling.points
 selfplay.scaling.regression
+selfplay.scaling.factors selfplay.scaling.at_compute
 selfplay.scaling.slopes selfplay.scaling.incline
 selfplay.scaling.multiplier selfplay.scaling.best_size selfplay.scaling.threshold
 selfplay.scaling.frontier selfplay.scaling.extrapolation
@@ -110,6 +111,8 @@ selfplay.scaling.plateau selfplay.scaling.exchange
 selfplay.scaling.conventions
 selfplay.scaling.reading
 selfplay.scaling.figures
+selfplay.scaling.map_figure
+selfplay.scaling.maps
 selfplay.scaling.findings
 selfplay.scaling.page
 selfplay.serve
@@ -126,7 +129,7 @@ selfplay.verify
 selfplay.study
 selfplay.study.grid selfplay.study.jobs selfplay.study.timing
 selfplay.study.estimate
-selfplay.study.folder
+selfplay.study.folder selfplay.study.provenance
 selfplay.study.report
 configs.connect_four configs.go configs.hex configs.studies
 configs

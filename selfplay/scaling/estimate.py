@@ -1,6 +1,7 @@
 """A number, its 95 % interval, and the sentence that says both."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,12 @@ class Estimate:
         if abs(high + low - 2 * value) < 0.05 * (high - low):
             return f"{value:+.{digits}f} ± {(high - low) / 2:.{digits}f} {self.unit}"
         return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}) {self.unit}"
+
+
+def stacked(estimates: Sequence[Estimate]) -> Estimate:
+    """Several estimates of one unit as one, along a new last axis."""
+    numbers = {n: np.stack([getattr(one, n) for one in estimates], axis=-1) for n in NUMBERS}
+    return Estimate(**numbers, unit=estimates[0].unit)
 
 
 def decimals(half: float) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, Unanswerable
+from selfplay.scaling.estimate import Estimate, Floats, Unanswerable, stacked
 from selfplay.scaling.points import Labels, Points
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
@@ -114,7 +114,6 @@ def check(points: Points, held_out: Sequence[str]) -> Extrapolation:
         line.prediction(fitted.elo, [1.0, spent[at] - mean], noise[at, ~out], noise[at, at])
         for at in target
     ]
-    stacked = {n: np.stack([getattr(part, n) for part in parts], axis=-1) for n in NUMBERS}
     return Extrapolation(
         held_out=tuple(held_out),
         reach=float(spent[target].max() - spent[~out].max()),
@@ -122,5 +121,5 @@ def check(points: Points, held_out: Sequence[str]) -> Extrapolation:
         run=points.run[target],
         training=spent[target],
         rated=points.elo[..., target],
-        predicted=Estimate(**stacked, unit="Elo"),
+        predicted=stacked(parts),
     )

@@ -1,10 +1,13 @@
-"""Figures of rated versions, each with the table that it shows. Colours are safe for the
-colour-blind and differ in lightness, so that they hold in print.
+"""Figures of rated versions, each with the table that it shows.
+
+Colors are safe for the color-blind and differ in lightness, so that they hold in print. Whatever
+carries data has a contrast of 3:1 with the white paper, at least.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,26 +15,27 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, ListedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from selfplay.scaling import frontier
 from selfplay.scaling.estimate import Floats
 from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
+from selfplay.scaling.factors import Factor, of_points
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.points import Points
-
-mpl.rcdefaults()  # whatever a matplotlibrc in this folder says
+from selfplay.scaling.points import Ints, Points
 
 Z95 = 1.96
-SAME_SPENT = 0.01  # OOMs: two seeds of a recipe differ by less, one iteration of 32 makes more
 PANELS = 3  # beside each other
-COLOURS = "cividis"
-HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito (2008)
+RAMP, RAMP_END = "plasma", 0.62  # of numbers; what is beyond is too pale for a line on white
+HUES = ("#0072b2", "#c75000", "#00805c", "#a8508a", "#8a6d00", "#3a3a3a")  # Okabe and Ito, darker
 MARKERS = "os^DvP"
-INK, PALE = "#222222", "#bbbbbb"
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
+INK, PALE = "#222222", "#767676"
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -44,125 +48,227 @@ STYLE: dict[Any, Any] = {
 }
 
 
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib as the figures need it; afterwards it is as its user has set it.
+
+    What a matplotlibrc in this folder says does not count: it may name programs to run.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, and what is in it."""
+    """A figure, what is in it, and the words below it."""
 
     figure: Figure
     header: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How the lines of each recipe are drawn: one factor's color, another one's dashes."""
+
+    line: Mapping[str, dict[str, Any]]  # recipe → color, dashes and marker
+    legend: list[Any]  # of handles, the factors' names above their levels
+
+    @classmethod
+    def of(cls, factors: Sequence[Factor], recipes: Sequence[str]) -> Looks:
+        """The factor with the most levels has the colors; at most three are told apart."""
+        line: dict[str, dict[str, Any]] = {
+            recipe: {"color": HUES[0], "linestyle": "-", "marker": "o"} for recipe in recipes
+        }
+        ordered = sorted(factors[:3], key=lambda factor: -len(factor.levels))
+        legend: list[Any] = []
+        for place, factor in enumerate(ordered):
+            looks = _looks_of(factor, place, len(ordered))
+            for recipe in recipes:
+                line[recipe] |= looks[factor.level(recipe)]
+            legend.append(Patch(alpha=0, label=plain(factor.field)))
+            base = {"color": INK, "linestyle": "-" if place < 2 else "none"}
+            used = {factor.level(recipe) for recipe in recipes}
+            legend += [
+                Line2D([], [], **{**base, **looks[level]}, markersize=4, label=plain(level))
+                for level in factor.levels
+                if level in used
+            ]
+        return cls(line, legend)
+
+
+def _looks_of(factor: Factor, place: int, of: int) -> dict[str, dict[str, Any]]:
+    """Level → what it changes in the line of a recipe."""
+    levels = factor.levels
+    markers = [MARKERS[i % len(MARKERS)] for i in range(len(levels))]
+    if place == 0:
+        colors: Sequence[Any] = HUES
+        if factor.numeric or len(levels) > len(HUES):
+            shades = mpl.colormaps[RAMP](np.linspace(0, RAMP_END, len(levels)))
+            colors = [to_hex(shade) for shade in shades]
+        looks = [{"color": color} for color in colors[: len(levels)]]
+    elif place == 1:
+        looks = [{"linestyle": DASHES[i % len(DASHES)]} for i in range(len(levels))]
+    else:
+        looks = [{} for _ in levels]
+    if place == of - 1:
+        looks = [{**one, "marker": m} for one, m in zip(looks, markers, strict=True)]
+    return dict(zip(levels, looks, strict=True))
+
+
+def plain(text: str) -> str:
+    """Text in which a dollar sign is one, and begins no formula."""
+    return text.replace("$", r"\$")
 
 
 def _canvas(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.add_subplot()
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
 
 
-def _shades(values: Sequence[float]) -> dict[float, Any]:
-    """A colour for each distinct value, light for the least; the lightest are left out."""
-    distinct = sorted(set(values))
-    scale = np.linspace(0.85, 0.0, len(distinct)) if len(distinct) > 1 else [0.3]
-    return {v: mpl.colormaps[COLOURS](s) for v, s in zip(distinct, scale, strict=True)}
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """So many panels that share their axes, in rows."""
+    columns = min(count, PANELS)
+    lines = -(-count // columns)
+    size = (7.2, 4.4) if count == 1 else (3.0 * columns + 1.6, 3.5 * lines)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for empty in grid.ravel()[count:]:
+        empty.set_visible(False)
+    for row in grid:
+        row[0].set_ylabel("Elo")
+    return figure, grid.ravel().tolist()[:count]
 
 
-def training(at: Mapping[float, Points], found: Mapping[float, Frontier | None]) -> Drawing:
-    """Elo against training FLOPs, a panel for each search budget: runs thin, the frontier on top.
+def _legend(figure: Figure, looks: Looks, more: Sequence[Any] = ()) -> None:
+    handles = [*looks.legend, *more]
+    if not handles:
+        return
+    legend = figure.legend(handles=handles, fontsize=8, frameon=False, loc="outside right center")
+    for handle, words in zip(handles, legend.get_texts(), strict=True):
+        if isinstance(handle, Patch):  # the name of a factor, above its levels
+            words.set_fontweight("bold")
 
-    Runs are coloured by size, or by recipe where all are of one size; bars are 95 % intervals of
-    the ratings.
+
+@style()
+def training(
+    at: Mapping[float, Points],
+    found: Mapping[float, Frontier | None],
+    factors: Sequence[Factor] = (),
+) -> Drawing:
+    """Elo against training FLOPs, a panel for each search budget, the frontier on top.
 
     Args:
         at: search budget → the versions rated at it.
         found: search budget → its frontier.
+        factors: what tells the recipes apart; their sizes or names if left out.
     """
-    columns = min(len(at), PANELS)
-    size = (7.2, 4.4) if len(at) == 1 else (3.2 * columns + 0.8, 3.6 * -(-len(at) // columns))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(
-            -(-len(at) // columns), columns, sharex=True, sharey=True, squeeze=False
-        ).ravel()
-    whole = np.concatenate([points.parameters for points in at.values()])
-    recipes = sorted({recipe for points in at.values() for recipe in points.recipe.tolist()})
-    by_size = len(np.unique(whole)) > 1
-    colour = _shades(whole.tolist() if by_size else [float(i) for i in range(len(recipes))])
-    marker = dict.fromkeys(colour, "o")
-    if not by_size and len(recipes) <= len(HUES):
-        colour = dict(zip(colour, HUES, strict=False))
-        marker = dict(zip(marker, MARKERS, strict=False))
+    figure, panels = _panels(len(at))
+    recipes = list(dict.fromkeys(r for points in at.values() for r in points.recipe.tolist()))
+    factors = factors or of_points(max(at.values(), key=len))
+    looks = Looks.of(factors, recipes)
     rows = []
-    for axes, (budget, points) in zip(panels, at.items(), strict=False):
+    for axes, (budget, points) in zip(panels, at.items(), strict=True):
+        for recipe in dict.fromkeys(points.recipe.tolist()):
+            own = np.flatnonzero(points.recipe == recipe)
+            _curve(axes, points, own, points.training, looks.line[recipe])
         one = found[budget]
-        for run in points.runs:
-            own = np.flatnonzero(points.run == run)
-            own = own[np.argsort(points.training[own])]
-            shown = points.parameters if by_size else [recipes.index(r) for r in points.recipe]
-            value = float(shown[own[0]])
-            axes.errorbar(
-                points.training[own], points.elo[own], Z95 * _stderr(points)[own],
-                color=colour[value], linewidth=1, elinewidth=0.6, marker=marker[value],
-                markersize=3, alpha=0.8,
-            )  # fmt: skip
         if one is not None:
             spent = points.training[one.on]
-            x = np.linspace(spent.min(), spent.max(), 200)
-            axes.plot(x, _fitted(points, one, x), color=INK, linewidth=2)
+            x = np.linspace(spent.min(), spent.max(), 60)
+            fitted = frontier.curve(points, one, x)
+            axes.fill_between(x, fitted.low, fitted.high, color=INK, alpha=0.18, linewidth=0,
+                              zorder=4)  # fmt: skip
+            axes.plot(x, fitted.value, color=INK, linewidth=2.2, zorder=5)
         if len(at) > 1:
-            axes.set_title(f"{budget:g} simulations", fontsize=10)
+            axes.set_title(f"{budget:g} simulations a move", fontsize=10)
         axes.set_xlabel("training, FLOPs")
         _powers(axes.xaxis)
         on = one.on if one is not None else np.zeros(len(points), bool)
         rows += _rows(points, on.astype(int))
-    for empty in panels[len(at) :]:
-        empty.set_visible(False)
-    panels[0].set_ylabel("Elo")
-    for value, shade in colour.items():
-        label = _count(10**value) if by_size else recipes[int(value)]
-        panels[0].plot([], [], color=shade, marker=marker[value], markersize=3, label=label)
-    if any(found.values()):
-        panels[0].plot([], [], color=INK, linewidth=2, label="frontier")
-    figure.legend(
-        title="parameters" if by_size else "recipe", fontsize=8, title_fontsize=8, frameon=False,
-        loc="outside right center",
-    )  # fmt: skip
-    return Drawing(figure, (*COLUMNS, "on_frontier"), rows)
+    _bound(panels[0], np.concatenate([points.elo for points in at.values()]))  # all share it
+    fit = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]
+    _legend(figure, looks, fit if any(found.values()) else ())
+    caption = (
+        f"{_lines_are(points for points in at.values())} The black line is the frontier's fit, the "
+        "gray band its 95 % interval."
+    )
+    return Drawing(figure, (*COLUMNS, "on_frontier"), rows, caption)
 
 
-def _fitted(points: Points, found: Frontier, x: Floats) -> Floats:
-    """The frontier's line, or its incline and plateau."""
-    chosen = points.select(found.on)
-    slope = float(found.slope.value)
-    if found.incline is None:
-        return chosen.elo.mean() + slope * (x - chosen.training.mean())
-    plateau, bend = float(found.incline.plateau.value), float(found.incline.change_point.value)
-    return np.minimum(plateau, plateau + slope * (x - bend))
+def _curve(axes: Axes, points: Points, own: Ints, x: Floats, looks: Mapping[str, Any]) -> None:
+    """The runs of a recipe as thin lines, and their mean where all of them are, with markers.
+
+    A single run has the intervals of its ratings.
+    """
+    lines = []
+    for run in dict.fromkeys(points.run[own].tolist()):
+        at = own[points.run[own] == run]
+        lines.append(at[np.argsort(x[at], kind="stable")])
+    thin = {"color": looks["color"], "linestyle": looks["linestyle"]}
+    if len(lines) == 1:
+        (at,) = lines
+        axes.errorbar(x[at], points.elo[at], Z95 * _stderr(points)[at], **looks, linewidth=1.4,
+                      elinewidth=0.8, markersize=4, zorder=3)  # fmt: skip
+        return
+    for at in lines:
+        axes.plot(x[at], points.elo[at], **thin, linewidth=0.5, zorder=2)
+    low, high = max(x[at[0]] for at in lines), min(x[at[-1]] for at in lines)
+    ends = np.clip(x[lines[0]], low, high) if low <= high else np.array([])
+    ends = np.unique(ends)
+    if len(ends):
+        mean = np.mean([np.interp(ends, x[at], points.elo[at]) for at in lines], axis=0)
+        axes.plot(ends, mean, **looks, linewidth=1.7, markersize=4, zorder=3)
 
 
-def search(points: Points) -> Drawing:
-    """Elo against search FLOPs per move: a line for each version, coloured by its training."""
-    figure, axes = _canvas()
+def _lines_are(parts: Iterator[Points]) -> str:
+    """What is thin and what is thick."""
+    if any(len(set(p.run[p.recipe == r].tolist())) > 1 for p in parts for r in set(p.recipe)):
+        return "Thin lines are runs, thick ones the mean over the seeds of a recipe."
+    return "Each line is a run; bars are 95 % intervals of its ratings."
+
+
+STAGES = ("first", "middle", "last")
+
+
+@style()
+def search(points: Points, factors: Sequence[Factor] = ()) -> Drawing:
+    """Elo against search FLOPs per move: the first, middle and last rated versions of the runs."""
     spent, cost = points.known("training"), points.known("search")
-    error = Z95 * _stderr(points)
-    low, high = spent.min(), spent.max()
-    norm = Normalize(low, high if high > low else low + 1)
-    shades = mpl.colormaps[COLOURS].reversed()
-    for network in np.unique(points.network):
-        own = np.flatnonzero(points.network == network)
-        own = own[np.argsort(cost[own])]
-        axes.errorbar(
-            cost[own], points.elo[own], error[own], color=shades(norm(spent[own[0]])),
-            linewidth=1, elinewidth=0.6, marker="o", markersize=3, alpha=0.9,
-        )  # fmt: skip
-    bar = figure.colorbar(ScalarMappable(norm, shades), ax=axes, pad=0.01)
-    bar.set_label("training, log$_{10}$ FLOPs")
-    axes.set(xlabel="search, FLOPs a move", ylabel="Elo")
-    _powers(axes.xaxis)
-    return Drawing(figure, COLUMNS, _rows(points))
+    recipes = list(dict.fromkeys(points.recipe.tolist()))
+    looks = Looks.of(factors or of_points(points), recipes)
+    stages: dict[str, list[int]] = {name: [] for name in STAGES}
+    for run in points.runs:
+        amounts = np.unique(spent[points.run == run])
+        places = {"last": len(amounts) - 1, "first": 0, "middle": len(amounts) // 2}
+        taken: set[int] = set()
+        for name, place in places.items():
+            if place not in taken:
+                taken.add(place)
+                stages[name] += np.flatnonzero(
+                    (points.run == run) & (spent == amounts[place])
+                ).tolist()
+    shown = {name: np.array(own) for name, own in stages.items() if own}
+    figure, panels = _panels(len(shown))
+    for axes, (name, own) in zip(panels, shown.items(), strict=True):
+        for recipe in dict.fromkeys(points.recipe[own].tolist()):
+            _curve(axes, points, own[points.recipe[own] == recipe], cost, looks.line[recipe])
+        if len(shown) > 1:
+            axes.set_title(f"{name} versions", fontsize=10)
+        axes.set_xlabel("search, FLOPs a move")
+        _powers(axes.xaxis)
+    _bound(panels[0], points.elo)  # all share it
+    _legend(figure, looks)
+    caption = f"{_lines_are(iter([points]))} Each line is one network at several budgets."
+    return Drawing(figure, COLUMNS, _rows(points), caption)
 
 
+@style()
 def exchange(points: Points, found: Exchange) -> Drawing:
-    """Versions over training and search, coloured by Elo, with the fitted lines of equal Elo.
+    """Versions over training and search, colored by Elo, with the fitted lines of equal Elo.
 
     Those that are not in the fit are small. Where the data set no bound on the lines' slope there
     are none.
@@ -186,47 +292,20 @@ def exchange(points: Points, found: Exchange) -> Drawing:
         )  # fmt: skip
     size = np.where(found.on, 34, 7)
     drawn = axes.scatter(
-        x, y, c=points.elo, cmap=COLOURS, s=size, edgecolors="white", linewidths=0.4
+        x, y, c=points.elo, cmap=_ramp(), s=size, edgecolors="white", linewidths=0.4
     )
     figure.colorbar(drawn, ax=axes, pad=0.01).set_label("Elo")
     axes.set(xlabel="training, FLOPs", ylabel="search, FLOPs a move")
     _powers(axes.xaxis)
     _powers(axes.yaxis)
-    return Drawing(figure, (*COLUMNS, "fitted"), _rows(points, found.on.astype(int)))
+    caption = (
+        "Black lines join what plays equally well in the fit, with their Elo. Large dots are the "
+        "versions in the fit, small ones all others."
+    )
+    return Drawing(figure, (*COLUMNS, "fitted"), _rows(points, found.on.astype(int)), caption)
 
 
-def heat(points: Points) -> Drawing:
-    """Mean Elo of the last versions: network size against search budget.
-
-    A run that has spent less than others of its recipe is left out.
-    """
-    figure, axes = _canvas(6.0, 3.8)
-    last = _last(points)
-    sizes = np.unique(np.round(last.known("parameters"), 6))
-    budgets = np.unique(last.known("simulations"))
-    mean = np.full((len(sizes), len(budgets)), np.nan)
-    rows = []
-    for i, size in enumerate(sizes):
-        for j, budget in enumerate(budgets):
-            own = np.isclose(last.parameters, size) & (last.covariates["simulations"] == budget)
-            if own.any():
-                mean[i, j] = last.elo[own].mean()
-                weights = np.where(own, 1 / own.sum(), 0.0)
-                stderr = float(np.sqrt(weights @ last.covariance @ weights))
-                rows.append((round(10**size), budget, mean[i, j], stderr, len(set(last.run[own]))))
-    drawn = axes.imshow(mean, origin="lower", aspect="auto", cmap=COLOURS)
-    middle = (np.nanmin(mean) + np.nanmax(mean)) / 2
-    for i, j in zip(*np.nonzero(np.isfinite(mean)), strict=True):
-        ink = "black" if mean[i, j] > middle else "white"
-        axes.text(j, i, f"{mean[i, j]:+.0f}", ha="center", va="center", color=ink, fontsize=9)
-    axes.set_xticks(range(len(budgets)), [f"{budget:g}" for budget in budgets])
-    axes.set_yticks(range(len(sizes)), [_count(10**size) for size in sizes])
-    axes.grid(False)
-    axes.set(xlabel="simulations a move", ylabel="parameters")
-    figure.colorbar(drawn, ax=axes, pad=0.01).set_label("Elo of the last versions")
-    return Drawing(figure, ("parameters", "simulations", "elo", "stderr_of_rating", "runs"), rows)
-
-
+@style()
 def extrapolation(points: Points, found: Extrapolation) -> Drawing:
     """What was fitted, the line, and the held-out versions with their prediction intervals."""
     figure, axes = _canvas(7.2, 3.8)
@@ -249,6 +328,7 @@ def extrapolation(points: Points, found: Extrapolation) -> Drawing:
     axes.legend(fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
     _powers(axes.xaxis)
+    _bound(axes, points.elo)
     intervals = {
         (run, spent): tuple(one)
         for run, spent, *one in zip(
@@ -258,7 +338,9 @@ def extrapolation(points: Points, found: Extrapolation) -> Drawing:
     none = (np.nan, np.nan, np.nan)
     known = [intervals.get(key, none) for key in zip(points.run, points.training, strict=True)]
     header = (*COLUMNS, "held_out", "predicted", "low", "high")
-    return Drawing(figure, header, _rows(points, out.astype(int), *np.array(known).T))
+    caption = "The line is fitted to the gray dots alone; bars are what it predicts beyond them."
+    rows = _rows(points, out.astype(int), *np.array(known).T)
+    return Drawing(figure, header, rows, caption)
 
 
 COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops",
@@ -277,22 +359,20 @@ def _stderr(points: Points) -> Floats:
     return np.sqrt(np.diag(points.covariance))
 
 
-def _last(points: Points) -> Points:
-    """Of each recipe, the last versions of the runs that went furthest, at all their budgets."""
-    spent = points.known("training")
-    most = np.array([spent[points.recipe == recipe].max() for recipe in points.recipe])
-    return points.select(spent >= most - SAME_SPENT)
+def _ramp() -> Colormap:
+    """The ramp of numbers, as far as it shows on white."""
+    shades = mpl.colormaps[RAMP](np.linspace(0, RAMP_END, 256))
+    return ListedColormap(shades)
+
+
+def _bound(axes: Axes, elo: Floats) -> None:
+    """Let no interval, however wide, press the ratings together."""
+    low, high = axes.get_ylim()
+    room = 0.5 * max(float(np.ptp(elo)), 1.0)
+    axes.set_ylim(max(low, elo.min() - room), min(high, elo.max() + room))
 
 
 def _powers(axis: Axis) -> None:
     """The axis holds log10."""
     axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     axis.set_major_formatter(lambda value, _: f"$10^{{{value:g}}}$")
-
-
-def _count(value: float) -> str:
-    """1 234 → 1.2 k."""
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.0f}"

@@ -5,7 +5,7 @@ A question that the data cannot answer is not left out: its sentence says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -20,12 +20,14 @@ from selfplay.scaling import (
     figures,
     frontier,
     incline,
+    maps,
     multiplier,
     plateau,
     slopes,
     threshold,
 )
 from selfplay.scaling.estimate import Unanswerable
+from selfplay.scaling.factors import Factor, of_points
 from selfplay.scaling.figures import Drawing
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.points import Points, at_budgets
@@ -77,7 +79,71 @@ class _Asked:
         return found
 
 
-def of_training(points: Points, perfect: bool) -> tuple[Finding, dict[float, Frontier | None]]:
+def of_map(points: Points, factors: Sequence[Factor], budget: float | None = None) -> list[Finding]:
+    """Which recipe leads at equal compute, and the map of the grid.
+
+    Args:
+        points: of all budgets, plateaus included: no line goes through a map.
+        factors: what tells the recipes apart.
+        budget: of play, for which the first sentence answers; the one at which recipes differ most
+            surely if left out.
+    """
+    if budget is None:
+        budget = maps.telling_budget(points)
+    if budget is None:
+        budget = headline_budget(points)  # where it is said why there is no map
+    title = f"Which {' and which '.join(factor.field for factor in factors)}?"
+    try:
+        trained, main = maps.of_training(points, budget)
+    except Unanswerable as reason:
+        return [Finding("map", title, [f"No map is drawn: {reason}."])]
+    at_main = trained[main].at.training
+    played = maps.of_search(points, at_main)
+    others = [one for i, one in enumerate(trained) if i != main]
+    note = f"At {budget:g} simulations a move, where these recipes differ most surely."
+    first = Finding(
+        "map",
+        title,
+        [f"{one.sentence(factors)}." for one in (trained[main], *others)],
+        note=note if len(factors) > 1 and len(played) > 1 else "",
+    )
+    if len(factors) > maps.MOST:
+        said = f"No map is drawn: {len(factors)} fields were varied, and a map shows {maps.MOST}."
+        return [
+            replace(
+                first,
+                sentences=[*first.sentences, said],
+                table=maps.table(trained, points, factors),
+            )
+        ]
+    found = [_mapped(first, trained if len(factors) > 1 else played, points, factors, main)]
+    if len(factors) > 1 and len(played) > 1:
+        title = "And with less or more search in play?"
+        sentences = [f"{one.sentence(factors)}." for one in played]
+        found.append(_mapped(Finding("map_search", title, sentences), played, points, factors))
+    try:
+        moves = maps.of_move(points, trained[main].at)
+    except Unanswerable:
+        return found
+    title = "And for moves of equal cost?"
+    second = Finding("map_move", title, [f"{one.sentence(factors)}." for one in moves])
+    return [*found, _mapped(second, moves, points, factors) if len(factors) > 1 else second]
+
+
+def _mapped(
+    finding: Finding,
+    compared: Sequence[maps.Compared],
+    points: Points,
+    factors: Sequence[Factor],
+    main: int | None = None,
+) -> Finding:
+    """With its map."""
+    return replace(finding, drawing=maps.draw(compared, points, factors, main))
+
+
+def of_training(
+    points: Points, perfect: bool, factors: Sequence[Factor] = ()
+) -> tuple[Finding, dict[float, Frontier | None]]:
     """What training buys at every search budget, and the frontiers there."""
     asked, found = _Asked(), {}
     for budget, same in at_budgets(points).items():
@@ -91,19 +157,19 @@ def of_training(points: Points, perfect: bool) -> tuple[Finding, dict[float, Fro
             )
         if perfect:
             asked.ask(lambda p=same: threshold.fit(p, -plateau.NEARLY), where=where)
-    drawing = figures.training(at_budgets(points), found)
+    drawing = figures.training(at_budgets(points), found, factors)
     finding = Finding("training", "What does training compute buy?", asked.sentences, drawing)
     return finding, found
 
 
-def of_search(points: Points) -> Finding:
+def of_search(points: Points, factors: Sequence[Factor] = ()) -> Finding:
     """What search buys for a fixed network."""
     asked = _Asked()
     asked.ask(lambda: slopes.per_search(points), lambda e: f"at a fixed network: {e}")
     budgets = np.unique(points.known("simulations"))
     for low, high in pairwise(budgets):
         asked.ask(lambda a=low, b=high: multiplier.unhobbling(points, "simulations", a, b))
-    drawing = figures.search(points) if len(budgets) > 1 else None
+    drawing = figures.search(points, factors) if len(budgets) > 1 else None
     return Finding("search", "What does search buy for a fixed network?", asked.sentences, drawing)
 
 
@@ -123,8 +189,8 @@ def of_exchange(points: Points, rising: NDArray[np.bool_]) -> Finding:
     return Finding("exchange", title, asked.sentences, drawing)
 
 
-def of_size(points: Points, at_budget: Points, whole: Points) -> Finding:
-    """What parameters buy, and the best size for a compute; the map is of the whole ladder."""
+def of_size(points: Points, at_budget: Points) -> Finding:
+    """What parameters buy, and the best size for a compute."""
     asked = _Asked()
     asked.ask(lambda: slopes.per_parameters(at_budget), lambda e: f"at equal training: {e}")
     asked.ask(lambda: best_size.fit(at_budget)[0])
@@ -137,15 +203,7 @@ def of_size(points: Points, at_budget: Points, whole: Points) -> Finding:
         lambda: best_size.fit(points, given="search", controls=("training",))[0],
         lambda best: f"for a given compute per move, with all budgets: {best}",
     )
-    sizes = len(np.unique(whole.known("parameters")))
-    drawing = None
-    if len(set(whole.recipe)) > sizes > 1:
-        asked.sentences.append("No map is drawn: several recipes are of one size.")
-    elif sizes > 1:
-        drawing = figures.heat(whole)
-        asked.sentences.append("The map is of the last versions, plateaus and all budgets.")
-    title = "Which network size, and which search budget?"
-    return Finding("size", title, asked.sentences, drawing)
+    return Finding("size", "What does network size buy?", asked.sentences)
 
 
 def of_recipes(points: Points, budget: float, baseline: str = "") -> Finding:
@@ -214,28 +272,35 @@ def headline_budget(points: Points) -> float:
     return float(values[counts == counts.max()].max())
 
 
-def of_ladder(points: Points, baseline: str = "", perfect: bool = False) -> list[Finding]:
-    """All questions about one game.
+def of_ladder(
+    points: Points, baseline: str = "", perfect: bool = False, factors: Sequence[Factor] = ()
+) -> list[Finding]:
+    """All questions about one game, the map of its recipes first.
 
     Args:
         points: all versions on its ladder.
         baseline: the recipe that others are compared with; see `of_recipes`.
         perfect: True = perfect play is at 0 Elo.
+        factors: what tells the recipes apart; their sizes or names if left out.
     """
-    first, found = of_training(points, perfect)
+    factors = factors or of_points(points)
+    first, found = of_training(points, perfect, factors)
     whole = points
     kept, left_out = plateau.rising(whole, found, perfect)
     points = whole.select(kept)
     budget = headline_budget(points)
     same = at_budgets(points)[budget]
-    of_all = [of_search(points), of_exchange(whole, kept)]
-    of_same = [of_size(points, same, whole)] if len(set(whole.parameters)) > 1 else []
+    of_maps = of_map(whole, factors) if factors else []
+    of_all = [of_search(points, factors), of_exchange(whole, kept)]
+    of_same = [of_size(points, same)] if len(set(whole.parameters)) > 1 else []
     if len(set(same.recipe)) > 1:
         of_same.append(of_recipes(points, budget, baseline))
     of_same.append(of_extrapolation(same))
     at_budget = f"At {budget:g} simulations. {left_out}".strip()
     noted = [replace(one, note=left_out) for one in of_all]
-    return [first, *noted, *(replace(one, note=at_budget) for one in of_same)]
+    rest = [first, *noted, *(replace(one, note=at_budget) for one in of_same)]
+    answered = any(one.drawing for one in of_maps)  # a page begins with its answer
+    return [*of_maps, *rest] if answered else [*rest, *of_maps]
 
 
 def caveats(points: Points) -> list[str]:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.scaling import incline
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
+from selfplay.scaling.estimate import Estimate, Floats, Unanswerable, stacked
 from selfplay.scaling.incline import Incline, Saturation
 from selfplay.scaling.points import Ints, Points
+from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
 
 
@@ -64,6 +65,16 @@ def fit(points: Points) -> Frontier:
     with suppress(Unanswerable):
         beyond = per_training(chosen.select(~bent.below))
     return Frontier(bent.slope, found, bent, on, beyond)
+
+
+def curve(points: Points, found: Frontier, training: Floats) -> Estimate:
+    """What the fit says at `training` float[M], log10 FLOPs: Elo, with intervals of the mean."""
+    chosen = points.select(found.on)
+    if found.incline is not None:
+        return incline.curve(chosen, found.incline, training)
+    middle = chosen.training.mean()
+    line = regress(chosen, np.stack([np.ones(len(chosen)), chosen.training - middle], axis=1))
+    return stacked([line.contrast(chosen.elo, [1, x - middle], "Elo") for x in training])
 
 
 def leading(points: Points) -> NDArray[np.bool_]:

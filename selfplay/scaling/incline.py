@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, Unanswerable
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, Unanswerable, stacked
 from selfplay.scaling.points import Ints, Points
 from selfplay.scaling.regression import regress
 
 LEVEL = 0.05  # of the test
 HINGES = (0.25, 0.5, 0.75)  # of the range of log10 FLOPs: where the test lets the line bend
 STEPS = 25  # of the change point's grid, at either end of the covariate's range
+ENDS = ("value", "low", "high")
 SPREAD = 0.1  # the share of the range of log10 FLOPs that an incline has at least
 
 Mask = NDArray[np.bool_]
@@ -148,6 +149,21 @@ def fit(points: Points, covariate: str | None = None) -> Incline:
         own = which.ravel() == at
         parts.append((own, _given(replace(points, elo=elo[own]), below, spent, z)))
     return _together(parts, points.elo.shape[:-1], best)
+
+
+def curve(points: Points, found: Incline, training: Floats) -> Estimate:
+    """Elo of a fit without a covariate at `training` float[M], with intervals of the mean.
+
+    The model is the lesser of two lines, and so are the interval's ends.
+    """
+    spent = points.known("training")
+    middle = spent.mean()
+    steep, flat = _columns(spent - middle, np.zeros((len(spent), 0)), found.below)
+    fitted = regress(points, np.column_stack([steep, flat]))
+    top = fitted.contrast(points.elo, [0, 0, 1], "Elo")
+    rising = stacked([fitted.contrast(points.elo, [1, x - middle, 0], "Elo") for x in training])
+    ends = {name: np.minimum(getattr(rising, name), getattr(top, name)) for name in ENDS}
+    return replace(rising, **ends)
 
 
 def _covariate(points: Points, name: str | None) -> Floats:

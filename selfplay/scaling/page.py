@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-from selfplay.scaling.figures import STYLE, Drawing
+from selfplay.scaling.figures import Drawing, style
 from selfplay.scaling.findings import Finding
 from selfplay.store.files import write_bytes
 
@@ -34,12 +32,21 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report."""
+    """A whole report.
+
+    Attributes:
+        title: what it is about.
+        lead: the answer, in a sentence or two.
+        sections: the figures, and then the tables.
+        commands: those that made what is reported.
+        made: when, by which code and on what, a sentence each.
+    """
 
     title: str
     lead: str
     sections: Sequence[Section]
     commands: Sequence[str]
+    made: Sequence[str] = ()
 
 
 def write(page: Page, folder: Path) -> None:
@@ -73,20 +80,25 @@ def _linked(report: Path) -> set[str]:
 
 def to_markdown(page: Page) -> str:
     """The report; its figures lie beside it."""
-    parts = [f"# {page.title}", page.lead]
+    parts = [f"# {_escaped(page.title)}", _escaped(page.lead)]
     for section in page.sections:
-        parts += [f"## {section.title}", *section.text]
-        parts += [_markdown_table(section.table)] if section.table else []
+        parts += [f"## {_escaped(section.title)}", *map(_escaped, section.text)]
+        parts += _markdown_table(section.table) if section.table else []
         for finding in section.findings:
-            parts.append(f"### {finding.title}")
+            parts.append(f"### {_escaped(finding.title)}")
             stem = _stem(section, finding)
             if finding.drawing:
-                parts.append(f"![{finding.title}]({stem}.png)")
-            parts.append(finding.note)
-            parts.append("\n".join(f"- {sentence}" for sentence in finding.sentences))
-            parts += [_markdown_table(finding.table)] if finding.table else []
+                parts.append(f"![{_escaped(finding.title)}]({stem}.png)")
+                parts.append(_escaped(finding.drawing.caption))
+            parts.append(_escaped(finding.note))
+            parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in finding.sentences))
+            parts += _markdown_table(finding.table) if finding.table else []
             parts += [f"[The numbers]({stem}.csv)"] if _numbers(finding) else []
-    parts += ["## Commands", "```\n" + "\n".join(page.commands) + "\n```"]
+    if page.made:
+        parts += ["## How it was made", "\n".join(f"- {_escaped(text)}" for text in page.made)]
+    commands = "\n".join(page.commands)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", commands)), default=0))
+    parts += ["## Commands", f"{fence}\n{commands}\n{fence}"]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -99,55 +111,65 @@ def to_html(page: Page) -> str:
         parts += [_html_table(section.table)] if section.table else []
         for finding in section.findings:
             parts.append(f"<article><h3>{_text(finding.title)}</h3>")
-            if finding.drawing:
-                svg = _svg(finding.drawing).decode()
-                label = html.escape(finding.title, quote=True)
-                parts.append(f'<figure role="img" aria-label="{label}">')
-                parts.append(svg[svg.index("<svg") :])
-                parts.append("</figure>")
+            parts += [_html_figure(finding.title, finding.drawing)] if finding.drawing else []
             parts += [f"<p>{_text(finding.note)}</p>"] if finding.note else []
-            items = "".join(f"<li>{_text(sentence)}</li>" for sentence in finding.sentences)
-            parts.append(f"<ul>{items}</ul>")
+            parts.append(_html_list(finding.sentences))
             parts += [_html_table(finding.table)] if finding.table else []
             parts += [_download(_stem(section, finding), n)] if (n := _numbers(finding)) else []
             parts.append("</article>")
         parts.append("</section>")
+    if page.made:
+        parts.append(f"<section><h2>How it was made</h2>{_html_list(page.made)}</section>")
     commands = html.escape("\n".join(page.commands))
     parts.append(f"<section><h2>Commands</h2><pre>{commands}</pre></section>")
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(page.title)}</title><style>{CSS}</style></head>\n"
+        f'<meta name="color-scheme" content="light dark">'
+        f"<title>{html.escape(page.title)}</title><style>{CSS}</style></head>\n"
         f"<body><main>\n{body}\n</main></body></html>\n"
     )
 
 
+# Figures keep their white paper in the dark: their colors were chosen for it.
 CSS = """
-:root { color-scheme: light; }
-body { margin: 0; background: #fff; color: #1b1b1b; font: 17px/1.55 Georgia, 'Times New Roman',
-  serif; }
-main { max-width: 46rem; margin: 0 auto; padding: 3rem 1.25rem 5rem; }
+:root { color-scheme: light dark; --paper: #fff; --ink: #1b1b1b; --quiet: #4a4a4a; --rule: #d4d4d4;
+  --box: #f5f5f3; --link: #0b5394; }
+@media (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #e6e4e0; --quiet: #b5b2ac;
+  --rule: #3b3e43; --box: #202327; --link: #8ab8ec; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 17px/1.55 Georgia, 'Times New Roman', serif; overflow-wrap: anywhere; }
+main { max-width: 54rem; margin: 0 auto; padding: 3rem 1.25rem 5rem; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .75rem; }
-h2 { font-size: 1.35rem; margin: 3rem 0 .75rem; padding-top: .75rem; border-top: 1px solid #ccc; }
-h3 { font-size: 1.08rem; margin: 2.2rem 0 .4rem; }
-.lead { font-size: 1.15rem; color: #333; }
-figure { margin: .5rem 0 .75rem; }
-figure svg { width: 100%; height: auto; }
+h2 { font-size: 1.35rem; margin: 3rem 0 .75rem; padding-top: .75rem;
+  border-top: 1px solid var(--rule); }
+h3 { font-size: 1.08rem; margin: 2.2rem 0 .6rem; }
+.lead { font-size: 1.15rem; }
+figure { margin: .5rem 0 1rem; }
+.plot { background: #fff; border-radius: 6px; overflow-x: auto; }
+.plot svg { display: block; width: 100%; height: auto; min-width: min(var(--least), 46rem); }
+figcaption { color: var(--quiet); font-size: .88rem; line-height: 1.45; margin-top: .5rem; }
 ul { padding-left: 1.1rem; margin: .25rem 0 1rem; }
-li { margin: .2rem 0; }
+li { margin: .25rem 0; }
+.table { overflow-x: auto; margin: .75rem 0 1.25rem; overflow-wrap: normal; }
+.table p { margin: .4rem 0 0; font-size: .88rem; color: var(--quiet); }
 table { border-collapse: collapse; font: 14px/1.4 system-ui, 'Segoe UI', Arial, sans-serif;
-  font-variant-numeric: tabular-nums; margin: .75rem 0 1.25rem; display: block; overflow-x: auto; }
-th, td { padding: .28rem .8rem .28rem 0; text-align: left; border-bottom: 1px solid #e4e4e4;
+  font-variant-numeric: tabular-nums; }
+th, td { padding: .28rem 1rem .28rem 0; text-align: left; border-bottom: 1px solid var(--rule);
   vertical-align: top; }
-th { border-bottom: 1.5px solid #555; font-weight: 600; }
-td.number { text-align: right; }
-td:first-child { white-space: nowrap; }
+th { border-bottom: 1.5px solid var(--quiet); font-weight: 600; }
+.number { text-align: right; }
+td { white-space: nowrap; }
 sup { line-height: 0; font-size: .75em; }
-code, pre { font: 13px/1.5 ui-monospace, Menlo, Consolas, monospace; }
-pre { background: #f6f6f4; padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }
-a { color: inherit; font-size: .9em; }
-@media print { a[download] { display: none; }
+code, pre { font: .82em/1.5 ui-monospace, Menlo, Consolas, monospace; }
+pre { background: var(--box); padding: .8rem 1rem; overflow-x: auto; white-space: pre-wrap; }
+a { color: var(--link); font-size: .9em; }
+@media (max-width: 40rem) { body { font-size: 16px; } main { padding: 1.5rem 1rem 3rem; }
+  h1 { font-size: 1.6rem; } h2 { margin-top: 2.2rem; } }
+@media print { :root { --paper: #fff; --ink: #000; --quiet: #333; --rule: #bbb; }
+  a[download] { display: none; }
   main { max-width: none; padding: 0; } article, figure, table { break-inside: avoid; }
   h2, h3 { break-after: avoid; } body { font-size: 11pt; } }
 """
@@ -172,7 +194,7 @@ def _download(stem: str, numbers: Table) -> str:
 
 def _image(drawing: Drawing, kind: str) -> bytes:
     data = io.BytesIO()
-    with mpl.rc_context(STYLE):  # no date, so that the same figure is the same file
+    with style():  # no date, so that the same figure is the same file
         metadata = {"Date": None} if kind == "svg" else None
         drawing.figure.savefig(data, format=kind, dpi=160, metadata=metadata)
     return data.getvalue()
@@ -195,10 +217,59 @@ def _text(text: str) -> str:
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(pieces))
 
 
+def _escaped(text: str) -> str:
+    """Text in which nothing but `code` is Markdown: no name makes a table, a formula or a tag."""
+    pieces = re.split("`+", " ".join(text.split()))  # quotes in a row would match no single one
+    if len(pieces) % 2 == 0:  # a quote without its end is a character
+        pieces[-2:] = ["\\`".join(pieces[-2:])]
+    marked = (
+        piece if i % 2 else re.sub(r"([\\*|$<>\[\]#~]|\b_|_\b)", r"\\\1", piece)
+        for i, piece in enumerate(pieces)
+    )
+    return "`".join(marked)
+
+
+def _html_figure(title: str, drawing: Drawing) -> str:
+    """The figure on its paper, which scrolls where it would be too small to read."""
+    svg = _svg(drawing).decode()
+    label = html.escape(title, quote=True)
+    least = f"--least: {drawing.figure.get_figwidth() * 5:.0f}rem"
+    words = f"<figcaption>{_text(drawing.caption)}</figcaption>" if drawing.caption else ""
+    return (
+        f'<figure><div class="plot" role="img" aria-label="{label}" style="{least}" tabindex="0">'
+        f"{svg[svg.index('<svg') :]}</div>{words}</figure>"
+    )
+
+
+def _html_list(sentences: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>"
+
+
+def _narrowed(table: Table) -> tuple[Table, str]:
+    """Without the columns that say the same in every row, and a sentence that says it once."""
+    header, rows = table
+    if len(rows) < 2:
+        return table, ""
+    columns = list(zip(*rows, strict=True))
+    kept = [i for i, column in enumerate(columns) if len(set(map(str, column))) > 1]
+    same = [f"{header[i]} {columns[i][0]}" for i in range(len(header)) if i not in kept]
+    if not kept or not same:
+        return table, ""
+    narrow = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    return narrow, f"In every row: {', '.join(same)}."
+
+
 def _html_table(table: Table) -> str:
-    header = "".join(f"<th>{_breakable(_text(str(name)))}</th>" for name in table[0])
-    rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in table[1])
-    return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+    (names, lines), same = _narrowed(table)
+    numbers = [all(_is_number(line[i]) for line in lines) for i in range(len(names))]
+    header = "".join(
+        f"<th{' class=number' if number else ''}>{_breakable(_text(str(name)))}</th>"
+        for name, number in zip(names, numbers, strict=True)
+    )
+    rows = "".join(f"<tr>{''.join(map(_html_cell, line))}</tr>" for line in lines)
+    below = f"<p>{_text(same)}</p>" if same else ""
+    body = f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<div class="table" tabindex="0">{body}{below}</div>'
 
 
 def _breakable(text: str) -> str:
@@ -206,12 +277,24 @@ def _breakable(text: str) -> str:
     return re.sub(r"(?<=\w)([._])(?=\w)", r"\1<wbr>", text)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or bool(
+        re.fullmatch(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]\d+)?", str(value))
+    )
+
+
 def _html_cell(value: Any) -> str:
-    number = isinstance(value, (int, float)) or str(value)[:1] in ("+", "-", "−")
-    return f"<td{' class=number' if number else ''}>{_text(str(value))}</td>"
+    return f"<td{' class=number' if _is_number(value) else ''}>{_text(str(value))}</td>"
 
 
-def _markdown_table(table: Table) -> str:
-    lines = [table[0], ["---"] * len(table[0]), *table[1]]
-    cells = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+def _markdown_table(table: Table) -> list[str]:
+    """The table, and what is the same in all its rows."""
+    (names, rows), same = _narrowed(table)
+    lines = [[_cell(name) for name in names], ["---"] * len(names)]
+    lines += [[_cell(value) for value in row] for row in rows]
+    return ["\n".join(f"| {' | '.join(line)} |" for line in lines), _escaped(same)]
+
+
+def _cell(value: Any) -> str:
+    """A bar ends a cell even inside of `code`."""
+    return re.sub(r"(?<!\\)\|", r"\\|", _escaped(str(value)))

@@ -13,11 +13,13 @@ import numpy as np
 from selfplay.arena import misfit
 from selfplay.flops import Ledger
 from selfplay.scaling import findings, reading
+from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
 from selfplay.scaling.page import Page, Section
 from selfplay.scaling.points import Points, joined
 from selfplay.store import metrics
 from selfplay.store.codec import flat
 from selfplay.store.run import read_config
+from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
 
 LADDER = "ladder.db"
@@ -36,6 +38,8 @@ class Material:
         commands: those that made it.
         root: that the ladders' names of runs start from.
         baselines: game → the recipe that others are compared with; else the first one rated.
+        varied: the fields that were varied on purpose, in order; the configs tell if left out.
+        arms: what a run is → the part of the study that it belongs to.
     """
 
     title: str
@@ -45,6 +49,8 @@ class Material:
     commands: Sequence[str]
     root: Path = Path()
     baselines: Mapping[str, str] = field(default_factory=dict)
+    varied: Sequence[str] = ()
+    arms: Mapping[str, str] = field(default_factory=dict)
 
 
 def material(paths: Sequence[Path]) -> Material:
@@ -76,6 +82,11 @@ def material(paths: Sequence[Path]) -> Material:
 def of_study(study: Study) -> Material:
     """Of its runs that have a version; the others are missing."""
     runs, missing, ladders = {}, [], {}
+    one_arm = len({cell.arm for cell in study.cells}) == 1  # then its name tells nothing apart
+    names = {
+        cell.label: cell.label.removeprefix(f"{cell.arm}: ") if one_arm else cell.label
+        for cell in study.cells
+    }
     for cell in study.cells:
         done = study.done(cell)
         if done < 0:
@@ -83,7 +94,7 @@ def of_study(study: Study) -> Material:
             how = "has no version yet: see its log" if tried else "has not begun"
             missing.append(f"`{cell.name}` {how}.")
             continue
-        runs[cell.name] = study.run(cell), cell.label
+        runs[cell.name] = study.run(cell), names[cell.label]
         wanted = read_config(study.run(cell))["iterations"]
         if done < wanted:
             missing.append(f"`{cell.name}` stands at iteration {done} of {wanted}.")
@@ -99,8 +110,26 @@ def of_study(study: Study) -> Material:
             "begun); go on with launch/ablate.py"
         )
     name = study.folder.absolute().name
-    firsts = {game: cells[0].label for game, cells in study.games().items()}
-    return Material(name, runs, ladders, missing, study.commands, study.folder, firsts)
+    firsts = {game: names[cells[0].label] for game, cells in study.games().items()}
+    varied = list(dict.fromkeys(name for cell in study.cells for name, _ in cell.settings))
+    return Material(
+        name, runs, ladders, missing, study.commands, study.folder, firsts, varied,
+        {names[cell.label]: cell.arm for cell in study.cells},
+    )  # fmt: skip
+
+
+def factors(points: Points, given: Material) -> list[Factor]:
+    """What tells the rated recipes apart: the axes of the study's grid, or else of the configs."""
+    configs: dict[str, dict[str, Any]] = {}
+    for folder, label in given.runs.values():
+        if label in points.recipe and label not in configs:
+            configs[label] = _recipe(folder)
+    if set(points.recipe.tolist()) - configs.keys():  # the ladder rates other runs as well
+        return of_points(points)
+    arms = {label: given.arms.get(label) for label in configs}
+    if len(set(arms.values())) > 1:
+        configs = {label: {**config, RECIPE: arms[label]} for label, config in configs.items()}
+    return of_configs(configs, (*given.varied, RECIPE))
 
 
 def page(given: Material) -> Page:
@@ -118,9 +147,10 @@ def page(given: Material) -> Page:
         points = _labelled(reading.points(standing, given.root), given)
         parts[game] = points, anchor
         name = path.parent.name if len(given.ladders) > 1 else ""
-        text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo. "
-        text += "Bars are 95 % intervals of the ratings, seeds not included."
-        found = findings.of_ladder(points, given.baselines.get(game, ""), perfect=anchor == PERFECT)
+        text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
+        found = findings.of_ladder(
+            points, given.baselines.get(game, ""), anchor == PERFECT, factors(points, given)
+        )
         games.append(Section(name, game, [text], None, found))
         fit = misfit.p_value(standing.games, len(standing.entries))
         if fit < misfit.STRANGE:
@@ -141,9 +171,10 @@ def page(given: Material) -> Page:
     whole = joined([points for points, _ in parts.values()])
     said = [*findings.caveats(whole), *strange, *missing]
     lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)
-    last = Section("", "What to keep in mind", said)
-    sections = [what_was_run(given), ledger(given), *games, *_boards(parts), last]
-    return Page(given.title, lead, sections, given.commands)
+    care = Section("", "What to keep in mind", said)
+    sections = [*games, *_boards(parts), care, what_was_run(given), ledger(given)]
+    made = provenance.sentences([folder for folder, _ in given.runs.values()])
+    return Page(given.title, lead, sections, given.commands, made)
 
 
 def _boards(parts: Mapping[str, tuple[Points, str]]) -> list[Section]:
@@ -168,7 +199,9 @@ def what_was_run(given: Material) -> Section:
     fields = sorted({f for config in configs.values() for f in config})
     differ = [f for f in fields if len({str(c.get(f)) for c in configs.values()}) > 1]
     labels = {label for _, label in given.runs.values()}
-    differ = [f for f in differ if not all(f" {f.replace('_', '-')} " in one for one in labels)]
+    differ = [
+        f for f in differ if not all(f" {f.replace('_', '-')} " in f" {one}" for one in labels)
+    ]
     lines: dict[str, tuple[dict[str, Any], int]] = {}
     for name, (_, label) in given.runs.items():
         lines[label] = configs[name], lines.get(label, ({}, 0))[1] + 1

@@ -285,10 +285,12 @@ def test_arrays_do_not_grow_when_they_are_read(tmp_path: Path) -> None:
 
 def test_figures_do_not_follow_the_folder_we_are_in(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\ntext.latex.preamble: \\evil\n")
-    ask = "import matplotlib as m, {}; print(m.rcParams['text.usetex'])"
+    ask = "import matplotlib as m; from {} import {} as style\nwith style(): "
+    ask += "print(m.rcParams['text.usetex'])"
     root = str(Path(pins.__file__).resolve().parent.parent)
-    for module, expect in (("selfplay.scaling.figures", "False"), ("os", "True")):
-        command = [sys.executable, "-c", ask.format(module)]
+    ours, none = ("selfplay.scaling.figures", "style"), ("contextlib", "nullcontext")
+    for (module, name), expect in ((ours, "False"), (none, "True")):
+        command = [sys.executable, "-c", ask.format(module, name)]
         environment = {**os.environ, "PYTHONPATH": root}
         said = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True

@@ -7,6 +7,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -87,12 +88,16 @@ def written(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_report_answers_says_what_is_missing_and_stands_alone(written: Path) -> None:
     text = (written / "report.md").read_text()
-    assert "| tic: network.width 4 | 3 |" in text  # the name says what differs; three seeds
+    titles = re.findall(r"^#+ (.+)", text, re.MULTILINE)
+    assert titles[:3] == ["widths", "tic_tac_toe", "Which network.width?"]  # the answer comes first
+    assert titles[-4:] == ["What was run", "Ledger", "How it was made", "Commands"]
+    assert "| network.width 4 | 3 |" in text  # the name says what differs; three seeds
     assert "`width-8_seed-2` has not begun." in text
     assert "`width-4_seed-2` stands at iteration 2 of 4." in text
     assert "python launch/x.py" in text
-    assert "| 0.00e+00 | 2.33e+03 | 1.00e+03 | 3.33e+03 |" in text  # the ledger: (4 + 4 + 2) / 3
-    for name in ("training", "search", "exchange", "size"):
+    assert "| network.width 4 | 2.33e+03 | 1.00e+03 | 3.33e+03 |" in text  # (4 + 4 + 2) / 3
+    assert "In every row: imitation, FLOPs 0.00e+00, seconds 0." in text
+    for name in ("map", "training", "search", "exchange"):
         assert f"({name}.png)" in text and (written / f"{name}.png").stat().st_size > 10_000
     assert re.search(r"Elo per OOM of search\.", text)
     html = (written / "index.html").read_text()
@@ -101,8 +106,14 @@ def test_a_report_answers_says_what_is_missing_and_stands_alone(written: Path) -
     assert all(target.startswith(("#", "data:")) for target in loaded), loaded
     with (written / "search.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["recipe"] for row in rows} == {"tic: network.width 4", "tic: network.width 8"}
+    assert {row["recipe"] for row in rows} == {"network.width 4", "network.width 8"}
     assert len(rows) == 28
+
+
+def care(page: Page) -> Sequence[str]:
+    """What the page says about its data."""
+    (section,) = (one for one in page.sections if one.title == "What to keep in mind")
+    return section.text
 
 
 def test_what_came_before_or_after_the_ratings_is_told(folder: Path, tmp_path: Path) -> None:
@@ -118,7 +129,7 @@ def test_what_came_before_or_after_the_ratings_is_told(folder: Path, tmp_path: P
     more = {name: 2 * value for name, value in last["ledger"].items() if name != "ooms"}
     further = last | {"iteration": last["iteration"] + 1, "ledger": last["ledger"] | more}
     rows.write_text(f"{rows.read_text()}{json.dumps(further)}\n")
-    said = report.page(report.material([copy])).sections[-1].text
+    said = care(report.page(report.material([copy])))
     assert "`width-8_seed-2` has no version yet: see its log." in said
     assert "`width-8_seed-1` has gone on behind its last rated version." in said
     assert not any("gone on" in one and "seed-0" in one for one in said)
@@ -146,12 +157,12 @@ def test_boards_whose_zero_is_not_perfect_play_are_not_mixed(tmp_path: Path) -> 
     assert not any("stands in its place" in said for one in recipes for said in one.sentences)
     moved = study.folder.rename(tmp_path / "elsewhere")
     again = report.page(report.material([moved]))
-    assert again.sections[2].findings[0].sentences == page.sections[2].findings[0].sentences
+    assert again.sections[0].findings[0].sentences == page.sections[0].findings[0].sentences
 
 
 def test_players_on_no_common_scale_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def said() -> str:
-        return " ".join(report.page(report.material([folder])).sections[-1].text)
+        return " ".join(care(report.page(report.material([folder]))))
 
     assert "test of fit" not in said()
     monkeypatch.setattr(report.misfit, "p_value", lambda games, players: 1e-9)
@@ -194,3 +205,75 @@ def test_what_cannot_be_reported_is_told(folder: Path, tmp_path: Path) -> None:
     study.write()
     with pytest.raises(ValueError, match="has no ladder yet \\(0 of 1 runs have begun\\)"):
         report.material([tmp_path / "study"])
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two widths and two search budgets, two seeds; one recipe has played nothing yet."""
+    folder = tmp_path_factory.mktemp("studies") / "crossed"
+    axes = (Axis.parse("network.width=4,8"), Axis.parse("search.num-simulations=2,8"))
+    study = Study.extended(folder, cells([Arm("tic", axes=axes)], 2), "python launch/x.py")
+    study.write()
+    specs = []
+    for cell in study.cells:
+        width, simulations = (int(value) for _, value in cell.settings)
+        if (width, simulations) == (8, 8):
+            continue
+        config = replace(
+            PLAIN, seed=cell.seed, network=NetworkConfig(width=width, depth=1, head_width=4),
+            search=replace(PLAIN.search, num_simulations=simulations), iterations=VERSIONS,
+        )  # fmt: skip
+        make_run(study.run(cell), config, VERSIONS + 1)
+        specs += [
+            (f"runs/{cell.name}@{v}?sims=8", 2.0 * np.log10(v * simulations * width))
+            for v in (1, 2, 4)
+        ]
+    play(study.ladder("tic_tac_toe") / "ladder.db", specs)
+    return folder
+
+
+def test_a_grid_of_two_axes_begins_with_its_map(crossed: Path) -> None:
+    page = report.page(report.material([crossed]))
+    first = page.sections[0].findings[0]
+    assert first.name == "map" and first.drawing
+    assert first.title == "Which network.width and which search.num-simulations?"
+    assert page.lead == f"tic_tac_toe: {first.sentences[0]}"
+    assert "`network.width" in page.lead and "recipes" in page.lead
+    levels = {row[0] for row in first.drawing.rows}
+    assert levels == {3.0, round(np.log10(1000 * VERSIONS), 2)}  # the least and most of them all
+    assert not any("No map is drawn" in s for f in page.sections[0].findings for s in f.sentences)
+
+
+def test_runs_without_a_study_have_the_factors_in_which_their_configs_differ(
+    crossed: Path,
+) -> None:
+    given = report.material([crossed])
+    bare = replace(given, varied=(), arms={})
+    for one in (given, bare):
+        standing = report.reading.standing(crossed / "ladder" / "tic-tac-toe" / "ladder.db")
+        points = report._labelled(report.reading.points(standing, crossed), one)
+        found = report.factors(points, one)
+        assert [factor.field for factor in found] == ["network.width", "search.num-simulations"]
+        assert all(factor.numeric for factor in found)
+    left = {name: run for name, run in given.runs.items() if "width-8" not in name}
+    others = report._labelled(points, replace(given, runs=left))
+    assert [one.field for one in report.factors(others, replace(given, runs=left))] == ["recipe"]
+
+
+def test_parts_of_a_study_without_axes_are_told_by_their_names(tmp_path: Path) -> None:
+    flags = {"base": (), "puct": ("--search.algorithm", "puct"), "wide": ("--network.width", "8")}
+    arms = [Arm("tic", given, name=name) for name, given in flags.items()]
+    study = Study.extended(tmp_path / "parts", cells(arms, 1), "c")
+    study.write()
+    for cell in study.cells:
+        network = NetworkConfig(width=8 if cell.arm == "wide" else 4, depth=1, head_width=4)
+        algorithm = "puct" if cell.arm == "puct" else "gumbel"
+        search = replace(PLAIN.search, algorithm=algorithm)
+        make_run(study.run(cell), replace(PLAIN, network=network, search=search), 2)
+    specs = [(f"runs/{cell.name}@1?sims=8", 1.0) for cell in study.cells]
+    play(study.ladder("tic_tac_toe") / "ladder.db", specs)
+    given = report.material([study.folder])
+    standing = report.reading.standing(study.ladder("tic_tac_toe") / "ladder.db")
+    points = report._labelled(report.reading.points(standing, study.folder), given)
+    (found,) = report.factors(points, given)
+    assert found.field == "recipe" and found.levels == ["base", "puct", "wide"]

@@ -1,0 +1,64 @@
+"""Provenance: dates, code, versions and devices, as the runs' manifests have them."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfplay.study import provenance
+
+DAY = datetime.date(2026, 11, 26)
+SESSION: dict[str, Any] = {
+    "created": "2026-11-24T18:25:17+00:00",
+    "git": {"commit": "943a8eedcddc216306347e5cf07d8383ffdb3ede", "dirty": True},
+    "python": "3.11.7",
+    "packages": {"oomzero": "0.1.0", "jax": "0.10.2", "ray": "2.60.0"},
+    "devices": {"platform": "cpu", "kind": "cpu", "count": 1},
+    "host": {"cores": 2, "cpu": "EPYC", "os": "Linux"},
+}
+
+
+def run(folder: Path, *sessions: dict[str, Any]) -> Path:
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps({"sessions": list(sessions)}))
+    return folder
+
+
+def test_runs_say_when_with_what_and_where(tmp_path: Path) -> None:
+    later = {**SESSION, "created": "2026-11-25T01:00:00+00:00"}
+    *said, own = provenance.sentences([run(tmp_path / "a", SESSION, later)], DAY)
+    assert said == [
+        "Trained 2026-11-24 to 2026-11-25.",
+        "Code of the runs: commit 943a8eedcd with local changes.",
+        "Versions: oomzero 0.1.0, jax 0.10.2, Python 3.11.7.",
+        "Devices: 1 × cpu (EPYC, 2 cores).",
+    ]
+    assert own.startswith("This report: 2026-11-26")
+
+
+def test_what_runs_differ_in_is_listed(tmp_path: Path) -> None:
+    other = {
+        **SESSION,
+        "packages": {"jax": "0.11.0"},
+        "git": {"commit": "f" * 40, "dirty": False},
+        "devices": {"kind": "NVIDIA H100", "count": 8},
+    }
+    said = " ".join(
+        provenance.sentences([run(tmp_path / "a", SESSION), run(tmp_path / "b", other)], DAY)
+    )
+    assert "Trained 2026-11-24." in said
+    assert "commit 943a8eedcd with local changes and commit ffffffffff." in said
+    assert "jax 0.10.2 and 0.11.0" in said
+    assert "1 × cpu (EPYC, 2 cores) and 8 × NVIDIA H100 (EPYC, 2 cores)" in said
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"sessions": 3}', '{"sessions": [1, {}]}'])
+def test_a_manifest_that_says_nothing_is_no_error(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    (said,) = provenance.sentences([tmp_path], DAY)
+    assert said.startswith("This report: 2026-11-26")
+    odd = {name: "text" for name in SESSION}
+    assert len(provenance.sentences([run(tmp_path / "odd", odd)], DAY)) >= 1
