@@ -28,6 +28,11 @@ def test_pinned_flags_win_over_the_users(monkeypatch: pytest.MonkeyPatch) -> Non
     assert pins.environment()["NPROC"] == "1"
 
 
+def test_deterministic_kernels_on_a_gpu_come_without_triton_products() -> None:
+    """From JAX 0.11 on no network compiles for an H100 with the first flag alone."""
+    assert {"--xla_gpu_deterministic_ops=true", "--xla_gpu_enable_triton_gemm=false"} <= {*flags()}
+
+
 def test_pinning_comes_before_jax_or_not_at_all() -> None:
     with pytest.raises(RuntimeError, match="before jax is imported"):
         pins.pin()
