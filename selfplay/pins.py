@@ -16,6 +16,14 @@ import sys
 from pathlib import Path
 
 NAMES = ("NPROC", "XLA_FLAGS")
+LATE = """\
+JAX was imported before selfplay.pins.pin() could set the flags that fix its results.
+In a script, call it above every import of JAX. In a notebook, restart the kernel and make this the
+first cell:
+
+    from selfplay import pins
+    pins.pin()
+"""
 CACHE = Path(__file__).resolve().parent.parent / ".jax_cache"  # of programs, beside the code
 
 
@@ -40,12 +48,17 @@ def environment(devices: int = 1) -> dict[str, str]:
 def pin(devices: int = 1) -> None:
     """Pin this process; the user's own ``XLA_FLAGS`` stay, see :func:`environment`.
 
+    Calling it again does nothing, as when a notebook's first cell runs twice.
+
     Raises:
         RuntimeError: JAX was imported before, so the flags could come too late.
     """
+    wanted = environment(devices)
     if "jax" in sys.modules:
-        raise RuntimeError("selfplay.pins.pin() must run before jax is imported")
-    os.environ.update(environment(devices))
+        if pinned() == wanted:
+            return
+        raise RuntimeError(LATE)
+    os.environ.update(wanted)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")

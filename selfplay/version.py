@@ -5,6 +5,8 @@
     logits, value = version.evaluate(state)
     found = version.search(state, num_simulations=64)
 
+`state` may also be a batch of positions.
+
 A version lives in a run folder (``RUN@40``, ``RUN@last``, ``RUN@best``: rated highest on the run's
 ladder) or in one exported file that loads without the run (``launch/export.py``): safetensors, with
 the config in its metadata.
@@ -26,7 +28,7 @@ from jax import Array
 
 import games
 from games.game import Game
-from selfplay import network, search
+from selfplay import flops, network, search
 from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig, Params
 from selfplay.search import SearchConfig, SearchFn, SearchResult
@@ -140,15 +142,46 @@ class Version:
             self.search_config.for_strength(num_simulations),
         )
 
+    def __repr__(self) -> str:
+        shape, game = self.network_config, self.game
+        made = f"10^{self.ledger.ooms:.1f}" if self.ledger else "unknown"
+        return (
+            f"<Version {self.name}: {self.config['game']}, {shape.kind} of width {shape.width} and "
+            f"depth {shape.depth}, {network.num_parameters(self.params):,} parameters, "
+            f"{flops.evaluation(game, shape):.2e} FLOPs an evaluation, {made} FLOPs of training>"
+        )
+
     def evaluate(self, state: Any) -> tuple[Array, Array]:
-        """``(policy logits float32[A], value float32[])`` of a position, for the player to move."""
-        return _evaluate_fn(self.config["game"], self.network_config)(self.params, state)
+        """``(policy logits float32[..., A], value float32[...])``, for the player to move.
+
+        `state` is one position, or a batch of them with any leading dimensions. A position has the
+        same logits and value in a batch as alone, up to the rounding of float32.
+
+        Raises:
+            ValueError: `state` is not a state of this version's game.
+        """
+        return self._each(_evaluate_fn(self.config["game"], self.network_config), state)
 
     def search(self, state: Any, num_simulations: int = 64) -> SearchResult:
-        """The search's move, improved policy and value at one position (no batch dimension)."""
-        fn = _jitted(self.search_fn(num_simulations))
-        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
-        return jax.tree.map(lambda leaf: leaf[0], fn(self.params, batch, jax.random.key(0)))
+        """The search's move int32[...], improved policy float32[..., A] and value float32[...].
+
+        `state` is one position, or a batch of them with any leading dimensions. Every position is
+        searched with the same random key, so that a batch gives the moves of single calls, except
+        where the rounding of float32 decides between two moves.
+
+        Raises:
+            ValueError: `state` is not a state of this version's game.
+        """
+        return self._each(_search_one(self.search_fn(num_simulations)), state)
+
+    def _each(self, fn: Any, state: Any) -> Any:
+        """``fn(params, state)`` of one position, or of each one of a batch."""
+        batch = _leading_shape(self.game, state)
+        if not batch:
+            return fn(self.params, state)
+        flat = jax.tree.map(lambda x: jnp.reshape(x, (-1, *jnp.shape(x)[len(batch) :])), state)
+        output = _vmapped(fn)(self.params, flat)
+        return jax.tree.map(lambda x: jnp.reshape(x, (*batch, *x.shape[1:])), output)
 
 
 def _best(folder: str) -> int:
@@ -178,8 +211,42 @@ def _search_fn(game: str, config: NetworkConfig, search_config: SearchConfig) ->
 
 
 @lru_cache(maxsize=64)
-def _jitted(fn: SearchFn) -> SearchFn:
-    return jax.jit(fn)
+def _search_one(fn: SearchFn) -> Any:
+    """``(params, state) → SearchResult`` of one position."""
+    jitted = jax.jit(fn)
+
+    def one(params: Params, state: Any) -> SearchResult:
+        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+        return jax.tree.map(lambda leaf: leaf[0], jitted(params, batch, jax.random.key(0)))
+
+    return one
+
+
+@lru_cache(maxsize=64)
+def _vmapped(fn: Any) -> Any:
+    """``(params, states [B, ...]) → outputs [B, ...]`` of a function of one state."""
+    return jax.jit(jax.vmap(fn, in_axes=(None, 0)))
+
+
+def _leading_shape(game: Game, state: Any) -> tuple[int, ...]:
+    """The batch dimensions of a state, () for one position; ValueError if it is no state."""
+    one = jax.eval_shape(game.init)
+    leaves, tree = jax.tree.flatten(one)
+    given, given_tree = jax.tree.flatten(state)
+    shapes = [jnp.shape(leaf) for leaf in given]
+    if tree != given_tree:
+        raise ValueError(
+            f"this is not a state of {game!r}: expected {type(one).__name__} as `game.init()` "
+            f"returns it, got {type(state).__name__}"
+        )
+    batch = shapes[0][: len(shapes[0]) - leaves[0].ndim]
+    expected = [(*batch, *leaf.shape) for leaf in leaves]
+    if shapes != expected:
+        raise ValueError(
+            f"this is not a state of {game!r}, nor a batch of them: its arrays have the shapes "
+            f"{shapes}, expected {[leaf.shape for leaf in leaves]} behind the same batch dimensions"
+        )
+    return batch
 
 
 @lru_cache(maxsize=64)
