@@ -4,9 +4,9 @@ XLA's CPU backend lets the number of threads it sees shape its kernels: weight g
 with the host's core count. Here every program runs on one thread (``NPROC=1``), and parallelism
 comes from processes (one actor per core) and from virtual CPU devices (the learner's shards);
 neither touches a program's arithmetic. The instruction set is pinned to AVX2, which every
-x86-64 host of the last decade has. On GPU, XLA's deterministic kernels are asked for, and its Triton
-matrix products are switched off: from JAX 0.11 on, deterministic kernels skip the autotuning that
-alone would choose their tiles, and no network compiles.
+x86-64 host of the last decade has. On GPU, XLA's deterministic kernels are asked for, and Triton's
+matrix products are switched off: from JAX 0.11 on, no network compiles with both, because only
+autotuning finds tiles for the products, and deterministic kernels do without autotuning.
 
 This module must not import JAX: whoever starts a process calls :func:`pin` first.
 """

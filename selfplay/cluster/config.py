@@ -160,7 +160,7 @@ class ClusterConfig:
         if self.address:
             option = "actor-resources TPU=1" if platform == "tpu" else "gpus-per-actor 1"
             remedy = f"--cluster.{option} gives each actor one of its node's"
-        return f"actors play on CPUs while the {platform} of this machine ({kind}) only learns; {remedy}"
+        return f"actors play on CPUs while this machine's {platform} ({kind}) only learns; {remedy}"
 
     def learner_environment(self) -> dict[str, str]:
         """The same of the process that learns, which shares its cards with a local cluster."""

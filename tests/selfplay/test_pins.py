@@ -33,11 +33,13 @@ def test_deterministic_kernels_on_a_gpu_come_without_triton_products() -> None:
     assert {"--xla_gpu_deterministic_ops=true", "--xla_gpu_enable_triton_gemm=false"} <= {*flags()}
 
 
-def test_pinning_comes_before_jax_or_not_at_all() -> None:
+def test_pinning_comes_before_jax_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in pins.environment(8).items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(RuntimeError, match="restart the kernel") as raised:
         pins.pin()
     assert "\n    from selfplay import pins\n    pins.pin()\n" in str(raised.value)
-    pins.pin(8)  # as tests/conftest.py did before JAX came: nothing is left to do
+    pins.pin(8)  # as it is pinned: nothing is left to do
     words = "from selfplay import pins; pins.pin(4); import jax; print(jax.device_count())"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert done.stdout.strip() == "4", done.stderr
