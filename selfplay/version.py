@@ -15,6 +15,7 @@ the config in its metadata.
 import csv
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -160,7 +161,7 @@ class Version:
         Raises:
             ValueError: `state` is not a state of this version's game.
         """
-        return self._each(_evaluate_fn(self.config["game"], self.network_config), state)
+        return self._each(state, _evaluating, self.network_config)
 
     def search(self, state: Any, num_simulations: int = 64) -> SearchResult:
         """The search's move int32[...], improved policy float32[..., A] and value float32[...].
@@ -172,15 +173,16 @@ class Version:
         Raises:
             ValueError: `state` is not a state of this version's game.
         """
-        return self._each(_search_one(self.search_fn(num_simulations)), state)
+        config = self.search_config.for_strength(num_simulations)
+        return self._each(state, _searching_one, self.network_config, config)
 
-    def _each(self, fn: Any, state: Any) -> Any:
-        """``fn(params, state)`` of one position, or of each one of a batch."""
+    def _each(self, state: Any, make: Any, *static: Any) -> Any:
+        """What ``make(game, *static)(params, state)`` returns for a position, or for a batch."""
         batch = _leading_shape(self.game, state)
         if not batch:
-            return fn(self.params, state)
+            return _program(self.config["game"], make, *static)(self.params, state)
         flat = jax.tree.map(lambda x: jnp.reshape(x, (-1, *jnp.shape(x)[len(batch) :])), state)
-        output = _vmapped(fn)(self.params, flat)
+        output = _program(self.config["game"], _batched, make, *static)(self.params, flat)
         return jax.tree.map(lambda x: jnp.reshape(x, (*batch, *x.shape[1:])), output)
 
 
@@ -205,27 +207,47 @@ def _best(folder: str) -> int:
 
 @lru_cache(maxsize=64)
 def _search_fn(game: str, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
-    rules = games.make(game)
-    _, evaluate = network.make(rules, config)
-    return search.make(rules, evaluate, search_config)
+    return _searching(games.make(game), config, search_config)
 
 
 @lru_cache(maxsize=64)
-def _search_one(fn: SearchFn) -> Any:
-    """``(params, state) → SearchResult`` of one position."""
-    jitted = jax.jit(fn)
+def _program(game: str, make: Callable[..., Any], *static: Any) -> Any:
+    """``make(game, *static)``, compiled."""
+    return jax.jit(make(games.make(game), *static))
 
-    def one(params: Params, state: Any) -> SearchResult:
-        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
-        return jax.tree.map(lambda leaf: leaf[0], jitted(params, batch, jax.random.key(0)))
+
+def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, Any], tuple[Array, Array]]:
+    """``(params, state) → (logits, value)`` of one position."""
+    _, evaluate = network.make(game, config)
+
+    def one(params: Params, state: Any) -> tuple[Array, Array]:
+        logits, value = evaluate(params, game.observe(state)[None])
+        return logits[0], value[0]
 
     return one
 
 
-@lru_cache(maxsize=64)
-def _vmapped(fn: Any) -> Any:
-    """``(params, states [B, ...]) → outputs [B, ...]`` of a function of one state."""
-    return jax.jit(jax.vmap(fn, in_axes=(None, 0)))
+def _searching(game: Game, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
+    _, evaluate = network.make(game, config)
+    return search.make(game, evaluate, search_config)
+
+
+def _searching_one(
+    game: Game, config: NetworkConfig, search_config: SearchConfig
+) -> Callable[[Params, Any], SearchResult]:
+    """``(params, state) → SearchResult`` of one position."""
+    find = _searching(game, config, search_config)
+
+    def one(params: Params, state: Any) -> SearchResult:
+        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+        return jax.tree.map(lambda leaf: leaf[0], find(params, batch, jax.random.key(0)))
+
+    return one
+
+
+def _batched(game: Game, make: Callable[..., Any], *static: Any) -> Callable[..., Any]:
+    """``make(game, *static)``, a function of parameters and a state, over states [B, ...]."""
+    return jax.vmap(make(game, *static), in_axes=(None, 0))
 
 
 def _leading_shape(game: Game, state: Any) -> tuple[int, ...]:
@@ -247,15 +269,3 @@ def _leading_shape(game: Game, state: Any) -> tuple[int, ...]:
             f"{shapes}, expected {[leaf.shape for leaf in leaves]} behind the same batch dimensions"
         )
     return batch
-
-
-@lru_cache(maxsize=64)
-def _evaluate_fn(game: str, config: NetworkConfig) -> Any:
-    rules = games.make(game)
-    _, evaluate = network.make(rules, config)
-
-    def one(params: Params, state: Any) -> tuple[Array, Array]:
-        logits, value = evaluate(params, rules.observe(state)[None])
-        return logits[0], value[0]
-
-    return jax.jit(one)
