@@ -1,6 +1,8 @@
 """What every command shares: pins before JAX, one clear sentence for bad input."""
 
 import _thread
+import codecs
+import io
 import os
 import sys
 import threading
@@ -14,6 +16,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file
 from selfplay import pins
 
 BAD_INPUT = 2
+PLAIN = {  # in ASCII, what our texts use beside it; anything else becomes "?"
+    **{"×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "…": "...", "±": "+-", "·": "*"},
+    **{"σ": "sigma", "√": "sqrt", "≥": ">=", "≤": "<=", "•": "*", "’": "'", "“": '"', "”": '"'},
+}
+
+
+def speak_plainly() -> None:
+    """Let output to a terminal that is not UTF-8 write "x" for "×", instead of failing.
+
+    Tables adapt by themselves: rich draws their lines in ASCII there.
+    """
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        text = error.object[error.start : error.end]
+        return "".join(PLAIN.get(c, "?") for c in text), error.end
+
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not one that a caller has put in its place
+            stream.reconfigure(errors="plain")
 
 
 def refuse(message: object) -> NoReturn:
@@ -48,13 +71,14 @@ def keep_interrupts() -> None:
 @cache  # a command may use another one's parser
 def prepare() -> None:
     """Pin the process, with one virtual CPU device per core for the learner."""
+    speak_plainly()
     keep_interrupts()
     pins.pin(devices=1 << (min(cores(), 8).bit_length() - 1))  # a power of two divides the shards
 
 
 def guarded(main: Callable[[], None]) -> None:
     """Run a command; errors that name a bad input become one sentence and status 2."""
-    from selfplay.store.files import CorruptedFile
+    from selfplay.store.files import CorruptedFile, describe
 
     try:
         main()
@@ -64,4 +88,4 @@ def guarded(main: Callable[[], None]) -> None:
     except (ValueError, OSError, CorruptedFile) as error:
         if os.environ.get("OOMZERO_TRACEBACK"):
             raise
-        refuse(error)
+        refuse(describe(error) if isinstance(error, OSError) else error)

@@ -42,7 +42,7 @@ from selfplay.search import SearchConfig
 from selfplay.store.files import write_bytes
 from selfplay.store.run import read_config
 from selfplay.store.snapshots import snapshot_versions
-from selfplay.version import SUFFIX, Version
+from selfplay.version import SUFFIX, Version, split_version
 
 QUIET = ("", "resigned")  # ends of games that need no words
 
@@ -107,7 +107,7 @@ def named_game(options: Options) -> str:
     first = options.runs[0]
     if first.endswith(SUFFIX):
         return Version.load(first).config["game"]
-    return read_config(first.partition("@")[0])["game"]
+    return read_config(split_version(first)[0])["game"]
 
 
 def gather(options: Options, game: Game) -> tuple[list[Player], str]:
@@ -125,7 +125,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
         enter(spec)
     for run in options.runs:
         names = [run]
-        if "@" not in run and not run.endswith(SUFFIX):
+        if not run.endswith(SUFFIX) and not split_version(run)[1]:
             read_config(run)
             first = 0 if Path(run, imitation.FOLDER).is_dir() else 1  # the start that was learnt
             kept = [v for v in snapshot_versions(Path(run)) if v >= first]
@@ -251,7 +251,7 @@ def main() -> None:
             raise ValueError(f"--{text} must be above 0, got {getattr(options, name)}")
     starts = openings.read(options.openings, game) if options.openings else None
     players, anchor = gather(options, game)
-    run = options.runs[0].partition("@")[0] if options.runs else ""
+    run = split_version(options.runs[0])[0] if options.runs else ""
     inside = len(options.runs) == 1 and Path(run).is_dir()
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     console = Console(soft_wrap=True, highlight=False)

@@ -15,6 +15,7 @@ the config in its metadata.
 import csv
 import json
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -34,11 +35,34 @@ from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig, Params
 from selfplay.search import SearchConfig, SearchFn, SearchResult
 from selfplay.store.codec import from_json
-from selfplay.store.run import load_version, read_config
+from selfplay.store.files import write_bytes
+from selfplay.store.run import CONFIG, load_version, read_config
 from selfplay.store.tree import flatten, nest
 
 SUFFIX = ".safetensors"
 LADDERS = ("ladder/ladder.csv", "elo/ladder.csv")  # of a run: launch/ladder.py's, training's own
+
+
+def split_version(text: str) -> tuple[str, str]:
+    """Takes ``RUN@VERSION`` apart: ``(folder, version)``, the latter empty for a folder alone.
+
+    A folder's own name may contain "@": `runs/a@b` is a folder if it exists, unless `runs/a` is a
+    run and `b` one of its versions.
+    """
+    folder, at, number = text.rpartition("@")
+    if at and _is_number(number) and os.path.exists(os.path.join(folder, CONFIG)):
+        return folder, number
+    return (folder, number) if at and not os.path.isdir(text) else (text, "")
+
+
+def exists(text: str) -> bool:
+    """Whether ``RUN``, ``RUN@VERSION`` or a file's name is of a folder or file on this disk."""
+    folder, number = split_version(text)
+    return os.path.exists(folder) and (not number or _is_number(number))
+
+
+def _is_number(text: str) -> bool:
+    return text in ("last", "best") or text.isdecimal()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +87,12 @@ class Version:
         text = str(where)
         if text.endswith(SUFFIX):
             return cls._load_file(Path(text))
-        folder, _, number = text.partition("@")
+        folder, number = split_version(text)
         folder = os.path.normpath(folder)  # one name for runs/a and runs/a/
-        if number not in ("", "last", "best") and not number.isdigit():
+        if number and not _is_number(number):
             raise ValueError(f"version {number!r} of {folder} is no number, nor 'last' nor 'best'")
         best = _best(folder) if number == "best" else None
-        wanted = int(number) if number.isdigit() else "last" if best is None else best
+        wanted = int(number) if number.isdecimal() else "last" if best is None else best
         stored = load_version(folder, wanted)
         name = f"{folder}@{stored.number}"
         return cls(name, stored.params, stored.config, Ledger(**stored.ledger), stored.number)
@@ -77,8 +101,8 @@ class Version:
     def _load_file(cls, path: Path) -> "Version":
         from safetensors import SafetensorError, safe_open
 
-        if not path.exists():
-            raise ValueError(f"{path} does not exist")
+        if not path.is_file():
+            raise ValueError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
         try:
             with safe_open(path, framework="numpy") as file:
                 meta = file.metadata()
@@ -93,12 +117,12 @@ class Version:
 
     def export(self, path: Path) -> None:
         """Write parameters and config to one file that loads without the run."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         flat = {name: np.ascontiguousarray(array) for name, array in flatten(self.params).items()}
         ledger = asdict(self.ledger) if self.ledger else None
         head = {"name": self.name, "config": self.config, "ledger": ledger, "number": self.number}
-        save_file(flat, path, metadata={"oomzero": json.dumps(head, sort_keys=True)})
+        write_bytes(path, save(flat, metadata={"oomzero": json.dumps(head, sort_keys=True)}))
 
     @property
     def game(self) -> Game:
@@ -192,16 +216,16 @@ def _best(folder: str) -> int:
     for path in (Path(folder) / name for name in LADDERS):
         if not path.exists():
             continue
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):  # strongest first
-                name, _, number = row["player"].partition("?")[0].rpartition("@")
-                if number.isdigit() and (
+                name, _, number = row["player"].rpartition("?")[0].rpartition("@")
+                if number.isdecimal() and (
                     name == "run" or Path(name).resolve() == Path(folder).resolve()
                 ):
                     return int(number)
     raise ValueError(
         f"no version of {folder} is known as its best: rate it first, "
-        f"python launch/ladder.py {folder}"
+        f"python launch/ladder.py {shlex.quote(folder)}"
     )
 
 

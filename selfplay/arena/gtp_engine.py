@@ -22,6 +22,7 @@ from games.game import Game
 from games.go import Go
 from games.notation import text_to_action
 from selfplay.arena.process import Process
+from selfplay.store.files import describe
 
 Colour = Literal["b", "w"]
 """Black is player 0, White player 1."""
@@ -145,7 +146,7 @@ class Engine:
         try:
             self._process = Process(self._words)
         except OSError as error:
-            raise EngineFailure(f"could not be started: {error}") from None
+            raise EngineFailure(f"could not be started: {describe(error)}") from None
         self._unread, self._id = b"", 0
         try:
             self._ask("protocol_version", self._start_s)

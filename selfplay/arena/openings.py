@@ -20,6 +20,7 @@ from games.notation import text_to_action
 from selfplay import keys
 from selfplay.arena.rollouts import uniform
 from selfplay.keys import Purpose
+from selfplay.store.files import describe
 
 CHUNK = 128  # candidates drawn at once
 PATIENCE = 512  # candidates refused in a row, until all positions are held to be known
@@ -58,7 +59,9 @@ def read(path: Path, game: Game) -> list[Opening]:
     """
     try:
         lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ValueError(f"the openings cannot be read: {describe(error)}") from None
+    except UnicodeDecodeError as error:
         raise ValueError(f"the openings {path} cannot be read: {error}") from None
     openings = []
     for number, line in enumerate(lines, start=1):

@@ -25,6 +25,7 @@ from selfplay.arena.questions import ILLEGAL
 from selfplay.experts.building import Progress
 from selfplay.experts.record import ExpertGame, Start
 from selfplay.keys import Purpose
+from selfplay.store.files import describe
 
 CHUNK = 16  # games side by side: few, so that the solver's table still holds their positions
 RESULTS = {"win": 1, "loss": -1, "draw": 0}
@@ -168,8 +169,10 @@ def positions(game: Game, path: Path) -> Iterator[ExpertGame | str]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise ValueError(f"positions cannot be read: {describe(error)}") from None
     is_over = jax.jit(jax.vmap(lambda board: game.is_terminal(game.from_board(board, 0))))
     lines = [_position(line) for line in text.split()]
     boards = [line[0] for line in lines if not isinstance(line, str)]
