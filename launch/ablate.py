@@ -230,7 +230,7 @@ def parsed(arguments: list[str]) -> Options:
     lines = [f"  {n:28}{(study.__doc__ or '').splitlines()[0]}" for n, study in STUDIES.items()]
     told: dict[str, Any] = {
         "prog": "launch/ablate.py",
-        "description": f"{__doc__}\n" + "\n".join(lines),
+        "description": cli.laid_out(__doc__) + "\n\nNamed studies:\n" + "\n".join(lines),
     }
     name = arguments[0] if arguments else ""
     if name not in STUDIES:

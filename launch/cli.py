@@ -2,9 +2,12 @@
 
 import _thread
 import codecs
+import inspect
 import io
 import os
+import re
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -37,6 +40,23 @@ def speak_plainly() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not one that a caller has put in its place
             stream.reconfigure(errors="plain")
+
+
+def laid_out(text: str | None) -> str:
+    """A docstring as a description that tyro prints with its examples on lines of their own.
+
+    Tyro joins the lines of a paragraph, unless they are indented, and doubles the empty line before
+    one that is. So examples are indented, and follow their heading without an empty line.
+    """
+    blocks: list[str] = []
+    for block in re.split(r"\n\s*\n", inspect.cleandoc(text or "")):
+        if not block.startswith((" ", "python ")):
+            blocks.append(block)
+            continue
+        if not (blocks and blocks[-1].endswith(":")):
+            blocks.append("Examples:")
+        blocks[-1] += "\n" + textwrap.indent(textwrap.dedent(block), "    ")
+    return "\n\n".join(blocks)
 
 
 def refuse(message: object) -> NoReturn:

@@ -240,7 +240,7 @@ def write(folder: Path, game: Game, ladder: Ladder, standing: Standing, options:
 
 def main() -> None:
     """Load everybody first, then play, and end with table, CSV and plot."""
-    options = tyro.cli(Options, prog="launch/ladder.py", description=__doc__)
+    options = tyro.cli(Options, prog="launch/ladder.py", description=cli.laid_out(__doc__))
     game_name = named_game(options)
     game = games.make(game_name)
     if options.sgf and game.name != "go":

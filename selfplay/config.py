@@ -49,7 +49,7 @@ class TrainConfig:
         iterations: rounds of play and learning; iteration i makes version i. 0: imitation only.
         lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
             while the learner trains. Part of what is computed, unlike the rest of the cluster.
-        seed: of everything random.
+        seed: seed of everything random; the same config and seed give the same bits.
     """
 
     game: str = "connect_four"

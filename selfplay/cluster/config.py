@@ -29,8 +29,9 @@ class ClusterConfig:
             streams and room for, on a cluster also in nodes that come later.
         address: an existing Ray cluster, as HOST:PORT (or ``auto``); none starts a local one.
         connect_seconds: how long to wait for `address` to answer.
-        cpus_per_actor, gpus_per_actor: what an actor takes of a node. Fractions share a GPU and
-            its memory; without a GPU (or a TPU, as a resource) an actor plays on the CPU.
+        cpus_per_actor: CPU cores of a node that each actor takes.
+        gpus_per_actor: GPUs of a node that each actor takes; a fraction shares one and its memory.
+            With 0 (and no TPU among its resources) an actor plays on the CPU.
         actor_resources: what else an actor takes, NAME=AMOUNT each, as in TPU=4.
         mixing: let in actors whose probe differs from the run's. Bits then depend on which actor
             played what, and the manifest says so.

@@ -40,7 +40,7 @@ class Teacher:
     Attributes:
         games: how many to play; those that come out the same count once.
         blunder: share of its moves that are random.
-        seed: of the games.
+        seed: seed of the games.
         targets: what is learnt. "moves": the move it played and the game's result, as from
             any expert. "solver": all best moves, evenly, and the result of perfect play.
         opening_plies: random moves before it begins; they are not learnt.
