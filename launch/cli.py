@@ -2,6 +2,7 @@
 
 import _thread
 import codecs
+import importlib.util
 import inspect
 import io
 import os
@@ -14,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from anywhere
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a file, from anywhere
 
 from selfplay import pins
 
@@ -92,7 +94,15 @@ def keep_interrupts() -> None:
 def prepare() -> None:
     """Pin the process, with one virtual CPU device per core for the learner."""
     speak_plainly()
+    for name in ("jax", "tyro"):
+        if importlib.util.find_spec(name) is None:
+            refuse(
+                f"{sys.executable}, the Python that runs this, has no package {name!r}; use the "
+                f"one of the environment that `make train` builds: {ROOT / '.venv/bin/python'}"
+            )
     keep_interrupts()
+    if os.access(ROOT, os.W_OK):  # or else matplotlib keeps its list of fonts in the home folder
+        os.environ.setdefault("MPLCONFIGDIR", str(pins.CACHE / "matplotlib"))
     pins.pin(devices=1 << (min(cores(), 8).bit_length() - 1))  # a power of two divides the shards
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from games import extras
 from launch import cli
 from selfplay.cluster import connection
 from selfplay.store.files import describe, write_bytes
-from tests.runs import TINY, digests, finish, start
+from tests.runs import ROOT, TINY, digests, finish, start
 from tests.serve.thinkers import untrained
 
 LONG = "n" * 300
@@ -48,6 +49,17 @@ def test_what_our_texts_use_has_a_look_alike() -> None:
     """The signs in what commands print; letters of other scripts become question marks."""
     assert {*"×−→…±·σ√≥–"} <= cli.PLAIN.keys()
     assert all(text.isascii() for text in cli.PLAIN.values())
+
+
+def test_figures_keep_their_fonts_beside_the_code(tmp_path: Path) -> None:
+    """Matplotlib would write into the home folder, and warn where there is none."""
+    script = "from launch import cli; cli.prepare(); import os; print(os.environ['MPLCONFIGDIR'])"
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    environment.pop("MPLCONFIGDIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert Path(done.stdout.strip()).parent == ROOT / ".jax_cache", done.stderr
 
 
 # A local Ray
@@ -236,6 +248,15 @@ def test_every_answer_of_the_system_is_put_into_words() -> None:
 
 
 # Hints
+
+
+def test_a_python_without_the_packages_names_the_one_that_has_them() -> None:
+    bare = [sys.executable, "-S", "launch/train.py", "connect_four"]  # without site-packages
+    environment = {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
+    done = subprocess.run(bare, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "no package 'jax'" in done.stderr and f"{ROOT}/.venv/bin/python" in done.stderr
 
 
 def test_hints_name_a_command_that_installs_the_extra(

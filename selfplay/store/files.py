@@ -257,8 +257,8 @@ def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise CorruptedFile(path, "the file is missing") from None
     except Exception as error:  # a damaged zip or header raises one of a dozen types
-        why = f"its arrays cannot be read ({type(error).__name__}: {error})"
-        raise CorruptedFile(path, why) from error
+        text = describe(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise CorruptedFile(path, f"its arrays cannot be read ({text})") from error
     if digest is not None and (actual := digest_of(arrays)) != digest:
         raise CorruptedFile(path, f"its digest is {actual[:12]}…, expected {digest[:12]}…")
     return arrays
