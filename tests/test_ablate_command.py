@@ -15,7 +15,10 @@ BAD = {
     "preset": ("hex_33 --grid network.width=4", "preset 'hex_33' (did you mean 'hex_3'?); choose"),
     "study name": ("hex_scalin --plan", "'hex_scalin' (did you mean 'hex_scaling'?); choose from"),
     "no preset": ("--grid network.width=4", "unknown study or preset"),
-    "field": ("hex_3 --grid network.widht=4", "network.widht (did you mean 'network.width'?)"),
+    "field": (
+        "hex_3 --grid network.widht=4",
+        "(did you mean 'network.width'?); choose from network.kind",
+    ),
     "set": (
         "hex_3 --set learner.emma=1",
         "did you mean 'learner.ema'?); choose from learner.batch",
