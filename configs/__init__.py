@@ -6,6 +6,7 @@ A preset's docstring is a promise: its command, its cost and the result to expec
 from collections.abc import Callable
 
 from configs import connect_four, go, hex
+from games.spelling import did_you_mean
 from selfplay.config import TrainConfig
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
@@ -35,5 +36,8 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
 def get(name: str) -> TrainConfig:
     """The preset of that name; ValueError lists the choices."""
     if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(PRESETS)}")
+        raise ValueError(
+            f"unknown preset {name!r}{did_you_mean(name, PRESETS)}; "
+            f"choose from {', '.join(PRESETS)}"
+        )
     return PRESETS[name]()

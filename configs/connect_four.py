@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from selfplay.arena.grader import ExamConfig
+from selfplay.cluster.config import ClusterConfig
 from selfplay.config import StoreConfig, TrainConfig
 from selfplay.learner import LearnerConfig
 from selfplay.lessons import ImitationConfig
@@ -75,7 +76,10 @@ def connect_four_smoke() -> TrainConfig:
 
 
 def connect_four_gpu() -> TrainConfig:
-    """One accelerator: a larger network and more lanes, so that every batch fills the device."""
+    """One accelerator: a larger network and more lanes, so that every batch fills the device.
+
+    Self-play and learning share the device in one process (`cluster.actors` 0). Never run yet.
+    """
     return TrainConfig(
         game="connect_four",
         iterations=400,
@@ -84,4 +88,5 @@ def connect_four_gpu() -> TrainConfig:
         selfplay=SegmentConfig(streams=2, lanes=1024, plies=32),
         learner=LearnerConfig(batch_size=4096),
         replay=WindowConfig(minimum=500_000),
+        cluster=ClusterConfig(actors=0),
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from selfplay.cluster.config import ClusterConfig
 from selfplay.config import TrainConfig
 from selfplay.learner import LearnerConfig
 from selfplay.lessons import ImitationConfig
@@ -101,7 +102,10 @@ def go_9x9_imitation() -> TrainConfig:
 
 
 def go_9x9_gpu() -> TrainConfig:
-    """9×9 on one accelerator: a larger network, and lanes enough to fill it. Never run yet."""
+    """9×9 on one accelerator: a larger network, and lanes enough to fill it. Never run yet.
+
+    Self-play and learning share the device in one process (`cluster.actors` 0).
+    """
     return TrainConfig(
         game="go?size=9",
         iterations=1000,
@@ -110,6 +114,7 @@ def go_9x9_gpu() -> TrainConfig:
         selfplay=SegmentConfig(streams=2, lanes=1024, plies=32, temperature_plies=16),
         learner=LearnerConfig(batch_size=4096),
         replay=WindowConfig(minimum=1_000_000),
+        cluster=ClusterConfig(actors=0),
     )
 
 

@@ -9,13 +9,12 @@ For two players who alternate, see everything and throw no dice. What differs is
 - Observations are bool: a plane that counts (moves made, moves without progress) becomes three:
   is it above a quarter, a half, three quarters of its range?
 
-pgx is an extra, `pip install "oomzero[pgx]"`, and is imported when a game is first played, because
-its import occupies a device.
+pgx is an extra (`extras.install("pgx")` says how to install it), and is imported when a game is
+first played, because its import occupies a device.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +29,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from games import extras
 from games.game import ArrayLike, State
+from games.spelling import did_you_mean
 
 STEPS = (0.25, 0.5, 0.75)
 """A counting plane, in [0, 1], becomes one bool plane for each of these."""
@@ -97,16 +98,15 @@ class PgxGame:
 
     def __post_init__(self) -> None:
         if self.env not in GAMES:
-            close = difflib.get_close_matches(self.env, GAMES, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = did_you_mean(self.env, GAMES, "pgx:{}".format)
             raise ValueError(
                 f"pgx has no game {self.env!r} for two players who alternate, see everything and "
                 f"throw no dice{hint}; choose from {', '.join(GAMES)}"
             )
         if find_spec("pgx") is None:
             raise ValueError(
-                f'game "pgx:{self.env}" needs pgx, which is not installed; '
-                'do: pip install "oomzero[pgx]"'
+                f'game "pgx:{self.env}" needs pgx, which is not installed; install it: '
+                f"{extras.install('pgx')}"
             )
 
     @property

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
@@ -14,7 +14,9 @@ from games.connect_four import ConnectFour
 from games.game import Game
 from games.go import Go
 from games.hex import Hex
+from games.pgx_adapter import GAMES as PGX_GAMES
 from games.pgx_adapter import PgxGame
+from games.spelling import did_you_mean
 from games.tic_tac_toe import TicTacToe
 
 PGX = "pgx:"
@@ -47,7 +49,7 @@ def make(name: str, **options: object) -> Game:
         return PgxGame(name.removeprefix(PGX))
     if name not in _GAMES:
         raise ValueError(
-            f"unknown game {name!r}{_did_you_mean(name, names())}; "
+            f"unknown game {name!r}{_meant(name)}; "
             f"choose from {', '.join(names())}, {PGX}othello and other games of pgx"
         )
     kind = _GAMES[name]
@@ -58,7 +60,7 @@ def make(name: str, **options: object) -> Game:
         if option not in types:
             choices = f"choose from {', '.join(types)}" if types else "it has no options"
             raise ValueError(
-                f"{name} has no option {option!r}{_did_you_mean(option, tuple(types))}; {choices}"
+                f"{name} has no option {option!r}{did_you_mean(option, types)}; {choices}"
             )
         if not _fits(value, types[option]):
             raise ValueError(
@@ -96,6 +98,10 @@ def _fits(value: object, wanted: type) -> bool:
     return type(value) is wanted
 
 
-def _did_you_mean(word: str, choices: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def _meant(name: str) -> str:
+    """Which game a wrong name may have meant: "go_9x9" is Go of a size, "chess" one of pgx's."""
+    sized = re.fullmatch(r"([a-z]+)_?(\d+)(x\2)?", name.lower())
+    if sized and "size" in getattr(_GAMES.get(sized[1]), "__dataclass_fields__", ()):
+        return f" (did you mean '{sized[1]}?size={sized[2]}'?)"
+    every = (*PGX_GAMES, *_GAMES)
+    return did_you_mean(name, every, lambda game: game if game in _GAMES else f"{PGX}{game}")

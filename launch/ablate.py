@@ -21,15 +21,17 @@ cli.prepare()
 import os
 import shlex
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
 
 import games
+from configs import PRESETS
 from configs.studies import STUDIES
+from games.spelling import did_you_mean
 from launch.ladder import default_anchor
 from launch.plan import Plan, Planned, Watch, show
 from launch.train import parse
@@ -43,7 +45,6 @@ from selfplay.study.grid import Arm, Axis, Cell, Rating
 from selfplay.study.timing import Phase, Request
 
 HERE = ("--cluster.actors", "0")  # a job has one core
-FIELDS = [field.name.replace("_", "-") for field in fields(TrainConfig)]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,24 @@ class Options:
     rating: Annotated[Rating, tyro.conf.arg(name="")] = field(default_factory=Rating)
 
 
+def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The names of all fields of a nested config, as on the command line: network.head-width."""
+    for name, value in section.items():
+        name = prefix + name.replace("_", "-")
+        yield from _leaves(value, f"{name}.") if isinstance(value, dict) else [name]
+
+
+FIELDS = tuple(_leaves(asdict(TrainConfig())))
+
+
+def _fields_near(name: str) -> str:
+    """Which field may have been meant, and those of the same section, or all sections."""
+    section = name.rpartition(".")[0] + "."
+    near = [field for field in FIELDS if field.startswith(section)]
+    tops = dict.fromkeys(field.partition(".")[0] + ".…" * ("." in field) for field in FIELDS)
+    return f"{did_you_mean(name, FIELDS)}; choose from {', '.join(near or tops)}"
+
+
 def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
     """Every run and its config; bad input is an error here, before any work."""
     for name, least in (("jobs", 1), ("retries", 0)):
@@ -85,14 +104,20 @@ def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
     flags = [flag for axis in fixed for flag in axis.flags(axis.values[0])]
     axes = tuple(Axis.parse(text) for text in options.grid)
     arms = (Arm(options.name),)
+    if options.name not in (*STUDIES, *PRESETS):
+        raise ValueError(
+            f"unknown study or preset {options.name!r}"
+            f"{did_you_mean(options.name, (*STUDIES, *PRESETS))}; choose from the studies "
+            f"{', '.join(STUDIES)}, or the presets {', '.join(PRESETS)}"
+        )
     if options.name in STUDIES:
         arms = STUDIES[options.name]().arms
         if axes:
             raise ValueError(f"the study {options.name} has its grid; --grid is for a preset")
     varied = {axis.field for arm in arms for axis in (*arm.axes, *axes)}
     for axis in (*fixed, *axes):
-        if axis.field.partition(".")[0] not in FIELDS:
-            raise ValueError(f"{axis.field} is no field of the config; choose from {FIELDS}")
+        if axis.field not in FIELDS:
+            raise ValueError(f"{axis.field} is no field of the config{_fields_near(axis.field)}")
     for axis in fixed:
         if axis.field in varied:
             raise ValueError(f"--set names {axis.field}, and the grid varies it")
@@ -226,7 +251,7 @@ def parsed(arguments: list[str]) -> Options:
     lines = [f"  {n:28}{(study.__doc__ or '').splitlines()[0]}" for n, study in STUDIES.items()]
     told: dict[str, Any] = {
         "prog": "launch/ablate.py",
-        "description": f"{__doc__}\n" + "\n".join(lines),
+        "description": cli.laid_out(__doc__) + "\n\nNamed studies:\n" + "\n".join(lines),
     }
     name = arguments[0] if arguments else ""
     if name not in STUDIES:

@@ -1,23 +1,68 @@
 """What every command shares: pins before JAX, one clear sentence for bad input."""
 
 import _thread
+import codecs
+import importlib.util
+import inspect
+import io
 import os
+import re
 import shlex
 import shutil
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a file, from anywhere
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a file, from anywhere
 
 from selfplay import pins
 
 BAD_INPUT = 2
 USER_FOLDER = "OOMZERO_USER_FOLDER"  # where the user stands, in a command's environment
 LAUNCH = Path(__file__).resolve().parent
+PLAIN = {  # in ASCII, what our texts use beside it; anything else becomes "?"
+    **{"×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "…": "...", "±": "+-", "·": "*"},
+    **{"σ": "sigma", "√": "sqrt", "≥": ">=", "≤": "<=", "•": "*", "’": "'", "“": '"', "”": '"'},
+}
+
+
+def speak_plainly() -> None:
+    """Let output to a terminal that is not UTF-8 write "x" for "×", instead of failing.
+
+    Tables adapt by themselves: rich draws their lines in ASCII there.
+    """
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        text = error.object[error.start : error.end]
+        return "".join(PLAIN.get(c, "?") for c in text), error.end
+
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not one that a caller has put in its place
+            stream.reconfigure(errors="plain")
+
+
+def laid_out(text: str | None) -> str:
+    """A docstring as a description that tyro prints with its examples on lines of their own.
+
+    Tyro joins the lines of a paragraph, unless they are indented, and doubles the empty line before
+    one that is. So examples are indented, and follow their heading without an empty line.
+    """
+    blocks: list[str] = []
+    for block in re.split(r"\n\s*\n", inspect.cleandoc(text or "")):
+        if not block.startswith((" ", "python ")):
+            blocks.append(block)
+            continue
+        if not (blocks and blocks[-1].endswith(":")):
+            blocks.append("Examples:")
+        blocks[-1] += "\n" + textwrap.indent(textwrap.dedent(block), "    ")
+    return "\n\n".join(blocks)
 
 
 def refuse(message: object) -> NoReturn:
@@ -120,13 +165,22 @@ def keep_interrupts() -> None:
 @cache  # a command may use another one's parser
 def prepare() -> None:
     """Pin the process, with one virtual CPU device per core for the learner."""
+    speak_plainly()
+    for name in ("jax", "tyro"):
+        if importlib.util.find_spec(name) is None:
+            refuse(
+                f"{sys.executable}, the Python that runs this, has no package {name!r}; use the "
+                f"one of the environment that `make train` builds: {ROOT / '.venv/bin/python'}"
+            )
     keep_interrupts()
+    if os.access(ROOT, os.W_OK):  # or else matplotlib keeps its list of fonts in the home folder
+        os.environ.setdefault("MPLCONFIGDIR", str(pins.CACHE / "matplotlib"))
     pins.pin(devices=1 << (min(cores(), 8).bit_length() - 1))  # a power of two divides the shards
 
 
 def guarded(main: Callable[[], None]) -> None:
     """Run a command; errors that name a bad input become one sentence and status 2."""
-    from selfplay.store.files import CorruptedFile
+    from selfplay.store.files import CorruptedFile, describe
 
     try:
         main()
@@ -136,4 +190,4 @@ def guarded(main: Callable[[], None]) -> None:
     except (ValueError, OSError, CorruptedFile) as error:
         if os.environ.get("OOMZERO_TRACEBACK"):
             raise
-        refuse(error)
+        refuse(describe(error) if isinstance(error, OSError) else error)

@@ -39,7 +39,7 @@ class Options:
 
 def main() -> None:
     """Load everything first, then grade and print one table a version."""
-    options = tyro.cli(Options, prog="launch/exam.py", description=__doc__)
+    options = tyro.cli(Options, prog="launch/exam.py", description=cli.laid_out(__doc__))
     if not options.runs:
         raise ValueError("no version to grade; name a run folder, as in runs/connect_four@last")
     for budget in options.sims:

@@ -79,7 +79,7 @@ class Positions:
     """Import solved positions of Connect Four in the UCI layout: they teach values only."""
 
     game: Game
-    """connect_four."""
+    """The game: connect_four is the only one."""
     file: Annotated[Path, tyro.conf.Positional]
     """The file, plain or .gz."""
     out: Path
@@ -179,7 +179,7 @@ def main() -> None:
     options = tyro.cli(
         Import | Label | Positions | Inspect,
         prog="launch/experts.py",
-        description=__doc__,
+        description=cli.laid_out(__doc__),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     console = Console(soft_wrap=False, highlight=False, markup=False)  # names may hold brackets

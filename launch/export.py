@@ -33,7 +33,7 @@ class Options:
 
 def main() -> None:
     """Load, write, and say how to load it again."""
-    options = tyro.cli(Options, prog="launch/export.py", description=__doc__)
+    options = tyro.cli(Options, prog="launch/export.py", description=cli.laid_out(__doc__))
     version = Version.load(options.version)
     out = options.out or Path(Path(options.version).name.replace("@", "-") + SUFFIX)
     if out.suffix != SUFFIX:

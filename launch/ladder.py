@@ -36,7 +36,7 @@ from selfplay.search import SearchConfig
 from selfplay.store.files import write_bytes
 from selfplay.store.run import read_config
 from selfplay.store.snapshots import snapshot_versions
-from selfplay.version import SUFFIX, Version
+from selfplay.version import SUFFIX, Version, split_version
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def named_game(options: Options) -> str:
     first = options.runs[0]
     if first.endswith(SUFFIX):
         return Version.load(first).config["game"]
-    return read_config(first.partition("@")[0])["game"]
+    return read_config(split_version(first)[0])["game"]
 
 
 def gather(options: Options, game: Game) -> tuple[list[Player], str]:
@@ -117,7 +117,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
         enter(spec)
     for run in options.runs:
         names = [run]
-        if "@" not in run and not run.endswith(SUFFIX):
+        if not run.endswith(SUFFIX) and not split_version(run)[1]:
             read_config(run)
             first = 0 if Path(run, imitation.FOLDER).is_dir() else 1  # the start that was learnt
             kept = [v for v in snapshot_versions(Path(run)) if v >= first]
@@ -160,7 +160,7 @@ def write(
 
 def main() -> None:
     """Load everybody first, then play, and end with table, CSV and plot."""
-    options = tyro.cli(Options, prog="launch/ladder.py", description=__doc__)
+    options = tyro.cli(Options, prog="launch/ladder.py", description=cli.laid_out(__doc__))
     game_name = named_game(options)
     game = games.make(game_name)
     if options.sgf and game.name != "go":
@@ -171,7 +171,7 @@ def main() -> None:
             raise ValueError(f"--{text} must be above 0, got {getattr(options, name)}")
     starts = openings.read(options.openings, game) if options.openings else None
     players, anchor = gather(options, game)
-    run = options.runs[0].partition("@")[0] if options.runs else ""
+    run = split_version(options.runs[0])[0] if options.runs else ""
     inside = len(options.runs) == 1 and Path(run).is_dir()
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     console = Console(soft_wrap=True, highlight=False)

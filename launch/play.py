@@ -45,12 +45,12 @@ class Terminal:
     sims: int | None = None
     """Simulations a move, 0 for the raw network; the spec's, or else 64, when left out."""
     side: Literal["first", "second", "ask"] = "ask"
-    """Who you are."""
+    """Whether you move first or second; `ask` asks before each game."""
 
 
 def main() -> None:
     """Load the version, then play."""
-    options = tyro.cli(Gtp | Terminal, prog="launch/play.py", description=__doc__)
+    options = tyro.cli(Gtp | Terminal, prog="launch/play.py", description=cli.laid_out(__doc__))
     where, sims, algorithm = version_spec(options.spec)
     if options.sims not in (None, sims) and sims is not None:
         raise ValueError(

@@ -37,7 +37,7 @@ class Options:
 
 def main() -> None:
     """Read, fit, write."""
-    options = tyro.cli(Options, prog="launch/report.py", description=__doc__)
+    options = tyro.cli(Options, prog="launch/report.py", description=cli.laid_out(__doc__))
     if not options.study:
         raise ValueError("which study? name its folder, as launch/ablate.py printed it")
     page = report.page(report.material(options.study))

@@ -42,9 +42,9 @@ class Options:
     actors: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
     """Sizes of the cluster."""
     streams: int | None = None
-    """Of the larger run; the run's own when left out. All are as long as the measured ones."""
+    """Streams of the larger run; the run's own when left out. All are as long as those measured."""
     iterations: int | None = None
-    """Of the larger run; the run's own when left out."""
+    """Iterations of the larger run; the run's own when left out."""
     per_actor_hour: float = 0.0
     """Price of an actor's share of its machine, in any currency."""
     per_learner_hour: float = 0.0
@@ -53,7 +53,7 @@ class Options:
 
 def main() -> None:
     """Read the run's metrics, simulate, print."""
-    options = tyro.cli(Options, prog="launch/simulate.py", description=__doc__)
+    options = tyro.cli(Options, prog="launch/simulate.py", description=cli.laid_out(__doc__))
     for name in ("actors", "streams", "iterations"):
         given = getattr(options, name)
         if given is not None and min(given if name == "actors" else [given], default=0) < 1:

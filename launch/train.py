@@ -60,7 +60,7 @@ def parse(arguments: list[str]) -> tuple[str, Command]:
     """``(preset, options and config)``; ValueError for an unknown preset."""
     names = ", ".join(configs.PRESETS)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"{__doc__}\npresets:")
+        print(f"{cli.laid_out(__doc__)}\n\npresets:")
         for name, preset in configs.PRESETS.items():
             print(f"  {name:24}{(preset.__doc__ or '').splitlines()[0]}")
         print("\n`python launch/train.py PRESET --help` lists every field with its default.")
@@ -72,7 +72,7 @@ def parse(arguments: list[str]) -> tuple[str, Command]:
     command = tyro.cli(
         Command,
         prog=f"launch/train.py {name}",
-        description=configs.PRESETS[name].__doc__,
+        description=cli.laid_out(configs.PRESETS[name].__doc__),
         default=default,
         args=rest,
     )

@@ -34,7 +34,7 @@ class Options:
 
 def main() -> None:
     """Recompute, compare, say so."""
-    options = tyro.cli(Options, prog="launch/verify.py", description=__doc__)
+    options = tyro.cli(Options, prog="launch/verify.py", description=cli.laid_out(__doc__))
     if options.iterations is None:
         kept = newest(verifiable(options.run))
         if not kept:

@@ -50,7 +50,7 @@ class TrainConfig:
         iterations: rounds of play and learning; iteration i makes version i. 0: imitation only.
         lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
             while the learner trains. Part of what is computed, unlike the rest of the cluster.
-        seed: of everything random.
+        seed: seed of everything random; the same config and seed give the same bits.
         init_from: the version whose averaged parameters version 0 has: RUN@12, RUN@last, RUN@best
             or an exported .safetensors file. The optimizer is fresh and the replay window empty,
             and the FLOPs of that version count. The run keeps the parameters' digest here, so that

@@ -34,14 +34,15 @@ class LearnerConfig:
         shards: pieces a batch's gradient is summed from, in order; the devices must divide it.
         reuse: how often each new position is trained on, on average; sets the steps per iteration.
         max_steps: at most this many steps in one iteration.
-        learning_rate: after the warm-up.
-        warmup_steps: of linear warm-up.
-        decay: share of the run, at its end, in which the rate falls along a cosine …
-        final_learning_rate: … to this fraction of itself.
-        weight_decay: AdamW's, decoupled.
+        learning_rate: AdamW's learning rate after the warm-up.
+        warmup_steps: gradient steps in which the learning rate rises linearly from 0.
+        decay: share of the run, at its end, in which the learning rate falls along a cosine.
+        final_learning_rate: learning rate at the run's end, as a fraction of `learning_rate`.
+        weight_decay: AdamW's weight decay, decoupled from the gradient.
         gradient_clip: global norm above which gradients are scaled down.
-        value_weight: of the value loss (mean squared error) against the policy's cross entropy.
-        root_value_weight: the value target is (1 − w)·outcome + w·(the search's root value).
+        value_weight: weight of the value loss (mean squared error) against the policy's cross
+            entropy.
+        root_value_weight: w in the value target, (1 − w)·outcome + w·(the search's root value).
         ema: decay per step of the averaged weights that play and are rated.
         symmetries: draw a random symmetry of the board for every row.
     """

@@ -35,8 +35,8 @@ class ImitationConfig:
         learner: how it learns (its `reuse` and `max_steps` do not count: `epochs` does); self-play
             has the run's own `learner`, with a fresh optimizer and a warm-up.
         stays: share of experts' rows among those that the first iteration of self-play learns
-            from …
-        halves: … halved in so many iterations.
+            from.
+        halves: iterations of self-play in which the share of experts' rows halves.
         watch: first iterations of self-play that are measured on the held-out games, too.
     """
 

@@ -37,7 +37,7 @@ class NetworkConfig:
         norm: normalisation before each layer of a block: ``none`` (zero-initialised residual
             branches keep an untrained tower an identity), ``rms`` or ``layer`` over the features.
         head_width: hidden units of the value head.
-        dtype: of the computation; ``auto`` is float32 on CPU and bfloat16 elsewhere.
+        dtype: type of the computation; ``auto`` is float32 on CPU and bfloat16 elsewhere.
     """
 
     kind: Literal["conv", "mlp"] = "conv"

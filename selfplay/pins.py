@@ -4,7 +4,9 @@ XLA's CPU backend lets the number of threads it sees shape its kernels: weight g
 with the host's core count. Here every program runs on one thread (``NPROC=1``), and parallelism
 comes from processes (one actor per core) and from virtual CPU devices (the learner's shards);
 neither touches a program's arithmetic. The instruction set is pinned to AVX2, which every
-x86-64 host of the last decade has. On GPU, XLA's deterministic kernels are asked for.
+x86-64 host of the last decade has. On GPU, XLA's deterministic kernels are asked for, and Triton's
+matrix products are switched off: from JAX 0.11 on, no network compiles with both, because only
+autotuning finds tiles for the products, and deterministic kernels do without autotuning.
 
 This module must not import JAX: whoever starts a process calls :func:`pin` first.
 """
@@ -14,6 +16,14 @@ import sys
 from pathlib import Path
 
 NAMES = ("NPROC", "XLA_FLAGS")
+LATE = """\
+JAX was imported before selfplay.pins.pin() could set the flags that fix its results.
+In a script, call it above every import of JAX. In a notebook, restart the kernel and make this the
+first cell:
+
+    from selfplay import pins
+    pins.pin()
+"""
 CACHE = Path(__file__).resolve().parent.parent / ".jax_cache"  # of programs, beside the code
 
 
@@ -26,6 +36,7 @@ def environment(devices: int = 1) -> dict[str, str]:
         "--xla_cpu_multi_thread_eigen=false",
         "--xla_cpu_max_isa=AVX2",
         "--xla_gpu_deterministic_ops=true",
+        "--xla_gpu_enable_triton_gemm=false",
         f"--xla_force_host_platform_device_count={devices}",
     ]
     names = {flag.split("=")[0] for flag in flags}
@@ -37,12 +48,17 @@ def environment(devices: int = 1) -> dict[str, str]:
 def pin(devices: int = 1) -> None:
     """Pin this process; the user's own ``XLA_FLAGS`` stay, see :func:`environment`.
 
+    Calling it again does nothing, as when a notebook's first cell runs twice.
+
     Raises:
         RuntimeError: JAX was imported before, so the flags could come too late.
     """
+    wanted = environment(devices)
     if "jax" in sys.modules:
-        raise RuntimeError("selfplay.pins.pin() must run before jax is imported")
-    os.environ.update(environment(devices))
+        if pinned() == wanted:
+            return
+        raise RuntimeError(LATE)
+    os.environ.update(wanted)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")

@@ -53,9 +53,13 @@ class SearchConfig:
         num_simulations: the budget, network evaluations a move; 0 is the raw network.
         max_considered_actions: Gumbel: actions sampled at the root for sequential halving.
         gumbel_scale: Gumbel: noise at the root, 1 in self-play and 0 when strength is measured.
-        c_visit, c_scale: Gumbel: σ(q) = (c_visit + max N)·c_scale·q.
+        c_visit: Gumbel: a Q-value q weighs σ(q) = (c_visit + N)·c_scale·q against the logits, where
+            N is the number of visits of the most visited action.
+        c_scale: Gumbel: scale of Q-values against logits, see c_visit.
         rescale_values: Gumbel: stretch a node's Q to [0, 1] before σ, as mctx does (c_scale 0.1).
-        pb_c_init, pb_c_base: PUCT: exploration c = pb_c_init + log((N + pb_c_base + 1)/pb_c_base).
+        pb_c_init: PUCT: exploration at few visits; c = pb_c_init + log((N + pb_c_base + 1) /
+            pb_c_base) at a node with N visits.
+        pb_c_base: PUCT: number of visits from which on exploration grows, see pb_c_init.
         fpu_reduction: PUCT: an unvisited child counts as its parent's value minus this times
             √(prior mass visited), except at the root (KataGo's first-play urgency).
         dirichlet_fraction: PUCT: weight of the noise mixed into the root's prior.

@@ -30,8 +30,9 @@ class SegmentConfig:
         streams: pieces of work an iteration is cut into; more than the actors there may be.
         lanes: games side by side in one stream: the batch of the search.
         plies: moves per lane in one segment.
-        temperature: of the move drawn from the improved policy, policy^(1/temperature), …
-        temperature_plies: … for this many plies; afterwards the search's own move is played.
+        temperature: moves are drawn in proportion to (improved policy)^(1/temperature).
+        temperature_plies: plies of a game that are drawn so; afterwards the search's own move is
+            played.
         random_opening_share: share of games that start from random legal moves, so that the
             network also learns positions that good play avoids; those moves are not recorded.
         random_opening_plies: a random opening has 1 up to this many of them.

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from selfplay import imitation, pins
@@ -78,6 +79,9 @@ def train(
                 return run
         if run.next_iteration:
             announce(f"resuming after iteration {run.next_iteration - 1}")
+        device = jax.devices()[0]
+        if idle := config.cluster.idle_accelerator(device.platform, device.device_kind):
+            announce(idle)
         where = " and starting the actors" if config.cluster.actors else ""
         enter(Phase(f"compiling self-play{where}"))
         streams = config.selfplay.streams

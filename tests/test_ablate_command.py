@@ -13,9 +13,19 @@ from selfplay.study.folder import Study
 from tests.runs import ROOT, TINY, digests, refused, train
 
 BAD = {
-    "preset": ("hex_33 --grid network.width=4", "unknown preset 'hex_33'; choose from"),
-    "no preset": ("--grid network.width=4", "unknown preset"),
-    "field": ("hex_3 --grid network.widht=4", "--network.widht"),
+    "preset": ("hex_33 --grid network.width=4", "preset 'hex_33' (did you mean 'hex_3'?); choose"),
+    "study name": ("hex_scalin --plan", "'hex_scalin' (did you mean 'hex_scaling'?); choose from"),
+    "no preset": ("--grid network.width=4", "unknown study or preset"),
+    "field": (
+        "hex_3 --grid network.widht=4",
+        "(did you mean 'network.width'?); choose from network.kind",
+    ),
+    "set": (
+        "hex_3 --set learner.emma=1",
+        "did you mean 'learner.ema'?); choose from learner.batch",
+    ),
+    "nested": ("hex_3 --grid imitation.learner.emas=1,2", "mean 'imitation.learner.ema'?)"),
+    "section": ("hex_3 --grid netwrk.width=4", "(did you mean 'network.width'?); choose from game"),
     "type": ("hex_3 --grid network.width=4,wide", "wide"),
     "value": ("hex_3 --grid network.width=4,0", "got 0"),
     "form": ("hex_3 --grid network.width", "is not FIELD=VALUE"),
@@ -26,7 +36,10 @@ BAD = {
         "hex_3 --set network.width=4 --grid network.width=4",
         "names network.width, and the grid varies it",
     ),
-    "no field": ("hex_3 --grid out=a,b", "out is no field of the config; choose from"),
+    "no field": (
+        "hex_3 --grid out=a,b",
+        "out is no field of the config; choose from game, iterations,",
+    ),
     "study": ("hex_scaling --set network.width=128", "names network.width, and the grid"),
     "place": ("--plan hex_scaling", "the study comes first: launch/ablate.py hex_scaling"),
     "grid": ("recipes --grid network.width=4,8", "the study recipes has its grid"),

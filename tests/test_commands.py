@@ -26,11 +26,14 @@ from selfplay.verify import newest, verify
 from tests.runs import ROOT, TINY, ask_each, digests, finish, refused, start, train
 
 BAD = {
-    "preset": ("connect_foru", "unknown preset 'connect_foru'; choose from connect_four"),
+    "preset": (
+        "connect_foru",
+        "unknown preset 'connect_foru' (did you mean 'connect_four'?); choose from",
+    ),
     "no preset": ("--seed 3", "the preset comes first"),
     "field": ("connect_four --search.sims 3", "Unrecognized options: --search.sims"),
     "type": ("connect_four --iterations many", "many"),
-    "game": ("connect_four --game chess", "unknown game 'chess'; choose from connect_four"),
+    "game": ("connect_four --game chess", "unknown game 'chess' (did you mean 'pgx:chess'?)"),
     "budget": ("connect_four --search.num-simulations -3", "got -3"),
     "exam budget": ("connect_four --exam.budgets -1", "must not be negative"),
     "batch": ("connect_four --learner.batch-size 102", "got 102 and 4"),

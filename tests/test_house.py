@@ -19,7 +19,7 @@ MAX_LINES = 500
 # A new file takes a line here; one that fits on no line holds two ideas. A package's name stands
 # for its `__init__.py`.
 ORDER = """
-games.game
+games.game games.spelling games.extras
 games.go_board
 games.connect_four games.go games.hex games.pgx_adapter games.tic_tac_toe
 games.symmetry

@@ -45,3 +45,11 @@ def test_small_presets_train(name: str, tmp_path: Path) -> None:
     assert len({row["digest"]["state"] for row in rows}) == 2
     assert all(np.isfinite(value) for row in rows for value in row["learner"].values())
     assert rows[-1]["steps"] > 0 and sum(row["selfplay"]["games"] for row in rows) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in configs.PRESETS if name.endswith("_gpu")])
+def test_presets_for_one_accelerator_play_where_they_learn(name: str) -> None:
+    """Actors would play on CPUs, in float32, beside an idle card."""
+    cluster = configs.get(name).cluster
+    assert cluster.actors == 0 and not cluster.address
+    assert not cluster.idle_accelerator("gpu", "NVIDIA H100 80GB HBM3")

@@ -33,8 +33,9 @@ class EvaluatorConfig:
 
     Attributes:
         budgets: simulations a move of every rated version; none: training is not rated.
-        games: played for each version and budget, about: rounds are whole.
-        until_stderr: Elo relative to the anchor that is sure enough to play fewer.
+        games: about how many games are played for each version and budget; rounds are whole.
+        until_stderr: standard error, in Elo relative to the anchor, below which fewer games are
+            played.
         opening_plies: random moves of every opening.
     """
 

@@ -35,6 +35,7 @@ from games.game import Game
 from games.go import Go
 from games.notation import action_to_text, text_to_action
 from selfplay.arena.process import Process
+from selfplay.store.files import describe
 
 Colour = Literal["b", "w"]
 """Black is player 0, White player 1."""
@@ -166,7 +167,7 @@ class Engine:
         try:
             self._process = Process(self._words)
         except OSError as error:
-            raise EngineFailure(f"could not be started: {error}") from None
+            raise EngineFailure(f"could not be started: {describe(error)}") from None
         self._lines.clear()
         self._unread, self._id = b"", FIRST_ID - 1
         try:

@@ -30,10 +30,10 @@ class LadderConfig:
     """How players are compared; games of different configs do not mix.
 
     Attributes:
-        seed: Of openings and players' noise.
+        seed: Seed of the openings and of the players' noise.
         opening_plies: Random legal moves of every opening.
         pairs: Opening pairs of one pairing in one round: the batch of the players' searches.
-        pairings: Of one round; 0: an eighth of the players, and at least 8.
+        pairings: Pairings of one round; 0: an eighth of the players, and at least 8.
     """
 
     seed: int = 0

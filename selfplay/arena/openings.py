@@ -21,6 +21,7 @@ from games.notation import text_to_action
 from selfplay import keys
 from selfplay.arena.rollouts import uniform
 from selfplay.keys import Purpose
+from selfplay.store.files import describe
 
 CHUNK = 128  # candidates drawn at once
 PATIENCE = 512  # candidates refused in a row, until all positions are held to be known
@@ -62,7 +63,7 @@ def read(path: Path, game: Game) -> list[Opening]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"the openings {path} cannot be read: {error}") from None
+        raise ValueError(f"the openings cannot be read: {describe(error)}") from None
     encoding = "utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
     lines = data.decode(encoding, errors="replace").splitlines()
     openings = []

@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from games import extras
 from games.connect_four import ConnectFour
 from games.game import Game
 from games.hex import Hex
@@ -69,7 +70,7 @@ class ConnectFourSolver:
             import bitbully  # pyright: ignore[reportMissingImports]  # the extra, only here
         except ImportError as error:
             raise ValueError(
-                "Connect Four's solver is not installed; do: pip install 'oomzero[solver]'"
+                f"Connect Four's solver is not installed; install it: {extras.install('solver')}"
             ) from error
         self._board: Any = bitbully.Board
         self._solver: Any = bitbully.BitBully()

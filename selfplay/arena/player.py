@@ -18,7 +18,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple, get_args
 from urllib.parse import parse_qsl, urlencode
 
@@ -28,6 +27,7 @@ from jax import Array
 
 from games.game import Game
 from games.go import Go
+from games.spelling import did_you_mean
 from selfplay import flops, network, search
 from selfplay.arena import perfect, rollouts
 from selfplay.arena.gtp_engine import Engine
@@ -35,9 +35,10 @@ from selfplay.arena.questions import ILLEGAL
 from selfplay.network import NetworkConfig
 from selfplay.search import Algorithm, SearchConfig
 from selfplay.store.digest import digest
-from selfplay.version import Version
+from selfplay.version import Version, exists
 
 GTP = "gtp:"
+NAMES = ("random", "rollouts", "solver")  # of players that are neither versions nor engines
 ALGORITHMS = get_args(Algorithm)
 SIMULATIONS = 64  # of a version whose spec names no budget
 FORMS = (
@@ -79,7 +80,7 @@ def parse(spec: str, game: Game) -> Player:
     spec = spec.strip()
     if spec.startswith(GTP):
         return _engine(spec, game)
-    name, _, text = spec.partition("?")
+    name, text = split_options(spec)
     if name == "random":
         _options(spec, text, {})
         return Player("random", _at_random(game))
@@ -94,8 +95,10 @@ def parse(spec: str, game: Game) -> Player:
             raise ValueError(f"player {spec!r}: blunder must lie in [0, 1], got {blunder}")
         act = partial(_solve, game, perfect.scores_of(game), blunder)
         return Player(f"solver?blunder={blunder}" if blunder else "solver", act)
-    if not name or ("@" not in name and "/" not in name and not Path(name).exists()):
-        raise ValueError(f"player {spec!r} cannot be read; write one of {FORMS}")
+    if not name or ("@" not in name and "/" not in name and not exists(name)):
+        raise ValueError(
+            f"player {spec!r} cannot be read{did_you_mean(name, NAMES)}; write one of {FORMS}"
+        )
     where, sims, algorithm = version_spec(spec)
     version = Version.load(where)
     if version.game != game:
@@ -126,20 +129,30 @@ class VersionSpec(NamedTuple):
     algorithm: str | None
 
 
+def split_options(spec: str) -> tuple[str, str]:
+    """Takes ``PLAYER?option=value`` apart: ``(player, options)``.
+
+    A folder's own name may contain "?": the options, if there are any, follow the last one.
+    """
+    where, mark, text = spec.rpartition("?")
+    return (spec, "") if not mark or exists(spec) else (where, text)
+
+
 def version_spec(spec: str) -> VersionSpec:
     """Take ``runs/a@40?sims=64&search=puct`` apart.
 
     Raises:
         ValueError: an unknown option or search, or a negative budget.
     """
-    where, _, text = spec.strip().partition("?")
+    where, text = split_options(spec.strip())
     options = _options(spec, text, {"sims": int, "search": str})
     sims, algorithm = options.get("sims"), options.get("search")
     if not where:
         raise ValueError(f"player {spec!r} names no run; write RUN@VERSION?sims=64")
     if algorithm not in (None, *ALGORITHMS):
         raise ValueError(
-            f"player {spec!r}: search={algorithm!r} is unknown; choose from {', '.join(ALGORITHMS)}"
+            f"player {spec!r}: search={algorithm!r} is unknown"
+            f"{did_you_mean(f'{algorithm}', ALGORITHMS)}; choose from {', '.join(ALGORITHMS)}"
         )
     SearchConfig(num_simulations=sims or 0)
     return VersionSpec(where, sims, algorithm)
@@ -255,7 +268,10 @@ def _options(spec: str, text: str, kinds: dict[str, type]) -> dict[str, Any]:
     read: dict[str, Any] = {}
     for option, value in pairs:
         if option not in kinds:
-            raise ValueError(f"player {spec!r} has no option {option!r}; choose from {choices}")
+            raise ValueError(
+                f"player {spec!r} has no option {option!r}{did_you_mean(option, kinds)}; "
+                f"choose from {choices}"
+            )
         if option in read:
             raise ValueError(f"player {spec!r}: option {option!r} is given twice")
         try:

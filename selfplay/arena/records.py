@@ -20,7 +20,7 @@ from typing import Any
 
 from selfplay.arena.match import Played
 from selfplay.arena.player import GTP, Player
-from selfplay.store.files import take_lock
+from selfplay.store.files import describe, take_lock
 
 FORMAT = 1
 NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")  # ends a journal of several files (SQLite's magic)
@@ -150,7 +150,7 @@ class Records:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = take_lock(path.parent)
         except OSError as error:
-            raise ValueError(f"the ladder {path} cannot be made: {error}") from None
+            raise ValueError(f"the ladder {path} cannot be made: {describe(error)}") from None
         try:
             self._base = self._open(settings)
         except BaseException:

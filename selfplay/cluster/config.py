@@ -29,8 +29,9 @@ class ClusterConfig:
             streams and room for, on a cluster also in nodes that come later.
         address: an existing Ray cluster, as HOST:PORT (or ``auto``); none starts a local one.
         connect_seconds: how long to wait for `address` to answer.
-        cpus_per_actor, gpus_per_actor: what an actor takes of a node. Fractions share a GPU and
-            its memory; without a GPU (or a TPU, as a resource) an actor plays on the CPU.
+        cpus_per_actor: CPU cores of a node that each actor takes.
+        gpus_per_actor: GPUs of a node that each actor takes; a fraction shares one and its memory.
+            With 0 (and no TPU among its resources) an actor plays on the CPU.
         actor_resources: what else an actor takes, NAME=AMOUNT each, as in TPU=4.
         mixing: let in actors whose probe differs from the run's. Bits then depend on which actor
             played what, and the manifest says so.
@@ -58,7 +59,8 @@ class ClusterConfig:
             )
         if self.actors == 0 and self.address:
             raise ValueError(
-                f"cluster.address {self.address!r} needs actors, but cluster.actors is 0"
+                f"cluster.address {self.address!r} needs actors, but cluster.actors is 0 (the "
+                "presets for one accelerator play in process): add --cluster.actors -1"
             )
         if self.address not in (None, "auto") and not self.address.rpartition(":")[2].isdigit():
             raise ValueError(
@@ -135,12 +137,31 @@ class ClusterConfig:
 
     def actor_environment(self) -> dict[str, str]:
         """Variables of an actor's process: the devices that it may use, and how much of them."""
-        if not self.gpus_per_actor and "TPU" not in self.resources:
+        if self.on_cpu:
             return {"JAX_PLATFORMS": "cpu"}
         own = {"JAX_PLATFORMS": ""}  # what the driver's says is the driver's
         if 0 < self.gpus_per_actor < 1:
             own |= claim(MEMORY * self.gpus_per_actor) | {PREALLOCATE: "true"}
         return own
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether actors play on the CPU, whatever devices their nodes have."""
+        return not self.gpus_per_actor and "TPU" not in self.resources
+
+    def idle_accelerator(self, platform: str, kind: str) -> str:
+        """The sentence to announce if actors play on the CPU while the driver has an accelerator.
+
+        Empty if they do not, or if the driver has none. Arguments: the driver's JAX platform, as
+        "gpu", and its device kind, as "NVIDIA H100".
+        """
+        if not self.actors or not self.on_cpu or platform == "cpu":
+            return ""
+        remedy = "--cluster.actors 0 plays on it as well, in this process"
+        if self.address:
+            option = "actor-resources TPU=1" if platform == "tpu" else "gpus-per-actor 1"
+            remedy = f"--cluster.{option} gives each actor one of its node's"
+        return f"actors play on CPUs while this machine's {platform} ({kind}) only learns; {remedy}"
 
     def learner_environment(self) -> dict[str, str]:
         """The same of the process that learns, which shares its cards with a local cluster."""

@@ -4,12 +4,13 @@ import contextlib
 import logging
 import math
 import os
+import secrets
 import signal
 import socket
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from typing import Any
 from selfplay.cluster.config import ClusterConfig
 
 HERE = Path(__file__).resolve().parent.parent.parent  # Ray's workers import from where we are
+SOCKET = "/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store.00"
+"""The longest path of a socket of Ray's below its temporary folder."""
+LONGEST_SOCKET = 107  # bytes of a path that Linux binds a socket to
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # of every Linux
 PULSE = 2.0  # seconds between two looks at whether the head is there, and of one look
 
 
@@ -31,6 +36,8 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not config.address:  # no cluster, says this, and so Ray listens on the loopback alone
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        if not has_token(os.environ):
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     # Ray starts its daemons by fork and exec at once, which is safe beside JAX's threads.
     warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
     import ray
@@ -38,13 +45,21 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with _own_sigterm(), contextlib.chdir(HERE):
         if not config.address:
-            ray.init(
-                address="local",
-                num_cpus=max(1, math.ceil(actors * config.cpus_per_actor)),
-                object_store_memory=config.object_store_mb * 2**20,
-                include_dashboard=False,
-                **common,
-            )
+            folder = temporary_folder(os.environ)
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=max(1, math.ceil(actors * config.cpus_per_actor)),
+                    object_store_memory=config.object_store_mb * 2**20,
+                    include_dashboard=False,
+                    _temp_dir=folder,
+                    **common,
+                )
+            except Exception as error:  # of whatever type
+                raise ConnectionError(
+                    f"Ray cannot start on this machine, with its files in {folder}: "
+                    f"{_first_line(error)}; --cluster.actors 0 plays without Ray"
+                ) from error
             return ray
         try:
             ray.init(address=config.address, **common)
@@ -57,9 +72,48 @@ def connect(config: ClusterConfig, actors: int) -> Any:
                 "version of Ray, and RAY_AUTH_MODE=token where it has a token (docs/cluster.md)"
             ) from error
         except Exception as error:  # another version of Ray or Python, say
-            said = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise ConnectionError(f"cluster.address {config.address!r}: {said}") from error
+            text = _first_line(error)
+            raise ConnectionError(f"cluster.address {config.address!r}: {text}") from error
     return ray
+
+
+def has_token(environment: Mapping[str, str]) -> bool:
+    """Whether a local Ray finds its access token, or needs none.
+
+    Otherwise Ray writes one into the home folder, which may be missing or read-only.
+    """
+    if environment.get("RAY_AUTH_MODE", "token").lower() != "token":
+        return True
+    named = environment.get("RAY_AUTH_TOKEN") or environment.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or os.access(os.path.expanduser("~/.ray/auth_token"), os.R_OK)
+
+
+def temporary_folder(environment: Mapping[str, str]) -> str:
+    """The folder for a local Ray's sessions: the one that Ray itself would choose, if that works.
+
+    Ray takes RAY_TMPDIR, TMPDIR or /tmp, and cannot start if the folder is not writable or its name
+    is so long that the paths of its sockets exceed what Linux allows.
+
+    Raises:
+        ValueError: no folder is usable.
+    """
+    most = LONGEST_SOCKET - len(SOCKET)
+
+    def usable(folder: str) -> bool:
+        path = os.path.join(folder, "ray")
+        fits = os.path.isabs(folder) and len(os.fsencode(folder)) <= most
+        own = path if os.path.exists(path) else folder
+        return fits and os.path.isdir(own) and os.access(own, os.W_OK | os.X_OK)
+
+    chosen = [environment[name] for name in ("RAY_TMPDIR", "TMPDIR") if environment.get(name)]
+    for folder in (*chosen, *SHORT_FOLDERS):
+        if usable(folder):
+            return os.path.join(folder, "ray")
+    raise ValueError(
+        f"Ray needs a temporary folder that is writable and has a path of at most {most} bytes; "
+        f"{', '.join([*chosen, *SHORT_FOLDERS])} are not: set RAY_TMPDIR to one, or play without "
+        "Ray, with --cluster.actors 0"
+    )
 
 
 @contextlib.contextmanager
@@ -140,6 +194,10 @@ class Head:
 def head(address: str, patience: float) -> Head:
     """The one of this process: who looks after another one has found it gone does not wait."""
     return Head(address, patience)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _no_answer(address: str, error: Exception) -> ConnectionError:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from selfplay.experts.scan import main_lines
+from selfplay.store.files import describe
 
 BLOCK = 1 << 18  # bytes read at a time
 ENDINGS = (".sgf", ".gz", ".zip")
@@ -73,7 +74,7 @@ def sha256(path: Path) -> str:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        raise ValueError(f"records cannot be read: {describe(error)}") from None
 
 
 def games_in(path: Path) -> Iterator[bytes | str]:

@@ -25,6 +25,7 @@ from selfplay.arena.questions import ILLEGAL
 from selfplay.experts.building import Progress
 from selfplay.experts.record import ExpertGame, Start
 from selfplay.keys import Purpose
+from selfplay.store.files import describe
 
 CHUNK = 16  # games side by side: few, so that the solver's table still holds their positions
 RESULTS = {"win": 1, "loss": -1, "draw": 0}
@@ -39,7 +40,7 @@ class Teacher:
     Attributes:
         games: how many to play; those that come out the same count once.
         blunder: share of its moves that are random.
-        seed: of the games.
+        seed: seed of the games.
         targets: what is learnt. "moves": the move it played and the game's result, as from
             any expert. "solver": all best moves, evenly, and the result of perfect play.
         opening_plies: random moves before it begins; they are not learnt.
@@ -168,8 +169,10 @@ def positions(game: Game, path: Path) -> Iterator[ExpertGame | str]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise ValueError(f"positions cannot be read: {describe(error)}") from None
     is_over = jax.jit(jax.vmap(lambda board: game.is_terminal(game.from_board(board, 0))))
     lines = [_position(line) for line in text.split()]
     boards = [line[0] for line in lines if not isinstance(line, str)]

@@ -73,7 +73,7 @@ def write(page: Page, folder: Path) -> None:
 
 def _linked(report: Path) -> set[str]:
     """The files beside a report that it has links to; none if there is no report."""
-    text = report.read_text() if report.exists() else ""
+    text = report.read_text("utf-8") if report.exists() else ""
     stems = re.findall(r"\]\(([\w-]+)\.(?:png|csv)\)", text)
     return {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
 

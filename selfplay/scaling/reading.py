@@ -16,7 +16,7 @@ import games
 from selfplay import network
 from selfplay.arena import ladder, records
 from selfplay.arena.ladder import Standing
-from selfplay.arena.player import SIMULATIONS, version_spec
+from selfplay.arena.player import SIMULATIONS, split_options, version_spec
 from selfplay.arena.records import Entry, Records
 from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig
@@ -77,7 +77,7 @@ def points(
         if not entry.digest:
             continue
         version = _version(entry)
-        behind = entry.spec.partition("?")[2]
+        behind = split_options(entry.spec)[1]
         run = found.get(version.run) or _Run.read(root / version.run)
         if version.number == 0 and run.config.get("init_from"):
             continue

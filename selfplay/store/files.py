@@ -7,11 +7,13 @@ go to uncompressed ``.npz`` without pickle; JSON documents that matter carry the
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import math
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +27,38 @@ from selfplay.store.digest import digest as digest_of
 
 TEMPORARY = ".tmp-"  # file name prefix; whatever carries it may be deleted when a run opens
 LOCK = "lock"  # the file in a folder that its only writer holds
+_TEMPORARY_NAME = re.compile(rf"^{re.escape(TEMPORARY)}(\d+-)?(?=.)")
 _DTYPES = "__dtypes__"  # npz entry: JSON {name: dtype} of arrays that npz has no dtype for
 _SHA = "sha256"  # key of a hashed JSON document
+
+
+_REASONS = {
+    errno.EACCES: "permission denied; run this as a user who may, or name another place",
+    errno.EPERM: "not permitted; run this as a user who may, or name another place",
+    errno.EROFS: "its disk is read-only; name another place",
+    errno.ENOENT: "it does not exist",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EISDIR: "it is a folder, expected a file",
+    errno.EEXIST: "it exists, and is not a folder",
+    errno.ENOTEMPTY: "it is a folder that is not empty",
+    errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
+    errno.ELOOP: "its links go round in a circle",
+    errno.ENOSPC: "its disk is full",
+    errno.EDQUOT: "its user's share of the disk is full",
+    errno.EMFILE: "this process has too many files open; raise `ulimit -n`",
+}
+
+
+def describe(error: OSError) -> str:
+    """What the system refused, in words: ``PATH: it does not exist``."""
+    if error.errno is None:
+        return str(error)
+    reason = _REASONS.get(error.errno, (error.strerror or "unknown error").lower())
+    name = error.filename if error.filename2 is None else error.filename2
+    if not isinstance(name, (str, bytes)):
+        return reason
+    path = Path(os.fsdecode(name))
+    return f"{path.with_name(_TEMPORARY_NAME.sub('', path.name)) if path.name else path}: {reason}"
 
 
 class CorruptedFile(RuntimeError):
@@ -225,8 +257,8 @@ def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise CorruptedFile(path, "the file is missing") from None
     except Exception as error:  # a damaged zip or header raises one of a dozen types
-        why = f"its arrays cannot be read ({type(error).__name__}: {error})"
-        raise CorruptedFile(path, why) from error
+        text = describe(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise CorruptedFile(path, f"its arrays cannot be read ({text})") from error
     if digest is not None and (actual := digest_of(arrays)) != digest:
         raise CorruptedFile(path, f"its digest is {actual[:12]}…, expected {digest[:12]}…")
     return arrays

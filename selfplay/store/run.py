@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from games.spelling import did_you_mean
 from selfplay.store import checkpoint, manifest
 from selfplay.store.codec import FORMAT_VERSION, differing, to_json
 from selfplay.store.commits import Commit, Commits, Loaded
@@ -32,6 +33,7 @@ from selfplay.store.snapshots import load_snapshot, save_snapshot, snapshot_vers
 from selfplay.store.tree import nest, unflatten
 from selfplay.store.window import WindowConfig
 
+CONFIG = "config.json"  # the file that makes a folder a run
 LITTLE = 64 * 1024  # bytes: a disk with less room is full
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -108,7 +110,7 @@ class Run:
         that another process writes; OtherConfig; CorruptedFile when no commit can be restored;
         DiskFull.
         """
-        path = Path(folder).resolve()
+        path = Path(os.path.realpath(folder))  # unlike resolve(), it bears links in a circle
         window = window or WindowConfig()
         commits = Commits(path, window, keep, keep_all)
         wanted = to_json(config)
@@ -119,11 +121,11 @@ class Run:
             lock = take_lock(path)
             try:
                 changed: list[str] = []
-                if (path / "config.json").exists():
+                if (path / CONFIG).exists():
                     changed = _check_config(path, wanted, mutable)
                 else:
                     document = {"format_version": FORMAT_VERSION, "config": wanted}
-                    write_json(path / "config.json", document)
+                    write_json(path / CONFIG, document)
                 loaded = commits.latest_good()
                 replay = loaded.replay if loaded else Replay(path, window)
                 run = cls(path, lock, commits, loaded, replay)
@@ -282,7 +284,7 @@ def _check_is_run(path: Path) -> None:
     """Raises ValueError for a file, and for a folder that holds something but no run."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file, expected a run folder")
-    if not path.exists() or (path / "config.json").exists():
+    if not path.exists() or (path / CONFIG).exists():
         return
     # what a start that was killed before it wrote config.json leaves behind
     others = [p.name for p in path.iterdir() if p.name != "lock" and TEMPORARY not in p.name]
@@ -295,9 +297,14 @@ def _check_is_run(path: Path) -> None:
 
 def read_config(folder: Path | str) -> dict[str, Any]:
     """The run's config as JSON values; raises ValueError where there is no run of this format."""
-    path = Path(folder) / "config.json"
+    path = Path(folder) / CONFIG
     if not path.exists():
-        raise ValueError(f"{folder} is no run folder: it has no config.json")
+        if path.parent.exists():
+            raise ValueError(f"{folder} is no run folder: it has no {CONFIG}")
+        above = path.parent.parent
+        runs = (other.parent.name for other in above.glob(f"*/{CONFIG}"))
+        meant = did_you_mean(path.parent.name, runs, lambda name: str(above / name))
+        raise ValueError(f"{folder} is no run folder: it does not exist{meant}")
     check_own(path.parent)
     data = read_json(path)
     version = data.get("format_version") if isinstance(data, dict) else None

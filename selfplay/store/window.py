@@ -15,7 +15,13 @@ class WindowConfig:
     from KataGo's paper (Wu 2019, "Accelerating Self-Play Learning in Go", appendix C) with its
     a = 0.65, b = 0.4, M = 250 000 (100 000 in its synchronous loop). At N = M the window holds
     everything and grows by b rows for each new row; the power law then slows it. Below M it is
-    everything. ``maximum`` caps it, None = no cap.
+    everything.
+
+    Attributes:
+        minimum: M, in rows: up to so many, training samples from all rows there are.
+        exponent: a in (0, 1]: how the window grows beyond the minimum; 1 is in proportion.
+        scale: b in [0, 1): rows by which the window grows for each new row at the minimum.
+        maximum: largest window, in rows; None: no limit.
     """
 
     minimum: int = 250_000

@@ -129,9 +129,9 @@ class Rating:
     """How the runs of a study are rated, a ladder for each game; as launch/ladder.py's options.
 
     Attributes:
-        sims: budgets of every version.
-        versions: of each run, evenly spaced in log(version).
-        players: more players, as specs.
+        sims: budgets of every version: simulations a move; 0 is the raw network.
+        versions: versions of each run that are rated, evenly spaced in log(version).
+        players: more players, as for launch/ladder.py: random, rollouts?sims=100.
         anchor: who is at 0 Elo; perfect play where there is any, else random, when left out.
         until_stderr: the ladder ends when every standard error is below this, in Elo.
         max_games: no further round begins with so many played.

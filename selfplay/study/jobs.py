@@ -22,6 +22,7 @@ from typing import Any
 from selfplay.arena import guardian
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import connect
+from selfplay.store.files import describe
 
 CANNOT_START = 126  # the status, as a shell has it
 LAST_WORDS = 4096  # bytes of the log that are searched for them
@@ -90,7 +91,7 @@ def run(
                 status = execute(job)
                 words = _last_words(job.log) if status else ""
             except OSError as error:  # it could not be started, or its log not be written
-                status, words = CANNOT_START, str(error)
+                status, words = CANNOT_START, describe(error)
         return Ended(job.name, status, time.monotonic() - began, words, tries)
 
     where = _on_ray(cluster) if cluster and cluster.address else _here(slots)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import games
 from selfplay.arena import player
+from selfplay.version import split_version
 from tests.serve.thinkers import untrained
 
 
@@ -16,6 +18,9 @@ from tests.serve.thinkers import untrained
     ("spec", "sentence"),
     [
         ("nobody", "player 'nobody' cannot be read; write one of RUN@VERSION"),
+        ("randm", r"cannot be read \(did you mean 'random'\?\); write one of"),
+        ("rollout?sims=4", r"cannot be read \(did you mean 'rollouts'\?\); write one of"),
+        ("rollouts?sim=4", r"has no option 'sim' \(did you mean 'sims'\?\); choose from sims"),
         ("random?sims=4", "player 'random[?]sims=4' has no option 'sims'; choose from none"),
         ("rollouts?sims=0", "sims must be at least 1, got 0"),
         ("rollouts?sims=many", "sims='many' must be int"),
@@ -40,11 +45,40 @@ def test_a_version_spec_is_taken_apart() -> None:
         ("?sims=3", "names no run"),
         ("a?sims=", "sims='' must be int"),
         ("a?sims=-1", "got -1"),
-        ("a?sim=3", "has no option 'sim'; choose from sims, search"),
+        ("a?sim=3", r"has no option 'sim' \(did you mean 'sims'\?\); choose from sims, search"),
+        ("a?search=gumble", r"'gumble' is unknown \(did you mean 'gumbel'\?\); choose from"),
         ("a?search=mcts", "search='mcts' is unknown; choose from gumbel, puct"),
     ):
         with pytest.raises(ValueError, match=sentence):
             player.version_spec(bad)
+
+
+@pytest.mark.parametrize(
+    ("text", "folder", "version"),
+    [
+        ("runs/a", "runs/a", ""),
+        ("runs/a@3", "runs/a", "3"),
+        ("runs/a@last", "runs/a", "last"),
+        ("runs/a@b", "runs/a@b", ""),  # a folder of its own
+        ("runs/a@b@12", "runs/a@b", "12"),
+        ("runs/only@7", "runs/only@7", ""),  # there is no run `runs/only`
+        ("runs/only@7@best", "runs/only@7", "best"),
+        ("runs/a@c", "runs/a", "c"),  # neither a folder nor a version: an error of `Version.load`
+        ("elsewhere@b@3", "elsewhere@b", "3"),  # as ladders record it, though it is not here
+        ("what?@4", "what?", "4"),
+        ("what?", "what?", ""),
+    ],
+)
+@pytest.mark.parametrize("options", ["", "?sims=3", "?sims=0&search=puct"])
+def test_a_runs_name_may_contain_any_character(
+    text: str, folder: str, version: str, options: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/a", "runs/a@3", "runs/a@b", "runs/only@7", "what?"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.json").touch()
+    assert split_version(text) == (folder, version)
+    assert player.split_options(text + options) == (text, options[1:])
 
 
 def test_specs_are_canonical() -> None:

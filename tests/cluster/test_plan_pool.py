@@ -7,8 +7,10 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import chdir
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +28,8 @@ from selfplay.search import SearchConfig
 from selfplay.segment import SegmentConfig
 from selfplay.store.digest import digest
 from selfplay.stream import StreamPlayer
+from selfplay.train import train
+from tests.runs import PLAIN
 from tests.selfplay.planted import random_params
 
 STREAMS = 3
@@ -187,6 +191,45 @@ def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for(
     assert (
         slice_.wanted([{"CPU": 96.0, "TPU": 4.0}], 99) == 3
     )  # what was asked for; some have to wait
+
+
+@pytest.mark.parametrize(
+    ("platform", "config", "remedy"),
+    [
+        ("gpu", ClusterConfig(), "--cluster.actors 0 "),
+        ("tpu", ClusterConfig(actors=2), "--cluster.actors 0 "),
+        ("gpu", ClusterConfig(address="auto"), "--cluster.gpus-per-actor 1 "),
+        ("tpu", ClusterConfig(address="auto"), "--cluster.actor-resources TPU=1 "),
+        ("cpu", ClusterConfig(), None),
+        ("gpu", ClusterConfig(actors=0), None),
+        ("gpu", ClusterConfig(gpus_per_actor=0.25), None),
+        ("tpu", ClusterConfig(actor_resources=("TPU=1",)), None),
+    ],
+)
+def test_actors_on_cpus_beside_an_accelerator_are_announced(
+    platform: str, config: ClusterConfig, remedy: str | None
+) -> None:
+    text = config.idle_accelerator(platform, "a kind of device")
+    assert (f"{remedy}" in text and "a kind of device" in text) if remedy else text == ""
+
+
+def test_training_announces_an_idle_accelerator_before_it_starts_actors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Started(Exception):
+        pass
+
+    def make(*_: Any) -> Any:
+        raise Started
+
+    device = SimpleNamespace(platform="gpu", device_kind="NVIDIA H100 80GB HBM3")
+    monkeypatch.setattr("jax.devices", lambda: [device])
+    monkeypatch.setattr("selfplay.cluster.pool.make", make)
+    said: list[str] = []
+    config = replace(PLAIN, cluster=ClusterConfig(actors=1))
+    with pytest.raises(Started):
+        train(config, tmp_path / "run", announce=said.append)
+    assert config.cluster.idle_accelerator(device.platform, device.device_kind) in said
 
 
 def test_a_dead_address_is_an_error_that_names_it() -> None:

@@ -31,7 +31,15 @@ def test_options_behind_the_name() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("chess", {}, "unknown game 'chess'; choose from connect_four, go, hex, tic_tac_toe, pgx:"),
+        ("dice", {}, "unknown game 'dice'; choose from connect_four, go, hex, tic_tac_toe, pgx:"),
+        ("chess", {}, r"unknown game 'chess' \(did you mean 'pgx:chess'\?\)"),
+        ("othelo", {}, r"\(did you mean 'pgx:othello'\?\)"),
+        ("pgx:othelo", {}, r"\(did you mean 'pgx:othello'\?\)"),
+        ("conect_four", {}, r"\(did you mean 'connect_four'\?\)"),
+        ("Hex", {}, r"\(did you mean 'hex'\?\)"),
+        ("go_9x9", {}, r"\(did you mean 'go\?size=9'\?\)"),
+        ("go13x13", {}, r"\(did you mean 'go\?size=13'\?\)"),
+        ("hex_5", {}, r"\(did you mean 'hex\?size=5'\?\)"),
         ("conect4", {}, r"unknown game 'conect4' \(did you mean 'connect_four'\?\); choose"),
         ("connect_four", {"cols": 7}, "no option 'cols'.*choose from rows, columns"),
         ("connect_four", {"column": 7}, r"'column' \(did you mean 'columns'\?\)"),
@@ -56,7 +64,17 @@ def test_mistakes_are_answered(name: str, options: dict[str, Any], sentence: str
 def test_imports_go_one_way() -> None:
     """game <- go_board <- any game <- symmetry <- notation <- registry; nothing from outside."""
     folder = Path(games.__file__).parent
-    names = ("game", "go_board", "", "symmetry", "notation", "registry", "__init__")
+    names = (
+        "game",
+        "spelling",
+        "extras",
+        "go_board",
+        "",
+        "symmetry",
+        "notation",
+        "registry",
+        "__init__",
+    )
     order = {name: rank for rank, name in enumerate(names)}  # "": any other file, a game
     for path in folder.glob("*.py"):
         rank = order.get(path.stem, order[""])

@@ -28,9 +28,18 @@ def test_pinned_flags_win_over_the_users(monkeypatch: pytest.MonkeyPatch) -> Non
     assert pins.environment()["NPROC"] == "1"
 
 
-def test_pinning_comes_before_jax_or_not_at_all() -> None:
-    with pytest.raises(RuntimeError, match="before jax is imported"):
+def test_deterministic_kernels_on_a_gpu_come_without_triton_products() -> None:
+    """From JAX 0.11 on no network compiles for an H100 with the first flag alone."""
+    assert {"--xla_gpu_deterministic_ops=true", "--xla_gpu_enable_triton_gemm=false"} <= {*flags()}
+
+
+def test_pinning_comes_before_jax_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in pins.environment(8).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RuntimeError, match="restart the kernel") as raised:
         pins.pin()
+    assert "\n    from selfplay import pins\n    pins.pin()\n" in str(raised.value)
+    pins.pin(8)  # as it is pinned: nothing is left to do
     words = "from selfplay import pins; pins.pin(4); import jax; print(jax.device_count())"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert done.stdout.strip() == "4", done.stderr

@@ -268,6 +268,8 @@ def test_load_version(folder: Path) -> None:
         load_version(folder, 5)
     with pytest.raises(ValueError, match="no version 'best'"):
         load_version(folder, "best")
+    with pytest.raises(ValueError, match=rf"does not exist \(did you mean '{folder}'\?\)"):
+        load_version(folder.with_name(folder.name[1:]), 0)
     with pytest.raises(ValueError, match=r"elsewhere is no run folder"):
         load_version(folder / "elsewhere", 0)
     flip(folder / "snapshots" / "00000004.npz")
