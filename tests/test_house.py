@@ -101,6 +101,7 @@ selfplay.arena.report
 selfplay.arena.evaluator
 selfplay.scaling.estimate
 selfplay.scaling.points
+selfplay.scaling.at_training
 selfplay.scaling.regression
 selfplay.scaling.slopes selfplay.scaling.incline
 selfplay.scaling.multiplier selfplay.scaling.best_size selfplay.scaling.threshold
