@@ -107,10 +107,12 @@ selfplay.scaling.slopes selfplay.scaling.incline
 selfplay.scaling.multiplier selfplay.scaling.best_size selfplay.scaling.threshold
 selfplay.scaling.frontier selfplay.scaling.extrapolation
 selfplay.scaling.plateau selfplay.scaling.exchange
+selfplay.scaling.comparison
 selfplay.scaling.conventions
 selfplay.scaling.reading
 selfplay.scaling.figures
 selfplay.scaling.findings
+selfplay.scaling.comparison_report
 selfplay.scaling.page
 selfplay.serve
 selfplay.serve.rules

@@ -1,0 +1,358 @@
+"""Two sides compared at equal training FLOPs: who is ahead, and what would settle it.
+
+A side is a recipe, with one run for each of its seeds, or a single run. Every run's Elo is
+interpolated between its rated versions (`at_training`), and a side's Elo is the mean over its runs.
+There are two questions, with one estimate and two intervals:
+
+* Which of these networks is stronger? Only the ratings' errors count, with their whole covariance.
+  More games answer it.
+* Which recipe is stronger? How runs of a recipe differ counts as well: Student's t over runs
+  (`regression`). Only more seeds answer it, and one run a side says nothing about it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import stdtrit
+
+from selfplay.scaling import at_training, frontier, multiplier, plateau, threshold
+from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
+from selfplay.scaling.points import Labels, Points
+from selfplay.scaling.regression import regress
+
+Information = Callable[[Floats], Floats]
+"""``information(ahead [C]) -> [C]``: what an opening, colors swapped, tells of a difference in Elo
+between two players, 1 / Elo²."""
+
+Z95 = 1.959964  # half of a normal 95 % interval, in standard errors
+MOST_GAMES = 20_000  # a difference that takes more is as good as none
+MOST_SEEDS = 100
+NARROW = 10.0  # Elo: half the interval that is aimed at where a difference is as good as none
+SHORTER = 0.1  # OOMs: a run that ends so much before the others of its side is named
+
+
+@dataclass(frozen=True, eq=False)
+class Lead:
+    """By how much side `b` is ahead of side `a` at one search budget and equal training.
+
+    Attributes:
+        a: the side that is compared with.
+        b: the side that is compared.
+        runs: how many runs a has, and how many b has.
+        budget: simulations a move.
+        training: log10 FLOPs, the same for every run.
+        networks: Elo by which b's networks are ahead; the interval holds the ratings' errors.
+        recipes: the same number for the recipes; the interval holds how runs differ, too. None if
+            a side has a single run.
+        one_recipe: True = the sides are runs of the same recipe.
+        games: more games between these networks after which the interval of `networks` excludes 0,
+            if the estimate stays; 0 if it does already.
+        narrow: more games after which that interval is ± `NARROW` Elo.
+        seeds: seeds a side with which the interval of `recipes` excludes 0, if estimate and spread
+            stay; None if a side has a single run, or where it takes more than `MOST_SEEDS`.
+    """
+
+    a: str
+    b: str
+    runs: tuple[int, int]
+    budget: float
+    training: float
+    networks: Estimate
+    recipes: Estimate | None
+    one_recipe: bool
+    games: float
+    narrow: float
+    seeds: int | None
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the data say at most: about the recipes, or else about the networks."""
+        return self.networks if self.recipes is None else self.recipes
+
+
+def sides(points: Points) -> Labels:
+    """Names the side of each version, str[N]: its recipe, or its run if all are of one recipe."""
+    return points.recipe if len(set(points.recipe.tolist())) > 1 else points.run
+
+
+def lead(points: Points, a: str, b: str, budget: float, information: Information) -> Lead:
+    """Compares side `b` with side `a` at the largest training that every run of both has reached.
+
+    Args:
+        points: versions of both sides, and of others; of all search budgets.
+        a: the side that is compared with.
+        b: the side that is compared.
+        budget: simulations a move.
+        information: what one more opening is expected to tell; see `pairing.information`.
+
+    Raises:
+        Unanswerable: a side without versions at this budget, or no training that is common to all
+            runs.
+    """
+    both = pair(points, a, b, budget)
+    _, training = reached(both)
+    weights = at_training.interpolated(both, training)
+    networks, recipes = ahead(both, a, b, training)
+    run_side = _side_of_runs(both)
+    count = int((run_side == a).sum()), int((run_side == b).sum())
+    contrast = _contrast(run_side, a, b) @ weights
+    value = float(networks.value)
+    return Lead(
+        a=a,
+        b=b,
+        runs=count,
+        budget=budget,
+        training=training,
+        networks=networks,
+        recipes=recipes,
+        one_recipe=len(set(points.recipe.tolist())) == 1,
+        games=games_needed(both, contrast, abs(value) / Z95, information),
+        narrow=games_needed(both, contrast, NARROW / Z95, information),
+        seeds=None if recipes is None else seeds_needed(recipes, count),
+    )
+
+
+def ahead(points: Points, a: str, b: str, training: float) -> tuple[Estimate, Estimate | None]:
+    """Estimates by how much b is ahead of a at one level of training, log10 FLOPs.
+
+    Args:
+        points: both sides' versions of one search budget; ratings may be a batch.
+        a: the side that is compared with.
+        b: the side that is compared.
+        training: a level that every run has reached.
+
+    Returns:
+        Of the networks, and of the recipes: None if a side has a single run.
+    """
+    weights = at_training.interpolated(points, training)
+    elo = points.elo @ weights.T  # [..., R]
+    return _difference(elo, weights @ points.covariance @ weights.T, points, a, b, "Elo")
+
+
+def _difference(
+    values: Floats, covariance: Floats, points: Points, a: str, b: str, unit: str
+) -> tuple[Estimate, Estimate | None]:
+    """Estimates b's mean less a's, of values float[..., R], one for each run of `points`."""
+    side = _side_of_runs(points)
+    covariance = (covariance + covariance.T) / 2
+    contrast = _contrast(side, a, b)
+    stderr = np.sqrt(max(float(contrast @ covariance @ contrast), 0.0))
+    value = values @ contrast
+    spread = np.full(np.shape(value), stderr)
+    networks = Estimate.student(value, spread, np.full(np.shape(value), np.inf), unit)
+    if min((side == a).sum(), (side == b).sum()) < 2:
+        return networks, None
+    columns = np.stack([side == a, side == b], axis=1).astype(float)
+    means = Points.of(values, covariance, points.runs)
+    return networks, regress(means, columns).contrast(values, [-1.0, 1.0], unit)
+
+
+def saved(
+    points: Points, a: str, b: str, budget: float, perfect: bool = False
+) -> tuple[Estimate, str]:
+    """Estimates how many times less training b takes than a for the same Elo, at one budget.
+
+    Recipes with several runs a side are compared by `multiplier.between`, without what is on a
+    plateau; networks by `equal_elo`.
+
+    Args:
+        points: versions of both sides, and of others; of all search budgets.
+        a: the side that is compared with.
+        b: the side that is compared.
+        budget: simulations a move.
+        perfect: True = perfect play is at 0 Elo.
+
+    Returns:
+        The OOMs of training that b saves, and a sentence about them.
+
+    Raises:
+        Unanswerable: the data do not say.
+    """
+    both = pair(points, a, b, budget)
+    side = _side_of_runs(both)
+    if min((side == a).sum(), (side == b).sum()) < 2:
+        elo, ooms = equal_elo(both, a, b)
+        return ooms, f"{multiplier.sentence(a, b, ooms)}, at {elo:+.0f} Elo"
+    kept, left_out = plateau.rising(both, {budget: frontier.fit(both)}, perfect)
+    found = multiplier.between(both.select(kept), a, b)
+    away = f", without {(~kept).sum()} versions on a plateau" if left_out else ""
+    return found.ooms, f"{found}{away}"
+
+
+def equal_elo(points: Points, a: str, b: str) -> tuple[float, Estimate]:
+    """Estimates the OOMs of training that b's networks save against a's at the same Elo.
+
+    The Elo is the middle of what all runs have risen through, and a run's training for it is
+    interpolated, with strength taken not to fall (`threshold`). The interval holds the ratings'
+    errors to first order.
+
+    Args:
+        points: both sides' versions of one search budget.
+        a: the side that is compared with.
+        b: the side that is compared.
+
+    Returns:
+        That Elo, and the estimate.
+
+    Raises:
+        Unanswerable: there is no Elo that all runs have risen through.
+    """
+    ranges = [threshold.risen(points, run) for run in points.runs]
+    low, high = max(first for first, _ in ranges), min(last for _, last in ranges)
+    if low >= high:
+        begins = points.runs[int(np.argmax([first for first, _ in ranges]))]
+        ends = points.runs[int(np.argmin([last for _, last in ranges]))]
+        raise Unanswerable(
+            f"no Elo was risen through by all of them: `{begins}` begins at {low:+.0f} Elo, and "
+            f"`{ends}` gets to {high:+.0f}"
+        )
+    elo = (low + high) / 2
+    crossings = [threshold.crossing(points, run, elo) for run in points.runs]
+    gradient = np.stack([slope for _, slope in crossings])
+    values = -np.array([at for at, _ in crossings])  # what b takes less, it saves
+    covariance = gradient @ points.covariance @ gradient.T
+    return elo, _difference(values, covariance, points, a, b, "OOMs of training")[0]
+
+
+def games_needed(
+    points: Points, contrast: Floats, stderr: float, information: Information
+) -> float:
+    """Computes how many more games bring a difference of ratings to a standard error.
+
+    The games are between the versions that the difference is of, those with a positive weight
+    against those with a negative one, in proportion to their weights.
+
+    Args:
+        points: the versions, with what is known of them.
+        contrast: float[N], weights that sum to 0.
+        stderr: the wanted one, Elo.
+        information: see `lead`.
+
+    Returns:
+        A number of games, colors swapped; 0 if none are needed, inf for a standard error of 0.
+    """
+    now = float(contrast @ points.covariance @ contrast)
+    if now <= stderr**2:
+        return 0.0
+    if not stderr > 0:
+        return np.inf
+    ups, downs = np.flatnonzero(contrast > 0), np.flatnonzero(contrast < 0)
+    i, j = (grid.ravel() for grid in np.meshgrid(ups, downs, indexing="ij"))
+    share = contrast[i] * -contrast[j]
+    share = share / share.sum()
+    told = information(points.single().elo[i] - points.elo[j])
+    along = np.zeros((len(i), len(points)))  # an opening of each pairing is a row
+    along[np.arange(len(i)), i] = np.sqrt(share * told)
+    along[np.arange(len(i)), j] = -np.sqrt(share * told)
+    # After n openings the variance is c Σ c - u (1/n + G)⁻¹ u, in G's eigenvectors a sum.
+    values, vectors = np.linalg.eigh(along @ points.covariance @ along.T)
+    along_values = np.square(vectors.T @ (along @ points.covariance @ contrast))
+    values = np.maximum(values, 0.0)
+
+    def variance(openings: float) -> float:
+        return now - float((along_values * openings / (1 + openings * values)).sum())
+
+    low, high = 0.0, 1.0
+    while variance(high) > stderr**2:
+        low, high = high, 2 * high
+        if high > 1e12:
+            return np.inf
+    while high - low > max(0.5, 1e-3 * high):
+        middle = (low + high) / 2
+        low, high = (middle, high) if variance(middle) > stderr**2 else (low, middle)
+    return 2.0 * float(np.ceil(high))
+
+
+def seeds_needed(recipes: Estimate, runs: tuple[int, int]) -> int | None:
+    """Computes how many seeds a side make the interval exclude 0, if estimate and spread stay.
+
+    Returns:
+        At least as many as the smaller side has; None where it takes more than `MOST_SEEDS`.
+    """
+    now = 2 / (1 / runs[0] + 1 / runs[1])
+    each = float(recipes.stderr) * np.sqrt(now)  # of one run a side
+    for seeds in range(max(2, min(runs)), MOST_SEEDS + 1):
+        if stdtrit(2 * seeds - 2, 0.975) * each / np.sqrt(seeds) < abs(float(recipes.value)):
+            return seeds
+    return None
+
+
+def reached(points: Points) -> tuple[float, float]:
+    """Finds the common range of training, log10 FLOPs, of versions of one search budget.
+
+    Raises:
+        Unanswerable: there is none; the message says what is missing.
+    """
+    low, high = at_training.common_range(points)
+    if low <= high:
+        return low, high
+    spent, index = points.training, points.run_index
+    firsts = [spent[index == run].min() for run in range(len(points.runs))]
+    lasts = [spent[index == run].max() for run in range(len(points.runs))]
+    late, short = points.runs[int(np.argmax(firsts))], points.runs[int(np.argmin(lasts))]
+    alone = [run for run in (short, late) if (points.run == run).sum() == 1]
+    advice = "rate earlier versions of the one, or train the other one for longer"
+    if alone:
+        advice = f"{_and(alone)} has one rated version here: rate more of them"
+    raise Unanswerable(
+        f"no training is common to all of them: `{short}` is rated up to 10^{high:.2f} FLOPs and "
+        f"`{late}` from 10^{low:.2f}, {low - high:.2f} orders of magnitude apart; {advice}"
+    )
+
+
+def ranked(points: Points, budget: float) -> list[str]:
+    """Orders the sides by their mean Elo at the largest training that all runs have reached.
+
+    Args:
+        points: versions of all sides and search budgets.
+        budget: simulations a move.
+
+    Returns:
+        The sides' names, the strongest first.
+
+    Raises:
+        Unanswerable: no training is common to all runs.
+    """
+    chosen = np.flatnonzero(points.known("simulations") == budget)
+    same = replace(points.select(chosen), recipe=sides(points)[chosen])
+    weights = at_training.interpolated(same, reached(same)[1])
+    elo, side = weights @ same.single().elo, _side_of_runs(same)
+    means = {name: float(elo[side == name].mean()) for name in dict.fromkeys(side.tolist())}
+    return sorted(means, key=lambda name: -means[name])
+
+
+def stopped_early(points: Points) -> list[str]:
+    """Names the runs that end more than `SHORTER` before the longest run of their recipe."""
+    spent, names = points.training, []
+    for recipe in dict.fromkeys(points.recipe.tolist()):
+        own = points.recipe == recipe
+        ends = {run: spent[own & (points.run == run)].max() for run in set(points.run[own])}
+        names += [run for run, end in ends.items() if end < max(ends.values()) - SHORTER]
+    return sorted(names)
+
+
+def pair(points: Points, a: str, b: str, budget: float) -> Points:
+    """Selects two sides at one budget, with the side as the recipe."""
+    side = sides(points)
+    at = points.known("simulations") == budget
+    for name in (a, b):
+        if not (at & (side == name)).any():
+            raise Unanswerable(f"no version of `{name}` is rated at {budget:g} simulations")
+    chosen = np.flatnonzero(at & ((side == a) | (side == b)))
+    return replace(points.select(chosen), recipe=side[chosen])
+
+
+def _side_of_runs(points: Points) -> Labels:
+    """Names the side of each run, str[R], in the order of `points.runs`."""
+    side = sides(points)
+    return np.array([side[points.run == run][0] for run in points.runs], np.str_)
+
+
+def _contrast(side: Labels, a: str, b: str) -> Floats:
+    """Weights runs, float[R], so that their sum is b's mean less a's."""
+    return (side == b) / max(1, (side == b).sum()) - (side == a) / max(1, (side == a).sum())
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
