@@ -127,6 +127,7 @@ selfplay.verify
 selfplay.study
 selfplay.study.grid selfplay.study.jobs selfplay.study.estimate
 selfplay.study.folder
+selfplay.study.rated_runs
 selfplay.study.report
 configs.connect_four configs.go configs.hex configs.studies
 configs

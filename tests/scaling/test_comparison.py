@@ -14,7 +14,7 @@ from selfplay.scaling.findings import Finding
 from selfplay.scaling.points import Points
 
 AHEAD, SLOPE = 150, 450  # of recipe b in `studies.two_recipes`: Elo, and Elo per OOM
-NO_LUCK = Luck(0, 0, 0, version=0)
+NO_LUCK, SOME_LUCK = Luck(0, 0, 0, version=0), Luck(20, 20, 5, version=10)
 LUCKS = {"everything": Luck(), "levels only": Luck(40, 0, 0, 0), "nothing": NO_LUCK}
 
 
@@ -24,7 +24,7 @@ def information(ahead: Floats) -> Floats:
     return 2 * p * (1 - p) * (np.log(10) / 400) ** 2
 
 
-def rated(ahead: float = AHEAD, seeds: int = 5, luck: Luck = Luck(20, 20, 5, 10)) -> Points:
+def rated(ahead: float = AHEAD, seeds: int = 5, luck: Luck = SOME_LUCK) -> Points:
     """One ladder's versions, at one budget."""
     design, truth = studies.two_recipes(seeds, ahead=ahead)
     points = draw(design, truth, luck, replicates=1, seed=2)
@@ -90,7 +90,7 @@ def test_so_many_games_bring_the_error_to_what_was_wanted() -> None:
     points = rated(seeds=2)
     contrast = np.zeros(len(points))
     contrast[[0, 1, 7]] = [-0.25, -0.75, 1.0]
-    now = np.sqrt(contrast @ points.covariance @ contrast)
+    now = float(np.sqrt(contrast @ points.covariance @ contrast))
     games = comparison.games_needed(points, contrast, 0.3 * now, information)
     added = np.zeros_like(points.covariance)
     for i, share in ((0, 0.25), (1, 0.75)):
@@ -112,7 +112,7 @@ def test_so_many_games_are_said_as_would_exclude_zero() -> None:
 
 def test_so_many_seeds_would_exclude_zero() -> None:
     def recipes(value: float, stderr: float) -> Estimate:
-        return Estimate.student(*map(np.float64, (value, stderr, 8.0)), "Elo")
+        return Estimate.student(np.array(value), np.array(stderr), np.array(8.0), "Elo")
 
     seeds = comparison.seeds_needed(recipes(20, 20), (5, 5))
     assert seeds is not None and 15 < seeds < 25  # about 2² times as many
