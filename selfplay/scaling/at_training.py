@@ -5,6 +5,7 @@ So with the matrix W of these weights the Elo of all runs is W·elo, and the cov
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from selfplay.scaling.estimate import Floats, Unanswerable
 from selfplay.scaling.points import Points
@@ -12,8 +13,8 @@ from selfplay.scaling.points import Points
 TOLERANCE = 0.01  # OOMs: the lengths of two seeds of a recipe differ by less
 
 
-def interpolated(points: Points, level: float) -> Floats:
-    """Computes the weights float[R, N] that give each run's Elo at a level of training.
+def interpolated(points: Points, level: ArrayLike) -> Floats:
+    """Computes the weights float[..., R, N] that give each run's Elo at levels of training.
 
     A run is interpolated between its versions, and never extrapolated: up to `TOLERANCE` before its
     first version and behind its last one the nearest version stands for it, and farther out its row
@@ -21,26 +22,22 @@ def interpolated(points: Points, level: float) -> Floats:
 
     Args:
         points: versions of one search budget.
-        level: log10 FLOPs of training.
+        level: float[...], log10 FLOPs of training.
 
     Raises:
         Unanswerable: training FLOPs that are not known, or several search budgets.
     """
-    spent, index = points.known("training"), points.run_index
+    spent, index, levels = points.known("training"), points.run_index, np.asarray(level, float)
     check_one_budget(points)
-    weights = np.zeros((len(points.runs), len(points)))
-    for run in range(len(weights)):
+    weights = np.zeros((*levels.shape, len(points.runs), len(points)))
+    for run in range(len(points.runs)):
         own = np.flatnonzero(index == run)
         own = own[np.argsort(spent[own])]
         x = spent[own]
-        if not x[0] - TOLERANCE <= level <= x[-1] + TOLERANCE:
-            weights[run] = np.nan
-            continue
-        place = np.interp(level, x, np.arange(len(own)))  # a share of the way between two versions
-        before = int(place)
-        after = min(before + 1, len(own) - 1)
-        weights[run, own[after]] = place - before
-        weights[run, own[before]] = 1 - (place - before)
+        for version, alone in zip(own, np.eye(len(own)), strict=True):
+            weights[..., run, version] = np.interp(levels, x, alone)
+        outside = (levels < x[0] - TOLERANCE) | (levels > x[-1] + TOLERANCE)
+        weights[outside, run] = np.nan
     return weights
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
-from selfplay.scaling import at_training, frontier, multiplier, plateau, threshold
+from selfplay.scaling import at_training, frontier, multiplier, plateau
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
 from selfplay.scaling.points import Labels, Points
 from selfplay.scaling.regression import regress
@@ -29,6 +29,7 @@ Z95 = 1.959964  # half of a normal 95 % interval, in standard errors
 MOST_GAMES = 20_000  # a difference that takes more is as good as none
 MOST_SEEDS = 100
 NARROW = 10.0  # Elo: half the interval that is aimed at where a difference is as good as none
+STEPS = 501  # of training, at which equal strength is looked for
 SHORTER = 0.1  # OOMs: a run that ends so much before the others of its side is named
 
 
@@ -127,25 +128,19 @@ def ahead(points: Points, a: str, b: str, training: float) -> tuple[Estimate, Es
     """
     weights = at_training.interpolated(points, training)
     elo = points.elo @ weights.T  # [..., R]
-    return _difference(elo, weights @ points.covariance @ weights.T, points, a, b, "Elo")
-
-
-def _difference(
-    values: Floats, covariance: Floats, points: Points, a: str, b: str, unit: str
-) -> tuple[Estimate, Estimate | None]:
-    """Estimates b's mean less a's, of values float[..., R], one for each run of `points`."""
-    side = _side_of_runs(points)
+    covariance = weights @ points.covariance @ weights.T
     covariance = (covariance + covariance.T) / 2
+    side = _side_of_runs(points)
     contrast = _contrast(side, a, b)
+    value = elo @ contrast
     stderr = np.sqrt(max(float(contrast @ covariance @ contrast), 0.0))
-    value = values @ contrast
-    spread = np.full(np.shape(value), stderr)
-    networks = Estimate.student(value, spread, np.full(np.shape(value), np.inf), unit)
+    known = np.full(np.shape(value), np.inf)  # degrees of freedom
+    networks = Estimate.student(value, np.full(np.shape(value), stderr), known, "Elo")
     if min((side == a).sum(), (side == b).sum()) < 2:
         return networks, None
     columns = np.stack([side == a, side == b], axis=1).astype(float)
-    means = Points.of(values, covariance, points.runs)
-    return networks, regress(means, columns).contrast(values, [-1.0, 1.0], unit)
+    means = Points.of(elo, covariance, points.runs)
+    return networks, regress(means, columns).contrast(elo, [-1.0, 1.0], "Elo")
 
 
 def saved(
@@ -154,7 +149,7 @@ def saved(
     """Estimates how many times less training b takes than a for the same Elo, at one budget.
 
     Recipes with several runs a side are compared by `multiplier.between`, without what is on a
-    plateau; networks by `equal_elo`.
+    plateau; networks by `equal_strength`.
 
     Args:
         points: versions of both sides, and of others; of all search budgets.
@@ -172,20 +167,21 @@ def saved(
     both = pair(points, a, b, budget)
     side = _side_of_runs(both)
     if min((side == a).sum(), (side == b).sum()) < 2:
-        elo, ooms = equal_elo(both, a, b)
-        return ooms, f"{multiplier.sentence(a, b, ooms)}, at {elo:+.0f} Elo"
+        training, ooms = equal_strength(both, a, b)
+        return ooms, f"{_takes(a, b, ooms)} that `{a}` has after 10^{training:.2f} FLOPs"
     kept, left_out = plateau.rising(both, {budget: frontier.fit(both)}, perfect)
     found = multiplier.between(both.select(kept), a, b)
     away = f", without {(~kept).sum()} versions on a plateau" if left_out else ""
     return found.ooms, f"{found}{away}"
 
 
-def equal_elo(points: Points, a: str, b: str) -> tuple[float, Estimate]:
-    """Estimates the OOMs of training that b's networks save against a's at the same Elo.
+def equal_strength(points: Points, a: str, b: str) -> tuple[float, Estimate]:
+    """Estimates the OOMs of training with which b's networks are as strong as a's, below a's.
 
-    The Elo is the middle of what all runs have risen through, and a run's training for it is
-    interpolated, with strength taken not to fall (`threshold`). The interval holds the ratings'
-    errors to first order.
+    That is asked of a's Elo at the largest training that all runs have reached. The interval holds
+    every training of b, inside its rated versions, at which the difference to that Elo is not
+    significant by the ratings' errors. Where it goes up to the first or the last of them, and where
+    b is stronger or weaker throughout, it has no bound on that side.
 
     Args:
         points: both sides' versions of one search budget.
@@ -193,26 +189,49 @@ def equal_elo(points: Points, a: str, b: str) -> tuple[float, Estimate]:
         b: the side that is compared.
 
     Returns:
-        That Elo, and the estimate.
-
-    Raises:
-        Unanswerable: there is no Elo that all runs have risen through.
+        a's training, log10 FLOPs, and the estimate.
     """
-    ranges = [threshold.risen(points, run) for run in points.runs]
-    low, high = max(first for first, _ in ranges), min(last for _, last in ranges)
-    if low >= high:
-        begins = points.runs[int(np.argmax([first for first, _ in ranges]))]
-        ends = points.runs[int(np.argmin([last for _, last in ranges]))]
-        raise Unanswerable(
-            f"no Elo was risen through by all of them: `{begins}` begins at {low:+.0f} Elo, and "
-            f"`{ends}` gets to {high:+.0f}"
-        )
-    elo = (low + high) / 2
-    crossings = [threshold.crossing(points, run, elo) for run in points.runs]
-    gradient = np.stack([slope for _, slope in crossings])
-    values = -np.array([at for at, _ in crossings])  # what b takes less, it saves
-    covariance = gradient @ points.covariance @ gradient.T
-    return elo, _difference(values, covariance, points, a, b, "OOMs of training")[0]
+    training = reached(points)[1]
+    side = _side_of_runs(points)
+    contrast = _contrast(side, a, b)
+    of_a = np.minimum(contrast, 0) @ _filled(at_training.interpolated(points, training))
+    low, high = at_training.common_range(points.select(points.recipe == b))
+    levels = np.linspace(low, high, STEPS)
+    of_b = np.maximum(contrast, 0) @ _filled(at_training.interpolated(points, levels))
+    rows = of_a + of_b  # [STEPS, N]
+    ahead = rows @ points.single().elo
+    error = Z95 * np.sqrt(np.maximum((rows @ points.covariance * rows).sum(axis=1), 0.0))
+    first, last = ahead > error, ahead < -error  # surely stronger, surely weaker
+    same = np.flatnonzero(~first & ~last)
+    crossing = np.flatnonzero(ahead >= 0)
+    at = float(levels[crossing[0]] if len(crossing) else levels[-1])
+    if len(crossing) and crossing[0]:
+        step = slice(crossing[0] - 1, crossing[0] + 1)
+        at = float(np.interp(0.0, ahead[step], levels[step]))
+    least, most = training - at, training - at
+    if len(same):
+        least = training - levels[min(same[-1] + 1, STEPS - 1)]
+        most = training - levels[max(same[0] - 1, 0)]
+    least = -np.inf if not first[-1] else min(least, training - at)
+    most = np.inf if not last[0] else max(most, training - at)
+    value, infinite = np.array(training - at), np.array(np.inf)
+    unit = "OOMs of training"
+    return training, Estimate(value, np.array(least), np.array(most), infinite, infinite, unit)
+
+
+def _filled(weights: Floats) -> Floats:
+    """Replaces what is blank: runs that have weight 0 there."""
+    return np.where(np.isnan(weights), 0.0, weights)
+
+
+def _takes(a: str, b: str, ooms: Estimate) -> str:
+    """Says how many times the training of `a` it is that `b` takes, with the bounds there are."""
+    if np.isfinite(ooms.low) == np.isfinite(ooms.high):
+        return multiplier.sentence(a, b, ooms)
+    bound, end = ("at most", ooms.low) if np.isfinite(ooms.low) else ("at least", ooms.high)
+    return (
+        f"`{b}` takes {bound} {10 ** -float(end):.3g} times the training of `{a}` for the same Elo"
+    )
 
 
 def games_needed(

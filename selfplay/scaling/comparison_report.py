@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -179,6 +181,23 @@ def _row(points: Points, found: Lead, perfect: bool) -> tuple[Any, ...]:
 
 def _times(ooms: float) -> str:
     return f"{10**ooms:.3g}" if np.isfinite(ooms) else "no bound"
+
+
+def files(finding: Finding) -> dict[str, bytes]:
+    """Makes the sentences with the table, and the figure with its numbers, as files by name."""
+    lines = [f"# {finding.title}", "", *(f"- {sentence}" for sentence in finding.sentences), ""]
+    if finding.table:
+        rows = [finding.table[0], ["---"] * len(finding.table[0]), *finding.table[1]]
+        lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
+    made = {f"{NAME}.md": ("\n".join(lines).rstrip() + "\n").encode()}
+    if finding.drawing:
+        numbers, image = io.StringIO(), io.BytesIO()
+        table = [finding.drawing.header, *finding.drawing.rows]
+        csv.writer(numbers, lineterminator="\n").writerows(table)
+        finding.drawing.figure.savefig(image, format="png", dpi=150)
+        made[f"{NAME}.csv"] = numbers.getvalue().encode()
+        made[f"{NAME}.png"] = image.getvalue()
+    return made
 
 
 def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:

@@ -79,7 +79,7 @@ def fit(points: Points, elo: float) -> Threshold:
 
 def _mean(points: Points, elo: float) -> Estimate:
     """Of one recipe, over its runs."""
-    crossings = [crossing(points, run, elo) for run in points.runs]
+    crossings = [_crossing(points, run, elo) for run in points.runs]
     gradient = np.stack([slope for _, slope in crossings])  # [runs, N]
     covariance = gradient @ points.covariance @ gradient.T
     means = Points.of([at for at, _ in crossings], (covariance + covariance.T) / 2, points.runs)
@@ -93,18 +93,8 @@ def _curve(points: Points, run: str) -> tuple[Ints, Any]:
     return own, isotonic_regression(points.elo[own])
 
 
-def risen(points: Points, run: str) -> tuple[float, float]:
-    """Finds the Elo at which a run begins and ends, its strength taken not to fall."""
-    fitted = _curve(points, run)[1].x
-    return float(fitted[0]), float(fitted[-1])
-
-
-def crossing(points: Points, run: str, elo: float) -> tuple[float, Floats]:
-    """Finds a run's threshold, and how it changes per Elo of every rating, float[N].
-
-    Raises:
-        Unanswerable: the run is there in its first version. It must get there at all.
-    """
+def _crossing(points: Points, run: str, elo: float) -> tuple[float, Floats]:
+    """A run's threshold, and its change per Elo of every rating, float[N]."""
     own, fitted = _curve(points, run)
     after = int(np.searchsorted(fitted.x, elo))  # the first version that is there
     if not after:
