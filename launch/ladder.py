@@ -6,6 +6,7 @@
     python launch/ladder.py runs/go_9x9 --engines "$GNUGO --level 0" "$GNUGO --level 5"
 
 An engine must play a game out: every stone on the board counts as alive.
+With several runs it ends by saying which one is ahead at equal training, and draws it.
 The same command goes on where it was stopped; --max-games and --until-stderr may change.
 """
 

@@ -168,7 +168,9 @@ def saved(
     side = _side_of_runs(both)
     if min((side == a).sum(), (side == b).sum()) < 2:
         training, ooms = equal_strength(both, a, b)
-        return ooms, f"{_takes(a, b, ooms)} that `{a}` has after 10^{training:.2f} FLOPs"
+        asked = f", that of `{a}` after 10^{training:.2f} FLOPs"
+        anything = np.isinf(ooms.low) and np.isinf(ooms.high)
+        return ooms, _takes(a, b, ooms) + ("" if anything else asked)
     kept, left_out = plateau.rising(both, {budget: frontier.fit(both)}, perfect)
     found = multiplier.between(both.select(kept), a, b)
     away = f", without {(~kept).sum()} versions on a plateau" if left_out else ""

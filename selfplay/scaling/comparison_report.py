@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 
 from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MOST_GAMES, MOST_SEEDS, NARROW, Information, Lead
-from selfplay.scaling.estimate import Unanswerable
+from selfplay.scaling.estimate import Floats, Unanswerable
 from selfplay.scaling.figures import HUES, STYLE, Drawing
 from selfplay.scaling.findings import Finding
 from selfplay.scaling.points import Points, at_budgets
 
 NAME = "comparison"
 DRAWN = 4  # sides in the figure: as many hues have a contrast of 3:1 on white
-LEVELS = 33  # of training, at which the figure compares
+LEVELS = 33  # of training, at which the figure compares, besides those of the versions
 HEADER = ("simulations", "side", "against", "training, FLOPs", "runs", "Elo ahead", "from", "to",
           "about", "times less training", "least", "most")  # fmt: skip
 COLUMNS = ("simulations", "side", "against", "training_log10_flops", "elo_ahead", "low", "high",
@@ -245,9 +245,15 @@ def _curves(axes: Axes, own: Points, color: str) -> None:
         )  # fmt: skip
     low, high = at_training.common_range(own)
     if low < high:
-        levels = np.linspace(low, high, LEVELS)
-        mean = [float((at_training.interpolated(own, x) @ own.elo).mean()) for x in levels]
+        levels = _levels(own, low, high)
+        mean = (at_training.interpolated(own, levels) @ own.elo).mean(axis=1)
         axes.plot(10**levels, mean, color=color, linewidth=2)
+
+
+def _levels(points: Points, low: float, high: float) -> Floats:
+    """Lists levels of training to draw at, with those of the versions, where curves bend."""
+    spent = points.training[(points.training >= low) & (points.training <= high)]
+    return np.unique([*np.linspace(low, high, LEVELS), *spent]) if low < high else np.array([high])
 
 
 def _difference(
@@ -256,7 +262,7 @@ def _difference(
     """Draws how far b is ahead of a along their common training, and returns the numbers."""
     pair = comparison.pair(points, a, b, budget)
     low, high = comparison.reached(pair)
-    levels = np.linspace(low, high, LEVELS if low < high else 1)
+    levels = _levels(pair, low, high)
     both = [comparison.ahead(pair, a, b, float(level)) for level in levels]
     estimates = [networks if recipes is None else recipes for networks, recipes in both]
     value, least, most = (
