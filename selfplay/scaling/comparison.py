@@ -323,23 +323,37 @@ def reached(points: Points) -> tuple[float, float]:
 
 
 def ranked(points: Points, budget: float) -> list[str]:
-    """Orders the sides by their mean Elo at the largest training that all runs have reached.
+    """Orders the sides by their mean Elo at the training that most of them share.
 
     Args:
         points: versions of all sides and search budgets.
         budget: simulations a move.
 
     Returns:
-        The sides' names, the strongest first.
+        The names of the sides that have got there, the strongest first; the training is the largest
+        one that so many have in common.
 
     Raises:
-        Unanswerable: no training is common to all runs.
+        Unanswerable: one side alone is rated at this budget, or no two share any training.
     """
     chosen = np.flatnonzero(points.known("simulations") == budget)
     same = replace(points.select(chosen), recipe=sides(points)[chosen])
-    weights = at_training.interpolated(same, reached(same)[1])
+    names = list(dict.fromkeys(same.recipe.tolist()))
+    if len(names) < 2:
+        raise Unanswerable(f"`{names[0]}` alone is rated there")
+    ranges = [at_training.common_range(same.select(same.recipe == name)) for name in names]
+
+    def there(level: float) -> list[str]:
+        slack = at_training.TOLERANCE / 2
+        inside = [low - slack <= level <= high + slack for low, high in ranges]
+        return [name for name, holds in zip(names, inside, strict=True) if holds]
+
+    level = max((high for _, high in ranges), key=lambda high: (len(there(high)), high))
+    if len(there(level)) < 2:
+        reached(same)  # says what is missing
+    weights = at_training.interpolated(same, level)
     elo, side = weights @ same.single().elo, _side_of_runs(same)
-    means = {name: float(elo[side == name].mean()) for name in dict.fromkeys(side.tolist())}
+    means = {name: float(elo[side == name].mean()) for name in there(level)}
     return sorted(means, key=lambda name: -means[name])
 
 

@@ -66,8 +66,9 @@ def finding(
     sentences += _limits(leads) if leads else []
     if len(names) > 2:
         sentences.append(
-            f"Of {len(names)} sides the two that lead were chosen by the ratings that compare "
-            f"them, which the intervals do not hold; the table compares all with `{baseline}`."
+            f"Of {len(names)} sides these are the two that lead at the training that most share. "
+            "They were chosen by the ratings that compare them, which the intervals do not hold. "
+            f"The table compares every side with `{baseline}`, where they share any training."
         )
     sentences += [
         f"`{run}` ends earlier than other runs of its recipe, and the comparison ends there."

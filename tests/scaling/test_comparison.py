@@ -164,6 +164,16 @@ def test_of_several_sides_the_top_two_are_told_and_all_are_in_the_table() -> Non
     assert {row[1:3] for row in again.table[1]} == {("a", "b"), ("c", "b")}
 
 
+def test_sides_that_most_share_no_training_with_do_not_hide_the_leaders() -> None:
+    points = rated(seeds=3)
+    recipe = np.where(points.run == "b-run2", "late", points.recipe)
+    late = replace(points, recipe=recipe, training=points.training + 9.0 * (recipe == "late"))
+    assert comparison.ranked(late, 8) == ["b", "a"]
+    finding = compared(late)
+    assert "in favor of `b` against `a`" in finding.sentences[0]
+    assert finding.table is not None and [row[1:3] for row in finding.table[1]] == [("b", "a")]
+
+
 def test_the_figure_ends_where_the_table_says() -> None:
     finding = compared(rated())
     assert finding.table is not None and finding.drawing is not None
@@ -179,6 +189,14 @@ def test_runs_without_common_training_are_told_by_how_much_they_miss() -> None:
     finding = compared(far)
     assert "nothing is compared" in finding.sentences[0]
     assert finding.table is None and finding.drawing is None
+
+
+def test_a_budget_at_which_one_side_alone_is_rated_is_told() -> None:
+    points = rated()
+    other = np.where(points.recipe == "b", 64.0, 8.0)
+    other[0] = 64.0
+    mixed = replace(points, covariates={"simulations": other})
+    assert "`a` alone is rated there" in compared(mixed).sentences[0]
 
 
 def test_a_run_with_one_version_is_compared_there_or_told() -> None:
