@@ -6,6 +6,7 @@
     python launch/ladder.py runs/go_9x9 --engines "$GNUGO --level 0" "$GNUGO --level 5"
 
 An engine must play a game out: every stone on the board counts as alive.
+With several runs it ends by saying which one is ahead at equal training, and draws it.
 The same command goes on where it was stopped; --max-games and --until-stderr may change.
 """
 
@@ -18,6 +19,7 @@ from launch import cli
 
 cli.prepare()
 
+import os
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Literal
@@ -33,7 +35,7 @@ from selfplay.arena import openings, perfect, player, report
 from selfplay.arena.ladder import Ladder, LadderConfig, Standing
 from selfplay.arena.player import GTP, Player
 from selfplay.search import SearchConfig
-from selfplay.store.files import write_bytes
+from selfplay.store.files import CorruptedFile, write_bytes
 from selfplay.store.run import read_config
 from selfplay.store.snapshots import snapshot_versions
 from selfplay.version import SUFFIX, Version, split_version
@@ -115,10 +117,17 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
 
     for spec in (*options.players, *(GTP + command for command in options.engines)):
         enter(spec)
+    entire = [os.path.normpath(run) for run in options.runs if not split_version(run)[1]]
+    if twice := next((run for run in entire if entire.count(run) > 1), None):
+        raise ValueError(f"{twice} is named twice; name two different runs to compare them")
     for run in options.runs:
         names = [run]
         if not run.endswith(SUFFIX) and not split_version(run)[1]:
-            read_config(run)
+            if games.make(own := read_config(run)["game"]) != game:
+                raise ValueError(
+                    f"{run} plays {own}, and this ladder is of {game!r}: runs of different games "
+                    "cannot be compared; rate those of one game"
+                )
             first = 0 if Path(run, imitation.FOLDER).is_dir() else 1  # the start that was learnt
             kept = [v for v in snapshot_versions(Path(run)) if v >= first]
             kept = log_spaced(kept, options.versions)
@@ -156,6 +165,30 @@ def write(
     if options.sgf:
         recorded = ladder.records.games()
         write_bytes(folder / "games.sgf", report.to_sgf(game, standing.entries, recorded))
+
+
+def compare(folder: Path, game_name: str, standing: Standing, console: Console) -> None:
+    """Say who is ahead at equal training, and draw it, where versions of several runs are rated."""
+    from selfplay.scaling import comparison_report
+    from selfplay.study import rated_runs
+
+    try:
+        runs = rated_runs.RatedRuns.of(folder / "ladder.db", game_name, standing.entries)
+        if len(runs.labels) < 2:
+            return
+        finding = rated_runs.compare(standing, runs.points(standing))
+    except (ValueError, OSError, CorruptedFile) as reason:  # the ladder itself is complete
+        console.print(f"the runs are not compared: {reason}", markup=False)
+        return
+    if finding is None:
+        return
+    for name, content in comparison_report.files(finding).items():
+        write_bytes(folder / name, content)
+    console.print(f"\n{finding.title}\n", markup=False)
+    for sentence in finding.sentences:
+        console.print(f"  {sentence}", markup=False)
+    numbers = cli.near(folder / comparison_report.NAME)
+    console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
 
 
 def main() -> None:
@@ -199,6 +232,7 @@ def main() -> None:
             write(folder, title, game, ladder, standing, options)
             console.print(report.table(standing, title, console.width))
             console.print(f"table, CSV and plot are in {cli.near(folder)}", markup=False)
+            compare(folder, game_name, standing, console)
     console.print(watcher.summary)
 
 

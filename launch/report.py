@@ -1,10 +1,12 @@
-"""Write what a study, or a run, shows: one HTML page, Markdown, figures and their numbers.
+"""Write what a study, a ladder or a run shows: one HTML page, Markdown, figures and their numbers.
 
     python launch/report.py studies/hex_4
+    python launch/report.py runs/a runs/b                # compared on the ladder that they share
+    python launch/report.py ladders/hex
     python launch/report.py runs/connect_four --out docs/results/connect_four
 
-A study is what launch/ablate.py made; a run needs a ladder, launch/ladder.py. What is missing is
-said, and every question that the data cannot answer says why.
+A study is what launch/ablate.py made; runs need a ladder, launch/ladder.py. The report says what is
+missing, and where the data cannot answer a question it says why.
 """
 
 import sys
@@ -30,9 +32,9 @@ class Options:
     """What is reported on, and where to."""
 
     study: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """A study's folder, or runs of different games, each with a ladder."""
+    """A study's folder, a ladder's folder, runs that share a ladder, or a run with its own."""
     out: Path | None = None
-    """Folder of the report; STUDY/report when left out."""
+    """Folder of the report; when left out, report/ in the folder of the study, ladder or run."""
 
 
 def main() -> None:
@@ -40,8 +42,10 @@ def main() -> None:
     options = tyro.cli(Options, prog="launch/report.py", description=cli.laid_out(__doc__))
     if not options.study:
         raise ValueError("which study? name its folder, as launch/ablate.py printed it")
-    page = report.page(report.material(options.study))
-    folder = options.out or options.study[0] / "report"
+    given = report.material(options.study)
+    page = report.page(given)
+    home = given.rated.ladder.parent if given.rated else options.study[0]
+    folder = options.out or home / "report"
     write(page, folder)
     print(page.lead)
     print(f"the report is {folder / 'index.html'}, and as Markdown {folder / 'report.md'}")

@@ -102,18 +102,21 @@ selfplay.arena.report
 selfplay.arena.evaluator
 selfplay.scaling.estimate
 selfplay.scaling.points
+selfplay.scaling.at_training
 selfplay.scaling.regression
 selfplay.scaling.factors selfplay.scaling.at_compute
 selfplay.scaling.slopes selfplay.scaling.incline
 selfplay.scaling.multiplier selfplay.scaling.best_size selfplay.scaling.threshold
 selfplay.scaling.frontier selfplay.scaling.extrapolation
 selfplay.scaling.plateau selfplay.scaling.exchange
+selfplay.scaling.comparison
 selfplay.scaling.conventions
 selfplay.scaling.reading
 selfplay.scaling.figures
 selfplay.scaling.map_figure
 selfplay.scaling.maps
 selfplay.scaling.findings
+selfplay.scaling.comparison_report
 selfplay.scaling.page
 selfplay.serve
 selfplay.serve.rules
@@ -130,6 +133,7 @@ selfplay.study
 selfplay.study.grid selfplay.study.jobs selfplay.study.timing
 selfplay.study.estimate
 selfplay.study.folder selfplay.study.provenance
+selfplay.study.rated_runs
 selfplay.study.report
 configs.connect_four configs.go configs.hex configs.studies
 configs

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.scaling import incline
+from selfplay.scaling.at_training import check_one_budget
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable, stacked
 from selfplay.scaling.incline import Incline, Saturation
 from selfplay.scaling.points import Ints, Points
@@ -96,13 +97,7 @@ def curves(points: Points) -> tuple[Floats, Ints]:
         Unanswerable: as `leading`.
     """
     elo, spent = points.single().elo, points.known("training")
-    for run in points.runs:
-        amounts, count = np.unique(spent[points.run == run], return_counts=True)
-        if (count > 1).any():
-            raise Unanswerable(
-                f"run {run!r} has {count.max()} versions at 10^{amounts[np.argmax(count)]:.3g} "
-                "FLOPs of training: select one search budget"
-            )
+    check_one_budget(points)
     recipes, recipe = np.unique(points.recipe, return_inverse=True)
     total, count = np.zeros((2, len(recipes), len(elo)))
     for run in points.runs:

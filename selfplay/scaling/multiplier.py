@@ -30,25 +30,29 @@ class Multiplier:
     p_parallel: Floats
 
     def __str__(self) -> str:
-        if not self.ooms.bounded:
-            return f"these data set no bound on what `{self.b}` saves against `{self.a}`"
-        ooms = self.ooms
-        saved = (float(ooms.value), float(ooms.low), float(ooms.high))
-        if saved[1] < 0 < saved[2]:
-            value, high, low = (10.0**-x for x in saved)
-            text = f"`{self.b}` takes {value:.3g} times the training of `{self.a}` for the same Elo"
-            return f"{text} ({low:.3g} to {high:.3g} times){self._differ}"
-        less = "less" if saved[0] >= 0 else "more"
-        value, *ends = (10.0 ** (x if saved[0] >= 0 else -x) for x in saved)
-        return (
-            f"`{self.b}` takes {value:.3g}x {less} training than `{self.a}` for the same Elo "
-            f"({min(ends):.3g}x to {max(ends):.3g}x {less}){self._differ}"
-        )
+        return sentence(self.a, self.b, self.ooms) + (self._differ if self.ooms.bounded else "")
 
     @property
     def _differ(self) -> str:
         p = float(self.p_parallel)
         return f"; their slopes differ (p = {p:.2g})" if p < 0.05 else ""
+
+
+def sentence(a: str, b: str, ooms: Estimate) -> str:
+    """Says how many times the training of `a` it is that `b` takes, if it saves these OOMs."""
+    if not ooms.bounded:
+        return f"these data set no bound on what `{b}` saves against `{a}`"
+    saved = (float(ooms.value), float(ooms.low), float(ooms.high))
+    if saved[1] < 0 < saved[2]:
+        value, high, low = (10.0**-x for x in saved)
+        text = f"`{b}` takes {value:.3g} times the training of `{a}` for the same Elo"
+        return f"{text} ({low:.3g} to {high:.3g} times)"
+    less = "less" if saved[0] >= 0 else "more"
+    value, *ends = (10.0 ** (x if saved[0] >= 0 else -x) for x in saved)
+    return (
+        f"`{b}` takes {value:.3g}x {less} training than `{a}` for the same Elo "
+        f"({min(ends):.3g}x to {max(ends):.3g}x {less})"
+    )
 
 
 def between(points: Points, a: str, b: str) -> Multiplier:

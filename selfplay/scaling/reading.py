@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +49,10 @@ def standing(path: Path, anchor: str | None = None) -> Standing:
 
 
 def points(
-    rated: Standing, root: Path = Path(), count: Callable[[Ledger], float] = all_flops
+    rated: Standing,
+    root: Path = Path(),
+    count: Callable[[Ledger], float] = all_flops,
+    runs: Container[str] | None = None,
 ) -> Points:
     """The versions of runs on a ladder.
 
@@ -65,6 +68,7 @@ def points(
         rated: see `standing`, or `Ladder.standing`.
         root: the folder that the players' names start from.
         count: what of a ledger is training compute; see `conventions`.
+        runs: the runs, as the ladder names them, whose versions are read; all when left out.
 
     Raises:
         ValueError: no version on the ladder, no such run, a version that its run has no ledger of,
@@ -74,7 +78,7 @@ def points(
     same: dict[tuple[str, str], Entry] = {}
     at, rows = [], []
     for i, entry in enumerate(rated.entries):
-        if not entry.digest:
+        if not entry.digest or (runs is not None and run_of(entry) not in runs):
             continue
         version = _version(entry)
         behind = split_options(entry.spec)[1]
@@ -94,7 +98,7 @@ def points(
             rows.append((version, run, math.log10(spent), math.log10(entry.flops_per_move)))
     if not rows:
         raise ValueError("the ladder rates no version that cost any training")
-    recipes = _recipes(found)
+    recipes = recipe_names({name: run.config for name, run in found.items()})
     return Points.of(
         rated.ratings.elo[at],
         rated.ratings.covariance[np.ix_(at, at)],
@@ -112,6 +116,12 @@ def points(
     )
 
 
+def run_of(entry: Entry) -> str:
+    """Names the run of a version, as its ladder does; empty for all other players."""
+    run, _, number = entry.spec.partition("?")[0].rpartition("@")
+    return run if entry.digest and number.isdigit() else ""
+
+
 class _Version(NamedTuple):
     run: str
     number: int
@@ -121,10 +131,10 @@ class _Version(NamedTuple):
 def _version(entry: Entry) -> _Version:
     """From ``runs/a@40?sims=64``."""
     where, sims, _ = version_spec(entry.spec)
-    run, _, number = where.rpartition("@")
-    if not run or not number.isdigit():
+    run = run_of(entry)
+    if not run:
         raise ValueError(f"player {entry.spec!r} does not say which version of which run it is")
-    return _Version(run, int(number), SIMULATIONS if sims is None else sims)
+    return _Version(run, int(where.rpartition("@")[2]), SIMULATIONS if sims is None else sims)
 
 
 class _Run(NamedTuple):
@@ -156,26 +166,29 @@ class _Run(NamedTuple):
             raise ValueError(f"{self.folder} has no ledger of version {version}")
         return self.ledgers[version]
 
-    @property
-    def recipe(self) -> dict[str, Any]:
-        return {k: v for k, v in self.config.items() if k not in NOT_THE_RECIPE}
 
+def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Names the recipe of each run: as the first of its runs, without the seed behind that name.
 
-def _recipes(runs: Mapping[str, _Run]) -> dict[str, str]:
-    """The name of each run's recipe."""
+    Args:
+        configs: run → its config.
+
+    Raises:
+        ValueError: two recipes would have the same name.
+    """
     kinds: list[tuple[str, dict[str, Any]]] = []
     named = {}
-    for name in sorted(runs):
-        run = runs[name]
-        known = next((kind for kind, recipe in kinds if recipe == run.recipe), None)
+    for name in sorted(configs):
+        recipe = {k: v for k, v in configs[name].items() if k not in NOT_THE_RECIPE}
+        known = next((kind for kind, other in kinds if other == recipe), None)
         if known is None:
-            known = re.sub(rf"[-_]?{run.config['seed']}$", "", name) or name
-            for kind, recipe in kinds:
+            known = re.sub(rf"([-_]seed)?[-_]?{configs[name]['seed']}$", "", name) or name
+            for kind, other in kinds:
                 if kind == known:
-                    fields = ", ".join(differing(recipe, run.recipe))
+                    fields = ", ".join(differing(other, recipe))
                     raise ValueError(
                         f"{name} is no other seed of the recipe {known}: they differ in {fields}"
                     )
-            kinds.append((known, run.recipe))
+            kinds.append((known, recipe))
         named[name] = known
     return named

@@ -1,4 +1,4 @@
-"""From a study's folder, or from runs with a ladder, to the page that says what they show."""
+"""From a study's folder, a ladder's, or rated runs, to the page that says what they show."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ from selfplay.scaling.points import Points, joined
 from selfplay.store import metrics
 from selfplay.store.codec import flat
 from selfplay.store.run import read_config
-from selfplay.study import provenance
+from selfplay.study import provenance, rated_runs
 from selfplay.study.folder import STUDY, Study
-
-LADDER = "ladder.db"
-PERFECT = "solver"  # the spec of perfect play
+from selfplay.study.rated_runs import LADDER, PERFECT, RatedRuns
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,7 @@ class Material:
         baselines: game → the recipe that others are compared with; else the first one rated.
         varied: the fields that were varied on purpose, in order; the configs tell if left out.
         arms: what a run is → the part of the study that it belongs to.
+        rated: the runs that are compared at equal training; None: nothing is.
     """
 
     title: str
@@ -51,32 +50,66 @@ class Material:
     baselines: Mapping[str, str] = field(default_factory=dict)
     varied: Sequence[str] = ()
     arms: Mapping[str, str] = field(default_factory=dict)
+    rated: RatedRuns | None = None
 
 
 def material(paths: Sequence[Path]) -> Material:
-    """Of one study, or of runs that have been rated.
+    """Of one study, of one ladder, or of runs that have been rated.
+
+    Several runs of one game are compared on the ladder that they share.
 
     Raises:
         ValueError: nothing to report on, and why.
     """
     if len(paths) == 1 and (paths[0] / STUDY).exists():
         return of_study(Study.read(paths[0]))
-    runs, ladders = {}, {}
+    if len(paths) == 1 and (paths[0] / LADDER).exists():
+        return of_ladder(rated_runs.of_folder(paths[0]))
+    of_game: dict[str, list[Path]] = {}
     for path in paths:
-        game = read_config(path)["game"]
+        of_game.setdefault(read_config(path)["game"], []).append(path)
+    folders = [path.resolve() for path in paths]
+    twice = [path for path in paths if folders.count(path.resolve()) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is named twice; name two different runs to compare them")
+    apart = "; ".join(f"{game} in {', '.join(map(str, own))}" for game, own in of_game.items())
+    if len(of_game) == 1 and len(paths) > 1:
+        return of_ladder(rated_runs.shared_by(paths), paths[0])
+    if len(of_game) < len(paths):
+        raise ValueError(
+            f"these runs play different games ({apart}), and only runs of one game can be "
+            "compared: name those of one game"
+        )
+    runs, ladders = {}, {}
+    for game, (path,) in of_game.items():
         found = [
             path / name / LADDER for name in ("ladder", "elo") if (path / name / LADDER).exists()
         ]
         if not found:
-            raise ValueError(f"{path} has no ladder; make one with launch/ladder.py {path}")
-        if game in ladders:
+            also = f". Ratings of different games are not compared: {apart}"
             raise ValueError(
-                f"{path} and another run have ladders of their own, whose ratings cannot be "
-                "compared; rate them together as a study, launch/ablate.py"
+                f"{path} has no ladder; make one with launch/ladder.py {path}"
+                f"{also if len(paths) > 1 else ''}"
             )
         runs[str(path)], ladders[game] = (path, str(path)), found[0]
     commands = [f"python launch/ladder.py {path}" for path in paths]
-    return Material(", ".join(runs), runs, ladders, [], commands)
+    apart = f"Ratings of different games are not compared: {apart}."
+    return Material(", ".join(runs), runs, ladders, [apart] if len(paths) > 1 else [], commands)
+
+
+def of_ladder(rated: RatedRuns, first: Path | None = None) -> Material:
+    """Of runs that share a ladder; the recipe of the run `first` is the baseline."""
+    runs = {name: (rated.root / name, label) for name, label in rated.labels.items()}
+    missing = [f"`{name}` is on the ladder, and its folder is not here." for name in rated.absent]
+    title = named = str(rated.ladder.parent)
+    baselines = {}
+    if first is not None:
+        title, named = ", ".join(runs), " ".join(runs)
+        labels = {folder.resolve(): label for folder, label in runs.values()}
+        baselines[rated.game] = labels[first.resolve()]
+    commands = [f"python launch/report.py {named}"]
+    ladders = {rated.game: rated.ladder}
+    return Material(title, runs, ladders, missing, commands, rated.root, baselines, rated)
 
 
 def of_study(study: Study) -> Material:
@@ -144,13 +177,19 @@ def page(given: Material) -> Page:
     for game, path in given.ladders.items():
         standing = reading.standing(path)
         anchor = standing.entries[standing.ratings.anchor].spec
-        points = _labelled(reading.points(standing, given.root), given)
+        if given.rated:
+            points = given.rated.points(standing)
+        else:
+            points = _labelled(reading.points(standing, given.root), given)
         parts[game] = points, anchor
         name = path.parent.name if len(given.ladders) > 1 else ""
         text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
         found = findings.of_ladder(
             points, given.baselines.get(game, ""), anchor == PERFECT, factors(points, given)
         )
+        if given.rated:
+            compared = rated_runs.compare(standing, points, given.baselines.get(game, ""))
+            found = [compared, *found] if compared else found
         games.append(Section(name, game, [text], None, found))
         fit = misfit.p_value(standing.games, len(standing.entries))
         if fit < misfit.STRANGE:

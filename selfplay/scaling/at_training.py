@@ -1,0 +1,71 @@
+"""Curves of Elo against training, read at equal training FLOPs by linear interpolation.
+
+A run's Elo at a level of training is a weighted sum of the ratings of the two versions around it.
+So with the matrix W of these weights the Elo of all runs is W·elo, and the covariance W·Σ·Wᵀ.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from selfplay.scaling.estimate import Floats, Unanswerable
+from selfplay.scaling.points import Points
+
+TOLERANCE = 0.01  # OOMs: the lengths of two seeds of a recipe differ by less
+
+
+def interpolated(points: Points, level: ArrayLike) -> Floats:
+    """Computes the weights float[..., R, N] that give each run's Elo at levels of training.
+
+    A run is interpolated between its versions, and never extrapolated: up to `TOLERANCE` before its
+    first version and behind its last one the nearest version stands for it, and farther out its row
+    is NaN.
+
+    Args:
+        points: versions of one search budget.
+        level: float[...], log10 FLOPs of training.
+
+    Raises:
+        Unanswerable: training FLOPs that are not known, or several search budgets.
+    """
+    spent, index, levels = points.known("training"), points.run_index, np.asarray(level, float)
+    check_one_budget(points)
+    weights = np.zeros((*levels.shape, len(points.runs), len(points)))
+    for run in range(len(points.runs)):
+        own = np.flatnonzero(index == run)
+        own = own[np.argsort(spent[own])]
+        x = spent[own]
+        for version, alone in zip(own, np.eye(len(own)), strict=True):
+            weights[..., run, version] = np.interp(levels, x, alone)
+        outside = (levels < x[0] - TOLERANCE) | (levels > x[-1] + TOLERANCE)
+        weights[outside, run] = np.nan
+    return weights
+
+
+def common_range(points: Points) -> tuple[float, float]:
+    """Finds the training, log10 FLOPs, from which and up to which every run has rated versions.
+
+    Where no training is common to all runs, the first number is above the second one. Runs that
+    miss each other by at most `TOLERANCE` meet in the middle.
+
+    Raises:
+        Unanswerable: training FLOPs that are not known.
+    """
+    spent, index = points.known("training"), points.run_index
+    count = len(points.runs)
+    low = max(float(spent[index == run].min()) for run in range(count))
+    high = min(float(spent[index == run].max()) for run in range(count))
+    if high < low <= high + TOLERANCE:
+        low = high = (low + high) / 2
+    return low, high
+
+
+def check_one_budget(points: Points) -> None:
+    """Raises Unanswerable if a run has several versions at the same training."""
+    spent, index = points.known("training"), points.run_index
+    for run, name in enumerate(points.runs):
+        amounts, count = np.unique(spent[index == run], return_counts=True)
+        if (count > 1).any():
+            raise Unanswerable(
+                f"run {name!r} has {count.max()} versions at 10^{amounts[np.argmax(count)]:.3g} "
+                "FLOPs of training: select one search budget"
+            )
