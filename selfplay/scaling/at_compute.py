@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from selfplay.scaling.at_training import TOLERANCE, between
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
 from selfplay.scaling.points import Ints, Points
 
-SLACK = 0.01  # OOMs: runs of one recipe differ by less; a last version counts that far beyond
 APART = 0.5  # OOMs between two levels that are shown
 DRAWS = 4000
 CONFIDENCE = 0.95
@@ -235,8 +235,8 @@ def levels(spans: Floats) -> tuple[list[float], int]:
         Unanswerable: nowhere two recipes can be compared.
     """
     ends = np.unique(np.round(spans, 2))
-    begun = spans[:, :1] <= ends + SLACK
-    count = (begun & (ends <= spans[:, 1:] + SLACK)).sum(axis=0)
+    begun = spans[:, :1] <= ends + TOLERANCE
+    count = (begun & (ends <= spans[:, 1:] + TOLERANCE)).sum(axis=0)
     if count.max(initial=0) < 2:
         raise Unanswerable("no two recipes have curves that reach the same compute")
     main = float(ends[count == count.max()].max())
@@ -284,7 +284,8 @@ def _weights(
     rows, costs = [], []
     for budget in budgets:
         here = own & (np.nan_to_num(simulations, nan=-1.0) == budget)
-        if (share := _between(spent[here], training)) is not None:
+        share = between(spent[here], training)
+        if np.isfinite(share).all():
             row = np.zeros(len(spent))
             row[here] = share
             rows.append(row)
@@ -293,13 +294,5 @@ def _weights(
         return None
     if search is None:
         return rows[0]
-    share = _between(np.array(costs), search)
-    return None if share is None else share @ np.array(rows)
-
-
-def _between(x: Floats, at: float) -> Floats | None:
-    """float[n]: weights of the two neighbors of `at` among `x`; None outside of their range."""
-    if not x.min() - SLACK <= at <= x.max() + SLACK:
-        return None
-    order = np.argsort(x, kind="stable")
-    return np.array([np.interp(at, x[order], unit[order]) for unit in np.eye(len(x))])
+    share = between(np.array(costs), search)
+    return share @ np.array(rows) if np.isfinite(share).all() else None

@@ -27,17 +27,30 @@ def interpolated(points: Points, level: ArrayLike) -> Floats:
     Raises:
         Unanswerable: training FLOPs that are not known, or several search budgets.
     """
-    spent, index, levels = points.known("training"), points.run_index, np.asarray(level, float)
+    spent, index = points.known("training"), points.run_index
     check_one_budget(points)
-    weights = np.zeros((*levels.shape, len(points.runs), len(points)))
+    weights = np.zeros((*np.shape(level), len(points.runs), len(points)))
     for run in range(len(points.runs)):
         own = np.flatnonzero(index == run)
-        own = own[np.argsort(spent[own])]
-        x = spent[own]
-        for version, alone in zip(own, np.eye(len(own)), strict=True):
-            weights[..., run, version] = np.interp(levels, x, alone)
-        outside = (levels < x[0] - TOLERANCE) | (levels > x[-1] + TOLERANCE)
-        weights[outside, run] = np.nan
+        shares = between(spent[own], level)
+        weights[..., run, own] = shares
+        weights[np.isnan(shares).any(axis=-1), run] = np.nan
+    return weights
+
+
+def between(x: Floats, level: ArrayLike) -> Floats:
+    """Computes the weights float[..., n] of linear interpolation between n places on an axis.
+
+    Up to `TOLERANCE` outside of their range the nearest place has all the weight; farther out the
+    weights are NaN.
+
+    Args:
+        x: float[n], the places, in any order.
+        level: float[...], where on the axis.
+    """
+    levels, order = np.asarray(level, float), np.argsort(x, kind="stable")
+    weights = np.stack([np.interp(levels, x[order], one[order]) for one in np.eye(len(x))], axis=-1)
+    weights[(levels < x.min() - TOLERANCE) | (levels > x.max() + TOLERANCE)] = np.nan
     return weights
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from selfplay.scaling import at_compute, map_figure
 from selfplay.scaling.at_compute import AtCompute, Best
+from selfplay.scaling.at_training import TOLERANCE
 from selfplay.scaling.estimate import Unanswerable
 from selfplay.scaling.factors import Factor, describe
 from selfplay.scaling.figures import Drawing, plain
@@ -221,7 +222,7 @@ def _cell(one: Compared, points: Points, recipe: str) -> Cell:
 def _annotated(panel: Panel, one: Compared) -> Panel:
     """With the cost of a move in each cell, where it differs and no contour can say it."""
     costs = [cell.search for cell in panel.cells.values() if np.isfinite(cell.search)]
-    if panel.has_contours or one.search is not None or np.ptp(costs or [0.0]) < at_compute.SLACK:
+    if panel.has_contours or one.search is not None or np.ptp(costs or [0.0]) < TOLERANCE:
         return panel
     cells = {
         where: cell if cell.elo is None
@@ -243,9 +244,9 @@ def _cost(own: Points, one: Compared) -> float:
 def _why_not(own: Points, one: Compared) -> str:
     """What an empty cell says."""
     ((first, last),) = at_compute.spans(own).values()
-    if one.at.training > last + at_compute.SLACK:
+    if one.at.training > last + TOLERANCE:
         return f"ends at\n$10^{{{last:.1f}}}$"
-    if one.at.training < first - at_compute.SLACK:
+    if one.at.training < first - TOLERANCE:
         return f"begins at\n$10^{{{first:.1f}}}$"
     return "moves cost\nmore or less" if one.search is not None else "not rated"
 

@@ -109,7 +109,9 @@ def of_ladder(rated: RatedRuns, first: Path | None = None) -> Material:
         baselines[rated.game] = labels[first.resolve()]
     commands = [f"python launch/report.py {named}"]
     ladders = {rated.game: rated.ladder}
-    return Material(title, runs, ladders, missing, commands, rated.root, baselines, rated)
+    return Material(
+        title, runs, ladders, missing, commands, rated.root, baselines, rated=rated
+    )  # fmt: skip
 
 
 def of_study(study: Study) -> Material:

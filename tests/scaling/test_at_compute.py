@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.planted import BAND, Luck, draw, joined, runs
 from selfplay.scaling import at_compute
+from selfplay.scaling.at_training import TOLERANCE
 from selfplay.scaling.estimate import Unanswerable
 from selfplay.scaling.points import Points
 
@@ -68,7 +69,7 @@ def test_nothing_is_extrapolated() -> None:
 
 def test_a_last_version_counts_where_seeds_differ_by_a_hair() -> None:
     points = by_hand()
-    at = at_compute.read(points, 12 + 0.9 * at_compute.SLACK)
+    at = at_compute.read(points, 12 + 0.9 * TOLERANCE)
     assert at.elo.tolist() == [120, 195]
 
 
