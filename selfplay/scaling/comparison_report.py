@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MOST_GAMES, MOST_SEEDS, NARROW, Information, Lead
 from selfplay.scaling.estimate import Floats, Unanswerable
-from selfplay.scaling.figures import HUES, STYLE, Drawing
+from selfplay.scaling.figures import HUES, Drawing, powers, style
 from selfplay.scaling.findings import Finding
 from selfplay.scaling.points import Points, at_budgets
 
@@ -201,6 +200,7 @@ def files(finding: Finding) -> dict[str, bytes]:
     return made
 
 
+@style()
 def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:
     """Draws Elo against training above, and below how far sides are ahead of the baseline.
 
@@ -209,9 +209,8 @@ def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:
     """
     at = at_budgets(points)
     size = (7.2, 6.4) if len(at) == 1 else (3.3 * len(at) + 0.4, 6.0)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(2, len(at), sharex="col", sharey="row", squeeze=False)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(2, len(at), sharex="col", sharey="row", squeeze=False)
     hue = dict(zip((baseline, *others), HUES, strict=False))
     side, rows = comparison.sides(points), []
     for (upper, lower), budget in zip(panels.T, at, strict=True):
@@ -223,7 +222,7 @@ def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:
             with suppress(Unanswerable):
                 rows += _difference(lower, points, baseline, name, budget, hue[name])
         lower.axhline(0, color=hue[baseline], linewidth=1.6)
-        lower.set_xscale("log")
+        powers(lower.xaxis)
         lower.set_xlabel("training, FLOPs")
         if len(at) > 1:
             upper.set_title(f"{budget:g} simulations", fontsize=10)
@@ -241,14 +240,14 @@ def _curves(axes: Axes, own: Points, color: str) -> None:
         versions = np.flatnonzero(own.run == run)
         versions = versions[np.argsort(own.training[versions])]
         axes.plot(
-            10 ** own.training[versions], own.elo[versions], color=color, linewidth=0.8,
-            marker="o", markersize=2.5, alpha=0.45,
+            own.training[versions], own.elo[versions], color=color, linewidth=0.6,
+            marker="o", markersize=2,
         )  # fmt: skip
     low, high = at_training.common_range(own)
     if low < high:
         levels = _levels(own, low, high)
         mean = (at_training.interpolated(own, levels) @ own.elo).mean(axis=1)
-        axes.plot(10**levels, mean, color=color, linewidth=2)
+        axes.plot(levels, mean, color=color, linewidth=2.5)
 
 
 def _levels(points: Points, low: float, high: float) -> Floats:
@@ -272,10 +271,10 @@ def _difference(
     )
     if len(levels) == 1:
         error = [value - least, most - value]
-        axes.errorbar(10**levels, value, error, color=color, marker="o", capsize=3)
+        axes.errorbar(levels, value, error, color=color, marker="o", capsize=3)
     else:
-        axes.fill_between(10**levels, least, most, color=color, alpha=0.18, linewidth=0)
-        axes.plot(10**levels, value, color=color, linewidth=2)
+        axes.fill_between(levels, least, most, color=color, alpha=0.18, linewidth=0)
+        axes.plot(levels, value, color=color, linewidth=2)
     about = "networks" if both[-1][1] is None else "recipes"
     runs = [len(set(pair.run[pair.recipe == name].tolist())) for name in (b, a)]
     numbers = zip(levels.tolist(), value.tolist(), least.tolist(), most.tolist(), strict=True)

@@ -186,7 +186,7 @@ def training(
         if len(at) > 1:
             axes.set_title(f"{budget:g} simulations a move", fontsize=10)
         axes.set_xlabel("training, FLOPs")
-        _powers(axes.xaxis)
+        powers(axes.xaxis)
         on = one.on if one is not None else np.zeros(len(points), bool)
         rows += _rows(points, on.astype(int))
     _bound(panels[0], np.concatenate([points.elo for points in at.values()]))  # all share it
@@ -259,7 +259,7 @@ def search(points: Points, factors: Sequence[Factor] = ()) -> Drawing:
         if len(shown) > 1:
             axes.set_title(f"{name} versions", fontsize=10)
         axes.set_xlabel("search, FLOPs a move")
-        _powers(axes.xaxis)
+        powers(axes.xaxis)
     _bound(panels[0], points.elo)  # all share it
     _legend(figure, looks)
     caption = f"{_lines_are(iter([points]))} Each line is one network at several budgets."
@@ -296,8 +296,8 @@ def exchange(points: Points, found: Exchange) -> Drawing:
     )
     figure.colorbar(drawn, ax=axes, pad=0.01).set_label("Elo")
     axes.set(xlabel="training, FLOPs", ylabel="search, FLOPs a move")
-    _powers(axes.xaxis)
-    _powers(axes.yaxis)
+    powers(axes.xaxis)
+    powers(axes.yaxis)
     caption = (
         "Black lines join what plays equally well in the fit, with their Elo. Large dots are the "
         "versions in the fit, small ones all others."
@@ -327,7 +327,7 @@ def extrapolation(points: Points, found: Extrapolation) -> Drawing:
     )
     axes.legend(fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
-    _powers(axes.xaxis)
+    powers(axes.xaxis)
     _bound(axes, points.elo)
     intervals = {
         (run, spent): tuple(one)
@@ -372,7 +372,9 @@ def _bound(axes: Axes, elo: Floats) -> None:
     axes.set_ylim(max(low, elo.min() - room), min(high, elo.max() + room))
 
 
-def _powers(axis: Axis) -> None:
-    """The axis holds log10."""
-    axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+def powers(axis: Axis) -> None:
+    """Label an axis that holds log10, once all is drawn: 10^11, or 10^11.2 within two decades."""
+    low, high = axis.get_view_interval()
+    whole = high - low >= 2
+    axis.set_major_locator(MaxNLocator(6 if whole else 4, steps=[1, 2, 5, 10], integer=whole))
     axis.set_major_formatter(lambda value, _: f"$10^{{{value:g}}}$")

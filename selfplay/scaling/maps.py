@@ -66,8 +66,9 @@ class Compared:
         chance = [_chance(share) for share in best.probability]
         if np.isnan(at.spread):
             return (
-                f"{where}, {names[leader]} leads {len(names)} recipes by {lead} with one run of "
-                "each: that is about these runs, and other seeds may say otherwise"
+                f"{where}, {names[leader]} is the first of {len(names)} recipes, {lead} ahead of "
+                "the next, with one run of each: that is about these runs, and other seeds may say "
+                "otherwise"
             )
         if best.decided:
             return (
@@ -78,8 +79,9 @@ class Compared:
         shown = ", ".join(f"{names[k]} ({chance[k]})" for k in others[:NAMED])
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         return (
-            f"{where}, {names[leader]} leads {len(names)} recipes by {lead} and is the best with a "
-            f"probability of {chance[leader]}; these data do not rule out {shown}{more}"
+            f"{where}, {names[leader]} is the first of {len(names)} recipes, {lead} ahead of the "
+            f"next, and the best with a probability of {chance[leader]}; when all are compared at "
+            f"once, as the interval does, these data do not rule out {shown}{more}"
         )
 
 

@@ -81,6 +81,14 @@ class Study:
         content = {"commands": list(self.commands), "cells": [asdict(cell) for cell in self.cells]}
         write_json(self.folder / STUDY, {"format_version": FORMAT_VERSION, **content})
 
+    def labels(self) -> dict[str, str]:
+        """Returns the name of each cell's recipe, by the cell's name; a lone arm is left out."""
+        lone = len({cell.arm for cell in self.cells}) == 1
+        return {
+            cell.name: cell.label.removeprefix(f"{cell.arm}: ") if lone else cell.label
+            for cell in self.cells
+        }
+
     def run(self, cell: Cell) -> Path:
         """The run's folder."""
         return self.folder / "runs" / cell.name

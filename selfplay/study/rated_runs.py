@@ -170,7 +170,8 @@ def _labels(root: Path, names: Sequence[str]) -> dict[str, str]:
     """Names the recipe of each run."""
     if (root / STUDY).exists():
         study = Study.read(root)
-        cells = {study.run(cell).resolve(): cell.label for cell in study.cells}
+        labels = study.labels()
+        cells = {study.run(cell).resolve(): labels[cell.name] for cell in study.cells}
         known = {name: cells.get((root / name).resolve(), "") for name in names}
         if all(known.values()):
             return known

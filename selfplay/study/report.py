@@ -101,7 +101,10 @@ def of_ladder(rated: RatedRuns, first: Path | None = None) -> Material:
     """Of runs that share a ladder; the recipe of the run `first` is the baseline."""
     runs = {name: (rated.root / name, label) for name, label in rated.labels.items()}
     missing = [f"`{name}` is on the ladder, and its folder is not here." for name in rated.absent]
-    title = named = str(rated.ladder.parent)
+    named = str(rated.ladder.parent)
+    title = rated.ladder.absolute().parent.name
+    if (rated.root / STUDY).exists():
+        title = f"{rated.root.absolute().name}, {title}"
     baselines = {}
     if first is not None:
         title, named = ", ".join(runs), " ".join(runs)
@@ -117,11 +120,7 @@ def of_ladder(rated: RatedRuns, first: Path | None = None) -> Material:
 def of_study(study: Study) -> Material:
     """Of its runs that have a version; the others are missing."""
     runs, missing, ladders = {}, [], {}
-    one_arm = len({cell.arm for cell in study.cells}) == 1  # then its name tells nothing apart
-    names = {
-        cell.label: cell.label.removeprefix(f"{cell.arm}: ") if one_arm else cell.label
-        for cell in study.cells
-    }
+    labels = study.labels()
     for cell in study.cells:
         done = study.done(cell)
         if done < 0:
@@ -129,7 +128,7 @@ def of_study(study: Study) -> Material:
             how = "has no version yet: see its log" if tried else "has not begun"
             missing.append(f"`{cell.name}` {how}.")
             continue
-        runs[cell.name] = study.run(cell), names[cell.label]
+        runs[cell.name] = study.run(cell), labels[cell.name]
         wanted = read_config(study.run(cell))["iterations"]
         if done < wanted:
             missing.append(f"`{cell.name}` stands at iteration {done} of {wanted}.")
@@ -145,11 +144,11 @@ def of_study(study: Study) -> Material:
             "begun); go on with launch/ablate.py"
         )
     name = study.folder.absolute().name
-    firsts = {game: names[cells[0].label] for game, cells in study.games().items()}
+    firsts = {game: labels[cells[0].name] for game, cells in study.games().items()}
     varied = list(dict.fromkeys(name for cell in study.cells for name, _ in cell.settings))
     return Material(
         name, runs, ladders, missing, study.commands, study.folder, firsts, varied,
-        {names[cell.label]: cell.arm for cell in study.cells},
+        {labels[cell.name]: cell.arm for cell in study.cells},
     )  # fmt: skip
 
 

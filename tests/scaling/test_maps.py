@@ -127,7 +127,7 @@ def test_four_factors_have_an_answer_and_a_table_and_no_map() -> None:
     points, factors = grid({name: [1, 2] for name in "abcd"})
     found = of_map(points, factors)["map"]
     assert found.drawing is None and found.table
-    assert "`a 2, b 2, c 2, d 1` leads 14 recipes" in found.sentences[0]
+    assert "`a 2, b 2, c 2, d 1` is the first of 14 recipes" in found.sentences[0]
     assert found.sentences[-1] == "No map is drawn: 4 fields were varied, and a map shows 3."
 
 

@@ -116,7 +116,7 @@ def test_a_studys_ladder_is_read_wherever_the_study_lies(tmp_path: Path) -> None
     moved = study.folder.rename(tmp_path / "after")
     finding = compared([str(Study.read(moved).ladder("tic_tac_toe"))])
     assert finding.table is not None
-    sides = ("tic: network.width 8", "tic: network.width 4", "10^3.60", "2 and 2")
+    sides = ("network.width 8", "network.width 4", "10^3.60", "2 and 2")
     assert {row[1:5] for row in finding.table[1]} == {sides}
     both = [str(moved / "runs" / cell.name) for cell in study.cells[:2]]
     rated = report.material([Path(run) for run in both]).rated
