@@ -17,7 +17,7 @@ from tests.runs import refused
 
 BAD = {
     "command": ("export", "export"),
-    "game": ("import chess {file} --out {new}", "unknown game 'chess'; choose from connect_four"),
+    "game": ("import chess {file} --out {new}", "unknown game 'chess' (did you mean 'pgx:chess'?)"),
     "no go": ("import connect_four {file} --out {new}", "SGF records are read of go, not of"),
     "size": ("import go25x25 {file} --out {new}", "size=25 is out of range; choose 2..19"),
     "oblong": ("import go9x13 {file} --out {new}", "square boards here; write go9x9"),
