@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+from configs import PRESETS
 from tests.runs import ROOT, TINY, train
 
 
@@ -22,3 +24,19 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "X" in done.stdout or "x" in done.stdout, done.stdout
+
+
+def test_it_counts_the_published_values_as_the_table_does() -> None:
+    table = (ROOT / "docs/results/hex_scaling/README.md").read_text().partition("## Against")[2]
+    verdicts = re.findall(r"^\|.*\| (yes|no) \|$", table, re.MULTILINE)
+    outside, total = verdicts.count("no"), len(verdicts)
+    assert f"{outside} of {total} published values lie outside" in (ROOT / "README.md").read_text()
+
+
+def test_it_names_what_an_accelerator_needs() -> None:
+    text = (ROOT / "README.md").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra in ("cuda", "tpu"):
+        assert extra in extras["optional-dependencies"] and f"'.[{extra}]'" in text
+    for preset in (name for name in PRESETS if name.endswith("_gpu")):
+        assert preset in text
