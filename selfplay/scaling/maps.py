@@ -20,6 +20,12 @@ from selfplay.scaling.points import Points, at_budgets
 
 MOST = 3  # factors that a map can show
 NAMED = 3  # candidates that a sentence names
+FILLED_BY = {  # why a recipe has no Elo → what would give it one
+    "ends": "more iterations where a curve ends too early ({})",
+    "begins": "rating earlier versions, if the runs have them, where a curve begins too late ({})",
+    "rated": "games at that search budget ({})",
+    "costs": "other search budgets in play ({})",
+}
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,14 @@ class Compared:
     Attributes:
         at: their Elo.
         best: who leads; None if only one recipe has got there.
+        recipes: how many there are, those included whose curves do not reach this compute.
         budget: simulations of a move; None for a given compute of a move.
         search: log10 FLOPs of a move; None for a given budget.
     """
 
     at: AtCompute
     best: Best | None
+    recipes: int
     budget: float | None = None
     search: float | None = None
 
@@ -50,6 +58,15 @@ class Compared:
             return f"10^{self.search:.2f} FLOPs a move"
         return f"{self.budget:g} simulations a move" if self.budget else "no search in play"
 
+    @property
+    def _among(self) -> str:
+        """Says how many recipes are compared, and how many there are."""
+        reached = len(self.at.recipes)
+        if reached in (1, self.recipes):
+            return f"of {self.recipes} recipes"
+        what = "that compute" if self.search is None else "both"
+        return f"of the {reached} of {self.recipes} recipes whose curves reach {what}"
+
     def sentence(self, factors: Sequence[Factor]) -> str:
         """Who leads here, by how much, and how sure that is."""
         at, best = self.at, self.best
@@ -60,26 +77,26 @@ class Compared:
             where += f" (10^{at.search[leader]:.2f} FLOPs a move)"
         where = where.replace(" a move (", " (")
         if best is None:
-            return f"{where}, only {names[0]} can be read, at {_pm(at, 0)}"
+            return f"{where}, only {names[0]} {self._among} can be read, at {_pm(at, 0)}"
         half = float(best.lead.high - best.lead.low) / 2
         lead = f"{float(best.lead.value):.0f} ± {half:.0f} Elo"
         chance = [_chance(share) for share in best.probability]
         if np.isnan(at.spread):
             return (
-                f"{where}, {names[leader]} is the first of {len(names)} recipes, {lead} ahead of "
+                f"{where}, {names[leader]} is the first {self._among}, {lead} ahead of "
                 "the next, with one run of each: that is about these runs, and other seeds may say "
                 "otherwise"
             )
         if best.decided:
             return (
-                f"{where}, {names[leader]} is the best of {len(names)} recipes, {lead} ahead of "
+                f"{where}, {names[leader]} is the best {self._among}, {lead} ahead of "
                 f"the next, {names[best.next]} (probability {chance[leader]})"
             )
         others = [k for k in best.candidates if k != leader]
         shown = ", ".join(f"{names[k]} ({chance[k]})" for k in others[:NAMED])
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         return (
-            f"{where}, {names[leader]} is the first of {len(names)} recipes, {lead} ahead of the "
+            f"{where}, {names[leader]} is the first {self._among}, {lead} ahead of the "
             f"next, and the best with a probability of {chance[leader]}; when all are compared at "
             f"once, as the interval does, these data do not rule out {shown}{more}"
         )
@@ -88,7 +105,7 @@ class Compared:
 def compare(
     points: Points, training: float, *, budget: float | None = None, search: float | None = None
 ) -> Compared:
-    """The recipes after `training` log10 FLOPs, at a budget of points, or a compute of a move.
+    """Compares recipes after `training` log10 FLOPs, at a budget of points, or a cost of a move.
 
     Raises:
         Unanswerable: no recipe has got there.
@@ -96,7 +113,7 @@ def compare(
     chosen = points if budget is None else at_budgets(points)[budget]
     at = at_compute.read(chosen, training, search)
     best = at_compute.best(at) if len(at.recipes) > 1 else None
-    return Compared(at, best, budget, search)
+    return Compared(at, best, len(set(points.recipe.tolist())), budget, search)
 
 
 def of_training(points: Points, budget: float) -> tuple[list[Compared], int]:
@@ -149,6 +166,20 @@ def of_move(points: Points, trained: AtCompute) -> list[Compared]:
     costs = np.array(list(at_compute.spans(chosen, "search").values()))
     found, _ = at_compute.levels(costs)
     return [compare(points, trained.training, search=level) for level in found]
+
+
+def filled_by(compared: Sequence[Compared], points: Points) -> list[str]:
+    """Says in one sentence what would fill the cells that have no Elo; none if all have."""
+    lacking: dict[str, set[str]] = {way: set() for way in FILLED_BY}
+    for one in compared:
+        for recipe in set(points.recipe.tolist()) - set(one.at.recipes):
+            lacking[_missing(points.select(points.recipe == recipe), one)].add(recipe)
+    ways = [
+        FILLED_BY[way].format(f"{len(recipes)} recipe{'s' * (len(recipes) > 1)}")
+        for way, recipes in lacking.items()
+        if recipes
+    ]
+    return [f"What would fill the blanks: {'; '.join(ways)}."] if ways else []
 
 
 def draw(
@@ -243,14 +274,25 @@ def _cost(own: Points, one: Compared) -> float:
     return float(here.mean()) if len(here) else np.nan
 
 
-def _why_not(own: Points, one: Compared) -> str:
-    """What an empty cell says."""
+def _missing(own: Points, one: Compared) -> str:
+    """Finds out why a recipe has no Elo there: a key of `FILLED_BY`."""
     ((first, last),) = at_compute.spans(own).values()
     if one.at.training > last + TOLERANCE:
-        return f"ends at\n$10^{{{last:.1f}}}$"
+        return "ends"
     if one.at.training < first - TOLERANCE:
-        return f"begins at\n$10^{{{first:.1f}}}$"
-    return "moves cost\nmore or less" if one.search is not None else "not rated"
+        return "begins"
+    return "rated" if one.search is None else "costs"
+
+
+def _why_not(own: Points, one: Compared) -> str:
+    """Writes the text of an empty cell."""
+    ((first, last),) = at_compute.spans(own).values()
+    return {
+        "ends": f"ends at\n$10^{{{last:.1f}}}$",
+        "begins": f"begins at\n$10^{{{first:.1f}}}$",
+        "rated": "not rated",
+        "costs": "moves cost\nmore or less",
+    }[_missing(own, one)]
 
 
 def table(
