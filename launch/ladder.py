@@ -169,7 +169,7 @@ def write(
 
 def compare(folder: Path, game_name: str, standing: Standing, console: Console) -> None:
     """Say who is ahead at equal training, and draw it, where versions of several runs are rated."""
-    from selfplay.scaling import comparison_report
+    from selfplay.scaling import page
     from selfplay.study import rated_runs
 
     try:
@@ -182,12 +182,12 @@ def compare(folder: Path, game_name: str, standing: Standing, console: Console) 
         return
     if finding is None:
         return
-    for name, content in comparison_report.files(finding).items():
+    for name, content in page.single(finding).items():
         write_bytes(folder / name, content)
     console.print(f"\n{finding.title}\n", markup=False)
     for sentence in finding.sentences:
         console.print(f"  {sentence}", markup=False)
-    numbers = cli.near(folder / comparison_report.NAME)
+    numbers = cli.near(folder / finding.name)
     console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
 
 

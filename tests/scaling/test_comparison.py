@@ -174,6 +174,27 @@ def test_sides_that_most_share_no_training_with_do_not_hide_the_leaders() -> Non
     assert finding.table is not None and [row[1:3] for row in finding.table[1]] == [("b", "a")]
 
 
+def test_the_caption_says_what_is_thin_and_what_the_intervals_are_about() -> None:
+    points = rated(seeds=3)
+    pair = rated(seeds=1)
+    mixed = np.where(points.run == "b-run2", "c", points.recipe)
+    said = {
+        name: finding.drawing.caption
+        for name, finding in {
+            "recipes": compared(points),
+            "networks": compared(pair),
+            "mixed": compared(replace(points, recipe=mixed)),
+        }.items()
+        if finding.drawing
+    }
+    assert {name: "thin lines are runs" in text for name, text in said.items()} == {
+        "recipes": True, "networks": False, "mixed": True,
+    }  # fmt: skip
+    assert said["recipes"].endswith("95 % intervals of the recipes, over more seeds of each.")
+    assert said["networks"].endswith("95 % intervals of these networks: other seeds may differ.")
+    assert said["mixed"].endswith("of the recipes, or of the networks where a side has one run.")
+
+
 def test_the_figure_ends_where_the_table_says() -> None:
     finding = compared(rated())
     assert finding.table is not None and finding.drawing is not None
