@@ -22,7 +22,7 @@ MOST = 3  # factors that a map can show
 NAMED = 3  # candidates that a sentence names
 FILLED_BY = {  # why a recipe has no Elo → what would give it one
     "ends": "more iterations where a curve ends too early ({})",
-    "begins": "rating earlier versions, if the runs have them, where a curve begins too late ({})",
+    "begins": "earlier rated versions, or smaller iterations, where a curve begins too late ({})",
     "rated": "games at that search budget ({})",
     "costs": "other search budgets in play ({})",
 }

@@ -166,12 +166,12 @@ def test_blank_cells_are_said_with_what_would_fill_them() -> None:
     ended = sum(last < at.training - 0.01 for _, last in spans.values())
     assert ended == 2 and at.recipes == ["64", "256"]
     assert "more iterations where a curve ends too early (2 recipes)" in said
-    assert "rating" not in said
+    assert "earlier" not in said
     (first, second), start = list(spans.values())[:2], maps.compare(points, 10.0, budget=8)
     assert start.at.recipes == ["4"] and first[0] < second[0]
     (said,) = maps.filled_by([start], points)
-    assert "rating earlier versions" in said and "begins too late (3 recipes)" in said
-    assert "iterations" not in said
+    assert "earlier rated versions" in said and "begins too late (3 recipes)" in said
+    assert "more iterations" not in said
     assert "only `network.width 4` of 4 recipes" in start.sentence(factors)
     for name in ("map", "map_move"):
         own = of_map(points, factors)[name].sentences
