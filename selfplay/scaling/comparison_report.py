@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MOST_GAMES, MOST_SEEDS, NARROW, Information, Lead
 from selfplay.scaling.estimate import Floats, Unanswerable
-from selfplay.scaling.figures import HUES, Drawing, powers, style
+from selfplay.scaling.figures import HUES, Drawing, plain, powers, style
 from selfplay.scaling.findings import Finding
 from selfplay.scaling.points import Points, at_budgets
 
@@ -139,7 +139,7 @@ def what_settles(found: Lead) -> str:
     if found.recipes is None:
         return f"{where} {text}."
     if found.recipes.low > 0:
-        return f"{where} {text}; the recipes are settled, too."
+        return f"{where} {text}; the recipes are settled as well."
     seeds = f"more than {MOST_SEEDS}" if found.seeds is None else f"about {found.seeds}"
     return (
         f"{where} {text}; the recipes would take {seeds} seeds a side, if estimate and spread stay."
@@ -210,7 +210,7 @@ def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:
     panels[0, 0].set_ylabel("Elo")
     panels[1, 0].set_ylabel("Elo ahead, 95 %")
     for name, color in hue.items():
-        panels[0, 0].plot([], [], color=color, linewidth=2, label=name)
+        panels[0, 0].plot([], [], color=color, linewidth=2, label=plain(name))
     figure.legend(loc="outside upper left", frameon=False, fontsize=9, ncols=min(2, len(hue)))
     return Drawing(figure, COLUMNS, rows, _caption(baseline, rows))
 
