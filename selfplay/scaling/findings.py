@@ -147,7 +147,7 @@ def _mapped(
     factors: Sequence[Factor],
     main: int | None = None,
 ) -> Finding:
-    """With its map."""
+    """Returns the finding with its map."""
     return replace(finding, drawing=maps.draw(compared, points, factors, main))
 
 

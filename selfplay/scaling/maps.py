@@ -13,7 +13,7 @@ from selfplay.scaling import at_compute, map_figure
 from selfplay.scaling.at_compute import AtCompute, Best
 from selfplay.scaling.at_training import TOLERANCE
 from selfplay.scaling.estimate import Unanswerable
-from selfplay.scaling.factors import Factor, describe
+from selfplay.scaling.factors import Factor, recipe_text
 from selfplay.scaling.figures import Drawing, plain
 from selfplay.scaling.map_figure import CANDIDATE, LEADER, Cell, Panel
 from selfplay.scaling.points import Points, at_budgets
@@ -48,12 +48,12 @@ class Compared:
 
     @property
     def trained(self) -> str:
-        """As a sentence has it."""
+        """Returns the training compute as a sentence writes it."""
         return f"10^{self.at.training:.2f} FLOPs of training"
 
     @property
     def play(self) -> str:
-        """As a title has it."""
+        """Returns the way of playing as a title writes it."""
         if self.search is not None:
             return f"10^{self.search:.2f} FLOPs a move"
         return f"{self.budget:g} simulations a move" if self.budget else "no search in play"
@@ -68,9 +68,9 @@ class Compared:
         return f"of the {reached} of {self.recipes} recipes whose curves reach {what}"
 
     def sentence(self, factors: Sequence[Factor]) -> str:
-        """Who leads here, by how much, and how sure that is."""
+        """Says who leads here, by how much, and how sure that is."""
         at, best = self.at, self.best
-        names = [f"`{describe(factors, recipe)}`" for recipe in at.recipes]
+        names = [f"`{recipe_text(factors, recipe)}`" for recipe in at.recipes]
         leader = 0 if best is None else best.leader
         where = f"After {self.trained}, with {self.play}"
         if self.search is None and np.isfinite(at.search[leader]):
@@ -117,7 +117,7 @@ def compare(
 
 
 def of_training(points: Points, budget: float) -> tuple[list[Compared], int]:
-    """At one budget, after less and more training; and which of them is the main one.
+    """Compares at one budget, after less and more training, and says which one is the main one.
 
     Raises:
         Unanswerable: no two recipes can be compared.
@@ -128,7 +128,7 @@ def of_training(points: Points, budget: float) -> tuple[list[Compared], int]:
 
 
 def telling_budget(points: Points) -> float | None:
-    """The budget of play at which recipes differ most surely; None if none compares two.
+    """Finds the budget of play at which recipes differ most surely; None if none compares two.
 
     By the ratio of how far recipes are apart to what they may be off by. Deep search may level
     them all, as where it plays perfectly, and the raw network may know nothing yet.
@@ -144,7 +144,7 @@ def telling_budget(points: Points) -> float | None:
 
 
 def of_search(points: Points, training: float) -> list[Compared]:
-    """After one training, at every budget where two recipes can be compared."""
+    """Compares after one training, at every budget where two recipes can be compared."""
     found = []
     for budget in at_budgets(points):
         try:
@@ -155,7 +155,7 @@ def of_search(points: Points, training: float) -> list[Compared]:
 
 
 def of_move(points: Points, trained: AtCompute) -> list[Compared]:
-    """For moves of equal cost, after the training of another comparison.
+    """Compares for moves of equal cost, after the training of another comparison.
 
     Raises:
         Unanswerable: one budget, or no two recipes with moves of one cost.
@@ -188,7 +188,7 @@ def draw(
     factors: Sequence[Factor],
     main: int | None = None,
 ) -> Drawing:
-    """The maps of a grid of one to three factors, one for each comparison.
+    """Draws the maps of a grid of one to three factors, one for each comparison.
 
     One factor is shown over the budgets of play, in a single map; a third one in rows of maps.
 
@@ -212,7 +212,7 @@ def draw(
 
 
 def _map(one: Compared, points: Points, factors: Sequence[Factor], level: str | None) -> Panel:
-    """Two factors, of the recipes with this level of the third one."""
+    """Lays out two factors, of the recipes with this level of the third one."""
     y, x, *rest = factors
     cells = {
         (y.level(recipe), x.level(recipe)): _cell(one, points, recipe)
@@ -227,7 +227,7 @@ def _map(one: Compared, points: Points, factors: Sequence[Factor], level: str | 
 
 
 def _over_budgets(compared: Sequence[Compared], points: Points, factor: Factor) -> Panel:
-    """One factor against the budgets of play."""
+    """Lays out one factor against the budgets of play."""
     cells = {
         (factor.level(recipe), f"{one.budget:g}"): _cell(one, points, recipe)
         for one in compared
@@ -239,7 +239,7 @@ def _over_budgets(compared: Sequence[Compared], points: Points, factor: Factor) 
 
 
 def _cell(one: Compared, points: Points, recipe: str) -> Cell:
-    """A recipe on a map."""
+    """Makes the cell of a recipe."""
     at = one.at
     if recipe not in at.recipes:
         own = points.select(points.recipe == recipe)
@@ -253,7 +253,7 @@ def _cell(one: Compared, points: Points, recipe: str) -> Cell:
 
 
 def _annotated(panel: Panel, one: Compared) -> Panel:
-    """With the cost of a move in each cell, where it differs and no contour can say it."""
+    """Notes the cost of a move in each cell, where it differs and no contour can say it."""
     costs = [cell.search for cell in panel.cells.values() if np.isfinite(cell.search)]
     if panel.has_contours or one.search is not None or np.ptp(costs or [0.0]) < TOLERANCE:
         return panel
@@ -266,7 +266,7 @@ def _annotated(panel: Panel, one: Compared) -> Panel:
 
 
 def _cost(own: Points, one: Compared) -> float:
-    """log10 FLOPs of a recipe's moves, although it has no cell; NaN where it was not rated."""
+    """Returns log10 FLOPs of a recipe's moves, even without an Elo; NaN where it was not rated."""
     if one.search is not None:
         return np.nan
     at = own.covariates.get("simulations")
@@ -298,7 +298,7 @@ def _why_not(own: Points, one: Compared) -> str:
 def table(
     compared: Sequence[Compared], points: Points, factors: Sequence[Factor]
 ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """The numbers of all cells, empty ones included."""
+    """Lists the numbers of all cells, empty ones included."""
     header = (
         "training_log10_flops", "simulations", *(factor.field for factor in factors), "elo", "low",
         "high", "stderr", "runs", "search_log10_flops", "probability_best", "may_be_best",
@@ -329,7 +329,7 @@ def table(
 
 
 def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> str:
-    """How to read the maps; those that follow the first one are read alike."""
+    """Says how to read the maps; those that follow the first one are read alike."""
     said = [
         "Elo of each recipe ± its 95 % interval, read inside its own training curve. A pale cell's "
         "curve does not reach that compute, and says where it begins or ends.",
@@ -376,7 +376,7 @@ def _pm(at: AtCompute, k: int) -> str:
 
 
 def _chance(share: float) -> str:
-    """Of so many draws nothing is sure."""
+    """Writes a probability; the draws are too few to tell it from 0 or 1."""
     if share > 0.99:
         return "over 99 %"
     return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
