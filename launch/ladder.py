@@ -20,6 +20,7 @@ from launch import cli
 cli.prepare()
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Literal
@@ -35,7 +36,7 @@ from selfplay.arena import openings, perfect, player, report
 from selfplay.arena.ladder import Ladder, LadderConfig, Standing
 from selfplay.arena.player import GTP, Player
 from selfplay.search import SearchConfig
-from selfplay.store.files import CorruptedFile, write_bytes
+from selfplay.store.files import CorruptedFile, describe, write_bytes
 from selfplay.store.run import read_config
 from selfplay.store.snapshots import snapshot_versions
 from selfplay.version import SUFFIX, Version, split_version
@@ -167,27 +168,37 @@ def write(
         write_bytes(folder / "games.sgf", report.to_sgf(game, standing.entries, recorded))
 
 
-def compare(folder: Path, game_name: str, standing: Standing, console: Console) -> None:
-    """Say who is ahead at equal training, and draw it, where versions of several runs are rated."""
-    from selfplay.scaling import comparison_report
+def compare(
+    folder: Path, game_name: str, named: Sequence[str], standing: Standing, console: Console
+) -> None:
+    """Says who is ahead at equal training, and draws it, where versions of several runs are rated.
+
+    Of a ladder that has rated others before, the runs are compared that are named now, if these are
+    several.
+    """
+    from selfplay.scaling import page
     from selfplay.study import rated_runs
 
+    folders = {Path(split_version(run)[0]) for run in named if not run.endswith(SUFFIX)}
     try:
         runs = rated_runs.RatedRuns.of(folder / "ladder.db", game_name, standing.entries)
+        if len(folders) > 1:
+            runs = runs.only(folders)
         if len(runs.labels) < 2:
             return
         finding = rated_runs.compare(standing, runs.points(standing))
-    except (ValueError, OSError, CorruptedFile) as reason:  # the ladder itself is complete
+        if finding is None:
+            return
+        for name, content in page.single(finding).items():
+            write_bytes(folder / name, content)
+    except (ValueError, OSError, CorruptedFile) as error:  # the ladder itself is complete
+        reason = describe(error) if isinstance(error, OSError) else error
         console.print(f"the runs are not compared: {reason}", markup=False)
         return
-    if finding is None:
-        return
-    for name, content in comparison_report.files(finding).items():
-        write_bytes(folder / name, content)
     console.print(f"\n{finding.title}\n", markup=False)
     for sentence in finding.sentences:
         console.print(f"  {sentence}", markup=False)
-    numbers = cli.near(folder / comparison_report.NAME)
+    numbers = cli.near(folder / finding.name)
     console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
 
 
@@ -232,7 +243,7 @@ def main() -> None:
             write(folder, title, game, ladder, standing, options)
             console.print(report.table(standing, title, console.width))
             console.print(f"table, CSV and plot are in {cli.near(folder)}", markup=False)
-            compare(folder, game_name, standing, console)
+            compare(folder, game_name, options.runs, standing, console)
     console.print(watcher.summary)
 
 

@@ -12,10 +12,10 @@ cells have one covariance of two parts:
   of others, its interval holds the truth in 85 of 100 studies instead of 95;
 * the ratings' errors, W S Wᵀ, which all cells share through the ladder.
 
-Intervals are Student's t with Satterthwaite's degrees of freedom. The best of many recipes also was
-lucky. So the lead, and the set of recipes that may be the best, come from Dunnett's comparison of
-all with one, whose two-sided quantile is drawn from the joint distribution (Edwards and Hsu 1983):
-in 95 of 100 studies the truly best recipe is in that set.
+Intervals are Student's t with Satterthwaite's degrees of freedom. The leader of many recipes has
+also been lucky. So the lead, and the set of recipes that may be the best, come from Dunnett's
+comparison of all with one, whose two-sided quantile is drawn from the joint distribution (Edwards
+and Hsu 1983): in 95 of 100 studies the truly best recipe is in that set.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from selfplay.scaling.at_training import TOLERANCE, between
+from selfplay.scaling.at_training import TOLERANCE, interpolation_weights
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
 from selfplay.scaling.points import Ints, Points
 
@@ -62,12 +62,12 @@ class AtCompute:
 
     @property
     def covariance(self) -> Floats:
-        """float[..., K, K], Elo²."""
+        """Returns the covariance of the cells, float[..., K, K], Elo²."""
         between = np.square(np.nan_to_num(self.spread))[..., None, None]
         return between * np.diag(1 / self.runs) + self.known
 
     def contrast(self, weights: Floats) -> Estimate:
-        """The sum of the cells times `weights` float[K]: one cell, or a difference of two."""
+        """Sums the cells times `weights` float[K]: one cell, or a difference of two."""
         variance = np.einsum("k,...kl,l->...", weights, self.covariance, weights)
         share = float(np.square(weights) @ (1 / self.runs))
         df = np.full(variance.shape, np.inf)
@@ -84,11 +84,11 @@ class AtCompute:
         return Estimate.student(self.elo @ weights, np.sqrt(variance), df, "Elo")
 
     def cell(self, k: int) -> Estimate:
-        """A recipe's Elo."""
+        """Estimates a recipe's Elo."""
         return self.contrast(np.eye(len(self.recipes))[k])
 
     def difference(self, a: int, b: int) -> Estimate:
-        """By how much `a` is ahead of `b`, of these two alone."""
+        """Estimates by how much `a` is ahead of `b`, of these two alone."""
         return self.contrast(np.eye(len(self.recipes))[a] - np.eye(len(self.recipes))[b])
 
     @property
@@ -96,7 +96,7 @@ class AtCompute:
         return int(self.runs.sum()) - len(self.recipes)
 
     def errors(self, draws: int) -> Floats:
-        """float[draws, K]: what the cells may be off by; a fixed seed. Of a single study."""
+        """Draws what the cells of a single study may be off by, float[draws, K]; a fixed seed."""
         rng = np.random.default_rng(0)
         values, vectors = np.linalg.eigh(self.known)
         root = vectors * np.sqrt(np.maximum(values, 0))
@@ -120,7 +120,7 @@ class Best:
         candidates: the leader, and all that these data do not tell from the best; in 95 of 100
             studies the truly best one is among them.
         probability: float[K], that each is the best, if nothing is known beforehand.
-        luck: Elo by which the best of so many looks better than it is, in the mean.
+        luck: Elo by which the leader looks better than it is, on average, because it was selected.
     """
 
     leader: int
@@ -137,7 +137,7 @@ class Best:
 
 
 def best(at: AtCompute, draws: int = DRAWS) -> Best:
-    """Compare the recipes of a single study, with so many draws of what they may be off by.
+    """Compares the recipes of a single study, with so many draws of what they may be off by.
 
     Raises:
         Unanswerable: only one recipe has got there.
@@ -173,7 +173,7 @@ def best(at: AtCompute, draws: int = DRAWS) -> Best:
 
 
 def read(points: Points, training: float, search: float | None = None) -> AtCompute:
-    """Every recipe at `training` log10 FLOPs.
+    """Reads every recipe's Elo at `training` log10 FLOPs.
 
     Args:
         points: of one search budget; of several if `search` is given.
@@ -223,7 +223,7 @@ def read(points: Points, training: float, search: float | None = None) -> AtComp
 
 
 def levels(spans: Floats) -> tuple[list[float], int]:
-    """Where to compare, at most three computes, and which of them is the main one.
+    """Chooses at most three computes to compare at, and which of them is the main one.
 
     The main one is the most compute at which the most recipes can be compared. One with less and
     one with more follow where at least half as many recipes, and two, are to be had.
@@ -251,7 +251,7 @@ def levels(spans: Floats) -> tuple[list[float], int]:
 
 
 def spans(points: Points, quantity: str = "training") -> dict[str, tuple[float, float]]:
-    """Recipe → where its curve begins and ends, of a quantity in log10: medians over its runs.
+    """Finds where each recipe's curve begins and ends in log10 of a quantity: medians of runs.
 
     One that stopped early does not shorten the others' range.
     """
@@ -274,7 +274,7 @@ def _weights(
     training: float,
     search: float | None,
 ) -> Floats | None:
-    """float[N]: of each rating in a run's Elo there; None if its curve does not get there."""
+    """Weights each rating in a run's Elo there, float[N]; None if its curve does not get there."""
     budgets = np.unique(np.nan_to_num(simulations[own], nan=-1.0))
     if search is None and len(budgets) > 1:
         raise Unanswerable(
@@ -284,7 +284,7 @@ def _weights(
     rows, costs = [], []
     for budget in budgets:
         here = own & (np.nan_to_num(simulations, nan=-1.0) == budget)
-        share = between(spent[here], training)
+        share = interpolation_weights(spent[here], training)
         if np.isfinite(share).all():
             row = np.zeros(len(spent))
             row[here] = share
@@ -294,5 +294,5 @@ def _weights(
         return None
     if search is None:
         return rows[0]
-    share = between(np.array(costs), search)
+    share = interpolation_weights(np.array(costs), search)
     return share @ np.array(rows) if np.isfinite(share).all() else None

@@ -32,13 +32,13 @@ def interpolated(points: Points, level: ArrayLike) -> Floats:
     weights = np.zeros((*np.shape(level), len(points.runs), len(points)))
     for run in range(len(points.runs)):
         own = np.flatnonzero(index == run)
-        shares = between(spent[own], level)
+        shares = interpolation_weights(spent[own], level)
         weights[..., run, own] = shares
         weights[np.isnan(shares).any(axis=-1), run] = np.nan
     return weights
 
 
-def between(x: Floats, level: ArrayLike) -> Floats:
+def interpolation_weights(x: Floats, level: ArrayLike) -> Floats:
     """Computes the weights float[..., n] of linear interpolation between n places on an axis.
 
     Up to `TOLERANCE` outside of their range the nearest place has all the weight; farther out the

@@ -349,11 +349,12 @@ def ranked(points: Points, budget: float) -> list[str]:
         return [name for name, holds in zip(names, inside, strict=True) if holds]
 
     level = max((high for _, high in ranges), key=lambda high: (len(there(high)), high))
-    if len(there(level)) < 2:
-        reached(same)  # says what is missing
+    compared = there(level)
+    if len(compared) < 2:  # they meet within the tolerance, or this says what is missing
+        level, compared = reached(same)[1], names
     weights = at_training.interpolated(same, level)
     elo, side = weights @ same.single().elo, _side_of_runs(same)
-    means = {name: float(elo[side == name].mean()) for name in there(level)}
+    means = {name: float(elo[side == name].mean()) for name in compared}
     return sorted(means, key=lambda name: -means[name])
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,7 +13,7 @@ from matplotlib.figure import Figure
 from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MOST_GAMES, MOST_SEEDS, NARROW, Information, Lead
 from selfplay.scaling.estimate import Floats, Unanswerable
-from selfplay.scaling.figures import HUES, Drawing, powers, style
+from selfplay.scaling.figures import HUES, Drawing, plain, powers, style
 from selfplay.scaling.findings import Finding
 from selfplay.scaling.points import Points, at_budgets
 
@@ -141,7 +139,7 @@ def what_settles(found: Lead) -> str:
     if found.recipes is None:
         return f"{where} {text}."
     if found.recipes.low > 0:
-        return f"{where} {text}; the recipes are settled, too."
+        return f"{where} {text}; the recipes are settled as well."
     seeds = f"more than {MOST_SEEDS}" if found.seeds is None else f"about {found.seeds}"
     return (
         f"{where} {text}; the recipes would take {seeds} seeds a side, if estimate and spread stay."
@@ -183,23 +181,6 @@ def _times(ooms: float) -> str:
     return f"{10**ooms:.3g}" if np.isfinite(ooms) else "no bound"
 
 
-def files(finding: Finding) -> dict[str, bytes]:
-    """Makes the sentences with the table, and the figure with its numbers, as files by name."""
-    lines = [f"# {finding.title}", "", *(f"- {sentence}" for sentence in finding.sentences), ""]
-    if finding.table:
-        rows = [finding.table[0], ["---"] * len(finding.table[0]), *finding.table[1]]
-        lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
-    made = {f"{NAME}.md": ("\n".join(lines).rstrip() + "\n").encode()}
-    if finding.drawing:
-        numbers, image = io.StringIO(), io.BytesIO()
-        table = [finding.drawing.header, *finding.drawing.rows]
-        csv.writer(numbers, lineterminator="\n").writerows(table)
-        finding.drawing.figure.savefig(image, format="png", dpi=150)
-        made[f"{NAME}.csv"] = numbers.getvalue().encode()
-        made[f"{NAME}.png"] = image.getvalue()
-    return made
-
-
 @style()
 def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:
     """Draws Elo against training above, and below how far sides are ahead of the baseline.
@@ -229,9 +210,28 @@ def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:
     panels[0, 0].set_ylabel("Elo")
     panels[1, 0].set_ylabel("Elo ahead, 95 %")
     for name, color in hue.items():
-        panels[0, 0].plot([], [], color=color, linewidth=2, label=name)
+        panels[0, 0].plot([], [], color=color, linewidth=2, label=plain(name))
     figure.legend(loc="outside upper left", frameon=False, fontsize=9, ncols=min(2, len(hue)))
-    return Drawing(figure, COLUMNS, rows)
+    return Drawing(figure, COLUMNS, rows, _caption(baseline, rows))
+
+
+def _caption(baseline: str, rows: Sequence[tuple[Any, ...]]) -> str:
+    """Says what the lines of the figure are, and what its intervals are about."""
+    *_, abouts, runs, runs_against = zip(*rows, strict=True) if rows else ((), (), ())
+    lines = "each line is a run, its dots are rated versions"
+    if max((*runs, *runs_against), default=1) > 1:
+        lines = "thin lines are runs, bold ones the mean over the runs of a recipe"
+    about = set(abouts)
+    if about == {"recipes"}:
+        what = "of the recipes, over more seeds of each"
+    elif about == {"networks"}:
+        what = "of these networks: other seeds may differ"
+    else:
+        what = "of the recipes, or of the networks where a side has one run"
+    return (
+        f"Above, {lines}. Below, how far each side is ahead of `{baseline}`, the level line, after "
+        f"equal training; bands and bars are 95 % intervals {what}."
+    )
 
 
 def _curves(axes: Axes, own: Points, color: str) -> None:

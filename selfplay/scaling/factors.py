@@ -35,17 +35,17 @@ class Factor:
 
     @property
     def levels(self) -> list[str]:
-        """The distinct values as text: numbers by size, others as they come."""
+        """Lists the distinct values as text: numbers by size, others as they come."""
         distinct = list({_key(value): value for value in self.values.values()}.values())
         return [text(value) for value in (sorted(distinct) if self.numeric else distinct)]
 
     def level(self, recipe: str) -> str:
-        """A recipe's value as text."""
+        """Returns a recipe's value as text."""
         return text(self.values[recipe])
 
 
 def text(value: Any) -> str:
-    """A value as the command line takes it: 1e-3 is 0.001, True is true."""
+    """Writes a value as the command line takes it: 1e-3 is 0.001, True is true."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):
@@ -55,9 +55,9 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def describe(factors: Sequence[Factor], recipe: str) -> str:
-    """What a recipe is: ``network.width 8, search.num-simulations 2``."""
-    if not factors or any(factor.field == RECIPE for factor in factors[:1]):
+def recipe_text(factors: Sequence[Factor], recipe: str) -> str:
+    """Says what a recipe is: ``network.width 8, search.num-simulations 2``."""
+    if not factors or factors[0].field == RECIPE:
         return recipe
     return ", ".join(f"{factor.field} {factor.level(recipe)}" for factor in factors)
 
@@ -65,7 +65,7 @@ def describe(factors: Sequence[Factor], recipe: str) -> str:
 def of_configs(
     configs: Mapping[str, Mapping[str, Any]], chosen: Sequence[str] = ()
 ) -> list[Factor]:
-    """The fewest fields that tell recipes apart, in the order in which they were chosen.
+    """Finds the fewest fields that tell recipes apart, in the order in which they were chosen.
 
     A field that only repeats what the fields before it tell, as a learning rate that was changed
     together with the batch, is no factor of its own. Recipes that are far from a grid, as one
@@ -96,7 +96,7 @@ def of_configs(
 
 
 def of_points(points: Points) -> list[Factor]:
-    """The factor of recipes whose configs are not known: their size, or else their names."""
+    """Finds the factor of recipes whose configs are not known: their size, or else their names."""
     recipes = list(dict.fromkeys(points.recipe.tolist()))
     sizes = {r: set(np.round(points.parameters[points.recipe == r], 6)) for r in recipes}
     distinct = set().union(*sizes.values())
@@ -106,7 +106,7 @@ def of_points(points: Points) -> list[Factor]:
 
 
 def by_name(recipes: Mapping[str, Any] | Sequence[str]) -> list[Factor]:
-    """Names as the only factor; none for a single recipe."""
+    """Takes names as the only factor; none for a single recipe."""
     return [Factor(RECIPE, {name: name for name in recipes})] if len(recipes) > 1 else []
 
 
@@ -115,5 +115,5 @@ def _path(name: str) -> str:
 
 
 def _key(value: Any) -> Hashable:
-    """Equal for equal values; True is not 1, and 1 is 1.0."""
+    """Makes a key that is equal for equal values; True is not 1, and 1 is 1.0."""
     return (isinstance(value, bool), text(value))

@@ -22,6 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from selfplay.scaling import frontier
+from selfplay.scaling.at_training import interpolation_weights
 from selfplay.scaling.estimate import Floats
 from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
@@ -50,7 +51,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib as the figures need it; afterwards it is as its user has set it.
+    """Sets matplotlib up as the figures need it; afterwards it is as its user has set it.
 
     What a matplotlibrc in this folder says does not count: it may name programs to run.
     """
@@ -79,7 +80,7 @@ class Looks:
 
     @classmethod
     def of(cls, factors: Sequence[Factor], recipes: Sequence[str]) -> Looks:
-        """The factor with the most levels has the colors; at most three are told apart."""
+        """Gives colors to the factor with the most levels; at most three factors are told apart."""
         line: dict[str, dict[str, Any]] = {
             recipe: {"color": HUES[0], "linestyle": "-", "marker": "o"} for recipe in recipes
         }
@@ -101,7 +102,7 @@ class Looks:
 
 
 def _looks_of(factor: Factor, place: int, of: int) -> dict[str, dict[str, Any]]:
-    """Level → what it changes in the line of a recipe."""
+    """Maps each level to what it changes in the line of a recipe."""
     levels = factor.levels
     markers = [MARKERS[i % len(MARKERS)] for i in range(len(levels))]
     if place == 0:
@@ -120,8 +121,8 @@ def _looks_of(factor: Factor, place: int, of: int) -> dict[str, dict[str, Any]]:
 
 
 def plain(text: str) -> str:
-    """Text in which a dollar sign is one, and begins no formula."""
-    return text.replace("$", r"\$")
+    """Makes a name that matplotlib shows as it is: without formulas, and in the legend."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def _canvas(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
@@ -130,7 +131,7 @@ def _canvas(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """So many panels that share their axes, in rows."""
+    """Creates `count` panels in rows, with shared axes."""
     columns = min(count, PANELS)
     lines = -(-count // columns)
     size = (7.2, 4.4) if count == 1 else (3.0 * columns + 1.6, 3.5 * lines)
@@ -159,7 +160,7 @@ def training(
     found: Mapping[float, Frontier | None],
     factors: Sequence[Factor] = (),
 ) -> Drawing:
-    """Elo against training FLOPs, a panel for each search budget, the frontier on top.
+    """Draws Elo against training FLOPs, a panel for each search budget, the frontier on top.
 
     Args:
         at: search budget → the versions rated at it.
@@ -200,7 +201,7 @@ def training(
 
 
 def _curve(axes: Axes, points: Points, own: Ints, x: Floats, looks: Mapping[str, Any]) -> None:
-    """The runs of a recipe as thin lines, and their mean where all of them are, with markers.
+    """Draws the runs of a recipe as thin lines, and their mean where all are, with markers.
 
     A single run has the intervals of its ratings.
     """
@@ -220,12 +221,12 @@ def _curve(axes: Axes, points: Points, own: Ints, x: Floats, looks: Mapping[str,
     ends = np.clip(x[lines[0]], low, high) if low <= high else np.array([])
     ends = np.unique(ends)
     if len(ends):
-        mean = np.mean([np.interp(ends, x[at], points.elo[at]) for at in lines], axis=0)
-        axes.plot(ends, mean, **looks, linewidth=1.7, markersize=4, zorder=3)
+        each = [interpolation_weights(x[at], ends) @ points.elo[at] for at in lines]
+        axes.plot(ends, np.mean(each, axis=0), **looks, linewidth=1.7, markersize=4, zorder=3)
 
 
 def _lines_are(parts: Iterator[Points]) -> str:
-    """What is thin and what is thick."""
+    """Says what is thin and what is thick."""
     if any(len(set(p.run[p.recipe == r].tolist())) > 1 for p in parts for r in set(p.recipe)):
         return "Thin lines are runs, thick ones the mean over the seeds of a recipe."
     return "Each line is a run; bars are 95 % intervals of its ratings."
@@ -236,7 +237,7 @@ STAGES = ("first", "middle", "last")
 
 @style()
 def search(points: Points, factors: Sequence[Factor] = ()) -> Drawing:
-    """Elo against search FLOPs per move: the first, middle and last rated versions of the runs."""
+    """Draws Elo against search FLOPs per move: first, middle and last rated versions of runs."""
     spent, cost = points.known("training"), points.known("search")
     recipes = list(dict.fromkeys(points.recipe.tolist()))
     looks = Looks.of(factors or of_points(points), recipes)
@@ -268,7 +269,7 @@ def search(points: Points, factors: Sequence[Factor] = ()) -> Drawing:
 
 @style()
 def exchange(points: Points, found: Exchange) -> Drawing:
-    """Versions over training and search, colored by Elo, with the fitted lines of equal Elo.
+    """Draws versions over training and search, colored by Elo, with lines of equal Elo.
 
     Those that are not in the fit are small. Where the data set no bound on the lines' slope there
     are none.
@@ -307,7 +308,7 @@ def exchange(points: Points, found: Exchange) -> Drawing:
 
 @style()
 def extrapolation(points: Points, found: Extrapolation) -> Drawing:
-    """What was fitted, the line, and the held-out versions with their prediction intervals."""
+    """Draws what was fitted, the line, and held-out versions with their prediction intervals."""
     figure, axes = _canvas(7.2, 3.8)
     out = np.isin(points.run, found.held_out)
     fitted = points.select(~out)
@@ -355,25 +356,25 @@ def _rows(points: Points, *more: Any) -> list[tuple[Any, ...]]:
 
 
 def _stderr(points: Points) -> Floats:
-    """float[N], Elo."""
+    """Returns the ratings' standard errors, float[N], Elo."""
     return np.sqrt(np.diag(points.covariance))
 
 
 def _ramp() -> Colormap:
-    """The ramp of numbers, as far as it shows on white."""
+    """Returns the ramp of numbers, as far as it shows on white."""
     shades = mpl.colormaps[RAMP](np.linspace(0, RAMP_END, 256))
     return ListedColormap(shades)
 
 
 def _bound(axes: Axes, elo: Floats) -> None:
-    """Let no interval, however wide, press the ratings together."""
+    """Limits the axis so that no interval, however wide, presses the ratings together."""
     low, high = axes.get_ylim()
     room = 0.5 * max(float(np.ptp(elo)), 1.0)
     axes.set_ylim(max(low, elo.min() - room), min(high, elo.max() + room))
 
 
 def powers(axis: Axis) -> None:
-    """Label an axis that holds log10, once all is drawn: 10^11, or 10^11.2 within two decades."""
+    """Labels an axis that holds log10, once all is drawn: 10^11, or 10^11.2 in two decades."""
     low, high = axis.get_view_interval()
     whole = high - low >= 2
     axis.set_major_locator(MaxNLocator(6 if whole else 4, steps=[1, 2, 5, 10], integer=whole))

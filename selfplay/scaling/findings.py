@@ -104,7 +104,7 @@ def of_map(points: Points, factors: Sequence[Factor], budget: float | None = Non
     first = Finding(
         "map",
         title,
-        [f"{one.sentence(factors)}." for one in (trained[main], *others)],
+        _said((trained[main], *others), points, factors),
         note=note if len(factors) > 1 and len(played) > 1 else "",
     )
     if len(factors) > maps.MOST:
@@ -119,15 +119,25 @@ def of_map(points: Points, factors: Sequence[Factor], budget: float | None = Non
     found = [_mapped(first, trained if len(factors) > 1 else played, points, factors, main)]
     if len(factors) > 1 and len(played) > 1:
         title = "And with less or more search in play?"
-        sentences = [f"{one.sentence(factors)}." for one in played]
+        sentences = _said(played, points, factors)
         found.append(_mapped(Finding("map_search", title, sentences), played, points, factors))
     try:
         moves = maps.of_move(points, trained[main].at)
     except Unanswerable:
         return found
     title = "And for moves of equal cost?"
-    second = Finding("map_move", title, [f"{one.sentence(factors)}." for one in moves])
+    second = Finding("map_move", title, _said(moves, points, factors))
     return [*found, _mapped(second, moves, points, factors) if len(factors) > 1 else second]
+
+
+def _said(
+    compared: Sequence[maps.Compared], points: Points, factors: Sequence[Factor]
+) -> list[str]:
+    """Lists who leads in each comparison, and what would fill the blanks."""
+    return [
+        *(f"{one.sentence(factors)}." for one in compared),
+        *maps.filled_by(compared, points),
+    ]
 
 
 def _mapped(
@@ -137,7 +147,7 @@ def _mapped(
     factors: Sequence[Factor],
     main: int | None = None,
 ) -> Finding:
-    """With its map."""
+    """Returns the finding with its map."""
     return replace(finding, drawing=maps.draw(compared, points, factors, main))
 
 

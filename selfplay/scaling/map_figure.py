@@ -70,7 +70,7 @@ class Panel:
 def draw(
     panels: Sequence[Sequence[Panel]], header: tuple[str, ...], rows: list[tuple[Any, ...]]
 ) -> Drawing:
-    """Maps beside each other, on one color scale.
+    """Draws maps beside each other, on one color scale.
 
     Args:
         panels: rows of panels.
@@ -112,7 +112,7 @@ def draw(
 
 
 def _panel(axes: Axes, panel: Panel, scale: ScalarMappable, size: float) -> None:
-    """The cells of one map, their numbers, and contours of what a move costs."""
+    """Draws the cells of one map, their numbers, and contours of what a move costs."""
     (_, across, _), (_, up, _) = panel.x, panel.y
     axes.set_xlim(-0.5, len(across) - 0.5)
     axes.set_ylim(-0.5, len(up) - 0.5)
@@ -132,7 +132,7 @@ def _panel(axes: Axes, panel: Panel, scale: ScalarMappable, size: float) -> None
 
 
 def _cell(axes: Axes, i: int, j: int, cell: Cell, scale: ScalarMappable, size: float) -> None:
-    """A colored square with its number, or a pale one that says why it has none."""
+    """Draws a colored square with its number, or a pale one that says why it has none."""
     square = {"width": 0.97, "height": 0.97, "linewidth": 0}
     corner = (j - 0.485, i - 0.485)
     if cell.elo is None:
@@ -161,7 +161,7 @@ def _cell(axes: Axes, i: int, j: int, cell: Cell, scale: ScalarMappable, size: f
 
 
 def _contours(axes: Axes, search: Floats) -> None:
-    """Lines of equal FLOPs a move, out to the edges of the outer cells, below the numbers."""
+    """Draws lines of equal FLOPs a move to the edges of the outer cells, below the numbers."""
     padded = np.pad(search, 1, constant_values=np.nan)
     for axis in (0, 1):  # half a cell beyond each end, as the last two cells go on
         lines = np.moveaxis(padded, axis, 0)
@@ -188,7 +188,7 @@ def _contours(axes: Axes, search: Floats) -> None:
 
 
 def _between_cells(line: Floats, shape: tuple[int, ...]) -> tuple[float, float]:
-    """The point of a contour that is farthest from the numbers, for its label."""
+    """Finds the point of a contour that is farthest from the numbers, for its label."""
     along = np.linspace(0, len(line) - 1, 20 * len(line))
     points = np.stack([np.interp(along, np.arange(len(line)), c) for c in line.T], axis=1)
     off = np.abs(points - np.round(points))  # 0 in the middle of a cell, 0.5 at its edge
@@ -198,7 +198,7 @@ def _between_cells(line: Floats, shape: tuple[int, ...]) -> tuple[float, float]:
 
 
 def _luminance(color: Floats) -> float:
-    """Relative luminance of an sRGB color, 0 to 1, as the contrast ratio of WCAG uses it."""
+    """Computes the relative luminance of an sRGB color, 0 to 1, as WCAG defines it."""
     c = np.asarray(color[:3])
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))

@@ -13,13 +13,19 @@ from selfplay.scaling import at_compute, map_figure
 from selfplay.scaling.at_compute import AtCompute, Best
 from selfplay.scaling.at_training import TOLERANCE
 from selfplay.scaling.estimate import Unanswerable
-from selfplay.scaling.factors import Factor, describe
+from selfplay.scaling.factors import Factor, recipe_text
 from selfplay.scaling.figures import Drawing, plain
 from selfplay.scaling.map_figure import CANDIDATE, LEADER, Cell, Panel
 from selfplay.scaling.points import Points, at_budgets
 
 MOST = 3  # factors that a map can show
 NAMED = 3  # candidates that a sentence names
+FILLED_BY = {  # why a recipe has no Elo → what would give it one
+    "ends": "more iterations where a curve ends too early ({})",
+    "begins": "earlier rated versions, or smaller iterations, where a curve begins too late ({})",
+    "rated": "games at that search budget ({})",
+    "costs": "other search budgets in play ({})",
+}
 
 
 @dataclass(frozen=True)
@@ -29,57 +35,68 @@ class Compared:
     Attributes:
         at: their Elo.
         best: who leads; None if only one recipe has got there.
+        recipes: how many there are, those included whose curves do not reach this compute.
         budget: simulations of a move; None for a given compute of a move.
         search: log10 FLOPs of a move; None for a given budget.
     """
 
     at: AtCompute
     best: Best | None
+    recipes: int
     budget: float | None = None
     search: float | None = None
 
     @property
     def trained(self) -> str:
-        """As a sentence has it."""
+        """Returns the training compute as a sentence writes it."""
         return f"10^{self.at.training:.2f} FLOPs of training"
 
     @property
     def play(self) -> str:
-        """As a title has it."""
+        """Returns the way of playing as a title writes it."""
         if self.search is not None:
             return f"10^{self.search:.2f} FLOPs a move"
         return f"{self.budget:g} simulations a move" if self.budget else "no search in play"
 
+    @property
+    def _among(self) -> str:
+        """Says how many recipes are compared, and how many there are."""
+        reached = len(self.at.recipes)
+        if reached in (1, self.recipes):
+            return f"of {self.recipes} recipes"
+        what = "that compute" if self.search is None else "both"
+        return f"of the {reached} of {self.recipes} recipes whose curves reach {what}"
+
     def sentence(self, factors: Sequence[Factor]) -> str:
-        """Who leads here, by how much, and how sure that is."""
+        """Says who leads here, by how much, and how sure that is."""
         at, best = self.at, self.best
-        names = [f"`{describe(factors, recipe)}`" for recipe in at.recipes]
+        names = [f"`{recipe_text(factors, recipe)}`" for recipe in at.recipes]
         leader = 0 if best is None else best.leader
         where = f"After {self.trained}, with {self.play}"
         if self.search is None and np.isfinite(at.search[leader]):
             where += f" (10^{at.search[leader]:.2f} FLOPs a move)"
         where = where.replace(" a move (", " (")
         if best is None:
-            return f"{where}, only {names[0]} can be read, at {_pm(at, 0)}"
+            return f"{where}, only {names[0]} {self._among} can be read, at {_pm(at, 0)}"
         half = float(best.lead.high - best.lead.low) / 2
         lead = f"{float(best.lead.value):.0f} ± {half:.0f} Elo"
         chance = [_chance(share) for share in best.probability]
         if np.isnan(at.spread):
             return (
-                f"{where}, {names[leader]} is the first of {len(names)} recipes, {lead} ahead of "
+                f"{where}, {names[leader]} is the first {self._among}, {lead} ahead of "
                 "the next, with one run of each: that is about these runs, and other seeds may say "
                 "otherwise"
             )
         if best.decided:
             return (
-                f"{where}, {names[leader]} is the best of {len(names)} recipes, {lead} ahead of "
+                f"{where}, {names[leader]} is the best {self._among}, {lead} ahead of "
                 f"the next, {names[best.next]} (probability {chance[leader]})"
             )
         others = [k for k in best.candidates if k != leader]
         shown = ", ".join(f"{names[k]} ({chance[k]})" for k in others[:NAMED])
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         return (
-            f"{where}, {names[leader]} is the first of {len(names)} recipes, {lead} ahead of the "
+            f"{where}, {names[leader]} is the first {self._among}, {lead} ahead of the "
             f"next, and the best with a probability of {chance[leader]}; when all are compared at "
             f"once, as the interval does, these data do not rule out {shown}{more}"
         )
@@ -88,7 +105,7 @@ class Compared:
 def compare(
     points: Points, training: float, *, budget: float | None = None, search: float | None = None
 ) -> Compared:
-    """The recipes after `training` log10 FLOPs, at a budget of points, or a compute of a move.
+    """Compares recipes after `training` log10 FLOPs, at a budget of points, or a cost of a move.
 
     Raises:
         Unanswerable: no recipe has got there.
@@ -96,11 +113,11 @@ def compare(
     chosen = points if budget is None else at_budgets(points)[budget]
     at = at_compute.read(chosen, training, search)
     best = at_compute.best(at) if len(at.recipes) > 1 else None
-    return Compared(at, best, budget, search)
+    return Compared(at, best, len(set(points.recipe.tolist())), budget, search)
 
 
 def of_training(points: Points, budget: float) -> tuple[list[Compared], int]:
-    """At one budget, after less and more training; and which of them is the main one.
+    """Compares at one budget, after less and more training, and says which one is the main one.
 
     Raises:
         Unanswerable: no two recipes can be compared.
@@ -111,7 +128,7 @@ def of_training(points: Points, budget: float) -> tuple[list[Compared], int]:
 
 
 def telling_budget(points: Points) -> float | None:
-    """The budget of play at which recipes differ most surely; None if none compares two.
+    """Finds the budget of play at which recipes differ most surely; None if none compares two.
 
     By the ratio of how far recipes are apart to what they may be off by. Deep search may level
     them all, as where it plays perfectly, and the raw network may know nothing yet.
@@ -127,7 +144,7 @@ def telling_budget(points: Points) -> float | None:
 
 
 def of_search(points: Points, training: float) -> list[Compared]:
-    """After one training, at every budget where two recipes can be compared."""
+    """Compares after one training, at every budget where two recipes can be compared."""
     found = []
     for budget in at_budgets(points):
         try:
@@ -138,7 +155,7 @@ def of_search(points: Points, training: float) -> list[Compared]:
 
 
 def of_move(points: Points, trained: AtCompute) -> list[Compared]:
-    """For moves of equal cost, after the training of another comparison.
+    """Compares for moves of equal cost, after the training of another comparison.
 
     Raises:
         Unanswerable: one budget, or no two recipes with moves of one cost.
@@ -151,13 +168,27 @@ def of_move(points: Points, trained: AtCompute) -> list[Compared]:
     return [compare(points, trained.training, search=level) for level in found]
 
 
+def filled_by(compared: Sequence[Compared], points: Points) -> list[str]:
+    """Says in one sentence what would fill the cells that have no Elo; none if all have."""
+    lacking: dict[str, set[str]] = {way: set() for way in FILLED_BY}
+    for one in compared:
+        for recipe in set(points.recipe.tolist()) - set(one.at.recipes):
+            lacking[_missing(points.select(points.recipe == recipe), one)].add(recipe)
+    ways = [
+        FILLED_BY[way].format(f"{len(recipes)} recipe{'s' * (len(recipes) > 1)}")
+        for way, recipes in lacking.items()
+        if recipes
+    ]
+    return [f"What would fill the blanks: {'; '.join(ways)}."] if ways else []
+
+
 def draw(
     compared: Sequence[Compared],
     points: Points,
     factors: Sequence[Factor],
     main: int | None = None,
 ) -> Drawing:
-    """The maps of a grid of one to three factors, one for each comparison.
+    """Draws the maps of a grid of one to three factors, one for each comparison.
 
     One factor is shown over the budgets of play, in a single map; a third one in rows of maps.
 
@@ -181,7 +212,7 @@ def draw(
 
 
 def _map(one: Compared, points: Points, factors: Sequence[Factor], level: str | None) -> Panel:
-    """Two factors, of the recipes with this level of the third one."""
+    """Lays out two factors, of the recipes with this level of the third one."""
     y, x, *rest = factors
     cells = {
         (y.level(recipe), x.level(recipe)): _cell(one, points, recipe)
@@ -196,7 +227,7 @@ def _map(one: Compared, points: Points, factors: Sequence[Factor], level: str | 
 
 
 def _over_budgets(compared: Sequence[Compared], points: Points, factor: Factor) -> Panel:
-    """One factor against the budgets of play."""
+    """Lays out one factor against the budgets of play."""
     cells = {
         (factor.level(recipe), f"{one.budget:g}"): _cell(one, points, recipe)
         for one in compared
@@ -208,7 +239,7 @@ def _over_budgets(compared: Sequence[Compared], points: Points, factor: Factor) 
 
 
 def _cell(one: Compared, points: Points, recipe: str) -> Cell:
-    """A recipe on a map."""
+    """Makes the cell of a recipe."""
     at = one.at
     if recipe not in at.recipes:
         own = points.select(points.recipe == recipe)
@@ -222,7 +253,7 @@ def _cell(one: Compared, points: Points, recipe: str) -> Cell:
 
 
 def _annotated(panel: Panel, one: Compared) -> Panel:
-    """With the cost of a move in each cell, where it differs and no contour can say it."""
+    """Notes the cost of a move in each cell, where it differs and no contour can say it."""
     costs = [cell.search for cell in panel.cells.values() if np.isfinite(cell.search)]
     if panel.has_contours or one.search is not None or np.ptp(costs or [0.0]) < TOLERANCE:
         return panel
@@ -235,7 +266,7 @@ def _annotated(panel: Panel, one: Compared) -> Panel:
 
 
 def _cost(own: Points, one: Compared) -> float:
-    """log10 FLOPs of a recipe's moves, although it has no cell; NaN where it was not rated."""
+    """Returns log10 FLOPs of a recipe's moves, even without an Elo; NaN where it was not rated."""
     if one.search is not None:
         return np.nan
     at = own.covariates.get("simulations")
@@ -243,20 +274,31 @@ def _cost(own: Points, one: Compared) -> float:
     return float(here.mean()) if len(here) else np.nan
 
 
-def _why_not(own: Points, one: Compared) -> str:
-    """What an empty cell says."""
+def _missing(own: Points, one: Compared) -> str:
+    """Finds out why a recipe has no Elo there: a key of `FILLED_BY`."""
     ((first, last),) = at_compute.spans(own).values()
     if one.at.training > last + TOLERANCE:
-        return f"ends at\n$10^{{{last:.1f}}}$"
+        return "ends"
     if one.at.training < first - TOLERANCE:
-        return f"begins at\n$10^{{{first:.1f}}}$"
-    return "moves cost\nmore or less" if one.search is not None else "not rated"
+        return "begins"
+    return "rated" if one.search is None else "costs"
+
+
+def _why_not(own: Points, one: Compared) -> str:
+    """Writes the text of an empty cell."""
+    ((first, last),) = at_compute.spans(own).values()
+    return {
+        "ends": f"ends at\n$10^{{{last:.1f}}}$",
+        "begins": f"begins at\n$10^{{{first:.1f}}}$",
+        "rated": "not rated",
+        "costs": "moves cost\nmore or less",
+    }[_missing(own, one)]
 
 
 def table(
     compared: Sequence[Compared], points: Points, factors: Sequence[Factor]
 ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """The numbers of all cells, empty ones included."""
+    """Lists the numbers of all cells, empty ones included."""
     header = (
         "training_log10_flops", "simulations", *(factor.field for factor in factors), "elo", "low",
         "high", "stderr", "runs", "search_log10_flops", "probability_best", "may_be_best",
@@ -287,7 +329,7 @@ def table(
 
 
 def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> str:
-    """How to read the maps; those that follow the first one are read alike."""
+    """Says how to read the maps; those that follow the first one are read alike."""
     said = [
         "Elo of each recipe ± its 95 % interval, read inside its own training curve. A pale cell's "
         "curve does not reach that compute, and says where it begins or ends.",
@@ -334,7 +376,7 @@ def _pm(at: AtCompute, k: int) -> str:
 
 
 def _chance(share: float) -> str:
-    """Of so many draws nothing is sure."""
+    """Writes a probability; the draws are too few to tell it from 0 or 1."""
     if share > 0.99:
         return "over 99 %"
     return "under 1 %" if share < 0.01 else f"{100 * share:.0f} %"

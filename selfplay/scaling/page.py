@@ -59,16 +59,28 @@ def write(page: Page, folder: Path) -> None:
     files = {"index.html": to_html(page).encode(), report.name: to_markdown(page).encode()}
     for section in page.sections:
         for finding in section.findings:
-            stem = _stem(section, finding)
-            if finding.drawing:
-                files[f"{stem}.svg"] = _svg(finding.drawing)
-                files[f"{stem}.png"] = _image(finding.drawing, "png")
-            if numbers := _numbers(finding):
-                files[f"{stem}.csv"] = _csv(numbers)
+            files |= _beside(finding, _stem(section, finding))
     for name in _linked(report) - files.keys():
         (folder / name).unlink(missing_ok=True)
     for name, data in files.items():
         write_bytes(folder / name, data)
+
+
+def single(finding: Finding) -> dict[str, bytes]:
+    """Makes the files of a finding that is no part of a page: Markdown, figure and numbers."""
+    text = _joined([f"# {_escaped(finding.title)}", *_markdown_finding(finding, finding.name)])
+    return {f"{finding.name}.md": text.encode(), **_beside(finding, finding.name)}
+
+
+def _beside(finding: Finding, stem: str) -> dict[str, bytes]:
+    """Makes the figure and the numbers of a finding, as files by name."""
+    files = {}
+    if finding.drawing:
+        files[f"{stem}.svg"] = _svg(finding.drawing)
+        files[f"{stem}.png"] = _image(finding.drawing, "png")
+    if numbers := _numbers(finding):
+        files[f"{stem}.csv"] = _csv(numbers)
+    return files
 
 
 def _linked(report: Path) -> set[str]:
@@ -86,19 +98,29 @@ def to_markdown(page: Page) -> str:
         parts += _markdown_table(section.table) if section.table else []
         for finding in section.findings:
             parts.append(f"### {_escaped(finding.title)}")
-            stem = _stem(section, finding)
-            if finding.drawing:
-                parts.append(f"![{_escaped(finding.title)}]({stem}.png)")
-                parts.append(_escaped(finding.drawing.caption))
-            parts.append(_escaped(finding.note))
-            parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in finding.sentences))
-            parts += _markdown_table(finding.table) if finding.table else []
-            parts += [f"[The numbers]({stem}.csv)"] if _numbers(finding) else []
+            parts += _markdown_finding(finding, _stem(section, finding))
     if page.made:
         parts += ["## How it was made", "\n".join(f"- {_escaped(text)}" for text in page.made)]
     commands = "\n".join(page.commands)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", commands)), default=0))
     parts += ["## Commands", f"{fence}\n{commands}\n{fence}"]
+    return _joined(parts)
+
+
+def _markdown_finding(finding: Finding, stem: str) -> list[str]:
+    """Makes the parts below a finding's heading; an empty one counts for nothing."""
+    parts = []
+    if finding.drawing:
+        parts.append(f"![{_escaped(finding.title)}]({stem}.png)")
+        parts.append(_escaped(finding.drawing.caption))
+    parts.append(_escaped(finding.note))
+    parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in finding.sentences))
+    parts += _markdown_table(finding.table) if finding.table else []
+    parts += [f"[The numbers]({stem}.csv)"] if _numbers(finding) else []
+    return parts
+
+
+def _joined(parts: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
 from benchmarks import studies
 from benchmarks.planted import BAND, Luck, coverage, draw
-from selfplay.scaling import comparison, comparison_report
+from selfplay.scaling import comparison, comparison_report, page
 from selfplay.scaling.comparison import Z95
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
 from selfplay.scaling.findings import Finding
@@ -172,6 +173,55 @@ def test_sides_that_most_share_no_training_with_do_not_hide_the_leaders() -> Non
     finding = compared(late)
     assert "in favor of `b` against `a`" in finding.sentences[0]
     assert finding.table is not None and [row[1:3] for row in finding.table[1]] == [("b", "a")]
+
+
+def test_the_caption_says_what_is_thin_and_what_the_intervals_are_about() -> None:
+    points = rated(seeds=3)
+    pair = rated(seeds=1)
+    mixed = np.where(points.run == "b-run2", "c", points.recipe)
+    said = {
+        name: finding.drawing.caption
+        for name, finding in {
+            "recipes": compared(points),
+            "networks": compared(pair),
+            "mixed": compared(replace(points, recipe=mixed)),
+        }.items()
+        if finding.drawing
+    }
+    assert {name: "thin lines are runs" in text for name, text in said.items()} == {
+        "recipes": True, "networks": False, "mixed": True,
+    }  # fmt: skip
+    assert said["recipes"].endswith("95 % intervals of the recipes, over more seeds of each.")
+    assert said["networks"].endswith("95 % intervals of these networks: other seeds may differ.")
+    assert said["mixed"].endswith("of the recipes, or of the networks where a side has one run.")
+
+
+def test_what_a_matplotlibrc_says_does_not_count() -> None:
+    """One in the working directory may name programs to run, as TeX."""
+    files = page.single(compared(rated(seeds=1)))
+    with mpl.rc_context({"text.usetex": True, "savefig.facecolor": "red", "font.size": 23.0}):
+        assert page.single(compared(rated(seeds=1))) == files
+
+
+@pytest.mark.parametrize("name", ["$x_$", "_hidden", "a|b", "$\\frac"])
+def test_any_name_of_a_side_is_in_the_legend(name: str) -> None:
+    points = rated(seeds=1)
+    finding = compared(replace(points, recipe=np.where(points.recipe == "b", name, points.recipe)))
+    page.single(finding)  # a formula that does not parse would raise here
+    assert finding.drawing is not None
+    (legend,) = finding.drawing.figure.legends
+    shown = [text.get_text().strip().replace(r"\$", "$") for text in legend.get_texts()]
+    assert shown == ["a", name]
+
+
+@pytest.mark.parametrize("miss", [0.004, 0.008])
+def test_sides_that_miss_each_other_by_less_than_the_tolerance_are_ranked(miss: float) -> None:
+    points = rated(seeds=1)
+    b = points.recipe == "b"
+    later = points.training[~b].max() + miss - points.training[b].min()
+    near = replace(points, training=points.training + later * b)
+    assert sorted(comparison.ranked(near, 8)) == ["a", "b"]
+    assert "FLOPs of training each" in compared(near).sentences[0]
 
 
 def test_the_figure_ends_where_the_table_says() -> None:

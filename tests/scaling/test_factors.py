@@ -28,7 +28,7 @@ def test_the_axes_of_a_grid_are_its_factors() -> None:
     chosen = ("search.num-simulations", "network.width")
     found = factors.of_configs(configs, chosen)
     assert fields(found) == list(chosen)
-    assert factors.describe(found, "1") == "search.num-simulations 2, network.width 32"
+    assert factors.recipe_text(found, "1") == "search.num-simulations 2, network.width 32"
 
 
 def test_what_was_changed_together_is_one_factor() -> None:
@@ -44,7 +44,7 @@ def test_one_change_each_to_a_base_is_no_grid() -> None:
                "c": {**base, "c": "y"}}  # fmt: skip
     (found,) = factors.of_configs({**configs, "d": {**base, "d": 1}})
     assert found.field == factors.RECIPE and found.levels == ["base", "a", "b", "c", "d"]
-    assert factors.describe([found], "a") == "a"
+    assert factors.recipe_text([found], "a") == "a"
 
 
 def test_recipes_that_no_field_tells_apart_have_their_names() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from selfplay.scaling import figures, findings, page
+from selfplay.scaling import comparison_report, figures, findings, page
 from selfplay.scaling.factors import Factor
 from selfplay.scaling.figures import HUES, INK, PALE, Looks
+from selfplay.scaling.findings import Finding
 from selfplay.scaling.points import Points
 
 Grid = tuple[Points, list[Factor]]
@@ -90,18 +94,47 @@ def test_the_legend_says_field_and_value() -> None:
     assert said[4:8] == ["search.num-simulations", "2", "8", "32"]
 
 
-@pytest.mark.parametrize("name", ["training", "search", "exchange"])
-def test_every_line_has_a_contrast_of_three(name: str) -> None:
-    points, factors = grid()
-    found = {one.name: one for one in findings.of_ladder(points, factors=factors)}
-    drawing = found[name].drawing
-    assert drawing
-    lines = [line for axes in drawing.figure.axes for line in axes.lines]
-    assert lines
+def drawn(points: Points, factors: list[Factor]) -> dict[str, Finding]:
+    """All findings with a drawing, by their names."""
+    compared = comparison_report.finding(points, lambda ahead: np.full(np.shape(ahead), 1e-6))
+    found = [*findings.of_ladder(points, factors=factors), *([compared] if compared else [])]
+    return {one.name: one for one in found if one.drawing}
+
+
+def strokes(axes: Axes) -> Iterator[Any]:
+    """The colors of all lines, interval bars, dots and legend handles; bands and maps are areas."""
+    legend = axes.get_legend()
+    lines = [*axes.lines, *(legend.get_lines() if legend else ())]
     for line in lines:
-        assert isinstance(line, Line2D)
-        assert contrast(line.get_color()) >= 3 and line.get_alpha() in (None, 1)
+        assert isinstance(line, Line2D) and line.get_alpha() in (None, 1)
+        yield line.get_color()
+        yield line.get_markerfacecolor()
+    for marks in axes.collections:
+        if isinstance(marks, LineCollection):
+            yield from marks.get_edgecolor()
+        elif isinstance(marks, PathCollection):
+            yield from marks.get_facecolor()
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_every_line_has_a_contrast_of_three(seeds: int) -> None:
+    found = drawn(*grid({"network.width": [4, 16, 64], "search.num-simulations": [2, 8]}, seeds))
+    for name in ("training", "search", "exchange", "extrapolation", "comparison"):
+        drawing = found[name].drawing
+        assert drawing
+        drawing.figure.draw_without_rendering()  # colors of numbers are made now
+        colors = [color for axes in drawing.figure.axes for color in strokes(axes)]
+        assert colors and min(map(contrast, colors)) >= 3, name
     assert all(contrast(color) >= 3 for color in (*HUES, INK, PALE))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("axes", [{"a": [1, 2, 3]}, {"a": [1, 2], "b": ["x", "y"]}])
+def test_every_figure_has_a_caption(axes: dict[str, list[Any]], seeds: int) -> None:
+    found = drawn(*grid(axes, seeds))
+    assert {"map", "training", "search", "extrapolation", "comparison"} <= found.keys()
+    for name, finding in found.items():
+        assert finding.drawing and finding.drawing.caption.endswith("."), name
 
 
 def test_the_fit_and_its_band_lie_above_the_runs() -> None:

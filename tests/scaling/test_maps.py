@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from selfplay.scaling import findings, maps
+from selfplay.scaling import at_compute, findings, maps
 from selfplay.scaling.factors import Factor
 from selfplay.scaling.findings import Finding
 from selfplay.scaling.page import _svg
@@ -127,7 +127,8 @@ def test_four_factors_have_an_answer_and_a_table_and_no_map() -> None:
     points, factors = grid({name: [1, 2] for name in "abcd"})
     found = of_map(points, factors)["map"]
     assert found.drawing is None and found.table
-    assert "`a 2, b 2, c 2, d 1` is the first of 14 recipes" in found.sentences[0]
+    assert "`a 2, b 2, c 2, d 1` is the first of the 14 of 16 recipes" in found.sentences[0]
+    assert found.sentences[-2].startswith("What would fill the blanks: ")
     assert found.sentences[-1] == "No map is drawn: 4 fields were varied, and a map shows 3."
 
 
@@ -137,6 +138,60 @@ def test_recipes_that_share_no_compute_have_no_map() -> None:
     (found,) = findings.of_map(apart, factors, 8)
     assert found.drawing is None and "no two recipes" in found.sentences[0]
     assert findings.of_ladder(apart, factors=factors)[-1].name == "map"  # no answer to begin with
+
+
+def barely_overlapping() -> tuple[Points, list[Factor]]:
+    """Four sizes: the second begins where the first one ends, and so on for the others."""
+    points, factors = grid({"network.width": [4, 16, 64, 256]}, seeds=3)
+    size = points.search - np.log10(1 + points.covariates["simulations"])
+    return replace(points, training=points.training + 0.5 * (size - 3) / 0.8), factors
+
+
+def test_the_first_sentence_says_how_many_of_all_recipes_reach_that_compute() -> None:
+    points, factors = barely_overlapping()
+    trained, main = maps.of_training(points, 8)
+    assert len(trained[main].at.recipes) == 2 and trained[main].recipes == 4
+    found = of_map(points, factors)["map"]
+    assert "of the 2 of 4 recipes whose curves reach that compute, " in found.sentences[0]
+    whole = of_map(*grid({"a": [1, 2], "b": [3]}, seeds=3))["map"]
+    assert "of 2 recipes, " in whole.sentences[0] and " of the 2" not in whole.sentences[0]
+
+
+def test_blank_cells_are_said_with_what_would_fill_them() -> None:
+    points, factors = barely_overlapping()
+    trained, main = maps.of_training(points, 8)
+    (said,) = maps.filled_by([trained[main]], points)
+    spans = at_compute.spans(points)
+    at = trained[main].at
+    ended = sum(last < at.training - 0.01 for _, last in spans.values())
+    assert ended == 2 and at.recipes == ["64", "256"]
+    assert "more iterations where a curve ends too early (2 recipes)" in said
+    assert "earlier" not in said
+    (first, second), start = list(spans.values())[:2], maps.compare(points, 10.0, budget=8)
+    assert start.at.recipes == ["4"] and first[0] < second[0]
+    (said,) = maps.filled_by([start], points)
+    assert "earlier rated versions" in said and "begins too late (3 recipes)" in said
+    assert "more iterations" not in said
+    assert "only `network.width 4` of 4 recipes" in start.sentence(factors)
+    for name in ("map", "map_move"):
+        own = of_map(points, factors)[name].sentences
+        assert own[-1].startswith("What would fill the blanks: ") and len(own) > 1
+    level = replace(points, training=np.tile(points.training[:8], len(points) // 8))
+    assert maps.filled_by([maps.compare(level, 10.3, budget=8)], level) == []
+
+
+def test_blanks_of_a_budget_and_of_a_cost_are_filled_by_games_and_budgets() -> None:
+    points, _ = grid({"network.width": [4, 16]}, seeds=3)
+    rare = points.select((points.recipe == "4") | (points.covariates["simulations"] == 0))
+    one = maps.compare(rare, 10.9, budget=8)
+    assert maps.filled_by([one], rare) == [
+        "What would fill the blanks: games at that search budget (1 recipe)."
+    ]
+    cheap = maps.compare(points, 10.6, search=3.0)
+    assert cheap.at.recipes == ["4"]
+    assert maps.filled_by([cheap], points) == [
+        "What would fill the blanks: other search budgets in play (1 recipe)."
+    ]
 
 
 def test_moves_of_one_cost_are_compared_with_what_they_search() -> None:
@@ -167,7 +222,8 @@ def test_one_seed_says_what_its_intervals_hold() -> None:
     points, factors = grid(seeds=1)
     found = of_map(points, factors)["map"]
     assert found.drawing and "one run of each recipe" in found.drawing.caption
-    assert all("with one run of each" in said for said in found.sentences)
+    *answers, blanks = found.sentences
+    assert all("with one run of each" in said for said in answers) and "blanks" in blanks
     assert not any("probability" in said for said in found.sentences)
     two = of_map(*grid(seeds=2))["map"]
     assert two.drawing and "one run of each recipe" not in two.drawing.caption

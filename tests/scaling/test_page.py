@@ -1,6 +1,7 @@
 """Pages: names are escaped, no column repeats itself, and all of it fits a phone and the dark."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from selfplay.scaling.figures import Drawing
 from selfplay.scaling.findings import Finding
-from selfplay.scaling.page import Page, Section, to_html, to_markdown, write
+from selfplay.scaling.page import Page, Section, single, to_html, to_markdown, write
 
 
 def page(*findings: Finding, **more: object) -> Page:
@@ -69,6 +70,20 @@ def test_a_column_that_never_changes_is_said_once() -> None:
     assert lines(to_markdown(page(table=single)))[0] == "| run | seeds |"
     alike = (("run", "seeds"), [("a", 3), ("a", 3)])
     assert len(lines(to_markdown(page(table=alike)))) == 4
+
+
+def test_a_finding_of_its_own_is_narrowed_and_escaped_as_on_a_page() -> None:
+    table = (("side", "runs", "Elo"), [("a|b", 3, 10), ("$x$", 3, 20)])
+    finding = replace(drawn("Runs are `a|b`."), table=table, sentences=["$x$ and a|b lead."])
+    files = single(finding)
+    assert list(files) == ["x.md", "x.svg", "x.png", "x.csv"]
+    text = files["x.md"].decode()
+    header, _, first, second = lines(text)
+    assert header == "| side | Elo |" and "In every row: runs 3." in text
+    assert [len(cells(line)) for line in (first, second)] == [2, 2]
+    assert "# Which?" in text and "](x.png)\n\nRuns are `a|b`.\n" in text
+    assert r"- \$x\$ and a\|b lead." in text
+    assert files["x.csv"].decode() == "a\n1\n"
 
 
 def test_a_table_of_numbers_keeps_all_its_columns(tmp_path: Path) -> None:

@@ -166,12 +166,12 @@ def test_a_ladder_whose_runs_are_gone_is_told(here: Path, tmp_path: Path) -> Non
 
 @pytest.fixture
 def said(launch: Any) -> Any:
-    """A function from a ladder's folder to what launch/ladder.py says below its table."""
+    """A function from a ladder's folder to what launch/ladder.py, with runs, says at its end."""
 
-    def read(folder: str) -> str:
+    def read(folder: str, *runs: str) -> str:
         console = Console(file=io.StringIO(), width=80, soft_wrap=True)
         standing = reading.standing(Path(folder) / "ladder.db")
-        launch("ladder").compare(Path(folder), "tic_tac_toe", standing, console)
+        launch("ladder").compare(Path(folder), "tic_tac_toe", runs, standing, console)
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()
 
@@ -189,6 +189,23 @@ def test_the_ladder_ends_in_sentences_and_a_figure(here: Path, said: Any) -> Non
     with (here / "ladders/x/comparison.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["side"], row["against"]) for row in rows} == {("runs/b", "runs/a")}
+
+
+def test_the_ladder_compares_the_runs_that_are_named(here: Path, said: Any) -> None:
+    """It has rated another one before."""
+    play(here / "ladders/x/ladder.db", [s for run in CONFIGS for s in versions(run)])
+    assert "`runs/a`" in said("ladders/x", "runs/a@2")  # one alone is compared with the others
+    text = said("ladders/x", "runs/b", "runs/b-1@last", "runs/b-1@2", "net.safetensors")
+    assert "`runs/a`" not in text and "All runs are of one recipe" in text
+    with (here / "ladders/x/comparison.csv").open() as file:
+        assert {row["side"] for row in csv.DictReader(file)} == {"runs/b-1"}
+
+
+def test_a_comparison_that_cannot_be_written_is_told_in_words(here: Path, said: Any) -> None:
+    play(here / "ladders/x/ladder.db", versions("runs/a") + versions("runs/b"))
+    (here / "ladders/x/comparison.md").mkdir()
+    text = said("ladders/x")
+    assert "the runs are not compared: " in text and "Errno" not in text
 
 
 def test_the_ladder_of_one_run_compares_nothing(here: Path, said: Any) -> None:
