@@ -181,7 +181,7 @@ def test_the_progress_line_is_always_visible(players: int, monkeypatch: pytest.M
 @pytest.fixture
 def signals() -> Iterator[dict[int, Any]]:
     """The handlers of the test's process, which stay."""
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(each): signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     yield before
     for each, handler in before.items():
         signal.signal(each, handler)
