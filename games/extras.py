@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import re
@@ -39,8 +40,9 @@ def _short(path: Path) -> str:
 def _requirements(extra: str) -> list[str]:
     """What an installed package's extra requires: ``bitbully>=0.0.79``."""
     found = []
-    for text in importlib.metadata.requires(PACKAGE) or []:
-        requirement, _, marker = text.partition(";")
-        if re.search(rf"""extra\s*==\s*["']{extra}["']""", marker):
-            found.append(requirement.strip())
-    return found
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # a copied folder
+        for text in importlib.metadata.requires(PACKAGE) or []:
+            requirement, _, marker = text.partition(";")
+            if re.search(rf"""extra\s*==\s*["']{extra}["']""", marker):
+                found.append(requirement.strip())
+    return found or [f"{PACKAGE}[{extra}]"]

@@ -169,8 +169,8 @@ def prepare() -> None:
     for name in ("jax", "tyro"):
         if importlib.util.find_spec(name) is None:
             refuse(
-                f"{sys.executable}, the Python that runs this, has no package {name!r}; use the "
-                f"one of the environment that `make train` builds: {ROOT / '.venv/bin/python'}"
+                f"{sys.executable} has no package {name!r}; run this with "
+                f"{ROOT / '.venv/bin/python'}, which `make train` builds"
             )
     keep_interrupts()
     if os.access(ROOT, os.W_OK):  # or else matplotlib keeps its list of fonts in the home folder

@@ -19,7 +19,6 @@ from launch import cli
 cli.prepare()
 
 import gc
-import io
 import re
 import signal
 import time
@@ -167,9 +166,7 @@ def show(name: Path, console: Console) -> None:
     console.print(summary.accounts(read_manifest(folder)))
     for table in summary.tables(experts):
         console.print(table)
-    image = io.BytesIO()
-    plot.plot(experts).savefig(image, format="png", dpi=120)
-    write_bytes(folder / PLOT, image.getvalue())
+    write_bytes(folder / PLOT, plot.to_png(experts))
     console.print(f"digest {experts.digest}; the plot is in {folder / PLOT}")
 
 

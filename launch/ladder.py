@@ -20,6 +20,7 @@ from launch import cli
 cli.prepare()
 
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +41,8 @@ from selfplay.store.files import CorruptedFile, describe, write_bytes
 from selfplay.store.run import read_config
 from selfplay.store.snapshots import snapshot_versions
 from selfplay.version import SUFFIX, Version, split_version
+
+STOPPED = "stopped; the same command goes on"
 
 
 @dataclass(frozen=True)
@@ -202,9 +205,8 @@ def compare(
     console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
 
 
-def main() -> None:
-    """Load everybody first, then play, and end with table, CSV and plot."""
-    options = tyro.cli(Options, prog="launch/ladder.py", description=cli.laid_out(__doc__))
+def rate(options: Options, console: Console) -> bool:
+    """Loads the players, plays, and writes table, CSV and plot; returns False if it was stopped."""
     game_name = named_game(options)
     game = games.make(game_name)
     if options.sgf and game.name != "go":
@@ -218,11 +220,11 @@ def main() -> None:
     run = split_version(options.runs[0])[0] if options.runs else ""
     inside = len(options.runs) == 1 and Path(run).is_dir()
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
-    console = Console(soft_wrap=True, highlight=False)
     title = f"{game_name}, {report.labels([anchor])[anchor]} at 0 Elo"
     said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {cli.near(folder)}"
     console.print(said, markup=False)
     ladder = Ladder(folder / "ladder.db", game, game_name, players, anchor, options.how, starts)
+    finished = True
     with ladder:
         with Watcher(title, console, options.plain) as watcher:
             watcher.catch()
@@ -237,7 +239,8 @@ def main() -> None:
                     partial(console.print, markup=False),
                 )
             except KeyboardInterrupt:
-                console.print("stopped; the same command goes on")
+                finished = False
+                console.print(STOPPED)
         standing = ladder.standing()
         if standing.rounds:
             write(folder, title, game, ladder, standing, options)
@@ -245,6 +248,21 @@ def main() -> None:
             console.print(f"table, CSV and plot are in {cli.near(folder)}", markup=False)
             compare(folder, game_name, options.runs, standing, console)
     console.print(watcher.summary)
+    return finished
+
+
+def main() -> None:
+    """Rates players; Ctrl-C and SIGTERM end it with the table of the rounds so far."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    options = tyro.cli(Options, prog="launch/ladder.py", description=cli.laid_out(__doc__))
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        finished = rate(options, console)
+    except KeyboardInterrupt:  # while players are loaded, or while the table is written
+        finished = False
+        console.print(STOPPED)
+    if not finished:
+        raise SystemExit(130)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Watcher:
         self._said: set[str] = set()  # failures are told once
         self._standing: Standing | None = None
         self._table: list[Table] = []
+        self._handlers: dict[int, Any] = {}  # of signals, as they were before `catch`
         live = console.is_terminal and not plain
         look: dict[str, Any] = {"get_renderable": self._view, "refresh_per_second": 2}
         self._live = Live(console=console, transient=True, **look) if live else None
@@ -56,15 +57,15 @@ class Watcher:
         self._show()
 
     def catch(self) -> None:
-        """Let Ctrl-C and SIGTERM end the ladder with its table."""
+        """Lets Ctrl-C and SIGTERM end the ladder with its table, until this view is left."""
         for number in ENDINGS:
-            signal.signal(number, self.stop)
+            self._handlers[number] = signal.signal(number, self.stop)
 
     def stop(self, *_: object) -> None:
         """Handle Ctrl-C and SIGTERM: let the matches in play end, and start no others."""
         for number in ENDINGS:
             signal.signal(number, signal.SIG_DFL)
-        self._console.print("the matches in play are finished first; Ctrl-C again stops at once")
+        self._console.print("the matches in play are finished first; a second signal stops at once")
         raise KeyboardInterrupt
 
     def _view(self) -> Group:
@@ -103,5 +104,7 @@ class Watcher:
         return self
 
     def __exit__(self, *error: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         if self._live:
             self._live.stop()

@@ -90,7 +90,7 @@ class Progress:
         self._print(text, soft_wrap=True)
 
     def enter(self, phase: Phase) -> None:
-        """Show the step that begins; as a sentence only what is no part of an iteration."""
+        """Shows the step that begins; without a live view, prints only steps outside iterations."""
         now = time.monotonic()
         self._phase = str(phase), now
         if phase.iteration is not None and self._mark is None:
@@ -276,10 +276,10 @@ def next_steps(config: TrainConfig, folder: Path, version: int) -> list[tuple[st
     steps = [("play against it", cli.command("play", "terminal", last))]
     if config.game in questions.FILES:
         steps.append(("grade it", cli.command("exam", last)))
-    learnt = folder if version else folder / imitation.FOLDER
-    if (learnt / "config.json").exists() and (kept := newest(verifiable(learnt))):
+    learned = folder if version else folder / imitation.FOLDER
+    if (learned / "config.json").exists() and (kept := newest(verifiable(learned))):
         iterations = f"{kept[0]}:{kept[-1]}"
-        steps.append(("prove it", cli.command("verify", learnt, "--iterations", iterations)))
+        steps.append(("prove it", cli.command("verify", learned, "--iterations", iterations)))
     steps.append(("export it", cli.command("export", last)))
     if curves := cli.program("tensorboard", "--logdir", folder):
         steps.append(("see its curves", curves))
@@ -290,13 +290,13 @@ def why_idle(config: TrainConfig, rows: int) -> str:
     """Returns why so many new positions are no learner step, and what to do."""
     if not rows:
         return (
-            "none of its games has ended, and positions are learnt from when their game ends. A "
+            "none of its games has ended, and positions are learned from when their game ends. A "
             "game may take several iterations; --selfplay.plies makes them longer"
         )
     learner = config.learner
     return (
-        f"{rows:,} new positions, each to be learnt from {learner.reuse:g} times, are no more than "
-        f"half a batch of {learner.batch_size:,}. Lower --learner.batch-size, or raise "
+        f"{rows:,} new positions, each to be learned from {learner.reuse:g} times, are no more "
+        f"than half a batch of {learner.batch_size:,}. Lower --learner.batch-size, or raise "
         "--learner.reuse, --selfplay.lanes or --selfplay.plies"
     )
 

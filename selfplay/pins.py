@@ -12,6 +12,7 @@ This module must not import JAX: whoever starts a process calls :func:`pin` firs
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -51,12 +52,19 @@ def pin(devices: int = 1) -> None:
     Calling it again does nothing, as when a notebook's first cell runs twice.
 
     Raises:
-        RuntimeError: JAX was imported before, so the flags could come too late.
+        RuntimeError: JAX was imported before, so the flags could come too late, or the process is
+            pinned for another number of devices.
     """
     wanted = environment(devices)
     if "jax" in sys.modules:
         if pinned() == wanted:
             return
+        count = re.search(r"device_count=(\d+)", pinned()["XLA_FLAGS"])
+        if count and pinned() == environment(int(count[1])):
+            raise RuntimeError(
+                f"this process is pinned already, for {count[1]} virtual CPU devices instead of "
+                f"{devices}; call pin() once"
+            )
         raise RuntimeError(LATE)
     os.environ.update(wanted)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -31,7 +31,7 @@ def verifiable(folder: Path) -> list[int]:
 
 
 def newest(iterations: Sequence[int], count: int = 3) -> range:
-    """Returns the last `count` of ascending iterations, or those behind their last gap if fewer."""
+    """Returns the newest consecutive iterations, at most `count`."""
     if not iterations:
         return range(0)
     last = first = iterations[-1]
@@ -64,7 +64,7 @@ def verify(
         return _verify_imitation(commits, trainer, range(first, last + 1), report)
     workers = pool.InProcess(config.player())
     first_row = commits.read(0).metrics_row
-    params = _params_of_version_0(folder, first_row)
+    params = _params_of_version_0(folder, first_row, config)
     if config.init_from and digest(params) != config.init_from:
         return "version 0: it has other parameters than the run began from"
     start, first_carries = trainer.start(params)
@@ -106,11 +106,13 @@ def _spans(iterations: Sequence[int]) -> str:
     return ", ".join(reversed(spans))
 
 
-def _params_of_version_0(folder: Path, first_row: dict[str, Any]) -> Params | None:
+def _params_of_version_0(
+    folder: Path, first_row: dict[str, Any], config: TrainConfig
+) -> Params | None:
     """What imitation or another run gave to version 0; None: it is drawn from the seed."""
     if imitated := first_row["imitation"]:
         return load_version(folder / FOLDER, imitated["version"]).params
-    return load_version(folder, 0).params if first_row.get("origin") else None
+    return load_version(folder, 0).params if config.init_from else None
 
 
 def _verify_imitation(

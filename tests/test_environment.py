@@ -272,3 +272,5 @@ def test_hints_name_a_command_that_installs_the_extra(
     assert words[-1] == f"{extras.ROOT}[pgx]"
     monkeypatch.setattr(extras, "ROOT", tmp_path)  # as in site-packages
     assert [w.partition(">")[0] for w in shlex.split(extras.install("pgx"))[4:]] == ["pgx"]
+    monkeypatch.setattr(extras, "PACKAGE", "no-such-package")  # as in a copied folder
+    assert shlex.split(extras.install("pgx"))[4:] == ["no-such-package[pgx]"]

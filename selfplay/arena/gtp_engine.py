@@ -41,7 +41,7 @@ Colour = Literal["b", "w"]
 """Black is player 0, White player 1."""
 
 MAX_ANSWER = 1 << 20  # bytes until an answer; what is longer has no end
-FIRST_ID = 101  # above any protocol version, which is a number, too
+FIRST_ID = 101  # larger than any protocol version, so that a version is never read as an id
 GRACE_S = 0.5  # between "quit" and the kill
 SHOWN = 60  # characters of an answer that a reason quotes
 

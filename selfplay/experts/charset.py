@@ -32,7 +32,7 @@ class Charset:
             neither bracket nor backslash (CP949).
         lead: bytes that may begin a letter of several bytes, as in a character class.
         letter: such a letter, as a pattern.
-        alone: one of `lead` that begins no letter; matches nothing as long as that is not sure.
+        alone: pattern of a lead byte that begins no letter; empty where no such byte is read alone.
         marker: bytes without which a text is not in this encoding.
         value: matches what is left of a value, without its closing bracket.
         values: matches a whole value.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,34 @@ from games.symmetry import symmetries
 from selfplay.experts import strength, summary
 from selfplay.experts.archive import Experts
 
-COLOURS = ("0.15", "0.65")  # of players 0 and 1: black, and a white that can be seen
-DRAWN = "tab:blue"
+COLORS = ("#222222", "#909090")  # of players 0 and 1: black, and a white that can be seen
+BLUE, ORANGE = "#0072b2", "#c75000"  # like all colors here, with a contrast of 3:1 on white
+
+
+def to_png(experts: Experts) -> bytes:
+    """Returns `plot` as an image."""
+    image = io.BytesIO()
+    with _style():
+        plot(experts).savefig(image, format="png", dpi=120)
+    return image.getvalue()
 
 
 def plot(experts: Experts) -> Any:
-    """A matplotlib figure: lengths, strength, results, first moves, and what is held out."""
-    import matplotlib as mpl
+    """Draws a matplotlib figure: lengths, strength, results, first moves, and what is held out."""
+    with _style():
+        return _figure(experts)
+
+
+def _style() -> Any:
+    """Ignores a matplotlibrc in this folder; the caller's settings come back."""
+    from matplotlib import style
+
+    return style.context("default")
+
+
+def _figure(experts: Experts) -> Any:
     from matplotlib.figure import Figure
 
-    mpl.rcdefaults()  # whatever a matplotlibrc in this folder says
     kinds = [n for n in ("rating", "rank") if not np.isnan(experts.games[n]).all()]
     panels = [_lengths, *(_rating if kind == "rating" else _rank for kind in kinds), _results]
     if (experts.games["opening"][:, 0] >= 0).any():
@@ -47,7 +66,7 @@ def _lengths(axes: Any, experts: Experts) -> None:
     edges = np.linspace(0, plies.max() + 1, min(plies.max() + 2, 41))
     sides = {"training": experts.train, "held out": experts.held_out}
     values = [plies[view.games] for view in sides.values()]
-    axes.hist(values, edges, stacked=True, label=list(sides), color=["tab:blue", "tab:orange"])
+    axes.hist(values, edges, stacked=True, label=list(sides), color=[BLUE, ORANGE])
     axes.set(title="length", xlabel="moves", ylabel="games")
     axes.legend(frameon=False)
 
@@ -59,9 +78,7 @@ def _rating(axes: Any, experts: Experts) -> None:
     for player, colour in enumerate(summary.colours(experts)):
         values = experts.games["rating"][:, player]
         values = values[~np.isnan(values)]
-        axes.hist(
-            values, edges, histtype="step", linewidth=1.8, color=COLOURS[player], label=colour
-        )
+        axes.hist(values, edges, histtype="step", linewidth=1.8, color=COLORS[player], label=colour)
     axes.set(title="ratings", xlabel="rating", ylabel="games")
     axes.legend(frameon=False)
 
@@ -71,7 +88,7 @@ def _rank(axes: Any, experts: Experts) -> None:
     for player, colour in enumerate(summary.colours(experts)):
         counts = [(experts.games["rank"][:, player] == rank).sum() for rank in ranks]
         places = np.arange(len(ranks)) + 0.4 * player - 0.2
-        axes.bar(places, counts, width=0.4, color=COLOURS[player], label=colour)
+        axes.bar(places, counts, width=0.4, color=COLORS[player], label=colour)
     axes.set_xticks(range(len(ranks)), [strength.rank_to_text(rank) for rank in ranks])
     axes.tick_params(axis="x", labelsize=8, rotation=90 if len(ranks) > 14 else 0)
     axes.set(title="ranks", ylabel="games")
@@ -85,9 +102,9 @@ def _results(axes: Any, experts: Experts) -> None:
     groups = [(name, one) for name, one in groups if one.sum() > max(0.005 * known.sum(), 0)]
     left = np.zeros(len(groups))
     for name, outcome, colour in (
-        (f"{first} won", 1, COLOURS[0]),
-        ("drawn", 0, DRAWN),
-        (f"{second} won", -1, COLOURS[1]),
+        (f"{first} won", 1, COLORS[0]),
+        ("drawn", 0, BLUE),
+        (f"{second} won", -1, COLORS[1]),
     ):
         share = np.array(
             [(experts.games["outcome"][chosen] == outcome).mean() for _, chosen in groups]
@@ -96,7 +113,7 @@ def _results(axes: Any, experts: Experts) -> None:
         left += share
     labels = [f"{name} ({chosen.sum():,})" for name, chosen in groups]
     axes.set_yticks(range(len(groups)), labels)
-    axes.axvline(0.5, color="tab:red", linewidth=0.8, linestyle=":")
+    axes.axvline(0.5, color=ORANGE, linewidth=0.8, linestyle=":")
     axes.set(title="results", xlabel="share of the games with a result", xlim=(0, 1))
     axes.set_ylabel("komi (games)" if isinstance(experts.game, Go) else "")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3, frameon=False)
@@ -113,7 +130,7 @@ def _openings(axes: Any, experts: Experts) -> None:
         shares = 100 * counts[: size * size].reshape(size, size)
         axes.imshow(shares, cmap="Blues", vmax=1.2 * shares.max())
         for row, column in np.argwhere(shares >= 0.1):
-            dark = shares[row, column] > 0.7 * shares.max()
+            dark = shares[row, column] > 0.85 * shares.max()
             text = f"{shares[row, column]:.2g}" if size < 14 else ""
             colour = "white" if dark else "0.2"
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
@@ -123,7 +140,7 @@ def _openings(axes: Any, experts: Experts) -> None:
         axes.spines[["top", "right"]].set_visible(True)
     else:
         names = [action_to_text(experts.game, i) for i in range(len(counts))]
-        axes.bar(names, 100 * counts, color="tab:blue")
+        axes.bar(names, 100 * counts, color=BLUE)
         axes.set(xlabel="move", ylabel="% of games")
     axes.set_title("first move, % of games, spread over its images")
 
@@ -135,6 +152,6 @@ def _new(axes: Any, experts: Experts) -> None:
     count = np.bincount(ply)
     new = np.bincount(ply, ~held_out.seen_in(experts.train))
     shown = count >= max(10, 0.001 * held_out.size)
-    axes.plot(np.flatnonzero(shown), 100 * new[shown] / count[shown], color="tab:orange")
+    axes.plot(np.flatnonzero(shown), 100 * new[shown] / count[shown], color=ORANGE)
     axes.set(title="held-out positions never in training", xlabel="moves before", ylim=(0, 102))
     axes.set_ylabel("%")

@@ -115,17 +115,17 @@ def read(text: bytes, game: Go) -> ExpertGame:
         board.reshape(-1)[stones] = 1
         played = played[handicap:]
         notes.append(HANDICAP)
-    colours = [player for player, _ in played]
+    colors = [player for player, _ in played]
     moves = [action for _, action in played]
     ends = [ply for ply, pair in enumerate(pairwise(moves), 2) if pair == (size**2, size**2)]
     if ends and ends[0] < len(moves):
-        colours, moves = colours[: ends[0]], moves[: ends[0]]
+        colors, moves = colors[: ends[0]], moves[: ends[0]]
         notes.append(CUT)
     if not moves:
         raise LeftOut("no moves")
     if len(moves) > most_plies(size):
         raise LeftOut(f"more than {most_plies(size)} moves")
-    if any(a == b for a, b in pairwise(colours)):
+    if any(a == b for a, b in pairwise(colors)):
         raise LeftOut("colours do not alternate")
     outcome, margin = winner(_text(root, "RE"))
     komi = komi_of(line.komi_text)
@@ -136,7 +136,7 @@ def read(text: bytes, game: Go) -> ExpertGame:
         game.komi if komi is None or not _shown(komi) else komi,
         untaught,
         abs(margin or 0.0),
-        Start(board, colours[0]) if board.any() or colours[0] else None,
+        Start(board, colors[0]) if board.any() or colors[0] else None,
         (
             strength(_text(root, "BR"), _text(root, "PB")),
             strength(_text(root, "WR"), _text(root, "PW")),

@@ -10,6 +10,7 @@ import codecs
 import gzip
 import hashlib
 import lzma
+import math
 import struct
 import zipfile
 import zlib
@@ -77,13 +78,16 @@ def sha256(path: Path) -> str:
         raise ValueError(f"records cannot be read: {describe(error)}") from None
 
 
-def games_in(path: Path) -> Iterator[bytes | str]:
-    """For every game in the file, its main line, or the reason why it has none."""
+def games_in(path: Path, most: float = math.inf) -> Iterator[bytes | str]:
+    """Yields for every game in the file its main line, or the reason why it has none.
+
+    A file, or a record of an archive, is damaged behind its first `most` bytes, unpacked.
+    """
     try:
         for opened in _members(path):
             count = 0
             try:
-                for line in main_lines(_in_bytes(_blocks(opened))):
+                for line in main_lines(_in_bytes(_blocks(opened, most))):
                     count += 1
                     yield line
             except _DAMAGE:
@@ -111,13 +115,16 @@ def _members(path: Path) -> Iterator[Callable[[], IO[bytes]]]:
             yield lambda member=member: archive.open(member)
 
 
-def _blocks(opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:
-    """The stream's bytes, unpacked if they are gzip's."""
+def _blocks(opened: Callable[[], IO[bytes]], most: float) -> Iterator[bytes]:
+    """Yields the stream's bytes, unpacked if they are gzip's; EOFError if there are too many."""
     with opened() as packed:
         start = packed.read(2)
         packed.seek(0)
         stream = gzip.GzipFile(fileobj=packed) if start == b"\x1f\x8b" else packed
+        size = 0
         while block := stream.read(BLOCK):
+            if (size := size + len(block)) > most:
+                raise EOFError
             yield block
 
 

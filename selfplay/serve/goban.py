@@ -21,6 +21,8 @@ from selfplay.experts import sgf, sources
 from selfplay.experts.record import LeftOut
 from selfplay.serve.rules import compiled
 
+MOST = 1 << 26  # bytes of a file that is loaded, unpacked: a controller waits for the answer
+
 
 class Move(NamedTuple):
     """Who played what, and the position after it."""
@@ -168,7 +170,7 @@ def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
             file.read(1)
     except OSError as error:
         raise ValueError(error.strerror or "unreadable") from None
-    text = next(sources.games_in(path))
+    text = next(sources.games_in(path, MOST))
     try:
         if isinstance(text, str):
             raise LeftOut(text)

@@ -12,6 +12,12 @@ server itself plays none.
 line comes in, as Leela Zero's and KataGo's do (KataGo, docs/GTP_Extensions.md). Visits there are
 the policy's share of the budget; winrates are those of a search from the position after the move.
 `lz-genmove_analyze` and `kata-genmove_analyze` play the first candidate.
+
+Beyond the standard's commands, the server answers those that a controller sends without looking in
+`list_commands`, or whose absence takes a feature of the controller away: handicap, clocks, scoring,
+cleanup after two passes, analysis of a region, and `genmove_analyze`. Commands that controllers
+look for before they use them (`kgs-game_over`, `kgs-chat`, `kata-set-rules`, `gomill-*`, `gogui-*`,
+`cgos-*`) are left out.
 """
 
 import sys

@@ -155,7 +155,8 @@ def analysis_options(game: Game, arguments: tuple[str, ...]) -> AnalysisOptions:
         GtpError: an unknown option or a bad value.
     """
     player, least, most = None, 1, 5
-    forbidden: tuple[set[int], set[int]] = (set(), set())
+    avoided: tuple[set[int], set[int]] = (set(), set())
+    allowed: tuple[set[int], set[int]] = (set(), set())
     words = iter(arguments)
     for key in words:
         if key.lower() in _COLOURS and player is None:
@@ -163,8 +164,8 @@ def analysis_options(game: Game, arguments: tuple[str, ...]) -> AnalysisOptions:
         elif key.isdigit():
             integer(key)
         elif key in ("avoid", "allow"):
-            whom, actions = _forbidden(game, key, [next(words, "") for _ in range(3)])
-            forbidden[whom].update(actions)
+            whom, actions = _region(game, key, [next(words, "") for _ in range(3)])
+            (avoided if key == "avoid" else allowed)[whom].update(actions)
         else:
             value = next(words, "")
             if key == "minmoves":
@@ -176,19 +177,23 @@ def analysis_options(game: Game, arguments: tuple[str, ...]) -> AnalysisOptions:
             elif key not in FLAGS or value.lower() not in ("true", "false"):
                 text = f"unknown option {quote(f'{key} {value}'.strip())}; choose from {OPTIONS}"
                 syntax_error(text)
-    black, white = map(frozenset, forbidden)
+    every = frozenset(range(game.num_actions))
+    black, white = (
+        (every - only if only else frozenset()) | avoid
+        for only, avoid in zip(allowed, avoided, strict=True)
+    )
     return AnalysisOptions(player, least, max(least, most), (black, white))
 
 
-def _forbidden(game: Game, key: str, values: list[str]) -> tuple[int, set[int]]:
-    """Reads the three values of `avoid` or `allow`: whom they forbid which actions."""
+def _region(game: Game, key: str, values: list[str]) -> tuple[int, set[int]]:
+    """Reads the three values of `avoid` or `allow`: whose actions, and which."""
     whom, vertices, depth = values
     if not depth:
         syntax_error(f"usage: {key} COLOR VERTEX,VERTEX,... DEPTH")
     player = colour(whom)
     actions = {vertex(game, text) for text in vertices.split(",")}
     integer(depth)
-    return player, actions if key == "avoid" else set(range(game.num_actions)) - actions
+    return player, actions
 
 
 def colour(text: str) -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import signal
+import sys
+from collections.abc import Callable, Iterator
 from itertools import combinations
+from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +20,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from rich.console import Console
 
+from launch import cli
 from launch.ladder_progress import Watcher
 from selfplay.arena import elo, report
 from selfplay.arena.ladder import Standing
@@ -172,15 +178,87 @@ def test_the_progress_line_is_always_visible(players: int, monkeypatch: pytest.M
     assert ("player 1" in out.getvalue()) == (players == 3)
 
 
+@pytest.fixture
+def signals() -> Iterator[dict[int, Any]]:
+    """The handlers of the test's process, which stay."""
+    before = {int(each): signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    yield before
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_request_to_end_is_an_interrupt(number: int) -> None:
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        watcher = Watcher("", Console(file=io.StringIO()), plain=True)
+def test_a_request_to_end_is_an_interrupt(number: int, signals: dict[int, Any]) -> None:
+    with Watcher("", Console(file=io.StringIO()), plain=True) as watcher:
         watcher.catch()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
-        assert all(signal.getsignal(each) == signal.SIG_DFL for each in before), "then at once"
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        assert all(signal.getsignal(each) == signal.SIG_DFL for each in signals), "then at once"
+    assert {each: signal.getsignal(each) for each in signals} == signals
+
+
+ANCHOR = "/tmp/x/run@4?sims=0"
+
+
+@pytest.fixture
+def run_until(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: dict[int, Any]
+) -> Callable[[str, int | None], tuple[Any, dict[str, str]]]:
+    """A function that runs the command; a signal arrives while it loads, plays or writes.
+
+    Returns its status, and the title of every picture that it drew.
+    """
+    monkeypatch.setattr(cli, "prepare", lambda: None)
+    command = importlib.import_module("launch.ladder")
+    made, drawn = standing([ANCHOR, "random"]), dict[str, str]()
+
+    def run(moment: str, number: int | None) -> tuple[Any, dict[str, str]]:
+        def arrive(now: str) -> None:
+            if number is not None and moment == now:
+                signal.raise_signal(number)
+
+        def gather(*_: Any) -> tuple[list[Any], str]:
+            arrive("load")
+            return [], ANCHOR
+
+        def to_png(_: Standing, title: str) -> bytes:
+            arrive("write")
+            drawn["ladder.png"] = title
+            return b"png"
+
+        fake = MagicMock()
+        fake.return_value.climb.side_effect = lambda *_: arrive("play")
+        fake.return_value.standing.return_value = made
+        monkeypatch.setattr(command, "Ladder", fake)
+        monkeypatch.setattr(command, "gather", gather)
+        monkeypatch.setattr(command, "compare", lambda *_: None)
+        monkeypatch.setattr(report, "to_png", to_png)
+        arguments = ["ladder", "--game", "tic_tac_toe", "--plain", "--out", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", arguments)
+        try:
+            command.main()
+        except SystemExit as end:
+            return end.code, drawn
+        return 0, drawn
+
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["load", "play", "write"])
+def test_a_signal_ends_the_command_with_a_sentence(
+    run_until: Any, moment: str, number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _ = run_until(moment, number)
+    said = capsys.readouterr().out
+    assert status == 130
+    assert said.count("stopped; the same command goes on") == 1
+    assert ("matches in play" in said) == (moment == "play")
+    written = {path.name for path in tmp_path.iterdir()}
+    assert ({"ladder.csv", "ladder.md", "ladder.png"} <= written) == (moment == "play")
+
+
+def test_a_ladder_s_title_holds_no_path(run_until: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    status, drawn = run_until("", None)
+    assert (status, drawn) == (0, {"ladder.png": "tic_tac_toe, run@4?sims=0 at 0 Elo"})
+    assert drawn["ladder.png"] in capsys.readouterr().out

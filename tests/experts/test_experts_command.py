@@ -6,6 +6,7 @@ import io
 import re
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from selfplay.experts.archive import Experts
 from tests.experts.records import random_moves, write
 from tests.experts.records import sgf as record
 from tests.runs import refused
+from tests.scaling.test_figures import contrast
 
 BAD = {
     "command": ("export", "export"),
@@ -25,7 +27,10 @@ BAD = {
     "nowhere": ("import go5x5 {new}/x --out {new}", "x does not exist; name SGF files, folders"),
     "no records": ("import go5x5 {other} --out {new}", "holds no file that ends in .sgf"),
     "out": ("import go5x5 {file} --out {other}", "exists and is no archive of expert games"),
-    "under a file": ("import go5x5 {file} --out {file}/x", "Not a directory: "),
+    "under a file": (
+        "import go5x5 {file} --out {file}/x",
+        "a part of its path is a file, not a folder",
+    ),
     "no out": ("import go5x5 {file}", "--out"),
     "rank": ("import go5x5 {file} --out {new} --min-rank strong", "'strong' is no rank; write"),
     "rating": ("import go5x5 {file} --out {new} --min-rating 1d", "1d"),
@@ -130,3 +135,21 @@ def test_the_plot_has_a_panel_for_all_that_is_known(experts: Experts) -> None:
         "held-out positions never in training",
     ]  # fmt: skip
     figure.canvas.draw()
+
+
+def test_every_color_of_the_plot_has_a_contrast_of_three(experts: Experts) -> None:
+    colors = []
+    for axes in plot.plot(experts).axes:
+        colors += [line.get_color() for line in axes.lines]
+        for patch in axes.patches:
+            colors.append(patch.get_facecolor() if patch.get_fill() else patch.get_edgecolor())
+    assert len(colors) > 20 and all(contrast(color) >= 3 for color in colors)
+    assert contrast(plot.COLORS[1]) < 4 < 12 < contrast(plot.COLORS[0]), "Black is not White"
+
+
+def test_the_plot_is_the_same_whatever_matplotlib_is_set_to(experts: Experts) -> None:
+    plain = plot.to_png(experts)
+    with mpl.rc_context({"savefig.facecolor": "black", "lines.linewidth": 9, "axes.grid": True}):
+        mine = dict(mpl.rcParams)
+        assert plot.to_png(experts) == plain
+        assert dict(mpl.rcParams) == mine

@@ -101,6 +101,15 @@ def test_damage_is_counted_and_what_is_whole_is_kept(tmp_path: Path) -> None:
     assert list(sources.games_in(write(tmp_path / "no.zip", whole[:50]))) == [sources.DAMAGED]
 
 
+def test_a_limit_ends_a_stream_without_a_game(tmp_path: Path) -> None:
+    bomb = gzip.compress(b"x" * (8 * sources.BLOCK))
+    assert list(sources.games_in(write(tmp_path / "x.sgf", bomb))) == [sources.NO_GAME]
+    for data in (bomb, b"x" * (8 * sources.BLOCK)):
+        path = write(tmp_path / "x.sgf", data)
+        assert list(sources.games_in(path, most=4 * sources.BLOCK)) == [sources.DAMAGED]
+        assert list(sources.games_in(path, most=8 * sources.BLOCK)) == [sources.NO_GAME]
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\x00" * 1000, b"\x1f\x8b", b"PK\x05\x06" + bytes(18), b"("]
 )

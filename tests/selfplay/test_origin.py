@@ -199,6 +199,15 @@ def test_it_verifies_and_another_start_is_found(second: Path, tmp_path: Path) ->
     )
 
 
+def test_only_the_config_may_give_a_run_another_start(second: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(second, copy)
+    document = json.loads((copy / "config.json").read_text())
+    del document["config"]["init_from"]  # row 0 still tells an origin
+    (copy / "config.json").write_text(json.dumps(document))
+    assert verify(copy, 1, 1, lambda *_: None) == "version 0: the initial parameters"
+
+
 def test_runs_of_before_the_option_are_what_they_were(origin: Path, tmp_path: Path) -> None:
     assert "init_from" not in read_config(origin)
     assert from_json(TrainConfig, to_json(CONFIG)) == CONFIG

@@ -1,5 +1,6 @@
 """The GTP server: every command, and no line that it does not survive."""
 
+import gzip
 import io
 import logging
 import re
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import games
+from selfplay.serve import goban
 from selfplay.serve.gtp import Server, serve
 from selfplay.serve.protocol import MAX_LINE
 from tests.serve.controller import ANSWER, ask, refused
@@ -214,6 +216,17 @@ def test_a_bad_record_changes_nothing(
     assert expected in refused(server, f"loadsgf {path}")
     assert ask(server, "showboard") == before
     assert ask(server, "final_score") == "B+24.5"
+
+
+def test_a_file_that_does_not_end_is_refused(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(goban, "MOST", 1000)
+    path = tmp_path / "game.sgf"
+    path.write_bytes(gzip.compress(b"x" * 1001 + b"(;SZ[5];B[aa])"))
+    assert "a damaged file" in refused(server, f"loadsgf {path}")
+    path.write_bytes(b"x" * 900 + b"(;SZ[5];B[aa])")
+    ask(server, f"loadsgf {path}")
 
 
 def load(server: Server, path: Path, data: bytes | str) -> tuple[str, str]:

@@ -233,6 +233,8 @@ def candidates(server: Server, line: str) -> list[str]:
         ("allow w E1 1 allow b pass 4", "pass"),
         ("allow b A5,B5,C5 1 avoid b A5 1", "B5 C5"),
         ("allow b c3,d5 1 avoid b d5 1", ""),
+        ("allow b E1 1 allow b D5 1", "D5 E1"),
+        ("allow b E1,D5 1 avoid b D5 1 allow b A5 1 allow w B5 1", "A5 E1"),
     ],
 )
 def test_an_analysis_of_some_moves(server: Server, options: str, expected: str) -> None:
