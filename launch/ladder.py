@@ -31,9 +31,10 @@ import games
 from games.game import Game
 from launch.ladder_progress import Watcher
 from selfplay import imitation
-from selfplay.arena import openings, perfect, player, report
+from selfplay.arena import openings, perfect, player, records, report
 from selfplay.arena.ladder import Ladder, LadderConfig, Standing
 from selfplay.arena.player import GTP, Player
+from selfplay.command_line import near
 from selfplay.search import SearchConfig
 from selfplay.store.files import CorruptedFile, write_bytes
 from selfplay.store.run import read_config
@@ -173,7 +174,7 @@ def compare(folder: Path, game_name: str, standing: Standing, console: Console) 
     from selfplay.study import rated_runs
 
     try:
-        runs = rated_runs.RatedRuns.of(folder / "ladder.db", game_name, standing.entries)
+        runs = rated_runs.RatedRuns.of(folder / records.FILE, game_name, standing.entries)
         if len(runs.labels) < 2:
             return
         finding = rated_runs.compare(standing, runs.points(standing))
@@ -187,7 +188,7 @@ def compare(folder: Path, game_name: str, standing: Standing, console: Console) 
     console.print(f"\n{finding.title}\n", markup=False)
     for sentence in finding.sentences:
         console.print(f"  {sentence}", markup=False)
-    numbers = cli.near(folder / comparison_report.NAME)
+    numbers = near(folder / comparison_report.NAME)
     console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
 
 
@@ -209,9 +210,9 @@ def main() -> None:
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     console = Console(soft_wrap=True, highlight=False)
     title = f"{game_name}, {report.labels([anchor])[anchor]} at 0 Elo"
-    said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {cli.near(folder)}"
+    said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(said, markup=False)
-    ladder = Ladder(folder / "ladder.db", game, game_name, players, anchor, options.how, starts)
+    ladder = Ladder(folder / records.FILE, game, game_name, players, anchor, options.how, starts)
     with ladder:
         with Watcher(title, console, options.plain) as watcher:
             watcher.catch()
@@ -231,7 +232,7 @@ def main() -> None:
         if standing.rounds:
             write(folder, title, game, ladder, standing, options)
             console.print(report.table(standing, title, console.width))
-            console.print(f"table, CSV and plot are in {cli.near(folder)}", markup=False)
+            console.print(f"table, CSV and plot are in {near(folder)}", markup=False)
             compare(folder, game_name, standing, console)
     console.print(watcher.summary)
 

@@ -12,22 +12,23 @@ from rich.console import Console
 from benchmarks.plans import bounds
 from launch import cli
 from launch.plan import Plan, Planned, Watch, show
+from selfplay.command_line import USER_FOLDER, near
 from selfplay.study import grid
 from selfplay.study.estimate import SPREAD, LadderSize
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis
 from selfplay.study.jobs import Ended, Job
-from selfplay.study.timing import Phase
+from selfplay.study.timing import StartCost
 from tests.runs import PLAIN
 
 
 def plan(arms: tuple[Arm, ...], seeds: int, seconds: float = 60.0, failure: str = "") -> Plan:
     runs = [
-        Planned(cell, PLAIN, 1e12, None if failure else seconds, Phase(seconds, 6.0), False)
+        Planned(cell, PLAIN, 1e12, None if failure else seconds, StartCost(seconds, 6.0), False)
         for cell in grid.cells(arms, seeds)
     ]
     size = LadderSize(135, (0, 64), 20_224, 512)
-    rating = () if failure else ((size, Phase(200.0, 20.0)),)
+    rating = () if failure else ((size, StartCost(200.0, 20.0)),)
     return Plan(tuple(runs), 2, rating, failure)
 
 
@@ -163,10 +164,10 @@ def test_a_path_is_written_from_where_the_user_stands(
 ) -> None:
     study = tmp_path / "studies" / "a b"
     monkeypatch.chdir(tmp_path)
-    assert cli.near(study) == cli.near("studies/a b") == os.path.join("studies", "a b")
+    assert near(study) == near("studies/a b") == os.path.join("studies", "a b")
     monkeypatch.chdir(tmp_path / "..")
-    assert cli.near(study) == os.path.join(tmp_path.name, "studies", "a b")
+    assert near(study) == os.path.join(tmp_path.name, "studies", "a b")
     study.mkdir(parents=True)
     monkeypatch.chdir(study)  # as the ladder of a study
-    monkeypatch.setenv(cli.USER_FOLDER, str(tmp_path))
-    assert cli.near("ladder/hex") == os.path.join("studies", "a b", "ladder", "hex")
+    monkeypatch.setenv(USER_FOLDER, str(tmp_path))
+    assert near("ladder/hex") == os.path.join("studies", "a b", "ladder", "hex")

@@ -1,8 +1,8 @@
 """What a study will cost: FLOPs by the ledger's formula, time from a few recipes that are timed.
 
 A recipe is everything about a run but its seed. Of recipes that differ in numbers only, the
-cheapest and the dearest are timed. Between them seconds per evaluation of the network are linear in
-its FLOPs, because an evaluation costs a fixed overhead and its arithmetic.
+cheapest and the most expensive are timed. Between them seconds per evaluation of the network are
+linear in its FLOPs, because an evaluation costs a fixed overhead and its arithmetic.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from selfplay.store.codec import from_json, to_json
 from selfplay.store.files import read_json, write_json
 from selfplay.store.snapshots import is_snapshot
 from selfplay.study import jobs
-from selfplay.study.timing import ANSWER, PAIRS, Phase, Request, Timing
+from selfplay.study.timing import ANSWER, PAIRS, Request, StartCost, Timing
 from selfplay.trainer import Trainer
 
 SPREAD = 1.34  # a time is shown as a range from seconds / SPREAD to seconds · SPREAD
@@ -73,7 +73,7 @@ def _words(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
 
 
 def chosen(recipes: Iterable[TrainConfig]) -> list[TrainConfig]:
-    """Choose the recipes to time: of each kind the cheapest and the dearest."""
+    """Choose the recipes to time: of each kind the cheapest and the most expensive."""
     kinds: dict[Hashable, set[TrainConfig]] = {}
     for one in recipes:
         kinds.setdefault(kind(one), set()).add(one)
@@ -150,20 +150,26 @@ class Estimator:
         return batch * self._line(config, lambda c, t: t.step / c.learner.batch_size)
 
     def run(
-        self, config: TrainConfig, done: int = -1, iteration: float | None = None, cores: int = 1
-    ) -> Phase:
-        """Estimate what is left of a run, from the start of its process.
+        self,
+        config: TrainConfig,
+        done: int = -1,
+        iteration: float | None = None,
+        cores: int = 1,
+        ray: bool = False,
+    ) -> StartCost:
+        """Estimates what is left of a run, from the start of its process.
 
         Args:
             config: of the run; its programs count as compiled from now on.
             done: its last committed iteration; −1 before there is any.
             iteration: seconds of one, where runs of this recipe have shown them.
-            cores: of the run's process; with several, Ray's actors play.
+            cores: of the run's process.
+            ray: True = the run starts Ray, whose actors play.
         """
         if done >= config.iterations:
-            return Phase()
+            return StartCost()
         begin = [self._starting(config, "play"), self._starting(config, "learn")]
-        seconds = self.process + (RAY if cores > 1 else 0.0)
+        seconds = self.process + (RAY if ray else 0.0)
         if config.imitation.data and done < 0:
             rules, batch = games.make(config.game), config.learner.batch_size
             steps = ledger(config).imitation / flops.training_step(rules, config.network, batch)
@@ -177,20 +183,20 @@ class Estimator:
         one = self.iteration(config) / cores**SHARED if iteration is None else iteration
         one += self._line(config, lambda c, t: t.commit)
         seconds += (config.iterations - max(done, 0)) * one
-        return Phase(
+        return StartCost(
             seconds + sum(phase.seconds for phase in begin),
             sum(phase.compiling for phase in begin),
         )
 
-    def phase(self, config: TrainConfig, name: str) -> Phase:
+    def phase(self, config: TrainConfig, name: str) -> StartCost:
         """What a phase takes for this recipe: the mean of what was timed of its kind."""
         phases = [t.starts[name] for _, t in self._alike(config) if name in t.starts]
         if not phases:
-            return Phase()
+            return StartCost()
         seconds, compiling = np.mean([(p.seconds, p.compiling) for p in phases], axis=0).tolist()
-        return Phase(seconds, compiling)
+        return StartCost(seconds, compiling)
 
-    def _starting(self, config: TrainConfig, name: str, budgets: Sequence[int] = ()) -> Phase:
+    def _starting(self, config: TrainConfig, name: str, budgets: Sequence[int] = ()) -> StartCost:
         """What a phase takes, compiling only what no phase before it has compiled."""
         key = name, programs(config, budgets)[name]
         phase = self.phase(config, name)
@@ -215,7 +221,7 @@ class Estimator:
         at = sorted(points)
         return float(np.interp(_evaluation(config), at, [np.mean(points[x]) for x in at]))
 
-    def ladder(self, configs: Sequence[TrainConfig], size: LadderSize, cores: int) -> Phase:
+    def ladder(self, configs: Sequence[TrainConfig], size: LadderSize, cores: int) -> StartCost:
         """Estimate a ladder of these runs, a config for each, played on so many cores."""
         at_once = cores**SHARED
         shapes = {programs(c, size.budgets)["match"]: c for c in configs}
@@ -232,7 +238,7 @@ class Estimator:
         playing = size.games / (2 * PAIRS) * one + sum(phase.seconds for phase in begin)
         rounds = math.ceil(size.games / size.per_round)
         fitting = rounds * round_seconds(size.players, size.games)
-        return Phase(
+        return StartCost(
             self.process + playing / at_once + fitting + AFTERWARDS,
             sum(phase.compiling for phase in begin) / at_once,
         )

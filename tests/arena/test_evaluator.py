@@ -121,7 +121,9 @@ def test_an_evaluator_that_fails_stops_nothing(tmp_path: Path, plain: list[dict[
         file.write_bytes(b"no database, whatever its name may say " * 100)
     rows = trained(RATED, again, announce=said.append)
     assert digests(rows) == digests(plain)
-    assert sum("rated no more" in text and "is no ladder" in text for text in said) == 1
+    assert (
+        sum("rated no more" in text and "cannot be read as a ladder" in text for text in said) == 1
+    )
 
 
 @pytest.mark.slow

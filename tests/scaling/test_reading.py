@@ -165,7 +165,7 @@ def test_what_is_no_ladder_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no ladder"):
         reading.standing(tmp_path / "ladder.db")
     (tmp_path / "ladder.db").write_text("no database, but text that is long enough to be read")
-    with pytest.raises(ValueError, match="is no ladder"):
+    with pytest.raises(ValueError, match="cannot be read as a ladder"):
         reading.standing(tmp_path / "ladder.db")
 
 
