@@ -136,7 +136,8 @@ def waiting(words: str, console: Console) -> Iterator[None]:
     def line() -> Text:
         return _one_line(f"{clock(time.monotonic() - began)}  {words}")
 
-    with Live(console=console, get_renderable=line, refresh_per_second=2, transient=True):
+    with Live(console=console, get_renderable=line, refresh_per_second=2, transient=True) as live:
+        live.refresh()
         yield
 
 

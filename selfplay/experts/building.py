@@ -29,7 +29,7 @@ from selfplay.experts.selection import (
     total,
 )
 from selfplay.experts.writer import Writer
-from selfplay.store.files import plain
+from selfplay.store.files import check_writable, plain
 
 NO_ROWS = "filter: no move of a player who is strong enough"
 
@@ -71,6 +71,7 @@ def build(
     manifest = already(folder, recipe)
     if manifest:
         return manifest, True
+    check_writable(folder)  # now, because the archive takes its name at the end
     accounts = [account for account, _ in sources]
     candidates: list[Candidate] = []
     with Writer(folder) as writer:  # first: what cannot be written need not be read
