@@ -19,7 +19,6 @@ from launch import cli
 
 cli.prepare()
 
-import os
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Literal
@@ -37,7 +36,7 @@ from selfplay.arena.player import GTP, Player
 from selfplay.command_line import near
 from selfplay.search import SearchConfig
 from selfplay.store.files import CorruptedFile, write_bytes
-from selfplay.store.run import read_config
+from selfplay.store.run import check_distinct, read_config
 from selfplay.store.snapshots import snapshot_versions
 from selfplay.version import SUFFIX, Version, split_version
 
@@ -118,9 +117,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
 
     for spec in (*options.players, *(GTP + command for command in options.engines)):
         enter(spec)
-    entire = [os.path.normpath(run) for run in options.runs if not split_version(run)[1]]
-    if twice := next((run for run in entire if entire.count(run) > 1), None):
-        raise ValueError(f"{twice} is named twice; name two different runs to compare them")
+    check_distinct(run for run in options.runs if not split_version(run)[1])
     for run in options.runs:
         names = [run]
         if not run.endswith(SUFFIX) and not split_version(run)[1]:

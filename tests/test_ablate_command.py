@@ -41,7 +41,7 @@ BAD = {
         "out is no field of the config; choose from game, iterations,",
     ),
     "study": ("hex_scaling --set network.width=128", "names network.width, and the grid"),
-    "place": ("--plan hex_scaling", "the study comes first: launch/ablate.py hex_scaling"),
+    "place": ("--plan hex_scaling", "launch/ablate.py hex_scaling …"),
     "grid": ("recipes --grid network.width=4,8", "the study recipes has its grid"),
     "jobs": ("hex_3 --grid network.width=4 --jobs 0", "--jobs must be at least 1, got 0"),
     "retries": ("hex_3 --grid network.width=4 --retries -1", "must be at least 0, got -1"),

@@ -42,7 +42,7 @@ FIRST_GAMES, GAMES_A_PLAYER = 5_000, 100  # until a ladder's largest standard er
 
 
 def ledger(config: TrainConfig) -> Ledger:
-    """Estimate the whole run's FLOPs, imitation included; the rows of an iteration vary."""
+    """Estimates the whole run's FLOPs, imitation included; the rows of an iteration vary."""
     trainer = Trainer.build(config)
     spent = Ledger()
     if trainer.lessons:
@@ -55,12 +55,12 @@ def ledger(config: TrainConfig) -> Ledger:
 
 
 def recipe(config: TrainConfig) -> TrainConfig:
-    """The config without its seed."""
+    """Returns the config without its seed."""
     return replace(config, seed=0)
 
 
 def kind(config: TrainConfig) -> tuple[tuple[str, Any], ...]:
-    """What of a config is not a number: recipes that share it differ by how much they compute."""
+    """Returns what is not a number: recipes that share it differ by how much they compute."""
     return tuple(_words(to_json(config)))
 
 
@@ -73,7 +73,7 @@ def _words(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
 
 
 def chosen(recipes: Iterable[TrainConfig]) -> list[TrainConfig]:
-    """Choose the recipes to time: of each kind the cheapest and the most expensive."""
+    """Chooses the recipes to time: of each kind the cheapest and the most expensive."""
     kinds: dict[Hashable, set[TrainConfig]] = {}
     for one in recipes:
         kinds.setdefault(kind(one), set()).add(one)
@@ -91,7 +91,7 @@ def _evaluation(config: TrainConfig) -> int:
 
 
 def _cost(config: TrainConfig) -> tuple[int, int]:
-    """FLOPs of an evaluation and of an iteration."""
+    """Returns the FLOPs of an evaluation and of an iteration."""
     steps = config.learner.steps(config.selfplay.positions)
     evaluations = config.selfplay.positions * (config.search.num_simulations + 1)
     rows = flops.BACKWARD_FACTOR * steps * config.learner.batch_size
@@ -100,7 +100,7 @@ def _cost(config: TrainConfig) -> tuple[int, int]:
 
 
 def programs(config: TrainConfig, budgets: Sequence[int] = ()) -> dict[str, Hashable]:
-    """What each phase compiles; phases of two runs that have the same key share it."""
+    """Returns a key for what each phase compiles; phases with the same key share programs."""
     base = config.game, config.network
     search, how = replace(config.search, num_simulations=0), config.learner
     # The learning rate and its schedule are in the optimizer's step alone, which is soon compiled.
@@ -134,7 +134,7 @@ class Estimator:
         return not any(timing.compiled for _, timing in self.timed)
 
     def iteration(self, config: TrainConfig) -> float:
-        """Seconds of self-play and learning in one iteration, as the run's metrics count them."""
+        """Returns the seconds of self-play and learning in an iteration, as the metrics count."""
         work, search = config.selfplay, config.search
         evaluations = work.lanes * work.plies * (search.num_simulations + 1)
         segment = evaluations * self._line(
@@ -189,7 +189,7 @@ class Estimator:
         )
 
     def phase(self, config: TrainConfig, name: str) -> StartCost:
-        """What a phase takes for this recipe: the mean of what was timed of its kind."""
+        """Returns what a phase takes for this recipe: the mean of what was timed of its kind."""
         phases = [t.starts[name] for _, t in self._alike(config) if name in t.starts]
         if not phases:
             return StartCost()
@@ -197,7 +197,7 @@ class Estimator:
         return StartCost(seconds, compiling)
 
     def _starting(self, config: TrainConfig, name: str, budgets: Sequence[int] = ()) -> StartCost:
-        """What a phase takes, compiling only what no phase before it has compiled."""
+        """Returns what a phase takes, compiling only what no phase before it has compiled."""
         key = name, programs(config, budgets)[name]
         phase = self.phase(config, name)
         cold = key not in self.compiled and not self.cached
@@ -214,7 +214,7 @@ class Estimator:
         seconds: Callable[[TrainConfig, Timing], float],
         evaluations: Callable[[TrainConfig], int] = lambda config: 1,
     ) -> float:
-        """Seconds per evaluation for this recipe's network, on the line through those timed."""
+        """Returns the seconds per evaluation, on the line through the networks that were timed."""
         points: dict[int, list[float]] = {}
         for one, timing in self._alike(config):
             points.setdefault(_evaluation(one), []).append(seconds(one, timing) / evaluations(one))
@@ -222,7 +222,7 @@ class Estimator:
         return float(np.interp(_evaluation(config), at, [np.mean(points[x]) for x in at]))
 
     def ladder(self, configs: Sequence[TrainConfig], size: LadderSize, cores: int) -> StartCost:
-        """Estimate a ladder of these runs, a config for each, played on so many cores."""
+        """Estimates a ladder of these runs, a config for each, that is played on `cores` cores."""
         at_once = cores**SHARED
         shapes = {programs(c, size.budgets)["match"]: c for c in configs}
         begin = [self._starting(configs[0], "rules", size.budgets)]
@@ -245,12 +245,12 @@ class Estimator:
 
 
 def has_exam(config: TrainConfig) -> bool:
-    """True = versions of this run sit an exam."""
+    """Tells whether versions of this run sit an exam."""
     return bool(config.exam.budgets) and config.game in questions.FILES
 
 
 def versions(config: TrainConfig, most: int) -> int:
-    """How many versions of a run will be rated, at most `most`."""
+    """Counts the versions of a run that will be rated, at most `most`."""
     every = config.exam.every if has_exam(config) else 0
     kept = [
         version
@@ -283,7 +283,7 @@ class LadderSize:
     def of(
         cls, players: int, budgets: tuple[int, ...], until_stderr: float, most: int
     ) -> LadderSize:
-        """Estimate the games until a largest standard error is reached, `most` at the most.
+        """Estimates the games until a largest standard error is reached, `most` at the most.
 
         Before a game is played nobody knows how far apart the players are, so this is rough where
         `most` does not end the ladder.
@@ -296,7 +296,7 @@ class LadderSize:
 
 
 def round_seconds(players: int, games: int) -> float:
-    """Time the ratings and the choice of pairings of one round, on made-up games."""
+    """Times the ratings and the choice of pairings of one round, on made-up games."""
     rng, pairs = np.random.default_rng(0), max(games // 4, 1)  # of a ladder half as long
     first = rng.integers(0, players, pairs)
     second = (first + rng.integers(1, players, pairs)) % players
@@ -313,7 +313,7 @@ class TimingFailed(RuntimeError):
 
 
 def measured(requests: Sequence[Request], slots: int, script: Path) -> Estimator:
-    """Time these recipes, each in a process with one core; idle cores repeat one of them.
+    """Times these recipes, each in a process with one core; idle cores repeat one of them.
 
     `script` is launch/timing.py. Cores that idle now would be busy in the study, and processes that
     run at once slow each other.
@@ -347,7 +347,7 @@ def measured(requests: Sequence[Request], slots: int, script: Path) -> Estimator
 
 
 def makespan(seconds: Iterable[float], slots: int, busy: Sequence[float] = ()) -> float:
-    """When the last of these jobs ends: each starts, in order, in the slot that is free first.
+    """Returns when the last job ends: each starts, in order, in the slot that is free first.
 
     `busy`: seconds for which a slot still has another job.
     """

@@ -19,7 +19,7 @@ from selfplay.scaling.page import Page, Section
 from selfplay.scaling.points import Points, joined
 from selfplay.store import metrics
 from selfplay.store.codec import flat
-from selfplay.store.run import read_config
+from selfplay.store.run import check_distinct, read_config
 from selfplay.study import provenance, rated_runs
 from selfplay.study.folder import STUDY, Study
 from selfplay.study.rated_runs import PERFECT, RatedRuns
@@ -69,10 +69,7 @@ def material(paths: Sequence[Path]) -> Material:
     of_game: dict[str, list[Path]] = {}
     for path in paths:
         of_game.setdefault(read_config(path)["game"], []).append(path)
-    folders = [path.resolve() for path in paths]
-    twice = [path for path in paths if folders.count(path.resolve()) > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} is named twice; name two different runs to compare them")
+    check_distinct(paths)
     apart = "; ".join(f"{game} in {', '.join(map(str, own))}" for game, own in of_game.items())
     if len(of_game) == 1 and len(paths) > 1:
         return of_ladder(rated_runs.shared_by(paths), paths[0])

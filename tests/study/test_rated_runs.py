@@ -153,13 +153,14 @@ def test_other_ladders_that_cannot_be_read_do_not_matter(here: Path) -> None:
 
 
 def test_a_run_named_twice_is_refused(here: Path, launch: Any) -> None:
-    for again in ("runs/a/", "runs/../runs/a", str(here / "runs/a")):
+    Path("link").symlink_to("runs/a")
+    command = launch("ladder")
+    for again in ("runs/a/", "runs/../runs/a", "link", str(here / "runs/a")):
         with pytest.raises(ValueError, match="named twice"):
             report.material([Path("runs/a"), Path(again)])
-    command = launch("ladder")
-    options = command.Options(runs=("runs/a", "runs/a/"))
-    with pytest.raises(ValueError, match="runs/a is named twice"):
-        command.gather(options, games.make("tic_tac_toe"))
+        options = command.Options(runs=("runs/a", again))
+        with pytest.raises(ValueError, match="named twice"):
+            command.gather(options, games.make("tic_tac_toe"))
 
 
 def test_runs_of_different_games_are_refused_in_one_sentence(here: Path, launch: Any) -> None:
