@@ -139,9 +139,10 @@ def drawn(screen: io.StringIO) -> list[str]:
 
 def terminal(width: int = 80) -> tuple[io.StringIO, Console]:
     screen = io.StringIO()
-    size = {"width": width, "height": 24}
     variables = {"TERM": "xterm"}
-    return screen, Console(file=screen, force_terminal=True, _environ=variables, **size)
+    return screen, Console(
+        file=screen, force_terminal=True, width=width, height=24, _environ=variables
+    )
 
 
 AXES_3 = Axis.parse("learner.learning-rate=0.0003,0.001"), *AXES
