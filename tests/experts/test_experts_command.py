@@ -40,7 +40,7 @@ BAD = {
     "positions": ("positions go5x5 {file} --out {new}", "are of connect_four (6×7), not of"),
     "values": ("positions connect_four {new} --out {new}", "cannot be read"),
     "lines": ("positions connect_four {file} --out {new}", "none of 1 games is kept: not 42 cells"),
-    "inspect": ("inspect {other}", "is no archive of expert games; make one with"),
+    "inspect": ("inspect {other}", "is not an archive of expert games"),
     "name": ("inspect nothing_of_this_name", "experts/nothing_of_this_name is no archive"),
 }
 
