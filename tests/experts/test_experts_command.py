@@ -25,7 +25,7 @@ BAD = {
     "nowhere": ("import go5x5 {new}/x --out {new}", "x does not exist; name SGF files, folders"),
     "no records": ("import go5x5 {other} --out {new}", "holds no file that ends in .sgf"),
     "out": ("import go5x5 {file} --out {other}", "exists and is no archive of expert games"),
-    "under a file": ("import go5x5 {file} --out {file}/x", "Not a directory: "),
+    "under a file": ("import go5x5 {file} --out {file}/x", "x: a part of its path is a file, not a folder"),
     "no out": ("import go5x5 {file}", "--out"),
     "rank": ("import go5x5 {file} --out {new} --min-rank strong", "'strong' is no rank; write"),
     "rating": ("import go5x5 {file} --out {new} --min-rating 1d", "1d"),
