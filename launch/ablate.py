@@ -19,7 +19,6 @@ from launch import cli
 cli.prepare()
 
 import os
-import shlex
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -33,16 +32,19 @@ from configs import PRESETS
 from configs.studies import STUDIES
 from games.spelling import did_you_mean
 from launch.ladder import default_anchor
-from launch.plan import Plan, Planned, Watch, show
+from launch.plan import Plan, Planned, Watch, show, waiting
 from launch.train import parse
+from selfplay import command_line
 from selfplay.cluster.config import ClusterConfig
+from selfplay.command_line import LAUNCH, USER_FOLDER, documented, near
 from selfplay.config import TrainConfig
 from selfplay.store.codec import to_json
+from selfplay.store.files import check_writable, in_words
 from selfplay.study import estimate, grid, jobs
 from selfplay.study.estimate import Estimator, LadderSize, TimingFailed
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis, Cell, Rating
-from selfplay.study.timing import Phase, Request
+from selfplay.study.timing import Request, StartCost
 
 HERE = ("--cluster.actors", "0")  # a job has one core
 
@@ -126,27 +128,31 @@ def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
     return [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
 
 
-def planned(study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Options) -> Plan:
+def planned(
+    study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Options, console: Console
+) -> Plan:
     """Estimate what each run will cost, from runs that have begun and from timing a little now."""
     spent = {config: estimate.ledger(config).total for config in recipes_of(cells)}
     sizes = ladder_sizes(study, cells, options)
     try:
-        estimator = timed(study, cells, sizes, options)
+        estimator = timed(study, cells, sizes, options, console)
         failure = ""
     except (TimingFailed, OSError) as error:
-        estimator, failure = None, str(error)
+        estimator, failure = None, in_words(error)
     todo = sum(study.done(cell) < config.iterations for cell, config in cells)
     slots = max(1, min(options.jobs, todo))
+    ray = starts_ray(options, slots)
     cores = 1 if options.address else max(1, cli.cores() // slots)
     runs, known = [], dict[str, float | None]()
     for cell, config in cells:
         if cell.label not in known:
             known[cell.label] = study.iteration_seconds(cell.label)
-        left, took = Phase(), known[cell.label]
+        left, took = StartCost(), known[cell.label]
         whole = None if took is None else took * config.iterations
         if estimator:
-            left = estimator.run(config, study.done(cell), took, cores)
-            whole = estimator.run(config, -1, took, cores).seconds
+            actors = ray and config.cluster.actors != 0
+            left = estimator.run(config, study.done(cell), took, cores, actors)
+            whole = estimator.run(config, -1, took, cores, actors).seconds
         finished = study.done(cell) >= config.iterations
         flops = spent[estimate.recipe(config)]
         runs.append(Planned(cell, config, flops, whole, left, finished))
@@ -155,9 +161,12 @@ def planned(study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Op
         for game, size in sizes.items()
         if estimator
     ]
-    return Plan(
-        tuple(runs), max(1, min(options.jobs, todo)), tuple(rating), failure, bool(options.address)
-    )
+    return Plan(tuple(runs), slots, tuple(rating), failure, bool(options.address))
+
+
+def starts_ray(options: Options, slots: int) -> bool:
+    """Tells whether each run has cores of this machine for actors of its own."""
+    return not options.address and slots < cli.cores()
 
 
 def recipes_of(cells: Sequence[tuple[Cell, TrainConfig]]) -> list[TrainConfig]:
@@ -184,6 +193,7 @@ def timed(
     cells: Sequence[tuple[Cell, TrainConfig]],
     sizes: Mapping[str, LadderSize],
     options: Options,
+    console: Console,
 ) -> Estimator | None:
     """Time some recipes; None where nothing is left that takes time."""
     todo = [(cell, config) for cell, config in cells if study.done(cell) < config.iterations]
@@ -198,7 +208,8 @@ def timed(
         budgets = options.rating.sims if game in sizes else ()
         plies = options.rating.opening_plies
         asked.append(Request(to_json(config), budgets, anchor, plies))
-    return estimate.measured(asked, min(options.jobs, cli.cores()), cli.LAUNCH / "timing.py")
+    with waiting("timing a little of the cheapest and the most expensive runs", console):
+        return estimate.measured(asked, min(options.jobs, cli.cores()), LAUNCH / "timing.py")
 
 
 def train(study: Study, plan: Plan, options: Options, console: Console) -> list[str]:
@@ -207,14 +218,14 @@ def train(study: Study, plan: Plan, options: Options, console: Console) -> list[
     if not watch.todo:
         return []
     slots = plan.slots
-    alone = HERE if options.address or slots >= cli.cores() else ()
+    alone = () if starts_ray(options, slots) else HERE
     waiting = []
     for one in watch.todo:
         out = str(study.run(one.cell).absolute())
         flags = (*one.cell.flags, "--out", out, "--plain", *alone)
-        command = (sys.executable, str(cli.LAUNCH / "train.py"), one.cell.preset, *flags)
+        command = (sys.executable, str(LAUNCH / "train.py"), one.cell.preset, *flags)
         waiting.append(jobs.Job(one.cell.name, command, study.log(one.cell).absolute()))
-    console.print(f"what the runs say is in {cli.near(study.folder / 'logs')}", markup=False)
+    console.print(f"what the runs say is in {near(study.folder / 'logs')}", markup=False)
     failed = []
     cluster = ClusterConfig(address=options.address)
     with watch:
@@ -226,14 +237,14 @@ def train(study: Study, plan: Plan, options: Options, console: Console) -> list[
 
 def rate(study: Study, options: Options) -> bool:
     """A ladder for every game; False if one did not come to its end."""
-    good, environment = True, {cli.USER_FOLDER: os.getcwd()}
+    good, environment = True, {USER_FOLDER: os.getcwd()}
     for game, cells in study.games().items():
         # Names on the ladder start from the study's folder, which may be moved.
         runs = [str(study.run(cell).relative_to(study.folder)) for cell in cells]
         out = ("--game", game, "--out", str(study.ladder(game).relative_to(study.folder)))
         command = [
             sys.executable,
-            str(cli.LAUNCH / "ladder.py"),
+            str(LAUNCH / "ladder.py"),
             *runs,
             *options.rating.flags(),
             *out,
@@ -257,7 +268,9 @@ def parsed(arguments: list[str]) -> Options:
     if name not in STUDIES:
         options = tyro.cli(Options, args=arguments, **told)
         if options.name in STUDIES:
-            raise ValueError(f"the study comes first: launch/ablate.py {options.name} …")
+            raise ValueError(
+                f"the study comes first: {command_line.command('ablate', options.name)} …"
+            )
         return options
     study = STUDIES[name]()
     default = Options(name, seeds=study.seeds, rating=study.rating)
@@ -269,13 +282,13 @@ def main() -> None:
     options = parsed(sys.argv[1:])
     cells = cells_of(options)
     out = options.out or Path("studies") / options.name
-    command = shlex.join(["python", "launch/ablate.py", *sys.argv[1:]])
-    study = Study.extended(out, [cell for cell, _ in cells], command)
+    typed = documented("ablate", *sys.argv[1:])
+    study = Study.extended(out, [cell for cell, _ in cells], typed)
+    check_writable(out)
     console = Console(soft_wrap=True, highlight=False)
-    console.print("timing a little of the cheapest and the dearest runs for the plan")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        plan = planned(study, cells, options)
+        plan = planned(study, cells, options, console)
         show(plan, console)
         if options.plan:
             return
@@ -283,17 +296,17 @@ def main() -> None:
         failed = train(study, plan, options, console)
         rated = not options.ladder or rate(study, options)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command goes on in {cli.near(out)}", markup=False)
+        console.print(f"interrupted; the same command goes on in {near(out)}", markup=False)
         raise SystemExit(130) from None
     if failed:
         console.print(
-            f"{len(failed)} of {len(plan.runs)} runs failed, see {cli.near(out / 'logs')}; "
+            f"{len(failed)} of {len(plan.runs)} runs failed, see {near(out / 'logs')}; "
             "the same command tries them again",
             markup=False,
         )
     if failed or not rated:
         raise SystemExit(1)
-    console.print(f"report: {cli.command('report', cli.near(out))}", markup=False)
+    console.print(f"report: {command_line.command('report', near(out))}", markup=False)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ import inspect
 import io
 import os
 import re
-import shlex
-import shutil
 import sys
 import textwrap
 import threading
@@ -23,8 +21,6 @@ sys.path.insert(0, str(ROOT))  # run as a file, from anywhere
 from selfplay import pins
 
 BAD_INPUT = 2
-USER_FOLDER = "OOMZERO_USER_FOLDER"  # where the user stands, in a command's environment
-LAUNCH = Path(__file__).resolve().parent
 PLAIN = {  # in ASCII, what our texts use beside it; anything else becomes "?"
     **{"×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "…": "...", "±": "+-", "·": "*"},
     **{"σ": "sigma", "√": "sqrt", "≥": ">=", "≤": "<=", "•": "*", "’": "'", "“": '"', "”": '"'},
@@ -73,36 +69,6 @@ def refuse(message: object) -> NoReturn:
     raise SystemExit(BAD_INPUT)
 
 
-def command(script: str, *arguments: object) -> str:
-    """Returns the command line of ``launch/SCRIPT.py`` as it can be typed in the current directory.
-
-    It names this process's own interpreter and is quoted for a shell.
-    """
-    return shlex.join([_python(), near(LAUNCH / f"{script}.py"), *map(str, arguments)])
-
-
-def program(name: str, *arguments: object) -> str | None:
-    """Returns the command line of a program of this environment; None if it is not installed."""
-    path = Path(sys.executable).with_name(name)
-    if not os.access(path, os.X_OK):
-        return None
-    return shlex.join([name if _shell_finds(name, path) else near(path), *map(str, arguments)])
-
-
-def _python() -> str:
-    here = Path(sys.executable)
-    return "python" if _shell_finds("python", here) else near(here)
-
-
-def _shell_finds(name: str, path: Path) -> bool:
-    """Tells whether a shell runs this file, in this folder, by its name.
-
-    The folder counts: all virtual environments link to the same interpreter.
-    """
-    found = Path(shutil.which(name) or "")
-    return found.parent.resolve() == path.parent.resolve() and found.samefile(path)
-
-
 def cores() -> int:
     """Those that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
@@ -135,16 +101,6 @@ def time_range(low: float, high: float) -> str:
     if units[0] == units[1] and len(units[0]) == 1:
         first = first.split()[0]
     return f"{first} to {second}"
-
-
-def near(path: str | Path) -> str:
-    """Write a path as the user would type it: from where they stand, if that is shorter.
-
-    A command that is started in another folder learns from `USER_FOLDER` where that is.
-    """
-    absolute = os.path.abspath(path)
-    relative = os.path.relpath(absolute, os.environ.get(USER_FOLDER) or os.getcwd())
-    return min(relative, absolute, key=len)
 
 
 def keep_interrupts() -> None:
@@ -180,7 +136,7 @@ def prepare() -> None:
 
 def guarded(main: Callable[[], None]) -> None:
     """Run a command; errors that name a bad input become one sentence and status 2."""
-    from selfplay.store.files import CorruptedFile, describe
+    from selfplay.store.files import CorruptedFile, in_words
 
     try:
         main()
@@ -190,4 +146,4 @@ def guarded(main: Callable[[], None]) -> None:
     except (ValueError, OSError, CorruptedFile) as error:
         if os.environ.get("OOMZERO_TRACEBACK"):
             raise
-        refuse(describe(error) if isinstance(error, OSError) else error)
+        refuse(in_words(error))

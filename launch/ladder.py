@@ -19,7 +19,6 @@ from launch import cli
 
 cli.prepare()
 
-import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,12 +32,13 @@ import games
 from games.game import Game
 from launch.ladder_progress import Watcher
 from selfplay import imitation
-from selfplay.arena import openings, perfect, player, report
+from selfplay.arena import openings, perfect, player, records, report
 from selfplay.arena.ladder import Ladder, LadderConfig, Standing
 from selfplay.arena.player import GTP, Player
+from selfplay.command_line import near
 from selfplay.search import SearchConfig
-from selfplay.store.files import CorruptedFile, describe, write_bytes
-from selfplay.store.run import read_config
+from selfplay.store.files import CorruptedFile, in_words, write_bytes
+from selfplay.store.run import check_distinct, read_config
 from selfplay.store.snapshots import snapshot_versions
 from selfplay.version import SUFFIX, Version, split_version
 
@@ -121,9 +121,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
 
     for spec in (*options.players, *(GTP + command for command in options.engines)):
         enter(spec)
-    entire = [os.path.normpath(run) for run in options.runs if not split_version(run)[1]]
-    if twice := next((run for run in entire if entire.count(run) > 1), None):
-        raise ValueError(f"{twice} is named twice; name two different runs to compare them")
+    check_distinct(run for run in options.runs if not split_version(run)[1])
     for run in options.runs:
         names = [run]
         if not run.endswith(SUFFIX) and not split_version(run)[1]:
@@ -184,7 +182,7 @@ def compare(
 
     folders = {Path(split_version(run)[0]) for run in named if not run.endswith(SUFFIX)}
     try:
-        runs = rated_runs.RatedRuns.of(folder / "ladder.db", game_name, standing.entries)
+        runs = rated_runs.RatedRuns.of(folder / records.FILE, game_name, standing.entries)
         if len(folders) > 1:
             runs = runs.only(folders)
         if len(runs.labels) < 2:
@@ -195,13 +193,12 @@ def compare(
         for name, content in page.single(finding).items():
             write_bytes(folder / name, content)
     except (ValueError, OSError, CorruptedFile) as error:  # the ladder itself is complete
-        reason = describe(error) if isinstance(error, OSError) else error
-        console.print(f"the runs are not compared: {reason}", markup=False)
+        console.print(f"the runs are not compared: {in_words(error)}", markup=False)
         return
     console.print(f"\n{finding.title}\n", markup=False)
     for sentence in finding.sentences:
         console.print(f"  {sentence}", markup=False)
-    numbers = cli.near(folder / finding.name)
+    numbers = near(folder / finding.name)
     console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
 
 
@@ -221,9 +218,9 @@ def rate(options: Options, console: Console) -> bool:
     inside = len(options.runs) == 1 and Path(run).is_dir()
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     title = f"{game_name}, {report.labels([anchor])[anchor]} at 0 Elo"
-    said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {cli.near(folder)}"
+    said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(said, markup=False)
-    ladder = Ladder(folder / "ladder.db", game, game_name, players, anchor, options.how, starts)
+    ladder = Ladder(folder / records.FILE, game, game_name, players, anchor, options.how, starts)
     finished = True
     with ladder:
         with Watcher(title, console, options.plain) as watcher:
@@ -245,7 +242,7 @@ def rate(options: Options, console: Console) -> bool:
         if standing.rounds:
             write(folder, title, game, ladder, standing, options)
             console.print(report.table(standing, title, console.width))
-            console.print(f"table, CSV and plot are in {cli.near(folder)}", markup=False)
+            console.print(f"table, CSV and plot are in {near(folder)}", markup=False)
             compare(folder, game_name, options.runs, standing, console)
     console.print(watcher.summary)
     return finished

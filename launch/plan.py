@@ -1,7 +1,10 @@
 """What launch/ablate.py shows: the plan of a study, and how far it has come."""
 
 import math
+import re
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,12 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from launch import cli
+from launch.progress import clock
 from selfplay.config import TrainConfig
+from selfplay.store.files import CorruptedFile
 from selfplay.study import grid, jobs
 from selfplay.study.estimate import SPREAD, LadderSize, makespan
 from selfplay.study.folder import Study
 from selfplay.study.grid import Axis, Cell
-from selfplay.study.timing import Phase
+from selfplay.study.timing import StartCost
+
+FRESH = 10.0  # seconds for which what a run's metrics said is shown
 
 
 class Planned(NamedTuple):
@@ -28,14 +35,14 @@ class Planned(NamedTuple):
         flops: of the whole run.
         whole: seconds of the whole run with its programs compiled; None: it could not be timed.
         left: seconds of what is still to be done, and of compiling for it.
-        finished: True = nothing is.
+        finished: True = nothing is left to do.
     """
 
     cell: Cell
     config: TrainConfig
     flops: float
     whole: float | None
-    left: Phase
+    left: StartCost
     finished: bool
 
 
@@ -53,7 +60,7 @@ class Plan:
 
     runs: tuple[Planned, ...]
     slots: int
-    rating: tuple[tuple[LadderSize, Phase], ...] = ()
+    rating: tuple[tuple[LadderSize, StartCost], ...] = ()
     failure: str = ""
     elsewhere: bool = False
 
@@ -117,6 +124,46 @@ def show(plan: Plan, console: Console) -> None:
         console.print("the ratings that runs make along the way are not counted")
 
 
+@contextmanager
+def waiting(words: str, console: Console) -> Iterator[None]:
+    """Shows what is being waited for: with a clock on a terminal, as one line elsewhere."""
+    if not console.is_terminal or console.is_dumb_terminal:
+        console.print(words)
+        yield
+        return
+    began = time.monotonic()
+
+    def line() -> Text:
+        return _one_line(f"{clock(time.monotonic() - began)}  {words}")
+
+    with Live(console=console, get_renderable=line, refresh_per_second=2, transient=True) as live:
+        live.refresh()
+        yield
+
+
+def fitted(running: Sequence[tuple[str, str]], room: int) -> str:
+    """Lists runs and how far they are in at most `room` characters, without cutting a number.
+
+    The words in names are shortened to as many letters as fit. Runs that even then have no room are
+    counted; where there is no room for that, the list is empty.
+    """
+    longest = max((len(name) for name, _ in running), default=0)
+    for shown in range(len(running), 0, -1):
+        more = f" and {len(running) - shown} more" if shown < len(running) else ""
+        for letters in range(longest, 0, -1):
+            word = re.compile(rf"([^\W\d_]{{{letters}}})[^\W\d_]+")
+            names = ((word.sub(r"\1", name), done) for name, done in running[:shown])
+            line = ", ".join(f"{name} {done}" for name, done in names) + more
+            if len(line) <= room:
+                return line
+    line = f"{len(running)} running"
+    return line if running and len(line) <= room else ""
+
+
+def _one_line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
 def _power(flops: float) -> str:
     return f"10^{math.log10(max(flops, 1)):.1f}"
 
@@ -129,12 +176,13 @@ class Watch:
     """Says what runs now, how much is done, and how long the rest may take."""
 
     def __init__(self, study: Study, plan: Plan, console: Console) -> None:
-        """For the runs of the plan that are not finished; `console` gets a line for each end."""
+        """Watches the plan's unfinished runs; prints a line to `console` when one ends."""
         self._study, self._plan, self._console = study, plan, console
         self._todo = {one.cell.name: one for one in plan.runs if not one.finished}
         self._count = len(self._todo)
         self._began: dict[str, float] = {}  # those that run now
         self._took = self._expected = 0.0  # of those that have ended
+        self._seen: dict[str, tuple[float, int]] = {}  # when metrics were read, and how far it was
         self._live = Live(
             console=console, get_renderable=self._line, refresh_per_second=1, transient=True
         )
@@ -145,11 +193,11 @@ class Watch:
         return list(self._todo.values())
 
     def started(self, job: jobs.Job) -> None:
-        """A run begins."""
+        """Records that a run has started."""
         self._began[job.name] = time.monotonic()
 
     def ended(self, end: jobs.Ended) -> None:
-        """A run has ended, one way or the other."""
+        """Records a run's end and prints a line about it."""
         one = self._todo.pop(end.name)
         self._began.pop(end.name, None)
         how = cli.duration(end.seconds)
@@ -188,11 +236,20 @@ class Watch:
         now = []
         for name in list(self._began):
             if (one := self._todo.get(name)) is not None:
-                done = max(self._study.done(one.cell), 0)
-                now.append(f"{name} {done}/{one.config.iterations}")
+                now.append((name, f"{self._done(one.cell)}/{one.config.iterations}"))
         done = f"{self._count - len(self._todo)} of {self._count} runs done"
-        parts = [done, *([left] if (left := self.left()) else []), ", ".join(now)]
-        return Text("; ".join(parts)[: self._console.width - 1])
+        line = "; ".join([done, *([left] if (left := self.left()) else [])])
+        running = fitted(now, self._console.width - 1 - len(f"{line}; "))
+        return _one_line(f"{line}; {running}" if running else line)
+
+    def _done(self, cell: Cell) -> int:
+        """Returns how far a run was a few seconds ago; reading its metrics takes time."""
+        at, done = self._seen.get(cell.name, (-math.inf, 0))
+        if time.monotonic() - at >= FRESH:
+            with suppress(ValueError, OSError, CorruptedFile):  # the drawing thread must go on
+                done = max(self._study.done(cell), 0)
+            self._seen[cell.name] = time.monotonic(), done
+        return done
 
     def __enter__(self) -> "Watch":
         if self._console.is_terminal:

@@ -19,6 +19,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from games.go import Go
+from selfplay import command_line
 from selfplay.arena.player import SIMULATIONS, version_spec
 from selfplay.search import SearchConfig
 from selfplay.version import Version
@@ -71,6 +73,13 @@ def play_gtp(where: str, sims: int, algorithm: str | None) -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # C++ below us prints to the descriptor, not to sys.stdout
     version = Version.load(where).searching(algorithm)
+    if not isinstance(version.game, Go):
+        search = f"?search={algorithm}" if algorithm else ""
+        here = command_line.command("play", "terminal", f"{where}{search}", "--sims", sims)
+        raise ValueError(
+            f"GTP is spoken in Go only, and this version plays {version.game.name}; play it in the "
+            f"terminal: {here}"
+        )
     server = Server(version, sims, f"{version.name}, {sims} simulations a move")
     server.warm_up()
     try:

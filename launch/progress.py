@@ -16,10 +16,12 @@ import games
 from launch import cli
 from selfplay import imitation
 from selfplay.arena import questions
+from selfplay.command_line import command, program
 from selfplay.config import TrainConfig
 from selfplay.episode import row_bytes
 from selfplay.phase import Phase
 from selfplay.store import metrics, window
+from selfplay.store.run import CONFIG
 from selfplay.verify import newest, verifiable
 
 Cells = list[tuple[str, str]]
@@ -212,7 +214,7 @@ class Progress:
             view.append(line).append("\n")
         if lines:
             last = [(name, self._grades if name == "exam" else text) for name, text in lines[-1]]
-            table = laid_out([*lines[:-1], last], width)
+            table = fit_columns([*lines[:-1], last], width)
             around = len(titles) + len(table.head) + len(table.rest) + 2
             view.append("".join(f"{line}\n" for line in table.head), style="dim")
             for line in table.rows[-max(1, height - around) : -1]:
@@ -235,7 +237,7 @@ class Layout(NamedTuple):
     rest: list[str]
 
 
-def laid_out(lines: Sequence[Cells], width: int) -> Layout:
+def fit_columns(lines: Sequence[Cells], width: int) -> Layout:
     """Lays out iterations in columns, none of them cut.
 
     Where there is not room for all, headings and gaps shrink; then columns leave the table, and
@@ -273,21 +275,21 @@ def _line(texts: Sequence[str], sizes: Sequence[int], gap: int) -> str:
 def next_steps(config: TrainConfig, folder: Path, version: int) -> list[tuple[str, str]]:
     """Returns what can be done with a run that ended at `version`: (purpose, command) pairs."""
     last = f"{folder}@last"
-    steps = [("play against it", cli.command("play", "terminal", last))]
+    steps = [("play against it", command("play", "terminal", last))]
     if config.game in questions.FILES:
-        steps.append(("grade it", cli.command("exam", last)))
+        steps.append(("grade it", command("exam", last)))
     learned = folder if version else folder / imitation.FOLDER
-    if (learned / "config.json").exists() and (kept := newest(verifiable(learned))):
+    if (learned / CONFIG).exists() and (kept := newest(verifiable(learned))):
         iterations = f"{kept[0]}:{kept[-1]}"
-        steps.append(("prove it", cli.command("verify", learned, "--iterations", iterations)))
-    steps.append(("export it", cli.command("export", last)))
-    if curves := cli.program("tensorboard", "--logdir", folder):
+        steps.append(("prove it", command("verify", learned, "--iterations", iterations)))
+    steps.append(("export it", command("export", last)))
+    if curves := program("tensorboard", "--logdir", folder):
         steps.append(("see its curves", curves))
     return steps
 
 
 def why_idle(config: TrainConfig, rows: int) -> str:
-    """Returns why so many new positions are no learner step, and what to do."""
+    """Returns why `rows` new positions give no learner step, and what to do."""
     if not rows:
         return (
             "none of its games has ended, and positions are learned from when their game ends. A "

@@ -24,6 +24,7 @@ from typing import Annotated
 import tyro
 
 from selfplay.scaling.page import write
+from selfplay.store.files import check_writable
 from selfplay.study import report
 
 
@@ -43,9 +44,10 @@ def main() -> None:
     if not options.study:
         raise ValueError("which study? name its folder, as launch/ablate.py printed it")
     given = report.material(options.study)
-    page = report.page(given)
     home = given.rated.ladder.parent if given.rated else options.study[0]
     folder = options.out or home / "report"
+    check_writable(folder)
+    page = report.page(given)
     write(page, folder)
     print(page.lead)
     print(f"the report is {folder / 'index.html'}, and as Markdown {folder / 'report.md'}")

@@ -27,6 +27,7 @@ import tyro
 
 import configs
 from launch.progress import Progress
+from selfplay import command_line
 from selfplay.cluster.ray_pool import PoolFailed
 from selfplay.config import TrainConfig
 from selfplay.learner import Diverged
@@ -63,7 +64,7 @@ def parse(arguments: list[str]) -> tuple[str, Command]:
         print(f"{cli.laid_out(__doc__)}\n\npresets:")
         for name, preset in configs.PRESETS.items():
             print(f"  {name:24}{(preset.__doc__ or '').splitlines()[0]}")
-        print("\n`python launch/train.py PRESET --help` lists every field with its default.")
+        print(f"\n`{command_line.command('train', 'PRESET', '--help')}` lists every field.")
         raise SystemExit(0 if arguments else cli.BAD_INPUT)
     if arguments[0].startswith("-"):
         raise ValueError(f"the preset comes first, got {arguments[0]!r}; choose from {names}")
@@ -91,19 +92,20 @@ def another_length(
         folder: of the run.
     """
     before = json.loads(error.fields["iterations"][0])
-    typed = _without(arguments, "--out", "--iterations")
+    typed = command_line.without(arguments, "--out", "--iterations")
     length = ("--iterations", config.iterations)
     versions = snapshot_versions(folder)
     lines = []
     if not versions or versions[-1] < before:
-        same = cli.command("train", *typed, "--iterations", before, "--out", folder)
+        same = command_line.command("train", *typed, "--iterations", before, "--out", folder)
         lines.append(f"  resume it as it was begun:\n    {same}")
     if versions and versions[-1]:
         origin = ("--init-from", f"{folder}@{versions[-1]}", "--seed", config.seed + 1)
         if config.imitation.data:
             origin = (*origin, "--imitation.data", "", "--imitation.stays", 0)
-        rest = _without(typed, "--init-from", "--seed")
-        more = cli.command("train", *rest, *origin, *length, "--out", _unused(folder, "more"))
+        rest = command_line.without(typed, "--init-from", "--seed")
+        new = (*origin, *length, "--out", _unused(folder, "more"))
+        more = command_line.command("train", *rest, *new)
         lines.append(
             f"  train for {config.iterations} iterations from its version {versions[-1]} on, with "
             f"a fresh optimizer and an empty replay window:\n    {more}"
@@ -111,25 +113,13 @@ def another_length(
     other = _unused(folder, str(config.iterations))
     lines.append(
         f"  train for {config.iterations} iterations from the start:\n"
-        f"    {cli.command('train', *typed, *length, '--out', other)}"
+        f"    {command_line.command('train', *typed, *length, '--out', other)}"
     )
     return (
         f"{folder} is a run of {before} iterations, not of {config.iterations}. The schedule of "
         "its learning rate, which falls towards the end, is laid out over all of them: another "
         "number is another training. You can\n" + "\n".join(lines)
     )
-
-
-def _without(arguments: list[str], *options: str) -> list[str]:
-    """Command line arguments without some options and the values behind them."""
-    kept, rest = [], iter(arguments)
-    for argument in rest:
-        name, equals, _ = argument.partition("=")
-        if name.replace("_", "-") not in options:
-            kept.append(argument)
-        elif not equals:
-            next(rest, None)
-    return kept
 
 
 def _unused(folder: Path, suffix: str) -> Path:

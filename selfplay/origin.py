@@ -17,8 +17,8 @@ from selfplay.flops import Ledger
 from selfplay.network import Params
 from selfplay.store.codec import differing, flat, to_json
 from selfplay.store.digest import digest
-from selfplay.store.files import CorruptedFile
-from selfplay.store.run import read_config
+from selfplay.store.files import CorruptedFile, in_words
+from selfplay.store.run import CONFIG, read_config
 from selfplay.store.tree import flatten, unflatten
 from selfplay.version import SUFFIX, Version
 
@@ -102,7 +102,7 @@ def resolve(
         ValueError: see `Origin.load`; or the run in `folder` began from other parameters.
         CorruptedFile: the origin's file is damaged.
     """
-    begun = (folder / "commits" / "00000000.json").exists() and (folder / "config.json").exists()
+    begun = (folder / "commits" / "00000000.json").exists() and (folder / CONFIG).exists()
     if not begun:
         if not config.init_from:
             return config, None
@@ -124,7 +124,9 @@ def _check_same(where: str, known: str, folder: Path, announce: Callable[[str], 
     try:
         found = digest(Version.load(where).params)
     except (ValueError, OSError, CorruptedFile) as error:
-        announce(f"{where} cannot be read any more ({error}); the run has what it took from it")
+        announce(
+            f"{where} cannot be read any more ({in_words(error)}); the run has what it took from it"
+        )
         return
     if found != known:
         raise ValueError(

@@ -15,7 +15,6 @@ the config in its metadata.
 import csv
 import json
 import os
-import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -31,6 +30,7 @@ from jax import Array
 import games
 from games.game import Game
 from selfplay import any_komi, flops, network, search
+from selfplay.command_line import command
 from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig, Params
 from selfplay.search import SearchConfig, SearchFn, SearchResult
@@ -227,8 +227,7 @@ def _best(folder: str) -> int:
                 ):
                     return int(number)
     raise ValueError(
-        f"no version of {folder} is known as its best: rate it first, "
-        f"python launch/ladder.py {shlex.quote(folder)}"
+        f"no version of {folder} is known as its best; rate it first: {command('ladder', folder)}"
     )
 
 

@@ -41,10 +41,15 @@ BAD = {
         "out is no field of the config; choose from game, iterations,",
     ),
     "study": ("hex_scaling --set network.width=128", "names network.width, and the grid"),
-    "place": ("--plan hex_scaling", "the study comes first: launch/ablate.py hex_scaling"),
+    "place": ("--plan hex_scaling", "launch/ablate.py hex_scaling …"),
     "grid": ("recipes --grid network.width=4,8", "the study recipes has its grid"),
     "jobs": ("hex_3 --grid network.width=4 --jobs 0", "--jobs must be at least 1, got 0"),
     "retries": ("hex_3 --grid network.width=4 --retries -1", "must be at least 0, got -1"),
+    "sure": ("hex_3 --until-stderr 0", "--until-stderr must be above 0, got 0"),
+    "games": ("hex_3 --max-games 0", "--max-games must be above 0, got 0"),
+    "versions": ("hex_3 --versions 0", "--versions must be above 0, got 0"),
+    "no budget": ("hex_3 --sims", "--sims takes one or more budgets"),
+    "budget": ("hex_3 --sims 0 -1", "--sims takes one or more budgets, none below 0; got 0 -1"),
     "folder": ("hex_3 --grid network.width=4 --out {other}", "is no study and not empty"),
 }
 

@@ -19,6 +19,8 @@ from rich.console import Console
 import configs
 from launch import cli
 from launch.progress import Progress, next_steps
+from selfplay import command_line
+from selfplay.command_line import command
 from selfplay.config import TrainConfig
 from selfplay.store.codec import from_json
 from selfplay.store.run import read_config
@@ -126,9 +128,9 @@ def test_another_length_says_why_and_what_to_type(
 
     monkeypatch.chdir(ROOT)  # where the command will be asked
     origin = ("--init-from", f"{done}@3", "--seed", 1)
-    more = cli.command("train", *flags, *origin, "--iterations", 5, "--out", f"{done}_more")
-    start = cli.command("train", *flags, "--iterations", 5, "--out", f"{done}_5")
-    resume = cli.command("train", *flags, "--iterations", 3, "--out", stopped)
+    more = command("train", *flags, *origin, "--iterations", 5, "--out", f"{done}_more")
+    start = command("train", *flags, "--iterations", 5, "--out", f"{done}_5")
+    resume = command("train", *flags, "--iterations", 3, "--out", stopped)
     new = tmp_path / "new"
     bad = {
         "why": (typed(done, "--iterations", "5"), "3 iterations, not of 5. The schedule of its"),
@@ -243,7 +245,7 @@ def test_a_printed_command_names_the_interpreter_as_it_can_be_typed(
     other.mkdir()
     (other / "python").symlink_to(sys.executable)  # another environment's: the same file
     launch = tmp_path / "check out" / "launch"
-    monkeypatch.setattr(cli, "LAUNCH", launch)
+    monkeypatch.setattr(command_line, "LAUNCH", launch)
     monkeypatch.setattr(sys, "executable", str(bin / "python3.11"))
     for path, here, expected in (
         (str(bin), launch.parent, ["python", "launch/exam.py"]),
@@ -256,7 +258,7 @@ def test_a_printed_command_names_the_interpreter_as_it_can_be_typed(
         monkeypatch.setenv("PATH", path)
         monkeypatch.chdir(here)
         for run in ("runs/a", "a b@last", "x?sims=3&y", "it's"):
-            assert shlex.split(cli.command("exam", run, "--sims", 0)) == [
+            assert shlex.split(command("exam", run, "--sims", 0)) == [
                 *expected, run, "--sims", "0"
             ]  # fmt: skip
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import pwd
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from rich.console import Console
@@ -20,9 +21,11 @@ from rich.table import Table
 from games import extras
 from launch import cli
 from selfplay.cluster import connection
-from selfplay.store.files import describe, write_bytes
-from tests.runs import ROOT, TINY, digests, finish, start
+from selfplay.store.files import check_writable, describe, write_bytes
+from tests.runs import PLAIN, ROOT, TINY, digests, finish, start
+from tests.scaling.test_reading import make_run
 from tests.serve.thinkers import untrained
+from tests.study.test_report import play
 
 LONG = "n" * 300
 IN_PROCESS = ("connect_four_smoke", "--cluster.actors", "0")
@@ -99,9 +102,12 @@ def test_ray_needs_no_token_from_the_home_folder(
     assert connection.has_token({"RAY_AUTH_MODE": "disabled"})
     write_bytes(tmp_path / ".ray" / "auth_token", b"secret")
     assert connection.has_token({})
-    for home in ("/dev/null/none", "/none"):
+    for home in ("/dev/null/none", "/none", "", "relative"):
         monkeypatch.setenv("HOME", home)
         assert not connection.has_token({})
+    monkeypatch.delenv("HOME")  # then the system's list of users names the folder
+    of_user = Path(pwd.getpwuid(os.getuid()).pw_dir, ".ray", "auth_token")
+    assert connection.has_token({}) == os.access(of_user, os.R_OK)
 
 
 @pytest.mark.slow
@@ -197,7 +203,7 @@ def test_what_cannot_be_read_is_one_sentence(
     assert (tmp_path / "file").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("command", ["train", "export", "ladder"])
+@pytest.mark.parametrize("command", ["train", "export", "ladder", "ablate", "report", "experts"])
 def test_what_cannot_be_written_is_one_sentence(
     command: str, tmp_path: Path, unpinned: None, monkeypatch: Any, capsys: Any
 ) -> None:
@@ -207,18 +213,54 @@ def test_what_cannot_be_written_is_one_sentence(
         "train": [*IN_PROCESS, "--out", "{}"],
         "export": [str(version), "--out", "{}.safetensors"],
         "ladder": [*"--game tic_tac_toe --players random rollouts --out".split(), "{}"],
+        "ablate": ["hex_3", "--plan", "--out", "{}"],
+        "report": [str(tmp_path / "run"), "--out", "{}"],
+        "experts": ["label", "tic_tac_toe", "--games", "2", "--processes", "1", "--out", "{}"],
     }[command]
+    if command == "report":
+        make_run(tmp_path / "run", PLAIN)
+        play(tmp_path / "run" / "ladder" / "ladder.db", [("run@1?sims=0", 0.0)])
+
+    def work(*_: Any) -> NoReturn:
+        raise AssertionError("work has begun")
+
+    monkeypatch.setattr("selfplay.study.estimate.measured", work)
+    monkeypatch.setattr("selfplay.study.report.page", work)
+    monkeypatch.setattr("selfplay.experts.teacher.play", work)
     for name in ("file.safetensors", "loop.safetensors"):
         (tmp_path / name).mkdir()
     paths = unusable(tmp_path)
     del paths["missing"]
-    if command in ("export", "ladder"):
+    if command in ("export", "ladder", "report"):
         del paths["full"]
+    if command in ("ablate", "report"):
+        paths["proc"] = Path("/proc/none/below")
+    before = sorted(tmp_path.rglob("*"))
     for path in paths.values():
         refuse(command, [a.format(path) for a in arguments], monkeypatch, capsys)
     assert (tmp_path / "file").read_bytes() == b"precious"
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.txt"]
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".tmp-")]
+    if command != "ladder":  # which makes the folders above it
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_can_be_made_is_left_unmade(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path / "a" / "b c", Path("a"), Path("there"), Path("link/a"), Path(".")):
+        check_writable(folder)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["link", "there"]
+
+    def denied(path: str, *_: Any) -> None:  # as root may write everywhere
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "mkdir", denied)
+    with pytest.raises(PermissionError) as error:
+        check_writable(Path("there/new"))
+    assert describe(error.value).startswith("there/new: permission denied")
 
 
 @pytest.mark.parametrize("command", ["exam", "export", "verify", "simulate", "report"])

@@ -27,7 +27,7 @@ games.notation
 games.registry
 games
 selfplay selfplay.store selfplay.experts selfplay.cluster selfplay.arena selfplay.scaling
-selfplay.pins selfplay.phase
+selfplay.pins selfplay.phase selfplay.command_line
 selfplay.keys selfplay.any_komi
 selfplay.network
 selfplay.flops
@@ -139,8 +139,8 @@ configs.connect_four configs.go configs.hex configs.studies
 configs
 launch
 launch.cli
-launch.plan launch.progress launch.terminal
-launch.ladder_progress
+launch.progress launch.terminal
+launch.ladder_progress launch.plan
 launch.exam launch.experts launch.export launch.ladder launch.play launch.train launch.verify
 launch.timing
 launch.ablate launch.report launch.simulate

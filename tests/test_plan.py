@@ -2,6 +2,8 @@
 
 import io
 import os
+import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,23 +13,25 @@ from rich.console import Console
 
 from benchmarks.plans import bounds
 from launch import cli
-from launch.plan import Plan, Planned, Watch, show
+from launch.plan import Plan, Planned, Watch, fitted, show, waiting
+from selfplay.command_line import USER_FOLDER, near
+from selfplay.store.metrics import MetricsLog
 from selfplay.study import grid
 from selfplay.study.estimate import SPREAD, LadderSize
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis
 from selfplay.study.jobs import Ended, Job
-from selfplay.study.timing import Phase
+from selfplay.study.timing import StartCost
 from tests.runs import PLAIN
 
 
 def plan(arms: tuple[Arm, ...], seeds: int, seconds: float = 60.0, failure: str = "") -> Plan:
     runs = [
-        Planned(cell, PLAIN, 1e12, None if failure else seconds, Phase(seconds, 6.0), False)
+        Planned(cell, PLAIN, 1e12, None if failure else seconds, StartCost(seconds, 6.0), False)
         for cell in grid.cells(arms, seeds)
     ]
     size = LadderSize(135, (0, 64), 20_224, 512)
-    rating = () if failure else ((size, Phase(200.0, 20.0)),)
+    rating = () if failure else ((size, StartCost(200.0, 20.0)),)
     return Plan(tuple(runs), 2, rating, failure)
 
 
@@ -127,6 +131,111 @@ def test_a_line_at_every_end_and_a_failure_in_words(tmp_path: Path, clock: list[
     assert f"2 of 4  {second}  failed with status 1 after 45 s, 2 tries: alarm" in lines[1]
 
 
+def drawn(screen: io.StringIO) -> list[str]:
+    """Every drawing of a line that changes, without colors."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    return [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+
+
+def terminal(width: int = 80) -> tuple[io.StringIO, Console]:
+    screen = io.StringIO()
+    variables = {"TERM": "xterm"}
+    return screen, Console(
+        file=screen, force_terminal=True, width=width, height=24, _environ=variables
+    )
+
+
+AXES_3 = Axis.parse("learner.learning-rate=0.0003,0.001"), *AXES
+
+
+@pytest.mark.parametrize(
+    ("axes", "jobs", "width", "running"),
+    [
+        (
+            AXES,
+            2,
+            120,
+            "width-4_num-simulations-2_seed-0 5/6, width-4_num-simulations-32_seed-0 0/6",
+        ),
+        (AXES, 2, 80, "w-4_n-s-2_s-0 5/6, w-4_n-s-32_s-0 0/6"),
+        (AXES_3, 2, 80, "l-r-0.0003_w-4_n-s-2_s-0 5/6 and 1 more"),
+        (AXES_3, 2, 60, "2 running"),
+        (AXES_3, 16, 80, "16 running"),
+        (AXES_3, 16, 60, ""),
+    ],
+)
+def test_the_line_of_what_runs_is_one_line_without_a_cut_number(
+    tmp_path: Path,
+    clock: list[float],
+    axes: tuple[Axis, ...],
+    jobs: int,
+    width: int,
+    running: str,
+) -> None:
+    screen, console = terminal(width)
+    one = replace(plan((Arm("hex_3", (), axes),), 4, 12345.0), slots=jobs)
+    study = Study(tmp_path, ())
+    log = MetricsLog(study.run(one.runs[0].cell))
+    log.append({"iteration": 5})
+    log.close()
+    with Watch(study, one, console) as watch:
+        for run in one.runs[:jobs]:
+            watch.started(Job(run.cell.name, (), tmp_path))
+        watch._live.refresh()
+        lines = drawn(screen)
+    parts = [f"0 of {len(one.runs)} runs done", watch.left(), running]
+    assert lines[-1] == "; ".join(part for part in parts if part)
+    assert max(map(len, lines)) < width
+
+
+def test_names_are_shortened_evenly_and_only_as_far_as_needed() -> None:
+    running = [("width-128_num-simulations-32", "3/40"), ("width-4_norm-rms", "12/40")]
+    assert fitted(running, 80) == "width-128_num-simulations-32 3/40, width-4_norm-rms 12/40"
+    assert fitted(running, 46) == "wid-128_num-sim-32 3/40, wid-4_nor-rms 12/40"
+    assert fitted(running, 36) == "w-128_n-s-32 3/40, w-4_n-r 12/40"
+    assert fitted(running, 31) == "wi-128_nu-si-32 3/40 and 1 more"
+    assert fitted(running, 12) == "2 running" and fitted(running, 5) == ""
+    assert fitted([], 80) == ""
+
+
+def test_a_damaged_line_and_long_metrics_do_not_stop_the_view(
+    tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = plan(GRID, 1)
+    watch = Watch(Study(tmp_path, ()), one, Console(file=io.StringIO(), width=200))
+    answers: list[int | Exception] = [3, ValueError("a damaged line"), OSError(5, "broken"), 4]
+
+    def done(_: Study, cell: object) -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Study, "done", done)
+    watch.started(Job(one.runs[0].cell.name, (), tmp_path))
+    seen = []
+    for _ in range(8):
+        seen.append(watch._line().plain.rpartition(" ")[2])
+        clock[0] += 5.0  # the line is drawn more often than the metrics are read
+    assert seen == ["3/6", "3/6", "3/6", "3/6", "3/6", "3/6", "4/6", "4/6"] and not answers
+
+
+def test_a_plan_in_the_making_shows_a_clock(clock: list[float]) -> None:
+    screen, console = terminal()
+    with waiting("timing a little", console):
+        assert drawn(screen)[-1] == "0:00  timing a little"
+        clock[0] += 75
+        deadline = time.perf_counter() + 20
+        while drawn(screen)[-1] != "1:15  timing a little" and time.perf_counter() < deadline:
+            time.sleep(0.05)  # it is drawn while others work
+        assert drawn(screen)[-1] == "1:15  timing a little"
+    for variables in ({}, {"TERM": "dumb"}):
+        plain = io.StringIO()
+        console = Console(file=plain, force_terminal=bool(variables), _environ=variables)
+        with waiting("timing a little", console):
+            assert plain.getvalue() == "timing a little\n"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -163,10 +272,10 @@ def test_a_path_is_written_from_where_the_user_stands(
 ) -> None:
     study = tmp_path / "studies" / "a b"
     monkeypatch.chdir(tmp_path)
-    assert cli.near(study) == cli.near("studies/a b") == os.path.join("studies", "a b")
+    assert near(study) == near("studies/a b") == os.path.join("studies", "a b")
     monkeypatch.chdir(tmp_path / "..")
-    assert cli.near(study) == os.path.join(tmp_path.name, "studies", "a b")
+    assert near(study) == os.path.join(tmp_path.name, "studies", "a b")
     study.mkdir(parents=True)
     monkeypatch.chdir(study)  # as the ladder of a study
-    monkeypatch.setenv(cli.USER_FOLDER, str(tmp_path))
-    assert cli.near("ladder/hex") == os.path.join("studies", "a b", "ladder", "hex")
+    monkeypatch.setenv(USER_FOLDER, str(tmp_path))
+    assert near("ladder/hex") == os.path.join("studies", "a b", "ladder", "hex")

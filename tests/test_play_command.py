@@ -3,6 +3,7 @@
 import functools
 import io
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -129,15 +130,18 @@ def test_stdout_carries_gtp_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
-    file = tmp_path / "tiny.safetensors"
+    file = tmp_path / "it's tiny.safetensors"
     untrained("tic_tac_toe").export(file)
-    done = command("gtp", str(file), typed="1 name\n")
+    done = command("gtp", f"{file}?search=puct", "--sims", "2", typed="1 name\n")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "error: GTP is spoken in Go only; this version plays tic_tac_toe; "
-        "play it with launch/play.py terminal\n"
+    reason, _, hint = done.stderr.strip().rpartition(": ")
+    assert reason == (
+        "error: GTP is spoken in Go only, and this version plays tic_tac_toe; "
+        "play it in the terminal"
     )
     done = command("gtp", f"{file}?sims=2", "--sims", "3")
     assert done.returncode == 2 and "say different things; leave one out" in done.stderr
-    done = command("terminal", f"{file}?sims=2", "--side", "second", typed="a1\nb2\n")
+    hinted = shlex.split(hint)[2:]
+    assert hinted[0] == "terminal"
+    done = command(*hinted, "--side", "second", typed="a1\nb2\n")
     assert done.returncode == 0 and done.stdout.endswith("Goodbye.\n"), done.stderr

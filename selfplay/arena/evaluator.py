@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 import games
-from selfplay.arena import perfect, player, report
+from selfplay.arena import perfect, player, records, report
 from selfplay.arena.ladder import Ladder, LadderConfig, Standing
 from selfplay.arena.player import Player
 from selfplay.cluster.beside import Beside
@@ -99,7 +99,7 @@ class Evaluator:
         self._catch_up(number)
         version = Version(f"run@{number}", params, self._config, Ledger(**ledger), number)
         made = self._enter(version)
-        path = self._folder / "elo" / "ladder.db"
+        path = self._folder / "elo" / records.FILE
         with Ladder(
             path, self._game, self._name, self._players, self._anchor, self._climbing
         ) as ladder:

@@ -138,6 +138,15 @@ def split_options(spec: str) -> tuple[str, str]:
     return (spec, "") if not mark or exists(spec) else (where, text)
 
 
+def split_stored(spec: str) -> tuple[str, str]:
+    """Takes a spec that a ladder stored apart, as `split_options` does, without asking the disk.
+
+    A ladder stores a version with its options, so that a "?" before the last one is the folder's.
+    """
+    name, mark, text = spec.rpartition("?")
+    return (name, text) if mark and not spec.startswith(GTP) else (spec, "")
+
+
 def version_spec(spec: str) -> VersionSpec:
     """Take ``runs/a@40?sims=64&search=puct`` apart.
 
@@ -183,8 +192,8 @@ def between(stronger: str, weaker: str) -> str:
     Returns:
         A spec, or a description where no spec is known to exist.
     """
-    name, options = _split(stronger)
-    other, limits = _split(weaker)
+    (name, text), (other, more) = map(split_stored, (stronger, weaker))
+    options, limits = dict(parse_qsl(text)), dict(parse_qsl(more))
     if name.startswith(GTP):
         return f"the engine {name.removeprefix(GTP)} at a lower level"
     if name == "solver":
@@ -197,14 +206,6 @@ def between(stronger: str, weaker: str) -> str:
         return f"{name}?{urlencode({**options, 'sims': middle})}"
     run, _, version = name.rpartition("@")
     return f"a version of {run} before {version}" if run else f"a weaker form of {stronger}"
-
-
-def _split(spec: str) -> tuple[str, dict[str, str]]:
-    """A player's name and its options; a command has none."""
-    name, _, text = spec.rpartition("?")
-    if spec.startswith(GTP) or not name:
-        return spec, {}
-    return name, dict(parse_qsl(text))
 
 
 @cache

@@ -12,8 +12,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from selfplay.arena.player import GTP, Player
 from selfplay.store.files import describe, take_lock
 
 FORMAT = 1
+FILE = "ladder.db"  # in a ladder's folder
 NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")  # ends a journal of several files (SQLite's magic)
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -99,11 +100,37 @@ def settings(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ValueError(f"there is no ladder {path}")
+    with _readable(path), closing(_connect(path)) as base:
+        return {n: json.loads(v) for n, v in base.execute("SELECT name, value FROM settings")}
+
+
+def count(path: Path) -> int:
+    """Counts the games in a ladder's file without taking its lock; 0 if it has not begun.
+
+    Raises:
+        ValueError: the file is not a ladder, or is damaged.
+    """
+    if not os.path.lexists(path):
+        return 0
+    with _readable(path), closing(_connect(path)) as base:
+        if not _tables(base):
+            return 0  # the ladder was stopped while it made its file
+        return base.execute("SELECT count(*) FROM games").fetchone()[0]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what SQLite says of a file into a ValueError that names the file."""
     try:
-        with closing(_connect(path)) as base:
-            return {n: json.loads(v) for n, v in base.execute("SELECT name, value FROM settings")}
+        yield
     except sqlite3.DatabaseError as error:
-        raise ValueError(f"{path} is no ladder: {error}") from None
+        raise ValueError(
+            f"{path} cannot be read as a ladder ({error}); move it away, or name another folder"
+        ) from None
+
+
+def _tables(base: sqlite3.Connection) -> int:
+    return base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
 def _connect(path: Path, **options: Any) -> sqlite3.Connection:
@@ -161,19 +188,17 @@ class Records:
         path = self._path
         wanted = {name: json.dumps(value) for name, value in {"format": FORMAT, **settings}.items()}
         with ExitStack() as on_error:
-            try:
+            with _readable(path):
                 base = _connect(path, isolation_level=None)
                 on_error.callback(base.close)
                 base.execute("PRAGMA journal_mode = WAL")
                 base.execute("PRAGMA foreign_keys = ON")
-                if not base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                if not _tables(base):
                     with _Transaction(base):
                         for statement in SCHEMA.split(";"):
                             base.execute(statement)
                         base.executemany("INSERT INTO settings VALUES (?, ?)", wanted.items())
                 found = dict(base.execute("SELECT name, value FROM settings"))
-            except sqlite3.DatabaseError as error:
-                raise ValueError(f"{path} is no ladder: {error}") from None
             for name, value in wanted.items():
                 if found.get(name) != value:
                     raise ValueError(
@@ -214,7 +239,7 @@ class Records:
 
     def players(self) -> list[Entry]:
         """All players, in the order of their coming."""
-        rows = self._base.execute(
+        rows = self._rows(
             "SELECT id, spec, digest, flops_per_move, training_flops FROM players ORDER BY id"
         )
         nan = float("nan")
@@ -225,7 +250,7 @@ class Records:
 
     def pairings(self) -> list[Pairing]:
         """All pairings, by round and slot."""
-        rows = self._base.execute(
+        rows = self._rows(
             "SELECT round, slot, a, b, start, pairs, EXISTS (SELECT 1 FROM games WHERE "
             "games.round = pairings.round AND games.slot = pairings.slot) "
             "FROM pairings ORDER BY round, slot"
@@ -278,7 +303,7 @@ class Records:
 
     def games(self) -> list[Game]:
         """All games, in an order that does not depend on when they were played."""
-        rows = self._base.execute(
+        rows = self._rows(
             "SELECT round, slot, first, second, opening_index, opening, moves, outcome, reason "
             "FROM games ORDER BY round, slot, opening_index, first"
         )
@@ -301,6 +326,10 @@ class Records:
         """Close the file, for others to open."""
         self._base.close()
         os.close(self._lock)
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        with _readable(self._path):
+            return self._base.execute(query).fetchall()
 
     def _transaction(self) -> Any:
         return _Transaction(self._base)

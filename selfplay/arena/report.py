@@ -23,7 +23,7 @@ from games.game import Game
 from games.go import Go
 from selfplay.arena import misfit
 from selfplay.arena.ladder import Standing
-from selfplay.arena.player import GTP, split_options
+from selfplay.arena.player import GTP, split_stored
 from selfplay.arena.records import Entry
 from selfplay.arena.records import Game as RecordedGame
 
@@ -380,7 +380,7 @@ def labels(specs: Iterable[str]) -> dict[str, str]:
 
     Runs whose folders have the same name keep as many parts of their paths as tell them apart.
     """
-    runs = {s: "" if s.startswith(GTP) else split_options(s)[0].rpartition("@")[0] for s in specs}
+    runs = {s: "" if s.startswith(GTP) else split_stored(s)[0].rpartition("@")[0] for s in specs}
     parts = {run: Path(run).parts for run in runs.values()}
     short: dict[str, str] = {}
     for run, own in parts.items():

@@ -20,6 +20,7 @@ import numpy as np
 
 import games
 from games.game import Game
+from selfplay.command_line import command
 from selfplay.episode import Rows
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.replay import FIELDS
@@ -200,7 +201,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         CorruptedFile: the manifest was altered.
     """
     if not (folder / MANIFEST).exists():
-        raise ValueError(f"{folder} is no archive of expert games; make one with launch/experts.py")
+        raise ValueError(
+            f"{folder} is not an archive of expert games: it has no {MANIFEST}. How to make one: "
+            f"{command('experts', '--help')}"
+        )
     manifest = read_hashed_json(folder / MANIFEST)
     if manifest.get("format") != FORMAT:
         raise ValueError(

@@ -5,6 +5,7 @@ The same contents and options make the same bytes. A folder is either absent or 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from selfplay.experts.selection import (
     total,
 )
 from selfplay.experts.writer import Writer
-from selfplay.store.files import plain
+from selfplay.store.files import check_writable, plain
 
 NO_ROWS = "filter: no move of a player who is strong enough"
 
@@ -71,6 +72,7 @@ def build(
     manifest = already(folder, recipe)
     if manifest:
         return manifest, True
+    check_writable(Path(os.path.realpath(folder)))  # now: the archive takes its name at the end
     accounts = [account for account, _ in sources]
     candidates: list[Candidate] = []
     with Writer(folder) as writer:  # first: what cannot be written need not be read

@@ -16,7 +16,7 @@ import games
 from selfplay import network
 from selfplay.arena import ladder, records
 from selfplay.arena.ladder import Standing
-from selfplay.arena.player import SIMULATIONS, split_options, version_spec
+from selfplay.arena.player import SIMULATIONS, split_stored, version_spec
 from selfplay.arena.records import Entry, Records
 from selfplay.flops import Ledger
 from selfplay.network import NetworkConfig
@@ -58,10 +58,9 @@ def points(
 
     Players of other kinds are left out, versions that cost nothing, and version 0 of a run that
     took its parameters from another run's version (``init_from``), which is that version. The
-    covariance is the whole one, relative to the ladder's anchor. Seeds of one recipe are runs
-    whose configs say the same
-    but for the seed and the length; a recipe is called as its runs' folders are, without the seed
-    behind the name. Covariates: "simulations" of the rated search, "board", the length of its
+    covariance is the whole one, relative to the ladder's anchor. Runs whose configs differ only in
+    the seed and the length are seeds of one recipe. A recipe has the name of its runs' folders
+    without the seed. Covariates: "simulations" of the rated search, "board", the length of its
     side, and "selfplay_simulations", log10 of 1 + those that the run played with.
 
     Args:
@@ -81,7 +80,7 @@ def points(
         if not entry.digest or (runs is not None and run_of(entry) not in runs):
             continue
         version = _version(entry)
-        behind = split_options(entry.spec)[1]
+        _, behind = split_stored(entry.spec)
         run = found.get(version.run) or _Run.read(root / version.run)
         if version.number == 0 and run.config.get("init_from"):
             continue
@@ -118,7 +117,7 @@ def points(
 
 def run_of(entry: Entry) -> str:
     """Names the run of a version, as its ladder does; empty for all other players."""
-    run, _, number = entry.spec.partition("?")[0].rpartition("@")
+    run, _, number = split_stored(entry.spec)[0].rpartition("@")
     return run if entry.digest and number.isdigit() else ""
 
 
@@ -130,10 +129,10 @@ class _Version(NamedTuple):
 
 def _version(entry: Entry) -> _Version:
     """From ``runs/a@40?sims=64``."""
-    where, sims, _ = version_spec(entry.spec)
     run = run_of(entry)
     if not run:
         raise ValueError(f"player {entry.spec!r} does not say which version of which run it is")
+    where, sims, _ = version_spec(entry.spec)
     return _Version(run, int(where.rpartition("@")[2]), SIMULATIONS if sims is None else sims)
 
 
@@ -170,6 +169,9 @@ class _Run(NamedTuple):
 def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Names the recipe of each run: as the first of its runs, without the seed behind that name.
 
+    A run that began from another version than its namesake (``init_from``) is a recipe of its own,
+    and has its own name.
+
     Args:
         configs: run → its config.
 
@@ -183,12 +185,14 @@ def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         known = next((kind for kind, other in kinds if other == recipe), None)
         if known is None:
             known = re.sub(rf"([-_]seed)?[-_]?{configs[name]['seed']}$", "", name) or name
-            for kind, other in kinds:
-                if kind == known:
-                    fields = ", ".join(differing(other, recipe))
-                    raise ValueError(
-                        f"{name} is no other seed of the recipe {known}: they differ in {fields}"
-                    )
+            fields = next((differing(o, recipe) for kind, o in kinds if kind == known), ())
+            if [*fields] == ["init_from"]:  # each seed goes on from a version of its own
+                known = name
+            elif fields:
+                raise ValueError(
+                    f"{name} is no other seed of the recipe {known}: they differ in "
+                    f"{', '.join(fields)}"
+                )
             kinds.append((known, recipe))
         named[name] = known
     return named

@@ -65,10 +65,7 @@ class Server:
     def __init__(self, thinker: GoThinker, num_simulations: int, version: str = "1") -> None:
         game = thinker.game
         if not isinstance(game, Go):
-            raise ValueError(
-                f"GTP is spoken in Go only; this version plays {game.name}; "
-                "play it with launch/play.py terminal"
-            )
+            raise ValueError(f"GTP is spoken in Go only, and this version plays {game.name}")
         self.ended = False  # True after "quit"
         self._names = thinker.game  # for notation, which is every game's
         self._trained, self._thinker = thinker, thinker

@@ -15,6 +15,7 @@ import math
 import os
 import re
 import stat
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -59,6 +60,23 @@ def describe(error: OSError) -> str:
         return reason
     path = Path(os.fsdecode(name))
     return f"{path.with_name(_TEMPORARY_NAME.sub('', path.name)) if path.name else path}: {reason}"
+
+
+def in_words(error: Exception) -> str:
+    """Describes any error in words; see `describe` for what the system refused."""
+    return describe(error) if isinstance(error, OSError) else str(error)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises OSError if a folder cannot be made or written to; leaves nothing behind."""
+    above = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    try:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=above) as temporary:
+            Path(temporary, folder.relative_to(above)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        # A file system that takes no folders, such as /proc, denies that the path exists.
+        number = errno.EPERM if error.errno == errno.ENOENT else error.errno
+        raise OSError(number, error.strerror, str(folder)) from None
 
 
 class CorruptedFile(RuntimeError):

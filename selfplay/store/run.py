@@ -15,7 +15,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -293,6 +293,16 @@ def _check_is_run(path: Path) -> None:
             f"{path} is no run folder: it has no config.json, but holds {sorted(others)[0]!r}; "
             "name an empty or a new folder"
         )
+
+
+def check_distinct(runs: Iterable[str | Path]) -> None:
+    """Raises ValueError if two of these paths are the same folder."""
+    known = set[Path]()
+    for run in runs:
+        folder = Path(run).resolve()
+        if folder in known:
+            raise ValueError(f"{run} is named twice; name two different runs to compare them")
+        known.add(folder)
 
 
 def read_config(folder: Path | str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class WindowConfig:
     everything.
 
     Attributes:
-        minimum: M, in rows: up to so many, training samples from all rows there are.
+        minimum: M, in rows: with at most this many rows, training samples from all of them.
         exponent: a in (0, 1]: how the window grows beyond the minimum; 1 is in proportion.
         scale: b in [0, 1): rows by which the window grows for each new row at the minimum.
         maximum: largest window, in rows; None: no limit.

@@ -1,8 +1,8 @@
 """What a study will cost: FLOPs by the ledger's formula, time from a few recipes that are timed.
 
 A recipe is everything about a run but its seed. Of recipes that differ in numbers only, the
-cheapest and the dearest are timed. Between them seconds per evaluation of the network are linear in
-its FLOPs, because an evaluation costs a fixed overhead and its arithmetic.
+cheapest and the most expensive are timed. Between them seconds per evaluation of the network are
+linear in its FLOPs, because an evaluation costs a fixed overhead and its arithmetic.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from selfplay.store.codec import from_json, to_json
 from selfplay.store.files import read_json, write_json
 from selfplay.store.snapshots import is_snapshot
 from selfplay.study import jobs
-from selfplay.study.timing import ANSWER, PAIRS, Phase, Request, Timing
+from selfplay.study.timing import ANSWER, PAIRS, Request, StartCost, Timing
 from selfplay.trainer import Trainer
 
 SPREAD = 1.34  # a time is shown as a range from seconds / SPREAD to seconds · SPREAD
@@ -42,7 +42,7 @@ FIRST_GAMES, GAMES_A_PLAYER = 5_000, 100  # until a ladder's largest standard er
 
 
 def ledger(config: TrainConfig) -> Ledger:
-    """Estimate the whole run's FLOPs, imitation included; the rows of an iteration vary."""
+    """Estimates the whole run's FLOPs, imitation included; the rows of an iteration vary."""
     trainer = Trainer.build(config)
     spent = Ledger()
     if trainer.lessons:
@@ -55,12 +55,12 @@ def ledger(config: TrainConfig) -> Ledger:
 
 
 def recipe(config: TrainConfig) -> TrainConfig:
-    """The config without its seed."""
+    """Returns the config without its seed."""
     return replace(config, seed=0)
 
 
 def kind(config: TrainConfig) -> tuple[tuple[str, Any], ...]:
-    """What of a config is not a number: recipes that share it differ by how much they compute."""
+    """Returns what is not a number: recipes that share it differ by how much they compute."""
     return tuple(_words(to_json(config)))
 
 
@@ -73,7 +73,7 @@ def _words(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
 
 
 def chosen(recipes: Iterable[TrainConfig]) -> list[TrainConfig]:
-    """Choose the recipes to time: of each kind the cheapest and the dearest."""
+    """Chooses the recipes to time: of each kind the cheapest and the most expensive."""
     kinds: dict[Hashable, set[TrainConfig]] = {}
     for one in recipes:
         kinds.setdefault(kind(one), set()).add(one)
@@ -91,7 +91,7 @@ def _evaluation(config: TrainConfig) -> int:
 
 
 def _cost(config: TrainConfig) -> tuple[int, int]:
-    """FLOPs of an evaluation and of an iteration."""
+    """Returns the FLOPs of an evaluation and of an iteration."""
     steps = config.learner.steps(config.selfplay.positions)
     evaluations = config.selfplay.positions * (config.search.num_simulations + 1)
     rows = flops.BACKWARD_FACTOR * steps * config.learner.batch_size
@@ -100,7 +100,7 @@ def _cost(config: TrainConfig) -> tuple[int, int]:
 
 
 def programs(config: TrainConfig, budgets: Sequence[int] = ()) -> dict[str, Hashable]:
-    """What each phase compiles; phases of two runs that have the same key share it."""
+    """Returns a key for what each phase compiles; phases with the same key share programs."""
     base = config.game, config.network
     search, how = replace(config.search, num_simulations=0), config.learner
     # The learning rate and its schedule are in the optimizer's step alone, which is soon compiled.
@@ -134,7 +134,7 @@ class Estimator:
         return not any(timing.compiled for _, timing in self.timed)
 
     def iteration(self, config: TrainConfig) -> float:
-        """Seconds of self-play and learning in one iteration, as the run's metrics count them."""
+        """Returns the seconds of self-play and learning in an iteration, as the metrics count."""
         work, search = config.selfplay, config.search
         evaluations = work.lanes * work.plies * (search.num_simulations + 1)
         segment = evaluations * self._line(
@@ -150,20 +150,26 @@ class Estimator:
         return batch * self._line(config, lambda c, t: t.step / c.learner.batch_size)
 
     def run(
-        self, config: TrainConfig, done: int = -1, iteration: float | None = None, cores: int = 1
-    ) -> Phase:
-        """Estimate what is left of a run, from the start of its process.
+        self,
+        config: TrainConfig,
+        done: int = -1,
+        iteration: float | None = None,
+        cores: int = 1,
+        ray: bool = False,
+    ) -> StartCost:
+        """Estimates what is left of a run, from the start of its process.
 
         Args:
             config: of the run; its programs count as compiled from now on.
             done: its last committed iteration; −1 before there is any.
             iteration: seconds of one, where runs of this recipe have shown them.
-            cores: of the run's process; with several, Ray's actors play.
+            cores: of the run's process.
+            ray: True = the run starts Ray, whose actors play.
         """
         if done >= config.iterations:
-            return Phase()
+            return StartCost()
         begin = [self._starting(config, "play"), self._starting(config, "learn")]
-        seconds = self.process + (RAY if cores > 1 else 0.0)
+        seconds = self.process + (RAY if ray else 0.0)
         if config.imitation.data and done < 0:
             rules, batch = games.make(config.game), config.learner.batch_size
             steps = ledger(config).imitation / flops.training_step(rules, config.network, batch)
@@ -177,21 +183,21 @@ class Estimator:
         one = self.iteration(config) / cores**SHARED if iteration is None else iteration
         one += self._line(config, lambda c, t: t.commit)
         seconds += (config.iterations - max(done, 0)) * one
-        return Phase(
+        return StartCost(
             seconds + sum(phase.seconds for phase in begin),
             sum(phase.compiling for phase in begin),
         )
 
-    def phase(self, config: TrainConfig, name: str) -> Phase:
-        """What a phase takes for this recipe: the mean of what was timed of its kind."""
+    def phase(self, config: TrainConfig, name: str) -> StartCost:
+        """Returns what a phase takes for this recipe: the mean of what was timed of its kind."""
         phases = [t.starts[name] for _, t in self._alike(config) if name in t.starts]
         if not phases:
-            return Phase()
+            return StartCost()
         seconds, compiling = np.mean([(p.seconds, p.compiling) for p in phases], axis=0).tolist()
-        return Phase(seconds, compiling)
+        return StartCost(seconds, compiling)
 
-    def _starting(self, config: TrainConfig, name: str, budgets: Sequence[int] = ()) -> Phase:
-        """What a phase takes, compiling only what no phase before it has compiled."""
+    def _starting(self, config: TrainConfig, name: str, budgets: Sequence[int] = ()) -> StartCost:
+        """Returns what a phase takes, compiling only what no phase before it has compiled."""
         key = name, programs(config, budgets)[name]
         phase = self.phase(config, name)
         cold = key not in self.compiled and not self.cached
@@ -208,15 +214,15 @@ class Estimator:
         seconds: Callable[[TrainConfig, Timing], float],
         evaluations: Callable[[TrainConfig], int] = lambda config: 1,
     ) -> float:
-        """Seconds per evaluation for this recipe's network, on the line through those timed."""
+        """Returns the seconds per evaluation, on the line through the networks that were timed."""
         points: dict[int, list[float]] = {}
         for one, timing in self._alike(config):
             points.setdefault(_evaluation(one), []).append(seconds(one, timing) / evaluations(one))
         at = sorted(points)
         return float(np.interp(_evaluation(config), at, [np.mean(points[x]) for x in at]))
 
-    def ladder(self, configs: Sequence[TrainConfig], size: LadderSize, cores: int) -> Phase:
-        """Estimate a ladder of these runs, a config for each, played on so many cores."""
+    def ladder(self, configs: Sequence[TrainConfig], size: LadderSize, cores: int) -> StartCost:
+        """Estimates a ladder of these runs, a config for each, that is played on `cores` cores."""
         at_once = cores**SHARED
         shapes = {programs(c, size.budgets)["match"]: c for c in configs}
         begin = [self._starting(configs[0], "rules", size.budgets)]
@@ -232,19 +238,19 @@ class Estimator:
         playing = size.games / (2 * PAIRS) * one + sum(phase.seconds for phase in begin)
         rounds = math.ceil(size.games / size.per_round)
         fitting = rounds * round_seconds(size.players, size.games)
-        return Phase(
+        return StartCost(
             self.process + playing / at_once + fitting + AFTERWARDS,
             sum(phase.compiling for phase in begin) / at_once,
         )
 
 
 def has_exam(config: TrainConfig) -> bool:
-    """True = versions of this run sit an exam."""
+    """Tells whether versions of this run sit an exam."""
     return bool(config.exam.budgets) and config.game in questions.FILES
 
 
 def versions(config: TrainConfig, most: int) -> int:
-    """How many versions of a run will be rated, at most `most`."""
+    """Counts the versions of a run that will be rated, at most `most`."""
     every = config.exam.every if has_exam(config) else 0
     kept = [
         version
@@ -277,7 +283,7 @@ class LadderSize:
     def of(
         cls, players: int, budgets: tuple[int, ...], until_stderr: float, most: int
     ) -> LadderSize:
-        """Estimate the games until a largest standard error is reached, `most` at the most.
+        """Estimates the games until a largest standard error is reached, `most` at the most.
 
         Before a game is played nobody knows how far apart the players are, so this is rough where
         `most` does not end the ladder.
@@ -290,7 +296,7 @@ class LadderSize:
 
 
 def round_seconds(players: int, games: int) -> float:
-    """Time the ratings and the choice of pairings of one round, on made-up games."""
+    """Times the ratings and the choice of pairings of one round, on made-up games."""
     rng, pairs = np.random.default_rng(0), max(games // 4, 1)  # of a ladder half as long
     first = rng.integers(0, players, pairs)
     second = (first + rng.integers(1, players, pairs)) % players
@@ -307,7 +313,7 @@ class TimingFailed(RuntimeError):
 
 
 def measured(requests: Sequence[Request], slots: int, script: Path) -> Estimator:
-    """Time these recipes, each in a process with one core; idle cores repeat one of them.
+    """Times these recipes, each in a process with one core; idle cores repeat one of them.
 
     `script` is launch/timing.py. Cores that idle now would be busy in the study, and processes that
     run at once slow each other.
@@ -341,7 +347,7 @@ def measured(requests: Sequence[Request], slots: int, script: Path) -> Estimator
 
 
 def makespan(seconds: Iterable[float], slots: int, busy: Sequence[float] = ()) -> float:
-    """When the last of these jobs ends: each starts, in order, in the slot that is free first.
+    """Returns when the last job ends: each starts, in order, in the slot that is free first.
 
     `busy`: seconds for which a slot still has another job.
     """

@@ -8,15 +8,15 @@ ladder/GAME            the ladder of all runs of a game
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
+import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from selfplay.arena import records
+from selfplay.command_line import command, near, without
 from selfplay.imitation import FOLDER as IMITATION
 from selfplay.store import metrics
 from selfplay.store.files import check_own, read_json, write_json
@@ -40,7 +40,10 @@ class Study:
         """Raises ValueError: no study there, or one of another format."""
         path = folder / STUDY
         if not path.exists():
-            raise ValueError(f"{folder} is no study; make one with launch/ablate.py")
+            raise ValueError(
+                f"{folder} is not a study: it has no {STUDY}. How to make one: "
+                f"{command('ablate', '--help')}"
+            )
         check_own(folder)
         data = read_json(path)
         if data.get("format_version") != FORMAT_VERSION:
@@ -81,6 +84,11 @@ class Study:
         content = {"commands": list(self.commands), "cells": [asdict(cell) for cell in self.cells]}
         write_json(self.folder / STUDY, {"format_version": FORMAT_VERSION, **content})
 
+    def resume(self) -> str:
+        """Returns the command that goes on with the study, as it can be typed here."""
+        typed = shlex.split(self.commands[-1])[2:]  # behind python launch/ablate.py
+        return command("ablate", *without(typed, "--out"), "--out", near(self.folder))
+
     def labels(self) -> dict[str, str]:
         """Returns the name of each cell's recipe, by the cell's name; a lone arm is left out."""
         lone = len({cell.arm for cell in self.cells}) == 1
@@ -102,14 +110,12 @@ class Study:
         return self.folder / "ladder" / "".join(c if c.isalnum() else "-" for c in game)
 
     def games_played(self, game: str) -> int:
-        """How many games the ladder of a game holds."""
-        path = self.ladder(game) / "ladder.db"
-        if not path.exists():
-            return 0
-        with contextlib.closing(
-            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-        ) as db:
-            return db.execute("SELECT count(*) FROM games").fetchone()[0]
+        """Counts the games that the ladder of a game holds.
+
+        Raises:
+            ValueError: its file is not a ladder, or is damaged.
+        """
+        return records.count(self.ladder(game) / records.FILE)
 
     def done(self, cell: Cell) -> int:
         """The last iteration that is committed; −1 before there is any."""

@@ -146,6 +146,15 @@ class Rating:
     max_games: int = 20_000
     opening_plies: int = 4
 
+    def __post_init__(self) -> None:
+        for name in ("versions", "until_stderr", "max_games"):
+            if not getattr(self, name) > 0:
+                text = name.replace("_", "-")
+                raise ValueError(f"--{text} must be above 0, got {getattr(self, name)}")
+        if not self.sims or min(self.sims) < 0:
+            got = " ".join(map(str, self.sims)) or "none"
+            raise ValueError(f"--sims takes one or more budgets, none below 0; got {got}")
+
     def flags(self) -> tuple[str, ...]:
         """For launch/ladder.py."""
         flags = ["--sims", *map(str, self.sims), "--versions", str(self.versions)]

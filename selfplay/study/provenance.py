@@ -15,7 +15,7 @@ COMMIT = 10  # characters of it
 
 
 def sentences(runs: Sequence[Path], today: datetime.date | None = None) -> list[str]:
-    """What the runs' manifests and this program's own folder say, a sentence each.
+    """Returns what the runs' manifests and this program's folder say, a sentence each.
 
     Args:
         runs: their folders; what a manifest does not say is left out.
@@ -47,7 +47,7 @@ def sentences(runs: Sequence[Path], today: datetime.date | None = None) -> list[
 
 
 def _sessions(run: Path) -> list[dict[str, Any]]:
-    """The starts of a run; none where its manifest is missing or damaged."""
+    """Returns the starts of a run; none where its manifest is missing or damaged."""
     try:
         document = read_json(run / manifest.FILE)
     except (OSError, CorruptedFile):
@@ -62,7 +62,7 @@ def _of(session: dict[str, Any], part: str, name: str) -> Any:
 
 
 def _commit(git: Any) -> str:
-    """``commit 943a8eed, with changes``; empty outside git."""
+    """Returns ``commit 943a8eed with local changes``; empty outside git."""
     commit = git.get("commit") if isinstance(git, dict) else None
     if not commit:
         return ""
@@ -70,7 +70,7 @@ def _commit(git: Any) -> str:
 
 
 def _device(session: dict[str, Any]) -> str:
-    """``1 × NVIDIA H100 (Intel Xeon, 16 cores)``."""
+    """Returns ``1 × NVIDIA H100 (Intel Xeon, 16 cores)``."""
     kind, count = _of(session, "devices", "kind"), _of(session, "devices", "count")
     cpu, cores = _of(session, "host", "cpu"), _of(session, "host", "cores")
     host = f"{cpu}, {cores} cores" if cpu else ""
@@ -80,5 +80,5 @@ def _device(session: dict[str, Any]) -> str:
 
 
 def _distinct(values: Iterable[Any]) -> str:
-    """What several runs have, each once."""
+    """Returns what several runs have, each once."""
     return " and ".join(dict.fromkeys(str(value) for value in values if value))

@@ -14,13 +14,14 @@ import numpy as np
 from selfplay.arena import pairing, records
 from selfplay.arena.ladder import Standing
 from selfplay.arena.records import Entry, Records
+from selfplay.command_line import command
 from selfplay.scaling import comparison_report, reading
 from selfplay.scaling.findings import Finding
 from selfplay.scaling.points import Points
-from selfplay.store.run import read_config
+from selfplay.store.files import CorruptedFile, check_own, in_words
+from selfplay.store.run import CONFIG, read_config
 from selfplay.study.folder import STUDY, Study
 
-LADDER = "ladder.db"
 PERFECT = "solver"  # the spec of perfect play
 
 
@@ -82,7 +83,8 @@ def of_folder(folder: Path) -> RatedRuns:
     Raises:
         ValueError: no ladder there, or none of its runs is on this disk.
     """
-    found = _read(folder / LADDER)
+    check_own(folder)
+    found = _read(folder / records.FILE)
     if not found.labels:
         names = ", ".join(found.absent) or "no versions of runs"
         raise ValueError(
@@ -105,17 +107,18 @@ def shared_by(folders: Sequence[Path]) -> RatedRuns:
     reasons = []
     for path in _candidates(folders):
         try:
+            check_own(path.parent)
             rated = _read(path)
-        except ValueError as reason:  # such as a ladder that is being played
-            reasons.append(str(reason))
+        except (ValueError, OSError, CorruptedFile) as reason:  # such as one that is being played
+            reasons.append(in_words(reason))
             continue
         if rated.holds(folders):
-            found.append((_games(path), rated))
+            found.append((records.count(path), rated))
     if not found:
-        names = " ".join(map(str, folders))
+        names = ", ".join(map(str, folders))
         also = f" ({'; '.join(reasons)})" if reasons else ""
         raise ValueError(
-            f"no ladder rates all of {names}{also}; make one: python launch/ladder.py {names}"
+            f"no ladder rates all of {names}{also}; make one: {command('ladder', *folders)}"
         )
     most = max(found, key=lambda pair: pair[0])[1]
     return most.only(folders)
@@ -136,13 +139,10 @@ def compare(standing: Standing, points: Points, baseline: str = "") -> Finding |
 
 def _read(path: Path) -> RatedRuns:
     settings = records.settings(path)
+    if not isinstance(game := settings.get("game"), str):
+        raise ValueError(f"{path} does not say which game it rates; make another ladder")
     with closing(Records(path, settings)) as base:
-        return RatedRuns.of(path, settings["game"], base.players())
-
-
-def _games(path: Path) -> int:
-    with closing(Records(path, records.settings(path))) as base:
-        return sum(2 * pairing.pairs for pairing in base.pairings() if pairing.done)
+        return RatedRuns.of(path, game, base.players())
 
 
 def _candidates(folders: Sequence[Path]) -> list[Path]:
@@ -151,7 +151,7 @@ def _candidates(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         near = folder.parent, folder.parent.parent
         places += [folder, *(place / name for place in near for name in ("ladders", "ladder"))]
-    files = [path for place in places for path in sorted(place.glob(f"*/{LADDER}"))]
+    files = [path for place in places for path in sorted(place.glob(f"*/{records.FILE}"))]
     return list({path.resolve(): path for path in files}.values())
 
 
@@ -163,7 +163,7 @@ def _roots(ladder: Path) -> list[Path]:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / "config.json").exists()
+    return (folder / CONFIG).exists()
 
 
 def _labels(root: Path, names: Sequence[str]) -> dict[str, str]:

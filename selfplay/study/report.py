@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.arena import misfit
+from selfplay.arena import misfit, records
+from selfplay.command_line import command, documented
 from selfplay.flops import Ledger
 from selfplay.scaling import findings, reading
 from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
@@ -18,10 +19,10 @@ from selfplay.scaling.page import Page, Section
 from selfplay.scaling.points import Points, joined
 from selfplay.store import metrics
 from selfplay.store.codec import flat
-from selfplay.store.run import read_config
+from selfplay.store.run import check_distinct, read_config
 from selfplay.study import provenance, rated_runs
 from selfplay.study.folder import STUDY, Study
-from selfplay.study.rated_runs import LADDER, PERFECT, RatedRuns
+from selfplay.study.rated_runs import PERFECT, RatedRuns
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,12 @@ def material(paths: Sequence[Path]) -> Material:
     """
     if len(paths) == 1 and (paths[0] / STUDY).exists():
         return of_study(Study.read(paths[0]))
-    if len(paths) == 1 and (paths[0] / LADDER).exists():
+    if len(paths) == 1 and (paths[0] / records.FILE).exists():
         return of_ladder(rated_runs.of_folder(paths[0]))
     of_game: dict[str, list[Path]] = {}
     for path in paths:
         of_game.setdefault(read_config(path)["game"], []).append(path)
-    folders = [path.resolve() for path in paths]
-    twice = [path for path in paths if folders.count(path.resolve()) > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} is named twice; name two different runs to compare them")
+    check_distinct(paths)
     apart = "; ".join(f"{game} in {', '.join(map(str, own))}" for game, own in of_game.items())
     if len(of_game) == 1 and len(paths) > 1:
         return of_ladder(rated_runs.shared_by(paths), paths[0])
@@ -82,17 +80,16 @@ def material(paths: Sequence[Path]) -> Material:
         )
     runs, ladders = {}, {}
     for game, (path,) in of_game.items():
-        found = [
-            path / name / LADDER for name in ("ladder", "elo") if (path / name / LADDER).exists()
-        ]
+        files = (path / name / records.FILE for name in ("ladder", "elo"))
+        found = [file for file in files if file.exists()]
         if not found:
-            also = f". Ratings of different games are not compared: {apart}"
+            also = f"Ratings of different games are not compared ({apart}), and "
             raise ValueError(
-                f"{path} has no ladder; make one with launch/ladder.py {path}"
-                f"{also if len(paths) > 1 else ''}"
+                f"{also if len(paths) > 1 else ''}{path} has no ladder; make one: "
+                f"{command('ladder', path)}"
             )
         runs[str(path)], ladders[game] = (path, str(path)), found[0]
-    commands = [f"python launch/ladder.py {path}" for path in paths]
+    commands = [documented("ladder", path) for path in paths]
     apart = f"Ratings of different games are not compared: {apart}."
     return Material(", ".join(runs), runs, ladders, [apart] if len(paths) > 1 else [], commands)
 
@@ -101,16 +98,17 @@ def of_ladder(rated: RatedRuns, first: Path | None = None) -> Material:
     """Of runs that share a ladder; the recipe of the run `first` is the baseline."""
     runs = {name: (rated.root / name, label) for name, label in rated.labels.items()}
     missing = [f"`{name}` is on the ladder, and its folder is not here." for name in rated.absent]
-    named = str(rated.ladder.parent)
+    named = [rated.ladder.parent]
     title = rated.ladder.absolute().parent.name
     if (rated.root / STUDY).exists():
         title = f"{rated.root.absolute().name}, {title}"
     baselines = {}
     if first is not None:
-        title, named = ", ".join(runs), " ".join(runs)
+        title, folders = ", ".join(runs), [folder for folder, _ in runs.values()]
+        named = sorted(folders, key=lambda folder: folder.resolve() != first.resolve())
         labels = {folder.resolve(): label for folder, label in runs.values()}
         baselines[rated.game] = labels[first.resolve()]
-    commands = [f"python launch/report.py {named}"]
+    commands = [documented("report", *named)]
     ladders = {rated.game: rated.ladder}
     return Material(
         title, runs, ladders, missing, commands, rated.root, baselines, rated=rated
@@ -133,7 +131,7 @@ def of_study(study: Study) -> Material:
         if done < wanted:
             missing.append(f"`{cell.name}` stands at iteration {done} of {wanted}.")
     for game in study.games():
-        path = study.ladder(game) / LADDER
+        path = study.ladder(game) / records.FILE
         if path.exists():
             ladders[game] = path
         else:
@@ -141,7 +139,7 @@ def of_study(study: Study) -> Material:
     if not ladders:
         raise ValueError(
             f"{study.folder} has no ladder yet ({len(runs)} of {len(study.cells)} runs have "
-            "begun); go on with launch/ablate.py"
+            f"begun); go on: {study.resume()}"
         )
     name = study.folder.absolute().name
     firsts = {game: labels[cells[0].name] for game, cells in study.games().items()}

@@ -57,7 +57,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Phase:
+class StartCost:
     """Something that compiles: seconds with its programs in the cache, and more without them."""
 
     seconds: float = 0.0
@@ -81,7 +81,7 @@ class Timing:
         compiled: True = the programs were not in the cache.
     """
 
-    starts: dict[str, Phase]
+    starts: dict[str, StartCost]
     segment: float
     step: float
     commit: float
@@ -93,12 +93,12 @@ class Timing:
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Timing:
-        """From JSON."""
-        starts = {name: Phase(**phase) for name, phase in data["starts"].items()}
+        """Reads it from JSON."""
+        starts = {name: StartCost(**phase) for name, phase in data["starts"].items()}
         return cls(**{**data, "starts": starts})
 
 
-class Watch:
+class CompileClock:
     """Counts the seconds of compiling that the cache saves, now or the next time."""
 
     def __init__(self) -> None:
@@ -111,26 +111,26 @@ class Watch:
         elif event.endswith("/backend_compile_duration") and duration_secs >= KEPT:
             self.missed += duration_secs
 
-    def phase(self, work: Callable[[], Any]) -> Phase:
-        """Do it once."""
+    def phase(self, work: Callable[[], Any]) -> StartCost:
+        """Does the work once, and returns what it cost."""
         before = self.missed, self.saved
         seconds = _timed(work)
         missed, saved = self.missed - before[0], self.saved - before[1]
-        return Phase(max(seconds - missed, 0.0), missed + saved)
+        return StartCost(max(seconds - missed, 0.0), missed + saved)
 
 
 def measure(request: Request, folder: Path) -> Timing:
-    """Time a run of one iteration into `folder`, piece by piece, and then its players."""
+    """Times a run of one iteration into `folder`, piece by piece, and then its players."""
     config = from_json(TrainConfig, request.config)
     # Imitation and the run's own ladder are counted from other numbers.
     alone = replace(config.cluster, actors=0, learner_devices=1)
     config = replace(config, imitation=ImitationConfig(), elo=EvaluatorConfig(), cluster=alone)
-    watch, trainer = Watch(), Trainer.build(config)
+    compiling, trainer = CompileClock(), Trainer.build(config)
     grader = Grader.build(config.game, config.network, config.search, config.exam)
-    starts: dict[str, Phase] = {}
+    starts: dict[str, StartCost] = {}
     run = Run.create_or_open(folder, config, window=config.replay)
     with run:
-        starts["play"] = watch.phase(trainer.player.probe)
+        starts["play"] = compiling.phase(trainer.player.probe)
         state, carries = trainer.start()
         learner, params = state["learner"], jax.device_get(state["playing"])
         noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
@@ -140,10 +140,10 @@ def measure(request: Request, folder: Path) -> Timing:
             row = {"digest": {"state": digest(state)}}
             run.commit(0, state, row, params, carries=carries, ledger={})
 
-        starts["learn"] = watch.phase(learn)
+        starts["learn"] = compiling.phase(learn)
         if grader:
-            starts["exam"] = watch.phase(lambda: grader.grade(params, whole=False))
-        compiled = watch.saved < watch.missed
+            starts["exam"] = compiling.phase(lambda: grader.grade(params, whole=False))
+        compiled = compiling.saved < compiling.missed
         carry, rows = trainer.player.play(params, carries[0], 1, 0, 0)
         segment = _typical(lambda: trainer.player.play(params, carry, 2, 0, 1))
         source = Noise(noise, config.learner.batch_size)
@@ -159,9 +159,9 @@ def measure(request: Request, folder: Path) -> Timing:
     share = _questions(grader.exam) / _questions(grader.part) if grader else 0.0
     pairings, anchored = dict[str, float](), 0.0
     if request.budgets:
-        starts["rules"] = watch.phase(lambda: _against_random("random", request))
+        starts["rules"] = compiling.phase(lambda: _against_random("random", request))
         version = Version("timed@0", params, to_json(config))
-        starts["match"] = watch.phase(lambda: _meet(version, request, 0, _timed))
+        starts["match"] = compiling.phase(lambda: _meet(version, request, 0, _timed))
         pairings = _meet(version, request, 1, _typical)
         if request.anchor not in ("", "random"):
             more = _against_random(request.anchor, request) - _against_random("random", request)
@@ -186,7 +186,7 @@ def _questions(exam: Exam) -> int:
 def _meet(
     version: Version, request: Request, number: int, clock: Callable[[Callable[[], Any]], float]
 ) -> dict[str, float]:
-    """Seconds of a pairing at each budget; `number` chooses the openings."""
+    """Returns the seconds of a pairing at each budget; `number` chooses the openings."""
     game, found = version.game, {}
     for budget in request.budgets:
         one = player.of_version(version, budget)
@@ -196,7 +196,7 @@ def _meet(
 
 
 def _against_random(spec: str, request: Request) -> float:
-    """Seconds of a player's pairing with random moves, from a few of its games."""
+    """Returns the seconds of a player's pairing with random moves, from a few of its games."""
     game = games.make(request.config["game"])
     one, other = player.parse(spec, game), player.parse("random", game)
     took = 0.0
@@ -214,7 +214,7 @@ def _timed(work: Callable[[], Any]) -> float:
 
 
 def _typical(work: Callable[[], Any]) -> float:
-    """Median of a few repetitions: something short is easily disturbed."""
+    """Returns the median of a few repetitions: something short is easily disturbed."""
     took: list[float] = []
     while sum(took) < LONG and len(took) < REPETITIONS:
         took.append(_timed(work))
@@ -222,7 +222,7 @@ def _typical(work: Callable[[], Any]) -> float:
 
 
 def answer(request: Path, folder: Path) -> None:
-    """Measure what the file `request` asks for, and write its answer into `folder`."""
+    """Measures what the file `request` asks for, and writes the answer into `folder`."""
     asked = read_json(request)
     began = time.perf_counter()
     timing = measure(Request(**asked), folder / "run")

@@ -207,7 +207,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="made with opening plies 2, not 3"):
         ladder(path, config=LadderConfig(opening_plies=3))
     (tmp_path / "text.db").write_text("this is no database, whatever its name may say " * 30)
-    with pytest.raises(ValueError, match=r"text\.db is no ladder"):
+    with pytest.raises(ValueError, match=r"text\.db cannot be read as a ladder"):
         ladder(tmp_path / "text.db")
 
 

@@ -79,6 +79,8 @@ def test_a_runs_name_may_contain_any_character(
         (tmp_path / name / "config.json").touch()
     assert split_version(text) == (folder, version)
     assert player.split_options(text + options) == (text, options[1:])
+    if options:  # as a ladder stores a version
+        assert player.split_stored(text + options) == (text, options[1:])
 
 
 def test_specs_are_canonical() -> None:

@@ -27,10 +27,7 @@ BAD = {
     "nowhere": ("import go5x5 {new}/x --out {new}", "x does not exist; name SGF files, folders"),
     "no records": ("import go5x5 {other} --out {new}", "holds no file that ends in .sgf"),
     "out": ("import go5x5 {file} --out {other}", "exists and is no archive of expert games"),
-    "under a file": (
-        "import go5x5 {file} --out {file}/x",
-        "a part of its path is a file, not a folder",
-    ),
+    "under a file": ("import go5x5 {file} --out {file}/x", "x: a part of its path is a file"),
     "no out": ("import go5x5 {file}", "--out"),
     "rank": ("import go5x5 {file} --out {new} --min-rank strong", "'strong' is no rank; write"),
     "rating": ("import go5x5 {file} --out {new} --min-rating 1d", "1d"),
@@ -45,8 +42,8 @@ BAD = {
     "positions": ("positions go5x5 {file} --out {new}", "are of connect_four (6×7), not of"),
     "values": ("positions connect_four {new} --out {new}", "cannot be read"),
     "lines": ("positions connect_four {file} --out {new}", "none of 1 games is kept: not 42 cells"),
-    "inspect": ("inspect {other}", "is no archive of expert games; make one with"),
-    "name": ("inspect nothing_of_this_name", "experts/nothing_of_this_name is no archive"),
+    "inspect": ("inspect {other}", "is not an archive of expert games"),
+    "name": ("inspect nothing_of_this_name", "experts/nothing_of_this_name is not an archive"),
 }
 
 

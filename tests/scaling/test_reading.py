@@ -139,6 +139,27 @@ def test_two_recipes_of_one_name_are_refused(study: Path) -> None:
         reading.points(ladder, study)
 
 
+def test_a_runs_name_may_contain_any_sign_wherever_its_ladder_is_read(study: Path) -> None:
+    make_run(study / "a@b?c", replace(PLAIN, seed=7))
+    odd = entry(1, "a@b?c@2?sims=3&search=puct")
+    assert reading.run_of(odd) == "a@b?c"
+    points = reading.points(rated(entry(0, "random"), odd), study)
+    assert points.run.tolist() == ["a@b?c"]
+    assert points.covariates["simulations"].tolist() == [3.0]
+
+
+def test_seeds_that_go_on_from_versions_of_their_own_have_names_of_their_own() -> None:
+    configs = {
+        name: to_json(replace(PLAIN, seed=seed, init_from=digest, iterations=9))
+        for name, seed, digest in (("more", 0, "aa"), ("more-1", 1, "bb"), ("more-2", 2, "bb"))
+    }
+    names = reading.recipe_names(configs)
+    assert names == {"more": "more", "more-1": "more-1", "more-2": "more-1"}
+    other = to_json(replace(PLAIN, seed=3, init_from="cc", game="hex?size=3"))
+    with pytest.raises(ValueError, match=r"more-3 is no other seed .* game, init_from"):
+        reading.recipe_names({**configs, "more-3": other})
+
+
 def test_a_ladders_file_gives_its_standing_without_its_players(tmp_path: Path) -> None:
     players = [Player("solver", None), Player("random", None), Player("runs/a@1?sims=0", None, "x")]
     path = tmp_path / "ladder.db"
@@ -165,7 +186,7 @@ def test_what_is_no_ladder_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no ladder"):
         reading.standing(tmp_path / "ladder.db")
     (tmp_path / "ladder.db").write_text("no database, but text that is long enough to be read")
-    with pytest.raises(ValueError, match="is no ladder"):
+    with pytest.raises(ValueError, match="cannot be read as a ladder"):
         reading.standing(tmp_path / "ladder.db")
 
 

@@ -306,7 +306,7 @@ def test_a_smaller_share_of_games(data: Path, config: TrainConfig) -> None:
 
 def test_bad_input_is_a_sentence_before_any_work(tmp_path: Path, config: TrainConfig) -> None:
     for change, game, words in [
-        ({"data": "experts/nowhere"}, GAME, "experts/nowhere is no archive"),
+        ({"data": "experts/nowhere"}, GAME, "experts/nowhere is not an archive"),
         ({}, "connect_four", "holds games of tic_tac_toe"),
         ({"games": 1e-9}, GAME, "has 0 positions to learn from"),
     ]:

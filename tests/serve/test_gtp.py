@@ -372,7 +372,7 @@ def test_an_error_of_ours_does_not_end_it(
 
 
 def test_other_games_are_refused() -> None:
-    with pytest.raises(ValueError, match="GTP is spoken in Go only; this version plays hex"):
+    with pytest.raises(ValueError, match="GTP is spoken in Go only, and this version plays hex"):
         Server(FirstLegal(games.make("hex", size=3)), 4)  # pyright: ignore
 
 

@@ -34,8 +34,12 @@ from selfplay.store.files import (
     write_json,
 )
 from selfplay.store.run import load_version
+from selfplay.study import rated_runs
 from selfplay.study.folder import Study
+from tests.runs import PLAIN
+from tests.scaling.test_reading import make_run
 from tests.store.runs import carries_at, made, open_run, state_at
+from tests.study.test_report import play
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -211,6 +215,20 @@ def test_a_ladder_holds_tables_alone(tmp_path: Path, statement: str) -> None:
     path = ladder(tmp_path, statement)
     with pytest.raises(ValueError, match=r"no ladder of ours: it has a (view|trigger|table) '"):
         settings(path)
+
+
+def test_a_ladders_folder_holds_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its report would be written to where the link points."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "public").mkdir()
+    for name in ("a", "b"):
+        make_run(tmp_path / name, PLAIN)
+    play(Path("ladders/x/ladder.db"), [("a@1?sims=0", 0.0), ("b@1?sims=0", 1.0)])
+    Path("ladders/x/report").symlink_to(tmp_path / "public")
+    with pytest.raises(ValueError, match=r"ladders/x/report' is a link"):
+        rated_runs.of_folder(Path("ladders/x"))
+    with pytest.raises(ValueError, match=r"no ladder rates all of a, b \(.*report' is a link"):
+        rated_runs.shared_by([Path("a"), Path("b")])
 
 
 def test_a_players_name_does_not_steer_the_terminal(tmp_path: Path) -> None:

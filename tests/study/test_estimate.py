@@ -18,15 +18,15 @@ from selfplay.store import metrics
 from selfplay.store.codec import to_json
 from selfplay.study import estimate, timing
 from selfplay.study.estimate import Estimator, LadderSize, TimingFailed, makespan
-from selfplay.study.timing import Phase, Request, Timing
+from selfplay.study.timing import Request, StartCost, Timing
 from selfplay.train import train
 from tests.runs import PLAIN
 
 STARTS = {
-    "play": Phase(1, 10),
-    "learn": Phase(2, 20),
-    "match": Phase(0.5, 5),
-    "rules": Phase(0.25, 0),
+    "play": StartCost(1, 10),
+    "learn": StartCost(2, 20),
+    "match": StartCost(0.5, 5),
+    "rules": StartCost(0.25, 0),
 }
 
 
@@ -92,8 +92,11 @@ def test_a_run_counts_its_process_its_start_and_every_iteration(grid: Estimator)
     assert whole.seconds == pytest.approx(3 + 1 + 2 + 6 * iteration) and whole.compiling == 30
     assert grid.run(config, done=4).seconds == pytest.approx(3 + 1 + 2 + 2 * iteration)
     assert grid.run(config, iteration=10).seconds == pytest.approx(3 + 1 + 2 + 6 * 10.5)
-    assert grid.run(config, done=6) == Phase()
-    assert grid.run(config, cores=2).seconds > 3 + 1 + 2 + 6 * 0.5
+    assert grid.run(config, done=6) == StartCost()
+    shared = grid.run(config, cores=2).seconds
+    assert 3 + 1 + 2 + 6 * 0.5 < shared < whole.seconds
+    assert grid.run(config, cores=2, ray=True).seconds == shared + estimate.RAY
+    assert grid.run(config, ray=True).seconds == whole.seconds + estimate.RAY
 
 
 def test_a_program_is_compiled_once(grid: Estimator) -> None:
@@ -187,7 +190,7 @@ def test_what_the_cache_saves_is_told_from_what_it_does_not(
     monkeypatch.setattr(timing.jax, "monitoring", monitoring)
     clock = iter([0.0, 10.0, 10.0, 13.0])
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
-    watch = timing.Watch()
+    watch = timing.CompileClock()
 
     def compiles() -> None:
         heard[0]("/jax/core/compile/backend_compile_duration", 6.0)
@@ -196,5 +199,5 @@ def test_what_the_cache_saves_is_told_from_what_it_does_not(
     def loads() -> None:
         heard[0]("/jax/compilation_cache/compile_time_saved_sec", 5.0)
 
-    assert watch.phase(compiles) == Phase(4, 6)
-    assert watch.phase(loads) == Phase(3, 5)
+    assert watch.phase(compiles) == StartCost(4, 6)
+    assert watch.phase(loads) == StartCost(3, 5)

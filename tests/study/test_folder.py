@@ -1,11 +1,16 @@
 """A study's folder: it grows, and refuses what it does not hold."""
 
 import contextlib
+import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from selfplay.arena.match import Played
+from selfplay.arena.player import Player
+from selfplay.arena.records import Pairing, Records
 from selfplay.store.metrics import MetricsLog
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis, Cell, cells
@@ -52,7 +57,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match="is no study and not empty"):
         Study.extended(tmp_path, some("8", 1), "c")
-    with pytest.raises(ValueError, match=r"is no study; make one with launch/ablate\.py"):
+    with pytest.raises(ValueError, match=r"is not a study: it has no study\.json"):
         Study.read(tmp_path)
     path = study.folder / "study.json"
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 9'))
@@ -69,8 +74,75 @@ def test_ladders_of_different_games_lie_apart(tmp_path: Path) -> None:
 def test_the_games_of_a_ladder_are_counted(tmp_path: Path) -> None:
     study = Study(tmp_path / "a study? yes", ())
     assert study.games_played("hex") == 0
-    study.ladder("hex").mkdir(parents=True)
-    with contextlib.closing(sqlite3.connect(study.ladder("hex") / "ladder.db")) as base, base:
-        base.execute("CREATE TABLE games (outcome INTEGER)")
-        base.executemany("INSERT INTO games VALUES (?)", [(1,), (-1,)])
+    path = study.ladder("hex") / "ladder.db"
+    made_with = {"game": "hex"}
+    with contextlib.closing(Records(path, made_with)) as base:
+        base.enter([Player("random", None), Player("solver", None)])
+        pairing = Pairing(1, 0, 1, 2, 0, 1)
+        base.begin_round([pairing])
+        games = [Played(0, swapped, (), (), 1, "") for swapped in (False, True)]
+        base.finish(pairing, games, 0)
+        assert study.games_played("hex") == 2  # while it is being played
+        assert len(base.games()) == 2
     assert study.games_played("hex") == 2
+    with contextlib.closing(Records(path, made_with)):
+        pass  # it can still be played
+
+
+def without_tables(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        base.execute("PRAGMA journal_mode = WAL")
+
+
+def other_tables(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        base.execute("CREATE TABLE settings (name TEXT, value TEXT)")
+
+
+def endless(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        base.execute(
+            "CREATE VIEW games AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) "
+            "SELECT i FROM n"
+        )
+
+
+def cut(path: Path) -> None:
+    """A ladder of which the end is lost."""
+    with contextlib.closing(Records(path, {"game": "hex"})):
+        pass
+    path.write_bytes(path.read_bytes()[:4096])
+
+
+@pytest.mark.parametrize("stopped", [Path.touch, without_tables])
+def test_a_ladder_that_was_stopped_at_once_has_no_games(
+    tmp_path: Path, stopped: Callable[[Path], None]
+) -> None:
+    study = Study(tmp_path, ())
+    study.ladder("hex").mkdir(parents=True)
+    stopped(study.ladder("hex") / "ladder.db")
+    assert study.games_played("hex") == 0
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda path: path.write_bytes(b"garbage " * 200),
+        lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(4080)),
+        Path.mkdir,
+        lambda path: path.symlink_to("elsewhere"),
+        other_tables,
+        endless,
+        cut,
+    ],
+    ids=["garbage", "zeros", "folder", "link", "other tables", "endless", "cut"],
+)
+def test_what_is_not_a_ladder_is_a_sentence_with_its_path(
+    tmp_path: Path, damaged: Callable[[Path], object]
+) -> None:
+    study = Study(tmp_path, ())
+    path = study.ladder("hex") / "ladder.db"
+    path.parent.mkdir(parents=True)
+    damaged(path)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        study.games_played("hex")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib
 import io
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -126,18 +128,39 @@ def test_a_studys_ladder_is_read_wherever_the_study_lies(tmp_path: Path) -> None
 def test_without_a_common_ladder_the_command_is_named(here: Path) -> None:
     play(here / "runs/a/ladder/ladder.db", versions("runs/a"))
     play(here / "runs/b/ladder/ladder.db", versions("runs/b"))
-    with pytest.raises(ValueError, match=r"python launch/ladder\.py runs/a runs/b$"):
+    with pytest.raises(ValueError, match=r"launch/ladder\.py runs/a runs/b$"):
         report.material([Path("runs/a"), Path("runs/b")])
 
 
+def test_other_ladders_that_cannot_be_read_do_not_matter(here: Path) -> None:
+    for name in ("another", "no game", "garbage", "shared"):
+        play(here / "ladders" / name / "ladder.db", versions("runs/a") + versions("runs/b"))
+    play(here / "ladders/other run/ladder.db", versions("runs/b-1") + versions("runs/c"))
+    shutil.copytree("runs/a", "runs/c")
+    Path("runs/c/config.json").write_bytes(b"{")
+    with contextlib.closing(sqlite3.connect("ladders/no game/ladder.db")) as base, base:
+        base.execute("DELETE FROM settings WHERE name = 'game'")
+    Path("ladders/garbage/ladder.db").write_bytes(b"garbage " * 1000)
+    asked = [Path("runs/a"), Path("runs/b")]
+    assert rated_runs.shared_by(asked).ladder.parent.name in ("another", "shared")
+    with pytest.raises(ValueError, match="does not say which game it rates"):
+        report.material([Path("ladders/no game")])
+    for name in ("another", "shared"):
+        shutil.rmtree(here / "ladders" / name)
+    with pytest.raises(ValueError) as error:
+        rated_runs.shared_by(asked)
+    assert all(text in str(error.value) for text in ("runs/c", "no game", "garbage"))
+
+
 def test_a_run_named_twice_is_refused(here: Path, launch: Any) -> None:
-    for again in ("runs/a/", "runs/../runs/a", str(here / "runs/a")):
+    Path("link").symlink_to("runs/a")
+    command = launch("ladder")
+    for again in ("runs/a/", "runs/../runs/a", "link", str(here / "runs/a")):
         with pytest.raises(ValueError, match="named twice"):
             report.material([Path("runs/a"), Path(again)])
-    command = launch("ladder")
-    options = command.Options(runs=("runs/a", "runs/a/"))
-    with pytest.raises(ValueError, match="runs/a is named twice"):
-        command.gather(options, games.make("tic_tac_toe"))
+        options = command.Options(runs=("runs/a", again))
+        with pytest.raises(ValueError, match="named twice"):
+            command.gather(options, games.make("tic_tac_toe"))
 
 
 def test_runs_of_different_games_are_refused_in_one_sentence(here: Path, launch: Any) -> None:
