@@ -25,7 +25,7 @@ sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the packa
 import numpy as np
 
 from benchmarks.ladders import colour_blind
-from selfplay.arena import elo
+from selfplay.arena import elo, records
 from selfplay.arena.ladder import Standing
 from selfplay.scaling import exchange, frontier, incline, plateau, reading, slopes, threshold
 from selfplay.scaling.conventions import elo_per_oom, selfplay_multiply_adds
@@ -33,7 +33,7 @@ from selfplay.scaling.estimate import Estimate, Unanswerable
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.points import Points, at_budgets, joined
 from selfplay.study.folder import Study
-from selfplay.study.report import LADDER, PERFECT
+from selfplay.study.rated_runs import PERFECT
 
 PARAMETERS, COMPUTE = elo_per_oom(0.88), elo_per_oom(0.55)  # Neumann and Gros's exponents
 INCLINE = 500.0  # Jones: Elo per OOM
@@ -158,7 +158,7 @@ def lines(study: Study, rate: Callable[[Standing], Standing]) -> Iterator[Line]:
     Raises:
         ValueError: nothing rated, or a game that nobody here is compared with.
     """
-    rated = {game: study.ladder(game) / LADDER for game in study.games()}
+    rated = {game: study.ladder(game) / records.FILE for game in study.games()}
     rated = {game: path for game, path in rated.items() if path.exists()}
     if not rated:
         raise ValueError(f"{study.folder} has no ladder yet; go on with launch/ablate.py")
