@@ -119,7 +119,7 @@ def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
     varied = {axis.field for arm in arms for axis in (*arm.axes, *axes)}
     for axis in (*fixed, *axes):
         if axis.field not in FIELDS:
-            raise ValueError(f"{axis.field} is no field of the config{_fields_near(axis.field)}")
+            raise ValueError(f"{axis.field} is not a field of the config{_fields_near(axis.field)}")
     for axis in fixed:
         if axis.field in varied:
             raise ValueError(f"--set names {axis.field}, and the grid varies it")
@@ -285,7 +285,7 @@ def main() -> None:
     typed = documented("ablate", *sys.argv[1:])
     study = Study.extended(out, [cell for cell, _ in cells], typed)
     check_writable(out)
-    console = Console(soft_wrap=True, highlight=False)
+    console = cli.console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         plan = planned(study, cells, options, console)
@@ -306,7 +306,8 @@ def main() -> None:
         )
     if failed or not rated:
         raise SystemExit(1)
-    console.print(f"report: {command_line.command('report', near(out))}", markup=False)
+    report = command_line.command("report", near(out))
+    console.print(f"report: {report}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

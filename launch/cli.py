@@ -13,7 +13,10 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file, from anywhere
@@ -42,6 +45,18 @@ def speak_plainly() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not one that a caller has put in its place
             stream.reconfigure(errors="plain")
+
+
+def console() -> "Console":
+    """Returns the output of a command: on a terminal, lines break between words.
+
+    A line that is to be copied, as a command is, is printed with ``soft_wrap=True``.
+    """
+    from rich.console import Console  # after `prepare` has looked whether packages are there
+
+    output = Console(highlight=False)
+    output.soft_wrap = not output.is_terminal
+    return output
 
 
 def laid_out(text: str | None) -> str:

@@ -19,6 +19,8 @@ from launch import cli
 
 cli.prepare()
 
+import math
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,7 +37,8 @@ from selfplay import imitation
 from selfplay.arena import openings, perfect, player, records, report
 from selfplay.arena.ladder import Ladder, LadderConfig, Standing
 from selfplay.arena.player import GTP, Player
-from selfplay.command_line import near
+from selfplay.command_line import USER_FOLDER, command, near
+from selfplay.scaling.at_training import TOLERANCE
 from selfplay.search import SearchConfig
 from selfplay.store.files import CorruptedFile, in_words, write_bytes
 from selfplay.store.run import check_distinct, read_config
@@ -119,7 +122,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
         if found.setdefault(one.spec, one).digest != one.digest:
             raise ValueError(f"two files hold different parameters, and both call them {one.spec}")
 
-    for spec in (*options.players, *(GTP + command for command in options.engines)):
+    for spec in (*options.players, *(GTP + engine for engine in options.engines)):
         enter(spec)
     check_distinct(run for run in options.runs if not split_version(run)[1])
     for run in options.runs:
@@ -187,7 +190,10 @@ def compare(
             runs = runs.only(folders)
         if len(runs.labels) < 2:
             return
-        finding = rated_runs.compare(standing, runs.points(standing))
+        points = runs.points(standing)
+        if unrated := sorted(runs.labels.keys() - set(points.run.tolist())):
+            console.print(f"not compared, for want of games: {', '.join(unrated)}", markup=False)
+        finding = rated_runs.compare(standing, points)
         if finding is None:
             return
         for name, content in page.single(finding).items():
@@ -200,6 +206,24 @@ def compare(
         console.print(f"  {sentence}", markup=False)
     numbers = near(folder / finding.name)
     console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
+
+
+def without_common_training(players: Sequence[Player]) -> str:
+    """Says so if the versions of two runs share no training FLOPs at which to compare them."""
+    spent: dict[str, list[float]] = {}
+    for one in players:
+        if one.digest and one.training_flops > 0:
+            run = player.split_stored(one.spec)[0].rpartition("@")[0]
+            spent.setdefault(run, []).append(math.log10(one.training_flops))
+    if len(spent) != 2:
+        return ""
+    (a, of_a), (b, of_b) = sorted(spent.items(), key=lambda item: max(item[1]))
+    if max(of_a) + TOLERANCE >= min(of_b):
+        return ""
+    return (
+        f"{a} ends at 10^{max(of_a):.2f} FLOPs of training, and {b} begins at 10^{min(of_b):.2f}: "
+        "they can be rated, and not compared at equal training"
+    )
 
 
 def rate(options: Options, console: Console) -> bool:
@@ -220,9 +244,17 @@ def rate(options: Options, console: Console) -> bool:
     title = f"{game_name}, {report.labels([anchor])[anchor]} at 0 Elo"
     said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(said, markup=False)
+    if apart := without_common_training(players):
+        console.print(apart, markup=False)
     ladder = Ladder(folder / records.FILE, game, game_name, players, anchor, options.how, starts)
     finished = True
     with ladder:
+        if not ladder.games_left(options.max_games):
+            console.print(
+                f"{near(folder)} holds as many games as --max-games {options.max_games:,} allows: "
+                "none is played. Raise it, or give these players a ladder of their own with --out",
+                markup=False,
+            )
         with Watcher(title, console, options.plain) as watcher:
             watcher.catch()
             try:
@@ -245,6 +277,9 @@ def rate(options: Options, console: Console) -> bool:
             console.print(f"table, CSV and plot are in {near(folder)}", markup=False)
             compare(folder, game_name, options.runs, standing, console)
     console.print(watcher.summary)
+    if standing.rounds and any(one.digest for one in players) and USER_FOLDER not in os.environ:
+        target = run if inside else folder
+        console.print(f"report: {command('report', near(target))}", markup=False, soft_wrap=True)
     return finished
 
 
@@ -252,7 +287,7 @@ def main() -> None:
     """Rates players; Ctrl-C and SIGTERM end it with the table of the rounds so far."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = tyro.cli(Options, prog="launch/ladder.py", description=cli.laid_out(__doc__))
-    console = Console(soft_wrap=True, highlight=False)
+    console = cli.console()
     try:
         finished = rate(options, console)
     except KeyboardInterrupt:  # while players are loaded, or while the table is written

@@ -38,7 +38,7 @@ BAD = {
     ),
     "no field": (
         "hex_3 --grid out=a,b",
-        "out is no field of the config; choose from game, iterations,",
+        "out is not a field of the config; choose from game, iterations,",
     ),
     "study": ("hex_scaling --set network.width=128", "names network.width, and the grid"),
     "place": ("--plan hex_scaling", "launch/ablate.py hex_scaling …"),

@@ -189,21 +189,22 @@ class Ladder:
     def _specs(self) -> set[str]:
         return {player.spec for player in self._players.values()}
 
-    def _games_left(self, max_games: int) -> int:
+    def games_left(self, max_games: int) -> int:
+        """Returns how many more games may be planned until the ladder holds `max_games`."""
         return max(0, max_games - sum(2 * p.pairs for p in self.records.pairings()))
 
     def _parts(self, standing: Standing, until_stderr: float, max_games: int) -> list[list[int]]:
         """Who is here, in parts too far apart to be compared with the games that are left."""
         here = standing.here  # only they can play; the others' ratings stay what they are
         part = pairing.restrict(standing.ratings, standing.games, here)
-        parts = pairing.divide(*part, self._games_left(max_games) // 2, until_stderr)
+        parts = pairing.divide(*part, self.games_left(max_games) // 2, until_stderr)
         return [[here[i] for i in part] for part in parts]
 
     def _plan(
         self, standing: Standing, parts: list[list[int]], until_stderr: float, max_games: int
     ) -> list[Pairing]:
         """The next round; none if who is here is sure, or nothing new can be played."""
-        if not self._games_left(max_games):
+        if not self.games_left(max_games):
             return []
         before, config, spent = self.records.pairings(), self._config, _spent(standing)
         count = config.pairings or max(8, len(standing.here) // 8)

@@ -63,9 +63,10 @@ def finding(
     sentences += _limits(leads) if leads else []
     if len(names) > 2:
         sentences.append(
-            f"Of {len(names)} sides these are the two that lead at the training that most share. "
-            "They were chosen by the ratings that compare them, which the intervals do not hold. "
-            f"The table compares every side with `{baseline}`, where they share any training."
+            f"Of {len(names)} sides these two lead at the training that most sides share. "
+            "They were chosen by the ratings that compare them, and the intervals do not account "
+            f"for that. The table ({NAME}.csv) compares every side with `{baseline}`, where they "
+            "share any training."
         )
     sentences += [
         f"`{run}` ends earlier than other runs of its recipe, and the comparison ends there."
@@ -130,7 +131,7 @@ def what_settles(found: Lead) -> str:
         text = f"these {_count(found)} are settled: {found.networks}, the games' errors alone"
     elif found.games <= MOST_GAMES:
         text = f"about {_round(found.games)} more games between them would settle these "
-        text += f"{_count(found)}, if the estimate stays"
+        text += f"{_count(found)}, if the difference stays as estimated"
     else:
         text = f"these {_count(found)} are about equal: to settle who is ahead would take more "
         text += f"than {MOST_GAMES:,} games"

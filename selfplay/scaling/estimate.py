@@ -96,3 +96,10 @@ def _statistic(distance: Floats, stderr: Floats) -> Floats:
     """Distance in standard errors; an exact number is infinitely far from any other."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(distance == 0, 0.0, distance / stderr)
+
+
+def factor(value: float) -> str:
+    """Writes a ratio for people: "1.3", "2,580", "∞"."""
+    if not np.isfinite(value):
+        return "∞"
+    return f"{value:.3g}" if value < 1000 else f"{float(f'{value:.3g}'):,.0f}"

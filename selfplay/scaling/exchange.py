@@ -1,11 +1,11 @@
-"""Iso-Elo exchange: how much search buys off how much training."""
+"""Iso-Elo exchange: how much search replaces how much training."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate
+from selfplay.scaling.estimate import Estimate, factor
 from selfplay.scaling.frontier import leading_by
 from selfplay.scaling.points import Points
 from selfplay.scaling.regression import regress
@@ -40,8 +40,9 @@ class Exchange:
         ends = (float(x) for x in (self.a.value, self.a.low, self.a.high))
         other, *ends = (10.0 ** (-1 / x) if x < -0.01 else float("inf") for x in ends)
         return (
-            f"10x of training buys off {value:.3g}x of search ({least:.3g}x to {most:.3g}x), "
-            f"10x of search {other:.2g}x of training ({ends[0]:.2g}x to {ends[1]:.2g}x)"
+            f"10x of training replaces {factor(value)}x of search ({factor(least)}x to "
+            f"{factor(most)}x), 10x of search {factor(other)}x of training ({factor(ends[0])}x to "
+            f"{factor(ends[1])}x)"
         )
 
 

@@ -192,7 +192,8 @@ def of_exchange(points: Points, rising: NDArray[np.bool_]) -> Finding:
         asked.sentences.append(
             f"In the fit: {found.training}, {found.search}, over {found.on.sum()} versions: those "
             "on no plateau whose recipe no other one was ahead of at their training and budget. "
-            "They were chosen by the ratings that are fitted, which the interval does not hold."
+            "They were chosen by the ratings that are fitted, and the interval does not account "
+            "for that."
         )
         drawing = figures.exchange(points, found)
     title = "How much search replaces how much training?"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
+from selfplay.scaling.estimate import Estimate, Floats, Unanswerable, factor
 from selfplay.scaling.points import Labels, Points
 from selfplay.scaling.regression import regress
 
@@ -45,13 +45,13 @@ def sentence(a: str, b: str, ooms: Estimate) -> str:
     saved = (float(ooms.value), float(ooms.low), float(ooms.high))
     if saved[1] < 0 < saved[2]:
         value, high, low = (10.0**-x for x in saved)
-        text = f"`{b}` takes {value:.3g} times the training of `{a}` for the same Elo"
-        return f"{text} ({low:.3g} to {high:.3g} times)"
+        text = f"`{b}` takes {factor(value)} times the training of `{a}` for the same Elo"
+        return f"{text} ({factor(low)} to {factor(high)} times)"
     less = "less" if saved[0] >= 0 else "more"
     value, *ends = (10.0 ** (x if saved[0] >= 0 else -x) for x in saved)
     return (
-        f"`{b}` takes {value:.3g}x {less} training than `{a}` for the same Elo "
-        f"({min(ends):.3g}x to {max(ends):.3g}x {less})"
+        f"`{b}` takes {factor(value)}x {less} training than `{a}` for the same Elo "
+        f"({factor(min(ends))}x to {factor(max(ends))}x {less})"
     )
 
 

@@ -73,11 +73,14 @@ def points(
         ValueError: no version on the ladder, no such run, a version that its run has no ledger of,
             the same parameters in two runs, or different recipes under one name.
     """
+    played = {*rated.games.first.tolist(), *rated.games.second.tolist()}
     found: dict[str, _Run] = {}
     same: dict[tuple[str, str], Entry] = {}
     at, rows = [], []
     for i, entry in enumerate(rated.entries):
         if not entry.digest or (runs is not None and run_of(entry) not in runs):
+            continue
+        if i not in played:  # its rating is a guess
             continue
         version = _version(entry)
         _, behind = split_stored(entry.spec)

@@ -24,6 +24,7 @@ from launch import cli
 from launch.ladder_progress import Watcher
 from selfplay.arena import elo, report
 from selfplay.arena.ladder import Standing
+from selfplay.arena.player import Player
 from selfplay.arena.records import Entry, Game, Pairing
 
 FLOPS = 10.0 ** np.arange(12, 16)
@@ -212,7 +213,7 @@ def run_until(
     command = importlib.import_module("launch.ladder")
     made, drawn = standing([ANCHOR, "random"]), dict[str, str]()
 
-    def run(moment: str, number: int | None) -> tuple[Any, dict[str, str]]:
+    def run(moment: str, number: int | None, left: int = 1) -> tuple[Any, dict[str, str]]:
         def arrive(now: str) -> None:
             if number is not None and moment == now:
                 signal.raise_signal(number)
@@ -229,6 +230,7 @@ def run_until(
         fake = MagicMock()
         fake.return_value.climb.side_effect = lambda *_: arrive("play")
         fake.return_value.standing.return_value = made
+        fake.return_value.games_left.return_value = left
         monkeypatch.setattr(command, "Ladder", fake)
         monkeypatch.setattr(command, "gather", gather)
         monkeypatch.setattr(command, "compare", lambda *_: None)
@@ -249,6 +251,7 @@ def run_until(
 def test_a_signal_ends_the_command_with_a_sentence(
     run_until: Any, moment: str, number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
     status, _ = run_until(moment, number)
     said = capsys.readouterr().out
     assert status == 130
@@ -262,3 +265,26 @@ def test_a_ladder_s_title_holds_no_path(run_until: Any, capsys: pytest.CaptureFi
     status, drawn = run_until("", None)
     assert (status, drawn) == (0, {"ladder.png": "tic_tac_toe, run@4?sims=0 at 0 Elo"})
     assert drawn["ladder.png"] in capsys.readouterr().out
+
+
+def test_a_full_ladder_says_why_it_plays_no_game(
+    run_until: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_until("", None)[0] == 0 and "--max-games" not in capsys.readouterr().out
+    assert run_until("", None, left=0)[0] == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--max-games 20,000" in said and "--out" in said
+
+
+def version(run: str, number: int, training_flops: float) -> Player:
+    return Player(f"{run}@{number}?sims=0", None, f"{run}{number}", 1.0, training_flops)
+
+
+def test_runs_without_common_training_are_told_before_they_play() -> None:
+    command = importlib.import_module("launch.ladder")
+    short = [version("runs/short", 1, 1e9), version("runs/short", 2, 1e10)]
+    long = [version("runs/long", 1, 1e11), version("runs/long", 2, 1e12)]
+    said = command.without_common_training([*long, *short, Player("random", None)])
+    assert said.startswith("runs/short ends at 10^10.00") and "runs/long begins at 10^11.00" in said
+    assert not command.without_common_training([*long, version("runs/short", 3, 2e11)])
+    assert not command.without_common_training(long)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, decimals
+from selfplay.scaling.estimate import NUMBERS, Estimate, decimals, factor
 
 
 def one(value: ArrayLike, stderr: float, df: float = np.inf, unit: str = "Elo") -> Estimate:
@@ -65,3 +65,9 @@ def test_reciprocals() -> None:
     below = between(-4, -5, -2).reciprocal("OOMs")
     assert (below.value, below.low, below.high) == (-0.25, -0.5, -0.2)
     assert not between(1, -1, 3).reciprocal("OOMs").bounded
+
+
+def test_ratios_are_written_for_people() -> None:
+    assert [factor(x) for x in (0.9123, 1.3, 258.4, 2579.6, np.inf)] == [
+        "0.912", "1.3", "258", "2,580", "∞"
+    ]  # fmt: skip

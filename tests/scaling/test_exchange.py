@@ -48,8 +48,8 @@ def test_it_says_what_ten_times_the_training_is_worth() -> None:
     design, truth = studies.searched(3, training=240, search=200)
     points = draw(design, truth, Luck(5, 5, 5, version=5), openings=5000, replicates=1, seed=1)
     said = str(exchange.fit(replace(points, elo=points.elo[0])))
-    assert said.startswith("10x of training buys off 1")
-    pattern = r".* off (.*)x of search \((.*)x to (.*)x\), "
+    assert said.startswith("10x of training replaces 1")
+    pattern = r".* replaces (.*)x of search \((.*)x to (.*)x\), "
     numbers = re.fullmatch(pattern + r"10x of search (.*)x of training \((.*)x to (.*)x\)", said)
     assert numbers
     value, least, most, other, low, high = map(float, numbers.groups())

@@ -44,7 +44,7 @@ def test_every_question_is_answered() -> None:
     assert "Elo per OOM of training" in text["training"]
     assert "Elo per OOM of search" in text["search"]
     assert "64 simulations" in text["search"] and "OOM" in text["size"]
-    assert "of training buys off" in text["exchange"]
+    assert "of training replaces" in text["exchange"]
     assert "OOMs beyond, lie in their 95 % prediction" in text["extrapolation"]
     assert not any("Not answered" in said for said in text.values()), text
     drawn = {name for name, one in found.items() if one.drawing}

@@ -44,15 +44,17 @@ def entry(i: int, spec: str, flops: float = 1e4) -> Entry:
     )
 
 
-def rated(*entries: Entry) -> Standing:
+def rated(*entries: Entry, without_games: int = 0) -> Standing:
+    """A standing in which everybody has played, except for the last ones."""
     rng = np.random.default_rng(0)
     size = len(entries)
     root = rng.normal(size=(size, size))
     covariance = root @ root.T
     covariance[0] = covariance[:, 0] = 0
     ratings = Ratings(rng.normal(size=size) * 100, covariance, 0, 0.0, 1.0, 0.0, 0.0)
-    none = Games(*np.zeros((4, 0), np.int64))
-    return Standing(list(entries), ratings, none, [], [])
+    played = np.arange(size - without_games)
+    games = Games(played, played, *np.zeros((2, len(played)), np.int64))
+    return Standing(list(entries), ratings, games, [], [])
 
 
 @pytest.fixture
@@ -188,6 +190,12 @@ def test_what_is_no_ladder_is_told(tmp_path: Path) -> None:
     (tmp_path / "ladder.db").write_text("no database, but text that is long enough to be read")
     with pytest.raises(ValueError, match="cannot be read as a ladder"):
         reading.standing(tmp_path / "ladder.db")
+
+
+def test_a_version_without_games_is_not_read(study: Path) -> None:
+    entries = (entry(0, "random"), entry(1, "small-0@2?sims=4"), entry(2, "small-1@2?sims=4"))
+    assert reading.points(rated(*entries), study).runs == ["small-0", "small-1"]
+    assert reading.points(rated(*entries, without_games=1), study).runs == ["small-0"]
 
 
 def test_a_whole_covariance_makes_differences_surer() -> None:
