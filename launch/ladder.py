@@ -180,7 +180,7 @@ def compare(
     Of a ladder that has rated others before, the runs are compared that are named now, if these are
     several.
     """
-    from selfplay.scaling import page
+    from selfplay.scaling import page, reading
     from selfplay.study import rated_runs
 
     folders = {Path(split_version(run)[0]) for run in named if not run.endswith(SUFFIX)}
@@ -190,10 +190,13 @@ def compare(
             runs = runs.only(folders)
         if len(runs.labels) < 2:
             return
-        points = runs.points(standing)
-        if unrated := sorted(runs.labels.keys() - set(points.run.tolist())):
+        without = set(report.unrated(standing))
+        rated = {reading.run_of(one) for one in standing.entries if one.spec not in without}
+        if unrated := sorted(runs.labels.keys() - rated):
             console.print(f"not compared, for want of games: {', '.join(unrated)}", markup=False)
-        finding = rated_runs.compare(standing, points)
+        if len(runs.labels) - len(unrated) < 2:
+            return
+        finding = rated_runs.compare(standing, runs.points(standing))
         if finding is None:
             return
         for name, content in page.single(finding).items():

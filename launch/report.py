@@ -23,6 +23,7 @@ from typing import Annotated
 
 import tyro
 
+from selfplay.command_line import near
 from selfplay.scaling.page import write
 from selfplay.store.files import check_writable
 from selfplay.study import report
@@ -49,8 +50,9 @@ def main() -> None:
     check_writable(folder)
     page = report.page(given)
     write(page, folder)
-    print(page.lead)
-    print(f"the report is {folder / 'index.html'}, and as Markdown {folder / 'report.md'}")
+    console, html, text = cli.console(), near(folder / "index.html"), near(folder / "report.md")
+    console.print(page.lead, markup=False)
+    console.print(f"the report is {html}, and as Markdown {text}", markup=False)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,11 @@ def table(standing: Standing, title: str = "", width: int = 120) -> Table:
     }
     if width < WIDE:
         columns = {name: columns[name] for name in ("Elo", "95 %", "games")}
-    grid = Table(title=Text(title) if title else None, caption=Text(caption(standing)))
+    grid = Table(
+        title=Text(title) if title else None,
+        caption=Text(caption(standing)),
+        caption_justify="left",
+    )
     grid.add_column("", justify="right", no_wrap=True)
     grid.add_column("player", overflow="fold", ratio=1)
     for name in columns:
