@@ -207,8 +207,9 @@ def compare(
     console.print(f"\n{finding.title}\n", markup=False)
     for sentence in finding.sentences:
         console.print(f"  {sentence}", markup=False)
-    numbers = near(folder / finding.name)
-    console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
+    if finding.drawing:
+        numbers = near(folder / finding.name)
+        console.print(f"\nfigure and numbers are {numbers}.*", markup=False)
 
 
 def without_common_training(players: Sequence[Player]) -> str:
