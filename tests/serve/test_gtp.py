@@ -28,20 +28,6 @@ COMMANDS = (
 ).split()
 
 
-@pytest.fixture(scope="module")
-def shared() -> Server:
-    return Server(FirstLegal(games.make("go", size=5, komi=0.5)), 4, "test")
-
-
-@pytest.fixture
-def server(shared: Server) -> Server:
-    """A 5×5 board, empty, komi ½; the opponent plays the first legal point, A5, B5, …"""
-    shared.ended = False
-    shared.close()
-    ask(shared, "komi 0.5", "clear_board")
-    return shared
-
-
 def test_who_it_is_and_what_it_knows(server: Server) -> None:
     assert ask(server, "protocol_version") == "2"
     assert ask(server, "name") == "oomzero"

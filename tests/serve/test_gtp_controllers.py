@@ -15,20 +15,6 @@ from tests.serve.controller import ask, refused
 from tests.serve.thinkers import FirstLegal
 
 
-@pytest.fixture(scope="module")
-def shared() -> Server:
-    return Server(FirstLegal(games.make("go", size=5, komi=0.5)), 4, "test")
-
-
-@pytest.fixture
-def server(shared: Server) -> Server:
-    """A 5×5 board, empty, komi ½; the opponent plays the first legal point, A5, B5, …"""
-    shared.ended = False
-    shared.close()
-    ask(shared, "komi 0.5", "clear_board")
-    return shared
-
-
 def test_every_listed_command_is_known_and_answered(server: Server) -> None:
     listed = ask(server, "list_commands").split("\n")
     assert len(set(listed)) == len(listed)
