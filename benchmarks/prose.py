@@ -159,20 +159,21 @@ class Prose:
 
 
 def phrases(prose: Prose) -> Iterator[tuple[int, str]]:
-    """Finds the phrases to avoid: the line of each, and the words around it."""
-    for match in (match for phrase in PHRASES for match in phrase.finditer(prose.text)):
-        line = prose.line + prose.text.count("\n", 0, match.start())
-        around = prose.text[max(match.start() - 30, 0) : match.end() + 30]
+    """Finds the phrases to avoid outside code spans: the line of each, and the words around it."""
+    text = _blank(r"`[^`\n]+`", prose.text)
+    for match in (match for phrase in PHRASES for match in phrase.finditer(text)):
+        line = prose.line + text.count("\n", 0, match.start())
+        around = text[max(match.start() - 30, 0) : match.end() + 30]
         yield line, " ".join(around.split())
 
 
 def prose_of_page(page: str) -> Prose:
-    """Returns a Markdown page without its code blocks and code spans, the lines kept."""
+    """Returns a Markdown page without its code blocks, the lines kept."""
+    return Prose(1, _blank(r"(?ms)^ *```.*?^ *```", page))
 
-    def blank(match: re.Match[str]) -> str:
-        return "\n" * match.group().count("\n")
 
-    return Prose(1, re.sub(r"(?ms)^ *```.*?^ *```|`[^`\n]+`", blank, page))
+def _blank(pattern: str, text: str) -> str:
+    return re.sub(pattern, lambda match: "\n" * match.group().count("\n"), text)
 
 
 def comments(source: str) -> Iterator[Prose]:

@@ -360,15 +360,16 @@ COUNTS = (
         "`is none`, `that is no`, `anew`, `hangs on`, `lies in` (unless a range follows), `stands "
         "beside` and `stands for`, `goes on`, `so many`, `but for`, `too` at the end of a "
         "sentence, `is told`, `what there is to know`, with plurals and past tenses: in comments, "
-        "docstrings, and strings of two words or more of product code, and in Markdown pages "
-        "without their code. A phrase may run over the end of a line.",
+        "docstrings, and strings of two words or more of product code, and in Markdown pages; not "
+        "in code blocks and code spans. A phrase may run over the end of a line.",
         phrases_in(is_page_or_product),
         at_most=9,
     ),
     Count(
         "phrases-development",
         "  in tests and benchmarks",
-        "The same in the Python files of tests/ and benchmarks/.",
+        "The same in the Python files of tests/ and benchmarks/; some two dozen are the examples "
+        "that the test of this count needs.",
         phrases_in(is_development),
     ),
     Count(
@@ -481,7 +482,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     today = working_tree()
     if options.list:
         (count,) = (count for count in COUNTS if count.name == options.list)
-        for place in count.places(today):
+        for place in sorted(count.places(today), key=lambda place: (place.path, place.line)):
             print(f"{place.path}:{place.line}: {place.text}")
     else:
         revisions = options.revisions or [BEFORE] * has_revision(BEFORE)
