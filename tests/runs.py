@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TINY = (
     "--iterations 3 --network.width 4 --network.depth 1 --network.head-width 8 "
     "--search.num-simulations 4 --selfplay.streams 3 --selfplay.lanes 8 --selfplay.plies 12 "
-    "--learner.batch-size 32 --exam.every 0 --exam.budgets"
+    "--learner.batch-size 32 --cluster.learner-devices 1 --exam.every 0 --exam.budgets"
 ).split()
 
 
@@ -34,7 +34,7 @@ PLAIN = TrainConfig(
     search=SearchConfig(num_simulations=4),
     selfplay=SegmentConfig(streams=1, lanes=16, plies=12),
     learner=LearnerConfig(batch_size=16, shards=2, warmup_steps=1),
-    cluster=ClusterConfig(actors=0),
+    cluster=ClusterConfig(actors=0, learner_devices=1),
 )
 
 
