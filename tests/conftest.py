@@ -10,7 +10,6 @@ from selfplay import pins
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # Before any import of JAX. Pytest loads this file before it collects the tests beside it.
 pins.pin(8)
-gc.freeze()  # what pytest and its plugins made lives as long as the process
 
 from collections.abc import Iterator  # noqa: E402
 
@@ -20,6 +19,11 @@ import pytest  # noqa: E402
 
 # Arrays of different rank never meet by accident: a missing axis is an error, not a broadcast.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector the modules, which live as long as the process."""
+    gc.freeze()
 
 
 MUCH = 1_300 * 2**20  # bytes: every small program that JAX keeps takes over a megabyte

@@ -1,8 +1,9 @@
 """The promise: the same config and seed give the same bytes, whoever plays and whatever dies.
 
-Each run is the real command, where it is killed in a process of its own; what is compared is the digest of the whole
-learner state, of the new replay rows and of the carries, at every iteration. A tiny config serves
-the everyday suite; the full matrix on ``connect_four_smoke`` is marked slow.
+Each run is the real command; one that is killed or has actors runs in its own process. What is
+compared is the digest of the whole learner state, of the new replay rows and of the carries, at
+every iteration. A tiny config serves the everyday suite; the full matrix on
+``connect_four_smoke`` is marked slow.
 """
 
 import itertools
