@@ -26,7 +26,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-MUCH = 1_300 * 2**20  # bytes: every small program that JAX keeps takes over a megabyte
+MUCH = 1_600 * 2**20  # bytes: every small program that JAX keeps takes over a megabyte
 PROCESS = psutil.Process()
 TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
 
