@@ -4,14 +4,18 @@ The pure function that self-play is (DESIGN.md §3). A player holds compiled cod
 else: the same call gives the same bytes in any process whose probe is the same.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import jax
+from jax import Array
 
 import games
 from selfplay import rng
 from selfplay.acting import episode, segment
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.episode import Carry, Rows
-from selfplay.acting.segment import Lanes
+from selfplay.acting.segment import AdvanceFn, Lanes
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.model.network import Params
@@ -32,15 +36,13 @@ class StreamPlayer:
     ) -> None:
         """Build the programs; they compile at their first use."""
         self.seed = seed
-        rules = games.make(game)
-        self._initialise, evaluate = network.make(rules, network_config)
-        start, advance = segment.make(rules, evaluate, search, config)
-        self._start, self._advance = jax.jit(start), jax.jit(advance)
+        self._initialise, _ = network.make_once(games.make(game), network_config)
+        self._start, self._advance = _programs(game, network_config, search, config)
 
     def start(self, stream: int) -> Carry:
         """The carry of a stream that has not played yet."""
         lanes = jax.device_get(self._start(rng.key(self.seed, rng.Purpose.START, stream)))
-        params = jax.eval_shape(self._initialise, jax.random.key(0))
+        params = network.shapes(self._initialise)
         _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
         return episode.empty(Lanes(*lanes), record)
 
@@ -61,3 +63,17 @@ class StreamPlayer:
         """
         params = network.pseudo_random(self._initialise)
         return digest(self.play(params, self.start(0), 0, 0, 0))
+
+
+@lru_cache(maxsize=8)
+def _programs(
+    game: str, network_config: NetworkConfig, search: SearchConfig, config: SelfPlayConfig
+) -> tuple[Callable[[Array], Lanes], AdvanceFn]:
+    """Returns the jitted ``(start, advance)`` of ``segment.make``.
+
+    A run's trainer and its pool have a player each; both use one compiled program.
+    """
+    rules = games.make(game)
+    _, evaluate = network.make_once(rules, network_config)
+    start, advance = segment.make(rules, evaluate, search, config)
+    return jax.jit(start), jax.jit(advance)

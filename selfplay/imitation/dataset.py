@@ -57,7 +57,7 @@ class ExpertData:
                 f"{out.size} held out; a batch ({config.learner.batch_size}) and 1 are needed"
             )
         order = rng.generator(seed, Purpose.HELD_OUT).permutation(out.size)
-        _, evaluate = network.make(rules, shape)
+        _, evaluate = network.make_once(rules, shape)
         return cls(config, rules, seed, train, out, Measure(rules, evaluate, train, out, order))
 
     @property

@@ -59,7 +59,7 @@ class Imitation:
         )
         places = np.array_split(np.arange(size), parts)
         steps = tuple(len(rows) // config.learner.batch_size for rows in places)
-        initialise, evaluate = network.make(game, shape)
+        initialise, evaluate = network.make_once(game, shape)
         total = config.epochs * sum(steps)
         learner = Learner(
             game, initialise, evaluate, config.learner, total, lessons.seed, devices or None

@@ -10,6 +10,7 @@ value are always returned as float32.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, cast
 
 import flax.linen as nn
@@ -100,12 +101,27 @@ def make(game: Game, config: NetworkConfig) -> tuple[Callable[[Array], Params], 
     return initialise, evaluate
 
 
+@lru_cache(maxsize=16)
+def make_once(game: Game, config: NetworkConfig) -> tuple[Callable[[Array], Params], Evaluate]:
+    """Returns what `make` returns, the same two functions at every call.
+
+    Programs that are compiled from them, and cached by them, are compiled once in a process.
+    """
+    return make(game, config)
+
+
+@lru_cache(maxsize=16)
+def shapes(initialise: Callable[[Array], Params]) -> Params:
+    """Returns the shapes and types of the parameters as a tree of ``jax.ShapeDtypeStruct``."""
+    return jax.eval_shape(initialise, jax.random.key(0))
+
+
 def pseudo_random(initialise: Callable[[Array], Params]) -> Params:
     """Parameters for probes, the same ones always: the zeros of `initialise` would hide much."""
     rng = np.random.Generator(np.random.Philox(0))
     return jax.tree.map(
         lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype),
-        jax.eval_shape(initialise, jax.random.key(0)),
+        shapes(initialise),
     )
 
 

@@ -7,17 +7,18 @@ import tomllib
 from pathlib import Path
 
 from configs import PRESETS
-from tests.small_runs import ROOT, TINY, train
+from selfplay import determinism
+from tests.small_runs import ROOT, TINY, trained
 
 
 def test_the_python_example_runs(tmp_path: Path) -> None:
-    train(tmp_path / "runs" / "connect_four", *TINY, "--cluster.actors", "0")
+    trained(tmp_path / "runs" / "connect_four", *TINY)
     example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert example is not None
     done = subprocess.run(
         [sys.executable, "-c", example[1]],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        env={"PYTHONPATH": str(ROOT), "PATH": "", **determinism.environment()},
         capture_output=True,
         text=True,
         timeout=120,

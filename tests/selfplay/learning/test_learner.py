@@ -66,7 +66,7 @@ def build(
     config: LearnerConfig, kind: str = "mlp", width: int = 4, dtype: str = "float32", **options: Any
 ) -> Learner:
     shape: Any = {"kind": kind, "width": width, "depth": 1, "head_width": 4, "dtype": dtype}
-    made = network.make(games.make("tic_tac_toe"), NetworkConfig(**shape))
+    made = network.make_once(games.make("tic_tac_toe"), NetworkConfig(**shape))
     return Learner(
         games.make("tic_tac_toe"), *made, config, **{"total_steps": 100, "seed": 5} | options
     )
