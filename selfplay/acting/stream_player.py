@@ -1,7 +1,7 @@
 """One stream's work: ``play(params, carry, iteration, stream, version) → (carry, rows)``.
 
 The pure function that self-play is (DESIGN.md §3). A player holds compiled code and nothing
-else: the same call gives the same bytes in any process whose probe is the same.
+else: the same call gives the same bytes in any process whose fingerprint is the same.
 """
 
 import jax
@@ -53,10 +53,10 @@ class StreamPlayer:
         waiting, rows = episode.assemble(carry.waiting, record, version)
         return Carry(Lanes(*lanes), waiting), rows
 
-    def probe(self) -> str:
+    def fingerprint(self) -> str:
         """A digest of one segment with pseudo-random parameters, from this very program.
 
-        Two processes with the same probe run the same arithmetic; equal device names do not
+        Two processes with the same fingerprint run the same arithmetic; equal device names do not
         say so.
         """
         params = network.pseudo_random(self._initialise)

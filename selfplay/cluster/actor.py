@@ -31,9 +31,9 @@ class StreamActor:
         self._player = StreamPlayer(*arguments)
         self._version, self._params = -1, {}
 
-    def probe(self) -> str:
-        """The player's probe; compiles everything on the way."""
-        return self._player.probe()
+    def fingerprint(self) -> str:
+        """The player's fingerprint; compiles everything on the way."""
+        return self._player.fingerprint()
 
     def stay(self) -> None:
         """Do nothing until the process ends: who waits for it learns of that."""

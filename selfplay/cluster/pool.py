@@ -17,7 +17,7 @@ class Pool(Protocol):
     """Plays the plan's work, one iteration at a time."""
 
     @property
-    def probe(self) -> str:
+    def fingerprint(self) -> str:
         """Of the program that the run's actors run."""
         ...
 
@@ -47,11 +47,11 @@ class InProcess:
     """Plays in this process when asked for the results."""
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
-        """Compile the player and take its probe."""
+        """Compile the player and take its fingerprint."""
         from selfplay.acting.stream_player import StreamPlayer
 
         self._player = StreamPlayer(*arguments)
-        self.probe, self.losses = self._player.probe(), 0
+        self.fingerprint, self.losses = self._player.fingerprint(), 0
         self._submitted: tuple[Work, Any, Sequence[Any]] | None = None
 
     def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
@@ -80,7 +80,7 @@ class InProcess:
 def make(
     arguments: tuple[Any, ...],
     config: ClusterConfig,
-    probe: str | None = None,
+    fingerprint: str | None = None,
     announce: Callable[[str], None] = lambda text: None,
     streams: int = sys.maxsize,
 ) -> Pool:
@@ -89,10 +89,10 @@ def make(
     Args:
         arguments: of ``StreamPlayer``.
         config: where to play.
-        probe: the run's, if it has begun; actors with another one are refused.
+        fingerprint: the run's, if it has begun; actors with another one are refused.
         announce: gets sentences about actors that are refused or lost.
         streams: how many an iteration has, for as many actors there is work.
     """
     if config.actors == 0:
         return InProcess(arguments)
-    return RayPool(arguments, config, probe, announce, streams)
+    return RayPool(arguments, config, fingerprint, announce, streams)

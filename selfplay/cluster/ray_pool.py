@@ -48,7 +48,7 @@ class RayPool:
         self,
         arguments: tuple[Any, ...],
         config: ClusterConfig,
-        probe: str | None = None,
+        fingerprint: str | None = None,
         announce: Callable[[str], None] = lambda text: None,
         streams: int = sys.maxsize,
     ) -> None:
@@ -66,7 +66,7 @@ class RayPool:
         self._ray = connect(config, here)
         self._failures = Failures(self._ray)
         self._crew = ActorManager(
-            self._ray, self._failures, config, arguments, probe, announce, streams
+            self._ray, self._failures, config, arguments, fingerprint, announce, streams
         )
         self._lock = threading.Condition()
         self._queue: deque[int] = deque()
@@ -146,9 +146,9 @@ class RayPool:
         self._stop()
 
     @property
-    def probe(self) -> str:
+    def fingerprint(self) -> str:
         """Of the program that the run's actors run."""
-        return self._crew.probe
+        return self._crew.fingerprint
 
     @property
     def losses(self) -> int:

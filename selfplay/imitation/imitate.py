@@ -146,15 +146,15 @@ def imitate(
         if lessons.doubt:
             announce(f"mind the komi: {lessons.doubt}")
         enter(Phase("compiling the learner of imitation"))
-        probe = imitation.learner.probe(lessons.train.gather(np.zeros(1, np.int64)))
+        fingerprint = imitation.learner.fingerprint(lessons.train.gather(np.zeros(1, np.int64)))
         if rows and not mixing:
-            determinism.check_probe(
-                probe, rows[0].get("learner_probe"), "the learner's", run.folder
+            determinism.check_fingerprint(
+                fingerprint, rows[0].get("learner_probe"), "the learner's", run.folder
             )
         measure(state.averaged, 1)
         if not rows:
             first = {"digest": {"state": digest(state)}, "data": lessons.digest}
-            rows = [{**first, "learner_probe": probe}]
+            rows = [{**first, "learner_probe": fingerprint}]
             run.commit(0, state, rows[0], state.averaged, ledger=asdict(Ledger()))
     rows = rows[1:]
     while len(rows) < imitation.iterations and not _given_up(rows, config.patience):

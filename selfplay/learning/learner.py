@@ -92,13 +92,13 @@ class Learner:
         )
         return jax.device_put(state, self._devices[0])
 
-    def probe(self, rows: Rows) -> str:
+    def fingerprint(self, rows: Rows) -> str:
         """A digest of one step on pseudo-random rows, shaped as `rows` (of any length).
 
-        Two processes with the same probe learn by the same arithmetic. Compiles the update.
+        Two processes with the same fingerprint learn by the same arithmetic. Compiles the update.
         """
         state = self.initial(network.pseudo_random(self._initialise))
-        # Behind the warm-up, which begins with a rate of 0: the optimizer's step is probed, too.
+        # Behind the warm-up, which begins with a rate of 0, so that the optimizer's step counts.
         late = jax.tree.map(self._warmed_up, state.optimizer)
         state = state._replace(optimizer=late)
         return digest(self.fit(state, Noise(rows, self.config.batch_size), 0, 1))

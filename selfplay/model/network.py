@@ -101,7 +101,7 @@ def make(game: Game, config: NetworkConfig) -> tuple[Callable[[Array], Params], 
 
 
 def pseudo_random(initialise: Callable[[Array], Params]) -> Params:
-    """Parameters for probes, the same ones always: the zeros of `initialise` would hide much."""
+    """Returns the parameters that fingerprints use; the zeros of fresh ones would hide much."""
     rng = np.random.Generator(np.random.Philox(0))
     return jax.tree.map(
         lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype),

@@ -97,7 +97,7 @@ def digests_from(workers: pool.Pool) -> list[str]:
 def test_in_process_is_playing_each_stream_in_order() -> None:
     workers = pool.make(ARGUMENTS, ClusterConfig(actors=0))
     assert isinstance(workers, pool.InProcess)
-    assert workers.probe == player().probe()
+    assert workers.fingerprint == player().fingerprint()
     params, carries = started()
     handed = list(carries)
     before = digest(handed)
@@ -129,7 +129,7 @@ def test_an_actor_gives_the_bytes_of_this_process(one_actor: RayPool) -> None:
     params, carries = started()
     one_actor.submit(WORK, params, carries)
     assert digests_from(one_actor) == expected()
-    assert one_actor.probe == player().probe() and one_actor.losses == 0
+    assert one_actor.fingerprint == player().fingerprint() and one_actor.losses == 0
 
 
 def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: RayPool) -> None:

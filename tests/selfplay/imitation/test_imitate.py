@@ -140,15 +140,17 @@ def test_stopped_in_imitation_it_resumes_to_the_same_bits(
 def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
     tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probe = Learner.probe
+    fingerprint = Learner.fingerprint
     cluster = replace(config.cluster, allow_mismatched_actors=True)
     for last in (stop_at(3), lambda row: row["version"] == 1):  # of imitation, then of self-play
         train(config, tmp_path / "run", last)
-        monkeypatch.setattr(Learner, "probe", lambda *_: "f" * 64)
-        with pytest.raises(ValueError, match=r"^the learner's probe is f{12} on this.*manifest"):
+        monkeypatch.setattr(Learner, "fingerprint", lambda *_: "f" * 64)
+        with pytest.raises(
+            ValueError, match=r"^the learner's fingerprint is f{12} on this.*manifest"
+        ):
             train(config, tmp_path / "run")
-        monkeypatch.setattr(Learner, "probe", probe)
-    monkeypatch.setattr(Learner, "probe", lambda *_: "f" * 64)
+        monkeypatch.setattr(Learner, "fingerprint", fingerprint)
+    monkeypatch.setattr(Learner, "fingerprint", lambda *_: "f" * 64)
     assert MIXED not in (tmp_path / "run" / "manifest.json").read_text()
     assert train(replace(config, cluster=cluster), tmp_path / "run").next_iteration == 3
     assert MIXED in (tmp_path / "run" / "manifest.json").read_text()

@@ -126,16 +126,20 @@ def test_a_fit_follows_seed_and_iteration_and_nothing_else() -> None:
     assert digest(build(PLAIN, seed=6).initial()) != before
 
 
-def test_a_probe_tells_arithmetic_from_arithmetic() -> None:
+def test_a_fingerprint_tells_arithmetic_from_arithmetic() -> None:
     rows = table("tic_tac_toe").rows
-    here = build(TINY, devices=1).probe(rows)
-    assert build(TINY, devices=8, total_steps=7).probe(rows) == here  # a longer run is no other
-    assert build(TINY, devices=1, dtype="bfloat16").probe(rows) != here
+    here = build(TINY, devices=1).fingerprint(rows)
+    assert (
+        build(TINY, devices=8, total_steps=7).fingerprint(rows) == here
+    )  # a longer run is no other
+    assert build(TINY, devices=1, dtype="bfloat16").fingerprint(rows) != here
     for change in ({"weight_decay": 0.1}, {"learning_rate": 0.1}):  # it sees the optimizer's step
-        assert build(replace(TINY, **change), devices=1).probe(rows) != here  # pyright: ignore
+        assert build(replace(TINY, **change), devices=1).fingerprint(rows) != here  # pyright: ignore
     noise, made = batches.Noise(rows, 32), network.pseudo_random(build(TINY)._initialise)
     gradients, _ = build(TINY)._gradient(made, noise.gather(np.arange(32)), jax.random.key(0))
-    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), "the probe is blind there"
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), (
+        "the fingerprint is blind there"
+    )
 
 
 def unpacked(rules: str, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
