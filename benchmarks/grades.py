@@ -155,7 +155,7 @@ def _load_ours(run: Path, version: int) -> Loaded:
 def _search_fn(shape: NetworkConfig | None, sims: int) -> SearchFn:
     """One function for each shape and budget, so that it is compiled once."""
     game = games.make(GAME)
-    evaluate = network.make(game, shape)[1] if shape else _evaluate_peer
+    evaluate = network.make(game, shape).apply if shape else _evaluate_peer
     return search.make(game, evaluate, SearchConfig(algorithm="gumbel").for_evaluation(sims))
 
 

@@ -44,13 +44,17 @@ class PlyRecord(NamedTuple):
     outcome: Array  # int8[B], for player 0; 0 unless over
 
 
-AdvanceFn = Callable[[Params, Lanes, Array], tuple[Lanes, PlyRecord]]
+class SegmentFns(NamedTuple):
+    """Self-play of one stream as two pure functions, to be jitted."""
+
+    start: Callable[[Array], Lanes]  # key → the first positions
+    advance: Callable[[Params, Lanes, Array], tuple[Lanes, PlyRecord]]  # records are [T, B, …]
 
 
 def make(
     game: Game, evaluate: Evaluate, search: SearchConfig, config: SelfPlayConfig
-) -> tuple[Callable[[Array], Lanes], AdvanceFn]:
-    """``(start(key) → lanes, advance(params, lanes, key) → (lanes, records [T, B, …]))``."""
+) -> SegmentFns:
+    """Builds the functions that start a stream's games and advance them by a segment."""
     # `choose` owns the temperature here, so a PUCT search answers with its most visited move.
     search_fn = search_lib.make(
         game, evaluate, replace(search, puct=replace(search.puct, temperature=0.0))
@@ -89,7 +93,7 @@ def make(
 
         return jax.lax.scan(body, lanes, jnp.arange(config.segment_length))
 
-    return start, advance
+    return SegmentFns(start, advance)
 
 
 def choose(found: search_lib.SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:

@@ -4,43 +4,48 @@ The pure function that self-play is (DESIGN.md §3). A player holds compiled cod
 else: the same call gives the same bytes in any process whose fingerprint is the same.
 """
 
+from __future__ import annotations
+
 import jax
 
 import games
+from games.game import Game
 from selfplay import rng
 from selfplay.acting import episode, segment
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import StreamSpec
 from selfplay.acting.episode import Carry, Rows
 from selfplay.acting.segment import Lanes
 from selfplay.model import network
-from selfplay.model.config import NetworkConfig
-from selfplay.model.network import Params
+from selfplay.model.network import Model, Params
 from selfplay.runs.digest import digest
-from selfplay.search.config import SearchConfig
 
 
 class StreamPlayer:
     """Compiled self-play of one configuration."""
 
-    def __init__(
-        self,
-        game: str,
-        network_config: NetworkConfig,
-        search: SearchConfig,
-        config: SelfPlayConfig,
-        seed: int,
-    ) -> None:
-        """Build the programs; they compile at their first use."""
-        self.seed = seed
-        rules = games.make(game)
-        self._initialise, evaluate = network.make(rules, network_config)
-        start, advance = segment.make(rules, evaluate, search, config)
-        self._start, self._advance = jax.jit(start), jax.jit(advance)
+    def __init__(self, game: Game, model: Model, spec: StreamSpec) -> None:
+        """Builds the programs, which compile at their first use.
+
+        Args:
+            game: the game that `spec` names.
+            model: the network that `spec` describes.
+            spec: what to play.
+        """
+        self.seed = spec.seed
+        self._init = model.init
+        functions = segment.make(game, model.apply, spec.search, spec.selfplay)
+        self._start, self._advance = jax.jit(functions.start), jax.jit(functions.advance)
+
+    @classmethod
+    def from_spec(cls, spec: StreamSpec) -> StreamPlayer:
+        """Builds a player in a process that has nothing but the spec."""
+        game = games.make(spec.game)
+        return cls(game, network.make(game, spec.network), spec)
 
     def start(self, stream: int) -> Carry:
         """The carry of a stream that has not played yet."""
         lanes = jax.device_get(self._start(rng.key(self.seed, rng.Purpose.START, stream)))
-        params = jax.eval_shape(self._initialise, jax.random.key(0))
+        params = jax.eval_shape(self._init, jax.random.key(0))
         _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
         return episode.empty(Lanes(*lanes), record)
 
@@ -59,5 +64,5 @@ class StreamPlayer:
         Two processes with the same fingerprint run the same arithmetic; equal device names do not
         say so.
         """
-        params = network.pseudo_random(self._initialise)
+        params = network.pseudo_random(self._init)
         return digest(self.play(params, self.start(0), 0, 0, 0))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from selfplay import determinism
+from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.failures import Failures, last_line
 
@@ -33,14 +34,14 @@ class ActorManager:
         ray: Any,
         failures: Failures,
         config: ClusterConfig,
-        arguments: tuple[Any, ...],
+        spec: StreamSpec,
         fingerprint: str | None,
         announce: Callable[[str], None],
         streams: int,
     ) -> None:
         """Nobody yet; see ``pool.make`` for the arguments."""
         self._ray, self._failures, self._config = ray, failures, config
-        self._arguments, self.announce, self._streams = arguments, announce, streams
+        self._spec, self.announce, self._streams = spec, announce, streams
         self.joining: dict[Any, tuple[Any, float]] = {}
         self.turned_away: dict[Any, Any] = {}
         self.fingerprint, self.losses, self.reason = fingerprint or "", 0, ""
@@ -131,6 +132,6 @@ class ActorManager:
                 resources=self._config.resources or None,
                 runtime_env={"env_vars": variables},
             )
-            .remote(self._arguments, pinned)
+            .remote(self._spec, pinned)
         )
         self.joining[actor.fingerprint.remote()] = actor, time.monotonic()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.plan import Result, Work
 from selfplay.cluster.ray_pool import RayPool
@@ -46,11 +47,11 @@ class Pool(Protocol):
 class InProcess:
     """Plays in this process when asked for the results."""
 
-    def __init__(self, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, spec: StreamSpec) -> None:
         """Compile the player and take its fingerprint."""
         from selfplay.acting.stream_player import StreamPlayer
 
-        self._player = StreamPlayer(*arguments)
+        self._player = StreamPlayer.from_spec(spec)
         self.fingerprint, self.losses = self._player.fingerprint(), 0
         self._submitted: tuple[Work, Any, Sequence[Any]] | None = None
 
@@ -78,7 +79,7 @@ class InProcess:
 
 
 def make(
-    arguments: tuple[Any, ...],
+    spec: StreamSpec,
     config: ClusterConfig,
     fingerprint: str | None = None,
     announce: Callable[[str], None] = lambda text: None,
@@ -87,12 +88,12 @@ def make(
     """The pool that `config` asks for.
 
     Args:
-        arguments: of ``StreamPlayer``.
+        spec: what the streams play.
         config: where to play.
         fingerprint: the run's, if it has begun; actors with another one are refused.
         announce: gets sentences about actors that are refused or lost.
         streams: how many an iteration has, for as many actors there is work.
     """
     if config.actors == 0:
-        return InProcess(arguments)
-    return RayPool(arguments, config, fingerprint, announce, streams)
+        return InProcess(spec)
+    return RayPool(spec, config, fingerprint, announce, streams)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from selfplay.acting.config import StreamSpec
 from selfplay.cluster import connection
 from selfplay.cluster.actors import ActorManager
 from selfplay.cluster.config import ClusterConfig
@@ -46,7 +47,7 @@ class RayPool:
 
     def __init__(
         self,
-        arguments: tuple[Any, ...],
+        spec: StreamSpec,
         config: ClusterConfig,
         fingerprint: str | None = None,
         announce: Callable[[str], None] = lambda text: None,
@@ -66,7 +67,7 @@ class RayPool:
         self._ray = connect(config, here)
         self._failures = Failures(self._ray)
         self._crew = ActorManager(
-            self._ray, self._failures, config, arguments, fingerprint, announce, streams
+            self._ray, self._failures, config, spec, fingerprint, announce, streams
         )
         self._lock = threading.Condition()
         self._queue: deque[int] = deque()

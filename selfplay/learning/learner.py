@@ -22,7 +22,7 @@ from selfplay.acting.episode import Rows
 from selfplay.learning.batches import BATCH_FIELDS, Noise, Source, batch_indices, unpack
 from selfplay.learning.config import LearnerConfig
 from selfplay.model import network
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.network import Evaluate, Model, Params
 from selfplay.runs.digest import digest
 
 
@@ -54,8 +54,7 @@ class Learner:
     def __init__(
         self,
         game: Game,
-        initialise: Callable[[Array], Params],
-        evaluate: Evaluate,
+        model: Model,
         config: LearnerConfig,
         total_steps: int,
         seed: int,
@@ -66,7 +65,7 @@ class Learner:
         `total_steps` is the run's length in steps, for the learning rate's schedule.
         """
         self.config, self.seed = config, seed
-        self._initialise = initialise
+        self._init = model.init
         available = jax.local_devices()
         if devices is None:
             devices = max(n for n in range(1, len(available) + 1) if config.shards % n == 0)
@@ -79,14 +78,14 @@ class Learner:
         self._optimizer = make_optimizer(config, total_steps)
         # One program per shard, called shard by shard: inside a loop of XLA's, the backward
         # pass of a convolution is 25 times slower on CPU.
-        loss = make_loss(game, evaluate, config)
+        loss = make_loss(game, model.apply, config)
         self._gradient = jax.jit(jax.grad(loss, has_aux=True))
         self._update = jax.jit(self._apply)
 
     def initial(self, params: Params | None = None) -> LearnerState:
         """Version 0: these parameters, or fresh ones, drawn from the seed; a fresh optimizer."""
         if params is None:
-            params = self._initialise(rng.key(self.seed, rng.Purpose.INITIALISE))
+            params = self._init(rng.key(self.seed, rng.Purpose.INITIALISE))
         state = LearnerState(
             params, jax.tree.map(jnp.copy, params), self._optimizer.init(params), jnp.int32(0)
         )
@@ -97,7 +96,7 @@ class Learner:
 
         Two processes with the same fingerprint learn by the same arithmetic. Compiles the update.
         """
-        state = self.initial(network.pseudo_random(self._initialise))
+        state = self.initial(network.pseudo_random(self._init))
         # Behind the warm-up, which begins with a rate of 0, so that the optimizer's step counts.
         late = jax.tree.map(self._warmed_up, state.optimizer)
         state = state._replace(optimizer=late)

@@ -212,7 +212,7 @@ def between(stronger: str, weaker: str) -> str:
 @cache
 def _searching(game: Game, shape: NetworkConfig, config: SearchConfig) -> Any:
     """``(params, states [B], keys [B]) → int32 [B]``; versions of one shape share the program."""
-    find = search.make(game, network.make(game, shape)[1], config)
+    find = search.make(game, network.make(game, shape).apply, config)
 
     @jax.jit
     def act(params: Any, states: Any, keys: Array) -> Array:

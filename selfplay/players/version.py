@@ -249,7 +249,7 @@ def _search_fn(game: str, config: NetworkConfig, search_config: SearchConfig) ->
 
 def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, Any], tuple[Array, Array]]:
     """``(params, state) → (logits, value)`` of one position."""
-    _, evaluate = network.make(game, config)
+    evaluate = network.make(game, config).apply
 
     def one(params: Params, state: Any) -> tuple[Array, Array]:
         logits, value = evaluate(params, game.observe(state)[None])
@@ -259,7 +259,7 @@ def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, Any], tu
 
 
 def _searching(game: Game, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
-    _, evaluate = network.make(game, config)
+    evaluate = network.make(game, config).apply
     return search.make(game, evaluate, search_config)
 
 

@@ -40,7 +40,7 @@ class Grader:
         except ValueError:
             return None
         game = games.make(name)
-        _, evaluate = network.make(game, shape)
+        evaluate = network.make(game, shape).apply
         searches = {
             budget: search.make(game, evaluate, how.for_evaluation(budget))
             for budget in config.budgets

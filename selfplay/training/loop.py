@@ -91,7 +91,9 @@ def train(
         where = " and starting the actors" if config.cluster.actors else ""
         enter(Phase(f"compiling self-play{where}"))
         streams = config.selfplay.streams
-        workers = pool.make(config.player(), config.cluster, _fingerprint(run), announce, streams)
+        workers = pool.make(
+            config.stream_spec(), config.cluster, _fingerprint(run), announce, streams
+        )
         examination = Examination(config, run.folder, trainer.lessons, announce, enter)
         try:
             _loop(config, run, trainer, outcome or origin, workers, examination, report, enter)

@@ -62,7 +62,7 @@ def verify(
     trainer = Trainer.build(config)
     if "data" in commits.read(0).metrics_row:
         return _verify_imitation(commits, trainer, range(first, last + 1), report)
-    workers = pool.InProcess(config.player())
+    workers = pool.InProcess(config.stream_spec())
     first_row = commits.read(0).metrics_row
     params = _params_of_version_0(folder, first_row, config)
     if config.init_from and digest(params) != config.init_from:

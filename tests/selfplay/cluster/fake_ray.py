@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.cluster import plan
 from selfplay.cluster.failures import LOST
 from selfplay.cluster.ray_pool import RayPool
+from selfplay.model.config import NetworkConfig
+from selfplay.search.config import SearchConfig
+
+SPEC = StreamSpec("tic_tac_toe", NetworkConfig(), SearchConfig(), SelfPlayConfig(), seed=0)
 
 
 class RayError(Exception):

@@ -27,7 +27,7 @@ from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import FOLDER, best_of, loss
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import Diverged, Learner, Source
-from selfplay.model import flops
+from selfplay.model import flops, network
 from selfplay.runs import metrics
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
@@ -306,7 +306,8 @@ class Window:
 
 def test_a_smaller_share_of_games(data: Path, config: TrainConfig) -> None:
     half = replace(config.imitation, game_fraction=0.5)
-    lessons = ExpertData.open(half, GAME, config.network, 0)
+    game = games.make(GAME)
+    lessons = ExpertData.open(half, GAME, game, network.make(game, config.network), 0)
     assert 0.3 < lessons.train.size / ExpertArchive(data).train.size < 0.7
     assert lessons.held_out.size == ExpertArchive(data).held_out.size
 
@@ -359,12 +360,16 @@ def test_a_damaged_archive_is_not_learnt_from(tmp_path: Path, config: TrainConfi
 
 
 def test_a_komi_that_no_expert_played_is_told(tmp_path: Path) -> None:
-    games = [sgf(random_moves(seed, 12), komi="5.5") for seed in range(30)]
-    file = write(tmp_path / "a.sgf", *games)
+    records = [sgf(random_moves(seed, 12), komi="5.5") for seed in range(30)]
+    file = write(tmp_path / "a.sgf", *records)
     importing.import_sgf(tmp_path / "out", NAME, GO, [file], Filters(), 0.3, lambda *a: None)
     config = ImitationConfig(
         dataset=str(tmp_path / "out"), learner=LearnerConfig(batch_size=16, shards=2)
     )
-    lessons = [ExpertData.open(config, f"{NAME}&komi={k}", PLAIN.network, 0) for k in (5.5, 7.5)]
+    lessons = []
+    for komi in (5.5, 7.5):
+        game = games.make(f"{NAME}&komi={komi}")
+        model = network.make(game, PLAIN.network)
+        lessons.append(ExpertData.open(config, f"{NAME}&komi={komi}", game, model, 0))
     assert lessons[0].doubt == ""
     assert "have komi 7.5" in lessons[1].doubt and "most have 5.5" in lessons[1].doubt

@@ -32,7 +32,7 @@ def drawn(game: games.Game, a: specs.Player, b: specs.Player, count: int) -> lis
 def version(game: str, seed: int) -> Version:
     """An untrained one."""
     shape = NetworkConfig(width=4, depth=1, head_width=4)
-    params = network.make(games.make(game), shape)[0](jax.random.key(seed))
+    params = network.make(games.make(game), shape).init(jax.random.key(seed))
     params = jax.tree.map(
         lambda x: x + 0.1 * jax.random.normal(jax.random.key(seed), x.shape), params
     )

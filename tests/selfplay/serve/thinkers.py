@@ -23,8 +23,7 @@ TINY = NetworkConfig(kind="mlp", width=16, depth=1, head_width=8)
 def untrained(game: str, seed: int = 0) -> Version:
     """A tiny network with random heads, so that it has opinions."""
     rules = games.make(game)
-    initialise, _ = network.make(rules, TINY)
-    params = initialise(jax.random.key(seed))
+    params = network.make(rules, TINY).init(jax.random.key(seed))
     for number, head in enumerate(("policy", "value")):
         kernel = params[head]["kernel"]
         key = jax.random.fold_in(jax.random.key(seed), number)
