@@ -19,8 +19,9 @@ from jax import Array
 from games.game import Game
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.model.network import Evaluate, Params
-from selfplay.search import search as search_lib
+from selfplay.search.base import SearchResult
 from selfplay.search.config import SearchConfig
+from selfplay.search.make import make_search
 
 
 class Lanes(NamedTuple):
@@ -56,7 +57,7 @@ def make(
 ) -> SegmentFns:
     """Builds the functions that start a stream's games and advance them by a segment."""
     # `choose` owns the temperature here, so a PUCT search answers with its most visited move.
-    search_fn = search_lib.make(
+    search_fn = make_search(
         game, evaluate, replace(search, puct=replace(search.puct, temperature=0.0))
     )
 
@@ -96,7 +97,7 @@ def make(
     return SegmentFns(start, advance)
 
 
-def choose(found: search_lib.SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:
+def choose(found: SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:
     """The moves to play, int32[B]: drawn early in a game, the search's own later."""
     logits = jnp.log(jnp.maximum(found.policy, 1e-30)) / max(config.temperature, 1e-3)
     drawn = jax.random.categorical(key, jnp.where(found.policy > 0, logits, -jnp.inf))

@@ -40,9 +40,9 @@ from selfplay.runs.files import write_bytes
 from selfplay.runs.renamed import with_today_names
 from selfplay.runs.run import CONFIG, load_version, read_config
 from selfplay.runs.tree import flatten, nest
-from selfplay.search import search
+from selfplay.search.base import SearchFn, SearchResult
 from selfplay.search.config import SearchConfig
-from selfplay.search.search import SearchFn, SearchResult
+from selfplay.search.make import make_search
 
 SUFFIX = ".safetensors"
 LADDERS = ("ladder/ladder.csv", "elo/ladder.csv")  # of a run: launch/ladder.py's, training's own
@@ -260,7 +260,7 @@ def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, Any], tu
 
 def _searching(game: Game, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
     evaluate = network.make(game, config).apply
-    return search.make(game, evaluate, search_config)
+    return make_search(game, evaluate, search_config)
 
 
 def _searching_one(

@@ -12,7 +12,7 @@ import pytest
 import games
 from selfplay.acting import segment
 from selfplay.acting.config import SelfPlayConfig
-from selfplay.search.search import SearchResult
+from selfplay.search.base import SearchResult
 
 
 def chosen(policy: list[float], ply: int, temperature: float, rows: int = 20_000) -> np.ndarray:

@@ -14,8 +14,8 @@ from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.players.version import Version
 from selfplay.runs.codec import to_json
+from selfplay.search.base import SearchResult
 from selfplay.search.config import SearchConfig
-from selfplay.search.search import SearchResult
 
 TINY = NetworkConfig(kind="mlp", width=16, depth=1, head_width=8)
 
