@@ -23,7 +23,7 @@ from selfplay.acting.episode import Rows
 from selfplay.learning.batches import BATCH_FIELDS, Noise, Source, batch_indices, unpack
 from selfplay.learning.config import LearnerConfig
 from selfplay.model import network
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.network import Evaluate, Model, Params
 from selfplay.runs.digest import digest
 
 
@@ -55,8 +55,7 @@ class Learner:
     def __init__(
         self,
         game: Game,
-        initialise: Callable[[Array], Params],
-        evaluate: Evaluate,
+        model: Model,
         config: LearnerConfig,
         total_steps: int,
         seed: int,
@@ -67,7 +66,7 @@ class Learner:
         `total_steps` is the run's length in steps, for the learning rate's schedule.
         """
         self.config, self.seed = config, seed
-        self._initialise = initialise
+        self._init = model.init
         available = jax.local_devices()
         if devices is None:
             devices = max(n for n in range(1, len(available) + 1) if config.shards % n == 0)
@@ -78,25 +77,25 @@ class Learner:
             )
         self._devices = available[:devices]
         self._optimizer = make_optimizer(config, total_steps)
-        self._gradient = _gradient_program(game, evaluate, config)
+        self._gradient = _gradient_program(game, model, config)
         self._update = _update_program(config, total_steps)
 
     def initial(self, params: Params | None = None) -> LearnerState:
         """Version 0: these parameters, or fresh ones, drawn from the seed; a fresh optimizer."""
         if params is None:
-            params = self._initialise(rng.key(self.seed, rng.Purpose.INITIALISE))
+            params = self._init(rng.key(self.seed, rng.Purpose.INITIALISE))
         state = LearnerState(
             params, jax.tree.map(jnp.copy, params), self._optimizer.init(params), jnp.int32(0)
         )
         return jax.device_put(state, self._devices[0])
 
-    def probe(self, rows: Rows) -> str:
+    def fingerprint(self, rows: Rows) -> str:
         """A digest of one step on pseudo-random rows, shaped as `rows` (of any length).
 
-        Two processes with the same probe learn by the same arithmetic. Compiles the update.
+        Two processes with the same fingerprint learn by the same arithmetic. Compiles the update.
         """
-        state = self.initial(network.pseudo_random(self._initialise))
-        # Behind the warm-up, which begins with a rate of 0: the optimizer's step is probed, too.
+        state = self.initial(network.pseudo_random(self._init))
+        # Behind the warm-up, which begins with a rate of 0, so that the optimizer's step counts.
         late = jax.tree.map(self._warmed_up, state.optimizer)
         state = state._replace(optimizer=late)
         return digest(self.fit(state, Noise(rows, self.config.batch_size), 0, 1))
@@ -148,13 +147,13 @@ class Learner:
 
 
 @lru_cache(maxsize=16)
-def _gradient_program(game: Game, evaluate: Evaluate, config: LearnerConfig) -> Any:
+def _gradient_program(game: Game, model: Model, config: LearnerConfig) -> Any:
     """Returns the jitted ``(params, rows, key) → (gradient, metrics)`` of one shard.
 
     Called shard by shard: inside a loop of XLA's, the backward pass of a convolution is 25 times
     slower on CPU.
     """
-    return jax.jit(jax.grad(make_loss(game, evaluate, config), has_aux=True))
+    return jax.jit(jax.grad(make_loss(game, model.apply, config), has_aux=True))
 
 
 @lru_cache(maxsize=16)

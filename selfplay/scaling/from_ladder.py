@@ -153,12 +153,12 @@ class _Run(NamedTuple):
     def read(cls, folder: Path) -> _Run:
         config = read_config(folder)
         game = games.make(config["game"])
-        initialise, _ = network.make(game, from_json(NetworkConfig, config["network"]))
+        model = network.make(game, from_json(NetworkConfig, config["network"]))
         return cls(
             folder,
             config,
             {row["iteration"]: Ledger.of(row) for row in metrics.read(folder) if "ledger" in row},
-            math.log10(network.num_parameters(jax.eval_shape(initialise, jax.random.key(0)))),
+            math.log10(network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))),
             float(game.observation_shape[0]),
             math.log10(1 + config["search"]["num_simulations"]),
         )

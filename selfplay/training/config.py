@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import games
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder.config import EloConfig
@@ -85,6 +85,6 @@ class TrainConfig:
             )
         games.make(self.game)  # an unknown game is an error before any work
 
-    def player(self) -> tuple[Any, ...]:
-        """The arguments of ``StreamPlayer``."""
-        return self.game, self.network, self.search, self.selfplay, self.seed
+    def stream_spec(self) -> StreamSpec:
+        """Returns what a process needs to know to play the run's streams."""
+        return StreamSpec(self.game, self.network, self.search, self.selfplay, self.seed)

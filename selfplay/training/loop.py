@@ -91,7 +91,9 @@ def train(
         where = " and starting the actors" if config.cluster.actors else ""
         enter(Phase(f"compiling self-play{where}"))
         streams = config.selfplay.streams
-        workers = pool.make(config.player(), config.cluster, _probe(run), announce, streams)
+        workers = pool.make(
+            config.stream_spec(), config.cluster, _fingerprint(run), announce, streams
+        )
         examination = Examination(config, run.folder, trainer.lessons, announce, enter)
         try:
             _loop(config, run, trainer, outcome or origin, workers, examination, report, enter)
@@ -139,7 +141,7 @@ def _loop(
 ) -> None:
     """Iterate from where the run stands; `report` and `enter` as for :func:`train`."""
     enter(Phase("compiling the learner"))
-    state, carries, ledger, seconds = _stand(config, run, trainer, start, workers.probe)
+    state, carries, ledger, seconds = _stand(config, run, trainer, start, workers.fingerprint)
     if run.next_iteration > config.iterations:
         return  # imitation was all
     examination.warm_up(state["learner"].averaged)
@@ -219,18 +221,18 @@ def _stand(
     run: Run,
     trainer: Trainer,
     start: Outcome | Origin | None,
-    probe: str,
+    fingerprint: str,
 ) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
     """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
     state, carries = trainer.start(start.params if start else None)
-    learns = trainer.learner.probe(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
+    learns = trainer.learner.fingerprint(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
     if run.next_iteration == 0:
         ledger = start.ledger if start else Ledger()
         imitated = isinstance(start, Outcome)
         row = {
             "digest": {"state": digest(state)},
             "ledger": asdict(ledger),
-            "probe": probe,
+            "probe": fingerprint,
             "learner_probe": learns,
             "imitation": start.row if imitated else {},
             "origin": start.record if isinstance(start, Origin) else {},
@@ -243,14 +245,16 @@ def _stand(
     if trainer.lessons:
         trainer.lessons.check(first_row["imitation"]["data"], run.folder)
     if not config.cluster.allow_mismatched_actors:
-        determinism.check_probe(probe, first_row["probe"], "self-play's", run.folder)
-        determinism.check_probe(learns, first_row.get("learner_probe"), "the learner's", run.folder)
+        determinism.check_fingerprint(fingerprint, first_row["probe"], "self-play's", run.folder)
+        determinism.check_fingerprint(
+            learns, first_row.get("learner_probe"), "the learner's", run.folder
+        )
     last = run.commits.read(run.next_iteration - 1)
     ledger = Ledger(**last.ledger)
     return state, carries, ledger, total_seconds(last.metrics_row)
 
 
-def _probe(run: Run) -> str | None:
+def _fingerprint(run: Run) -> str | None:
     """The run's, once it has begun."""
     return run.commits.read(0).metrics_row["probe"] if run.next_iteration else None
 

@@ -33,7 +33,7 @@ def drawn(game: games.Game, a: specs.Player, b: specs.Player, count: int) -> lis
 def version(game: str, seed: int) -> Version:
     """An untrained one."""
     shape = NetworkConfig(width=4, depth=1, head_width=4)
-    params = random_params(network.make(games.make(game), shape)[0], seed)
+    params = random_params(network.make(games.make(game), shape).init, seed)
     config = {"game": game, "network": asdict(shape), "search": asdict(SearchConfig())}
     return Version(f"made/up@{seed}", params, config, Ledger(selfplay=10, learning=5))
 
