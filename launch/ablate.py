@@ -125,7 +125,10 @@ def cells_of(options: Options) -> list[tuple[RunSpec, TrainConfig]]:
             raise ValueError(f"--set names {axis.field}, and the grid varies it")
     arms = tuple(replace(a, flags=(*a.flags, *flags), axes=(*a.axes, *axes)) for a in arms)
     cells = grid.cells(arms, options.seeds)
-    return [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
+    configs = [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
+    for game in {config.game for _, config in configs}:
+        games.make(game)  # an unknown game is an error before any work
+    return configs
 
 
 def planned(

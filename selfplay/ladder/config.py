@@ -1,8 +1,9 @@
 """Settings of ladders, and of the ratings made during training (section `elo`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from selfplay.ranges import check_above, check_at_least, check_budgets
+from selfplay.runs.codec import MUTABLE
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class EloConfig:
         opening_plies: random moves of every opening.
     """
 
-    budgets: tuple[int, ...] = ()
-    games: int = 256
-    until_stderr: float = 40.0
+    budgets: tuple[int, ...] = field(default=(), metadata=MUTABLE)
+    games: int = field(default=256, metadata=MUTABLE)
+    until_stderr: float = field(default=40.0, metadata=MUTABLE)
     opening_plies: int = 4
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import games
 from selfplay import determinism
 from selfplay.acting.episode import Carry, Rows
 from selfplay.cluster import connection, plan, pool
@@ -23,13 +24,14 @@ from selfplay.imitation.imitate import Outcome, imitate
 from selfplay.learning.learner import check_finite
 from selfplay.model.flops import Ledger
 from selfplay.phase import Enter, Phase, unwatched
+from selfplay.runs.codec import mutable_fields
 from selfplay.runs.digest import digest
 from selfplay.runs.failpoints import failpoint
 from selfplay.runs.metrics import total_seconds
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
 from selfplay.runs.window import ReplayConfig
-from selfplay.training.config import MUTABLE, TrainConfig
+from selfplay.training.config import TrainConfig
 from selfplay.training.evaluation import Examination
 from selfplay.training.origin import Origin, resolve
 from selfplay.training.trainer import Trainer
@@ -50,12 +52,13 @@ def train(
     gets sentences; `enter` gets each step as it begins. Returns the closed run.
 
     Raises:
-        ValueError: the folder belongs to another config, or is no run; or the version that the
-            config's `init_from` names does not fit.
+        ValueError: there is no such game; the folder belongs to another config, or is no run; or
+            the version that the config's `init_from` names does not fit.
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not a number any more.
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
+    games.make(config.game)  # before any work, and before anything is written
     connection.reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
         os.environ.setdefault(name, value)
@@ -118,7 +121,7 @@ def _open(
         folder,
         config,
         window=window,
-        mutable=MUTABLE,
+        mutable=mutable_fields(TrainConfig),
         keep=config.store.keep,
         keep_all=config.store.keep_for_verify,
         flags=determinism.pinned()
