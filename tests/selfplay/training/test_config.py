@@ -34,7 +34,8 @@ def test_unknown_game_is_refused_before_anything_is_written(tmp_path: Path) -> N
 def test_mutable_fields_are_those_without_effect_on_results() -> None:
     assert set(mutable_fields(TrainConfig)) == {
         *("cluster", "exam", "store"),
-        *("elo.budgets", "elo.games", "elo.until_stderr", "imitation.monitor_iterations"),
+        *("elo.budgets", "elo.games", "elo.until_stderr", "elo.anchor"),
+        "imitation.monitor_iterations",
     }
 
 
