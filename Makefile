@@ -25,7 +25,7 @@ lint: $(VENV)/ready  ## ruff and the type checker
 	$(BIN)/basedpyright
 
 bench: $(VENV)/ready  ## self-play speed against the peer (minutes)
-	$(BIN)/python benchmarks/selfplay.py
+	$(BIN)/python benchmarks/selfplay_speed.py
 
 lock:  ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --upgrade \

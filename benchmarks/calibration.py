@@ -1,7 +1,7 @@
 """Ratings against the truth: how often the 95 % intervals cover it, and what pairing saves.
 
-    python benchmarks/calibration.py                       # some minutes on one core
-    python benchmarks/calibration.py --ladders 200         # a quick look: ± 1 % is luck then
+    python tests/simulation/calibration.py                       # some minutes on one core
+    python tests/simulation/calibration.py --ladders 200         # a quick look: ± 1 % is luck then
 
 2 000 simulated ladders with fixed seeds (`ladders.py` says how they are drawn), a quarter each of
 four ways to pair. *Coverage* is the share of players, ladder by ladder, whose interval relative to
@@ -32,7 +32,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.ladders import (
+from selfplay.ratings.elo import Ratings, fit
+from tests.simulation.ladders import (
     ANCHORS,
     OPENINGS,
     SCENARIOS,
@@ -44,7 +45,6 @@ from benchmarks.ladders import (
     draw_field,
     ladder,
 )
-from selfplay.arena.elo import Ratings, fit
 
 LADDERS = 2000
 BAND = (0.935, 0.965)

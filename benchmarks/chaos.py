@@ -32,7 +32,7 @@ import psutil
 
 from benchmarks.commands import GRACE, end_on_sigterm
 from benchmarks.worker import default_environment
-from selfplay.store import metrics
+from selfplay.runs import metrics
 
 PRESET, ENDLESS = "connect_four_smoke", "100000"  # iterations
 STORE = 80 * 2**20  # bytes of a node's object store

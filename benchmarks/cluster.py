@@ -24,8 +24,8 @@ from rich.console import Console
 from benchmarks.commands import end_on_sigterm, launch
 from benchmarks.report import machine
 from selfplay.cluster.simulator import measured, simulate
-from selfplay.store import metrics
-from selfplay.store.run import read_config
+from selfplay.runs import metrics
+from selfplay.runs.run import read_config
 
 WARM_UP = 3  # iterations that do not count: compilation, a window that still grows
 TARGET, SHARE = 1.8, 0.2  # the gain of two actors, and by how much the simulator may be off

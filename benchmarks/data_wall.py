@@ -22,8 +22,8 @@ sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the packa
 from benchmarks import trials
 from benchmarks.commands import end_on_sigterm
 from benchmarks.trials import Rated
-from selfplay.imitation import FOLDER
-from selfplay.store import metrics
+from selfplay.imitation.imitate import FOLDER
+from selfplay.runs import metrics
 
 SHARES = (1 / 16, 1 / 4, 1.0)
 ALL = str(10**9)  # of the positions: an iteration is an epoch, measured on every held-out position

@@ -23,9 +23,9 @@ sys.path[0] = str(ROOT)
 CALLED_FROM = Path.cwd()
 os.chdir(ROOT)
 
-from selfplay import pins
+from selfplay import determinism
 
-pins.pin()
+determinism.pin()
 
 import jax
 import jax.numpy as jnp
@@ -36,9 +36,9 @@ from rich.table import Table
 from benchmarks.report import machine
 from games.go import Go
 from games.notation import action_to_text
-from selfplay.store import metrics
-from selfplay.store.snapshots import snapshot_versions
-from selfplay.version import Version
+from selfplay.players.version import Version
+from selfplay.runs import metrics
+from selfplay.runs.snapshots import snapshot_versions
 
 CENTRE = 12
 

@@ -17,16 +17,17 @@ from typing import Any, NamedTuple
 
 import games
 from benchmarks import peer
-from selfplay import network, search
-from selfplay.arena import exam as exams
-from selfplay.arena import questions
-from selfplay.network import NetworkConfig
-from selfplay.search import SearchConfig, SearchFn
-from selfplay.store import metrics
-from selfplay.store.codec import from_json
-from selfplay.store.files import load_arrays, read_json, write_bytes
-from selfplay.store.run import load_version, read_config
-from selfplay.store.tree import nest
+from selfplay.model import network
+from selfplay.model.network import NetworkConfig
+from selfplay.runs import metrics
+from selfplay.runs.codec import from_json
+from selfplay.runs.files import load_arrays, read_json, write_bytes
+from selfplay.runs.run import load_version, read_config
+from selfplay.runs.tree import nest
+from selfplay.search import search
+from selfplay.search.search import SearchConfig, SearchFn
+from selfplay.solved import exam as exams
+from selfplay.solved import suite
 
 GAME = "connect_four"
 BUDGETS = (64, 0)
@@ -166,7 +167,7 @@ class Grader:
 
     def __init__(self, say: Callable[[str], None], positions: int | None = None) -> None:
         """`positions` asks only so many questions of each set; the whole exam without it."""
-        whole = questions.load(GAME)
+        whole = suite.load(GAME)
         self.exam = whole.sample(positions) if positions else whole
         self._say = say
 

@@ -10,11 +10,12 @@ import numpy as np
 from jax import Array
 
 import games
-from selfplay import batches, network
-from selfplay.network import NetworkConfig, Params
-from selfplay.search import SearchConfig
-from selfplay.segment import SegmentConfig
-from selfplay.stream import StreamPlayer
+from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.stream_player import StreamPlayer
+from selfplay.learning import batches
+from selfplay.model import network
+from selfplay.model.network import NetworkConfig, Params
+from selfplay.search.search import SearchConfig
 
 
 def weights(game: str, config: NetworkConfig, key: Array) -> Params:

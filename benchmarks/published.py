@@ -24,16 +24,25 @@ sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the packa
 
 import numpy as np
 
-from benchmarks.ladders import colour_blind
-from selfplay.arena import elo, records
-from selfplay.arena.ladder import Standing
-from selfplay.scaling import exchange, frontier, incline, plateau, reading, slopes, threshold
-from selfplay.scaling.conventions import elo_per_oom, selfplay_multiply_adds
+from selfplay.ladder import database
+from selfplay.ladder.ladder import Standing
+from selfplay.ratings import elo
+from selfplay.report.rated_runs import PERFECT
+from selfplay.scaling import (
+    change_point,
+    compute_to_reach,
+    exchange,
+    from_ladder,
+    frontier,
+    saturation,
+    slopes,
+)
+from selfplay.scaling.compute_units import elo_per_oom, selfplay_multiply_adds
 from selfplay.scaling.estimate import Estimate, Unanswerable
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.points import Points, at_budgets, joined
 from selfplay.study.folder import Study
-from selfplay.study.rated_runs import PERFECT
+from tests.simulation.ladders import colour_blind
 
 PARAMETERS, COMPUTE = elo_per_oom(0.88), elo_per_oom(0.55)  # Neumann and Gros's exponents
 INCLINE = 500.0  # Jones: Elo per OOM
@@ -66,19 +75,19 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
     """
     took: dict[tuple[float, int], Callable[[], Estimate]] = {}
     for game, points in boards.items():
-        rows, level, stand_in = int(points.known("board")[0]), -plateau.NEARLY, ""
+        rows, level, stand_in = int(points.known("board")[0]), -saturation.NEARLY, ""
         if anchors[game] != PERFECT:
             level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
         for budget, same in at_budgets(points).items():
             where = f"{game}, {budget:g} simulations"
             yield Line(f"{where}: Elo per OOM", INCLINE, lambda p=same: frontier.fit(p).slope)
-            took[budget, rows] = lambda p=same, elo=level: threshold.fit(p, elo).training
+            took[budget, rows] = lambda p=same, elo=level: compute_to_reach.fit(p, elo).training
             if rows in PERFECTION:
                 what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
                 yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
         frontiers = {b: _or_none(p) for b, p in at_budgets(points).items()}
-        below, _ = plateau.rising(points, frontiers, anchors[game] == PERFECT)
+        below, _ = saturation.rising(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
         yield Line(what, SEARCH_PER_TRAINING, lambda p=points, k=below: exchange.of_leading(p, k).a)
     for budget, rows in sorted(took):
@@ -93,7 +102,7 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
             chosen = same.select(frontier.leading_by(same, "board"))
 
             def part(name: str, points: Points = chosen) -> Estimate:
-                found = getattr(incline.fit(points, "board"), name)
+                found = getattr(change_point.fit(points, "board"), name)
                 assert isinstance(found, Estimate)  # none is None with a covariate
                 return found
 
@@ -158,22 +167,23 @@ def lines(study: Study, rate: Callable[[Standing], Standing]) -> Iterator[Line]:
     Raises:
         ValueError: nothing rated, or a game that nobody here is compared with.
     """
-    rated = {game: study.ladder(game) / records.FILE for game in study.games()}
+    rated = {game: study.ladder(game) / database.FILE for game in study.games()}
     rated = {game: path for game, path in rated.items() if path.exists()}
     if not rated:
         raise ValueError(f"{study.folder} has no ladder yet; go on with launch/ablate.py")
     kind = next(iter(rated)).partition("?")[0]
     if kind not in ("hex", "connect_four"):
         raise ValueError(f"no published figures of {kind} here; choose hex or connect_four")
-    standings = {game: rate(reading.standing(path)) for game, path in rated.items()}
+    standings = {game: rate(from_ladder.standing(path)) for game, path in rated.items()}
     anchors = {game: one.entries[one.ratings.anchor].spec for game, one in standings.items()}
     if kind == "connect_four":
         (standing,) = standings.values()
-        yield from neumann_gros(reading.points(standing, study.folder))
+        yield from neumann_gros(from_ladder.points(standing, study.folder))
         return
     count = selfplay_multiply_adds
     yield from jones(
-        {game: reading.points(one, study.folder, count) for game, one in standings.items()}, anchors
+        {game: from_ladder.points(one, study.folder, count) for game, one in standings.items()},
+        anchors,
     )
 
 

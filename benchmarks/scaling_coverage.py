@@ -23,22 +23,22 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import studies
-from benchmarks.planted import REPLICATES, Luck, coverage, draw, joined, runs
-from benchmarks.studies import BEST_SEARCHED, BEST_SIZE, JONES, SIMULATIONS, START
 from selfplay.scaling import (
     at_compute,
     best_size,
+    change_point,
+    compute_to_reach,
     exchange,
     extrapolation,
     frontier,
-    incline,
     multiplier,
     slopes,
-    threshold,
 )
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stacked
 from selfplay.scaling.points import Points
+from tests.simulation import studies
+from tests.simulation.planted import REPLICATES, Luck, coverage, draw, joined, runs
+from tests.simulation.studies import BEST_SEARCHED, BEST_SIZE, JONES, SIMULATIONS, START
 
 Found = dict[str, tuple[Estimate, float]]  # name → (estimates of all replicates, truth)
 
@@ -110,7 +110,7 @@ def at_equal_compute(seeds: int, replicates: int) -> Found:
 
 def bent(seeds: int, replicates: int) -> Found:
     """An incline and a plateau."""
-    found = incline.fit(draw(*studies.bent(seeds), replicates=replicates))
+    found = change_point.fit(draw(*studies.bent(seeds), replicates=replicates))
     return {
         "incline": (found.slope, 500),
         "plateau": (found.plateau, 1000),
@@ -120,7 +120,7 @@ def bent(seeds: int, replicates: int) -> Found:
 
 def boards(seeds: int, replicates: int) -> Found:
     """Jones's model over several boards."""
-    found = incline.fit(draw(*studies.boards(seeds), replicates=replicates), "board")
+    found = change_point.fit(draw(*studies.boards(seeds), replicates=replicates), "board")
     assert found.slope_cost and found.plateau_cost and found.delay
     return {
         "Jones's incline": (found.slope, JONES["incline"]),
@@ -172,7 +172,7 @@ def extrapolated(seeds: int, replicates: int) -> Found:
 def reached(seeds: int, replicates: int) -> Found:
     """The training behind 700 Elo, one study after the other."""
     points = draw(*studies.line(seeds), replicates=min(replicates, REPLICATES))
-    found = [threshold.fit(replace(points, elo=elo), 700).training for elo in points.elo]
+    found = [compute_to_reach.fit(replace(points, elo=elo), 700).training for elo in points.elo]
     return {"training for a strength": (stacked(found), START + 1.4)}
 
 

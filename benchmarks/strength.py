@@ -30,9 +30,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
-from selfplay import pins
+from selfplay import determinism
 
-pins.pin()
+determinism.pin()
 
 import jax
 from rich.console import Console
@@ -40,8 +40,8 @@ from rich.console import Console
 from benchmarks import curves, grades, peer, worker
 from benchmarks.commands import end_on_sigterm, launch
 from benchmarks.grades import Grader, Side
-from selfplay.arena import exam as exams
-from selfplay.store.files import CorruptedFile, read_json, write_json
+from selfplay.runs.files import CorruptedFile, read_json, write_json
+from selfplay.solved import exam as exams
 
 GRID = (0.1, 0.2, 0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60)  # minutes
 

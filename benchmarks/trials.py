@@ -16,11 +16,11 @@ from rich.console import Console
 from benchmarks.commands import launch
 from benchmarks.worker import ROOT
 from launch.train import parse as parse_training  # pins JAX, before anything imports it
-from selfplay.config import TrainConfig
-from selfplay.flops import Ledger
-from selfplay.lessons import ImitationConfig
-from selfplay.store import metrics
-from selfplay.store.files import write_bytes
+from selfplay.imitation.dataset import ImitationConfig
+from selfplay.model.flops import Ledger
+from selfplay.runs import metrics
+from selfplay.runs.files import write_bytes
+from selfplay.training.config import TrainConfig
 
 console = Console(soft_wrap=True, highlight=False)
 

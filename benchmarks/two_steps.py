@@ -29,11 +29,11 @@ import numpy as np
 from benchmarks import trials
 from benchmarks.commands import end_on_sigterm
 from benchmarks.trials import Mean, Rated
-from selfplay.arena.report import shortened
-from selfplay.config import TrainConfig
-from selfplay.flops import Ledger
-from selfplay.lessons import ImitationConfig
-from selfplay.trainer import Trainer
+from selfplay.imitation.dataset import ImitationConfig
+from selfplay.ladder.tables import shortened
+from selfplay.model.flops import Ledger
+from selfplay.training.config import TrainConfig
+from selfplay.training.trainer import Trainer
 
 SIDES = {"one": "self-play alone", "two": "imitation, then self-play"}
 FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the budget, near which versions are rated

@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
-from selfplay import pins
+from selfplay import determinism
 
 NOT_INHERITED = (
-    *pins.NAMES,
+    *determinism.NAMES,
     "JAX_COMPILATION_CACHE_DIR",  # programs compiled under other flags lie there
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
     "JAX_NUM_CPU_DEVICES",
@@ -114,8 +114,8 @@ def _train(request: Mapping[str, Any]) -> None:
     SECONDS are of training, in milliseconds: ``models/000600123.npz``.
     """
     from benchmarks import peer
-    from selfplay.store.files import save_arrays, write_json
-    from selfplay.store.tree import flatten
+    from selfplay.runs.files import save_arrays, write_json
+    from selfplay.runs.tree import flatten
 
     folder, seconds = Path(request["folder"]), request["seconds"]
     peer.check_orientation()

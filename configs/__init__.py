@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from configs import connect_four, go, hex
 from games.spelling import did_you_mean
-from selfplay.config import TrainConfig
+from selfplay.training.config import TrainConfig
 
 PRESETS: dict[str, Callable[[], TrainConfig]] = {
     preset.__name__: preset

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
+from selfplay.acting.segment import SegmentConfig
 from selfplay.cluster.config import ClusterConfig
-from selfplay.config import TrainConfig
-from selfplay.learner import LearnerConfig
-from selfplay.lessons import ImitationConfig
-from selfplay.network import NetworkConfig
-from selfplay.search import SearchConfig
-from selfplay.segment import SegmentConfig
-from selfplay.store.window import WindowConfig
+from selfplay.imitation.dataset import ImitationConfig
+from selfplay.learning.learner import LearnerConfig
+from selfplay.model.network import NetworkConfig
+from selfplay.runs.window import WindowConfig
+from selfplay.search.search import SearchConfig
+from selfplay.training.config import TrainConfig
 
 
 def go_5x5() -> TrainConfig:

@@ -4,12 +4,12 @@ Costs are of two cores that other work shared at times (November 2026), in train
 on nobody has run a preset to its end: what is said is what three iterations took, or one.
 """
 
-from selfplay.config import TrainConfig
-from selfplay.learner import LearnerConfig
-from selfplay.network import NetworkConfig
-from selfplay.search import SearchConfig
-from selfplay.segment import SegmentConfig
-from selfplay.store.window import WindowConfig
+from selfplay.acting.segment import SegmentConfig
+from selfplay.learning.learner import LearnerConfig
+from selfplay.model.network import NetworkConfig
+from selfplay.runs.window import WindowConfig
+from selfplay.search.search import SearchConfig
+from selfplay.training.config import TrainConfig
 
 
 def hex_3() -> TrainConfig:

@@ -37,14 +37,14 @@ from launch.train import parse
 from selfplay import command_line
 from selfplay.cluster.config import ClusterConfig
 from selfplay.command_line import LAUNCH, USER_FOLDER, documented, near
-from selfplay.config import TrainConfig
-from selfplay.store.codec import to_json
-from selfplay.store.files import check_writable, in_words
-from selfplay.study import estimate, grid, jobs
-from selfplay.study.estimate import Estimator, LadderSize, TimingFailed
+from selfplay.runs.codec import to_json
+from selfplay.runs.files import check_writable, in_words
+from selfplay.study import forecast, grid, jobs
 from selfplay.study.folder import Study
+from selfplay.study.forecast import Estimator, LadderSize, TimingFailed
 from selfplay.study.grid import Arm, Axis, Cell, Rating
 from selfplay.study.timing import Request, StartCost
+from selfplay.training.config import TrainConfig
 
 HERE = ("--cluster.actors", "0")  # a job has one core
 
@@ -132,7 +132,7 @@ def planned(
     study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Options, console: Console
 ) -> Plan:
     """Estimate what each run will cost, from runs that have begun and from timing a little now."""
-    spent = {config: estimate.ledger(config).total for config in recipes_of(cells)}
+    spent = {config: forecast.ledger(config).total for config in recipes_of(cells)}
     sizes = ladder_sizes(study, cells, options)
     try:
         estimator = timed(study, cells, sizes, options, console)
@@ -154,7 +154,7 @@ def planned(
             left = estimator.run(config, study.done(cell), took, cores, actors)
             whole = estimator.run(config, -1, took, cores, actors).seconds
         finished = study.done(cell) >= config.iterations
-        flops = spent[estimate.recipe(config)]
+        flops = spent[forecast.recipe(config)]
         runs.append(Planned(cell, config, flops, whole, left, finished))
     rating = [
         (size, estimator.ladder([c for _, c in cells if c.game == game], size, cli.cores()))
@@ -171,7 +171,7 @@ def starts_ray(options: Options, slots: int) -> bool:
 
 def recipes_of(cells: Sequence[tuple[Cell, TrainConfig]]) -> list[TrainConfig]:
     """The configs without their seeds, each once."""
-    return list(dict.fromkeys(estimate.recipe(config) for _, config in cells))
+    return list(dict.fromkeys(forecast.recipe(config) for _, config in cells))
 
 
 def ladder_sizes(
@@ -181,7 +181,7 @@ def ladder_sizes(
     rating, sizes = options.rating, dict[str, LadderSize]()
     for game in dict.fromkeys(config.game for _, config in cells) if options.ladder else ():
         configs = [config for _, config in cells if config.game == game]
-        rated = sum(estimate.versions(config, rating.versions) for config in configs)
+        rated = sum(forecast.versions(config, rating.versions) for config in configs)
         players = 1 + len(rating.players) + rated * len(rating.sims)
         size = LadderSize.of(players, rating.sims, rating.until_stderr, rating.max_games)
         sizes[game] = replace(size, games=max(0, size.games - study.games_played(game)))
@@ -200,7 +200,7 @@ def timed(
     if not todo and not any(size.games for size in sizes.values()):
         return None
     asked, anchored = [], set[str]()
-    for config in estimate.chosen(recipes_of(cells)):
+    for config in forecast.chosen(recipes_of(cells)):
         game, anchor = config.game, ""
         if game in sizes and game not in anchored:  # a solver's tables take time: once a game
             anchor = options.rating.anchor or default_anchor(games.make(game))
@@ -209,7 +209,7 @@ def timed(
         plies = options.rating.opening_plies
         asked.append(Request(to_json(config), budgets, anchor, plies))
     with waiting("timing a little of the cheapest and the most expensive runs", console):
-        return estimate.measured(asked, min(options.jobs, cli.cores()), LAUNCH / "timing.py")
+        return forecast.measured(asked, min(options.jobs, cli.cores()), LAUNCH / "timing.py")
 
 
 def train(study: Study, plan: Plan, options: Options, console: Console) -> list[str]:

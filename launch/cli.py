@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file, from anywhere
 
-from selfplay import pins
+from selfplay import determinism
 
 BAD_INPUT = 2
 PLAIN = {  # in ASCII, what our texts use beside it; anything else becomes "?"
@@ -145,13 +145,15 @@ def prepare() -> None:
             )
     keep_interrupts()
     if os.access(ROOT, os.W_OK):  # or else matplotlib keeps its list of fonts in the home folder
-        os.environ.setdefault("MPLCONFIGDIR", str(pins.CACHE / "matplotlib"))
-    pins.pin(devices=1 << (min(cores(), 8).bit_length() - 1))  # a power of two divides the shards
+        os.environ.setdefault("MPLCONFIGDIR", str(determinism.CACHE / "matplotlib"))
+    determinism.pin(
+        devices=1 << (min(cores(), 8).bit_length() - 1)
+    )  # a power of two divides the shards
 
 
 def guarded(main: Callable[[], None]) -> None:
     """Run a command; errors that name a bad input become one sentence and status 2."""
-    from selfplay.store.files import CorruptedFile, in_words
+    from selfplay.runs.files import CorruptedFile, in_words
 
     try:
         main()

@@ -19,10 +19,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from selfplay.arena import exam as exams
-from selfplay.arena import questions
-from selfplay.search import SearchConfig
-from selfplay.version import Version
+from selfplay.players.version import Version
+from selfplay.search.search import SearchConfig
+from selfplay.solved import exam as exams
+from selfplay.solved import suite
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def main() -> None:
     for budget in options.sims:
         SearchConfig(num_simulations=budget)  # a negative budget is an error before any work
     versions = [Version.load(name) for name in options.runs]
-    papers = [questions.load(version.config["game"]) for version in versions]
+    papers = [suite.load(version.config["game"]) for version in versions]
     console = Console()
     for version, paper in zip(versions, papers, strict=True):
         paper = paper.sample(options.positions) if options.positions else paper

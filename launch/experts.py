@@ -30,11 +30,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import games
-from selfplay.experts import importing, plot, summary
+from selfplay.experts import plot, summary
 from selfplay.experts.archive import Experts, read_manifest
 from selfplay.experts.filters import Filters
-from selfplay.experts.teacher import Teacher
-from selfplay.store.files import write_bytes
+from selfplay.generated import importing
+from selfplay.generated.teacher import Teacher
+from selfplay.runs.files import write_bytes
 
 FOLDER = Path("experts")  # where a name without a folder lies
 PLOT = "inspect.png"

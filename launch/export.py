@@ -17,8 +17,8 @@ from typing import Annotated
 
 import tyro
 
-from selfplay import network
-from selfplay.version import SUFFIX, Version
+from selfplay.model import network
+from selfplay.players.version import SUFFIX, Version
 
 
 @dataclass(frozen=True)

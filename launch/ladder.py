@@ -33,17 +33,18 @@ from rich.console import Console
 import games
 from games.game import Game
 from launch.ladder_progress import Watcher
-from selfplay import imitation
-from selfplay.arena import openings, perfect, player, records, report
-from selfplay.arena.ladder import Ladder, LadderConfig, Standing
-from selfplay.arena.player import GTP, Player
 from selfplay.command_line import USER_FOLDER, command, near
+from selfplay.imitation import imitate
+from selfplay.ladder import database, openings, tables
+from selfplay.ladder.ladder import Ladder, LadderConfig, Standing
+from selfplay.players import solvers, specs
+from selfplay.players.specs import GTP, Player
+from selfplay.players.version import SUFFIX, Version, split_version
+from selfplay.runs.files import CorruptedFile, in_words, write_bytes
+from selfplay.runs.run import check_distinct, read_config
+from selfplay.runs.snapshots import snapshot_versions
 from selfplay.scaling.at_training import TOLERANCE
-from selfplay.search import SearchConfig
-from selfplay.store.files import CorruptedFile, in_words, write_bytes
-from selfplay.store.run import check_distinct, read_config
-from selfplay.store.snapshots import snapshot_versions
-from selfplay.version import SUFFIX, Version, split_version
+from selfplay.search.search import SearchConfig
 
 STOPPED = "stopped; the same command goes on"
 
@@ -118,7 +119,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
     found: dict[str, Player] = {}
 
     def enter(spec: str) -> None:
-        one = player.parse(spec, game)
+        one = specs.parse(spec, game)
         if found.setdefault(one.spec, one).digest != one.digest:
             raise ValueError(f"two files hold different parameters, and both call them {one.spec}")
 
@@ -133,7 +134,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
                     f"{run} plays {own}, and this ladder is of {game!r}: runs of different games "
                     "cannot be compared; rate those of one game"
                 )
-            first = 0 if Path(run, imitation.FOLDER).is_dir() else 1  # the start that was learnt
+            first = 0 if Path(run, imitate.FOLDER).is_dir() else 1  # the start that was learnt
             kept = [v for v in snapshot_versions(Path(run)) if v >= first]
             kept = log_spaced(kept, options.versions)
             if not kept:
@@ -144,7 +145,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
             for name in names:
                 enter(f"{name}?sims={budget}{search}")
     anchor = options.anchor or default_anchor(game)
-    one = player.parse(anchor, game)
+    one = specs.parse(anchor, game)
     everyone = {one.spec: one, **found}
     if len(everyone) < 2:
         raise ValueError("a ladder takes two players; name a run, or --players")
@@ -154,7 +155,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
 def default_anchor(game: Game) -> str:
     """Name the perfect player where there is one, else random moves."""
     try:
-        perfect.scores_of(game)
+        solvers.scores_of(game)
     except ValueError:
         return "random"
     return "solver"
@@ -164,12 +165,12 @@ def write(
     folder: Path, title: str, game: Game, ladder: Ladder, standing: Standing, options: Options
 ) -> None:
     """Write table, CSV, plot, and games on request."""
-    write_bytes(folder / "ladder.csv", report.to_csv(standing).encode())
-    write_bytes(folder / "ladder.md", report.to_markdown(standing).encode())
-    write_bytes(folder / "ladder.png", report.to_png(standing, title))
+    write_bytes(folder / "ladder.csv", tables.to_csv(standing).encode())
+    write_bytes(folder / "ladder.md", tables.to_markdown(standing).encode())
+    write_bytes(folder / "ladder.png", tables.to_png(standing, title))
     if options.sgf:
         recorded = ladder.records.games()
-        write_bytes(folder / "games.sgf", report.to_sgf(game, standing.entries, recorded))
+        write_bytes(folder / "games.sgf", tables.to_sgf(game, standing.entries, recorded))
 
 
 def compare(
@@ -180,18 +181,18 @@ def compare(
     Of a ladder that has rated others before, the runs are compared that are named now, if these are
     several.
     """
-    from selfplay.scaling import page, reading
-    from selfplay.study import rated_runs
+    from selfplay.report import page, rated_runs
+    from selfplay.scaling import from_ladder
 
     folders = {Path(split_version(run)[0]) for run in named if not run.endswith(SUFFIX)}
     try:
-        runs = rated_runs.RatedRuns.of(folder / records.FILE, game_name, standing.entries)
+        runs = rated_runs.RatedRuns.of(folder / database.FILE, game_name, standing.entries)
         if len(folders) > 1:
             runs = runs.only(folders)
         if len(runs.labels) < 2:
             return
-        without = set(report.unrated(standing))
-        rated = {reading.run_of(one) for one in standing.entries if one.spec not in without}
+        without = set(tables.unrated(standing))
+        rated = {from_ladder.run_of(one) for one in standing.entries if one.spec not in without}
         if unrated := sorted(runs.labels.keys() - rated):
             console.print(f"not compared, for want of games: {', '.join(unrated)}", markup=False)
         if len(runs.labels) - len(unrated) < 2:
@@ -217,7 +218,7 @@ def without_common_training(players: Sequence[Player]) -> str:
     spent: dict[str, list[float]] = {}
     for one in players:
         if one.digest and one.training_flops > 0:
-            run = player.split_stored(one.spec)[0].rpartition("@")[0]
+            run = specs.split_stored(one.spec)[0].rpartition("@")[0]
             spent.setdefault(run, []).append(math.log10(one.training_flops))
     if len(spent) != 2:
         return ""
@@ -245,12 +246,12 @@ def rate(options: Options, console: Console) -> bool:
     run = split_version(options.runs[0])[0] if options.runs else ""
     inside = len(options.runs) == 1 and Path(run).is_dir()
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
-    title = f"{game_name}, {report.labels([anchor])[anchor]} at 0 Elo"
+    title = f"{game_name}, {tables.labels([anchor])[anchor]} at 0 Elo"
     said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(said, markup=False)
     if apart := without_common_training(players):
         console.print(apart, markup=False)
-    ladder = Ladder(folder / records.FILE, game, game_name, players, anchor, options.how, starts)
+    ladder = Ladder(folder / database.FILE, game, game_name, players, anchor, options.how, starts)
     finished = True
     with ladder:
         if not ladder.games_left(options.max_games):
@@ -277,7 +278,7 @@ def rate(options: Options, console: Console) -> bool:
         standing = ladder.standing()
         if standing.rounds:
             write(folder, title, game, ladder, standing, options)
-            console.print(report.table(standing, title, console.width))
+            console.print(tables.table(standing, title, console.width))
             console.print(f"table, CSV and plot are in {near(folder)}", markup=False)
             compare(folder, game_name, options.runs, standing, console)
     console.print(watcher.summary)

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from launch import cli
 from launch.progress import clock
-from selfplay.arena import report
-from selfplay.arena.ladder import Standing
-from selfplay.arena.match import Played
-from selfplay.arena.records import Pairing
+from selfplay.ladder import tables
+from selfplay.ladder.database import Pairing
+from selfplay.ladder.ladder import Standing
+from selfplay.ladder.match import Played
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 QUIET = ("", "resigned")  # ends of games that need no words
@@ -48,7 +48,7 @@ class Watcher:
         """Show the standing after a round."""
         self._standing, self._known = standing, self._games
         if self._live and standing.rounds:
-            table = report.table(standing, self._title, self._console.width)
+            table = tables.table(standing, self._title, self._console.width)
             table.caption = None  # printed below the final table
             fits = len(self._console.render_lines(table)) < self._console.height - 2
             self._table = [table] if fits else []  # the line below it must be seen

@@ -15,13 +15,13 @@ from rich.text import Text
 
 from launch import cli
 from launch.progress import clock
-from selfplay.config import TrainConfig
-from selfplay.store.files import CorruptedFile
+from selfplay.runs.files import CorruptedFile
 from selfplay.study import grid, jobs
-from selfplay.study.estimate import SPREAD, LadderSize, makespan
 from selfplay.study.folder import Study
+from selfplay.study.forecast import SPREAD, LadderSize, makespan
 from selfplay.study.grid import Axis, Cell
 from selfplay.study.timing import StartCost
+from selfplay.training.config import TrainConfig
 
 FRESH = 10.0  # seconds for which what a run's metrics said is shown
 

@@ -21,9 +21,9 @@ import tyro
 
 from games.go import Go
 from selfplay import command_line
-from selfplay.arena.player import SIMULATIONS, version_spec
-from selfplay.search import SearchConfig
-from selfplay.version import Version
+from selfplay.players.specs import SIMULATIONS, version_spec
+from selfplay.players.version import Version
+from selfplay.search.search import SearchConfig
 
 Spec = Annotated[str, tyro.conf.Positional]
 

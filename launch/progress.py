@@ -14,15 +14,15 @@ from rich.text import Text
 
 import games
 from launch import cli
-from selfplay import imitation
-from selfplay.arena import questions
+from selfplay.acting.episode import row_bytes
 from selfplay.command_line import command, program
-from selfplay.config import TrainConfig
-from selfplay.episode import row_bytes
+from selfplay.imitation import imitate
 from selfplay.phase import Phase
-from selfplay.store import metrics, window
-from selfplay.store.run import CONFIG
-from selfplay.verify import newest, verifiable
+from selfplay.runs import metrics, window
+from selfplay.runs.run import CONFIG
+from selfplay.solved import suite
+from selfplay.training.config import TrainConfig
+from selfplay.training.verify import newest, verifiable
 
 Cells = list[tuple[str, str]]
 """What is shown of an iteration: the names of the columns, and their texts."""
@@ -145,7 +145,7 @@ class Progress:
     def interrupted(self, started: float, why: object = "interrupted") -> None:
         """Ctrl-C, or a cluster that is gone: what is safe, and how to go on."""
         safe = "nothing is committed yet"
-        for part, what in ((imitation.FOLDER, " of imitation"), ("", "")):
+        for part, what in ((imitate.FOLDER, " of imitation"), ("", "")):
             if done := metrics.read(self._folder / part):
                 last = f"iteration {done[-1]['iteration']}{what}"
                 safe = f"everything up to {last} is safe in {self._folder}"
@@ -276,9 +276,9 @@ def next_steps(config: TrainConfig, folder: Path, version: int) -> list[tuple[st
     """Returns what can be done with a run that ended at `version`: (purpose, command) pairs."""
     last = f"{folder}@last"
     steps = [("play against it", command("play", "terminal", last))]
-    if config.game in questions.FILES:
+    if config.game in suite.FILES:
         steps.append(("grade it", command("exam", last)))
-    learned = folder if version else folder / imitation.FOLDER
+    learned = folder if version else folder / imitate.FOLDER
     if (learned / CONFIG).exists() and (kept := newest(verifiable(learned))):
         iterations = f"{kept[0]}:{kept[-1]}"
         steps.append(("prove it", command("verify", learned, "--iterations", iterations)))

@@ -24,9 +24,9 @@ from typing import Annotated
 import tyro
 
 from selfplay.command_line import near
-from selfplay.scaling.page import write
-from selfplay.store.files import check_writable
-from selfplay.study import report
+from selfplay.report import study_report
+from selfplay.report.page import write
+from selfplay.runs.files import check_writable
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def main() -> None:
     options = tyro.cli(Options, prog="launch/report.py", description=cli.laid_out(__doc__))
     if not options.study:
         raise ValueError("which study? name its folder, as launch/ablate.py printed it")
-    given = report.material(options.study)
+    given = study_report.material(options.study)
     home = given.rated.ladder.parent if given.rated else options.study[0]
     folder = options.out or home / "report"
     check_writable(folder)
-    page = report.page(given)
+    page = study_report.page(given)
     write(page, folder)
     console, html, text = cli.console(), near(folder / "index.html"), near(folder / "report.md")
     console.print(page.lead, markup=False)

@@ -27,10 +27,10 @@ from rich.console import Console
 from rich.table import Table
 
 from selfplay.cluster.simulator import Prediction, measured, simulate
-from selfplay.learner import LearnerConfig
-from selfplay.store import metrics
-from selfplay.store.codec import from_json
-from selfplay.store.run import read_config
+from selfplay.learning.learner import LearnerConfig
+from selfplay.runs import metrics
+from selfplay.runs.codec import from_json
+from selfplay.runs.run import read_config
 
 
 @dataclass(frozen=True)

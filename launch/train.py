@@ -29,11 +29,11 @@ import configs
 from launch.progress import Progress
 from selfplay import command_line
 from selfplay.cluster.ray_pool import PoolFailed
-from selfplay.config import TrainConfig
-from selfplay.learner import Diverged
-from selfplay.store.run import DiskFull, OtherConfig
-from selfplay.store.snapshots import snapshot_versions
-from selfplay.train import train
+from selfplay.learning.learner import Diverged
+from selfplay.runs.run import DiskFull, OtherConfig
+from selfplay.runs.snapshots import snapshot_versions
+from selfplay.training.config import TrainConfig
+from selfplay.training.loop import train
 
 
 @dataclasses.dataclass(frozen=True)

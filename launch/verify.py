@@ -19,7 +19,7 @@ from typing import Annotated
 
 import tyro
 
-from selfplay.verify import newest, verifiable, verify
+from selfplay.training.verify import newest, verifiable, verify
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 import os
 
-from selfplay import pins
+from selfplay import determinism
 
 # Two workers and many commands compile the same small programs: share them.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # Before any import of JAX. Pytest loads this file before it collects the tests beside it.
-pins.pin(8)
+determinism.pin(8)
 
 from collections.abc import Iterator  # noqa: E402
 

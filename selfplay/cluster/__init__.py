@@ -1,1 +1,1 @@
-"""Work as a pure plan, actors that do it anywhere, and the pool between them."""
+"""Work as a pure plan, the actors that do it anywhere, and the pool that hands it out."""

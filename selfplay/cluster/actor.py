@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Any
 
-from selfplay import pins
+from selfplay import determinism
 
 
 class StreamActor:
@@ -24,10 +24,10 @@ class StreamActor:
                 )
         import jax  # must not start before the flags are checked
 
-        from selfplay.stream import StreamPlayer
+        from selfplay.acting.stream_player import StreamPlayer
 
         if not jax.config.values["jax_compilation_cache_dir"]:  # nobody said where
-            jax.config.update("jax_compilation_cache_dir", str(pins.CACHE))
+            jax.config.update("jax_compilation_cache_dir", str(determinism.CACHE))
         self._player = StreamPlayer(*arguments)
         self._version, self._params = -1, {}
 

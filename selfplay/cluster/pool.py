@@ -48,7 +48,7 @@ class InProcess:
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         """Compile the player and take its probe."""
-        from selfplay.stream import StreamPlayer
+        from selfplay.acting.stream_player import StreamPlayer
 
         self._player = StreamPlayer(*arguments)
         self.probe, self.losses = self._player.probe(), 0

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfplay.cluster import connection
+from selfplay.cluster.actors import Crew
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import connect
-from selfplay.cluster.crew import Crew
 from selfplay.cluster.failures import Failures, PoolFailed
 from selfplay.cluster.plan import Result, Work
 from selfplay.cluster.usage import Usage

@@ -1,1 +1,1 @@
-"""Expert games: read, replayed by our rules, and kept as rows that the learner draws from."""
+"""Expert games: records read, replayed by our rules, filtered and archived as training rows."""

@@ -4,8 +4,8 @@
     FIELD.npy        one array a field, memory-mapped (`replay.FIELDS`)
     games.npz        a table with a line for each game (`GAME`)
 
-The rows are those of `selfplay.episode.FIELDS`; what can be told from other fields is not stored:
-the policy is spread evenly over `targets`, and the version is −1, an expert.
+The rows are those of `selfplay.acting.episode.FIELDS`; what can be told from other fields is not
+stored: the policy is spread evenly over `targets`, and the version is −1, an expert.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 
 import games
 from games.game import Game
+from selfplay.acting.episode import Rows
 from selfplay.command_line import command
-from selfplay.episode import Rows
 from selfplay.experts.canonical import OPENING
-from selfplay.experts.replay import FIELDS
-from selfplay.store.files import CorruptedFile, check_own, load_arrays, read_hashed_json
+from selfplay.experts.replaying import FIELDS
+from selfplay.runs.files import CorruptedFile, check_own, load_arrays, read_hashed_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -77,7 +77,7 @@ class View:
         return len(self.rows)
 
     def gather(self, indices: np.ndarray) -> Rows:
-        """Copies of rows by int64[n] place in this view: `selfplay.episode.FIELDS`."""
+        """Copies of rows by int64[n] place in this view: `selfplay.acting.episode.FIELDS`."""
         return self.archive.gather(self.rows[np.asarray(indices, np.int64)])
 
     def share(self, share: float) -> View:
@@ -141,7 +141,7 @@ class Experts:
         return len(self.fields["ply"])
 
     def gather(self, indices: np.ndarray) -> Rows:
-        """Copies of rows by int64[n] place in the archive: `selfplay.episode.FIELDS`.
+        """Copies of rows by int64[n] place in the archive: `selfplay.acting.episode.FIELDS`.
 
         Raises:
             IndexError: a place outside ``[0, size)``.

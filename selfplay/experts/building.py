@@ -15,12 +15,12 @@ import numpy as np
 
 from games.game import Game
 from games.go import Go
-from selfplay.episode import Rows
+from selfplay.acting.episode import Rows
 from selfplay.experts.archive import GAME, MANIFEST, read_manifest
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.filters import Filters
-from selfplay.experts.record import ExpertGame
-from selfplay.experts.replay import replay
+from selfplay.experts.game_record import ExpertGame
+from selfplay.experts.replaying import replay
 from selfplay.experts.selection import (
     Account,
     Candidate,
@@ -30,7 +30,7 @@ from selfplay.experts.selection import (
     total,
 )
 from selfplay.experts.writer import Writer
-from selfplay.store.files import check_writable, plain
+from selfplay.runs.files import check_writable, plain
 
 NO_ROWS = "filter: no move of a player who is strong enough"
 

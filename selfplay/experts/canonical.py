@@ -19,7 +19,7 @@ from jax import Array
 from games.game import Game
 from games.go import Go
 from games.symmetry import symmetries
-from selfplay.experts.record import ExpertGame
+from selfplay.experts.game_record import ExpertGame
 
 
 class Key(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from selfplay.experts import strength
-from selfplay.experts.record import ExpertGame, Strength
+from selfplay.experts.game_record import ExpertGame, Strength
+from selfplay.experts.sgf import ranks
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Filters:
     max_games: int = 0
 
     def __post_init__(self) -> None:
-        if self.min_rank is not None and math.isnan(strength.rank(self.min_rank)):
+        if self.min_rank is not None and math.isnan(ranks.rank(self.min_rank)):
             raise ValueError(
                 f"--min-rank {self.min_rank!r} is no rank; write one such as 4k, 1d or 1p"
             )
@@ -79,7 +79,7 @@ class Filters:
         if self.min_rating is not None and not math.isnan(player.rating):
             return player.rating >= self.min_rating
         if self.min_rank is not None and not math.isnan(player.rank):
-            return player.rank >= strength.rank(self.min_rank)
+            return player.rank >= ranks.rank(self.min_rank)
         return None
 
     def taught(self, game: ExpertGame) -> np.ndarray | None:

@@ -10,8 +10,9 @@ import numpy as np
 from games.go import Go
 from games.notation import action_to_text
 from games.symmetry import symmetries
-from selfplay.experts import strength, summary
+from selfplay.experts import summary
 from selfplay.experts.archive import Experts
+from selfplay.experts.sgf import ranks
 
 COLORS = ("#222222", "#909090")  # of players 0 and 1: black, and a white that can be seen
 BLUE, ORANGE = "#0072b2", "#c75000"  # like all colors here, with a contrast of 3:1 on white
@@ -84,13 +85,13 @@ def _rating(axes: Any, experts: Experts) -> None:
 
 
 def _rank(axes: Any, experts: Experts) -> None:
-    ranks = np.unique(experts.games["rank"][~np.isnan(experts.games["rank"])])
+    levels = np.unique(experts.games["rank"][~np.isnan(experts.games["rank"])])
     for player, colour in enumerate(summary.colours(experts)):
-        counts = [(experts.games["rank"][:, player] == rank).sum() for rank in ranks]
-        places = np.arange(len(ranks)) + 0.4 * player - 0.2
+        counts = [(experts.games["rank"][:, player] == rank).sum() for rank in levels]
+        places = np.arange(len(levels)) + 0.4 * player - 0.2
         axes.bar(places, counts, width=0.4, color=COLORS[player], label=colour)
-    axes.set_xticks(range(len(ranks)), [strength.rank_to_text(rank) for rank in ranks])
-    axes.tick_params(axis="x", labelsize=8, rotation=90 if len(ranks) > 14 else 0)
+    axes.set_xticks(range(len(levels)), [ranks.rank_to_text(rank) for rank in levels])
+    axes.tick_params(axis="x", labelsize=8, rotation=90 if len(levels) > 14 else 0)
     axes.set(title="ranks", ylabel="games")
     axes.legend(frameon=False)
 

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from games.game import Game
-from selfplay.experts import canonical, sgf
+from selfplay.experts import canonical
 from selfplay.experts.canonical import Key
 from selfplay.experts.filters import Filters
-from selfplay.experts.record import ExpertGame
+from selfplay.experts.game_record import ExpertGame
+from selfplay.experts.sgf import reader
 
 DUPLICATE = "duplicate"
 SURPLUS = "filter: more than --max-games"
@@ -88,13 +89,13 @@ def doubt_no_komi(candidates: Sequence[Candidate], komi: float) -> list[Candidat
 
     The games then show `komi` and teach no value: at least one server writes 0 in every record.
     """
-    without = [c for c in candidates if c.game.komi == 0 and c.game.untaught in ("", sgf.MARGIN)]
-    halves = sum(one.game.untaught == sgf.MARGIN and one.game.margin > 0 for one in without)
+    without = [c for c in candidates if c.game.komi == 0 and c.game.untaught in ("", reader.MARGIN)]
+    halves = sum(one.game.untaught == reader.MARGIN and one.game.margin > 0 for one in without)
     if 2 * halves <= sum(one.game.margin > 0 for one in without):
         return list(candidates)
     doubted = set(map(id, without))
     return [
-        replace(one, game=replace(one.game, komi=komi, untaught=sgf.NO_KOMI))
+        replace(one, game=replace(one.game, komi=komi, untaught=reader.NO_KOMI))
         if id(one) in doubted
         else one
         for one in candidates

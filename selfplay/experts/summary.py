@@ -10,8 +10,8 @@ from rich.table import Table
 
 from games.go import Go
 from games.notation import action_to_text
-from selfplay.experts import strength
 from selfplay.experts.archive import Experts
+from selfplay.experts.sgf import ranks
 
 SHOWN = 10  # openings
 QUANTILES = (0, 10, 50, 90, 100)
@@ -87,7 +87,7 @@ def strengths(experts: Experts) -> Table:
         grid.add_column(name, justify="right")
     texts: dict[str, Callable[[float], str]] = {
         "rating": lambda value: f"{value:.0f}",
-        "rank": strength.rank_to_text,
+        "rank": ranks.rank_to_text,
     }
     for name, text in texts.items():
         for player, colour in enumerate(colours(experts)):

@@ -16,10 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.episode import Rows
+from selfplay.acting.episode import Rows
 from selfplay.experts.archive import FORMAT, GAMES, MANIFEST
-from selfplay.experts.replay import FIELDS
-from selfplay.store.files import LOCK, TEMPORARY, save_arrays, sync, take_lock, write_hashed_json
+from selfplay.experts.replaying import FIELDS
+from selfplay.runs.files import (
+    LOCK,
+    TEMPORARY,
+    save_arrays,
+    sync,
+    take_lock,
+    write_hashed_json,
+)
 
 
 class Column:

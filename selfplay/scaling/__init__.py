@@ -1,1 +1,1 @@
-"""The statistics of scaling: how much strength each order of magnitude (OOM) of compute buys."""
+"""Statistics of scaling: how much strength each order of magnitude of compute buys."""

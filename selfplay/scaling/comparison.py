@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
-from selfplay.scaling import at_training, frontier, multiplier, plateau
+from selfplay.scaling import at_training, frontier, multiplier, saturation
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
 from selfplay.scaling.points import Labels, Points
 from selfplay.scaling.regression import regress
@@ -171,7 +171,7 @@ def saved(
         asked = f", that of `{a}` after 10^{training:.2f} FLOPs"
         anything = np.isinf(ooms.low) and np.isinf(ooms.high)
         return ooms, _takes(a, b, ooms) + ("" if anything else asked)
-    kept, left_out = plateau.rising(both, {budget: frontier.fit(both)}, perfect)
+    kept, left_out = saturation.rising(both, {budget: frontier.fit(both)}, perfect)
     found = multiplier.between(both.select(kept), a, b)
     away = f", without {(~kept).sum()} versions on a plateau" if left_out else ""
     return found.ooms, f"{found}{away}"

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling import incline
+from selfplay.scaling import change_point
 from selfplay.scaling.at_training import check_one_budget
+from selfplay.scaling.change_point import Incline, Saturation
 from selfplay.scaling.estimate import Estimate, Floats, Unanswerable, stacked
-from selfplay.scaling.incline import Incline, Saturation
 from selfplay.scaling.points import Ints, Points
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
@@ -58,10 +58,10 @@ def fit(points: Points) -> Frontier:
     """
     on = leading(points)
     chosen = points.select(on)
-    found = incline.saturation(chosen)
+    found = change_point.saturation(chosen)
     if not found.found:
         return Frontier(per_training(chosen), found, None, on)
-    bent = incline.fit(chosen)
+    bent = change_point.fit(chosen)
     beyond = None
     with suppress(Unanswerable):
         beyond = per_training(chosen.select(~bent.below))
@@ -72,7 +72,7 @@ def curve(points: Points, found: Frontier, training: Floats) -> Estimate:
     """What the fit says at `training` float[M], log10 FLOPs: Elo, with intervals of the mean."""
     chosen = points.select(found.on)
     if found.incline is not None:
-        return incline.curve(chosen, found.incline, training)
+        return change_point.curve(chosen, found.incline, training)
     middle = chosen.training.mean()
     line = regress(chosen, np.stack([np.ones(len(chosen)), chosen.training - middle], axis=1))
     return stacked([line.contrast(chosen.elo, [1, x - middle], "Elo") for x in training])

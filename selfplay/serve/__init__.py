@@ -1,1 +1,1 @@
-"""Versions as opponents: the GTP server, and what people see of a search."""
+"""Versions as opponents: the GTP server, and the analysis that people see."""

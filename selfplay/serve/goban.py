@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from games.go import Go, GoState
-from selfplay.experts import sgf, sources
-from selfplay.experts.record import LeftOut
+from selfplay.experts.game_record import LeftOut
+from selfplay.experts.sgf import reader, sources
 from selfplay.serve.rules import compiled
 
 MOST = 1 << 26  # bytes of a file that is loaded, unpacked: a controller waits for the answer
@@ -174,7 +174,7 @@ def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
     try:
         if isinstance(text, str):
             raise LeftOut(text)
-        line = sgf.parse(text, game.size)
+        line = reader.parse(text, game.size)
     except LeftOut as reason:
         size = f"{game.size}×{game.size}"
         raise ValueError(f"it is no game record that can be played on {size}: {reason}") from None
@@ -189,7 +189,7 @@ def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
     return Loaded(goban, *_komi(game, line.komi_text))
 
 
-def _start(game: Go, line: sgf.MainLine) -> GoState:
+def _start(game: Go, line: reader.MainLine) -> GoState:
     """Sets up the first position; in a problem without moves, PL says who is to move."""
     if line.moves:
         player = line.moves[0][0]
@@ -206,7 +206,7 @@ def _komi(game: Go, text: str) -> tuple[float | None, str]:
     """Reads a komi; None with the reason if it cannot be used, with nothing if there is no text."""
     if not text:
         return None, ""
-    komi = sgf.komi_of(text)
+    komi = reader.komi_of(text)
     if komi is None:
         return None, f"the record's komi {text[:20]!r} is not a number; the komi stays as it was"
     try:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from games.game import Game
-from selfplay import any_komi
+from selfplay.players import any_komi
 
 
 class Rules:

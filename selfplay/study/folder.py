@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selfplay.arena import records
 from selfplay.command_line import command, near, without
-from selfplay.imitation import FOLDER as IMITATION
-from selfplay.store import metrics
-from selfplay.store.files import check_own, read_json, write_json
-from selfplay.store.run import read_config
+from selfplay.imitation.imitate import FOLDER as IMITATION
+from selfplay.ladder import database
+from selfplay.runs import metrics
+from selfplay.runs.files import check_own, read_json, write_json
+from selfplay.runs.run import read_config
 from selfplay.study.grid import Cell
 
 FORMAT_VERSION = 1
@@ -115,7 +115,7 @@ class Study:
         Raises:
             ValueError: its file is not a ladder, or is damaged.
         """
-        return records.count(self.ladder(game) / records.FILE)
+        return database.count(self.ladder(game) / database.FILE)
 
     def done(self, cell: Cell) -> int:
         """The last iteration that is committed; −1 before there is any."""

@@ -19,10 +19,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from selfplay.arena import guardian
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import connect
-from selfplay.store.files import describe
+from selfplay.process import guard
+from selfplay.runs.files import describe
 
 CANNOT_START = 126  # the status, as a shell has it
 LAST_WORDS = 4096  # bytes of the log that are searched for them
@@ -214,7 +214,7 @@ def attend(
 
 def _guard(lifeline: int) -> list[str]:
     """What stands before a command that must not outlive us."""
-    return [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid()), str(lifeline)]
+    return [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(lifeline)]
 
 
 def _last_words(log: Path) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from selfplay.store import manifest
-from selfplay.store.files import CorruptedFile, read_json
+from selfplay.runs import manifest
+from selfplay.runs.files import CorruptedFile, read_json
 
 SHOWN = ("oomzero", "jax", "jaxlib", "flax", "optax", "mctx", "numpy")  # packages that make numbers
 COMMIT = 10  # characters of it

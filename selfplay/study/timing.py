@@ -16,27 +16,28 @@ import jax
 import numpy as np
 
 import games
-from selfplay import keys
-from selfplay.arena import match, openings, player
-from selfplay.arena.evaluator import EvaluatorConfig
-from selfplay.arena.grader import Grader
-from selfplay.arena.questions import Exam
-from selfplay.batches import Noise
-from selfplay.config import TrainConfig
-from selfplay.lessons import ImitationConfig
-from selfplay.store.codec import from_json, to_json
-from selfplay.store.digest import digest
-from selfplay.store.files import read_json, write_json
-from selfplay.store.run import Run
-from selfplay.trainer import Trainer
-from selfplay.version import Version
+from selfplay import rng
+from selfplay.imitation.dataset import ImitationConfig
+from selfplay.ladder import match, openings
+from selfplay.ladder.evaluator import EvaluatorConfig
+from selfplay.learning.batches import Noise
+from selfplay.players import specs
+from selfplay.players.version import Version
+from selfplay.runs.codec import from_json, to_json
+from selfplay.runs.digest import digest
+from selfplay.runs.files import read_json, write_json
+from selfplay.runs.run import Run
+from selfplay.solved.suite import Exam
+from selfplay.training.config import TrainConfig
+from selfplay.training.grader import Grader
+from selfplay.training.trainer import Trainer
 
 STEPS = 4  # gradient steps that are timed
 PAIRS = 16  # opening pairs of a pairing, as in LadderConfig
 ANCHORED = 2  # opening pairs that the anchor plays: a solver may take seconds for each
 LONG, REPETITIONS = 0.5, 9  # seconds after which nothing is repeated, and times at most
 ANSWER = "timing.json"
-KEPT = 0.5  # seconds that a program must take to compile to be cached, see selfplay/pins.py
+KEPT = 0.5  # seconds that a program must take to compile to be cached, see selfplay/determinism.py
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _meet(
     """Returns the seconds of a pairing at each budget; `number` chooses the openings."""
     game, found = version.game, {}
     for budget in request.budgets:
-        one = player.of_version(version, budget)
+        one = specs.of_version(version, budget)
         starts = openings.draw(game, request.opening_plies, 0, 0, number * PAIRS, PAIRS)
         found[str(budget)] = clock(lambda a=one, s=starts: match.play(a, a, game, s, 0))
     return found
@@ -198,11 +199,11 @@ def _meet(
 def _against_random(spec: str, request: Request) -> float:
     """Returns the seconds of a player's pairing with random moves, from a few of its games."""
     game = games.make(request.config["game"])
-    one, other = player.parse(spec, game), player.parse("random", game)
+    one, other = specs.parse(spec, game), specs.parse("random", game)
     took = 0.0
     for number in range(2):  # the first one compiles, and fills the solver's tables
         plies, first = request.opening_plies, number * ANCHORED
-        starts = openings.draw(game, plies, 0, keys.Purpose.MATCH, first, ANCHORED)
+        starts = openings.draw(game, plies, 0, rng.Purpose.MATCH, first, ANCHORED)
         took = _timed(lambda s=starts, n=number: match.play(one, other, game, s, n))
     return took * PAIRS / ANCHORED
 

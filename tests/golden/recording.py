@@ -20,33 +20,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from selfplay import pins
+from selfplay import determinism
 
 if __name__ == "__main__":
-    pins.pin(8)  # as tests/conftest.py does
+    determinism.pin(8)  # as tests/conftest.py does
 
 import numpy as np
 
 import games
-from selfplay.arena import player, report
-from selfplay.arena.grader import ExamConfig
-from selfplay.arena.ladder import Ladder, LadderConfig
+from selfplay.acting.segment import SegmentConfig
 from selfplay.cluster.config import ClusterConfig
-from selfplay.config import StoreConfig, TrainConfig
 from selfplay.experts.building import build
 from selfplay.experts.filters import Filters
-from selfplay.experts.record import ExpertGame
+from selfplay.experts.game_record import ExpertGame
 from selfplay.experts.selection import Account
-from selfplay.imitation import FOLDER
-from selfplay.learner import LearnerConfig
-from selfplay.lessons import ImitationConfig
-from selfplay.network import NetworkConfig
-from selfplay.search import SearchConfig
-from selfplay.segment import SegmentConfig
-from selfplay.store import metrics
-from selfplay.store.codec import from_json, to_json
-from selfplay.train import train
-from selfplay.version import Version
+from selfplay.imitation.dataset import ImitationConfig
+from selfplay.imitation.imitate import FOLDER
+from selfplay.ladder import tables
+from selfplay.ladder.ladder import Ladder, LadderConfig
+from selfplay.learning.learner import LearnerConfig
+from selfplay.model.network import NetworkConfig
+from selfplay.players import specs
+from selfplay.players.version import Version
+from selfplay.runs import metrics
+from selfplay.runs.codec import from_json, to_json
+from selfplay.search.search import SearchConfig
+from selfplay.training.config import StoreConfig, TrainConfig
+from selfplay.training.grader import ExamConfig
+from selfplay.training.loop import train
 
 GOLDEN = Path(__file__).resolve().parent / "golden.json"
 FORMAT_1 = Path(__file__).resolve().parent / "format_1"
@@ -114,12 +115,12 @@ def ladder(path: Path, run: str) -> dict[str, Any]:
     """Plays a small ladder of the run's versions; returns its games and its ratings."""
     game = games.make("connect_four")
     names = [f"{run}@{version}?sims={sims}" for version in (1, STOPPED) for sims in (0, 4)]
-    everyone = [player.parse(spec, game) for spec in ("random", *names)]
+    everyone = [specs.parse(spec, game) for spec in ("random", *names)]
     config = LadderConfig(opening_plies=2, pairs=2, pairings=4)
     with Ladder(path, game, "connect_four", everyone, "random", config) as made:
         standing = made.climb(1.0, 40, 1)
         played = [(g.first, g.second, list(g.moves), g.outcome) for g in made.records.games()]
-        table = csv.DictReader(io.StringIO(report.to_csv(standing)))
+        table = csv.DictReader(io.StringIO(tables.to_csv(standing)))
         return {
             "games": [list(map(str, game)) for game in played],
             "ratings": {row["player"]: [row["elo"], row["stderr"]] for row in table},

@@ -1,0 +1,1 @@
+"""Self-play as a pure function: segments of plies, finished episodes, the stream player."""

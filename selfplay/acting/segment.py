@@ -1,0 +1,168 @@
+"""The jitted heart of self-play: every lane of a stream advances T plies.
+
+Lanes never wait for each other: where a game ends, the lane restarts within the same ply, so no
+ply is wasted on finished games and no game is cut off. An episode that is not over when the
+segment ends goes on in the next one (its records wait in the carry, see ``episode.py``).
+
+What one ply records is what the learner needs and no more: bit-packed observation and legal
+actions, the improved policy in half precision, the root's search value, the move and the result.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from games.game import Game
+from selfplay.model.network import Evaluate, Params
+from selfplay.search import search as search_lib
+from selfplay.search.search import SearchConfig
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How self-play is cut into work and how it explores.
+
+    Attributes:
+        streams: pieces of work an iteration is cut into; more than the actors there may be.
+        lanes: games side by side in one stream: the batch of the search.
+        plies: moves per lane in one segment.
+        temperature: moves are drawn in proportion to (improved policy)^(1/temperature).
+        temperature_plies: plies of a game that are drawn so; afterwards the search's own move is
+            played.
+        random_opening_share: share of games that start from random legal moves, so that the
+            network also learns positions that good play avoids; those moves are not recorded.
+        random_opening_plies: a random opening has 1 up to this many of them.
+    """
+
+    streams: int = 4
+    lanes: int = 64
+    plies: int = 32
+    temperature: float = 1.0
+    temperature_plies: int = 12
+    random_opening_share: float = 0.5
+    random_opening_plies: int = 12
+
+    def __post_init__(self) -> None:
+        for name in ("streams", "lanes", "plies"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"selfplay.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("temperature", "temperature_plies", "random_opening_plies"):
+            if getattr(self, name) < 0:
+                text = name.replace("_", "-")
+                raise ValueError(f"selfplay.{text} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.random_opening_share <= 1:
+            raise ValueError(
+                f"selfplay.random-opening-share must lie in [0, 1], got {self.random_opening_share}"
+            )
+
+    @property
+    def positions(self) -> int:
+        """Positions searched in one iteration, all streams together."""
+        return self.streams * self.lanes * self.plies
+
+
+class Lanes(NamedTuple):
+    """Where each lane's game stands between segments."""
+
+    state: Any  # game states [B, …]
+    ply: Array  # int32[B], moves made in the running game, random ones included
+
+
+class Record(NamedTuple):
+    """One ply of every lane; ``[T, B, …]`` after a segment."""
+
+    planes: Array  # uint8[B, ceil(H·W·C / 8)], the observation, bit-packed
+    legal: Array  # uint8[B, ceil(A / 8)], True = legal, bit-packed
+    policy: Array  # float16[B, A], the improved policy
+    value: Array  # float16[B], the root's search value for the player to move
+    action: Array  # int16[B]
+    player: Array  # int8[B], to move
+    ply: Array  # int16[B]
+    over: Array  # bool[B], this move ended the game
+    outcome: Array  # int8[B], for player 0; 0 unless over
+
+
+AdvanceFn = Callable[[Params, Lanes, Array], tuple[Lanes, Record]]
+
+
+def make(
+    game: Game, evaluate: Evaluate, search: SearchConfig, config: SegmentConfig
+) -> tuple[Callable[[Array], Lanes], AdvanceFn]:
+    """``(start(key) → lanes, advance(params, lanes, key) → (lanes, records [T, B, …]))``."""
+    # `choose` owns the temperature here, so a PUCT search answers with its most visited move.
+    search_fn = search_lib.make(game, evaluate, replace(search, temperature=0.0))
+
+    def start(key: Array) -> Lanes:
+        return jax.vmap(lambda k: opening(game, config, k))(jax.random.split(key, config.lanes))
+
+    def one_ply(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, Record]:
+        search_key, move_key, restart_key = jax.random.split(key, 3)
+        state, ply = lanes
+        found = search_fn(params, state, search_key)
+        action = choose(found, ply, move_key, config)
+        after = jax.vmap(game.step)(state, action)
+        over = jax.vmap(game.is_terminal)(after)
+        record = Record(
+            planes=_pack(jax.vmap(game.observe)(state)),
+            legal=_pack(jax.vmap(game.legal_actions)(state)),
+            policy=found.policy.astype(jnp.float16),
+            value=found.value.astype(jnp.float16),
+            action=action.astype(jnp.int16),
+            player=jax.vmap(game.player)(state).astype(jnp.int8),
+            ply=ply.astype(jnp.int16),
+            over=over,
+            outcome=jnp.where(over, jax.vmap(game.outcome)(after), 0.0).astype(jnp.int8),
+        )
+        fresh = start(restart_key)
+        keep = Lanes(after, ply + 1)
+        return jax.tree.map(lambda new, old: _select(over, new, old), fresh, keep), record
+
+    def advance(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, Record]:
+        def body(lanes: Lanes, t: Array) -> tuple[Lanes, Record]:
+            return one_ply(params, lanes, jax.random.fold_in(key, t))
+
+        return jax.lax.scan(body, lanes, jnp.arange(config.plies))
+
+    return start, advance
+
+
+def choose(found: search_lib.SearchResult, ply: Array, key: Array, config: SegmentConfig) -> Array:
+    """The moves to play, int32[B]: drawn early in a game, the search's own later."""
+    logits = jnp.log(jnp.maximum(found.policy, 1e-30)) / max(config.temperature, 1e-3)
+    drawn = jax.random.categorical(key, jnp.where(found.policy > 0, logits, -jnp.inf))
+    return jnp.where(ply < config.temperature_plies, drawn, found.action).astype(jnp.int32)
+
+
+def opening(game: Game, config: SegmentConfig, key: Array) -> Lanes:
+    """The first position of one game: the empty board, or some random legal moves after it."""
+    state = game.init()
+    plies = config.random_opening_plies
+    if plies == 0 or config.random_opening_share == 0:
+        return Lanes(state, jnp.int32(0))
+    share_key, length_key, moves_key = jax.random.split(key, 3)
+    wanted = jax.random.randint(length_key, (), 1, plies + 1)
+    wanted = jnp.where(jax.random.uniform(share_key) < config.random_opening_share, wanted, 0)
+    noise = jax.random.gumbel(moves_key, (plies, game.num_actions))
+
+    def body(carry: Lanes, t: Array) -> tuple[Lanes, None]:
+        state, ply = carry
+        scores = jnp.where(game.legal_actions(state), noise[t], -jnp.inf)
+        after = game.step(state, jnp.argmax(scores).astype(jnp.int32))
+        go_on = (t < wanted) & ~game.is_terminal(after)
+        new = jax.tree.map(lambda a, b: jnp.where(go_on, a, b), Lanes(after, ply + 1), carry)
+        return new, None
+
+    lanes, _ = jax.lax.scan(body, Lanes(state, jnp.int32(0)), jnp.arange(plies))
+    return lanes
+
+
+def _pack(bits: Array) -> Array:  # bool[B, …] → uint8[B, ceil(n / 8)]
+    return jnp.packbits(bits.reshape(bits.shape[0], -1), axis=-1)
+
+
+def _select(over: Array, new: Array, old: Array) -> Array:
+    return jnp.where(over.reshape(-1, *(1,) * (new.ndim - 1)), new, old)

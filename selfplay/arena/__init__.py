@@ -1,1 +1,0 @@
-"""Measuring strength: solved exams, matches and ratings."""

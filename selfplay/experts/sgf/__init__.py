@@ -1,0 +1,1 @@
+"""SGF records of Go: files, character sets, main lines, results and ranks."""

@@ -1,0 +1,1 @@
+"""Imitation of expert games: the dataset, the training loop, held-out evaluation."""

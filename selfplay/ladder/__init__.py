@@ -1,0 +1,1 @@
+"""The ladder: openings, matches, the database of games, ratings, tables and plots."""

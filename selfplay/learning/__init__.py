@@ -1,0 +1,1 @@
+"""The learner: sources of batches, losses, the optimizer, sharded gradients."""

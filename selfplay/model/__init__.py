@@ -1,0 +1,1 @@
+"""Networks: their architectures, their parameters, and the FLOPs of an evaluation."""

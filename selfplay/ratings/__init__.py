@@ -1,0 +1,1 @@
+"""Elo ratings from games: Bradley-Terry likelihood, fit, goodness of fit, pairing."""

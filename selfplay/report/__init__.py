@@ -1,0 +1,1 @@
+"""Reports: figures, findings and pages from the statistics of scaling."""

@@ -1,0 +1,282 @@
+"""Files that are either whole or absent, and that tell when they were damaged.
+
+Writing is atomic: a temporary file in the same folder, fsync, rename, fsync of the folder. Arrays
+go to uncompressed ``.npz`` without pickle; JSON documents that matter carry their own SHA-256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import math
+import os
+import re
+import stat
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from selfplay.runs.digest import digest as digest_of
+
+TEMPORARY = ".tmp-"  # file name prefix; whatever carries it may be deleted when a run opens
+LOCK = "lock"  # the file in a folder that its only writer holds
+_TEMPORARY_NAME = re.compile(rf"^{re.escape(TEMPORARY)}(\d+-)?(?=.)")
+_DTYPES = "__dtypes__"  # npz entry: JSON {name: dtype} of arrays that npz has no dtype for
+_SHA = "sha256"  # key of a hashed JSON document
+
+
+_REASONS = {
+    errno.EACCES: "permission denied; run this as a user who may, or name another place",
+    errno.EPERM: "not permitted; run this as a user who may, or name another place",
+    errno.EROFS: "its disk is read-only; name another place",
+    errno.ENOENT: "it does not exist",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EISDIR: "it is a folder, expected a file",
+    errno.EEXIST: "it exists, and is not a folder",
+    errno.ENOTEMPTY: "it is a folder that is not empty",
+    errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
+    errno.ELOOP: "its links go round in a circle",
+    errno.ENOSPC: "its disk is full",
+    errno.EDQUOT: "its user's share of the disk is full",
+    errno.EMFILE: "this process has too many files open; raise `ulimit -n`",
+}
+
+
+def describe(error: OSError) -> str:
+    """What the system refused, in words: ``PATH: it does not exist``."""
+    if error.errno is None:
+        return str(error)
+    reason = _REASONS.get(error.errno, (error.strerror or "unknown error").lower())
+    name = error.filename if error.filename2 is None else error.filename2
+    if not isinstance(name, (str, bytes)):
+        return reason
+    path = Path(os.fsdecode(name))
+    return f"{path.with_name(_TEMPORARY_NAME.sub('', path.name)) if path.name else path}: {reason}"
+
+
+def in_words(error: Exception) -> str:
+    """Describes any error in words; see `describe` for what the system refused."""
+    return describe(error) if isinstance(error, OSError) else str(error)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises OSError if a folder cannot be made or written to; leaves nothing behind."""
+    above = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    try:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=above) as temporary:
+            Path(temporary, folder.relative_to(above)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        # A file system that takes no folders, such as /proc, denies that the path exists.
+        number = errno.EPERM if error.errno == errno.ENOENT else error.errno
+        raise OSError(number, error.strerror, str(folder)) from None
+
+
+class CorruptedFile(RuntimeError):
+    """A file that is missing, cut short or altered. ``path`` names it, ``why`` says how."""
+
+    def __init__(self, path: str | os.PathLike[str], why: str) -> None:
+        super().__init__(f"{path} is damaged: {why}")
+        self.path = Path(path)
+        self.why = why
+
+
+def check_own(folder: Path) -> None:
+    """Raises ValueError if a folder holds links or devices: ours hold files and folders alone.
+
+    In a folder from a stranger they would make us read, write and delete what lies elsewhere. The
+    folder itself may be a link.
+    """
+    _check_own(os.path.realpath(folder))
+
+
+@cache  # once per process: many read from the same folder
+def _check_own(folder: str) -> None:
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(parent, name)
+            with contextlib.suppress(FileNotFoundError):  # of a run that goes on
+                mode = os.lstat(path).st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    kind = "link" if stat.S_ISLNK(mode) else "device"
+                    raise ValueError(
+                        f"{path!r} is a {kind}, which none of our folders holds: put in its place "
+                        "what it stands for, or remove it"
+                    )
+
+
+def sync(path: Path) -> None:
+    """Makes a file's content, or a folder's renames, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def take_lock(folder: Path) -> int:
+    """Makes this process the folder's only writer, until the handle is closed.
+
+    Raises ValueError, with the other's process id, when there is one already.
+    """
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        raise ValueError(
+            f"{folder} is being written by another process (pid {owner}): wait for it or stop it"
+        ) from None
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+    except BaseException:  # the disk is full
+        os.close(handle)
+        raise
+    return handle
+
+
+@contextlib.contextmanager
+def _atomic(path: Path) -> Iterator[IO[bytes]]:
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary.unlink(missing_ok=True)
+    try:
+        with open(temporary, "xb") as handle:  # never through a link that waits there
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replaces ``path`` by ``data``; a reader or a crash sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _atomic(path) as handle:
+        handle.write(data)
+
+
+def _map(data: Any, leaf: Callable[[Any], Any]) -> Any:
+    if isinstance(data, Mapping):
+        return {str(key): _map(value, leaf) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_map(value, leaf) for value in data]
+    return leaf(data)
+
+
+def _plain_leaf(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # NumPy and JAX arrays and scalars
+        return _map(np.asarray(value).tolist(), _plain_leaf)
+    raise TypeError(f"{value!r} ({type(value).__name__}) has no JSON form")
+
+
+def plain(data: Any) -> Any:
+    """``data`` as strict JSON values: arrays become lists, NaN and infinities ``"nan"``, ``"inf"``,
+    ``"-inf"`` (JSON has no word for them; ``revive`` turns them back)."""
+    return _map(data, _plain_leaf)
+
+
+def revive(data: Any) -> Any:
+    """Undoes ``plain`` for non-finite numbers."""
+    words = {"nan", "inf", "-inf"}
+    return _map(data, lambda x: float(x) if isinstance(x, str) and x in words else x)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes strict JSON atomically; ``data`` passes through ``plain``."""
+    text = json.dumps(plain(data), indent=1, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in ``path``; raises CorruptedFile when it is missing or does not parse."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CorruptedFile(path, "the file is missing") from None
+    except (ValueError, RecursionError) as error:
+        raise CorruptedFile(path, f"it is not JSON ({error})") from error
+
+
+def _sha(data: dict[str, Any]) -> str:
+    body = {key: value for key, value in data.items() if key != _SHA}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_hashed_json(path: Path, data: Mapping[str, Any]) -> None:
+    """``write_json`` of a dictionary, with a ``sha256`` entry over all other entries."""
+    body = plain(data)
+    write_json(path, {**body, _SHA: _sha(body)})
+
+
+def read_hashed_json(path: Path) -> dict[str, Any]:
+    """What ``write_hashed_json`` wrote; raises CorruptedFile when any value was altered."""
+    data = read_json(path)
+    if not isinstance(data, dict) or data.get(_SHA) != _sha(data):
+        raise CorruptedFile(path, "its content does not match the SHA-256 it carries")
+    return {key: value for key, value in data.items() if key != _SHA}
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+    """Writes ``{name: array}`` atomically as an uncompressed ``.npz``; returns its digest.
+
+    Any NumPy or ml_dtypes dtype except objects (bfloat16 too). Raises TypeError for objects.
+    """
+    host = {name: np.asarray(array) for name, array in arrays.items()}
+    answer = digest_of(host)  # refuses object arrays
+    foreign = {n: a.dtype.name for n, a in host.items() if a.dtype.isbuiltin == 2}
+    for name in foreign:
+        host[name] = host[name].view(f"u{host[name].dtype.itemsize}")
+    if foreign:
+        host[_DTYPES] = np.frombuffer(json.dumps(foreign).encode(), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _atomic(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in sorted(host.items()):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+    return answer
+
+
+def _check_size(archive: zipfile.ZipFile, size: int) -> None:
+    """ValueError for a zip file that would grow when it is read."""
+    if sum(entry.file_size for entry in archive.infolist()) > size:
+        raise ValueError("it holds more than its size")
+
+
+def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
+    """``{name: array}`` from ``save_arrays``, compared with ``digest`` when one is given.
+
+    Raises CorruptedFile when the file is missing, truncated or altered.
+    """
+    try:
+        # Opened here: np.load forgets to close the file it opened when the archive is damaged.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+            _check_size(archive.zip, path.stat().st_size)
+            arrays = {name: archive[name] for name in archive.files}
+        foreign = json.loads(arrays.pop(_DTYPES).tobytes()) if _DTYPES in arrays else {}
+        for name, dtype in foreign.items():
+            arrays[name] = arrays[name].view(np.dtype(dtype))
+    except FileNotFoundError:
+        raise CorruptedFile(path, "the file is missing") from None
+    except Exception as error:  # a damaged zip or header raises one of a dozen types
+        text = describe(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise CorruptedFile(path, f"its arrays cannot be read ({text})") from error
+    if digest is not None and (actual := digest_of(arrays)) != digest:
+        raise CorruptedFile(path, f"its digest is {actual[:12]}…, expected {digest[:12]}…")
+    return arrays

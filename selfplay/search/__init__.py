@@ -1,0 +1,1 @@
+"""Tree search: improves the network's policy at a batch of states."""

@@ -1,0 +1,1 @@
+"""Positions whose values are known, and the exam made of them."""

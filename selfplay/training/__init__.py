@@ -1,0 +1,1 @@
+"""Training runs: configuration, loop, evaluation along the way, verification."""

@@ -1,0 +1,84 @@
+"""Grading along the way: which versions of a run sit the exam, and with which questions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+import games
+from games.game import Game
+from selfplay.model import network
+from selfplay.model.network import NetworkConfig
+from selfplay.search import search
+from selfplay.search.search import SearchConfig, SearchFn
+from selfplay.solved import exam as exams
+from selfplay.solved import suite
+from selfplay.solved.suite import Exam
+
+
+@dataclass(frozen=True)
+class ExamConfig:
+    """When training grades itself on the game's exam (games that have one).
+
+    Attributes:
+        every: iterations between exams; 0 leaves them out, but for the last version's.
+        budgets: simulations a move; 0 is the raw network.
+        positions: questions asked along the way, evenly from the whole exam; the end asks all.
+    """
+
+    every: int = 10
+    budgets: tuple[int, ...] = (0, 64)
+    positions: int = 512
+
+    def __post_init__(self) -> None:
+        if self.every < 0 or self.positions < 1:
+            raise ValueError(
+                f"exam.every must be 0 or more and exam.positions at least 1, "
+                f"got {self.every} and {self.positions}"
+            )
+        if any(budget < 0 for budget in self.budgets):
+            raise ValueError(f"exam.budgets must not be negative, got {self.budgets}")
+
+
+@dataclass(frozen=True)
+class Grader:
+    """Grades the versions of one run."""
+
+    config: ExamConfig
+    game: Game
+    exam: Exam
+    part: Exam  # the questions asked along the way
+    searches: dict[int, SearchFn]  # by budget
+
+    @classmethod
+    def build(
+        cls, name: str, shape: NetworkConfig, how: SearchConfig, config: ExamConfig
+    ) -> "Grader | None":
+        """None where the game called `name` has no exam, or no budget is asked for."""
+        if not config.budgets:
+            return None
+        try:
+            exam = suite.load(name)
+        except ValueError:
+            return None
+        game = games.make(name)
+        _, evaluate = network.make(game, shape)
+        searches = {
+            budget: search.make(game, evaluate, how.for_strength(budget))
+            for budget in config.budgets
+        }
+        return cls(config, game, exam, exam.sample(config.positions), searches)
+
+    def is_due(self, iteration: int, final: bool) -> bool:
+        """Tells whether the version of an iteration is graded; the run's last one always is."""
+        every = self.config.every
+        return final or (every > 0 and iteration % every == 0)
+
+    def grade(self, params: Any, whole: bool) -> dict[str, Any]:
+        """Grades by budget: ``{"sims0": {"kept": …}, …}``."""
+        exam = self.exam if whole else self.part
+        params = jax.device_put(jax.device_get(params))
+        return {
+            f"sims{budget}": exams.take(self.game, exam, fn, params).metrics()
+            for budget, fn in self.searches.items()
+        }

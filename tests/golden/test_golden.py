@@ -1,0 +1,106 @@
+"""Today's code computes the bits that were recorded, and reads the files that were written then.
+
+Where a test here fails after a refactoring, the refactoring changed what is computed: find out
+where. Where bits are meant to change, see tests/golden/recording.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from selfplay.experts.archive import Experts
+from selfplay.players.version import Version
+from selfplay.runs.run import load_version
+from selfplay.scaling import from_ladder
+from selfplay.training.verify import verify
+from tests.golden import recording
+from tests.golden.recording import FORMAT_1, RUNS, STOPPED
+
+RECORDED: dict[str, Any] = json.loads(recording.GOLDEN.read_text())
+
+
+def recorded(name: str) -> dict[str, Any]:
+    return RECORDED["runs"][name]
+
+
+def same_arithmetic(name: str, folder: Path) -> None:
+    """Skips the test on a machine or with packages that compute other bits."""
+    if recording.fingerprint(folder) != RECORDED["fingerprint"][name]:
+        pytest.skip("this machine or its packages compute other bits than the recorded ones")
+
+
+@pytest.fixture
+def format_1(tmp_path: Path) -> Path:
+    """A copy of the files that were written when the digests were recorded."""
+    return shutil.copytree(FORMAT_1, tmp_path / "format_1")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_compute_the_recorded_digests(name: str, tmp_path: Path) -> None:
+    digests = recording.digests(recorded(name)["config"], tmp_path / "run", FORMAT_1 / "experts")
+    same_arithmetic(name, tmp_path / "run")
+    assert digests == recorded(name)["digests"]
+
+
+def test_ladder_plays_the_recorded_games(format_1: Path, tmp_path: Path) -> None:
+    with contextlib.chdir(format_1):
+        ladder = recording.ladder(tmp_path / "ladder.db", "run")
+    same_arithmetic("connect_four", format_1 / "run")
+    assert ladder["games"] == RECORDED["ladder"]["games"]
+    assert_same_ratings(ladder["ratings"])
+
+
+def assert_same_ratings(ratings: dict[str, list[str]]) -> None:
+    expected = RECORDED["ladder"]["ratings"]
+    assert sorted(ratings) == sorted(expected)
+    for player, values in expected.items():
+        np.testing.assert_allclose(
+            list(map(float, ratings[player])), list(map(float, values)), rtol=1e-6, atol=1e-6
+        )
+
+
+def test_recorded_run_resumes_to_the_recorded_digests(format_1: Path) -> None:
+    run = recorded("connect_four")
+    digests = recording.digests(run["config"], format_1 / "run", format_1 / "experts")
+    same_arithmetic("connect_four", format_1 / "run")
+    assert digests == run["digests"]
+
+
+def test_recorded_run_verifies(format_1: Path) -> None:
+    same_arithmetic("connect_four", format_1 / "run")
+    assert verify(format_1 / "run", 1, STOPPED, lambda iteration, digests: None) is None
+
+
+def test_recorded_run_and_exported_file_are_one_version(format_1: Path) -> None:
+    stored = load_version(format_1 / "run", STOPPED)
+    versions = [
+        Version.load(f"{format_1 / 'run'}@{STOPPED}"),
+        Version.load(str(format_1 / "version.safetensors")),
+    ]
+    state = versions[0].game.init()
+    moves = [int(version.search(state, num_simulations=4).action) for version in versions]
+    values = [float(version.evaluate(state)[1]) for version in versions]
+    assert moves[0] == moves[1] and values[0] == values[1]
+    assert stored.number == STOPPED
+
+
+def test_recorded_archive_is_read(format_1: Path) -> None:
+    archive = Experts(format_1 / "experts")
+    assert archive.train.size + archive.held_out.size == 560
+
+
+def test_recorded_ladder_is_rated(format_1: Path) -> None:
+    standing = from_ladder.standing(format_1 / "ladder" / "ladder.db")
+    elo, stderr = standing.ratings.elo, standing.ratings.stderr
+    assert_same_ratings(
+        {entry.spec: [str(elo[i]), str(stderr[i])] for i, entry in enumerate(standing.entries)}
+    )
+    points = from_ladder.points(standing, format_1)
+    assert len(points) == 4 and points.runs == ["run"]

@@ -1,0 +1,129 @@
+"""launch/ablate.py: bad input before any work, and a study that was killed goes on."""
+
+import csv
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from selfplay.study.folder import Study
+from tests.small_runs import ROOT, TINY, digests, refused, train
+
+BAD = {
+    "preset": ("hex_33 --grid network.width=4", "preset 'hex_33' (did you mean 'hex_3'?); choose"),
+    "study name": ("hex_scalin --plan", "'hex_scalin' (did you mean 'hex_scaling'?); choose from"),
+    "no preset": ("--grid network.width=4", "unknown study or preset"),
+    "field": (
+        "hex_3 --grid network.widht=4",
+        "(did you mean 'network.width'?); choose from network.kind",
+    ),
+    "set": (
+        "hex_3 --set learner.emma=1",
+        "did you mean 'learner.ema'?); choose from learner.batch",
+    ),
+    "nested": ("hex_3 --grid imitation.learner.emas=1,2", "mean 'imitation.learner.ema'?)"),
+    "section": ("hex_3 --grid netwrk.width=4", "(did you mean 'network.width'?); choose from game"),
+    "type": ("hex_3 --grid network.width=4,wide", "wide"),
+    "value": ("hex_3 --grid network.width=4,0", "got 0"),
+    "form": ("hex_3 --grid network.width", "is not FIELD=VALUE"),
+    "seed": ("hex_3 --grid seed=1,2", "use --seeds N"),
+    "seeds": ("hex_3 --grid network.width=4 --seeds 0", "--seeds must be at least 1, got 0"),
+    "several": ("hex_3 --set network.width=4,8", "several values are a --grid"),
+    "both": (
+        "hex_3 --set network.width=4 --grid network.width=4",
+        "names network.width, and the grid varies it",
+    ),
+    "no field": (
+        "hex_3 --grid out=a,b",
+        "out is not a field of the config; choose from game, iterations,",
+    ),
+    "study": ("hex_scaling --set network.width=128", "names network.width, and the grid"),
+    "place": ("--plan hex_scaling", "launch/ablate.py hex_scaling …"),
+    "grid": ("recipes --grid network.width=4,8", "the study recipes has its grid"),
+    "jobs": ("hex_3 --grid network.width=4 --jobs 0", "--jobs must be at least 1, got 0"),
+    "retries": ("hex_3 --grid network.width=4 --retries -1", "must be at least 0, got -1"),
+    "sure": ("hex_3 --until-stderr 0", "--until-stderr must be above 0, got 0"),
+    "games": ("hex_3 --max-games 0", "--max-games must be above 0, got 0"),
+    "versions": ("hex_3 --versions 0", "--versions must be above 0, got 0"),
+    "no budget": ("hex_3 --sims", "--sims takes one or more budgets"),
+    "budget": ("hex_3 --sims 0 -1", "--sims takes one or more budgets, none below 0; got 0 -1"),
+    "folder": ("hex_3 --grid network.width=4 --out {other}", "is no study and not empty"),
+}
+
+
+def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("precious")
+    small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder"
+    small += " --set network.depth=1 search.num-simulations=2 selfplay.lanes=2 selfplay.plies=2"
+    small += " game=tic_tac_toe init_from=first@1"
+    bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
+    ((status, said),) = refused(
+        "launch.ablate", bad, [[*small.split(), "--out", str(tmp_path / "new")]]
+    )
+    assert status == 0 and "2 runs, 10^" in said and "0 of 2" in said
+    assert "training" in said and said.endswith(" left")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+
+
+def command(study: Path, *grid: str) -> list[str]:
+    """The command on a tiny study, rated in a few games."""
+    fixed = dict(zip(TINY[::2], TINY[1::2], strict=False))
+    fixed = [f"{name[2:]}={value}" for name, value in fixed.items() if name != "--exam.budgets"]
+    made = [sys.executable, str(ROOT / "launch/ablate.py"), "connect_four_smoke", "--grid", *grid]
+    made += ["--set", *fixed, "--seeds", "1", "--out", str(study), "--sims", "0"]
+    return [*made, "--versions", "2", "--anchor", "random", "--max-games", "100"]
+
+
+def rated(study: Study) -> set[str]:
+    with (study.ladder("connect_four") / "ladder.csv").open() as file:
+        return {row["player"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    words = [*command(tmp_path / "study", "network.norm=none,rms"), "--jobs", "1"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "study" / "study.json").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    first, second = (study := Study.read(tmp_path / "study")).cells
+    while study.done(second) < 1:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    stamp = (study.run(first) / "metrics.jsonl").stat().st_mtime_ns
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(words, cwd=elsewhere, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1  norm-rms_seed-0" in done.stdout
+    for start in ("what the runs say is in ", "table, CSV and plot are in ", "report: "):
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(start)]
+        paths = [word for word in shlex.split(line.removeprefix(start)) if word != "python"]
+        assert all((elsewhere / path).exists() for path in paths), line
+    assert (study.run(first) / "metrics.jsonl").stat().st_mtime_ns == stamp
+    alone = train(tmp_path / "alone", *TINY, "--network.norm", "rms", "--cluster.actors", "0")
+    assert digests(study.run(second)) == alone
+    assert {f"runs/{cell.name}@3?sims=0" for cell in study.cells} < rated(study)
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    words = command(tmp_path / "study", "learner.learning-rate=1e30,0.001")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "learning-rate-1e30_seed-0 failed with status 1 after" in said
+    assert "2 tries: alarm: training diverged" in said
+    assert "1 of 2 runs failed" in said
+    study = Study.read(tmp_path / "study")
+    bad, good = study.cells
+    assert f"runs/{good.name}@3?sims=0" in rated(study)
+    assert study.done(good) == 3 and study.done(bad) < 3

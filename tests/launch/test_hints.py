@@ -1,0 +1,125 @@
+"""Commands that messages name: they can be typed as they stand, whatever a folder is called."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tyro
+
+from launch import cli
+from selfplay.command_line import documented
+from selfplay.experts.archive import read_manifest
+from selfplay.learning.learner import LearnerConfig
+from selfplay.players.version import Version
+from selfplay.report import rated_runs, study_report
+from selfplay.study.folder import Study
+from selfplay.study.grid import Arm, Axis, cells
+from tests.selfplay.report.test_study_report import play
+from tests.selfplay.scaling.test_from_ladder import make_run
+from tests.small_runs import PLAIN, ROOT
+
+RUN = "it's a run"
+
+
+class Accepted(BaseException):
+    """A command's parser has taken its arguments."""
+
+
+@pytest.fixture
+def accepts(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], object]:
+    """A function that gives a command's words to its parser, and returns what that makes of them.
+
+    Nothing is started. The command is found from where the test stands, as a shell would find it.
+    """
+    parse = tyro.cli
+
+    def parsed(*arguments: Any, **options: Any) -> None:
+        raise Accepted(parse(*arguments, **options))
+
+    def accept(words: list[str]) -> object:
+        python, script, *arguments = words
+        assert Path(shutil.which(python) or "").samefile(sys.executable), python
+        assert Path(script).parent.samefile(ROOT / "launch"), script
+        module = importlib.import_module(f"launch.{Path(script).stem}")
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        with pytest.raises((Accepted, SystemExit)) as end:
+            module.main()
+        if isinstance(end.value, SystemExit):
+            assert end.value.code == 0, words  # --help
+            return None
+        return end.value.args[0]
+
+    monkeypatch.setattr(cli, "prepare", lambda: None)
+    monkeypatch.setattr(tyro, "cli", parsed)
+    return accept
+
+
+def hint(error: BaseException) -> list[str]:
+    """The words of the command at the end of a message."""
+    return shlex.split(str(error).rpartition(": ")[2])
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose name needs quotes, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    make_run(Path(RUN), PLAIN)
+    make_run(Path("another"), replace(PLAIN, learner=LearnerConfig(batch_size=32, shards=2)))
+    return Path(RUN)
+
+
+def test_a_ladder_that_is_missing_is_made_by_the_hint(run: Path, accepts: Any) -> None:
+    other = Path("another")
+    for missing, named in (
+        (lambda: study_report.material([run]), [run]),
+        (lambda: rated_runs.shared_by([run, other]), [run, other]),
+        (lambda: Version.load(f"{run}@best"), [run]),
+    ):
+        with pytest.raises(ValueError) as error:
+            missing()
+        assert accepts(hint(error.value)).runs == tuple(map(str, named))
+
+
+def test_a_study_goes_on_by_the_hint_wherever_one_stands(
+    run: Path, accepts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = ("hex_3", "--grid", "network.width=4,8")
+    made = cells([Arm("hex_3", axes=(Axis.parse(grid[2]),))], 1)
+    study = Study.extended(Path(RUN, "study"), made, documented("ablate", *grid, "--out=old"))
+    study.write()
+    for folder in (tmp_path, tmp_path / RUN, ROOT):
+        monkeypatch.chdir(folder)
+        with pytest.raises(ValueError, match=r"0 of 2 runs have begun") as error:
+            study_report.material([tmp_path / RUN / "study"])
+        options = accepts(hint(error.value))
+        assert options.out.samefile(tmp_path / RUN / "study")
+        assert (options.name, options.grid) == ("hex_3", ("network.width=4,8",))
+
+
+@pytest.mark.parametrize("read", [Study.read, read_manifest])
+def test_what_is_not_there_names_the_command_that_explains(
+    read: Callable[[Path], object], run: Path, accepts: Any, capsys: Any
+) -> None:
+    with pytest.raises(ValueError, match=RUN) as error:
+        read(run)
+    accepts(hint(error.value))
+    assert "usage:" in capsys.readouterr().out
+
+
+def test_a_pages_commands_make_it_again(run: Path, accepts: Any) -> None:
+    """They are for readers elsewhere: in the repository's folder, without paths of this machine."""
+    specs = [(f"{name}@2?sims=0", 1.0) for name in (RUN, "another")]
+    play(Path("ladders") / RUN / "ladder.db", specs)
+    for paths in ([Path("ladders", RUN)], [run, Path("another")], [Path("another"), run]):
+        (line,) = study_report.material(paths).commands
+        python, script, *arguments = shlex.split(line)
+        assert (python, script) == ("python", "launch/report.py")
+        assert arguments == list(map(str, paths))

@@ -1,0 +1,321 @@
+"""The commands: bad input is one clear sentence and status 2 before any work; good input works."""
+
+import functools
+import io
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import configs
+from launch import cli
+from launch.progress import Progress, next_steps
+from selfplay import command_line
+from selfplay.command_line import command
+from selfplay.runs.codec import from_json
+from selfplay.runs.run import read_config
+from selfplay.training.config import TrainConfig
+from selfplay.training.verify import newest, verify
+from tests.small_runs import ROOT, TINY, ask_each, digests, finish, refused, start, train
+
+BAD = {
+    "preset": (
+        "connect_foru",
+        "unknown preset 'connect_foru' (did you mean 'connect_four'?); choose from",
+    ),
+    "no preset": ("--seed 3", "the preset comes first"),
+    "field": ("connect_four --search.sims 3", "Unrecognized options: --search.sims"),
+    "type": ("connect_four --iterations many", "many"),
+    "game": ("connect_four --game chess", "unknown game 'chess' (did you mean 'pgx:chess'?)"),
+    "budget": ("connect_four --search.num-simulations -3", "got -3"),
+    "exam budget": ("connect_four --exam.budgets -1", "must not be negative"),
+    "batch": ("connect_four --learner.batch-size 102", "got 102 and 4"),
+    "actors": ("connect_four --cluster.actors -2", "got -2"),
+    "lanes": ("connect_four --selfplay.lanes 0", "at least 1, got 0"),
+    "address": ("connect_four --out {new} --cluster.address 127.0.0.1:9", "'127.0.0.1:9'"),
+    "folder": ("connect_four --out {other}", "is no run folder"),
+    "width": ("connect_four --network.width 0", "got 0"),
+}
+
+
+def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("precious")
+    new = tmp_path / "new"
+    bad = {n: (t.format(other=other, new=new).split(), said) for n, (t, said) in BAD.items()}
+    refused("launch.train", bad)
+    assert not new.exists()
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny run."""
+    folder = tmp_path_factory.mktemp("commands") / "run"
+    train(folder, *TINY, "--cluster.actors", "0")
+    return folder
+
+
+def call(script: str, *arguments: str, status: int = 0) -> str:
+    """Run a launch script; its output."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / f"launch/{script}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_another_config_names_the_fields_that_differ(run: Path) -> None:
+    said = finish(start(run, *TINY, "--seed", "5", "--search.num-simulations", "6"), 2)
+    assert "seed was 0, is 5" in said and "search.num_simulations was 4, is 6" in said
+
+
+# With an actor: Ray would take the signal for itself.
+@pytest.mark.parametrize("actors", ["0", pytest.param("1", marks=pytest.mark.slow)])
+def test_sigterm_ends_cleanly_and_the_same_command_goes_on(
+    tmp_path: Path, run: Path, actors: str
+) -> None:
+    process = start(tmp_path / "run", *TINY, "--cluster.actors", actors, "--plain")
+    assert process.stdout is not None
+    seen = next(line for line in process.stdout if line.startswith("iteration 1/"))
+    process.send_signal(signal.SIGTERM)
+    assert "The same command resumes it." in finish(process, 130), seen
+    assert len(digests(tmp_path / "run")) < len(digests(run))
+    assert train(tmp_path / "run", *TINY, "--cluster.actors", "0") == digests(run)
+
+
+def test_the_last_words_stand_below_the_live_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one has no live view
+    screen = io.StringIO()
+    terminal = functools.partial(Console, file=screen, force_terminal=True, width=120)
+    monkeypatch.setattr("launch.progress.Console", terminal)
+    with Progress(configs.get("connect_four_smoke"), tmp_path / "run") as progress:
+        progress.say("compiling …")
+        progress.interrupted(time.time())
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    assert "compiling" in shown and "nothing is committed yet" in shown
+    assert shown.rstrip().endswith("The same command resumes it.")
+
+
+def test_another_length_says_why_and_what_to_type(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder's name has spaces, so that quotes are needed; one run is not finished."""
+    done, stopped = tmp_path / "a run", tmp_path / "stopped"
+    for folder in (done, stopped):
+        shutil.copytree(run, folder)
+    for path in ("commits/00000003.json", "snapshots/00000003.npz"):
+        (stopped / path).unlink()
+    flags = ["connect_four_smoke", "--cluster.actors=0", *TINY[2:]]  # without the iterations
+
+    def typed(folder: Path, *more: str) -> list[str]:
+        return [*flags, f"--out={folder}", *more]
+
+    monkeypatch.chdir(ROOT)  # where the command will be asked
+    origin = ("--init-from", f"{done}@3", "--seed", 1)
+    more = command("train", *flags, *origin, "--iterations", 5, "--out", f"{done}_more")
+    start = command("train", *flags, "--iterations", 5, "--out", f"{done}_5")
+    resume = command("train", *flags, "--iterations", 3, "--out", stopped)
+    new = tmp_path / "new"
+    bad = {
+        "why": (typed(done, "--iterations", "5"), "3 iterations, not of 5. The schedule of its"),
+        "more": (typed(done, "--iterations=5"), more),
+        "start": (typed(done, "--iterations=5"), start),
+        "shorter": (typed(done, "--iterations", "2"), "3 iterations, not of 2. The schedule"),
+        "unfinished": (typed(stopped, "--iterations", "5"), resume),
+        "another seed": (
+            typed(done, "--iterations", "5", "--seed", "2"),
+            "iterations was 3, is 5; seed was 0, is 2. Resume it with its own config, or name",
+        ),
+        "another width": (
+            typed(new, "--init-from", f"{done}@2", "--network.width", "8"),
+            "network.width is 4 there and 8 here",
+        ),
+        "same folder": (
+            typed(done, "--init-from", f"{done}@2", "--iterations", "3"),
+            "did not begin from",
+        ),
+        "no version": (
+            typed(new, "--init-from", f"{done}@9"),
+            "versions available: 0, 1, 2, 3",
+        ),
+    }
+    words = [*shlex.split(more)[2:], "--iterations", "1"]  # the last one counts
+    ((status, said),) = refused("launch.train", bad, [words])
+    assert status == 0 and "version 0 has the parameters of a run@3, which cost 10^" in said
+    assert len(digests(tmp_path / "a run_more")) == 2
+    assert not new.exists()
+
+
+def test_every_suggested_command_works(run: Path, tmp_path: Path) -> None:
+    """Each is executed, as a shell would read it, on a run whose name needs quotes."""
+    folder = tmp_path / "it's a run & more"
+    shutil.copytree(run, folder)
+    config = parsed(run)
+    steps = dict(next_steps(config, folder, 3))
+    steps.pop("see its curves", None)  # where TensorBoard is installed
+    cheap = {
+        "grade it": ["--sims", "0", "--positions", "8"],
+        "export it": ["--out", str(tmp_path / "exported.safetensors")],
+    }
+    expected = {
+        "play against it": "Goodbye",
+        "grade it": "keep the result",
+        "prove it": "identical",
+        "export it": "parameters",
+    }
+    assert list(steps) == list(expected)
+    questions = []
+    for purpose, line in steps.items():
+        python, script, *arguments = shlex.split(line)
+        assert Path(shutil.which(python) or "").samefile(sys.executable)
+        assert Path(script).parent.samefile(ROOT / "launch")
+        questions.append((f"launch.{Path(script).stem}", [*arguments, *cheap.get(purpose, [])]))
+    for (purpose, words), (status, said) in zip(expected.items(), ask_each(questions), strict=True):
+        assert status == 0 and words in said, f"{purpose}: {said}"
+
+
+def parsed(run: Path) -> TrainConfig:
+    return from_json(TrainConfig, read_config(run))
+
+
+def test_what_is_suggested_depends_on_the_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    other = replace(parsed(run), game="tic_tac_toe")
+    assert "grade it" not in dict(next_steps(other, folder, 3))  # it has no exam
+    for gone, iterations in ((0, "2:3"), (1, "3:3"), (2, None)):
+        shutil.rmtree(folder / "checkpoints" / f"{gone:08d}")
+        line = dict(next_steps(other, folder, 3)).get("prove it", "")
+        assert line.endswith(f"--iterations {iterations}") if iterations else not line
+    environment = tmp_path / ".venv" / "bin"
+    environment.mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(environment / "python"))
+    assert "see its curves" not in dict(next_steps(other, folder, 3))
+    (environment / "tensorboard").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    curves = dict(next_steps(other, Path("a b"), 3))["see its curves"]
+    assert shlex.split(curves) == [".venv/bin/tensorboard", "--logdir", "a b"]
+
+
+def test_verify_finds_the_iterations_that_are_kept(run: Path, tmp_path: Path) -> None:
+    """What it takes when it is not told: the newest, without a gap."""
+    assert newest([1, 2, 3, 4]) == range(2, 5)
+    assert newest([1, 2, 4, 5]) == range(4, 6) and newest([7]) == range(7, 8)
+    assert list(newest([])) == []
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    shutil.rmtree(folder / "checkpoints" / "00000001")  # as after --store.keep-for-verify was off
+    with pytest.raises(ValueError, match=r"2:2 of .* checkpoints are kept for 1, 3 \("):
+        verify(folder, 2, 2, lambda *_: None)
+    none = tmp_path / "none"
+    shutil.copytree(folder, none)
+    for path in (none / "checkpoints").iterdir():
+        shutil.rmtree(path)
+    bad = {"none": ([str(none)], "keeps no two checkpoints in a row")}
+    ((status, said),) = refused("launch.verify", bad, [[str(folder)]])
+    assert status == 0 and said.startswith("iteration 3:") and said.endswith("identical")
+
+
+def test_a_printed_command_names_the_interpreter_as_it_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin = tmp_path / "check out" / ".venv" / "bin"
+    bin.mkdir(parents=True)
+    for name in ("python", "python3.11"):
+        (bin / name).symlink_to(sys.executable)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "python").symlink_to(sys.executable)  # another environment's: the same file
+    launch = tmp_path / "check out" / "launch"
+    monkeypatch.setattr(command_line, "LAUNCH", launch)
+    monkeypatch.setattr(sys, "executable", str(bin / "python3.11"))
+    for path, here, expected in (
+        (str(bin), launch.parent, ["python", "launch/exam.py"]),
+        (str(other), launch.parent, [".venv/bin/python3.11", "launch/exam.py"]),
+        ("", launch.parent, [".venv/bin/python3.11", "launch/exam.py"]),
+        ("", tmp_path, ["check out/.venv/bin/python3.11", "check out/launch/exam.py"]),
+        (str(bin), other, ["python", "../check out/launch/exam.py"]),
+        ("", other, ["../check out/.venv/bin/python3.11", "../check out/launch/exam.py"]),
+    ):
+        monkeypatch.setenv("PATH", path)
+        monkeypatch.chdir(here)
+        for run in ("runs/a", "a b@last", "x?sims=3&y", "it's"):
+            assert shlex.split(command("exam", run, "--sims", 0)) == [
+                *expected, run, "--sims", "0"
+            ]  # fmt: skip
+
+
+def test_verify_says_identical_and_finds_a_change(run: Path) -> None:
+    assert call("verify", str(run), "--iterations", "2:3").endswith("identical")
+    commit = run / "commits" / "00000003.json"
+    kept = commit.read_text()
+    assert "9:9" in call("verify", str(run), "--iterations", "9:9", status=2)
+    from selfplay.runs import files
+
+    data = files.read_hashed_json(commit)
+    data["metrics_row"]["digest"]["state"] = "0" * 64
+    files.write_hashed_json(commit, {k: v for k, v in data.items() if k != "sha256"})
+    assert "different: iteration 3, state" in call("verify", str(run), status=1)
+    commit.write_text(kept)
+
+
+def test_exam_grades_an_exported_file_like_its_run(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.safetensors"
+    assert "parameters" in call("export", f"{run}@last", "--out", str(file))
+    flags = ("--sims", "0", "--positions", "64")
+    one, two = call("exam", str(run), *flags), call("exam", str(file), *flags)
+    assert "keep the result" in one
+    assert one.split("moves that")[1] == two.split("moves that")[1]
+    assert "versions available: 0, 1, 2, 3" in call("exam", f"{run}@77", status=2)
+
+
+def test_a_damaged_checkpoint_falls_back_and_says_which_file(run: Path) -> None:
+    expected = (run / "commits" / "00000003.json").read_text()
+    for path in (run / "checkpoints" / "00000003").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"\0" * max(1, path.stat().st_size))
+    said = finish(start(run, *TINY, "--cluster.actors", "0"))
+    assert "commit 3 is skipped" in said and "checkpoints/00000003" in said
+    assert "resuming after iteration 2" in said
+
+    def digest(text: str) -> dict[str, str]:
+        return json.loads(text)["metrics_row"]["digest"]
+
+    assert digest((run / "commits" / "00000003.json").read_text()) == digest(expected)
+
+
+def test_an_interrupt_that_python_drops_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX has callbacks in which no exception can be raised."""
+
+    class Callback:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    cli.keep_interrupts()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Callback()
+            for _ in range(300):
+                time.sleep(0.1)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,86 @@
+"""A cluster's head that goes away is noticed, wherever the driver waits, and not too soon."""
+
+from __future__ import annotations
+
+import socket
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from selfplay.cluster import background, connection
+from selfplay.cluster.background import Beside
+from selfplay.cluster.config import ClusterConfig
+from selfplay.cluster.connection import Head
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PULSE", 0.02)
+    monkeypatch.setattr(background, "PULSE", 0.02)
+
+
+def listening() -> tuple[socket.socket, str]:
+    server = socket.create_server(("127.0.0.1", 0))
+    return server, "{}:{}".format(*server.getsockname())
+
+
+def test_silence_counts_from_the_first_of_the_last_knocks() -> None:
+    """A learner may learn for hours between two looks at the head."""
+    server, address = listening()
+    head = Head(address, patience=0.2)
+    time.sleep(0.3)  # nobody knocked for longer than it may be silent
+    server.close()
+    for _ in range(2):
+        assert head.answers() and not head.gone
+        time.sleep(0.3)  # nor now: it may have been there again
+    assert head.answers() and not head.there()
+
+
+def test_an_answer_ends_the_silence() -> None:
+    server, address = listening()
+    head = Head(address, patience=0.2)
+    server.close()
+    assert head.answers()
+    host, port = address.split(":")
+    with socket.create_server((host, int(port))):
+        assert head.there()
+    assert head.answers()  # silent again, but not for long
+
+
+def test_whether_it_is_there_is_waited_for() -> None:
+    server, address = listening()
+    head = Head(address, patience=0.2)
+    assert head.there()
+    server.close()
+    began = time.monotonic()
+    assert not head.there() and head.gone and 0.2 < time.monotonic() - began < 5
+
+
+def test_work_beside_the_training_does_not_wait_for_a_head_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, address = listening()
+    killed: list[Any] = []
+    answer = SimpleNamespace(call=SimpleNamespace(remote=lambda *_: "an answer that never comes"))
+    ray = SimpleNamespace(
+        wait=lambda asked, timeout: time.sleep(timeout) or ([], asked), kill=killed.append
+    )
+    monkeypatch.setattr(background, "_ray", lambda: ray)
+
+    def start(self: Beside) -> Any:
+        self._head = Head(address, patience=0.2)
+        return answer
+
+    monkeypatch.setattr(Beside, "_start", start)
+    work = Beside(dict, "get", (), ClusterConfig(actors=1))
+    work.submit("a question")
+    work.close()
+    assert killed == [answer]
+    work = Beside(dict, "get", (), ClusterConfig(actors=1))
+    work.submit("a question")
+    server.close()
+    assert work.drain() == [] and f"the head at {address} is gone" in work.failure
+    work.close()
+    assert killed == [answer]  # Ray is not asked for anything any more

@@ -1,0 +1,315 @@
+"""The plan is pure arithmetic; a pool, even of Ray actors that die, changes no bit of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import chdir
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import games
+from selfplay import determinism
+from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.stream_player import StreamPlayer
+from selfplay.cluster import connection, plan, pool
+from selfplay.cluster.actor import StreamActor
+from selfplay.cluster.config import ClusterConfig
+from selfplay.cluster.ray_pool import RayPool
+from selfplay.model import network
+from selfplay.model.network import NetworkConfig
+from selfplay.runs.digest import digest
+from selfplay.search.search import SearchConfig
+from selfplay.training.loop import train
+from tests.selfplay.search.planted import random_params
+from tests.small_runs import PLAIN
+
+STREAMS = 3
+NETWORK = NetworkConfig("mlp", width=4, depth=0, head_width=4)
+ARGUMENTS = (
+    "tic_tac_toe",
+    NETWORK,
+    SearchConfig("puct", num_simulations=0),
+    SegmentConfig(streams=STREAMS, lanes=8, plies=16, random_opening_plies=6),
+    7,
+)
+WORK = plan.Work(iteration=3, version=2, streams=STREAMS)
+
+
+@given(
+    first=st.integers(1, 50),
+    count=st.integers(0, 20),
+    streams=st.integers(1, 9),
+    lag=st.integers(0, 1),
+)
+def test_the_plan_says_which_version_plays_when(
+    first: int, count: int, streams: int, lag: int
+) -> None:
+    found = list(plan.iterations(first, first + count - 1, streams, lag))
+    assert [work.iteration for work in found] == list(range(first, first + count))
+    for work in found:
+        assert work.streams == streams
+        # Iteration i makes version i: what plays it must exist while the one before is learned.
+        assert work.version == max(work.iteration - 1 - lag, 0)
+        assert work == plan.work(work.iteration, streams, lag)
+
+
+@given(resumed=st.integers(1, 30), lag=st.integers(0, 1))
+def test_a_resumed_plan_is_the_rest_of_the_whole_one(resumed: int, lag: int) -> None:
+    whole = list(plan.iterations(1, 30, 4, lag))
+    assert list(plan.iterations(resumed, 30, 4, lag)) == whole[resumed - 1 :]
+
+
+@cache
+def player() -> StreamPlayer:
+    return StreamPlayer(*ARGUMENTS)
+
+
+@cache
+def started() -> tuple[Any, list[Any]]:
+    """Parameters, and one carry per stream."""
+    params = random_params(network.make(games.make("tic_tac_toe"), NETWORK)[0])
+    return params, [player().start(stream) for stream in range(STREAMS)]
+
+
+@cache
+def expected() -> list[str]:
+    """Digests of every stream's result, in stream order, played directly."""
+    params, carries = started()
+    results = [player().play(params, carry, 3, s, 2) for s, carry in enumerate(carries)]
+    assert len({digest(result) for result in results}) == STREAMS
+    return [digest(result) for result in results]
+
+
+def digests_from(workers: pool.Pool) -> list[str]:
+    return [digest(result) for result in workers.collect()]
+
+
+def test_in_process_is_playing_each_stream_in_order() -> None:
+    workers = pool.make(ARGUMENTS, ClusterConfig(actors=0))
+    assert isinstance(workers, pool.InProcess)
+    assert workers.probe == player().probe()
+    params, carries = started()
+    handed = list(carries)
+    before = digest(handed)
+    workers.submit(WORK, params, handed)
+    handed.reverse()  # what was submitted stays what it was
+    assert digests_from(workers) == expected()
+    assert digest(handed[::-1]) == before
+    workers.submit(WORK, params, carries)
+    assert digests_from(workers) == expected()
+    assert workers.losses == 0
+    workers.close()
+
+
+@pytest.fixture(scope="module")
+def one_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
+    """A Ray pool with a single actor, made in a stranger's folder, of which nothing is imported."""
+    folder = tmp_path_factory.mktemp("stranger")
+    for name in ("jax", "selfplay", "numpy"):
+        (folder / f"{name}.py").write_text("raise ImportError('imported from where we are')\n")
+    with chdir(folder):
+        workers = RayPool(ARGUMENTS, ClusterConfig(actors=1, object_store_mb=80))
+        assert Path.cwd() == folder
+    yield workers
+    workers.close()
+
+
+@pytest.mark.slow
+def test_an_actor_gives_the_bytes_of_this_process(one_actor: RayPool) -> None:
+    params, carries = started()
+    one_actor.submit(WORK, params, carries)
+    assert digests_from(one_actor) == expected()
+    assert one_actor.probe == player().probe() and one_actor.losses == 0
+
+
+def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: RayPool) -> None:
+    import ray
+
+    params, carries = started()
+    victim: Any = ray.get(one_actor._idle[0][0].pid.remote())
+    os.kill(victim, signal.SIGSTOP)  # it can take work but finish none
+    one_actor.submit(WORK, params, carries)
+    os.kill(victim, signal.SIGKILL)
+    assert digests_from(one_actor) == expected()
+    assert one_actor.losses == 1
+    assert ray.get(one_actor._idle[0][0].pid.remote()) != victim
+
+
+def test_a_local_cluster_listens_on_the_loopback_alone(one_actor: RayPool) -> None:
+    import psutil
+
+    ours = psutil.Process().children(recursive=True)
+    assert {p.name().partition(":")[0] for p in ours} >= {"raylet", "gcs_server"}
+    found = [
+        c.laddr.ip
+        for process in [psutil.Process(), *ours]
+        for c in process.net_connections("inet")
+        if c.status == psutil.CONN_LISTEN
+    ]
+    assert len(found) > 3
+    assert {ip.removeprefix("::ffff:") for ip in found} <= {"127.0.0.1", "::1"}
+    assert one_actor.losses >= 0  # it is there
+
+
+def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for() -> None:
+    cpu = ClusterConfig()
+    assert cpu.actor_environment() == {"JAX_PLATFORMS": "cpu"}
+    node = {"CPU": 6.5, "GPU": 1.0}
+    assert cpu.wanted([node], 9) == 6 and cpu.wanted([{"memory": 1.0}], 9) == 1
+    assert cpu.wanted([node, node], 99) == 12 and cpu.wanted([node, node], 4) == 4  # no half ones
+    assert ClusterConfig(actors=8).wanted([node], 4) == 8  # the user's word
+    assert cpu.learner_environment() == {}
+    third = ClusterConfig(address="auto", cpus_per_actor=0.5, gpus_per_actor=0.3)
+    assert third.actor_environment() == {
+        "JAX_PLATFORMS": "",
+        "XLA_CLIENT_MEM_FRACTION": "0.270",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": "",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "true",
+    }
+    assert third.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 6
+    assert third.learner_environment() == {}  # its cards are its own
+    here = ClusterConfig(gpus_per_actor=0.3)
+    assert here.learner_environment() == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    cards = ClusterConfig(address="auto", gpus_per_actor=0.4)  # two a card, not five on two
+    assert cards.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 4
+    slice_ = ClusterConfig(actors=3, actor_resources=("TPU=4", "pod=0.1"))
+    assert slice_.actor_environment() == {"JAX_PLATFORMS": ""} and slice_.needs == {
+        "CPU": 1,
+        "TPU": 4,
+        "pod": 0.1,
+    }
+    assert slice_.room([{"CPU": 96.0, "TPU": 16.0, "pod": 1.0}]) == 4
+    assert (
+        slice_.wanted([{"CPU": 96.0, "TPU": 4.0}], 99) == 3
+    )  # what was asked for; some have to wait
+
+
+@pytest.mark.parametrize(
+    ("platform", "config", "remedy"),
+    [
+        ("gpu", ClusterConfig(), "--cluster.actors 0 "),
+        ("tpu", ClusterConfig(actors=2), "--cluster.actors 0 "),
+        ("gpu", ClusterConfig(address="auto"), "--cluster.gpus-per-actor 1 "),
+        ("tpu", ClusterConfig(address="auto"), "--cluster.actor-resources TPU=1 "),
+        ("cpu", ClusterConfig(), None),
+        ("gpu", ClusterConfig(actors=0), None),
+        ("gpu", ClusterConfig(gpus_per_actor=0.25), None),
+        ("tpu", ClusterConfig(actor_resources=("TPU=1",)), None),
+    ],
+)
+def test_actors_on_cpus_beside_an_accelerator_are_announced(
+    platform: str, config: ClusterConfig, remedy: str | None
+) -> None:
+    text = config.idle_accelerator(platform, "a kind of device")
+    assert (f"{remedy}" in text and "a kind of device" in text) if remedy else text == ""
+
+
+def test_training_announces_an_idle_accelerator_before_it_starts_actors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Started(Exception):
+        pass
+
+    def make(*_: Any) -> Any:
+        raise Started
+
+    device = SimpleNamespace(platform="gpu", device_kind="NVIDIA H100 80GB HBM3")
+    monkeypatch.setattr("jax.devices", lambda: [device])
+    monkeypatch.setattr("selfplay.cluster.pool.make", make)
+    said: list[str] = []
+    config = replace(PLAIN, cluster=ClusterConfig(actors=1))
+    with pytest.raises(Started):
+        train(config, tmp_path / "run", announce=said.append)
+    assert config.cluster.idle_accelerator(device.platform, device.device_kind) in said
+
+
+def test_a_dead_address_is_an_error_that_names_it() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+            connection.reachable(ClusterConfig(address=address))
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        config = ClusterConfig(address=address, connect_seconds=5)
+        for call in (
+            connection.reachable,
+            lambda c: connection.connect(c, 1),
+            lambda c: pool.make((), c),
+        ):
+            with pytest.raises(ConnectionError, match=rf"cluster\.address '{address}'.*ray start"):
+                call(config)
+
+
+@pytest.mark.parametrize("address", [None, "auto"])
+def test_addresses_without_a_port_are_left_to_ray(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("socket.create_connection", lambda *a, **k: asked.append(a))
+    connection.reachable(ClusterConfig(address=address))
+    assert asked == []
+
+
+def test_a_cluster_that_turns_us_away_is_told_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody listens there."""
+
+    def init(**_: Any) -> None:
+        raise ConnectionError("ray client connection timeout")
+
+    monkeypatch.setattr("ray.init", init)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = "{}:{}".format(*server.getsockname())
+        with pytest.raises(ConnectionError, match=rf"no Ray cluster at .*'{address}' lets us in"):
+            connection.connect(ClusterConfig(address=address), 1)
+
+
+def test_an_actors_programs_are_kept_beside_its_own_code() -> None:
+    import jax
+
+    before = jax.config.values["jax_compilation_cache_dir"]
+    try:
+        for said, kept in ((None, str(determinism.CACHE)), ("/somewhere", "/somewhere")):
+            jax.config.update("jax_compilation_cache_dir", said)
+            StreamActor(ARGUMENTS, {})
+            assert jax.config.values["jax_compilation_cache_dir"] == kept
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"address": "127.0.0.1"}, r"cluster\.address '127\.0\.0\.1' has no port: HOST:PORT"),
+        ({"actors": -2}, r"cluster\.actors .*got -2"),
+        ({"actors": 0, "address": "auto"}, r"cluster\.address 'auto' needs actors"),
+        ({"object_store_mb": 79}, r"cluster\.object-store-mb .*got 79"),
+        ({"gpus_per_actor": 1.5}, r"cluster\.gpus-per-actor .*got 1\.5"),
+        ({"cpus_per_actor": 0}, r"must take something"),
+        ({"actor_resources": ("TPU",)}, r"'TPU' is not NAME=AMOUNT"),
+        ({"actor_resources": ("GPU=1",)}, r"'GPU=1' is not NAME=AMOUNT.*options of their own"),
+    ],
+    ids=[
+        "port",
+        "actors",
+        "address",
+        "object-store",
+        "fraction",
+        "nothing",
+        "amount",
+        "own option",
+    ],
+)
+def test_impossible_clusters_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ClusterConfig(**bad)

@@ -1,0 +1,363 @@
+"""Imitation: it learns, resumes to the same bits, and hands version 0 to self-play."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+import games
+from launch.progress import Progress, measured
+from selfplay.cluster import plan
+from selfplay.experts.archive import Experts
+from selfplay.experts.filters import Filters
+from selfplay.generated import importing
+from selfplay.generated.teacher import Teacher
+from selfplay.imitation.dataset import ImitationConfig, Lessons
+from selfplay.imitation.imitate import FOLDER, best_of, loss
+from selfplay.learning.learner import Diverged, Learner, LearnerConfig, Source
+from selfplay.model import flops
+from selfplay.runs import metrics
+from selfplay.runs.commits import Commits
+from selfplay.runs.digest import digest
+from selfplay.runs.files import CorruptedFile, read_hashed_json, write_hashed_json
+from selfplay.runs.run import load_version
+from selfplay.runs.window import WindowConfig
+from selfplay.training.config import StoreConfig, TrainConfig
+from selfplay.training.loop import MIXED, train
+from selfplay.training.trainer import Trainer
+from selfplay.training.verify import verify
+from tests.selfplay.experts.records import GAME as GO
+from tests.selfplay.experts.records import NAME, random_moves, sgf, write
+from tests.small_runs import PLAIN, ROOT
+
+GAME = "tic_tac_toe"
+
+
+def label(folder: Path, count: int = 300, seed: int = 0) -> Path:
+    """An archive of a tic-tac-toe teacher's games."""
+    teacher = Teacher(games=count, blunder=0.3, seed=seed)
+    importing.label(folder, GAME, games.make(GAME), teacher, 0.2, 1, lambda *a: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return label(tmp_path_factory.mktemp("experts") / "teacher")
+
+
+@pytest.fixture(scope="module")
+def config(data: Path) -> TrainConfig:
+    """Two epochs in four parts, then two iterations of self-play."""
+    size = Experts(data).train.size
+    imitation = ImitationConfig(
+        data=str(data),
+        epochs=2,
+        part=size // 2,
+        measured=200,
+        learner=LearnerConfig(batch_size=16, shards=2, warmup_steps=5, learning_rate=0.01),
+        stays=0.5,
+        halves=1.0,
+    )
+    store = StoreConfig(keep_for_verify=True)
+    return replace(PLAIN, iterations=2, imitation=imitation, store=store)
+
+
+@pytest.fixture(scope="module")
+def whole(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(config, folder)
+    return folder
+
+
+def digests(folder: Path) -> list[Any]:
+    return [row["digest"] for part in (folder / FOLDER, folder) for row in metrics.read(part)]
+
+
+def stop_at(iteration: int) -> Callable[[Mapping[str, Any]], bool]:
+    """A report that ends imitation after that iteration."""
+    return lambda row: "selfplay" not in row and row["iteration"] == iteration
+
+
+def test_it_learns_and_the_best_version_becomes_version_0(whole: Path, config: TrainConfig) -> None:
+    rows = metrics.read(whole / FOLDER)[1:]
+    assert [row["epoch"] for row in rows] == [0.5, 1.0, 1.5, 2.0]
+    first, last = rows[0]["held_out"], rows[-1]["held_out"]
+    assert last["policy_loss"] < first["policy_loss"] < np.log(9)
+    assert last["value_loss"] < first["value_loss"]
+    assert last["value_log_loss"] < last["colour_log_loss"]
+    assert last["top1"] > 0.3 and last["top1"] <= last["top3"] <= last["top5"] <= 1
+    version = metrics.read(whole)[0]["imitation"]["version"]
+    assert version == best_of(rows) and loss(rows[version - 1]) == min(map(loss, rows))
+    best, start = load_version(whole / FOLDER, version).params, load_version(whole, 0).params
+    assert digest(best) == digest(start)
+    assert metrics.read(whole)[0]["imitation"]["data"] == Experts(config.imitation.data).digest
+
+
+def test_the_ledger_and_the_clock_carry_over(whole: Path, config: TrainConfig) -> None:
+    rows = metrics.read(whole / FOLDER)
+    learner, game = config.imitation.learner, games.make(GAME)
+    size = Experts(config.imitation.data).train.size
+    steps = 2 * sum(len(part) // 16 for part in np.array_split(np.arange(size), 2))
+    spent = steps * flops.training_step(game, config.network, learner.batch_size)
+    assert rows[-1]["ledger"]["imitation"] == spent
+    assert Commits(whole, WindowConfig()).read(0).ledger == asdict(flops.Ledger(imitation=spent))
+    assert all(row["ledger"]["imitation"] == spent for row in metrics.read(whole)[1:])
+    assert metrics.read(whole)[1]["seconds"]["total"] > rows[-1]["seconds"]["total"] > 0
+
+
+def test_the_first_versions_of_selfplay_are_measured_on_the_experts(whole: Path) -> None:
+    assert all(row["held_out"]["positions"] > 0 for row in metrics.read(whole)[1:])
+
+
+def test_stopped_in_imitation_it_resumes_to_the_same_bits(
+    tmp_path: Path, config: TrainConfig, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(config, tmp_path / "run", stop_at(3))
+    assert run.next_iteration == 0 and len(metrics.read(tmp_path / "run" / FOLDER)) == 4
+    with Progress(config, tmp_path / "run", plain=True) as progress:
+        progress.interrupted(time.time())
+    assert "everything up to iteration 3 of imitation is safe" in capsys.readouterr().out
+    train(config, tmp_path / "run")
+    assert digests(tmp_path / "run") == digests(whole)
+
+
+def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
+    tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = Learner.probe
+    cluster = replace(config.cluster, mixing=True)
+    for last in (stop_at(3), lambda row: row["version"] == 1):  # of imitation, then of self-play
+        train(config, tmp_path / "run", last)
+        monkeypatch.setattr(Learner, "probe", lambda *_: "f" * 64)
+        with pytest.raises(ValueError, match=r"^the learner's probe is f{12} on this.*manifest"):
+            train(config, tmp_path / "run")
+        monkeypatch.setattr(Learner, "probe", probe)
+    monkeypatch.setattr(Learner, "probe", lambda *_: "f" * 64)
+    assert MIXED not in (tmp_path / "run" / "manifest.json").read_text()
+    assert train(replace(config, cluster=cluster), tmp_path / "run").next_iteration == 3
+    assert MIXED in (tmp_path / "run" / "manifest.json").read_text()
+
+
+def test_the_learners_devices_do_not_change_it(
+    tmp_path: Path, config: TrainConfig, whole: Path
+) -> None:
+    cluster = replace(config.cluster, learner_devices=1)
+    train(replace(config, cluster=cluster, iterations=0), tmp_path / "run")
+    ours, theirs = (metrics.read(folder / FOLDER) for folder in (tmp_path / "run", whole))
+    assert [row["digest"] for row in ours] == [row["digest"] for row in theirs]
+    assert len(metrics.read(tmp_path / "run")) == 1  # iterations=0: imitation was all
+
+
+def test_verify_proves_imitation_and_the_run_after_it(whole: Path) -> None:
+    seen: list[int] = []
+    for folder in (whole / FOLDER, whole):
+        assert verify(folder, 1, 2, lambda i, found: seen.append(i)) is None
+    assert seen == [1, 2, 1, 2]
+
+
+def test_a_ladder_has_the_version_that_imitation_left(whole: Path) -> None:
+    ask = (
+        "import sys, launch.ladder as command, games; options = command.Options((sys.argv[1],), "
+        "(0,)); print([p.spec for p in command.gather(options, games.make('tic_tac_toe'))[0]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ask, str(whole)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert re.findall(r"@(\d+)", done.stdout) == ["0", "1", "2"], done.stderr
+
+
+def test_the_view_shows_both_steps(
+    whole: Path, config: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress(config, whole, plain=True) as progress:
+        for row in metrics.read(whole / FOLDER)[1:]:
+            progress.show({"of": 4, **row})
+        progress.show(metrics.read(whole)[1])
+    progress.finished(train(config, whole))  # complete: nothing is trained
+    said = capsys.readouterr().out
+    last, best = (metrics.read(whole / FOLDER)[4], metrics.read(whole)[0]["imitation"])
+    assert f"imitation 4/4  epoch 2.00/2  policy {last['learner']['policy_loss']:.3f}" in said
+    assert f"top 1 {last['held_out']['top1']:.1%}" in said and "iteration 1/2" in said
+    assert f"version 0 is version {best['version']} of imitation: held out: policy" in said
+    nothing = dict.fromkeys(best["held_out"], float("nan"))
+    assert {text for _, text in measured(nothing)} == {"-"}
+
+
+def alter(
+    run: Path, to: Path, part: str, iteration: int, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    """A copy of a run with another metrics row in a commit."""
+    shutil.copytree(run, to)
+    path = to / part / "commits" / f"{iteration:08d}.json"
+    commit = read_hashed_json(path)
+    change(commit["metrics_row"])
+    write_hashed_json(path, commit)
+
+
+def test_verify_finds_a_change(tmp_path: Path, whole: Path) -> None:
+    alter(whole, tmp_path / "run", FOLDER, 2, lambda row: row["digest"].update(state="0" * 64))
+    found = verify(tmp_path / "run" / FOLDER, 1, 3, lambda *a: None)
+    assert found and found.startswith("iteration 2, state: recomputed") and "000000" in found
+
+
+def test_the_best_version_stays_until_it_is_needed(
+    tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("selfplay.imitation.loss", lambda row: abs(row["version"] - 5))
+    patient = replace(config.imitation, epochs=5, patience=4)
+    few = replace(config, imitation=patient, store=StoreConfig(keep=1), iterations=1)
+    train(few, tmp_path / "run")
+    versions = [row["iteration"] for row in metrics.read(tmp_path / "run" / FOLDER)]
+    assert versions[-1] == 9  # four behind the best, and no more
+    assert metrics.read(tmp_path / "run")[0]["imitation"]["version"] == 5
+    best, start = (load_version(tmp_path / "run" / f, v) for f, v in ((FOLDER, 5), ("", 0)))
+    assert digest(best.params) == digest(start.params)
+    kept = sorted((tmp_path / "run" / FOLDER / "snapshots").glob("*.npz"))
+    assert [int(path.stem) for path in kept] == [0, 1, 2, 3, 4, 5, 6, 8]
+
+
+def test_patience_ends_it_early(tmp_path: Path, config: TrainConfig) -> None:
+    # A rate of nothing: the held-out loss cannot fall below that of the first iteration.
+    still = replace(config.imitation.learner, learning_rate=1e-30)
+    impatient = replace(config.imitation, patience=1, learner=still)
+    train(replace(config, iterations=0, imitation=impatient), tmp_path / "run")
+    assert len(metrics.read(tmp_path / "run" / FOLDER)) == 3
+    assert metrics.read(tmp_path / "run")[0]["imitation"]["version"] == 1
+
+
+def test_experts_stay_for_a_share_that_halves(config: TrainConfig, whole: Path) -> None:
+    lessons = Trainer.build(config).lessons
+    assert lessons
+    window = Window(200)
+    sizes = [lessons.with_window(window, iteration).size for iteration in (1, 2, 3, 30)]
+    assert sizes == [400, 267, 229, 200]  # shares of 1/2, 1/4, 1/8, none
+    mixed = lessons.with_window(window, 1)
+    rows = mixed.gather(np.array([399, 0, 200, 199]))
+    assert (rows["value"][[1, 3]] == window.MARK).all()
+    assert (rows["value"][[0, 2]] != window.MARK).all()
+    # Other rows in another iteration.
+    everything = np.arange(200, 400)
+    again = lessons.with_window(window, 1).gather(everything)
+    np.testing.assert_array_equal(again["planes"], mixed.gather(everything)["planes"])
+    later = replace(config.imitation, halves=1e9)
+    other = replace(lessons, config=later).with_window(window, 2).gather(everything)
+    assert (other["planes"] != again["planes"]).any()
+
+
+def test_selfplay_learns_from_the_experts_that_stay(config: TrainConfig) -> None:
+    asked: list[int] = []
+
+    class Asked:
+        def fit(self, state: Any, source: Source, *rest: Any) -> tuple[Any, dict[str, float]]:
+            asked.append(source.size)
+            return state, {}
+
+    trainer = replace(Trainer.build(config), learner=cast(Learner, Asked()))
+    state = {"learner": trainer.imitation().learner.initial()}
+    for iteration in (1, 2):
+        trainer.fit(state, Window(200), plan.work(iteration, 1, 0), 64)
+    assert asked == [400, 267]
+
+
+def test_diverging_names_the_last_good_commit(tmp_path: Path, config: TrainConfig) -> None:
+    wild = replace(config.imitation.learner, learning_rate=1e30)
+    diverging = replace(config, imitation=replace(config.imitation, learner=wild))
+    with pytest.raises(Diverged, match=r"diverged in iteration 1: .* last good commit is 0 in"):
+        train(diverging, tmp_path / "run")
+
+
+class Window:
+    """Rows of self-play, recognised by their value."""
+
+    MARK = 0.25
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def gather(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Rows of the right shapes."""
+        n = len(indices)
+        return {
+            "planes": np.zeros((n, 3), np.uint8),
+            "legal": np.zeros((n, 2), np.uint8),
+            "policy": np.zeros((n, 9), np.float16),
+            "value": np.full(n, self.MARK, np.float16),
+            "outcome": np.zeros(n, np.int8),
+        }
+
+
+def test_a_smaller_share_of_games(data: Path, config: TrainConfig) -> None:
+    half = replace(config.imitation, games=0.5)
+    lessons = Lessons.open(half, GAME, config.network, 0)
+    assert 0.3 < lessons.train.size / Experts(data).train.size < 0.7
+    assert lessons.held_out.size == Experts(data).held_out.size
+
+
+def test_bad_input_is_a_sentence_before_any_work(tmp_path: Path, config: TrainConfig) -> None:
+    for change, game, words in [
+        ({"data": "experts/nowhere"}, GAME, "experts/nowhere is not an archive"),
+        ({}, "connect_four", "holds games of tic_tac_toe"),
+        ({"games": 1e-9}, GAME, "has 0 positions to learn from"),
+    ]:
+        imitation = replace(config.imitation, **change)
+        with pytest.raises(ValueError, match=words):
+            train(replace(config, game=game, imitation=imitation), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+    for field, value in [("epochs", 0), ("games", 0.0), ("stays", 1.0), ("patience", -1)]:
+        with pytest.raises(ValueError, match=f"imitation.{field}.*{value}"):
+            replace(config.imitation, **{field: value})
+    with pytest.raises(ValueError, match="names no games"):
+        ImitationConfig(stays=0.5)
+    with pytest.raises(ValueError, match="iterations must be at least 1"):
+        replace(PLAIN, iterations=0)
+
+
+def test_other_games_under_the_same_name_are_refused(
+    tmp_path: Path, config: TrainConfig, whole: Path
+) -> None:
+    data = label(tmp_path / "data", 150)
+    imitation = replace(config.imitation, data=str(data), part=10**6)
+    changed = replace(config, imitation=imitation)
+    train(changed, tmp_path / "learning", stop_at(1))
+    data.rename(tmp_path / "before")
+    label(data, 150, seed=1)
+    with pytest.raises(ValueError, match="has changed since"):
+        train(changed, tmp_path / "learning")
+    alter(whole, tmp_path / "playing", "", 0, lambda row: row["imitation"].update(data="0" * 64))
+    (tmp_path / "playing/commits/00000002.json").unlink()  # it still has an iteration to go
+    with pytest.raises(ValueError, match=r"has changed since.*was 0000"):
+        train(config, tmp_path / "playing")
+
+
+def test_a_damaged_archive_is_not_learnt_from(tmp_path: Path, config: TrainConfig) -> None:
+    data = label(tmp_path / "data", 150)
+    planes = data / "planes.npy"
+    damaged = bytearray(planes.read_bytes())
+    damaged[-1] ^= 1
+    planes.write_bytes(damaged)
+    imitation = replace(config.imitation, data=str(data))
+    with pytest.raises(CorruptedFile, match=r"planes\.npy"):
+        train(replace(config, imitation=imitation), tmp_path / "run")
+
+
+def test_a_komi_that_no_expert_played_is_told(tmp_path: Path) -> None:
+    games = [sgf(random_moves(seed, 12), komi="5.5") for seed in range(30)]
+    file = write(tmp_path / "a.sgf", *games)
+    importing.import_sgf(tmp_path / "out", NAME, GO, [file], Filters(), 0.3, lambda *a: None)
+    config = ImitationConfig(
+        data=str(tmp_path / "out"), learner=LearnerConfig(batch_size=16, shards=2)
+    )
+    lessons = [Lessons.open(config, f"{NAME}&komi={k}", PLAIN.network, 0) for k in (5.5, 7.5)]
+    assert lessons[0].doubt == ""
+    assert "have komi 7.5" in lessons[1].doubt and "most have 5.5" in lessons[1].doubt

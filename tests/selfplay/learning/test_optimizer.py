@@ -1,0 +1,108 @@
+"""The optimizer seen from outside, by gradients chosen here; LearnerConfig's own checks.
+
+Adam's update for a gradient that never changes is the learning rate itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from selfplay.learning import learner
+from selfplay.learning.learner import LearnerConfig
+
+PLAIN = LearnerConfig(warmup_steps=5, weight_decay=0.0, gradient_clip=1e9)
+START = {"w": np.array([3.0, -2.0], np.float32)}
+
+
+def updates(
+    config: LearnerConfig, total_steps: int, gradients: list[np.ndarray]
+) -> list[np.ndarray]:
+    """The update that answers each gradient in turn; the parameters stay at `START`."""
+    optimizer = learner.make_optimizer(config, total_steps)
+    update = jax.jit(optimizer.update)
+    state, found = optimizer.init(START), []
+    for gradient in gradients:
+        change, state = update({"w": gradient}, state, START)
+        found.append(np.array(change["w"]))
+    return found
+
+
+def rates(config: LearnerConfig, total_steps: int, steps: int) -> np.ndarray:
+    same = np.array([0.1, 0.1], np.float32)
+    return np.array([-change[0] for change in updates(config, total_steps, [same] * steps)])
+
+
+@pytest.mark.parametrize(
+    ("total_steps", "decay", "final"), [(40, 0.5, 0.1), (40, 0.25, 0.0), (40, 1.0, 0.5)]
+)
+def test_the_rate_warms_up_holds_and_falls_along_a_cosine(
+    total_steps: int, decay: float, final: float
+) -> None:
+    config = replace(PLAIN, learning_rate=0.01, decay=decay, final_learning_rate=final)
+    falling = round(decay * total_steps)
+    start = max(5, total_steps - falling)  # the warm-up is never cut short
+    expected = []
+    for step in range(total_steps + 10):
+        part = min(max(step - start, 0) / falling, 1.0)
+        cosine = final + (1 - final) * (1 + math.cos(math.pi * part)) / 2
+        expected.append(0.01 * min(step / 5, 1.0) * cosine)
+    found = rates(config, total_steps, total_steps + 10)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
+    assert math.isclose(found[5], 0.01, rel_tol=1e-4), "the plateau"
+    if start == total_steps - falling:
+        np.testing.assert_allclose(found[total_steps:], 0.01 * final, rtol=1e-4, atol=1e-8)
+
+
+def test_weights_decay_towards_0_apart_from_the_gradient() -> None:
+    config = replace(PLAIN, learning_rate=0.01, weight_decay=0.3, decay=0.0)
+    still = updates(config, 100, [np.zeros(2, np.float32)] * 8)
+    np.testing.assert_allclose(still[-1], -0.01 * 0.3 * START["w"], rtol=1e-5)
+    moving = updates(config, 100, [np.ones(2, np.float32)] * 8)
+    np.testing.assert_allclose(moving[-1], -0.01 * (1 + 0.3 * START["w"]), rtol=1e-4)
+
+
+def test_long_gradients_are_scaled_to_the_clip_and_short_ones_left_alone() -> None:
+    config = replace(PLAIN, warmup_steps=0, gradient_clip=1.0, decay=0.0)
+    unit, short = np.array([0.6, 0.8], np.float32), np.array([0.3, -0.1], np.float32)
+    clipped = updates(config, 100, [unit, 50 * unit, short])
+    np.testing.assert_allclose(clipped, updates(config, 100, [unit, unit, short]), rtol=1e-5)
+    unclipped = updates(replace(config, gradient_clip=1e9), 100, [unit, 50 * unit, short])
+    assert np.abs(unclipped[2] - clipped[2]).max() > 1e-4
+    free = updates(replace(config, gradient_clip=1e9), 100, [short, unit])
+    np.testing.assert_allclose(updates(config, 100, [short, unit]), free, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("new_rows", "expected"), [(0, 0), (3, 0), (9, 1), (32, 4), (100, 12), (800, 100), (10**6, 100)]
+)
+def test_steps_follow_the_new_rows_up_to_the_most_allowed(new_rows: int, expected: int) -> None:
+    """Every row is used `reuse` times on average: 8 rows a step here."""
+    config = LearnerConfig(batch_size=16, reuse=2.0, max_steps=100)
+    assert config.steps(new_rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"batch_size": 100, "shards": 8}, r"learner\.batch-size .*learner\.shards, got 100 and 8"),
+        ({"batch_size": 0}, r"learner\.batch-size .*got 0 and 8"),
+        ({"shards": 0}, r"learner\.batch-size .*got 512 and 0"),
+        ({"reuse": 0.0}, r"learner\.reuse must be positive, got 0\.0"),
+        ({"learning_rate": -1e-3}, r"learner\.learning-rate must be positive, got -0\.001"),
+        ({"max_steps": 0}, r"learner\.max-steps must be positive, got 0"),
+        ({"root_value_weight": 1.1}, r"learner\.root-value-weight .*got 1\.1"),
+        ({"ema": -0.1}, r"learner\.ema .*got -0\.1"),
+        ({"decay": 2.0}, r"learner\.decay .*got 2\.0"),
+        ({"final_learning_rate": 1.5}, r"learner\.final-learning-rate .*got 1\.5"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
+)
+def test_impossible_learners_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LearnerConfig(**bad)

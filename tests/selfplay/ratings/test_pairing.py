@@ -1,0 +1,167 @@
+"""Pairings: who is chosen, that it is a pure function, and what it saves."""
+
+import time
+from statistics import median
+
+import numpy as np
+import pytest
+
+from benchmarks.calibration import SAVED, until
+from selfplay.ratings import pairing
+from selfplay.ratings.bradley_terry import NATS_PER_ELO
+from selfplay.ratings.elo import Games, Ratings, fit
+from selfplay.ratings.pairing import choose, information
+from tests.simulation.ladders import Field, Ladder, cycle
+
+NONE = Games(*np.zeros((4, 0), int))
+
+
+def rated(elo: list[float], stderr: list[float], draw: float = 1e-9) -> Ratings:
+    """Independent ratings relative to player 0, and no first move."""
+    covariance = np.diag(np.array(stderr) ** 2)
+    return Ratings(np.array(elo), covariance, 0, 0.0, 10.0, draw, 0.0)
+
+
+def connected(players: int) -> Games:
+    """Something between everybody and player 0, so that the chain is done."""
+    others = np.arange(1, players)
+    return Games(0 * others, others, others % 3 - 1, others)
+
+
+def test_it_starts_with_a_chain() -> None:
+    nothing = fit(NONE, 6, anchor=2)
+    assert choose(nothing, NONE, 5, 4, 30.0) == [(i, i + 1) for i in range(5)]
+
+
+def test_a_chain_takes_as_many_rounds_as_it_needs() -> None:
+    ladder = Ladder(Field(np.zeros(7), 0, 0.0, 0.5, "even", 0.0), np.random.default_rng(0))
+    for _ in range(3):
+        chosen = choose(ladder.rate(), ladder.games, 2, 2, 30.0)
+        assert len(chosen) == 2 and all(j == i + 1 for i, j in chosen)
+        ladder.play(chosen, 2)
+    assert ladder.rate().stderr.max() < 1000
+
+
+def test_a_newcomer_is_connected_first() -> None:
+    games = connected(4)
+    assert choose(fit(games, 5, 0), games, 1, 4, 30.0) == [(3, 4)]
+
+
+def test_the_uncertain_one_plays_somebody_near() -> None:
+    ratings = rated([0, 10, 400, 420, 900], [0, 10, 10, 200, 10])
+    assert choose(ratings, connected(5), 1, 4, 30.0) == [(2, 3)]
+
+
+def test_what_is_certain_enough_counts_no_more() -> None:
+    ratings = rated([0, 50, 100], [0, 90, 60])
+    games = connected(3)
+    assert choose(ratings, games, 3, 1, 100.0) == []
+    assert choose(ratings, games, 1, 1, 80.0) == [(0, 1)]
+
+
+def test_a_round_holds_each_pairing_once() -> None:
+    ratings = rated([0, 50, 100], [0, 900, 900])
+    chosen = choose(ratings, connected(3), 99, 1, 1.0)
+    assert sorted(chosen) == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_a_choice_counts_before_the_next_one() -> None:
+    """Two strangers: the second pairing is not the same player again."""
+    ratings = rated([0, 0, 0, 0], [0, 300, 290, 0.001])
+    (a, b), (c, d) = choose(ratings, connected(4), 2, 50, 40.0)
+    assert 1 in (a, b) and 2 in (c, d) and 1 not in (c, d)
+
+
+@pytest.mark.parametrize("target", [5.0, 60.0, 100.0])
+def test_the_best_of_many_is_the_best_of_all(
+    target: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most gains are never computed: those that are left out are none the less smaller."""
+    monkeypatch.setattr(pairing, "CHUNK", 4)
+    rng = np.random.default_rng(4)
+    players = 50
+    root = rng.normal(0, 25, (players, players))
+    root[0] = 0
+    elo = rng.normal(0, 300, players)
+    ratings = Ratings(elo, root @ root.T / 4, 0, 0.0, 10.0, 1e-9, 0.0)
+    i, j = np.triu_indices(players, 1)
+    taught = 8 * pairing._expected(ratings, i, j)
+    gains = pairing._gains(ratings.covariance, taught, i, j, target)
+    best = int(np.argmax(gains))
+    assert choose(ratings, connected(players), 1, 8, target) == [(i[best], j[best])]
+    without = {(int(i[k]), int(j[k])) for k in np.argsort(-gains)[:700]}
+    left = np.array([(a, b) not in without for a, b in zip(i.tolist(), j.tolist(), strict=True)])
+    best = int(np.argmax(np.where(left, gains, -1)))
+    wanted = [(i[best], j[best])] if gains[best] > 0 else []
+    assert choose(ratings, connected(players), 1, 8, target, without) == wanted
+
+
+def test_names_make_no_difference_but_for_ties() -> None:
+    ladder = Ladder(
+        Field(np.array([0.0, 130, 310, 370, 620]), 1, 30.0, 0.5, "normal", 90.0),
+        np.random.default_rng(3),
+    )
+    for pairings in cycle(5)[:3]:
+        ladder.play(pairings, 3)
+    games = ladder.games
+    name = np.array([3, 0, 4, 1, 2])
+    renamed = games._replace(first=name[games.first], second=name[games.second])
+    here = choose(fit(games, 5, 1), games, 3, 4, 40.0)
+    there = choose(fit(renamed, 5, int(name[1])), renamed, 3, 4, 40.0)
+    assert [tuple(sorted(name[list(pair)])) for pair in here] == there
+
+
+def test_it_is_a_pure_function_of_the_games() -> None:
+    ladder = Ladder(
+        Field(np.linspace(0, 500, 6), 0, 30.0, 0.5, "even", 0.0), np.random.default_rng(1)
+    )
+    ladder.play(cycle(6)[0] + cycle(6)[1], 4)
+    games = ladder.games
+    order = np.random.default_rng(2).permutation(len(games.first))
+    shuffled = Games(*(part[order] for part in games))
+    assert choose(fit(games, 6, 0), games, 6, 4, 20.0) == choose(
+        fit(shuffled, 6, 0), shuffled, 6, 4, 20.0
+    )
+
+
+def test_information_of_a_pair_of_games() -> None:
+    ahead = np.array([0.0, 200.0, -200.0, 800.0])
+    ratings = rated([0, 0], [0, 1])
+    p = 1 / (1 + np.exp(-ahead * NATS_PER_ELO))
+    np.testing.assert_allclose(
+        information(ratings, ahead), 2 * p * (1 - p) * NATS_PER_ELO**2, rtol=1e-6
+    )
+
+
+def test_information_is_what_a_fit_finds() -> None:
+    """At equal strength, where no other parameter is mixed up with the difference."""
+    field = Field(np.array([0.0, 0.0]), 0, 40.0, 0.4, "normal", 120.0)
+    ladder = Ladder(field, np.random.default_rng(6))
+    ladder.play([(0, 1)], 600)
+    ratings = ladder.rate()
+    promised = 1 / np.sqrt(600 * information(ratings, ratings.elo[[1]]))
+    assert ratings.stderr[1] == pytest.approx(promised[0], rel=0.1)
+
+
+@pytest.mark.parametrize("wrong", [(0, 1, 30.0), (1, 0, 30.0), (1, 1, 0.0), (1, 1, float("nan"))])
+def test_nonsense_is_refused(wrong: tuple[int, int, float]) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        choose(fit(NONE, 3, 0), NONE, *wrong)
+
+
+def test_sixty_players_take_no_time() -> None:
+    ratings, games = fit(NONE, 60, 0), connected(60)
+    start = time.process_time()
+    assert len(choose(ratings, games, 30, 8, 25.0)) == 30
+    assert time.process_time() - start < 2
+
+
+def test_fewer_games_than_round_robin() -> None:
+    adaptive, robin = until(0, target=90.0, players=14)
+    assert adaptive <= (1 - SAVED) * robin
+
+
+@pytest.mark.slow
+def test_a_quarter_fewer_games_than_round_robin_with_30_players() -> None:
+    races = [until(replicate) for replicate in range(5)]
+    assert median(1 - mine / robin for mine, robin in races) >= SAVED

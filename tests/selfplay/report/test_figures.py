@@ -1,0 +1,187 @@
+"""Figures: styled by what varies, legible on white, and none of their settings stay behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+
+from selfplay.report import comparison_section, figures, findings, page
+from selfplay.report.figures import HUES, INK, PALE, Looks
+from selfplay.report.findings import Finding
+from selfplay.scaling.factors import Factor
+from selfplay.scaling.points import Points
+
+Grid = tuple[Points, list[Factor]]
+
+
+def grid(axes: dict[str, list[Any]] | None = None, seeds: int = 2) -> Grid:
+    """A crossed design, four versions a run at 0 and 8 simulations; what is larger costs more.
+
+    Elo rises by 400 per OOM of training; of equal training, the last value of an axis is ahead of
+    the others by 100.
+    """
+    rng = np.random.default_rng(0)
+    axes = axes or {"network.width": [4, 16, 64], "search.num-simulations": [2, 8, 32]}
+    rows = []
+    values: dict[str, tuple[Any, ...]] = {}
+    for combination in product(*axes.values()):
+        recipe = ", ".join(map(str, combination))
+        values[recipe] = combination
+        places = [list(axis).index(v) for axis, v in zip(axes.values(), combination, strict=True)]
+        best = sum(p == len(a) - 1 for p, a in zip(places, axes.values(), strict=True))
+        for run in range(seeds):
+            luck = rng.normal(0, 15)
+            for version, budget in product(range(4), (0, 8)):
+                spent = 10 + 0.4 * sum(places) + 0.3 * version
+                elo = 400 * (spent - 10) + 100 * best + 130 * np.log10(1 + budget) + luck
+                cost = 3 + 0.8 * places[0] + np.log10(1 + budget)
+                rows.append((elo + rng.normal(0, 5), recipe, run, spent, cost, budget, places[0]))
+    elo, recipe, run, spent, cost, budget, size = (np.array(c) for c in zip(*rows, strict=True))
+    points = Points.of(
+        elo, np.eye(len(elo)) * 50 + 20, [f"{a}-{b}" for a, b in zip(recipe, run, strict=True)],
+        spent, search=cost, parameters=3 + size, recipe=recipe, seed=run,
+        covariates={"simulations": budget.astype(float)},
+    )  # fmt: skip
+    named = [Factor(f, {r: v[i] for r, v in values.items()}) for i, f in enumerate(axes)]
+    return points, named
+
+
+def contrast(color: Any) -> float:
+    """With white; see WCAG 2."""
+    c = np.asarray(to_rgb(color))
+    linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    return float(1.05 / (linear @ (0.2126, 0.7152, 0.0722) + 0.05))
+
+
+def test_recipes_that_differ_look_different() -> None:
+    points, factors = grid()
+    recipes = list(dict.fromkeys(points.recipe.tolist()))
+    looks = Looks.of(factors, recipes).line
+    for a, b in product(recipes, recipes):
+        alike = {f.field: f.level(a) == f.level(b) for f in factors}
+        assert (looks[a]["color"] == looks[b]["color"]) is alike["network.width"]
+        for part in ("linestyle", "marker"):
+            assert (looks[a][part] == looks[b][part]) is alike["search.num-simulations"]
+
+
+def test_three_factors_are_told_by_color_dashes_and_marker() -> None:
+    points, factors = grid({"a": [1, 2, 3], "b": ["x", "y"], "c": [True, False]})
+    looks = Looks.of(factors, list(dict.fromkeys(points.recipe.tolist()))).line
+    assert len({str(sorted(map(str, look.items()))) for look in looks.values()}) == 12
+    assert [len({str(look[p]) for look in looks.values()}) for p in ("color", "linestyle")] == [
+        3,
+        2,
+    ]
+
+
+def test_the_legend_says_field_and_value() -> None:
+    points, factors = grid()
+    drawing = findings.of_training(points, False, factors)[0].drawing
+    assert drawing
+    (legend,) = drawing.figure.legends
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said[:4] == ["network.width", "4", "16", "64"]
+    assert said[4:8] == ["search.num-simulations", "2", "8", "32"]
+
+
+def drawn(points: Points, factors: list[Factor]) -> dict[str, Finding]:
+    """All findings with a drawing, by their names."""
+    compared = comparison_section.finding(points, lambda ahead: np.full(np.shape(ahead), 1e-6))
+    found = [*findings.of_ladder(points, factors=factors), *([compared] if compared else [])]
+    return {one.name: one for one in found if one.drawing}
+
+
+def strokes(axes: Axes) -> Iterator[Any]:
+    """The colors of all lines, interval bars, dots and legend handles; bands and maps are areas."""
+    legend = axes.get_legend()
+    lines = [*axes.lines, *(legend.get_lines() if legend else ())]
+    for line in lines:
+        assert isinstance(line, Line2D) and line.get_alpha() in (None, 1)
+        yield line.get_color()
+        yield line.get_markerfacecolor()
+    for marks in axes.collections:
+        if isinstance(marks, LineCollection):
+            yield from marks.get_edgecolor()
+        elif isinstance(marks, PathCollection):
+            yield from marks.get_facecolor()
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_every_line_has_a_contrast_of_three(seeds: int) -> None:
+    found = drawn(*grid({"network.width": [4, 16, 64], "search.num-simulations": [2, 8]}, seeds))
+    for name in ("training", "search", "exchange", "extrapolation", "comparison"):
+        drawing = found[name].drawing
+        assert drawing
+        drawing.figure.draw_without_rendering()  # colors of numbers are made now
+        colors = [color for axes in drawing.figure.axes for color in strokes(axes)]
+        assert colors and min(map(contrast, colors)) >= 3, name
+    assert all(contrast(color) >= 3 for color in (*HUES, INK, PALE))
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("axes", [{"a": [1, 2, 3]}, {"a": [1, 2], "b": ["x", "y"]}])
+def test_every_figure_has_a_caption(axes: dict[str, list[Any]], seeds: int) -> None:
+    found = drawn(*grid(axes, seeds))
+    assert {"map", "training", "search", "extrapolation", "comparison"} <= found.keys()
+    for name, finding in found.items():
+        assert finding.drawing and finding.drawing.caption.endswith("."), name
+
+
+def test_the_fit_and_its_band_lie_above_the_runs() -> None:
+    points, factors = grid(seeds=3)
+    drawing = findings.of_training(points, False, factors)[0].drawing
+    assert drawing
+    for axes in drawing.figure.axes:
+        *runs, fit = sorted(axes.lines, key=lambda line: line.get_zorder())
+        (band,) = axes.collections
+        assert fit.get_color() == INK and fit.get_linewidth() > max(r.get_linewidth() for r in runs)
+        assert fit.get_zorder() > band.get_zorder() > max(r.get_zorder() for r in runs)
+
+
+def test_an_interval_without_end_does_not_hide_the_ratings() -> None:
+    points, factors = grid()
+    wide = replace(points, covariance=points.covariance * 1e8)
+    drawings = (
+        findings.of_training(wide, False, factors)[0].drawing,
+        figures.search(wide, factors),
+    )
+    for drawing in drawings:
+        assert drawing
+        low, high = drawing.figure.axes[0].get_ylim()
+        assert high - low <= 2.01 * np.ptp(points.elo)
+        assert low <= points.elo.min() and points.elo.max() <= high
+
+
+def test_matplotlib_stays_as_its_user_has_set_it() -> None:
+    points, factors = grid()
+    with mpl.rc_context({"lines.linewidth": 7.0, "axes.grid": True, "font.size": 23.0}):
+        found = findings.of_ladder(points, factors=factors)
+        drawing = found[0].drawing
+        assert drawing and page._svg(drawing)
+        own = [mpl.rcParams[name] for name in ("lines.linewidth", "axes.grid", "font.size")]
+        assert own == [7.0, True, 23.0]
+        with figures.style():
+            assert mpl.rcParams["lines.linewidth"] == mpl.rcParamsDefault["lines.linewidth"]
+
+
+def test_a_name_with_a_dollar_is_no_formula() -> None:
+    points, factors = grid({"a$b": ["$x$", "y_$", "100 %"], "c": ["$\\frac", "{"]})
+    mapped, drawing = (
+        findings.of_map(points, factors, 8)[0].drawing,
+        findings.of_training(points, False, factors)[0].drawing,
+    )
+    assert mapped and drawing
+    for one in (mapped, drawing):
+        page._svg(one)  # a formula that does not parse would raise here
+    (legend,) = drawing.figure.legends
+    assert r"\$x\$" in [text.get_text() for text in legend.get_texts()]

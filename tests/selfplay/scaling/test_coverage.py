@@ -1,0 +1,55 @@
+"""Planted truth: of 2 000 studies with fixed seeds, 93.5 to 96.5 % of the 95 % intervals hold it.
+
+The studies are those of benchmarks/scaling_coverage.py with 5 seeds of each recipe.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks.scaling_coverage import LUCK, STUDIES, Found, against_bootstrap
+from selfplay.scaling import change_point, slopes
+from tests.simulation import studies
+from tests.simulation.planted import BAND, REPLICATES, coverage, draw
+
+SEEDS = 5
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.__name__)
+def test_planted_truth_is_recovered(study: Callable[[int, int], Found]) -> None:
+    found = study(SEEDS, REPLICATES)
+    shares = {name: coverage(*pair) for name, pair in found.items()}
+    print({name: f"{share:.2%}" for name, share in shares.items()})
+    assert all(len(one.value) == REPLICATES for one, _ in found.values())
+    assert {name: s for name, s in shares.items() if not BAND[0] <= s <= BAND[1]} == {}
+
+
+@pytest.mark.parametrize("kind", LUCK)
+def test_whatever_runs_differ_in(kind: str) -> None:
+    luck, openings = LUCK[kind]
+    design, truth = studies.line(SEEDS)
+    points = draw(design, truth, luck, openings=openings)
+    share = coverage(slopes.per_training(points), 500)
+    print(kind, f"{share:.2%}")
+    assert BAND[0] <= share <= BAND[1]
+
+
+def test_three_seeds_cover_nearly_as_often() -> None:
+    """Two degrees of freedom: 93 to 97 %, by what runs differ in."""
+    for kind, (luck, openings) in LUCK.items():
+        design, truth = studies.line(3)
+        points = draw(design, truth, luck, openings=openings)
+        assert 0.93 <= coverage(slopes.per_training(points), 500) <= 0.97, kind
+
+
+def test_a_bootstrap_over_five_runs_covers_too_rarely() -> None:
+    luck, openings = LUCK["runs differ in their slopes"]
+    student, bootstrap, _ = against_bootstrap(SEEDS, luck, openings, 1000)
+    assert bootstrap < 0.88 < 0.93 < student
+
+
+def test_a_line_is_rarely_called_saturated_and_a_plateau_always() -> None:
+    straight = change_point.saturation(draw(*studies.line(SEEDS)))
+    bent = change_point.saturation(draw(*studies.bent(SEEDS)))
+    assert straight.found.mean() <= 0.05
+    assert bent.found.mean() >= 0.99

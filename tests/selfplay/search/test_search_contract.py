@@ -1,0 +1,257 @@
+"""What every search keeps, whatever the network says: legality, independence of rows, keys.
+
+The planted network is per row and, where told to, puts all its mass on illegal actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jax import Array
+
+import games
+from games.game import Game
+from selfplay.model.network import Params
+from selfplay.search import search
+from selfplay.search.search import SearchConfig, SearchResult
+from tests.selfplay.search.planted import (
+    Linear,
+    TreeGame,
+    TreeState,
+    quick_jit,
+    random_positions,
+)
+
+BATCH = 16
+CONFIGS = {
+    "gumbel": SearchConfig("gumbel", num_simulations=12),
+    "puct": SearchConfig("puct", num_simulations=12),
+    "raw": SearchConfig("puct", num_simulations=0),
+    "raw_gumbel": SearchConfig("gumbel", num_simulations=0),
+}
+PLAIN = {"scale": np.float32(1.0), "boost": np.float32(0.0)}
+each_search = pytest.mark.parametrize("name", list(CONFIGS))
+each_game = pytest.mark.parametrize("rules", ["connect_four", "tic_tac_toe"])
+
+
+def taken(game: Game, observations: Array) -> Array:
+    """bool[B, A], the actions that a full column or a stone forbids."""
+    occupied = observations.any(axis=-1)  # [B, H, W]
+    return occupied[:, 0] if game.name == "connect_four" else occupied.reshape(-1, 9)
+
+
+@cache
+def searcher(rules: str, name: str, noisy: bool = True) -> Any:
+    """``(params, states, key) → SearchResult`` on the host, batches of any size."""
+    game = games.make(rules)
+    linear = Linear(game, seed=2)
+
+    def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
+        logits, value = linear({}, observations)
+        forbidden = taken(game, observations).astype(jnp.float32)
+        return logits * params["scale"] + forbidden * params["boost"], value
+
+    config = CONFIGS[name]
+    config = config if noisy else config.for_strength(config.num_simulations)
+    program = quick_jit(search.make(game, evaluate, config))
+    return lambda params, states, seed: jax.device_get(
+        program(params, states, jax.random.key(seed))
+    )
+
+
+@cache
+def positions(rules: str) -> tuple[Any, np.ndarray]:
+    """Running positions [N, …], those with a single legal action first; and what is legal."""
+    game = games.make(rules)
+    states, _ = random_positions(game, 200, seed=1, max_plies=game.max_plies - 1)
+    if rules == "connect_four":  # random play hardly ever fills six columns
+        states = jax.tree.map(lambda a, b: np.concatenate([a, b]), nearly_full(game), states)
+    legal = np.array(jax.vmap(game.legal_actions)(states))
+    order = np.argsort(legal.sum(axis=1), kind="stable")
+    assert (legal.sum(axis=1)[order[:10]] == 1).all()
+    return take(states, order), legal[order]
+
+
+def nearly_full(game: Game) -> Any:
+    """Boards without four in a line, but for the empty top of one column."""
+    rows, columns = np.mgrid[:6, :7]
+    full = np.where((rows + columns // 2) % 2 == 0, 1, -1).astype(np.int8)
+    # As many stones as the player to move allows.
+    cases = [(c, n, n % 2) for c in range(7) for n in (1, 2, 3, 4, 6) if n % 2 == 0 or c in (2, 3)]
+    boards = np.array([np.where((columns == c) & (rows < n), 0, full) for c, n, _ in cases])
+    return jax.device_get(jax.vmap(game.from_board)(boards, np.array([p for _, _, p in cases])))
+
+
+def take(tree: Any, indices: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[np.asarray(indices)], tree)
+
+
+def assert_same_bits(a: SearchResult, b: SearchResult) -> None:
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+chosen = st.lists(st.integers(0, 199), min_size=BATCH, max_size=BATCH)
+seeds = st.integers(0, 2**31 - 1)
+
+
+@each_search
+@each_game
+@settings(max_examples=25, deadline=None)
+@example(rows=list(range(BATCH)), seed=0, scale=1.0, boost=1e4)
+@given(
+    rows=chosen,
+    seed=seeds,
+    scale=st.sampled_from([0.0, 1.0, 30.0]),
+    boost=st.sampled_from([-1e4, 0.0, 10.0, 1e4]),
+)
+def test_nothing_illegal_is_chosen_or_taught(
+    rules: str, name: str, rows: list[int], seed: int, scale: float, boost: float
+) -> None:
+    states, legal = take(positions(rules), rows)
+    params = {"scale": np.float32(scale), "boost": np.float32(boost)}
+    found = searcher(rules, name)(params, states, seed)
+    assert legal[np.arange(BATCH), found.action].all()
+    assert np.all(found.policy[~legal] == 0) and np.all(found.policy >= 0)
+    np.testing.assert_allclose(found.policy.sum(axis=1), 1, atol=1e-5)
+    assert np.all(np.abs(found.value) <= 1)
+    single = legal.sum(axis=1) == 1
+    np.testing.assert_array_equal(found.policy[single], legal[single].astype(np.float32))
+
+
+@each_game
+def test_budget_0_is_the_network_itself(rules: str) -> None:
+    game, states = games.make(rules), take(positions(rules)[0], range(0, 200, 8))
+    found = searcher(rules, "raw")(PLAIN, states, 0)
+    for i, observation in enumerate(np.array(jax.vmap(game.observe)(states))):
+        legal = np.array(game.legal_actions(take(states, i)))
+        logits, value = Linear(game, seed=2).exact(observation)
+        weights = np.where(legal, np.exp(logits - logits[legal].max()), 0)
+        np.testing.assert_allclose(found.policy[i], weights / weights.sum(), atol=1e-5)
+        np.testing.assert_allclose(found.value[i], value, atol=1e-5)
+
+
+class Traps(TreeGame):
+    """An illegal action wins for the mover in the even trees and loses in the odd ones."""
+
+    def step(self, state: TreeState, action: Any) -> TreeState:
+        after = super().step(state, action)
+        turned = jnp.where((state.tree % 2 == 1) & (state.trap == 0), -after.trap, after.trap)
+        return after._replace(trap=turned)
+
+
+@pytest.mark.parametrize("name", ["gumbel", "puct"])
+@pytest.mark.parametrize("boost", [0.0, 50.0], ids=["plain", "the-network-wants-it"])
+def test_illegal_actions_inside_the_tree_are_never_expanded(name: str, boost: float) -> None:
+    """What they would lead to must not matter: each tree has a twin in which it is the contrary."""
+    rng, trees = np.random.default_rng(0), 24
+    legal = rng.random((40, 3)) < 0.5
+    legal[np.arange(40), rng.integers(0, 3, 40)] = True
+    leaves = rng.choice([-1.0, 0.0, 1.0], (trees // 2, 81))
+    leaves[:2] = [[1.0], [-1.0]]  # all is lost for one player: nothing tempts him more
+    game: Any = Traps(3, leaves.repeat(2, axis=0).astype(np.float32), legal)
+    linear = Linear(game, seed=4)
+
+    def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
+        logits, value = linear(params, observations)
+        node = jnp.argmax(observations.reshape(observations.shape[0], -1), axis=1)
+        illegal = ~jnp.asarray(legal)[jnp.minimum(node, 39)]
+        return logits + boost * illegal.astype(jnp.float32), value
+
+    # PUCT comes nearest to an illegal action where unvisited ones look as good as their parent.
+    config = replace(CONFIGS[name], pb_c_init=0.1, fpu_reduction=0.0)
+    program = search.make(game, evaluate, config.for_strength(120))
+    states = jax.vmap(game.init)(np.arange(trees))
+    found = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
+    assert_same_bits(take(found, np.arange(0, trees, 2)), take(found, np.arange(1, trees, 2)))
+    assert legal[0, found.action].all() and np.all(found.policy[:, ~legal[0]] == 0)
+    assert len(np.unique(found.value)) > trees // 4, "the trees differ"
+    assert np.all(found.value[:2] > 0.5) and np.all(found.value[2:4] < -0.5)
+
+
+@each_search
+@settings(max_examples=20, deadline=None)
+@given(rows=chosen, others=chosen, kept=st.sets(st.integers(0, BATCH - 1), min_size=1), seed=seeds)
+def test_rows_of_a_batch_do_not_influence_each_other(
+    name: str, rows: list[int], others: list[int], kept: set[int], seed: int
+) -> None:
+    ask, states = searcher("tic_tac_toe", name), positions("tic_tac_toe")[0]
+    mixed = [rows[i] if i in kept else others[i] for i in range(BATCH)]
+    one, two = (ask(PLAIN, take(states, indices), seed) for indices in (rows, mixed))
+    assert_same_bits(take(one, sorted(kept)), take(two, sorted(kept)))
+
+
+@each_search
+def test_without_noise_neither_place_nor_key_matters(name: str) -> None:
+    ask, states = searcher("tic_tac_toe", name, noisy=False), positions("tic_tac_toe")[0]
+    shuffled = np.random.default_rng(0).permutation(200)
+    first, second = ask(PLAIN, states, 0), ask(PLAIN, take(states, shuffled), 1)
+    first = take(first, shuffled)
+    top_two = np.sort(first.policy, axis=1)[:, -2:]
+    if name == "puct":  # the key decides between equally many visits, and nothing else
+        best = np.take_along_axis(second.policy, second.action[:, None], axis=1)[:, 0]
+        np.testing.assert_array_equal(best, top_two[:, 1])
+        clear = top_two[:, 1] > top_two[:, 0]
+        assert clear.mean() > 0.5
+        second = second._replace(action=np.where(clear, second.action, first.action))
+    assert_same_bits(first, second)
+
+
+@each_search
+def test_self_play_follows_its_key_and_nothing_else(name: str) -> None:
+    ask, states = searcher("tic_tac_toe", name), positions("tic_tac_toe")[0]
+    first = ask(PLAIN, states, 0)
+    assert_same_bits(first, ask(PLAIN, states, 0))
+    several = np.array(positions("tic_tac_toe")[1].sum(axis=1) > 1)
+    differs = first.action != ask(PLAIN, states, 1).action
+    assert not differs[~several].any() and differs[several].mean() > 0.2
+
+
+@pytest.mark.parametrize("concentration", [0.1, 1.0, 10.83])
+def test_dirichlet_noise_has_the_moments_of_its_distribution(concentration: float) -> None:
+    """Over n legal actions, alpha = concentration / n: mean 1 / n, the textbook's variance."""
+    draws = 20_000
+    for n in (1, 2, 5, 7):
+        legal = np.isin(np.arange(7), [3, 0, 6, 1, 5, 2, 4][:n])
+        mask = jnp.asarray(legal)[None].repeat(draws, axis=0)
+        noise = np.array(
+            search.dirichlet_over(jax.random.key(n), mask, concentration), dtype=np.float64
+        )
+        assert np.all(noise[:, ~legal] == 0)
+        np.testing.assert_allclose(noise.sum(axis=1), 1, atol=1e-5)
+        variance = (1 / n) * (1 - 1 / n) / (concentration + 1)
+        error = 5 * np.sqrt(variance / draws) + 1e-6  # five standard errors
+        np.testing.assert_allclose(noise[:, legal].mean(axis=0), 1 / n, atol=error)
+        # The squared deviation's own variance is at most the variance: it lies in [0, 1].
+        np.testing.assert_allclose(noise[:, legal].var(axis=0), variance, atol=error)
+
+
+def test_dirichlet_noise_is_0_where_nothing_is_legal() -> None:
+    noise = search.dirichlet_over(jax.random.key(0), jnp.zeros((3, 7), bool), 1.0)
+    np.testing.assert_array_equal(noise, np.zeros((3, 7)))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"num_simulations": -1}, r"search\.num-simulations .*-1"),
+        ({"max_considered_actions": 0}, r"search\.max-considered-actions .*got 0"),
+        ({"dirichlet_fraction": 1.5}, r"search\.dirichlet-fraction .*got 1\.5"),
+        ({"dirichlet_fraction": -0.1}, r"search\.dirichlet-fraction .*got -0\.1"),
+        ({"temperature": -2.0}, r"search\.temperature .*got -2\.0"),
+        ({"gumbel_scale": -1.0}, r"search\.gumbel-scale .*got -1\.0"),
+        ({"dirichlet_concentration": -3.0}, r"search\.dirichlet-concentration .*got -3\.0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_impossible_configs_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SearchConfig(**bad)

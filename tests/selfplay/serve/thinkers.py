@@ -1,0 +1,51 @@
+"""Small opponents for tests: an untrained version, and one that is free to ask."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+import games
+from games.game import Game
+from selfplay.model import network
+from selfplay.model.network import NetworkConfig
+from selfplay.players.version import Version
+from selfplay.runs.codec import to_json
+from selfplay.search.search import SearchConfig, SearchResult
+
+TINY = NetworkConfig(kind="mlp", width=16, depth=1, head_width=8)
+
+
+def untrained(game: str, seed: int = 0) -> Version:
+    """A tiny network with random heads, so that it has opinions."""
+    rules = games.make(game)
+    initialise, _ = network.make(rules, TINY)
+    params = initialise(jax.random.key(seed))
+    for number, head in enumerate(("policy", "value")):
+        kernel = params[head]["kernel"]
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        params[head] = {**params[head], "kernel": jax.random.normal(key, kernel.shape)}
+    config = {"game": game, "network": to_json(TINY), "search": to_json(SearchConfig())}
+    return Version("untrained", params, config)
+
+
+@dataclass(frozen=True)
+class FirstLegal:
+    """Plays the first legal action and says that all is even."""
+
+    game: Game
+
+    def under(self, **options: Any) -> "FirstLegal":
+        rules: Any = self.game
+        return FirstLegal(dataclasses.replace(rules, **options))
+
+    def evaluate(self, state: Any) -> tuple[Array, Array]:
+        return jnp.zeros(self.game.num_actions), jnp.float32(0.0)
+
+    def search(self, state: Any, num_simulations: int = 64) -> SearchResult:
+        legal = self.game.legal_actions(state)
+        policy = jnp.where(legal, 1.0, 0.0) / jnp.maximum(legal.sum(), 1)
+        return SearchResult(jnp.argmax(legal).astype(jnp.int32), policy, jnp.float32(0.25))

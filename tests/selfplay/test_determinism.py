@@ -1,0 +1,52 @@
+"""Pinned arithmetic: what a process started from here inherits, and what it cannot change."""
+
+import subprocess
+import sys
+
+import pytest
+
+from selfplay import determinism
+
+
+def flags(devices: int = 1) -> list[str]:
+    return determinism.environment(devices)["XLA_FLAGS"].split()
+
+
+def test_the_users_own_flags_reach_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    alone = flags()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=somewhere")
+    assert flags() == ["--xla_dump_to=somewhere", *alone]
+
+
+def test_pinned_flags_win_over_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", " ".join(flags(8)).replace("AVX2", "SSE4_2"))
+    monkeypatch.setenv("NPROC", "4")
+    assert "--xla_cpu_max_isa=AVX2" in flags() and len(flags()) == len(set(flags()))
+    assert flags()[-1] == "--xla_force_host_platform_device_count=1"
+    assert not any("SSE4_2" in flag for flag in flags())
+    assert determinism.environment()["NPROC"] == "1"
+
+
+def test_deterministic_kernels_on_a_gpu_come_without_triton_products() -> None:
+    """From JAX 0.11 on no network compiles for an H100 with the first flag alone."""
+    assert {"--xla_gpu_deterministic_ops=true", "--xla_gpu_enable_triton_gemm=false"} <= {*flags()}
+
+
+def test_pinning_comes_before_jax_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in determinism.environment(8).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(
+        RuntimeError, match=r"for 8 virtual CPU devices instead of 1; call"
+    ) as twice:
+        determinism.pin()
+    assert "kernel" not in str(twice.value)
+    with monkeypatch.context() as patch:
+        patch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")  # not all of it
+        with pytest.raises(RuntimeError, match="restart the kernel") as raised:
+            determinism.pin()
+    assert "\n    from selfplay import pins\n    pins.pin()\n" in str(raised.value)
+    determinism.pin(8)  # as it is pinned: nothing is left to do
+    words = "from selfplay import pins; pins.pin(4); import jax; print(jax.device_count())"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
+    assert done.stdout.strip() == "4", done.stderr

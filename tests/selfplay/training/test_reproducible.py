@@ -1,0 +1,162 @@
+"""The promise: the same config and seed give the same bytes, whoever plays and whatever dies.
+
+Each run is the real command in its own process; what is compared is the digest of the whole
+learner state, of the new replay rows and of the carries, at every iteration. A tiny config serves
+the everyday suite; the full matrix on ``connect_four_smoke`` is marked slow.
+"""
+
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import games
+from selfplay.experts.building import build
+from selfplay.experts.filters import Filters
+from selfplay.experts.game_record import ExpertGame
+from selfplay.experts.selection import Account
+from selfplay.imitation.imitate import FOLDER
+from tests.small_runs import TINY, digests, finish, start, train
+
+COMMIT_POINTS = ("shard", "checkpoint", "snapshot", "point", "metrics", "prune")
+DRIVER_POINTS = (
+    "train.play",
+    "train.learn",
+    "train.learned",
+    *(f"commit.{name}" for name in COMMIT_POINTS),
+)
+IN_PROCESS = ("--cluster.actors", "0")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """Digests of the tiny run, in-process."""
+    return train(tmp_path_factory.mktemp("tiny") / "run", *TINY, *IN_PROCESS)
+
+
+def test_every_iteration_has_digests_and_they_change(undisturbed: list[dict[str, str]]) -> None:
+    assert len(undisturbed) == 4
+    for before, after in itertools.pairwise(undisturbed[1:]):
+        assert all(before[name] != after[name] for name in ("state", "rows", "carries"))
+
+
+@pytest.mark.slow  # tests/selfplay/cluster/test_nodes.py has two, and kills one
+def test_two_ray_actors_give_the_bytes_of_none(
+    tmp_path: Path, undisturbed: list[dict[str, str]]
+) -> None:
+    assert train(tmp_path / "run", *TINY, "--cluster.actors", "2") == undisturbed
+
+
+def test_another_seed_gives_other_bytes(tmp_path: Path, undisturbed: list[dict[str, str]]) -> None:
+    other = train(tmp_path / "run", *TINY, *IN_PROCESS, "--seed", "1")
+    assert all(a["state"] != b["state"] for a, b in zip(other, undisturbed, strict=True))
+
+
+@pytest.mark.slow  # tests/selfplay/cluster/test_nodes.py kills a driver every time
+@pytest.mark.parametrize("point", ["commit.point@2"])  # all of them are in the matrix
+def test_a_killed_driver_resumes_to_the_same_bytes(
+    tmp_path: Path, undisturbed: list[dict[str, str]], point: str
+) -> None:
+    killed = train(tmp_path / "run", *TINY, *IN_PROCESS, failpoint=point)
+    assert len(killed) < len(undisturbed)
+    assert train(tmp_path / "run", *TINY, *IN_PROCESS) == undisturbed
+
+
+@pytest.mark.slow
+def test_lag_is_in_the_plan_not_in_the_timing(
+    tmp_path: Path, undisturbed: list[dict[str, str]]
+) -> None:
+    lagging = (*TINY, "--lag", "1")
+    alone = train(tmp_path / "alone", *lagging, *IN_PROCESS)
+    assert alone != undisturbed
+    train(tmp_path / "killed", *lagging, *IN_PROCESS, failpoint="commit.checkpoint@2")
+    assert train(tmp_path / "killed", *lagging, "--cluster.actors", "2") == alone
+
+
+@pytest.fixture(scope="module")
+def imitating(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Flags for imitation of some random games, in three parts, whose rows stay for a while."""
+    data = tmp_path_factory.mktemp("experts") / "random"
+    game, rng = games.make("connect_four"), np.random.default_rng(0)
+    played = [ExpertGame(rng.permutation(42).astype(np.int16)[:7] % 7, 1) for _ in range(80)]
+    source = Account("random"), lambda: played
+    build(data, "connect_four", game, [source], {}, 0.2, Filters(), lambda *a: None)
+    values = {"data": data, "epochs": 1, "part": 150, "stays": 0.5, "learner.batch-size": 32}
+    return tuple(text for n, v in values.items() for text in (f"--imitation.{n}", str(v)))
+
+
+@pytest.mark.slow
+def test_killed_in_imitation_it_resumes_to_the_same_bytes(
+    tmp_path: Path, imitating: tuple[str, ...], undisturbed: list[dict[str, str]]
+) -> None:
+    whole = train(tmp_path / "whole", *TINY, *imitating, *IN_PROCESS)
+    assert whole[0] != undisturbed[0]
+    killed = train(tmp_path / "run", *TINY, *imitating, *IN_PROCESS, failpoint="commit.point@2")
+    learnt = digests(tmp_path / "whole" / FOLDER)
+    assert not killed and digests(tmp_path / "run" / FOLDER) == learnt[:2] != learnt
+    assert train(tmp_path / "run", *TINY, *imitating, "--cluster.actors", "2") == whole
+    assert digests(tmp_path / "run" / FOLDER) == learnt
+
+
+# The full matrix, on the smoke preset.
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, str]]]:
+    """Digests of ``connect_four_smoke`` in-process, by lag."""
+    folder = tmp_path_factory.mktemp("smoke")
+    return {lag: train(folder / f"{lag}", *IN_PROCESS, "--lag", f"{lag}") for lag in (0, 1)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lag", [0, 1])
+@pytest.mark.parametrize("actors", [0, 1, 2, 3])
+def test_smoke_with_any_number_of_actors(
+    tmp_path: Path, smoke: dict[int, list[dict[str, str]]], actors: int, lag: int
+) -> None:
+    flags = ("--cluster.actors", f"{actors}", "--lag", f"{lag}")
+    assert train(tmp_path / "run", *flags) == smoke[lag]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lag", [0, 1])
+@pytest.mark.parametrize("point", DRIVER_POINTS)
+def test_smoke_killed_at_every_point(
+    tmp_path: Path, smoke: dict[int, list[dict[str, str]]], point: str, lag: int
+) -> None:
+    flags = (*IN_PROCESS, "--lag", f"{lag}")
+    assert train(tmp_path / "run", *flags, failpoint=f"{point}@3") != smoke[lag]
+    assert train(tmp_path / "run", *flags) == smoke[lag]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lag", [0, 1])
+def test_smoke_with_an_actor_killed_in_mid_segment(
+    tmp_path: Path, smoke: dict[int, list[dict[str, str]]], lag: int
+) -> None:
+    process = start(tmp_path / "run", "--cluster.actors", "2", "--lag", f"{lag}")
+    victim = _playing_descendant(process.pid)
+    os.kill(victim, signal.SIGKILL)
+    output = finish(process)
+    assert "1 actor was replaced" in output
+    assert digests(tmp_path / "run") == smoke[lag]
+
+
+def _playing_descendant(pid: int, seconds: float = 300) -> int:
+    """The first descendant of `pid` that Ray says is playing a segment."""
+    import psutil
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for child in psutil.Process(pid).children(recursive=True):
+            try:
+                if " ".join(child.cmdline()).startswith("ray::StreamActor.play"):
+                    return child.pid
+            except psutil.Error:
+                continue
+        time.sleep(0.002)
+    raise AssertionError("no actor was ever seen playing")

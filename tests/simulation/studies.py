@@ -1,0 +1,110 @@
+"""Studies as they are really made, each with what is true of it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from selfplay.scaling.estimate import Floats
+from selfplay.scaling.points import Points
+from tests.simulation.planted import joined, runs
+
+START = 12.0  # log10 FLOPs of the first versions
+SIMULATIONS = np.array([0.0, 16.0, 64.0])
+BEST_SIZE = 4.9, 0.6  # log10 parameters at the middle of the compute, and OOMs per OOM
+BEST_SEARCHED = 4.9, 0.4
+JONES = {"incline": 510.0, "m": 430.0, "offset": -4400.0, "p": 270.0, "level": 570.0}
+
+
+def line(seeds: int, slope: float = 500.0) -> tuple[Points, Floats]:
+    """One recipe."""
+    design = runs(seeds)
+    return design, slope * (design.training - START)
+
+
+def bent(seeds: int, slope: float = 500.0, plateau: float = 1000.0) -> tuple[Points, Floats]:
+    """One recipe, trained until it gains nothing."""
+    design = runs(seeds, versions=8, ooms=3.2)
+    return design, np.minimum(slope * (design.training - START), plateau)
+
+
+def boards(seeds: int) -> tuple[Points, Floats]:
+    """Hex on three boards, with Jones's (2021) five parameters."""
+    parts = []
+    for size in (5.0, 7.0, 9.0):
+        knee = (JONES["level"] - JONES["offset"] + (JONES["m"] - JONES["p"]) * size) / 510
+        part = runs(seeds, versions=7, ooms=2.8, start=knee - 1.9)
+        parts.append(replace(part, covariates={"board": np.full(len(part), size)}))
+    design = joined(*parts, names=("5x5", "7x7", "9x9"))
+    size = design.covariates["board"]
+    rising = JONES["incline"] * design.training - JONES["m"] * size + JONES["offset"]
+    return design, np.minimum(rising, JONES["level"] - JONES["p"] * size)
+
+
+def searched(seeds: int, training: float = 400.0, search: float = 180.0) -> tuple[Points, Floats]:
+    """Four versions of each run, each at three budgets."""
+    design = runs(seeds, versions=4)
+    times = len(SIMULATIONS)
+    budgets = np.repeat(SIMULATIONS, len(design))
+    design = design.select(np.tile(np.arange(len(design)), times))
+    design = replace(design, search=7 + np.log10(1 + budgets), covariates={"simulations": budgets})
+    return design, training * (design.training - START) + search * (design.search - 7)
+
+
+def outgrown(seeds: int, behind: float = 150.0) -> tuple[Points, Floats]:
+    """`searched`, and a network 8 times as large that was trained as long and plays worse."""
+    design, truth = searched(seeds)
+    large = replace(design, search=design.search + np.log10(8))
+    names = ("small", "large")
+    return joined(design, large, names=names), np.concatenate([truth, truth - behind])
+
+
+def two_recipes(seeds: int, slope: float = 450.0, ahead: float = 150.0) -> tuple[Points, Floats]:
+    """Recipe b is so many Elo ahead of a at the same compute."""
+    design = joined(runs(seeds), runs(seeds, start=START - 0.2), names=("a", "b"))
+    return design, slope * (design.training - START) + ahead * (design.recipe == "b")
+
+
+def sizes(seeds: int, each: tuple[float, ...] = (4.0, 4.6, 5.2, 5.8)) -> Points:
+    """Networks of several sizes, trained for the same compute."""
+    parts = []
+    for size in each:
+        part = runs(seeds, versions=5)
+        parts.append(replace(part, parameters=np.full(len(part), size)))
+    return joined(*parts, names=tuple(f"size {size}" for size in each))
+
+
+def ridge(seeds: int) -> tuple[Points, Floats]:
+    """Sizes, the best of which grows with compute."""
+    design = sizes(seeds)
+    best = BEST_SIZE[0] + BEST_SIZE[1] * (design.training - 13.25)
+    return design, 500 * (design.training - START) - 250 * (design.parameters - best) ** 2
+
+
+def searched_ridge(seeds: int) -> tuple[Points, Floats]:
+    """Sizes at several budgets, the best of which grows with the compute of a move."""
+    design = sizes(seeds)
+    extra = np.repeat([0.0, 1.0, 2.0], len(design))
+    design = design.select(np.tile(np.arange(len(design)), 3))
+    design = replace(design, search=design.parameters + 1.5 + extra)
+    best = BEST_SEARCHED[0] + BEST_SEARCHED[1] * (design.search - 7.4)
+    elo = 300 * (design.training - START) + 250 * (design.search - 7.4)
+    return design, elo - 200 * (design.parameters - best) ** 2
+
+
+def grown(seeds: int) -> tuple[Points, Floats]:
+    """Sizes trained with more compute the larger they are; 350 Elo per OOM of parameters."""
+    parts = []
+    for size in (3.5, 4.0, 4.5, 5.0):
+        part = runs(seeds, versions=3, ooms=1.0, start=START + 1.2 * (size - 3.5))
+        parts.append(replace(part, parameters=np.full(len(part), size)))
+    design = joined(*parts, names=("a", "b", "c", "d"))
+    return design, 350 * (design.parameters - 3.5) + 120 * (design.training - START)
+
+
+def overtaken(seeds: int) -> tuple[Points, Floats]:
+    """Three sizes, each the best in a third of the range, on a line of 480 Elo per OOM."""
+    design = joined(*(runs(seeds) for _ in range(3)), names=("small", "middle", "large"))
+    x = design.training - START
+    turn = {"small": 0.25, "middle": 1.25, "large": 2.25}  # OOMs in the middle of its third
+    away = np.abs(x - [turn[str(name)] for name in design.recipe]) - 0.35
+    return design, 480 * x - (150 + 200 * away) * (away > 0)
