@@ -55,9 +55,10 @@ def page_commands(path: Path) -> Iterator[Command]:
 
 def docstring_commands(path: Path) -> Iterator[Command]:
     """Finds the commands in the docstrings of a Python file, each on lines of its own."""
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, documented) and (text := ast.get_docstring(node)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if text := ast.get_docstring(node):
             line = getattr(node, "lineno", 1)
             yield from _commands(str(path.relative_to(ROOT)), line, text.splitlines())
 
