@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/connect_four
 
-.PHONY: train test test-slow lint bench lock clean help
+.PHONY: train test test-slow lint docs bench lock clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,19 +24,27 @@ lint: $(VENV)/ready  ## ruff and the type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
+docs: $(VENV)/docs-ready  ## build the documentation into site/; a warning is an error
+	$(BIN)/zensical build --strict
+
 bench: $(VENV)/ready  ## self-play speed against the peer (minutes)
 	$(BIN)/python benchmarks/selfplay_speed.py
 
 lock:  ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --upgrade \
 	  --no-header --no-annotate \
-	  --extra dev --extra pgx --extra solver --extra web pyproject.toml -o requirements.lock
+	  --extra dev --extra docs --extra pgx --extra solver --extra web pyproject.toml \
+	  -o requirements.lock
 
 clean:  ## remove the virtual environment and all caches; runs stay
-	rm -rf $(VENV) .jax_cache .pytest_cache .hypothesis .ruff_cache *.egg-info
+	rm -rf $(VENV) .cache site .jax_cache .pytest_cache .hypothesis .ruff_cache *.egg-info
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "oomzero needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	touch $@
+
+$(VENV)/docs-ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[docs]'
 	touch $@

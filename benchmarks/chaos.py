@@ -1,7 +1,7 @@
 """Training under fire: actors, nodes and the driver are killed, and not a bit may change.
 
     python benchmarks/chaos.py
-    python benchmarks/chaos.py --minutes 2 --every 5 10 -- --selfplay.lanes 64
+    python benchmarks/chaos.py --minutes 2 --every 5 10 -- --selfplay.batch-size 64
 
 A Ray cluster of several nodes on this machine trains `connect_four_smoke`, with so many iterations
 that it never ends by itself. At random moments, drawn from a seed, an actor's process, a whole

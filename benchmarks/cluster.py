@@ -48,7 +48,7 @@ SETTINGS = (BASE, Setting(2, 0), Setting(1, 1))
 
 def train(preset: str, folder: Path, setting: Setting, flags: list[str]) -> None:
     """A run of its own."""
-    own = ["--cluster.actors", str(setting.actors), "--lag", str(setting.lag)]
+    own = ["--cluster.actors", str(setting.actors), "--policy-lag", str(setting.lag)]
     own += ["--cluster.learner-devices", "1", "--exam.every", "0", "--plain"]
     command = [sys.executable, "launch/train.py", preset, "--out", str(folder)]
     launch([*command, *own, *flags])

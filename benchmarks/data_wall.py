@@ -48,8 +48,8 @@ def train(options: argparse.Namespace) -> dict[float, Path]:
     runs = {}
     for share in options.shares:
         runs[share] = options.out / f"games-{share:g}"
-        flags = ["--imitation.games", str(share), "--imitation.epochs", str(options.epochs)]
-        flags += ["--imitation.part", ALL, "--imitation.measured", ALL]
+        flags = ["--imitation.game-fraction", str(share), "--imitation.epochs", str(options.epochs)]
+        flags += ["--imitation.positions-per-iteration", ALL, "--imitation.eval-positions", ALL]
         flags += ["--imitation.learner.decay", "0", "--iterations", "0"]
         trials.train(options.preset, runs[share], *options.extra, *flags)
     return runs

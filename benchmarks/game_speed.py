@@ -42,9 +42,9 @@ import games
 from benchmarks.limit import Segments
 from benchmarks.report import columns, machine, row
 from games.game import Game, State
-from selfplay.acting.segment import SegmentConfig
-from selfplay.model.network import NetworkConfig
-from selfplay.search.search import SearchConfig
+from selfplay.acting.config import SelfPlayConfig
+from selfplay.model.config import NetworkConfig
+from selfplay.search.config import SearchConfig
 
 BATCH = 1024
 SAMPLES = 64  # games that are played to spread the batch over all stages; each stands there often
@@ -68,7 +68,7 @@ RACES = {
 }
 NETWORK = NetworkConfig(width=64, depth=4)
 SEARCH = SearchConfig(num_simulations=32)
-SELFPLAY = SegmentConfig(streams=1, lanes=128, plies=4)
+SELFPLAY = SelfPlayConfig(streams=1, batch_size=128, segment_length=4)
 
 
 def choose(legal: Array, noise: Array) -> Array:

@@ -10,12 +10,13 @@ import numpy as np
 from jax import Array
 
 import games
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.learning import batches
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig, Params
-from selfplay.search.search import SearchConfig
+from selfplay.model.config import NetworkConfig
+from selfplay.model.network import Params
+from selfplay.search.config import SearchConfig
 
 
 def weights(game: str, config: NetworkConfig, key: Array) -> Params:
@@ -40,7 +41,7 @@ class Segments:
     """Segments of one stream, and their network evaluations alone; both are timed when asked."""
 
     def __init__(
-        self, game: str, net: NetworkConfig, search: SearchConfig, config: SegmentConfig, seed: int
+        self, game: str, net: NetworkConfig, search: SearchConfig, config: SelfPlayConfig, seed: int
     ) -> None:
         """Compile both."""
         self._player = StreamPlayer(game, net, search, config, seed)
@@ -48,7 +49,7 @@ class Segments:
         self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
         # Observations of real play; repeated where a short segment has too few.
         seen = np.concatenate([rows["planes"], self._carry.waiting["planes"]])
-        shape = (config.plies, config.lanes, seen.shape[-1])
+        shape = (config.segment_length, config.batch_size, seen.shape[-1])
         self._planes = jax.device_put(np.resize(seen, shape))
         self._evaluations = _evaluations(game, net, 1 + search.num_simulations)
         self._iteration = 0

@@ -42,7 +42,7 @@ STUDIES = {
     "seeds": "hex_3 --seeds 6 --set iterations=3 --versions 3 --max-games 2000",
     "connect_four_widths": "connect_four_smoke --grid network.width=8,16,32 --seeds 2 "
     f"--set iterations=8 --sims 0 --anchor random {RATED}",
-    "tic_tac_toe": "connect_four_smoke --grid selfplay.lanes=16,64 --seeds 2 "
+    "tic_tac_toe": "connect_four_smoke --grid selfplay.batch_size=16,64 --seeds 2 "
     f"--set game=tic_tac_toe iterations=12 --sims 0 4 {RATED}",
 }
 

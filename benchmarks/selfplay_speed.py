@@ -39,14 +39,14 @@ from rich.table import Table
 from benchmarks.limit import Segments, weights
 from benchmarks.report import columns, cores, machine, row
 from benchmarks.worker import Peer
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import pool
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.plan import Work
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig
-from selfplay.search.search import SearchConfig
+from selfplay.model.config import NetworkConfig
+from selfplay.search.config import SearchConfig
 
 GAME = "connect_four"
 SEED = 0
@@ -58,7 +58,7 @@ RATIO_TARGET, SHARE_TARGET = 1.8, 0.85
 class Ours:
     """Actors that play an iteration when asked and otherwise sleep; a context manager."""
 
-    def __init__(self, config: SegmentConfig, actors: int) -> None:
+    def __init__(self, config: SelfPlayConfig, actors: int) -> None:
         """Start the actors and let them play once, so that everything is compiled."""
         arguments = (GAME, NETWORK, SEARCH, config, SEED)
         player = StreamPlayer(*arguments)
@@ -101,7 +101,9 @@ def main() -> None:
     options = parser.parse_args()
     if min(options.pairs, options.lanes, options.plies, options.actors) < 1:
         parser.error("--pairs, --lanes, --plies and --actors must be at least 1")
-    config = SegmentConfig(streams=options.actors, lanes=options.lanes, plies=options.plies)
+    config = SelfPlayConfig(
+        streams=options.actors, batch_size=options.lanes, segment_length=options.plies
+    )
     peer_config = {"lanes": options.lanes, "steps": options.plies, "training_batch": options.lanes}
 
     console = Console(soft_wrap=True, highlight=False)

@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks.commands import launch
 from benchmarks.worker import ROOT
 from launch.train import parse as parse_training  # pins JAX, before anything imports it
-from selfplay.imitation.dataset import ImitationConfig
+from selfplay.imitation.config import ImitationConfig
 from selfplay.model.flops import Ledger
 from selfplay.runs import metrics
 from selfplay.runs.files import write_bytes

@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks import trials
 from benchmarks.commands import end_on_sigterm
 from benchmarks.trials import Mean, Rated
-from selfplay.imitation.dataset import ImitationConfig
+from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder.tables import shortened
 from selfplay.model.flops import Ledger
 from selfplay.training.config import TrainConfig

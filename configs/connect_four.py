@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.cluster.config import ClusterConfig
-from selfplay.imitation.dataset import ImitationConfig
-from selfplay.learning.learner import LearnerConfig
-from selfplay.model.network import NetworkConfig
-from selfplay.runs.window import WindowConfig
-from selfplay.search.search import SearchConfig
+from selfplay.imitation.config import ImitationConfig
+from selfplay.learning.config import LearnerConfig
+from selfplay.model.config import NetworkConfig
+from selfplay.runs.window import ReplayConfig
+from selfplay.search.config import SearchConfig
+from selfplay.solved.config import ExamConfig
 from selfplay.training.config import StoreConfig, TrainConfig
-from selfplay.training.grader import ExamConfig
 
 
 def connect_four() -> TrainConfig:
@@ -27,11 +27,11 @@ def connect_four() -> TrainConfig:
     return TrainConfig(
         game="connect_four",
         iterations=80,
-        lag=1,
+        policy_lag=1,
         search=SearchConfig(num_simulations=8),
-        selfplay=SegmentConfig(random_opening_plies=20),
+        selfplay=SelfPlayConfig(random_opening_plies=20),
         learner=LearnerConfig(batch_size=256, shards=4),
-        replay=WindowConfig(minimum=60_000),
+        replay=ReplayConfig(minimum=60_000),
         store=StoreConfig(keep_for_verify=True),
     )
 
@@ -39,7 +39,7 @@ def connect_four() -> TrainConfig:
 def connect_four_imitation() -> TrainConfig:
     """AlphaGo's two steps: games of a perfect player who blunders, then `connect_four`.
 
-    It reads `experts/connect_four_20`, or what `--imitation.data` names:
+    It reads `experts/connect_four_20`, or what `--imitation.dataset` names:
 
         python launch/experts.py label connect_four --games 10000 --blunder 0.2 \\
             --out experts/connect_four_20
@@ -51,12 +51,12 @@ def connect_four_imitation() -> TrainConfig:
     return replace(
         connect_four(),
         imitation=ImitationConfig(
-            data="experts/connect_four_20",
+            dataset="experts/connect_four_20",
             epochs=1,
-            games=0.4,
-            part=50_000,
-            stays=0.9,
-            halves=3.0,
+            game_fraction=0.4,
+            positions_per_iteration=50_000,
+            expert_fraction=0.9,
+            expert_half_life=3.0,
         ),
     )
 
@@ -68,7 +68,7 @@ def connect_four_smoke() -> TrainConfig:
         iterations=4,
         network=NetworkConfig(width=8, depth=1, head_width=16),
         search=SearchConfig(num_simulations=8),
-        selfplay=SegmentConfig(streams=3, lanes=16, plies=16),
+        selfplay=SelfPlayConfig(streams=3, batch_size=16, segment_length=16),
         learner=LearnerConfig(batch_size=64, warmup_steps=5),
         exam=ExamConfig(every=2, budgets=(0, 8), positions=64),
         store=StoreConfig(keep_for_verify=True),
@@ -85,8 +85,8 @@ def connect_four_gpu() -> TrainConfig:
         iterations=400,
         network=NetworkConfig(width=128, depth=6, head_width=128),
         search=SearchConfig(num_simulations=64),
-        selfplay=SegmentConfig(streams=2, lanes=1024, plies=32),
+        selfplay=SelfPlayConfig(streams=2, batch_size=1024, segment_length=32),
         learner=LearnerConfig(batch_size=4096),
-        replay=WindowConfig(minimum=500_000),
+        replay=ReplayConfig(minimum=500_000),
         cluster=ClusterConfig(actors=0),
     )

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.cluster.config import ClusterConfig
-from selfplay.imitation.dataset import ImitationConfig
-from selfplay.learning.learner import LearnerConfig
-from selfplay.model.network import NetworkConfig
-from selfplay.runs.window import WindowConfig
-from selfplay.search.search import SearchConfig
+from selfplay.imitation.config import ImitationConfig
+from selfplay.learning.config import LearnerConfig
+from selfplay.model.config import NetworkConfig
+from selfplay.runs.window import ReplayConfig
+from selfplay.search.config import SearchConfig
 from selfplay.training.config import TrainConfig
 
 
@@ -25,12 +25,12 @@ def go_5x5() -> TrainConfig:
     return TrainConfig(
         game="go?size=5&komi=24.5&max_plies=100",
         iterations=150,
-        lag=1,
+        policy_lag=1,
         network=NetworkConfig(width=32, depth=3),
         search=SearchConfig(num_simulations=32),
-        selfplay=SegmentConfig(random_opening_plies=20),
+        selfplay=SelfPlayConfig(random_opening_plies=20),
         learner=LearnerConfig(batch_size=256, shards=4),
-        replay=WindowConfig(minimum=100_000),
+        replay=ReplayConfig(minimum=100_000),
     )
 
 
@@ -42,7 +42,7 @@ def go_7x7() -> TrainConfig:
     return TrainConfig(
         game="go?size=7",
         iterations=400,
-        lag=1,
+        policy_lag=1,
         network=NetworkConfig(width=48, depth=4),
         search=SearchConfig(num_simulations=32),
         learner=LearnerConfig(batch_size=256, shards=4),
@@ -57,10 +57,10 @@ def go_9x9() -> TrainConfig:
     return TrainConfig(
         game="go?size=9",
         iterations=600,
-        lag=1,
+        policy_lag=1,
         network=NetworkConfig(width=64, depth=4),
         search=SearchConfig(num_simulations=32),
-        selfplay=SegmentConfig(temperature_plies=16),
+        selfplay=SelfPlayConfig(temperature_plies=16),
         learner=LearnerConfig(batch_size=256, shards=4),
     )
 
@@ -68,7 +68,7 @@ def go_9x9() -> TrainConfig:
 def go_9x9_imitation() -> TrainConfig:
     """AlphaGo's two steps on 9×9: human games first, then self-play.
 
-    It reads `experts/go_9x9`, or what `--imitation.data` names:
+    It reads `experts/go_9x9`, or what `--imitation.dataset` names:
 
         python launch/experts.py import go9x9 FILES… --min-rating 2000 --min-rank 1d \\
             --out experts/go_9x9
@@ -89,13 +89,17 @@ def go_9x9_imitation() -> TrainConfig:
         game="go?size=9&komi=7",
         network=NetworkConfig(width=48, depth=4),
         imitation=ImitationConfig(
-            data="experts/go_9x9",
+            dataset="experts/go_9x9",
             epochs=4,
-            part=200_000,
-            stays=0.9,
-            halves=3.0,
+            positions_per_iteration=200_000,
+            expert_fraction=0.9,
+            expert_half_life=3.0,
             learner=LearnerConfig(
-                batch_size=128, shards=4, decay=0.8, final_learning_rate=0.02, ema=0.999
+                batch_size=128,
+                shards=4,
+                lr_decay_fraction=0.8,
+                final_lr_fraction=0.02,
+                ema_decay=0.999,
             ),
         ),
     )
@@ -111,9 +115,11 @@ def go_9x9_gpu() -> TrainConfig:
         iterations=1000,
         network=NetworkConfig(width=128, depth=10, head_width=128),
         search=SearchConfig(num_simulations=64),
-        selfplay=SegmentConfig(streams=2, lanes=1024, plies=32, temperature_plies=16),
+        selfplay=SelfPlayConfig(
+            streams=2, batch_size=1024, segment_length=32, temperature_plies=16
+        ),
         learner=LearnerConfig(batch_size=4096),
-        replay=WindowConfig(minimum=1_000_000),
+        replay=ReplayConfig(minimum=1_000_000),
         cluster=ClusterConfig(actors=0),
     )
 
@@ -123,10 +129,12 @@ def go_19x19_cluster() -> TrainConfig:
     return TrainConfig(
         game="go?size=19",
         iterations=5000,
-        lag=1,
+        policy_lag=1,
         network=NetworkConfig(width=192, depth=15, head_width=256),
         search=SearchConfig(num_simulations=128),
-        selfplay=SegmentConfig(streams=64, lanes=256, plies=32, temperature_plies=30),
+        selfplay=SelfPlayConfig(
+            streams=64, batch_size=256, segment_length=32, temperature_plies=30
+        ),
         learner=LearnerConfig(batch_size=4096),
-        replay=WindowConfig(minimum=2_000_000),
+        replay=ReplayConfig(minimum=2_000_000),
     )

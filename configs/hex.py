@@ -4,11 +4,11 @@ Costs are of two cores that other work shared at times (November 2026), in train
 on nobody has run a preset to its end: what is said is what three iterations took, or one.
 """
 
-from selfplay.acting.segment import SegmentConfig
-from selfplay.learning.learner import LearnerConfig
-from selfplay.model.network import NetworkConfig
-from selfplay.runs.window import WindowConfig
-from selfplay.search.search import SearchConfig
+from selfplay.acting.config import SelfPlayConfig
+from selfplay.learning.config import LearnerConfig
+from selfplay.model.config import NetworkConfig
+from selfplay.runs.window import ReplayConfig
+from selfplay.search.config import SearchConfig
 from selfplay.training.config import TrainConfig
 
 
@@ -51,10 +51,10 @@ def _hex(size: int, iterations: int, width: int, depth: int) -> TrainConfig:
     return TrainConfig(
         game=f"hex?size={size}",
         iterations=iterations,
-        lag=1,
+        policy_lag=1,
         network=NetworkConfig(width=width, depth=depth),
         search=SearchConfig(num_simulations=32),
-        selfplay=SegmentConfig(temperature_plies=size, random_opening_plies=size),
+        selfplay=SelfPlayConfig(temperature_plies=size, random_opening_plies=size),
         learner=LearnerConfig(batch_size=256, shards=4),
-        replay=WindowConfig(minimum=60_000),
+        replay=ReplayConfig(minimum=60_000),
     )

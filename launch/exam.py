@@ -20,7 +20,7 @@ import tyro
 from rich.console import Console
 
 from selfplay.players.version import Version
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 from selfplay.solved import exam as exams
 from selfplay.solved import suite
 

@@ -36,7 +36,8 @@ from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
 from selfplay.ladder import database, openings, tables
-from selfplay.ladder.ladder import Ladder, LadderConfig, Standing
+from selfplay.ladder.config import LadderConfig
+from selfplay.ladder.ladder import Ladder, Standing
 from selfplay.players import solvers, specs
 from selfplay.players.specs import GTP, Player
 from selfplay.players.version import SUFFIX, Version, split_version
@@ -44,7 +45,7 @@ from selfplay.runs.files import CorruptedFile, in_words, write_bytes
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.runs.snapshots import snapshot_versions
 from selfplay.scaling.at_training import TOLERANCE
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 
 STOPPED = "stopped; the same command goes on"
 

@@ -23,7 +23,7 @@ from games.go import Go
 from selfplay import command_line
 from selfplay.players.specs import SIMULATIONS, version_spec
 from selfplay.players.version import Version
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 
 Spec = Annotated[str, tyro.conf.Positional]
 

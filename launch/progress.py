@@ -293,13 +293,13 @@ def why_idle(config: TrainConfig, rows: int) -> str:
     if not rows:
         return (
             "none of its games has ended, and positions are learned from when their game ends. A "
-            "game may take several iterations; --selfplay.plies makes them longer"
+            "game may take several iterations; --selfplay.segment-length makes them longer"
         )
     learner = config.learner
     return (
-        f"{rows:,} new positions, each to be learned from {learner.reuse:g} times, are no more "
-        f"than half a batch of {learner.batch_size:,}. Lower --learner.batch-size, or raise "
-        "--learner.reuse, --selfplay.lanes or --selfplay.plies"
+        f"{rows:,} new positions, each to be learned from {learner.replay_ratio:g} times, are no "
+        f"more than half a batch of {learner.batch_size:,}. Lower --learner.batch-size, or raise "
+        "--learner.replay-ratio, --selfplay.batch-size or --selfplay.segment-length"
     )
 
 

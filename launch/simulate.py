@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from selfplay.cluster.simulator import Prediction, measured, simulate
-from selfplay.learning.learner import LearnerConfig
+from selfplay.learning.config import LearnerConfig
 from selfplay.runs import metrics
 from selfplay.runs.codec import from_json
 from selfplay.runs.run import read_config

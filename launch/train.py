@@ -30,6 +30,7 @@ from launch.progress import Progress
 from selfplay import command_line
 from selfplay.cluster.ray_pool import PoolFailed
 from selfplay.learning.learner import Diverged
+from selfplay.runs.renamed import check_option
 from selfplay.runs.run import DiskFull, OtherConfig
 from selfplay.runs.snapshots import snapshot_versions
 from selfplay.training.config import TrainConfig
@@ -69,6 +70,8 @@ def parse(arguments: list[str]) -> tuple[str, Command]:
     if arguments[0].startswith("-"):
         raise ValueError(f"the preset comes first, got {arguments[0]!r}; choose from {names}")
     name, rest = arguments[0], arguments[1:]
+    for argument in rest:
+        check_option(argument)
     default = Command(config=configs.get(name))
     command = tyro.cli(
         Command,
@@ -101,8 +104,8 @@ def another_length(
         lines.append(f"  resume it as it was begun:\n    {same}")
     if versions and versions[-1]:
         origin = ("--init-from", f"{folder}@{versions[-1]}", "--seed", config.seed + 1)
-        if config.imitation.data:
-            origin = (*origin, "--imitation.data", "", "--imitation.stays", 0)
+        if config.imitation.dataset:
+            origin = (*origin, "--imitation.dataset", "", "--imitation.expert-fraction", 0)
         rest = command_line.without(typed, "--init-from", "--seed")
         new = (*origin, *length, "--out", _unused(folder, "more"))
         more = command_line.command("train", *rest, *new)

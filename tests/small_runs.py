@@ -8,12 +8,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.cluster.config import ClusterConfig
-from selfplay.learning.learner import LearnerConfig
-from selfplay.model.network import NetworkConfig
+from selfplay.learning.config import LearnerConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.runs import metrics
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 from selfplay.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # A few seconds of play and learning with everything in it: openings, exam, several streams.
 TINY = (
     "--iterations 3 --network.width 4 --network.depth 1 --network.head-width 8 "
-    "--search.num-simulations 4 --selfplay.streams 3 --selfplay.lanes 8 --selfplay.plies 12 "
+    "--search.num-simulations 4 --selfplay.streams 3 --selfplay.batch-size 8 "
+    "--selfplay.segment-length 12 "
     "--learner.batch-size 32 --exam.every 0 --exam.budgets"
 ).split()
 
@@ -32,7 +33,7 @@ PLAIN = TrainConfig(
     iterations=6,
     network=NetworkConfig(width=4, depth=1, head_width=4),
     search=SearchConfig(num_simulations=4),
-    selfplay=SegmentConfig(streams=1, lanes=16, plies=12),
+    selfplay=SelfPlayConfig(streams=1, batch_size=16, segment_length=12),
     learner=LearnerConfig(batch_size=16, shards=2, warmup_steps=1),
     cluster=ClusterConfig(actors=0),
 )

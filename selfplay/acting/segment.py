@@ -9,7 +9,7 @@ actions, the improved policy in half precision, the root's search value, the mov
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -17,52 +17,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from games.game import Game
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.model.network import Evaluate, Params
 from selfplay.search import search as search_lib
-from selfplay.search.search import SearchConfig
-
-
-@dataclass(frozen=True)
-class SegmentConfig:
-    """How self-play is cut into work and how it explores.
-
-    Attributes:
-        streams: pieces of work an iteration is cut into; more than the actors there may be.
-        lanes: games side by side in one stream: the batch of the search.
-        plies: moves per lane in one segment.
-        temperature: moves are drawn in proportion to (improved policy)^(1/temperature).
-        temperature_plies: plies of a game that are drawn so; afterwards the search's own move is
-            played.
-        random_opening_share: share of games that start from random legal moves, so that the
-            network also learns positions that good play avoids; those moves are not recorded.
-        random_opening_plies: a random opening has 1 up to this many of them.
-    """
-
-    streams: int = 4
-    lanes: int = 64
-    plies: int = 32
-    temperature: float = 1.0
-    temperature_plies: int = 12
-    random_opening_share: float = 0.5
-    random_opening_plies: int = 12
-
-    def __post_init__(self) -> None:
-        for name in ("streams", "lanes", "plies"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"selfplay.{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("temperature", "temperature_plies", "random_opening_plies"):
-            if getattr(self, name) < 0:
-                text = name.replace("_", "-")
-                raise ValueError(f"selfplay.{text} must not be negative, got {getattr(self, name)}")
-        if not 0 <= self.random_opening_share <= 1:
-            raise ValueError(
-                f"selfplay.random-opening-share must lie in [0, 1], got {self.random_opening_share}"
-            )
-
-    @property
-    def positions(self) -> int:
-        """Positions searched in one iteration, all streams together."""
-        return self.streams * self.lanes * self.plies
+from selfplay.search.config import SearchConfig
 
 
 class Lanes(NamedTuple):
@@ -90,14 +48,18 @@ AdvanceFn = Callable[[Params, Lanes, Array], tuple[Lanes, Record]]
 
 
 def make(
-    game: Game, evaluate: Evaluate, search: SearchConfig, config: SegmentConfig
+    game: Game, evaluate: Evaluate, search: SearchConfig, config: SelfPlayConfig
 ) -> tuple[Callable[[Array], Lanes], AdvanceFn]:
     """``(start(key) → lanes, advance(params, lanes, key) → (lanes, records [T, B, …]))``."""
     # `choose` owns the temperature here, so a PUCT search answers with its most visited move.
-    search_fn = search_lib.make(game, evaluate, replace(search, temperature=0.0))
+    search_fn = search_lib.make(
+        game, evaluate, replace(search, puct=replace(search.puct, temperature=0.0))
+    )
 
     def start(key: Array) -> Lanes:
-        return jax.vmap(lambda k: opening(game, config, k))(jax.random.split(key, config.lanes))
+        return jax.vmap(lambda k: opening(game, config, k))(
+            jax.random.split(key, config.batch_size)
+        )
 
     def one_ply(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, Record]:
         search_key, move_key, restart_key = jax.random.split(key, 3)
@@ -125,27 +87,27 @@ def make(
         def body(lanes: Lanes, t: Array) -> tuple[Lanes, Record]:
             return one_ply(params, lanes, jax.random.fold_in(key, t))
 
-        return jax.lax.scan(body, lanes, jnp.arange(config.plies))
+        return jax.lax.scan(body, lanes, jnp.arange(config.segment_length))
 
     return start, advance
 
 
-def choose(found: search_lib.SearchResult, ply: Array, key: Array, config: SegmentConfig) -> Array:
+def choose(found: search_lib.SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:
     """The moves to play, int32[B]: drawn early in a game, the search's own later."""
     logits = jnp.log(jnp.maximum(found.policy, 1e-30)) / max(config.temperature, 1e-3)
     drawn = jax.random.categorical(key, jnp.where(found.policy > 0, logits, -jnp.inf))
     return jnp.where(ply < config.temperature_plies, drawn, found.action).astype(jnp.int32)
 
 
-def opening(game: Game, config: SegmentConfig, key: Array) -> Lanes:
+def opening(game: Game, config: SelfPlayConfig, key: Array) -> Lanes:
     """The first position of one game: the empty board, or some random legal moves after it."""
     state = game.init()
     plies = config.random_opening_plies
-    if plies == 0 or config.random_opening_share == 0:
+    if plies == 0 or config.random_opening_fraction == 0:
         return Lanes(state, jnp.int32(0))
     share_key, length_key, moves_key = jax.random.split(key, 3)
     wanted = jax.random.randint(length_key, (), 1, plies + 1)
-    wanted = jnp.where(jax.random.uniform(share_key) < config.random_opening_share, wanted, 0)
+    wanted = jnp.where(jax.random.uniform(share_key) < config.random_opening_fraction, wanted, 0)
     noise = jax.random.gumbel(moves_key, (plies, game.num_actions))
 
     def body(carry: Lanes, t: Array) -> tuple[Lanes, None]:

@@ -9,12 +9,14 @@ import jax
 import games
 from selfplay import rng
 from selfplay.acting import episode, segment
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.episode import Carry, Rows
-from selfplay.acting.segment import Lanes, SegmentConfig
+from selfplay.acting.segment import Lanes
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig, Params
+from selfplay.model.config import NetworkConfig
+from selfplay.model.network import Params
 from selfplay.runs.digest import digest
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 
 
 class StreamPlayer:
@@ -25,7 +27,7 @@ class StreamPlayer:
         game: str,
         network_config: NetworkConfig,
         search: SearchConfig,
-        config: SegmentConfig,
+        config: SelfPlayConfig,
         seed: int,
     ) -> None:
         """Build the programs; they compile at their first use."""

@@ -97,13 +97,13 @@ class Crew:
             return []
         self._stillborn = 0
         self.probe = self.probe or found
-        if found == self.probe or self._config.mixing:
+        if found == self.probe or self._config.allow_mismatched_actors:
             return [actor]
         self.turned_away[actor.stay.remote()] = actor  # it keeps its room, where nobody fits
         self._refuse(
             f"an actor's probe is {found[:12]}, the run's is {self.probe[:12]}: its processor, "
             "flags or packages give other bits; use the run's machines and environment, or "
-            "--cluster.mixing without the promise of equal bits"
+            "--cluster.allow-mismatched-actors without the promise of equal bits"
         )
         return []
 

@@ -1,4 +1,7 @@
-"""Where self-play runs. Nothing here may change a bit of what is computed, but for `mixing`."""
+"""Settings of actors and of the Ray cluster (section `cluster`).
+
+Nothing here changes what is computed, except `allow_mismatched_actors`.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,8 +36,8 @@ class ClusterConfig:
         gpus_per_actor: GPUs of a node that each actor takes; a fraction shares one and its memory.
             With 0 (and no TPU among its resources) an actor plays on the CPU.
         actor_resources: what else an actor takes, NAME=AMOUNT each, as in TPU=4.
-        mixing: let in actors whose probe differs from the run's. Bits then depend on which actor
-            played what, and the manifest says so.
+        allow_mismatched_actors: admit actors whose fingerprint differs from the run's. Results
+            then depend on which actor played what, and the manifest says so.
         learner_devices: devices the gradient's shards are spread over; 0: all that divide them.
         object_store_mb: memory of a local cluster's object store.
         retries: how often one piece of work may lose its actor before the run stops.
@@ -46,7 +49,7 @@ class ClusterConfig:
     cpus_per_actor: float = 1.0
     gpus_per_actor: float = 0.0
     actor_resources: tuple[str, ...] = ()
-    mixing: bool = False
+    allow_mismatched_actors: bool = False
     learner_devices: int = 0
     object_store_mb: int = 256
     retries: int = 5

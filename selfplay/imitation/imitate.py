@@ -20,8 +20,9 @@ from selfplay.imitation.dataset import Lessons
 from selfplay.learning.learner import Learner, LearnerState, check_finite
 from selfplay.learning.mixture import Part
 from selfplay.model import flops, network
+from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import NetworkConfig, Params
+from selfplay.model.network import Params
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.rng import Purpose
 from selfplay.runs.digest import digest
@@ -53,7 +54,9 @@ class Imitation:
     def build(cls, lessons: Lessons, shape: NetworkConfig, devices: int = 0) -> Imitation:
         """Compile-ready parts; `devices` of the learner, 0: as many as suit."""
         config, game, size = lessons.config, lessons.game, lessons.train.size
-        parts = max(1, min(round(size / config.part), size // config.learner.batch_size))
+        parts = max(
+            1, min(round(size / config.positions_per_iteration), size // config.learner.batch_size)
+        )
         places = np.array_split(np.arange(size), parts)
         steps = tuple(len(rows) // config.learner.batch_size for rows in places)
         initialise, evaluate = network.make(game, shape)
@@ -162,7 +165,7 @@ def imitate(
         check_finite(metrics, iteration, run.folder)
         learned = time.perf_counter()
         enter(Phase("measuring on held-out games", iteration))
-        measured = measure(state.averaged, config.measured)
+        measured = measure(state.averaged, config.eval_positions)
         ledger = imitation.ledger(iteration)
         row = {
             "version": iteration,

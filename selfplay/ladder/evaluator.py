@@ -8,7 +8,7 @@ every rated version at every budget, which meet whom the pairing rule says.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import games
 from selfplay.cluster.background import Beside
 from selfplay.cluster.config import ClusterConfig
 from selfplay.ladder import database, tables
-from selfplay.ladder.ladder import Ladder, LadderConfig, Standing
+from selfplay.ladder.config import EloConfig, LadderConfig
+from selfplay.ladder.ladder import Ladder, Standing
 from selfplay.model.flops import Ledger
 from selfplay.players import solvers, specs
 from selfplay.players.specs import Player
@@ -28,41 +29,10 @@ from selfplay.runs.files import CorruptedFile, write_bytes
 from selfplay.runs.snapshots import is_snapshot, snapshot_versions
 
 
-@dataclass(frozen=True)
-class EvaluatorConfig:
-    """When training rates itself.
-
-    Attributes:
-        budgets: simulations a move of every rated version; none: training is not rated.
-        games: about how many games are played for each version and budget; rounds are whole.
-        until_stderr: standard error, in Elo relative to the anchor, below which fewer games are
-            played.
-        opening_plies: random moves of every opening.
-    """
-
-    budgets: tuple[int, ...] = ()
-    games: int = 256
-    until_stderr: float = 40.0
-    opening_plies: int = 4
-
-    def __post_init__(self) -> None:
-        if any(budget < 0 for budget in self.budgets):
-            raise ValueError(f"elo.budgets must not be negative, got {self.budgets}")
-        if self.games < 1 or not self.until_stderr > 0:
-            raise ValueError(
-                f"elo.games and elo.until-stderr must be above 0, "
-                f"got {self.games} and {self.until_stderr}"
-            )
-        if self.opening_plies < 0:
-            raise ValueError(f"elo.opening-plies must not be negative, got {self.opening_plies}")
-
-
 class Evaluator:
     """Rates versions one after the other; lives beside the training, or in it."""
 
-    def __init__(
-        self, folder: Path, config: dict[str, Any], seed: int, how: EvaluatorConfig
-    ) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], seed: int, how: EloConfig) -> None:
         """Take up the ladder in `folder`, with the versions that it knows and the run still has.
 
         Args:
@@ -151,7 +121,7 @@ class Rating:
         folder: Path,
         config: dict[str, Any],
         seed: int,
-        how: EvaluatorConfig,
+        how: EloConfig,
         cluster: ClusterConfig,
     ) -> None:
         """Start the evaluator, if any budget is asked for; arguments as for `Evaluator`.

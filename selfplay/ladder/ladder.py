@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,35 +17,13 @@ import numpy as np
 from games.game import Game as Rules
 from games.go import Go
 from selfplay.ladder import match, openings
+from selfplay.ladder.config import LadderConfig
 from selfplay.ladder.database import Entry, Game, Pairing, Records
 from selfplay.ladder.openings import Opening
 from selfplay.players.gtp_engine import check_engine
 from selfplay.players.specs import Player, between
 from selfplay.ratings import elo, pairing
 from selfplay.ratings.elo import Ratings
-
-
-@dataclass(frozen=True)
-class LadderConfig:
-    """How players are compared; games of different configs do not mix.
-
-    Attributes:
-        seed: Seed of the openings and of the players' noise.
-        opening_plies: Random legal moves of every opening.
-        pairs: Opening pairs of one pairing in one round: the batch of the players' searches.
-        pairings: Pairings of one round; 0: an eighth of the players, and at least 8.
-    """
-
-    seed: int = 0
-    opening_plies: int = 4
-    pairs: int = 16
-    pairings: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("opening_plies", 0), ("pairs", 1), ("pairings", 0)):
-            if getattr(self, name) < least:
-                text = name.replace("_", "-")
-                raise ValueError(f"{text} must be at least {least}, got {getattr(self, name)}")
 
 
 class Standing(NamedTuple):

@@ -6,7 +6,6 @@ through all shards, eight take one each: the same additions in the same order, t
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,66 +20,10 @@ from games.game import Game
 from selfplay import rng
 from selfplay.acting.episode import Rows
 from selfplay.learning.batches import BATCH_FIELDS, Noise, Source, batch_indices, unpack
+from selfplay.learning.config import LearnerConfig
 from selfplay.model import network
 from selfplay.model.network import Evaluate, Params
 from selfplay.runs.digest import digest
-
-
-@dataclass(frozen=True)
-class LearnerConfig:
-    """How the network learns from the replay window.
-
-    Attributes:
-        batch_size: positions per gradient step.
-        shards: pieces a batch's gradient is summed from, in order; the devices must divide it.
-        reuse: how often each new position is trained on, on average; sets the steps per iteration.
-        max_steps: at most this many steps in one iteration.
-        learning_rate: AdamW's learning rate after the warm-up.
-        warmup_steps: gradient steps in which the learning rate rises linearly from 0.
-        decay: share of the run, at its end, in which the learning rate falls along a cosine.
-        final_learning_rate: learning rate at the run's end, as a fraction of `learning_rate`.
-        weight_decay: AdamW's weight decay, decoupled from the gradient.
-        gradient_clip: global norm above which gradients are scaled down.
-        value_weight: weight of the value loss (mean squared error) against the policy's cross
-            entropy.
-        root_value_weight: w in the value target, (1 − w)·outcome + w·(the search's root value).
-        ema: decay per step of the averaged weights that play and are rated.
-        symmetries: draw a random symmetry of the board for every row.
-    """
-
-    batch_size: int = 512
-    shards: int = 8
-    reuse: float = 4.0
-    max_steps: int = 1000
-    learning_rate: float = 2e-3
-    warmup_steps: int = 50
-    decay: float = 0.3
-    final_learning_rate: float = 0.1
-    weight_decay: float = 1e-4
-    gradient_clip: float = 1.0
-    value_weight: float = 1.0
-    root_value_weight: float = 0.5
-    ema: float = 0.995
-    symmetries: bool = True
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.shards < 1 or self.batch_size % self.shards:
-            raise ValueError(
-                f"learner.batch-size must be a positive multiple of learner.shards, "
-                f"got {self.batch_size} and {self.shards}"
-            )
-        for name in ("reuse", "learning_rate", "max_steps"):
-            if getattr(self, name) <= 0:
-                text = name.replace("_", "-")
-                raise ValueError(f"learner.{text} must be positive, got {getattr(self, name)}")
-        for name in ("root_value_weight", "ema", "decay", "final_learning_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                text = name.replace("_", "-")
-                raise ValueError(f"learner.{text} must lie in [0, 1], got {getattr(self, name)}")
-
-    def steps(self, new_rows: int) -> int:
-        """Gradient steps after `new_rows` new positions."""
-        return min(self.max_steps, round(new_rows * self.reuse / self.batch_size))
 
 
 class Diverged(RuntimeError):
@@ -216,7 +159,7 @@ class Learner:
         updates, optimizer = self._optimizer.update(mean, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         # A young average must not remember the random start: its decay grows with the steps.
-        decay = jnp.minimum(self.config.ema, (1.0 + state.step) / (10.0 + state.step))
+        decay = jnp.minimum(self.config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
         averaged = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.averaged, params)
         new = LearnerState(params, averaged, optimizer, state.step + 1)  # pyright: ignore
         row = jax.tree.map(_ordered_mean, *metrics)
@@ -232,13 +175,13 @@ def _ordered_mean(*shards: Array) -> Array:
 
 def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTransformation:
     """AdamW with clipping; the rate warms up, holds, and falls along a cosine at the end."""
-    falling = max(1, round(config.decay * total_steps))
+    falling = max(1, round(config.lr_decay_fraction * total_steps))
     schedule = optax.join_schedules(
         [
             optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
             optax.constant_schedule(config.learning_rate),
             optax.cosine_decay_schedule(
-                config.learning_rate, falling, alpha=config.final_learning_rate
+                config.learning_rate, falling, alpha=config.final_lr_fraction
             ),
         ],
         [config.warmup_steps, max(config.warmup_steps, total_steps - falling)],

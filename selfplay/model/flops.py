@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from games.game import Game
-from selfplay.model.network import POLICY_CHANNELS, VALUE_CHANNELS, NetworkConfig
+from selfplay.model.config import NetworkConfig
+from selfplay.model.network import POLICY_CHANNELS, VALUE_CHANNELS
 
 BACKWARD_FACTOR = 3
 

@@ -10,8 +10,7 @@ value are always returned as float32.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -20,40 +19,11 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
+from selfplay.model.config import NetworkConfig
 
 Params = dict[str, Any]
 Evaluate = Callable[[Params, Array], tuple[Array, Array]]
 """``(params, observations bool[B, H, W, C]) → (policy logits float32[B, A], value float32[B])``"""
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """A network's shape.
-
-    Attributes:
-        kind: ``conv`` (residual tower of 3×3 convolutions) or ``mlp`` (residual, flat board).
-        width: channels of the tower, or hidden units of the MLP.
-        depth: residual blocks, two layers each.
-        norm: normalisation before each layer of a block: ``none`` (zero-initialised residual
-            branches keep an untrained tower an identity), ``rms`` or ``layer`` over the features.
-        head_width: hidden units of the value head.
-        dtype: type of the computation; ``auto`` is float32 on CPU and bfloat16 elsewhere.
-    """
-
-    kind: Literal["conv", "mlp"] = "conv"
-    width: int = 32
-    depth: int = 3
-    norm: Literal["none", "rms", "layer"] = "none"
-    head_width: int = 64
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("width", "head_width"):
-            if getattr(self, name) < 1:
-                text = name.replace("_", "-")
-                raise ValueError(f"network.{text} must be at least 1, got {getattr(self, name)}")
-        if self.depth < 0:
-            raise ValueError(f"network.depth must be at least 0, got {self.depth}")
 
 
 POLICY_CHANNELS = 8  # 1×1 convolutions in front of the tower's two heads

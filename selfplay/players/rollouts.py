@@ -17,7 +17,7 @@ from jax import Array
 
 from games.game import Game
 from selfplay.search import search
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 
 TIE = 1e-3  # standard deviation of the prior's logits
 
@@ -64,7 +64,7 @@ class KeyedGame:
 
 def make(game: Game, num_simulations: int) -> Callable[[Any, Array], Array]:
     """``act(states [B], keys [B]) → int32 [B]``, the moves after so many playouts each."""
-    config = SearchConfig(algorithm="puct").for_strength(num_simulations)
+    config = SearchConfig(algorithm="puct").for_evaluation(num_simulations)
     rules: Any = KeyedGame(game)
 
     def evaluate(_: Any, leaves: Keyed) -> tuple[Array, Array]:

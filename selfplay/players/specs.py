@@ -29,13 +29,13 @@ from games.game import Game
 from games.go import Go
 from games.spelling import did_you_mean
 from selfplay.model import flops, network
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.players import rollouts, solvers
 from selfplay.players.gtp_engine import Engine
 from selfplay.players.version import Version, exists
 from selfplay.runs.digest import digest
 from selfplay.search import search
-from selfplay.search.search import Algorithm, SearchConfig
+from selfplay.search.config import Algorithm, SearchConfig
 from selfplay.solved.suite import ILLEGAL
 
 GTP = "gtp:"
@@ -175,7 +175,7 @@ def of_version(version: Version, sims: int, algorithm: str | None = None) -> Pla
         ValueError: a negative budget.
     """
     other = algorithm not in (None, version.search_config.algorithm)
-    config = version.searching(algorithm).search_config.for_strength(sims)
+    config = version.searching(algorithm).search_config.for_evaluation(sims)
     act = _searching(version.game, version.network_config, config)
     params = jax.device_put(version.params)
     return Player(

@@ -31,15 +31,18 @@ import games
 from games.game import Game
 from selfplay.command_line import command
 from selfplay.model import flops, network
+from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import NetworkConfig, Params
+from selfplay.model.network import Params
 from selfplay.players import any_komi
 from selfplay.runs.codec import from_json
 from selfplay.runs.files import write_bytes
+from selfplay.runs.renamed import with_today_names
 from selfplay.runs.run import CONFIG, load_version, read_config
 from selfplay.runs.tree import flatten, nest
 from selfplay.search import search
-from selfplay.search.search import SearchConfig, SearchFn, SearchResult
+from selfplay.search.config import SearchConfig
+from selfplay.search.search import SearchFn, SearchResult
 
 SUFFIX = ".safetensors"
 LADDERS = ("ladder/ladder.csv", "elo/ladder.csv")  # of a run: launch/ladder.py's, training's own
@@ -116,7 +119,13 @@ class Version:
         try:
             head = json.loads(meta["oomzero"])
             ledger = Ledger(**head["ledger"]) if head.get("ledger") else None
-            return cls(head["name"], nest(flat), dict(head["config"]), ledger, head.get("number"))
+            return cls(
+                head["name"],
+                nest(flat),
+                with_today_names(head["config"]),
+                ledger,
+                head.get("number"),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds no config that can be read: {error!r}") from error
 
@@ -169,7 +178,7 @@ class Version:
         return _search_fn(
             self.config["game"],
             self.network_config,
-            self.search_config.for_strength(num_simulations),
+            self.search_config.for_evaluation(num_simulations),
         )
 
     def __repr__(self) -> str:
@@ -202,7 +211,7 @@ class Version:
         Raises:
             ValueError: `state` is not a state of this version's game.
         """
-        config = self.search_config.for_strength(num_simulations)
+        config = self.search_config.for_evaluation(num_simulations)
         return self._each(state, _searching_one, self.network_config, config)
 
     def _each(self, state: Any, make: Any, *static: Any) -> Any:

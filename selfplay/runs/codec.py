@@ -14,7 +14,11 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
-FORMAT_VERSION = 1  # of the run folder; raise it with every change that old readers cannot read
+FORMAT_VERSION = 2
+"""Format that run folders are written in; raised by changes that old readers cannot read."""
+
+READABLE_FORMATS = (1, 2)
+"""Formats that this program reads; format 1 has other field names, see `selfplay.runs.renamed`."""
 
 # Metadata of a field that was added after runs of this format were written. Its default is not
 # written, and read where the key is missing: files and comparisons of configs stay as they were.

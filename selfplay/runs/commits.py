@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfplay.runs.checkpoint import checkpoint_path, load
-from selfplay.runs.codec import FORMAT_VERSION
+from selfplay.runs.codec import FORMAT_VERSION, READABLE_FORMATS
 from selfplay.runs.files import (
     TEMPORARY,
     CorruptedFile,
@@ -25,8 +25,9 @@ from selfplay.runs.files import (
     revive,
     write_hashed_json,
 )
-from selfplay.runs.replay import Replay, ReplayIndex, WindowConfig, shard_path
+from selfplay.runs.replay import Replay, ReplayIndex, shard_path
 from selfplay.runs.snapshots import is_snapshot, load_snapshot, snapshot_path
+from selfplay.runs.window import ReplayConfig
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Commits:
     """The commits of a run folder."""
 
     def __init__(
-        self, folder: Path, window: WindowConfig, keep: int = 2, keep_all: bool = False
+        self, folder: Path, window: ReplayConfig, keep: int = 2, keep_all: bool = False
     ) -> None:
         if keep < 1:
             raise ValueError(f"keep is {keep}, expected at least 1 checkpoint")
@@ -104,10 +105,10 @@ class Commits:
     def read(self, iteration: int) -> Commit:
         """Raises CorruptedFile for a damaged commit file, ValueError for another format."""
         data = read_hashed_json(self.path(iteration))
-        if data.get("format_version") != FORMAT_VERSION:
+        if data.get("format_version") not in READABLE_FORMATS:
             raise ValueError(
                 f"{self.path(iteration)} has format {data.get('format_version')}, "
-                f"this program reads {FORMAT_VERSION}"
+                f"this program reads {' and '.join(map(str, READABLE_FORMATS))}"
             )
         return Commit.from_json(data)
 

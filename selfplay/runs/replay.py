@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfplay.runs.files import CorruptedFile, load_arrays, save_arrays
-from selfplay.runs.window import WindowConfig, bytes_needed, window_size
+from selfplay.runs.window import ReplayConfig, bytes_needed, window_size
 
-__all__ = ["Replay", "ReplayIndex", "Rows", "Shard", "WindowConfig", "bytes_needed", "window_size"]
+__all__ = ["Replay", "ReplayConfig", "ReplayIndex", "Rows", "Shard", "bytes_needed", "window_size"]
 
 Rows = Mapping[str, np.ndarray]  # name -> [rows, ...]
 
@@ -64,7 +64,7 @@ class Replay:
     ``add`` changes memory only; ``save`` writes the shard of an added iteration to disk.
     """
 
-    def __init__(self, folder: Path, config: WindowConfig) -> None:
+    def __init__(self, folder: Path, config: ReplayConfig) -> None:
         self._folder = Path(folder)
         self._config = config
         self._shards: list[Shard] = []  # those that the window reaches into, and the newest
@@ -203,7 +203,7 @@ class Replay:
         return saved
 
     @classmethod
-    def restore(cls, folder: Path, index: ReplayIndex, config: WindowConfig) -> Replay:
+    def restore(cls, folder: Path, index: ReplayIndex, config: ReplayConfig) -> Replay:
         """The replay as it was when ``index`` was taken; loads only the window's shards.
 
         Raises CorruptedFile for a damaged shard, ValueError when ``config`` asks for a window that

@@ -23,15 +23,16 @@ import jax
 
 from games.spelling import did_you_mean
 from selfplay.runs import checkpoint, manifest
-from selfplay.runs.codec import FORMAT_VERSION, differing, to_json
+from selfplay.runs.codec import FORMAT_VERSION, READABLE_FORMATS, differing, to_json
 from selfplay.runs.commits import Commit, Commits, Loaded
 from selfplay.runs.failpoints import failpoint
 from selfplay.runs.files import TEMPORARY, check_own, plain, read_json, take_lock, write_json
 from selfplay.runs.metrics import STEP, MetricsLog
+from selfplay.runs.renamed import with_today_names
 from selfplay.runs.replay import Replay
 from selfplay.runs.snapshots import load_snapshot, save_snapshot, snapshot_versions
 from selfplay.runs.tree import nest, unflatten
-from selfplay.runs.window import WindowConfig
+from selfplay.runs.window import ReplayConfig
 
 CONFIG = "config.json"  # the file that makes a folder a run
 LITTLE = 64 * 1024  # bytes: a disk with less room is full
@@ -92,7 +93,7 @@ class Run:
         folder: Path | str,
         config: Any,
         *,
-        window: WindowConfig | None = None,
+        window: ReplayConfig | None = None,
         mutable: Collection[str] = (),
         keep: int = 2,
         keep_all: bool = False,
@@ -111,7 +112,7 @@ class Run:
         DiskFull.
         """
         path = Path(os.path.realpath(folder))  # unlike resolve(), it bears links in a circle
-        window = window or WindowConfig()
+        window = window or ReplayConfig()
         commits = Commits(path, window, keep, keep_all)
         wanted = to_json(config)
         _check_is_run(path)
@@ -318,12 +319,12 @@ def read_config(folder: Path | str) -> dict[str, Any]:
     check_own(path.parent)
     data = read_json(path)
     version = data.get("format_version") if isinstance(data, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in READABLE_FORMATS:
         raise ValueError(
-            f"{folder} has run format {version}, this program reads {FORMAT_VERSION}: "
-            "open it with the program that wrote it"
+            f"{folder} has run format {version}, this program reads "
+            f"{' and '.join(map(str, READABLE_FORMATS))}: open it with the program that wrote it"
         )
-    return data["config"]
+    return with_today_names(data["config"])
 
 
 def _check_config(path: Path, new: Mapping[str, Any], mutable: Collection[str]) -> list[str]:
@@ -351,7 +352,7 @@ def load_version(folder: Path | str, version: int | str) -> StoredVersion:
     """
     path = Path(folder)
     config = read_config(path)
-    commits = Commits(path, WindowConfig())
+    commits = Commits(path, ReplayConfig())
     kept = sorted(set(snapshot_versions(path)) & set(commits.iterations()))
     number = kept[-1] if version == "last" and kept else version
     if not isinstance(number, int) or number not in kept:

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from selfplay.runs.renamed import ON_DISK
+
 SEPARATOR = "/"
 
 
@@ -22,10 +24,16 @@ def _is_key(leaf: Any) -> bool:
     return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
+def _path(keys: tuple[Any, ...]) -> str:
+    """Returns a leaf's path, with the names that parts have on disk."""
+    parts = (jax.tree_util.keystr((key,), simple=True) for key in keys)
+    return SEPARATOR.join(ON_DISK.get(part, part) for part in parts)
+
+
 def _paths(tree: Any) -> tuple[list[str], list[Any], Any]:
     """Path and leaf of every leaf, in the tree's own order, and the tree's structure."""
     pairs, structure = jax.tree_util.tree_flatten_with_path(tree)
-    paths = [jax.tree_util.keystr(p, simple=True, separator=SEPARATOR) for p, _ in pairs]
+    paths = [_path(keys) for keys, _ in pairs]
     if len(set(paths)) != len(paths):
         twice = sorted({p for p in paths if paths.count(p) > 1})
         raise ValueError(f"the tree holds two leaves at {twice[0]!r}; a path must name one array")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from selfplay.ranges import check_at_least
+
 
 @dataclass(frozen=True)
-class WindowConfig:
+class ReplayConfig:
     """The replay window W as a function of all N rows ever produced; units are rows (positions).
 
     W(N) = (N^a - M^a) / (a · M^(a-1)) · b + M,   M = minimum, a = exponent, b = scale
 
-    from KataGo's paper (Wu 2019, "Accelerating Self-Play Learning in Go", appendix C) with its
-    a = 0.65, b = 0.4, M = 250 000 (100 000 in its synchronous loop). At N = M the window holds
-    everything and grows by b rows for each new row; the power law then slows it. Below M it is
-    everything.
+    The formula and b = 0.4, M = 250 000 are those of KataGo's paper (Wu 2019, "Accelerating
+    Self-Play Learning in Go", appendix C), which uses a = 0.75. The default a = 0.65 is what
+    KataGo's shuffling script recommends since. At N = M the window holds all rows and grows by b
+    rows for each new row; the power law then slows its growth. Below M it holds all rows.
 
     Attributes:
         minimum: M, in rows: with at most this many rows, training samples from all of them.
@@ -31,19 +33,19 @@ class WindowConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError for values with which the window's old edge could move backwards."""
-        if self.minimum < 1:
-            raise ValueError(f"window.minimum is {self.minimum}, expected at least 1 row")
+        check_at_least(self, "replay", 1, "minimum")
         if not 0 < self.exponent <= 1:
-            raise ValueError(f"window.exponent is {self.exponent}, expected 0 < exponent <= 1")
+            raise ValueError(f"replay.exponent must be above 0 and at most 1, got {self.exponent}")
         if not 0 <= self.scale < 1:
-            raise ValueError(f"window.scale is {self.scale}, expected 0 <= scale < 1")
+            raise ValueError(f"replay.scale must be at least 0 and below 1, got {self.scale}")
         if self.maximum is not None and self.maximum < self.minimum:
             raise ValueError(
-                f"window.maximum is {self.maximum}, expected at least the minimum {self.minimum}"
+                f"replay.maximum must be at least replay.minimum ({self.minimum}), "
+                f"got {self.maximum}"
             )
 
 
-def window_size(total_rows: int, config: WindowConfig) -> int:
+def window_size(total_rows: int, config: ReplayConfig) -> int:
     """Rows in the window after ``total_rows`` were produced; rounds down, never over the total.
 
     One more row never moves the window's old edge back (the slope is at most ``scale`` < 1), so
@@ -58,7 +60,7 @@ def window_size(total_rows: int, config: WindowConfig) -> int:
 
 
 def bytes_needed(
-    config: WindowConfig, total_rows: int, row_bytes: int, keep_for_verify: bool = False
+    config: ReplayConfig, total_rows: int, row_bytes: int, keep_for_verify: bool = False
 ) -> int:
     """Bytes of replay on disk after ``total_rows``: the window's, or all when kept for verify.
 

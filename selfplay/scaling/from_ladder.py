@@ -17,8 +17,8 @@ from selfplay.ladder import database, ladder
 from selfplay.ladder.database import Entry, Records
 from selfplay.ladder.ladder import Standing
 from selfplay.model import network
+from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import NetworkConfig
 from selfplay.players.specs import SIMULATIONS, split_stored, version_spec
 from selfplay.runs import metrics
 from selfplay.runs.codec import differing, from_json

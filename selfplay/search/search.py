@@ -12,9 +12,8 @@ PUCT's would still be drawn by their Q-value, so our Q-transform sinks them.
 # pyright: reportCallIssue=false
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +22,7 @@ from jax import Array
 
 from games.game import Game
 from selfplay.model.network import Evaluate, Params
+from selfplay.search.config import SearchConfig
 
 ILLEGAL = jnp.finfo(jnp.float32).min.item()  # logit of an illegal action
 
@@ -41,75 +41,6 @@ class SearchResult(NamedTuple):
 
 
 SearchFn = Callable[[Params, Any, Array], SearchResult]
-Algorithm = Literal["gumbel", "puct"]
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """How a policy is improved. Defaults: for Gumbel see docs/decisions/0006; AlphaZero's for PUCT.
-
-    Attributes:
-        algorithm: ``gumbel`` (Danihelka et al. 2022) or ``puct`` (Silver et al. 2018).
-        num_simulations: the budget, network evaluations a move; 0 is the raw network.
-        max_considered_actions: Gumbel: actions sampled at the root for sequential halving.
-        gumbel_scale: Gumbel: noise at the root, 1 in self-play and 0 when strength is measured.
-        c_visit: Gumbel: a Q-value q weighs σ(q) = (c_visit + N)·c_scale·q against the logits, where
-            N is the number of visits of the most visited action.
-        c_scale: Gumbel: scale of Q-values against logits, see c_visit.
-        rescale_values: Gumbel: stretch a node's Q to [0, 1] before σ, as mctx does (c_scale 0.1).
-        pb_c_init: PUCT: exploration at few visits; c = pb_c_init + log((N + pb_c_base + 1) /
-            pb_c_base) at a node with N visits.
-        pb_c_base: PUCT: number of visits from which on exploration grows, see pb_c_init.
-        fpu_reduction: PUCT: an unvisited child counts as its parent's value minus this times
-            √(prior mass visited), except at the root (KataGo's first-play urgency).
-        dirichlet_fraction: PUCT: weight of the noise mixed into the root's prior.
-        dirichlet_concentration: PUCT: the noise's total concentration, spread over legal actions.
-        temperature: PUCT: the move is drawn in proportion to visits^(1/temperature); 0: the most.
-    """
-
-    algorithm: Algorithm = "gumbel"
-    num_simulations: int = 32
-    max_considered_actions: int = 16
-    gumbel_scale: float = 1.0
-    c_visit: float = 50.0
-    c_scale: float = 0.3
-    rescale_values: bool = False
-    pb_c_init: float = 1.25
-    pb_c_base: float = 19652.0
-    fpu_reduction: float = 0.2
-    dirichlet_fraction: float = 0.25
-    dirichlet_concentration: float = 10.83
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.num_simulations < 0:
-            raise ValueError(
-                f"search.num-simulations must be 0 (the raw network) or more, "
-                f"got {self.num_simulations}"
-            )
-        if self.max_considered_actions < 1:
-            raise ValueError(
-                f"search.max-considered-actions must be at least 1, "
-                f"got {self.max_considered_actions}"
-            )
-        if not 0 <= self.dirichlet_fraction <= 1:
-            raise ValueError(
-                f"search.dirichlet-fraction must lie in [0, 1], got {self.dirichlet_fraction}"
-            )
-        for name in ("temperature", "gumbel_scale", "dirichlet_concentration"):
-            if getattr(self, name) < 0:
-                text = name.replace("_", "-")
-                raise ValueError(f"search.{text} must not be negative, got {getattr(self, name)}")
-
-    def for_strength(self, num_simulations: int) -> "SearchConfig":
-        """The same search at a budget, without exploration noise: how strength is measured."""
-        return replace(
-            self,
-            num_simulations=num_simulations,
-            gumbel_scale=0.0,
-            dirichlet_fraction=0.0,
-            temperature=0.0,
-        )
 
 
 def make(game: Game, evaluate: Evaluate, config: SearchConfig) -> SearchFn:
@@ -156,7 +87,7 @@ def _raw(
 ) -> SearchResult:
     """The network's own policy; the move is drawn with the same noise a search would use."""
     noise = jax.random.gumbel(key, logits.shape)
-    scale = config.gumbel_scale if config.algorithm == "gumbel" else config.temperature
+    scale = config.gumbel.scale if config.algorithm == "gumbel" else config.puct.temperature
     action = jnp.argmax(jnp.where(legal, logits + scale * noise, -jnp.inf), axis=-1)
     policy = jnp.where(legal, jax.nn.softmax(logits), 0.0)
     return SearchResult(action.astype(jnp.int32), policy, value)
@@ -172,13 +103,13 @@ def _gumbel(
         expand,
         config.num_simulations,
         invalid_actions=illegal,
-        max_num_considered_actions=config.max_considered_actions,
-        gumbel_scale=config.gumbel_scale,
+        max_num_considered_actions=config.gumbel.max_considered_actions,
+        gumbel_scale=config.gumbel.scale,
         qtransform=partial(
             mctx.qtransform_completed_by_mix_value,
-            value_scale=config.c_scale,
-            maxvisit_init=config.c_visit,
-            rescale_values=config.rescale_values,
+            value_scale=config.gumbel.c_scale,
+            maxvisit_init=config.gumbel.c_visit,
+            rescale_values=config.gumbel.rescale_values,
         ),
     )
 
@@ -187,10 +118,10 @@ def _puct(
     params: Params, key: Array, root: Any, expand: Any, illegal: Array, config: SearchConfig
 ) -> Any:
     noise_key, search_key = jax.random.split(key)
-    if config.dirichlet_fraction > 0:
-        noise = dirichlet_over(noise_key, ~illegal, config.dirichlet_concentration)
-        mixed = (1 - config.dirichlet_fraction) * jax.nn.softmax(root.prior_logits)
-        mixed = mixed + config.dirichlet_fraction * noise
+    if config.puct.dirichlet_fraction > 0:
+        noise = dirichlet_over(noise_key, ~illegal, config.puct.dirichlet_concentration)
+        mixed = (1 - config.puct.dirichlet_fraction) * jax.nn.softmax(root.prior_logits)
+        mixed = mixed + config.puct.dirichlet_fraction * noise
         logits = jnp.where(illegal, ILLEGAL, jnp.log(jnp.maximum(mixed, 1e-20)))
         root = root.replace(prior_logits=logits)
     return mctx.muzero_policy(
@@ -200,11 +131,11 @@ def _puct(
         expand,
         config.num_simulations,
         invalid_actions=illegal,
-        qtransform=partial(puct_q, fpu_reduction=config.fpu_reduction),
+        qtransform=partial(puct_q, fpu_reduction=config.puct.fpu_reduction),
         dirichlet_fraction=0.0,
-        pb_c_init=config.pb_c_init,
-        pb_c_base=config.pb_c_base,
-        temperature=config.temperature,
+        pb_c_init=config.puct.pb_c_init,
+        pb_c_base=config.puct.pb_c_base,
+        temperature=config.puct.temperature,
     )
 
 

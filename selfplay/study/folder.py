@@ -20,6 +20,7 @@ from selfplay.imitation.imitate import FOLDER as IMITATION
 from selfplay.ladder import database
 from selfplay.runs import metrics
 from selfplay.runs.files import check_own, read_json, write_json
+from selfplay.runs.renamed import today_field, today_option
 from selfplay.runs.run import read_config
 from selfplay.study.grid import Cell
 
@@ -143,5 +144,6 @@ class Study:
 
 
 def _cell(data: dict[str, Any]) -> Cell:
-    settings = tuple((field, value) for field, value in data["settings"])
-    return Cell(**{**data, "flags": tuple(data["flags"]), "settings": settings})
+    settings = tuple((today_field(field), value) for field, value in data["settings"])
+    flags = tuple(today_option(flag) for flag in data["flags"])
+    return Cell(**{**data, "flags": flags, "settings": settings})

@@ -137,10 +137,10 @@ class Estimator:
     def iteration(self, config: TrainConfig) -> float:
         """Returns the seconds of self-play and learning in an iteration, as the metrics count."""
         work, search = config.selfplay, config.search
-        evaluations = work.lanes * work.plies * (search.num_simulations + 1)
+        evaluations = work.batch_size * work.segment_length * (search.num_simulations + 1)
         segment = evaluations * self._line(
             config,
-            lambda c, t: t.segment / (c.selfplay.lanes * c.selfplay.plies),
+            lambda c, t: t.segment / (c.selfplay.batch_size * c.selfplay.segment_length),
             lambda c: c.search.num_simulations + 1,
         )
         steps = config.learner.steps(work.positions)
@@ -171,7 +171,7 @@ class Estimator:
             return StartCost()
         begin = [self._starting(config, "play"), self._starting(config, "learn")]
         seconds = self.process + (RAY if ray else 0.0)
-        if config.imitation.data and done < 0:
+        if config.imitation.dataset and done < 0:
             rules, batch = games.make(config.game), config.learner.batch_size
             steps = ledger(config).imitation / flops.training_step(rules, config.network, batch)
             seconds += steps * self._step(config) + self.phase(config, "learn").seconds
@@ -255,7 +255,7 @@ def versions(config: TrainConfig, most: int) -> int:
     every = config.exam.every if has_exam(config) else 0
     kept = [
         version
-        for version in range(0 if config.imitation.data else 1, config.iterations + 1)
+        for version in range(0 if config.imitation.dataset else 1, config.iterations + 1)
         if is_snapshot(version)
         or config.store.keep_for_verify
         or version == config.iterations

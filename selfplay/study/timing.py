@@ -17,9 +17,9 @@ import numpy as np
 
 import games
 from selfplay import rng
-from selfplay.imitation.dataset import ImitationConfig
+from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder import match, openings
-from selfplay.ladder.evaluator import EvaluatorConfig
+from selfplay.ladder.config import EloConfig
 from selfplay.learning.batches import Noise
 from selfplay.players import specs
 from selfplay.players.version import Version
@@ -125,7 +125,7 @@ def measure(request: Request, folder: Path) -> Timing:
     config = from_json(TrainConfig, request.config)
     # Imitation and the run's own ladder are counted from other numbers.
     alone = replace(config.cluster, actors=0, learner_devices=1)
-    config = replace(config, imitation=ImitationConfig(), elo=EvaluatorConfig(), cluster=alone)
+    config = replace(config, imitation=ImitationConfig(), elo=EloConfig(), cluster=alone)
     compiling, trainer = CompileClock(), Trainer.build(config)
     grader = Grader.build(config.game, config.network, config.search, config.exam)
     starts: dict[str, StartCost] = {}

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import games
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.cluster.config import ClusterConfig
-from selfplay.imitation.dataset import ImitationConfig
-from selfplay.ladder.evaluator import EvaluatorConfig
-from selfplay.learning.learner import LearnerConfig
-from selfplay.model.network import NetworkConfig
+from selfplay.imitation.config import ImitationConfig
+from selfplay.ladder.config import EloConfig
+from selfplay.learning.config import LearnerConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.runs.codec import ADDED
-from selfplay.runs.window import WindowConfig
-from selfplay.search.search import SearchConfig
-from selfplay.training.grader import ExamConfig
+from selfplay.runs.window import ReplayConfig
+from selfplay.search.config import SearchConfig
+from selfplay.solved.config import ExamConfig
 
 MUTABLE = (  # what may change when a run is resumed: no bit of it
     *("cluster", "exam", "store"),
-    *("elo.budgets", "elo.games", "elo.until_stderr", "imitation.watch"),
+    *("elo.budgets", "elo.games", "elo.until_stderr", "imitation.monitor_iterations"),
 )
 
 
@@ -48,8 +48,8 @@ class TrainConfig:
     Attributes:
         game: a game's name, with its options behind it: "go?size=9&komi=7.5", "pgx:othello".
         iterations: rounds of play and learning; iteration i makes version i. 0: imitation only.
-        lag: 0 plays with the newest version; 1 plays the next iteration with the version before,
-            while the learner trains. Part of what is computed, unlike the rest of the cluster.
+        policy_lag: 0 plays with the newest version; 1 plays the next iteration with the version
+            before, while the learner trains. It changes what is computed, unlike `cluster`.
         seed: seed of everything random; the same config and seed give the same bits.
         init_from: the version whose averaged parameters version 0 has: RUN@12, RUN@last, RUN@best
             or an exported .safetensors file. The optimizer is fresh and the replay window empty,
@@ -59,29 +59,29 @@ class TrainConfig:
 
     game: str = "connect_four"
     iterations: int = 100
-    lag: Literal[0, 1] = 0
+    policy_lag: Literal[0, 1] = 0
     seed: int = 0
     init_from: str = field(default="", metadata=ADDED)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
-    selfplay: SegmentConfig = field(default_factory=SegmentConfig)
-    replay: WindowConfig = field(default_factory=WindowConfig)
+    selfplay: SelfPlayConfig = field(default_factory=SelfPlayConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
     exam: ExamConfig = field(default_factory=ExamConfig)
-    elo: EvaluatorConfig = field(default_factory=EvaluatorConfig)
+    elo: EloConfig = field(default_factory=EloConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
-        least = 0 if self.imitation.data else 1
+        least = 0 if self.imitation.dataset else 1
         if self.iterations < least:
             raise ValueError(f"iterations must be at least {least}, got {self.iterations}")
-        if self.init_from and self.imitation.data:
+        if self.init_from and self.imitation.dataset:
             raise ValueError(
-                f"init_from={self.init_from} and imitation.data={self.imitation.data} would both "
-                "give version 0 its parameters; leave one out (--imitation.data '' "
-                "--imitation.stays 0 where the preset imitates)"
+                f"init_from={self.init_from} and imitation.dataset={self.imitation.dataset} would "
+                "both give version 0 its parameters; leave one out (--imitation.dataset '' "
+                "--imitation.expert-fraction 0 where the preset imitates)"
             )
         games.make(self.game)  # an unknown game is an error before any work
 

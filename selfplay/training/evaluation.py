@@ -53,9 +53,9 @@ class Examination:
             self._failed = True
             self._announce(f"versions are rated no more ({self._rating.failure}); training goes on")
         watched, imitation = {}, self._config.imitation
-        if self._lessons and iteration <= imitation.watch:
+        if self._lessons and iteration <= imitation.monitor_iterations:
             self._enter(Phase("measuring on held-out games", iteration))
-            watched = self._lessons.measure(params, imitation.measured)
+            watched = self._lessons.measure(params, imitation.eval_positions)
         return {"exam": grades, "elo": ratings, "held_out": watched}
 
     def close(self) -> None:

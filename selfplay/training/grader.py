@@ -8,36 +8,14 @@ import jax
 import games
 from games.game import Game
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.search import search
-from selfplay.search.search import SearchConfig, SearchFn
+from selfplay.search.config import SearchConfig
+from selfplay.search.search import SearchFn
 from selfplay.solved import exam as exams
 from selfplay.solved import suite
+from selfplay.solved.config import ExamConfig
 from selfplay.solved.suite import Exam
-
-
-@dataclass(frozen=True)
-class ExamConfig:
-    """When training grades itself on the game's exam (games that have one).
-
-    Attributes:
-        every: iterations between exams; 0 leaves them out, but for the last version's.
-        budgets: simulations a move; 0 is the raw network.
-        positions: questions asked along the way, evenly from the whole exam; the end asks all.
-    """
-
-    every: int = 10
-    budgets: tuple[int, ...] = (0, 64)
-    positions: int = 512
-
-    def __post_init__(self) -> None:
-        if self.every < 0 or self.positions < 1:
-            raise ValueError(
-                f"exam.every must be 0 or more and exam.positions at least 1, "
-                f"got {self.every} and {self.positions}"
-            )
-        if any(budget < 0 for budget in self.budgets):
-            raise ValueError(f"exam.budgets must not be negative, got {self.budgets}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +42,7 @@ class Grader:
         game = games.make(name)
         _, evaluate = network.make(game, shape)
         searches = {
-            budget: search.make(game, evaluate, how.for_strength(budget))
+            budget: search.make(game, evaluate, how.for_evaluation(budget))
             for budget in config.budgets
         }
         return cls(config, game, exam, exam.sample(config.positions), searches)

@@ -28,7 +28,7 @@ from selfplay.runs.failpoints import failpoint
 from selfplay.runs.metrics import total_seconds
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
-from selfplay.runs.window import WindowConfig
+from selfplay.runs.window import ReplayConfig
 from selfplay.training.config import MUTABLE, TrainConfig
 from selfplay.training.evaluation import Examination
 from selfplay.training.origin import Origin, resolve
@@ -74,7 +74,12 @@ def train(
         if trainer.lessons and run.next_iteration == 0:
             with _open(config, run.folder / IMITATION) as first:
                 outcome = imitate(
-                    trainer.imitation(), first, report, announce, enter, config.cluster.mixing
+                    trainer.imitation(),
+                    first,
+                    report,
+                    announce,
+                    enter,
+                    config.cluster.allow_mismatched_actors,
                 )
             if not outcome:
                 return run
@@ -95,7 +100,7 @@ def train(
             workers.close()
             if workers.losses:
                 actors = "1 actor was" if workers.losses == 1 else f"{workers.losses} actors were"
-                same = "" if config.cluster.mixing else ", to the same bytes"
+                same = "" if config.cluster.allow_mismatched_actors else ", to the same bytes"
                 announce(f"{actors} replaced; their work was played again{same}")
     return run
 
@@ -103,9 +108,12 @@ def train(
 def _open(
     config: TrainConfig,
     folder: Path,
-    window: WindowConfig | None = None,
+    window: ReplayConfig | None = None,
     origin: Origin | None = None,
 ) -> Run:
+    flags = determinism.pinned()
+    if config.cluster.allow_mismatched_actors:
+        flags["mixing"] = MIXED
     return Run.create_or_open(
         folder,
         config,
@@ -113,7 +121,8 @@ def _open(
         mutable=MUTABLE,
         keep=config.store.keep,
         keep_all=config.store.keep_for_verify,
-        flags=determinism.pinned() | ({"mixing": MIXED} if config.cluster.mixing else {}),
+        flags=determinism.pinned()
+        | ({"mixing": MIXED} if config.cluster.allow_mismatched_actors else {}),
         notes={"origin": origin.record} if origin else None,
     )
 
@@ -135,7 +144,7 @@ def _loop(
         return  # imitation was all
     examination.warm_up(state["learner"].averaged)
 
-    streams, lag, committing = config.selfplay.streams, config.lag, 0.0
+    streams, lag, committing = config.selfplay.streams, config.policy_lag, 0.0
     workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
     for work in plan.iterations(run.next_iteration, config.iterations, streams, lag):
         started = time.perf_counter()
@@ -233,7 +242,7 @@ def _stand(
     first_row = run.commits.read(0).metrics_row
     if trainer.lessons:
         trainer.lessons.check(first_row["imitation"]["data"], run.folder)
-    if not config.cluster.mixing:
+    if not config.cluster.allow_mismatched_actors:
         determinism.check_probe(probe, first_row["probe"], "self-play's", run.folder)
         determinism.check_probe(learns, first_row.get("learner_probe"), "the learner's", run.folder)
     last = run.commits.read(run.next_iteration - 1)

@@ -39,7 +39,7 @@ class Trainer:
             game, initialise, evaluate, config.learner, steps, config.seed, devices
         )
         lessons = None
-        if config.imitation.data:
+        if config.imitation.dataset:
             lessons = Lessons.open(config.imitation, config.game, config.network, config.seed)
         return cls(config, fit, stream_player.StreamPlayer(*config.player()), lessons)
 
@@ -65,7 +65,7 @@ class Trainer:
             source = self.lessons.with_window(source, work.iteration)
         after, metrics = self.learner.fit(before, source, work.iteration, steps)
         # With lag 1 the next iteration is played by the version before this one.
-        playing = before.averaged if self.config.lag else after.averaged
+        playing = before.averaged if self.config.policy_lag else after.averaged
         return {"learner": after, "playing": playing}, metrics, steps
 
     def ledger(self, before: Ledger, steps: int) -> Ledger:

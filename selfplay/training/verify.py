@@ -78,7 +78,7 @@ def verify(
         carries = unflatten(first_carries, trees["carries"], check_shape=False)
         if iteration == 1 and digest(start) != digest(state):
             return "version 0: the initial parameters"
-        work = plan.work(iteration, config.selfplay.streams, config.lag)
+        work = plan.work(iteration, config.selfplay.streams, config.policy_lag)
         workers.submit(work, state["playing"], carries)
         results = workers.collect()
         rows = {n: np.concatenate([r[n] for _, r in results]) for n in results[0][1]}

@@ -22,7 +22,9 @@ def shrunk(preset: TrainConfig) -> TrainConfig:
         iterations=2,
         network=replace(preset.network, width=4, depth=1, head_width=4),
         search=replace(preset.search, num_simulations=4),
-        selfplay=replace(preset.selfplay, streams=1, lanes=16, plies=24, random_opening_plies=8),
+        selfplay=replace(
+            preset.selfplay, streams=1, batch_size=16, segment_length=24, random_opening_plies=8
+        ),
         learner=replace(preset.learner, batch_size=16, shards=2, warmup_steps=1),
         cluster=replace(preset.cluster, actors=0),
     )

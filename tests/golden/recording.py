@@ -28,25 +28,27 @@ if __name__ == "__main__":
 import numpy as np
 
 import games
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.cluster.config import ClusterConfig
 from selfplay.experts.building import build
 from selfplay.experts.filters import Filters
 from selfplay.experts.game_record import ExpertGame
 from selfplay.experts.selection import Account
-from selfplay.imitation.dataset import ImitationConfig
+from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.imitate import FOLDER
 from selfplay.ladder import tables
-from selfplay.ladder.ladder import Ladder, LadderConfig
-from selfplay.learning.learner import LearnerConfig
-from selfplay.model.network import NetworkConfig
+from selfplay.ladder.config import LadderConfig
+from selfplay.ladder.ladder import Ladder
+from selfplay.learning.config import LearnerConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.players import specs
 from selfplay.players.version import Version
 from selfplay.runs import metrics
 from selfplay.runs.codec import from_json, to_json
-from selfplay.search.search import SearchConfig
+from selfplay.runs.renamed import with_today_names
+from selfplay.search.config import SearchConfig
+from selfplay.solved.config import ExamConfig
 from selfplay.training.config import StoreConfig, TrainConfig
-from selfplay.training.grader import ExamConfig
 from selfplay.training.loop import train
 
 GOLDEN = Path(__file__).resolve().parent / "golden.json"
@@ -59,7 +61,7 @@ BASE = TrainConfig(
     iterations=3,
     network=NetworkConfig(width=4, depth=1, head_width=8),
     search=SearchConfig(num_simulations=4),
-    selfplay=SegmentConfig(streams=2, lanes=8, plies=12),
+    selfplay=SelfPlayConfig(streams=2, batch_size=8, segment_length=12),
     learner=LearnerConfig(batch_size=32, shards=4, warmup_steps=2),
     exam=ExamConfig(budgets=()),
     store=StoreConfig(keep_for_verify=True),
@@ -67,17 +69,19 @@ BASE = TrainConfig(
 )
 PUCT = SearchConfig(algorithm="puct", num_simulations=6)
 IMITATION = ImitationConfig(
-    data="experts",
+    dataset="experts",
     epochs=1,
-    part=150,
-    measured=100,
+    positions_per_iteration=150,
+    eval_positions=100,
     learner=LearnerConfig(batch_size=32, shards=4, warmup_steps=2),
-    stays=0.5,
-    halves=2.0,
+    expert_fraction=0.5,
+    expert_half_life=2.0,
 )
 RUNS: Mapping[str, TrainConfig] = {
     "connect_four": BASE,
-    "connect_four_lag_1_mlp": replace(BASE, lag=1, network=replace(BASE.network, kind="mlp")),
+    "connect_four_lag_1_mlp": replace(
+        BASE, policy_lag=1, network=replace(BASE.network, kind="mlp")
+    ),
     "hex_swap_puct": replace(BASE, game="hex?size=3&swap=true", search=PUCT, iterations=2),
     "go_5x5": replace(BASE, game="go?size=5&komi=3.5", iterations=2),
     "imitation": replace(BASE, iterations=2, imitation=IMITATION),
@@ -86,11 +90,11 @@ RUNS: Mapping[str, TrainConfig] = {
 
 def digests(config: Mapping[str, Any], folder: Path, archive: Path) -> list[dict[str, str]]:
     """Trains one of the runs; returns the digests of all iterations, those of imitation first."""
-    run = from_json(TrainConfig, config)
-    if run.imitation.data:
-        run = replace(run, imitation=replace(run.imitation, data=str(archive)))
+    run = from_json(TrainConfig, with_today_names(config))
+    if run.imitation.dataset:
+        run = replace(run, imitation=replace(run.imitation, dataset=str(archive)))
     train(run, folder)
-    parts = (folder / FOLDER, folder) if run.imitation.data else (folder,)
+    parts = (folder / FOLDER, folder) if run.imitation.dataset else (folder,)
     return [row["digest"] for part in parts for row in metrics.read(part)]
 
 

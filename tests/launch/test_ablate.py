@@ -22,7 +22,7 @@ BAD = {
     ),
     "set": (
         "hex_3 --set learner.emma=1",
-        "did you mean 'learner.ema'?); choose from learner.batch",
+        "did you mean 'learner.ema_decay'?); choose from learner.batch",
     ),
     "nested": ("hex_3 --grid imitation.learner.emas=1,2", "mean 'imitation.learner.ema'?)"),
     "section": ("hex_3 --grid netwrk.width=4", "(did you mean 'network.width'?); choose from game"),
@@ -59,7 +59,8 @@ def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
     small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder"
-    small += " --set network.depth=1 search.num-simulations=2 selfplay.lanes=2 selfplay.plies=2"
+    small += " --set network.depth=1 search.num-simulations=2"
+    small += " selfplay.batch-size=2 selfplay.segment-length=2"
     small += " game=tic_tac_toe init_from=first@1"
     bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
     ((status, said),) = refused(

@@ -177,7 +177,7 @@ READERS = {
     "report": ["{}"],
     "simulate": ["{}"],
     "verify": ["{}"],
-    "train": [*IN_PROCESS, "--imitation.data", "{}", "--out", "{}.run"],
+    "train": [*IN_PROCESS, "--imitation.dataset", "{}", "--out", "{}.run"],
 }
 MORE = [
     ("exam", ["{}.safetensors"]),

@@ -17,7 +17,7 @@ import tyro
 from launch import cli
 from selfplay.command_line import documented
 from selfplay.experts.archive import read_manifest
-from selfplay.learning.learner import LearnerConfig
+from selfplay.learning.config import LearnerConfig
 from selfplay.players.version import Version
 from selfplay.report import rated_runs, study_report
 from selfplay.study.folder import Study

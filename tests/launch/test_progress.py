@@ -16,8 +16,8 @@ from rich.console import Console
 import configs
 from launch.progress import Progress, clock
 from selfplay.cluster.config import ClusterConfig
-from selfplay.ladder.evaluator import EvaluatorConfig
-from selfplay.learning.learner import LearnerConfig
+from selfplay.ladder.config import EloConfig
+from selfplay.learning.config import LearnerConfig
 from selfplay.phase import Phase
 from selfplay.training.config import TrainConfig
 from tests.small_runs import PLAIN
@@ -34,7 +34,7 @@ def full() -> TrainConfig:
     """Every column that self-play can have."""
     return connect_four(
         cluster=ClusterConfig(address="10.0.0.1:6379", actors=128),
-        elo=EvaluatorConfig(budgets=(64,)),
+        elo=EloConfig(budgets=(64,)),
     )
 
 
@@ -214,7 +214,7 @@ def test_an_iteration_without_a_learner_step_says_why(
 def test_a_run_that_never_learns_says_so_at_its_start_and_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = replace(PLAIN, learner=LearnerConfig(batch_size=4096, shards=2, reuse=1.0))
+    config = replace(PLAIN, learner=LearnerConfig(batch_size=4096, shards=2, replay_ratio=1.0))
     assert config.learner.steps(config.selfplay.positions) == 0
     (tmp_path / "metrics.jsonl").write_text('{"iteration": 6, "steps": 0}\n')
     commit = SimpleNamespace(metrics_row={"imitation": {}})

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from selfplay.learning.learner import LearnerConfig
+from selfplay.learning.config import LearnerConfig
 from tests.small_runs import refused
 
 

@@ -40,7 +40,7 @@ BAD = {
     "exam budget": ("connect_four --exam.budgets -1", "must not be negative"),
     "batch": ("connect_four --learner.batch-size 102", "got 102 and 4"),
     "actors": ("connect_four --cluster.actors -2", "got -2"),
-    "lanes": ("connect_four --selfplay.lanes 0", "at least 1, got 0"),
+    "lanes": ("connect_four --selfplay.batch-size 0", "at least 1, got 0"),
     "address": ("connect_four --out {new} --cluster.address 127.0.0.1:9", "'127.0.0.1:9'"),
     "folder": ("connect_four --out {other}", "is no run folder"),
     "width": ("connect_four --network.width 0", "got 0"),

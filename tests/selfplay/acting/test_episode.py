@@ -14,21 +14,27 @@ from hypothesis import strategies as st
 import games
 from selfplay import rng
 from selfplay.acting import episode, segment
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.episode import Rows
-from selfplay.acting.segment import Record, SegmentConfig
+from selfplay.acting.segment import Record
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.learning import batches
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 from tests.selfplay.search.planted import random_params
 
 SEGMENTS, SEED = 4, 11
 NETWORK = NetworkConfig("mlp", width=4, depth=0, head_width=4)
 SEARCH = SearchConfig("puct", num_simulations=0)  # its own temperature is 1
-SELFPLAY = SegmentConfig(
-    streams=2, lanes=8, plies=16, temperature=1.0, temperature_plies=5, random_opening_plies=6
+SELFPLAY = SelfPlayConfig(
+    streams=2,
+    batch_size=8,
+    segment_length=16,
+    temperature=1.0,
+    temperature_plies=5,
+    random_opening_plies=6,
 )
 IN_A_LINE = {"tic_tac_toe": 3, "connect_four": 4}
 each_game = pytest.mark.parametrize("rules", list(IN_A_LINE))
@@ -105,7 +111,7 @@ def test_every_recorded_ply_follows_the_rules(rules: str) -> None:
     planes = np.array(bits).astype(np.int8)
     mask = np.array(jax.vmap(lambda row: batches.unpack(row, (game.num_actions,)))(record.legal))
     games_over, openings = 0, set()
-    for lane in range(SELFPLAY.lanes):
+    for lane in range(SELFPLAY.batch_size):
         board = None  # nothing is known of a game before its first recorded position
         for t in range(len(record.over)):
             sign = 1 - 2 * int(record.player[t, lane])
@@ -198,7 +204,7 @@ def test_episodes_of_a_stream_are_whole_and_every_ply_is_kept_once(rules: str) -
     found = played(rules)
     assert_assembled(found.records, list(range(SEGMENTS)), found.done, found.waiting)
     kept = sum(len(rows["last"]) for rows in found.done) + len(found.waiting["lane"])
-    assert kept == SEGMENTS * SELFPLAY.plies * SELFPLAY.lanes
+    assert kept == SEGMENTS * SELFPLAY.segment_length * SELFPLAY.batch_size
     finished = sum(int(record.over.sum()) for record in found.records)
     assert sum(int(rows["last"].sum()) for rows in found.done) == finished
     for rows in found.done:  # within an episode plies follow each other

@@ -1,4 +1,4 @@
-"""How a segment's games begin and which moves are played; SegmentConfig's own checks."""
+"""How a segment's games begin and which moves are played; SelfPlayConfig's own checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import games
 from selfplay.acting import segment
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.search.search import SearchResult
 
 
@@ -20,7 +20,7 @@ def chosen(policy: list[float], ply: int, temperature: float, rows: int = 20_000
     found = SearchResult(
         jnp.full(rows, 4), jnp.tile(jnp.array([policy], jnp.float32), (rows, 1)), jnp.zeros(rows)
     )
-    config = SegmentConfig(temperature=temperature, temperature_plies=3)
+    config = SelfPlayConfig(temperature=temperature, temperature_plies=3)
     return np.array(segment.choose(found, jnp.full(rows, ply), jax.random.key(ply), config))
 
 
@@ -45,7 +45,7 @@ def test_late_moves_are_the_searchs_own_and_temperature_0_the_most_likely() -> N
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_openings_have_the_asked_share_and_lengths(share: float) -> None:
     game, count, longest = games.make("connect_four"), 8000, 5
-    config = SegmentConfig(random_opening_share=share, random_opening_plies=longest)
+    config = SelfPlayConfig(random_opening_fraction=share, random_opening_plies=longest)
     states, ply = jax.jit(jax.vmap(lambda key: segment.opening(game, config, key)))(
         jax.random.split(jax.random.key(0), count)
     )
@@ -64,7 +64,7 @@ def test_openings_have_the_asked_share_and_lengths(share: float) -> None:
 
 def test_openings_never_end_the_game() -> None:
     game = games.make("tic_tac_toe")
-    config = SegmentConfig(random_opening_share=1.0, random_opening_plies=9)
+    config = SelfPlayConfig(random_opening_fraction=1.0, random_opening_plies=9)
     states, ply = jax.jit(jax.vmap(lambda key: segment.opening(game, config, key)))(
         jax.random.split(jax.random.key(0), 500)
     )
@@ -89,8 +89,8 @@ def test_openings_never_end_the_game() -> None:
 )
 def test_impossible_segments_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SegmentConfig(**bad)
+        SelfPlayConfig(**bad)
 
 
 def test_an_iterations_positions_are_counted() -> None:
-    assert SegmentConfig(streams=3, lanes=5, plies=7).positions == 105
+    assert SelfPlayConfig(streams=3, batch_size=5, segment_length=7).positions == 105

@@ -91,7 +91,7 @@ def test_a_replacement_with_another_probe_is_refused_too(fake: FakeRay) -> None:
 
 def test_mixing_lets_every_probe_in(fake: FakeRay) -> None:
     fake.probes[1] = "other"
-    workers = RayPool((), ClusterConfig(actors=2, mixing=True), "same")
+    workers = RayPool((), ClusterConfig(actors=2, allow_mismatched_actors=True), "same")
     assert collected(workers, 6) == right(6)
     assert {actor for actor, _ in fake.played} == {0, 1}
     workers.close()

@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 
 import games
 from selfplay import determinism
-from selfplay.acting.segment import SegmentConfig
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import connection, plan, pool
 from selfplay.cluster.actor import StreamActor
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.ray_pool import RayPool
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 from selfplay.training.loop import train
 from tests.selfplay.search.planted import random_params
 from tests.small_runs import PLAIN
@@ -39,7 +39,7 @@ ARGUMENTS = (
     "tic_tac_toe",
     NETWORK,
     SearchConfig("puct", num_simulations=0),
-    SegmentConfig(streams=STREAMS, lanes=8, plies=16, random_opening_plies=6),
+    SelfPlayConfig(streams=STREAMS, batch_size=8, segment_length=16, random_opening_plies=6),
     7,
 )
 WORK = plan.Work(iteration=3, version=2, streams=STREAMS)

@@ -17,7 +17,7 @@ from selfplay.generated import importing
 from selfplay.imitation import held_out
 from selfplay.imitation.held_out import PHASES, Measure
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from tests.selfplay.experts.records import GAME, NAME, random_moves, sgf, write
 
 SHAPE = NetworkConfig(kind="mlp", width=8, depth=0, head_width=4)

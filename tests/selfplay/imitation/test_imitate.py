@@ -22,16 +22,18 @@ from selfplay.experts.archive import Experts
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
 from selfplay.generated.teacher import Teacher
-from selfplay.imitation.dataset import ImitationConfig, Lessons
+from selfplay.imitation.config import ImitationConfig
+from selfplay.imitation.dataset import Lessons
 from selfplay.imitation.imitate import FOLDER, best_of, loss
-from selfplay.learning.learner import Diverged, Learner, LearnerConfig, Source
+from selfplay.learning.config import LearnerConfig
+from selfplay.learning.learner import Diverged, Learner, Source
 from selfplay.model import flops
 from selfplay.runs import metrics
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
 from selfplay.runs.files import CorruptedFile, read_hashed_json, write_hashed_json
 from selfplay.runs.run import load_version
-from selfplay.runs.window import WindowConfig
+from selfplay.runs.window import ReplayConfig
 from selfplay.training.config import StoreConfig, TrainConfig
 from selfplay.training.loop import MIXED, train
 from selfplay.training.trainer import Trainer
@@ -60,13 +62,13 @@ def config(data: Path) -> TrainConfig:
     """Two epochs in four parts, then two iterations of self-play."""
     size = Experts(data).train.size
     imitation = ImitationConfig(
-        data=str(data),
+        dataset=str(data),
         epochs=2,
-        part=size // 2,
-        measured=200,
+        positions_per_iteration=size // 2,
+        eval_positions=200,
         learner=LearnerConfig(batch_size=16, shards=2, warmup_steps=5, learning_rate=0.01),
-        stays=0.5,
-        halves=1.0,
+        expert_fraction=0.5,
+        expert_half_life=1.0,
     )
     store = StoreConfig(keep_for_verify=True)
     return replace(PLAIN, iterations=2, imitation=imitation, store=store)
@@ -101,17 +103,17 @@ def test_it_learns_and_the_best_version_becomes_version_0(whole: Path, config: T
     assert version == best_of(rows) and loss(rows[version - 1]) == min(map(loss, rows))
     best, start = load_version(whole / FOLDER, version).params, load_version(whole, 0).params
     assert digest(best) == digest(start)
-    assert metrics.read(whole)[0]["imitation"]["data"] == Experts(config.imitation.data).digest
+    assert metrics.read(whole)[0]["imitation"]["data"] == Experts(config.imitation.dataset).digest
 
 
 def test_the_ledger_and_the_clock_carry_over(whole: Path, config: TrainConfig) -> None:
     rows = metrics.read(whole / FOLDER)
     learner, game = config.imitation.learner, games.make(GAME)
-    size = Experts(config.imitation.data).train.size
+    size = Experts(config.imitation.dataset).train.size
     steps = 2 * sum(len(part) // 16 for part in np.array_split(np.arange(size), 2))
     spent = steps * flops.training_step(game, config.network, learner.batch_size)
     assert rows[-1]["ledger"]["imitation"] == spent
-    assert Commits(whole, WindowConfig()).read(0).ledger == asdict(flops.Ledger(imitation=spent))
+    assert Commits(whole, ReplayConfig()).read(0).ledger == asdict(flops.Ledger(imitation=spent))
     assert all(row["ledger"]["imitation"] == spent for row in metrics.read(whole)[1:])
     assert metrics.read(whole)[1]["seconds"]["total"] > rows[-1]["seconds"]["total"] > 0
 
@@ -136,7 +138,7 @@ def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
     tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe = Learner.probe
-    cluster = replace(config.cluster, mixing=True)
+    cluster = replace(config.cluster, allow_mismatched_actors=True)
     for last in (stop_at(3), lambda row: row["version"] == 1):  # of imitation, then of self-play
         train(config, tmp_path / "run", last)
         monkeypatch.setattr(Learner, "probe", lambda *_: "f" * 64)
@@ -250,7 +252,7 @@ def test_experts_stay_for_a_share_that_halves(config: TrainConfig, whole: Path) 
     everything = np.arange(200, 400)
     again = lessons.with_window(window, 1).gather(everything)
     np.testing.assert_array_equal(again["planes"], mixed.gather(everything)["planes"])
-    later = replace(config.imitation, halves=1e9)
+    later = replace(config.imitation, expert_half_life=1e9)
     other = replace(lessons, config=later).with_window(window, 2).gather(everything)
     assert (other["planes"] != again["planes"]).any()
 
@@ -298,7 +300,7 @@ class Window:
 
 
 def test_a_smaller_share_of_games(data: Path, config: TrainConfig) -> None:
-    half = replace(config.imitation, games=0.5)
+    half = replace(config.imitation, game_fraction=0.5)
     lessons = Lessons.open(half, GAME, config.network, 0)
     assert 0.3 < lessons.train.size / Experts(data).train.size < 0.7
     assert lessons.held_out.size == Experts(data).held_out.size
@@ -318,7 +320,7 @@ def test_bad_input_is_a_sentence_before_any_work(tmp_path: Path, config: TrainCo
         with pytest.raises(ValueError, match=f"imitation.{field}.*{value}"):
             replace(config.imitation, **{field: value})
     with pytest.raises(ValueError, match="names no games"):
-        ImitationConfig(stays=0.5)
+        ImitationConfig(expert_fraction=0.5)
     with pytest.raises(ValueError, match="iterations must be at least 1"):
         replace(PLAIN, iterations=0)
 
@@ -327,7 +329,7 @@ def test_other_games_under_the_same_name_are_refused(
     tmp_path: Path, config: TrainConfig, whole: Path
 ) -> None:
     data = label(tmp_path / "data", 150)
-    imitation = replace(config.imitation, data=str(data), part=10**6)
+    imitation = replace(config.imitation, dataset=str(data), positions_per_iteration=10**6)
     changed = replace(config, imitation=imitation)
     train(changed, tmp_path / "learning", stop_at(1))
     data.rename(tmp_path / "before")
@@ -346,7 +348,7 @@ def test_a_damaged_archive_is_not_learnt_from(tmp_path: Path, config: TrainConfi
     damaged = bytearray(planes.read_bytes())
     damaged[-1] ^= 1
     planes.write_bytes(damaged)
-    imitation = replace(config.imitation, data=str(data))
+    imitation = replace(config.imitation, dataset=str(data))
     with pytest.raises(CorruptedFile, match=r"planes\.npy"):
         train(replace(config, imitation=imitation), tmp_path / "run")
 
@@ -356,7 +358,7 @@ def test_a_komi_that_no_expert_played_is_told(tmp_path: Path) -> None:
     file = write(tmp_path / "a.sgf", *games)
     importing.import_sgf(tmp_path / "out", NAME, GO, [file], Filters(), 0.3, lambda *a: None)
     config = ImitationConfig(
-        data=str(tmp_path / "out"), learner=LearnerConfig(batch_size=16, shards=2)
+        dataset=str(tmp_path / "out"), learner=LearnerConfig(batch_size=16, shards=2)
     )
     lessons = [Lessons.open(config, f"{NAME}&komi={k}", PLAIN.network, 0) for k in (5.5, 7.5)]
     assert lessons[0].doubt == ""

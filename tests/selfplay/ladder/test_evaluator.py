@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from selfplay.cluster.config import ClusterConfig
-from selfplay.ladder.evaluator import Evaluator, EvaluatorConfig, evaluation_flops
+from selfplay.ladder.config import EloConfig
+from selfplay.ladder.evaluator import Evaluator, evaluation_flops
 from selfplay.ladder.ladder import Ladder
 from selfplay.players.version import Version
 from selfplay.runs import metrics
@@ -20,7 +21,7 @@ from selfplay.training.config import TrainConfig
 from selfplay.training.loop import train
 from tests.small_runs import PLAIN
 
-RATED = replace(PLAIN, elo=EvaluatorConfig(budgets=(0, 4), games=64, opening_plies=2))
+RATED = replace(PLAIN, elo=EloConfig(budgets=(0, 4), games=64, opening_plies=2))
 
 
 def trained(config: TrainConfig, folder: Path, **more: Any) -> list[dict[str, Any]]:
@@ -146,13 +147,13 @@ def test_an_actor_rates_as_we_do(tmp_path: Path, folder: Path) -> None:
 )
 def test_bad_config_is_one_sentence(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        EvaluatorConfig(**options)
+        EloConfig(**options)
 
 
 def test_flops_are_those_of_the_moves(folder: Path) -> None:
     """Counted anew, move by move."""
     import games
-    from selfplay.ladder.ladder import LadderConfig
+    from selfplay.ladder.config import LadderConfig
     from selfplay.players import specs
 
     game = games.make("tic_tac_toe")

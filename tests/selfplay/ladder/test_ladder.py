@@ -22,7 +22,8 @@ from sgfmill import sgf
 
 import games
 from selfplay.ladder import match, tables
-from selfplay.ladder.ladder import Ladder, LadderConfig
+from selfplay.ladder.config import LadderConfig
+from selfplay.ladder.ladder import Ladder
 from selfplay.ladder.match import Played
 from selfplay.model.flops import Ledger
 from selfplay.players import specs

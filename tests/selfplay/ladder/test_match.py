@@ -16,11 +16,11 @@ import pytest
 import games
 from selfplay.ladder import match, openings
 from selfplay.model import network
+from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import NetworkConfig
 from selfplay.players import specs
 from selfplay.players.version import Version
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 
 SEED = 5
 

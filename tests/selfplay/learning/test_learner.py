@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 import games
 from selfplay.acting.episode import Rows
 from selfplay.learning import batches, learner
-from selfplay.learning.learner import Learner, LearnerConfig, LearnerState
+from selfplay.learning.config import LearnerConfig
+from selfplay.learning.learner import Learner, LearnerState
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
 from tests.selfplay.search.planted import Linear, quick_jit, random_positions
 
 SHAPES = {"tic_tac_toe": (3, 3), "connect_four": (6, 7)}
 each_game = pytest.mark.parametrize("rules", list(SHAPES))
-TINY = LearnerConfig(batch_size=32, warmup_steps=1, ema=0.3)
+TINY = LearnerConfig(batch_size=32, warmup_steps=1, ema_decay=0.3)
 PLAIN = replace(TINY, shards=1, symmetries=False)
 
 

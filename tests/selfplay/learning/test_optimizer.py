@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from selfplay.learning import learner
-from selfplay.learning.learner import LearnerConfig
+from selfplay.learning.config import LearnerConfig
 
 PLAIN = LearnerConfig(warmup_steps=5, weight_decay=0.0, gradient_clip=1e9)
 START = {"w": np.array([3.0, -2.0], np.float32)}
@@ -44,7 +44,7 @@ def rates(config: LearnerConfig, total_steps: int, steps: int) -> np.ndarray:
 def test_the_rate_warms_up_holds_and_falls_along_a_cosine(
     total_steps: int, decay: float, final: float
 ) -> None:
-    config = replace(PLAIN, learning_rate=0.01, decay=decay, final_learning_rate=final)
+    config = replace(PLAIN, learning_rate=0.01, lr_decay_fraction=decay, final_lr_fraction=final)
     falling = round(decay * total_steps)
     start = max(5, total_steps - falling)  # the warm-up is never cut short
     expected = []
@@ -60,7 +60,7 @@ def test_the_rate_warms_up_holds_and_falls_along_a_cosine(
 
 
 def test_weights_decay_towards_0_apart_from_the_gradient() -> None:
-    config = replace(PLAIN, learning_rate=0.01, weight_decay=0.3, decay=0.0)
+    config = replace(PLAIN, learning_rate=0.01, weight_decay=0.3, lr_decay_fraction=0.0)
     still = updates(config, 100, [np.zeros(2, np.float32)] * 8)
     np.testing.assert_allclose(still[-1], -0.01 * 0.3 * START["w"], rtol=1e-5)
     moving = updates(config, 100, [np.ones(2, np.float32)] * 8)
@@ -68,7 +68,7 @@ def test_weights_decay_towards_0_apart_from_the_gradient() -> None:
 
 
 def test_long_gradients_are_scaled_to_the_clip_and_short_ones_left_alone() -> None:
-    config = replace(PLAIN, warmup_steps=0, gradient_clip=1.0, decay=0.0)
+    config = replace(PLAIN, warmup_steps=0, gradient_clip=1.0, lr_decay_fraction=0.0)
     unit, short = np.array([0.6, 0.8], np.float32), np.array([0.3, -0.1], np.float32)
     clipped = updates(config, 100, [unit, 50 * unit, short])
     np.testing.assert_allclose(clipped, updates(config, 100, [unit, unit, short]), rtol=1e-5)
@@ -83,7 +83,7 @@ def test_long_gradients_are_scaled_to_the_clip_and_short_ones_left_alone() -> No
 )
 def test_steps_follow_the_new_rows_up_to_the_most_allowed(new_rows: int, expected: int) -> None:
     """Every row is used `reuse` times on average: 8 rows a step here."""
-    config = LearnerConfig(batch_size=16, reuse=2.0, max_steps=100)
+    config = LearnerConfig(batch_size=16, replay_ratio=2.0, max_steps=100)
     assert config.steps(new_rows) == expected
 
 

@@ -18,8 +18,8 @@ import pytest
 
 import games
 from selfplay.model import flops, network
+from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import NetworkConfig
 from tests.selfplay.search.planted import quick_jit, random_params, random_positions
 
 CONFIGS = {

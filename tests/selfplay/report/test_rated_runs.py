@@ -19,7 +19,7 @@ from rich.console import Console
 
 import games
 from launch import cli
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.report import rated_runs, study_report
 from selfplay.report.findings import Finding
 from selfplay.scaling import from_ladder

@@ -17,7 +17,7 @@ import pytest
 
 from selfplay.ladder.database import Pairing, Records
 from selfplay.ladder.match import Played
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import Player
 from selfplay.report import study_report
 from selfplay.report.findings import Finding

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from selfplay.runs.run import Run
-from selfplay.runs.window import WindowConfig
+from selfplay.runs.window import ReplayConfig
 
-WINDOW = WindowConfig(minimum=20, scale=0.4)
+WINDOW = ReplayConfig(minimum=20, scale=0.4)
 
 
 @dataclasses.dataclass(frozen=True)

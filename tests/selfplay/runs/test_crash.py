@@ -18,7 +18,7 @@ from selfplay.runs.digest import digest
 from selfplay.runs.failpoints import VARIABLE
 from selfplay.runs.metrics import read
 from selfplay.runs.run import Run
-from selfplay.runs.window import WindowConfig
+from selfplay.runs.window import ReplayConfig
 
 KILLED, STOP = 3, 6
 POINTS = {  # point -> the iteration that the next start must do
@@ -42,7 +42,7 @@ def start() -> dict[str, Any]:
 
 def drive(folder: Path) -> Run:
     """A toy learner: each iteration's state depends on the last one and on the whole window."""
-    run = Run.create_or_open(folder, Config(), window=WindowConfig(minimum=12, scale=0.5))
+    run = Run.create_or_open(folder, Config(), window=ReplayConfig(minimum=12, scale=0.5))
     state = start() if run.next_iteration == 0 else run.restore(start()).state
     for i in range(run.next_iteration, STOP):
         random = np.random.default_rng(i)
@@ -89,7 +89,7 @@ def test_killed_run_ends_like_an_undisturbed_one(
     point: str, killed: dict[str, Path], undisturbed: Path
 ) -> None:
     folder = killed[point]
-    with Run.create_or_open(folder, Config(), window=WindowConfig(12, scale=0.5)) as run:
+    with Run.create_or_open(folder, Config(), window=ReplayConfig(12, scale=0.5)) as run:
         assert run.next_iteration == POINTS[point]
         last = run.next_iteration - 1
         commit = run.commits.read(last)

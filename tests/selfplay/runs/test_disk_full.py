@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.runs import metrics
 from selfplay.runs.files import TEMPORARY
 from selfplay.runs.run import DiskFull

@@ -21,7 +21,7 @@ from launch import cli
 from selfplay import determinism
 from selfplay.experts.writer import Writer
 from selfplay.ladder.database import Records, settings
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.report import rated_runs
 from selfplay.runs import metrics
 from selfplay.runs.codec import from_json

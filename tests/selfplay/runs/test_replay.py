@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from selfplay.runs.digest import digest
 from selfplay.runs.files import CorruptedFile
 from selfplay.runs.replay import Replay, WindowPart, bytes_needed, shard_path
-from selfplay.runs.window import WindowConfig, window_size
+from selfplay.runs.window import ReplayConfig, window_size
 
-SMALL = WindowConfig(minimum=10, exponent=0.65, scale=0.4)
+SMALL = ReplayConfig(minimum=10, exponent=0.65, scale=0.4)
 
 
 def rows(count: int, first: int = 0) -> dict[str, np.ndarray]:
@@ -40,16 +40,16 @@ def rows(count: int, first: int = 0) -> dict[str, np.ndarray]:
     ],
 )
 def test_window_by_hand(total: int, expected: int) -> None:
-    assert abs(window_size(total, WindowConfig()) - expected) <= 1
+    assert abs(window_size(total, ReplayConfig()) - expected) <= 1
 
 
 def test_window_small_cases_exactly() -> None:
     # exponent 1: ((20 - 10) / 1) * 0.5 + 10 = 15
-    assert window_size(20, WindowConfig(10, 1.0, 0.5)) == 15
-    assert window_size(1000, WindowConfig(10, 1.0, 0.5, maximum=40)) == 40
-    assert window_size(1000, WindowConfig(10, 1.0, 0.0)) == 10
-    assert bytes_needed(WindowConfig(10, 1.0, 0.5), 20, 100) == 1500
-    assert bytes_needed(WindowConfig(10, 1.0, 0.5), 20, 100, keep_for_verify=True) == 2000
+    assert window_size(20, ReplayConfig(10, 1.0, 0.5)) == 15
+    assert window_size(1000, ReplayConfig(10, 1.0, 0.5, maximum=40)) == 40
+    assert window_size(1000, ReplayConfig(10, 1.0, 0.0)) == 10
+    assert bytes_needed(ReplayConfig(10, 1.0, 0.5), 20, 100) == 1500
+    assert bytes_needed(ReplayConfig(10, 1.0, 0.5), 20, 100, keep_for_verify=True) == 2000
 
 
 @settings(max_examples=100, deadline=None)
@@ -63,7 +63,7 @@ def test_window_small_cases_exactly() -> None:
 def test_old_edge_never_moves_back(
     minimum: int, exponent: float, scale: float, total: int, extra: int | None
 ) -> None:
-    config = WindowConfig(minimum, exponent, scale, None if extra is None else minimum + extra)
+    config = ReplayConfig(minimum, exponent, scale, None if extra is None else minimum + extra)
     here, there = window_size(total, config), window_size(total + 1, config)
     assert min(total, minimum) <= here <= total
     assert here <= there <= here + 1
@@ -74,9 +74,9 @@ def test_old_edge_never_moves_back(
 )
 def test_impossible_windows_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"window.{field} is {value}"):
-        WindowConfig(**{field: value})  # pyright: ignore[reportArgumentType]
+        ReplayConfig(**{field: value})  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="maximum is 5, expected at least the minimum 9"):
-        WindowConfig(minimum=9, maximum=5)
+        ReplayConfig(minimum=9, maximum=5)
 
 
 @settings(max_examples=30, deadline=None)
@@ -87,7 +87,7 @@ def test_gather_equals_slow_concatenation(
     minimum: int,
     data: st.DataObject,
 ) -> None:
-    config = WindowConfig(minimum=minimum, scale=data.draw(st.sampled_from([0.0, 0.4, 0.9])))
+    config = ReplayConfig(minimum=minimum, scale=data.draw(st.sampled_from([0.0, 0.4, 0.9])))
     folder = tmp_path_factory.mktemp("replay")
     stop = data.draw(st.integers(0, len(counts)))
     replay, everything = Replay(folder, config), 0
@@ -112,7 +112,7 @@ def test_gather_equals_slow_concatenation(
 
 
 def test_window_names_partial_shards_oldest_first(tmp_path: Path) -> None:
-    replay = Replay(tmp_path, WindowConfig(minimum=10, scale=0.0))
+    replay = Replay(tmp_path, ReplayConfig(minimum=10, scale=0.0))
     for i in range(4):
         replay.add(i, rows(4, 4 * i))
     assert replay.window() == [WindowPart(1, 2, 4), WindowPart(2, 0, 4), WindowPart(3, 0, 4)]
@@ -124,7 +124,7 @@ def test_window_names_partial_shards_oldest_first(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded_by_the_window(tmp_path: Path) -> None:
-    replay = Replay(tmp_path, WindowConfig(minimum=100, scale=0.0))
+    replay = Replay(tmp_path, ReplayConfig(minimum=100, scale=0.0))
     for i in range(50):
         replay.add(i, rows(30))
         replay.save(i)
@@ -164,7 +164,7 @@ def test_restore_needs_the_files_of_the_window_only(tmp_path: Path) -> None:
     assert sorted(int(p.stem) for p in (tmp_path / "replay").iterdir()) == needed
     assert Replay.restore(tmp_path, replay.index, SMALL).size == replay.size
     with pytest.raises(ValueError, match="cannot be enlarged"):
-        Replay.restore(tmp_path, replay.index, WindowConfig(minimum=40))
+        Replay.restore(tmp_path, replay.index, ReplayConfig(minimum=40))
     shard_path(tmp_path, 4).unlink()
     with pytest.raises(CorruptedFile, match=r"00000004\.npz is damaged: the file is missing"):
         Replay.restore(tmp_path, replay.index, SMALL)

@@ -4,8 +4,8 @@ import pytest
 
 import games
 from selfplay.model import flops
+from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import NetworkConfig
 from selfplay.scaling import compute_units
 
 GAME = games.make("tic_tac_toe")

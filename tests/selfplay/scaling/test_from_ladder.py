@@ -13,13 +13,13 @@ import games
 from selfplay.ladder.database import Entry, Pairing, Records
 from selfplay.ladder.ladder import Standing, standing
 from selfplay.ladder.match import Played
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import SIMULATIONS, Player
 from selfplay.ratings.elo import Games, Ratings, fit
 from selfplay.runs.codec import FORMAT_VERSION, to_json
 from selfplay.scaling import from_ladder
 from selfplay.scaling.compute_units import selfplay_multiply_adds
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
 from selfplay.training.config import TrainConfig
 from tests.small_runs import PLAIN
 

@@ -13,12 +13,13 @@ import pytest
 import games
 from games.game import Game
 from selfplay.search import search
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import PuctConfig, SearchConfig
 from tests.selfplay.search import reference_puct
 from tests.selfplay.search.planted import Linear, quick_jit, random_positions
 
 POSITIONS = 24
-PUCT = SearchConfig("puct", dirichlet_fraction=0.0, temperature=0.0)
+EXPLORING = PuctConfig(2.5, 50.0, 0.6, dirichlet_fraction=0.0, temperature=0.0)
+PUCT = SearchConfig("puct", puct=PuctConfig(dirichlet_fraction=0.0, temperature=0.0))
 CLEAR = 1e-5  # a lead that float32 and the search's tie-breaking noise (1e-7) cannot turn
 GAMES = {"tic_tac_toe": 5, "connect_four": 34}  # and the most random moves before the search
 
@@ -46,9 +47,9 @@ def both(name: str, config: SearchConfig) -> tuple[search.SearchResult, list[Any
             evaluate.exact,
             jax.tree.map(lambda leaf, i=i: leaf[i], states),
             config.num_simulations,
-            config.pb_c_init,
-            config.pb_c_base,
-            config.fpu_reduction,
+            config.puct.pb_c_init,
+            config.puct.pb_c_base,
+            config.puct.fpu_reduction,
         )
         for i in range(POSITIONS)
     ]
@@ -63,7 +64,7 @@ CASES = [
     ("tic_tac_toe", PUCT, 9),
     ("tic_tac_toe", PUCT, 64),
     ("connect_four", PUCT, 64),
-    ("connect_four", replace(PUCT, pb_c_init=2.5, pb_c_base=50.0, fpu_reduction=0.6), 40),
+    ("connect_four", replace(PUCT, puct=EXPLORING), 40),
 ]
 
 
@@ -87,7 +88,7 @@ def test_moves_are_drawn_in_proportion_to_visits() -> None:
     game, evaluate, states, _ = positions("tic_tac_toe")
     rows, temperature = 3000, 0.5
     same = jax.tree.map(lambda leaf: leaf[:1].repeat(rows, axis=0), states)
-    config = replace(PUCT, num_simulations=20, temperature=temperature)
+    config = replace(PUCT, num_simulations=20, puct=replace(PUCT.puct, temperature=temperature))
     found = run(game, evaluate, config, same)
     np.testing.assert_array_equal(found.policy, found.policy[:1].repeat(rows, axis=0))
     expected = found.policy[0].astype(float) ** (1 / temperature)

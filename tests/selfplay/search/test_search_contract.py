@@ -5,6 +5,7 @@ The planted network is per row and, where told to, puts all its mass on illegal 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -21,7 +22,8 @@ import games
 from games.game import Game
 from selfplay.model.network import Params
 from selfplay.search import search
-from selfplay.search.search import SearchConfig, SearchResult
+from selfplay.search.config import GumbelConfig, PuctConfig, SearchConfig
+from selfplay.search.search import SearchResult
 from tests.selfplay.search.planted import (
     Linear,
     TreeGame,
@@ -60,7 +62,7 @@ def searcher(rules: str, name: str, noisy: bool = True) -> Any:
         return logits * params["scale"] + forbidden * params["boost"], value
 
     config = CONFIGS[name]
-    config = config if noisy else config.for_strength(config.num_simulations)
+    config = config if noisy else config.for_evaluation(config.num_simulations)
     program = quick_jit(search.make(game, evaluate, config))
     return lambda params, states, seed: jax.device_get(
         program(params, states, jax.random.key(seed))
@@ -167,8 +169,8 @@ def test_illegal_actions_inside_the_tree_are_never_expanded(name: str, boost: fl
         return logits + boost * illegal.astype(jnp.float32), value
 
     # PUCT comes nearest to an illegal action where unvisited ones look as good as their parent.
-    config = replace(CONFIGS[name], pb_c_init=0.1, fpu_reduction=0.0)
-    program = search.make(game, evaluate, config.for_strength(120))
+    config = replace(CONFIGS[name], puct=PuctConfig(pb_c_init=0.1, fpu_reduction=0.0))
+    program = search.make(game, evaluate, config.for_evaluation(120))
     states = jax.vmap(game.init)(np.arange(trees))
     found = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
     assert_same_bits(take(found, np.arange(0, trees, 2)), take(found, np.arange(1, trees, 2)))
@@ -242,16 +244,18 @@ def test_dirichlet_noise_is_0_where_nothing_is_legal() -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"num_simulations": -1}, r"search\.num-simulations .*-1"),
-        ({"max_considered_actions": 0}, r"search\.max-considered-actions .*got 0"),
-        ({"dirichlet_fraction": 1.5}, r"search\.dirichlet-fraction .*got 1\.5"),
-        ({"dirichlet_fraction": -0.1}, r"search\.dirichlet-fraction .*got -0\.1"),
-        ({"temperature": -2.0}, r"search\.temperature .*got -2\.0"),
-        ({"gumbel_scale": -1.0}, r"search\.gumbel-scale .*got -1\.0"),
-        ({"dirichlet_concentration": -3.0}, r"search\.dirichlet-concentration .*got -3\.0"),
+        (lambda: SearchConfig(num_simulations=-1), r"search\.num-simulations .*-1"),
+        (lambda: GumbelConfig(0), r"search\.gumbel\.max-considered-actions .*got 0"),
+        (lambda: GumbelConfig(scale=-1.0), r"search\.gumbel\.scale .*got -1\.0"),
+        (lambda: PuctConfig(dirichlet_fraction=1.5), r"search\.puct\.dirichlet-fraction .*1\.5"),
+        (lambda: PuctConfig(dirichlet_fraction=-0.1), r"search\.puct\.dirichlet-fraction .*-0\.1"),
+        (lambda: PuctConfig(temperature=-2.0), r"search\.puct\.temperature .*got -2\.0"),
+        (
+            lambda: PuctConfig(dirichlet_concentration=-3.0),
+            r"search\.puct\.dirichlet-concentration .*got -3\.0",
+        ),
     ],
-    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_impossible_configs_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+def test_impossible_config_is_rejected_with_its_value(bad: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SearchConfig(**bad)
+        bad()

@@ -15,7 +15,7 @@ import pytest
 
 import games
 from selfplay.search import search
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import GumbelConfig, PuctConfig, SearchConfig
 from tests.selfplay.search.planted import TreeGame, quick_jit, zero_evaluator
 
 LINES = [(0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6)]
@@ -23,8 +23,8 @@ BATCH = 128  # positions per call: one program for every level of the tree
 Cells = tuple[int, ...]  # nine of +1 (player 0), -1 (player 1), 0; player 0 began
 
 CONFIGS = {
-    "gumbel": SearchConfig("gumbel", gumbel_scale=0.0),
-    "puct": SearchConfig("puct", dirichlet_fraction=0.0, temperature=0.0),
+    "gumbel": SearchConfig("gumbel", gumbel=GumbelConfig(scale=0.0)),
+    "puct": SearchConfig("puct", puct=PuctConfig(dirichlet_fraction=0.0, temperature=0.0)),
 }
 each_algorithm = pytest.mark.parametrize("algorithm", list(CONFIGS))
 

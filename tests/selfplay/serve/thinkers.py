@@ -11,10 +11,11 @@ from jax import Array
 import games
 from games.game import Game
 from selfplay.model import network
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.players.version import Version
 from selfplay.runs.codec import to_json
-from selfplay.search.search import SearchConfig, SearchResult
+from selfplay.search.config import SearchConfig
+from selfplay.search.search import SearchResult
 
 TINY = NetworkConfig(kind="mlp", width=16, depth=1, head_width=8)
 

@@ -8,17 +8,17 @@ from types import SimpleNamespace
 import pytest
 
 import games
-from selfplay.learning.learner import LearnerConfig
+from selfplay.learning.config import LearnerConfig
 from selfplay.model import flops
-from selfplay.model.network import NetworkConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.runs import metrics
 from selfplay.runs.codec import to_json
-from selfplay.search.search import SearchConfig
+from selfplay.search.config import SearchConfig
+from selfplay.solved.config import ExamConfig
 from selfplay.study import forecast, timing
 from selfplay.study.forecast import Estimator, LadderSize, TimingFailed, makespan
 from selfplay.study.timing import Request, StartCost, Timing
 from selfplay.training.config import StoreConfig, TrainConfig
-from selfplay.training.grader import ExamConfig
 from selfplay.training.loop import train
 from tests.small_runs import PLAIN
 
@@ -46,7 +46,7 @@ def evaluation_seconds(config: TrainConfig) -> float:
 
 def timed(config: TrainConfig, compiled: bool = True) -> tuple[TrainConfig, Timing]:
     one, work = evaluation_seconds(config), config.selfplay
-    segment = one * work.lanes * work.plies * (config.search.num_simulations + 1)
+    segment = one * work.batch_size * work.segment_length * (config.search.num_simulations + 1)
     step = 3 * one * config.learner.batch_size
     pairings = {"0": 100 * one, "8": 900 * one}
     return config, Timing(STARTS, segment, step, 0.5, 0, 0, pairings, 0, compiled)

@@ -44,9 +44,14 @@ def test_true_and_false_are_flags(value: str) -> None:
 
 
 def test_names_tell_axes_and_arms_apart() -> None:
-    axes = (Axis.parse("learner.decay=0.5,1"), Axis.parse("imitation.learner.decay=0.5,1"))
+    axes = (
+        Axis.parse("learner.lr_decay_fraction=0.5,1"),
+        Axis.parse("imitation.learner.lr_decay_fraction=0.5,1"),
+    )
     names = [cell.name for cell in cells([Arm("hex_3", axes=axes)], 1)]
-    assert names[0] == "learner.decay-0.5_imitation.learner.decay-0.5_seed-0"
+    assert names[0] == (
+        "learner.lr-decay-fraction-0.5_imitation.learner.lr-decay-fraction-0.5_seed-0"
+    )
     puct = ("--search.algorithm", "puct")
     two = cells([Arm("hex_3", name="gumbel"), Arm("hex_3", puct, name="puct")], 1)
     assert [cell.name for cell in two] == ["gumbel_seed-0", "puct_seed-0"]

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfplay.imitation.dataset import ImitationConfig
+from selfplay.imitation.config import ImitationConfig
+from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import NetworkConfig
 from selfplay.players.version import Version
 from selfplay.runs import metrics
 from selfplay.runs.codec import from_json, to_json
@@ -184,7 +184,7 @@ def test_a_strangers_file_is_checked_before_it_is_used(
 
 def test_imitation_and_an_origin_are_refused_together() -> None:
     with pytest.raises(ValueError, match=r"init_from=a@1 and imitation\.data=b would both"):
-        replace(CONFIG, init_from="a@1", imitation=ImitationConfig(data="b"))
+        replace(CONFIG, init_from="a@1", imitation=ImitationConfig(dataset="b"))
 
 
 def test_it_verifies_and_another_start_is_found(second: Path, tmp_path: Path) -> None:

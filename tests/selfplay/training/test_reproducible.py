@@ -70,7 +70,7 @@ def test_a_killed_driver_resumes_to_the_same_bytes(
 def test_lag_is_in_the_plan_not_in_the_timing(
     tmp_path: Path, undisturbed: list[dict[str, str]]
 ) -> None:
-    lagging = (*TINY, "--lag", "1")
+    lagging = (*TINY, "--policy-lag", "1")
     alone = train(tmp_path / "alone", *lagging, *IN_PROCESS)
     assert alone != undisturbed
     train(tmp_path / "killed", *lagging, *IN_PROCESS, failpoint="commit.checkpoint@2")
@@ -109,7 +109,7 @@ def test_killed_in_imitation_it_resumes_to_the_same_bytes(
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, str]]]:
     """Digests of ``connect_four_smoke`` in-process, by lag."""
     folder = tmp_path_factory.mktemp("smoke")
-    return {lag: train(folder / f"{lag}", *IN_PROCESS, "--lag", f"{lag}") for lag in (0, 1)}
+    return {lag: train(folder / f"{lag}", *IN_PROCESS, "--policy-lag", f"{lag}") for lag in (0, 1)}
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, 
 def test_smoke_with_any_number_of_actors(
     tmp_path: Path, smoke: dict[int, list[dict[str, str]]], actors: int, lag: int
 ) -> None:
-    flags = ("--cluster.actors", f"{actors}", "--lag", f"{lag}")
+    flags = ("--cluster.actors", f"{actors}", "--policy-lag", f"{lag}")
     assert train(tmp_path / "run", *flags) == smoke[lag]
 
 
@@ -128,7 +128,7 @@ def test_smoke_with_any_number_of_actors(
 def test_smoke_killed_at_every_point(
     tmp_path: Path, smoke: dict[int, list[dict[str, str]]], point: str, lag: int
 ) -> None:
-    flags = (*IN_PROCESS, "--lag", f"{lag}")
+    flags = (*IN_PROCESS, "--policy-lag", f"{lag}")
     assert train(tmp_path / "run", *flags, failpoint=f"{point}@3") != smoke[lag]
     assert train(tmp_path / "run", *flags) == smoke[lag]
 
@@ -138,7 +138,7 @@ def test_smoke_killed_at_every_point(
 def test_smoke_with_an_actor_killed_in_mid_segment(
     tmp_path: Path, smoke: dict[int, list[dict[str, str]]], lag: int
 ) -> None:
-    process = start(tmp_path / "run", "--cluster.actors", "2", "--lag", f"{lag}")
+    process = start(tmp_path / "run", "--cluster.actors", "2", "--policy-lag", f"{lag}")
     victim = _playing_descendant(process.pid)
     os.kill(victim, signal.SIGKILL)
     output = finish(process)

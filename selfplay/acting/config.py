@@ -1,0 +1,42 @@
+"""Settings of self-play (section `selfplay`)."""
+
+from dataclasses import dataclass
+
+from selfplay.ranges import check_at_least, check_fraction
+
+
+@dataclass(frozen=True)
+class SelfPlayConfig:
+    """How self-play is cut into work and how it explores.
+
+    Attributes:
+        streams: pieces of work per iteration; at least as many as there are actors.
+        batch_size: games that one stream plays side by side: the batch of the search.
+        segment_length: moves that each game of the batch advances per iteration.
+        temperature: moves are drawn in proportion to (improved policy)^(1/temperature).
+        temperature_plies: plies of a game that are drawn so; afterwards the search's own move is
+            played.
+        random_opening_fraction: fraction of games that start from random legal moves, so that the
+            network also learns positions that good play avoids; those moves are not recorded.
+        random_opening_plies: a random opening has 1 up to this many of them.
+    """
+
+    streams: int = 4
+    batch_size: int = 64
+    segment_length: int = 32
+    temperature: float = 1.0
+    temperature_plies: int = 12
+    random_opening_fraction: float = 0.5
+    random_opening_plies: int = 12
+
+    def __post_init__(self) -> None:
+        check_at_least(self, "selfplay", 1, "streams", "batch_size", "segment_length")
+        check_at_least(
+            self, "selfplay", 0, "temperature", "temperature_plies", "random_opening_plies"
+        )
+        check_fraction(self, "selfplay", "random_opening_fraction")
+
+    @property
+    def positions(self) -> int:
+        """Positions that are played in one iteration."""
+        return self.streams * self.batch_size * self.segment_length

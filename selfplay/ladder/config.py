@@ -1,0 +1,49 @@
+"""Settings of ladders, and of the ratings made during training (section `elo`)."""
+
+from dataclasses import dataclass
+
+from selfplay.ranges import check_above, check_at_least, check_budgets
+
+
+@dataclass(frozen=True)
+class LadderConfig:
+    """How players are compared; games of different configs do not mix.
+
+    Attributes:
+        seed: Seed of the openings and of the players' noise.
+        opening_plies: Random legal moves of every opening.
+        pairs: Opening pairs of one pairing in one round: the batch of the players' searches.
+        pairings: Pairings of one round; 0: an eighth of the players, and at least 8.
+    """
+
+    seed: int = 0
+    opening_plies: int = 4
+    pairs: int = 16
+    pairings: int = 0
+
+    def __post_init__(self) -> None:
+        check_at_least(self, "", 0, "seed", "opening_plies", "pairings")
+        check_at_least(self, "", 1, "pairs")
+
+
+@dataclass(frozen=True)
+class EloConfig:
+    """When training rates its versions.
+
+    Attributes:
+        budgets: simulations a move of every rated version. None: no rating.
+        games: games for each version and budget, approximately; rounds are whole.
+        until_stderr: standard error, in Elo relative to the anchor, below which fewer games are
+            played.
+        opening_plies: random moves of every opening.
+    """
+
+    budgets: tuple[int, ...] = ()
+    games: int = 256
+    until_stderr: float = 40.0
+    opening_plies: int = 4
+
+    def __post_init__(self) -> None:
+        check_budgets(self, "elo", "budgets")
+        check_above(self, "elo", 0, "games", "until_stderr")
+        check_at_least(self, "elo", 0, "opening_plies")

@@ -1,0 +1,59 @@
+"""Settings of the learner (section `learner`)."""
+
+from dataclasses import dataclass
+
+from selfplay.ranges import check_above, check_fraction
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How the network learns from the replay window.
+
+    Attributes:
+        batch_size: positions per gradient step.
+        shards: pieces a batch's gradient is summed from, in order; the devices must divide it.
+        replay_ratio: how often each new position is trained on, on average; sets the number of
+            gradient steps per iteration.
+        max_steps: at most this many gradient steps in one iteration.
+        learning_rate: AdamW's learning rate after the warm-up.
+        warmup_steps: gradient steps in which the learning rate rises linearly from 0.
+        lr_decay_fraction: fraction of the run, at its end, in which the learning rate falls along
+            a cosine.
+        final_lr_fraction: learning rate at the run's end, as a fraction of `learning_rate`.
+        weight_decay: AdamW's weight decay, decoupled from the gradient.
+        gradient_clip: global norm above which gradients are scaled down.
+        value_weight: weight of the value loss (mean squared error) against the policy's cross
+            entropy.
+        root_value_weight: w in the value target, (1 − w)·outcome + w·(the search's root value).
+        ema_decay: decay per step of the averaged weights that play and are rated.
+        symmetries: draw a random symmetry of the board for every row.
+    """
+
+    batch_size: int = 512
+    shards: int = 8
+    replay_ratio: float = 4.0
+    max_steps: int = 1000
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    lr_decay_fraction: float = 0.3
+    final_lr_fraction: float = 0.1
+    weight_decay: float = 1e-4
+    gradient_clip: float = 1.0
+    value_weight: float = 1.0
+    root_value_weight: float = 0.5
+    ema_decay: float = 0.995
+    symmetries: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.shards < 1 or self.batch_size % self.shards:
+            raise ValueError(
+                f"learner.batch-size must be a positive multiple of learner.shards, "
+                f"got {self.batch_size} and {self.shards}"
+            )
+        check_above(self, "learner", 0, "replay_ratio", "learning_rate", "max_steps")
+        check_fraction(self, "learner", "root_value_weight", "ema_decay")
+        check_fraction(self, "learner", "lr_decay_fraction", "final_lr_fraction")
+
+    def steps(self, new_rows: int) -> int:
+        """Returns the gradient steps that follow `new_rows` new positions."""
+        return min(self.max_steps, round(new_rows * self.replay_ratio / self.batch_size))

@@ -1,0 +1,106 @@
+"""Names of the first format, and the names that replaced them in the code.
+
+Files keep the names they were written with: run folders, exported files, ladders and archives of
+format 1 load, resume, verify and play. This module is the border between those files and the code:
+`FIELDS` renames the fields of stored configs, and `ON_DISK` gives parts of array paths the names
+that digests and checkpoints were made with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+FIELDS: Mapping[str, str] = {
+    "lag": "policy_lag",
+    "search.max_considered_actions": "search.gumbel.max_considered_actions",
+    "search.gumbel_scale": "search.gumbel.scale",
+    "search.c_visit": "search.gumbel.c_visit",
+    "search.c_scale": "search.gumbel.c_scale",
+    "search.rescale_values": "search.gumbel.rescale_values",
+    "search.pb_c_init": "search.puct.pb_c_init",
+    "search.pb_c_base": "search.puct.pb_c_base",
+    "search.fpu_reduction": "search.puct.fpu_reduction",
+    "search.dirichlet_fraction": "search.puct.dirichlet_fraction",
+    "search.dirichlet_concentration": "search.puct.dirichlet_concentration",
+    "search.temperature": "search.puct.temperature",
+    "selfplay.lanes": "selfplay.batch_size",
+    "selfplay.plies": "selfplay.segment_length",
+    "selfplay.random_opening_share": "selfplay.random_opening_fraction",
+    "learner.reuse": "learner.replay_ratio",
+    "learner.decay": "learner.lr_decay_fraction",
+    "learner.final_learning_rate": "learner.final_lr_fraction",
+    "learner.ema": "learner.ema_decay",
+    "imitation.data": "imitation.dataset",
+    "imitation.games": "imitation.game_fraction",
+    "imitation.part": "imitation.positions_per_iteration",
+    "imitation.measured": "imitation.eval_positions",
+    "imitation.stays": "imitation.expert_fraction",
+    "imitation.halves": "imitation.expert_half_life",
+    "imitation.watch": "imitation.monitor_iterations",
+    "imitation.learner.reuse": "imitation.learner.replay_ratio",
+    "imitation.learner.decay": "imitation.learner.lr_decay_fraction",
+    "imitation.learner.final_learning_rate": "imitation.learner.final_lr_fraction",
+    "imitation.learner.ema": "imitation.learner.ema_decay",
+    "cluster.mixing": "cluster.allow_mismatched_actors",
+}
+"""Dotted path of a config field in format 1 → its path today."""
+
+ON_DISK: Mapping[str, str] = {}
+"""Part of an array's path in the code → the same part in digests and files."""
+
+
+def with_today_names(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a stored config with the field names of today; today's configs stay as they are."""
+    result = _copied(config)
+    for old, new in FIELDS.items():
+        *sections, name = old.split(".")
+        source = _section(result, sections)
+        if source is None or name not in source:
+            continue
+        *sections, new_name = new.split(".")
+        target = result
+        for section in sections:
+            target = target.setdefault(section, {})
+        target[new_name] = source.pop(name)
+    return result
+
+
+def check_option(text: str) -> None:
+    """Raises ValueError with the new name if an option is spelled as before it was renamed.
+
+    Args:
+        text: a field's dotted path, with or without leading dashes and a value behind "=".
+    """
+    typed = text.partition("=")[0]
+    path = typed.removeprefix("--").replace("-", "_").replace(".no_", ".")
+    if path in FIELDS:
+        dashes = "--" if typed.startswith("--") else ""
+        raise ValueError(f"{typed} is now called {dashes}{FIELDS[path].replace('_', '-')}")
+
+
+def today_field(typed: str) -> str:
+    """Returns a field as it is typed today, "learner.replay-ratio" for "learner.reuse"."""
+    path = typed.replace("-", "_")
+    return FIELDS[path].replace("_", "-") if path in FIELDS else typed
+
+
+def today_option(text: str) -> str:
+    """Returns an option of a stored command line, "--learner.reuse=2", as it is typed today."""
+    typed, equals, value = text.partition("=")
+    if not typed.startswith("--"):
+        return text
+    return f"--{today_field(typed.removeprefix('--'))}{equals}{value}"
+
+
+def _copied(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a copy of nested mappings; other values are shared."""
+    return {k: _copied(v) if isinstance(v, Mapping) else v for k, v in config.items()}
+
+
+def _section(config: dict[str, Any], names: list[str]) -> dict[str, Any] | None:
+    """Returns the nested mapping at `names`; None if there is none."""
+    section: Any = config
+    for name in names:
+        section = section.get(name) if isinstance(section, dict) else None
+    return section if isinstance(section, dict) else None

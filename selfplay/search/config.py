@@ -1,0 +1,95 @@
+"""Settings of the search (section `search`), with a section for each algorithm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from selfplay.ranges import check_at_least, check_fraction
+
+Algorithm = Literal["gumbel", "puct"]
+
+
+@dataclass(frozen=True)
+class GumbelConfig:
+    """Settings of Gumbel AlphaZero (Danihelka et al. 2022); see docs/decisions/0006.
+
+    Attributes:
+        max_considered_actions: actions sampled at the root for sequential halving.
+        scale: noise at the root, 1 in self-play and 0 when strength is measured.
+        c_visit: a Q-value q weighs σ(q) = (c_visit + N)·c_scale·q against the logits, where N is
+            the number of visits of the most visited action.
+        c_scale: scale of Q-values against logits, see `c_visit`.
+        rescale_values: stretch a node's Q to [0, 1] before σ, as mctx does (with c_scale 0.1).
+    """
+
+    max_considered_actions: int = 16
+    scale: float = 1.0
+    c_visit: float = 50.0
+    c_scale: float = 0.3
+    rescale_values: bool = False
+
+    def __post_init__(self) -> None:
+        check_at_least(self, "search.gumbel", 1, "max_considered_actions")
+        check_at_least(self, "search.gumbel", 0, "scale")
+
+
+@dataclass(frozen=True)
+class PuctConfig:
+    """Settings of PUCT, by default AlphaZero's (Silver et al. 2018).
+
+    Attributes:
+        pb_c_init: exploration at few visits; c = pb_c_init + log((N + pb_c_base + 1) / pb_c_base)
+            at a node with N visits.
+        pb_c_base: number of visits from which on exploration grows, see `pb_c_init`.
+        fpu_reduction: an unvisited child counts as its parent's value minus this times
+            √(prior mass visited), except at the root (KataGo's first-play urgency).
+        dirichlet_fraction: weight of the noise mixed into the root's prior.
+        dirichlet_concentration: the noise's total concentration, spread over legal actions.
+        temperature: the move is drawn in proportion to visits^(1/temperature); 0 plays the move
+            with the most visits.
+    """
+
+    pb_c_init: float = 1.25
+    pb_c_base: float = 19652.0
+    fpu_reduction: float = 0.2
+    dirichlet_fraction: float = 0.25
+    dirichlet_concentration: float = 10.83
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fraction(self, "search.puct", "dirichlet_fraction")
+        check_at_least(self, "search.puct", 0, "temperature", "dirichlet_concentration")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How the search improves the network's policy.
+
+    Attributes:
+        algorithm: ``gumbel`` or ``puct``; each has a section of its own.
+        num_simulations: the budget, network evaluations a move; 0 is the raw network.
+        gumbel: settings of ``gumbel``.
+        puct: settings of ``puct``.
+    """
+
+    algorithm: Algorithm = "gumbel"
+    num_simulations: int = 32
+    gumbel: GumbelConfig = field(default_factory=GumbelConfig)
+    puct: PuctConfig = field(default_factory=PuctConfig)
+
+    def __post_init__(self) -> None:
+        if self.num_simulations < 0:
+            raise ValueError(
+                f"search.num-simulations must be 0 (the raw network) or more, "
+                f"got {self.num_simulations}"
+            )
+
+    def for_evaluation(self, num_simulations: int) -> SearchConfig:
+        """Returns the same search at a budget and without exploration noise."""
+        return replace(
+            self,
+            num_simulations=num_simulations,
+            gumbel=replace(self.gumbel, scale=0.0),
+            puct=replace(self.puct, dirichlet_fraction=0.0, temperature=0.0),
+        )
