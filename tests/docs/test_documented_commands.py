@@ -27,6 +27,7 @@ import tyro
 import configs
 from launch import cli
 from selfplay import determinism
+from selfplay.runs import renamed
 from selfplay.study.grid import Axis
 from selfplay.training.config import TrainConfig
 from tests.docs.pages import (
@@ -132,7 +133,7 @@ def check_benchmark(name: str, arguments: Sequence[str]) -> None:
     """Fails if a benchmark, or a training that it would start, is not accepted."""
     assert (ROOT / "benchmarks" / f"{name}.py").is_file()
     if name == "memory":
-        check_python(arguments[arguments.index("--") + 1 :])
+        check_python(arguments[arguments.index("--") + 2 :])  # behind "-- python"
     elif "--" in arguments:
         preset = next((word for word in arguments if word in configs.PRESETS), PRESET)
         check_train(preset, arguments[arguments.index("--") + 1 :])
@@ -204,6 +205,7 @@ def fields(config: type, prefix: str = "") -> Iterator[str]:
 def test_options_and_fields_in_text_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     known = {*options(), *fields(TrainConfig)}
+    known |= {*renamed.FIELDS} if "decisions" in page.parts else set()
     sections = {name.split(".")[0] for name in fields(TrainConfig) if "." in name}
     unknown = []
     for line, span in code_spans(page.read_text("utf-8")):
@@ -217,3 +219,12 @@ def test_options_and_fields_in_text_exist(page: Path, monkeypatch: pytest.Monkey
             exists = name in known or (start < name and any(n.startswith(start) for n in known))
             unknown += [] if exists else [f"line {line}: {name}"]
     assert not unknown
+
+
+def test_changelog_lists_every_renamed_field() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    table = dict(re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|$", changelog, re.MULTILINE))
+    same_as_learner = "imitation.learner."
+    assert table == {
+        old: new for old, new in renamed.FIELDS.items() if not old.startswith(same_as_learner)
+    }
