@@ -25,7 +25,7 @@ sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the packa
 import numpy as np
 
 from selfplay.ladder import database
-from selfplay.ladder.ladder import Standing
+from selfplay.ladder.ladder import LadderState
 from selfplay.ratings import elo
 from selfplay.report.rated_runs import PERFECT
 from selfplay.scaling import (
@@ -38,9 +38,9 @@ from selfplay.scaling import (
     slopes,
 )
 from selfplay.scaling.compute_units import elo_per_oom, selfplay_multiply_adds
-from selfplay.scaling.estimate import Estimate, Unanswerable
+from selfplay.scaling.estimate import Estimate, InsufficientData
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.points import Points, at_budgets, joined
+from selfplay.scaling.rated_versions import RatedVersions, at_budgets, joined
 from selfplay.study.folder import Study
 from tests.simulation.ladders import colour_blind
 
@@ -62,20 +62,20 @@ class Line(NamedTuple):
     def __str__(self) -> str:
         try:
             ours = self.ask()
-        except Unanswerable as reason:
+        except InsufficientData as reason:
             return f"| {self.what} | {self.published:+.4g} | not answered: {reason} | |"
         agrees = "yes" if ours.covers(self.published) else "no"
         return f"| {self.what} | {self.published:+.4g} | {ours} | {agrees} |"
 
 
-def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
+def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator[Line]:
     """Hex at every search budget, board by board, then all boards that have perfect play at 0.
 
     Jones rates at 64 simulations.
     """
     took: dict[tuple[float, int], Callable[[], Estimate]] = {}
     for game, points in boards.items():
-        rows, level, stand_in = int(points.known("board")[0]), -saturation.NEARLY, ""
+        rows, level, stand_in = int(points.require("board")[0]), -saturation.NEARLY, ""
         if anchors[game] != PERFECT:
             level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
@@ -101,7 +101,7 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
         for budget, same in at_budgets(joined(solved)).items():
             chosen = same.select(frontier.leading_by(same, "board"))
 
-            def part(name: str, points: Points = chosen) -> Estimate:
+            def part(name: str, points: RatedVersions = chosen) -> Estimate:
                 found = getattr(change_point.fit(points, "board"), name)
                 assert isinstance(found, Estimate)  # none is None with a covariate
                 return found
@@ -113,16 +113,16 @@ def jones(boards: dict[str, Points], anchors: dict[str, str]) -> Iterator[Line]:
                 yield Line(what, value, lambda n=name, part=part: part(n))
 
 
-def _or_none(points: Points) -> Frontier | None:
-    with suppress(Unanswerable):
+def _or_none(points: RatedVersions) -> Frontier | None:
+    with suppress(InsufficientData):
         return frontier.fit(points)
     return None
 
 
-def neumann_gros(points: Points) -> Iterator[Line]:
+def neumann_gros(points: RatedVersions) -> Iterator[Line]:
     """Connect Four at every search budget: networks trained to the end, and the frontier."""
     for budget, same in at_budgets(points).items():
-        spent, where = same.known("training"), f"{budget:g} simulations"
+        spent, where = same.require("training"), f"{budget:g} simulations"
         last = spent == np.array([spent[same.run == run].max() for run in same.run])
         ends = same.select(last)
         yield Line(
@@ -133,9 +133,9 @@ def neumann_gros(points: Points) -> Iterator[Line]:
         )
 
 
-def strongest(points: Points) -> float:
+def strongest(points: RatedVersions) -> float:
     """Elo of the best recipe's last versions at their largest budget, mean over its runs."""
-    deep = points.select(points.known("simulations") == points.known("simulations").max())
+    deep = points.select(points.require("simulations") == points.require("simulations").max())
     ends = {run: deep.elo[deep.run == run][np.argmax(deep.training[deep.run == run])]
             for run in deep.runs}  # fmt: skip
     recipe = {run: deep.recipe[deep.run == run][0] for run in deep.runs}
@@ -152,7 +152,7 @@ def _less(a: Estimate, b: Estimate) -> Estimate:
     return Estimate.student(a.value - b.value, np.sqrt(variances.sum()), df, "OOMs of training")
 
 
-def plain(rated: Standing) -> Standing:
+def plain(rated: LadderState) -> LadderState:
     """The same games without a term for the first move and for openings; a little less sure of it.
 
     The two games of a pair count as independent, and are less than that.
@@ -161,7 +161,7 @@ def plain(rated: Standing) -> Standing:
     return rated._replace(ratings=replace(ratings, covariance=2 * ratings.covariance))
 
 
-def lines(study: Study, rate: Callable[[Standing], Standing]) -> Iterator[Line]:
+def lines(study: Study, rate: Callable[[LadderState], LadderState]) -> Iterator[Line]:
     """Every comparison that the study's games have, after `rate` of their ratings.
 
     Raises:

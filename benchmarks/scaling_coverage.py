@@ -35,7 +35,7 @@ from selfplay.scaling import (
     slopes,
 )
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stacked
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import REPLICATES, Luck, coverage, draw, joined, runs
 from tests.simulation.studies import BEST_SEARCHED, BEST_SIZE, JONES, SIMULATIONS, START
@@ -66,7 +66,7 @@ def searched(seeds: int, replicates: int) -> Found:
     """Every version at several search budgets."""
     points = draw(*studies.searched(seeds), replicates=replicates)
     found = exchange.fit(points)
-    saved = multiplier.unhobbling(points, "simulations", SIMULATIONS[0], SIMULATIONS[-1])
+    saved = multiplier.search_multiplier(points, "simulations", SIMULATIONS[0], SIMULATIONS[-1])
     return {
         "Elo per OOM of search": (slopes.per_search(points), 180),
         "exchange: a": (found.a, -400 / 180),
@@ -207,7 +207,9 @@ STUDIES: tuple[Callable[[int, int], Found], ...] = (
 )
 
 
-def bootstrap(points: Points, noise: bool, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def bootstrap(
+    points: RatedVersions, noise: bool, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
     """Ends float[R] of the 95 % percentile interval of the slope over resampled whole runs.
 
     Args:

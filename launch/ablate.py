@@ -42,7 +42,7 @@ from selfplay.runs.files import check_writable, in_words
 from selfplay.study import forecast, grid, jobs
 from selfplay.study.folder import Study
 from selfplay.study.forecast import Estimator, LadderSize, TimingFailed
-from selfplay.study.grid import Arm, Axis, Cell, Rating
+from selfplay.study.grid import Arm, Axis, Rating, RunSpec
 from selfplay.study.timing import Request, StartCost
 from selfplay.training.config import TrainConfig
 
@@ -94,7 +94,7 @@ def _fields_near(name: str) -> str:
     return f"{did_you_mean(name, FIELDS)}; choose from {', '.join(near or tops)}"
 
 
-def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
+def cells_of(options: Options) -> list[tuple[RunSpec, TrainConfig]]:
     """Every run and its config; bad input is an error here, before any work."""
     for name, least in (("jobs", 1), ("retries", 0)):
         if getattr(options, name) < least:
@@ -129,7 +129,7 @@ def cells_of(options: Options) -> list[tuple[Cell, TrainConfig]]:
 
 
 def planned(
-    study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Options, console: Console
+    study: Study, cells: Sequence[tuple[RunSpec, TrainConfig]], options: Options, console: Console
 ) -> Plan:
     """Estimate what each run will cost, from runs that have begun and from timing a little now."""
     spent = {config: forecast.ledger(config).total for config in recipes_of(cells)}
@@ -169,13 +169,13 @@ def starts_ray(options: Options, slots: int) -> bool:
     return not options.address and slots < cli.cores()
 
 
-def recipes_of(cells: Sequence[tuple[Cell, TrainConfig]]) -> list[TrainConfig]:
+def recipes_of(cells: Sequence[tuple[RunSpec, TrainConfig]]) -> list[TrainConfig]:
     """The configs without their seeds, each once."""
     return list(dict.fromkeys(forecast.recipe(config) for _, config in cells))
 
 
 def ladder_sizes(
-    study: Study, cells: Sequence[tuple[Cell, TrainConfig]], options: Options
+    study: Study, cells: Sequence[tuple[RunSpec, TrainConfig]], options: Options
 ) -> dict[str, LadderSize]:
     """How much each game's ladder still has to play; none where nothing is rated."""
     rating, sizes = options.rating, dict[str, LadderSize]()
@@ -190,7 +190,7 @@ def ladder_sizes(
 
 def timed(
     study: Study,
-    cells: Sequence[tuple[Cell, TrainConfig]],
+    cells: Sequence[tuple[RunSpec, TrainConfig]],
     sizes: Mapping[str, LadderSize],
     options: Options,
     console: Console,

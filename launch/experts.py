@@ -31,7 +31,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import games
 from selfplay.experts import plot, summary
-from selfplay.experts.archive import Experts, read_manifest
+from selfplay.experts.archive import ExpertArchive, read_manifest
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
 from selfplay.generated.teacher import Teacher
@@ -163,7 +163,7 @@ def make(options: Import | Label | Positions, console: Console) -> None:
 def show(name: Path, console: Console) -> None:
     """Print the tables and write the plot."""
     folder = name if name.exists() or len(name.parts) > 1 else FOLDER / name
-    experts = Experts(folder)
+    experts = ExpertArchive(folder)
     console.print(summary.accounts(read_manifest(folder)))
     for table in summary.tables(experts):
         console.print(table)

@@ -37,7 +37,7 @@ from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
 from selfplay.ladder import database, openings, tables
 from selfplay.ladder.config import LadderConfig
-from selfplay.ladder.ladder import Ladder, Standing
+from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.players import solvers, specs
 from selfplay.players.specs import GTP, Player
 from selfplay.players.version import SUFFIX, Version, split_version
@@ -163,7 +163,7 @@ def default_anchor(game: Game) -> str:
 
 
 def write(
-    folder: Path, title: str, game: Game, ladder: Ladder, standing: Standing, options: Options
+    folder: Path, title: str, game: Game, ladder: Ladder, standing: LadderState, options: Options
 ) -> None:
     """Write table, CSV, plot, and games on request."""
     write_bytes(folder / "ladder.csv", tables.to_csv(standing).encode())
@@ -175,7 +175,7 @@ def write(
 
 
 def compare(
-    folder: Path, game_name: str, named: Sequence[str], standing: Standing, console: Console
+    folder: Path, game_name: str, named: Sequence[str], standing: LadderState, console: Console
 ) -> None:
     """Says who is ahead at equal training, and draws it, where versions of several runs are rated.
 

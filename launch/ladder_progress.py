@@ -13,7 +13,7 @@ from launch import cli
 from launch.progress import clock
 from selfplay.ladder import tables
 from selfplay.ladder.database import Pairing
-from selfplay.ladder.ladder import Standing
+from selfplay.ladder.ladder import LadderState
 from selfplay.ladder.match import Played
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -28,7 +28,7 @@ class Watcher:
         self._started = time.monotonic()
         self._games = self._known = 0  # of this call; of them, in the standing
         self._said: set[str] = set()  # failures are told once
-        self._standing: Standing | None = None
+        self._standing: LadderState | None = None
         self._table: list[Table] = []
         self._handlers: dict[int, Any] = {}  # of signals, as they were before `catch`
         live = console.is_terminal and not plain
@@ -44,7 +44,7 @@ class Watcher:
                 self._console.print(reason, markup=False)
         self._show()
 
-    def round(self, standing: Standing) -> None:
+    def round(self, standing: LadderState) -> None:
         """Show the standing after a round."""
         self._standing, self._known = standing, self._games
         if self._live and standing.rounds:

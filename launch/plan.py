@@ -19,7 +19,7 @@ from selfplay.runs.files import CorruptedFile
 from selfplay.study import grid, jobs
 from selfplay.study.folder import Study
 from selfplay.study.forecast import SPREAD, LadderSize, makespan
-from selfplay.study.grid import Axis, Cell
+from selfplay.study.grid import Axis, RunSpec
 from selfplay.study.timing import StartCost
 from selfplay.training.config import TrainConfig
 
@@ -38,7 +38,7 @@ class Planned(NamedTuple):
         finished: True = nothing is left to do.
     """
 
-    cell: Cell
+    cell: RunSpec
     config: TrainConfig
     flops: float
     whole: float | None
@@ -242,7 +242,7 @@ class Watch:
         running = fitted(now, self._console.width - 1 - len(f"{line}; "))
         return _one_line(f"{line}; {running}" if running else line)
 
-    def _done(self, cell: Cell) -> int:
+    def _done(self, cell: RunSpec) -> int:
         """Returns how far a run was a few seconds ago; reading its metrics takes time."""
         at, done = self._seen.get(cell.name, (-math.inf, 0))
         if time.monotonic() - at >= FRESH:

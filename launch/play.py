@@ -72,7 +72,7 @@ def play_gtp(where: str, sims: int, algorithm: str | None) -> None:
 
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # C++ below us prints to the descriptor, not to sys.stdout
-    version = Version.load(where).searching(algorithm)
+    version = Version.load(where).with_search(algorithm)
     if not isinstance(version.game, Go):
         search = f"?search={algorithm}" if algorithm else ""
         here = command_line.command("play", "terminal", f"{where}{search}", "--sims", sims)
@@ -94,7 +94,7 @@ def play_terminal(
     """A game between a person and the version."""
     from launch.terminal import Session
 
-    version = Version.load(where).searching(algorithm)
+    version = Version.load(where).with_search(algorithm)
     Session(version, sims, side, version.name).run()
 
 

@@ -22,7 +22,7 @@ MAX_LINES = 500
 # allowed. `selfplay` is the public face, selfplay/__init__.py.
 LAYERS = """
 games
-selfplay.determinism selfplay.rng selfplay.command_line selfplay.phase
+selfplay.determinism selfplay.rng selfplay.ranges selfplay.command_line selfplay.phase
 selfplay.runs
 selfplay.model
 selfplay.search

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from games.game import Game
-from selfplay.acting.segment import Lanes, Record
+from selfplay.acting.segment import Lanes, PlyRecord
 
 Rows = dict[str, np.ndarray]
 """Positions as arrays that share their leading dimension; the fields are in :data:`FIELDS`."""
@@ -43,7 +43,7 @@ class Carry(NamedTuple):
     waiting: Rows  # records of unfinished episodes, in order of play; with "lane" and "player"
 
 
-def empty(lanes: Lanes, record: Record) -> Carry:
+def empty(lanes: Lanes, record: PlyRecord) -> Carry:
     """The carry before the first ply; `record` gives the shapes ``[T, B, …]``."""
     waiting = {
         name: np.zeros((0, *leaf.shape[2:]), leaf.dtype)
@@ -54,7 +54,7 @@ def empty(lanes: Lanes, record: Record) -> Carry:
     return Carry(lanes, waiting)
 
 
-def assemble(waiting: Rows, record: Record, version: int) -> tuple[Rows, Rows]:
+def assemble(waiting: Rows, record: PlyRecord, version: int) -> tuple[Rows, Rows]:
     """``(still waiting, finished rows)`` after a segment played by `version`.
 
     Finished rows come in order of lane, then of play: a fixed order, whoever played.

@@ -30,7 +30,7 @@ class Lanes(NamedTuple):
     ply: Array  # int32[B], moves made in the running game, random ones included
 
 
-class Record(NamedTuple):
+class PlyRecord(NamedTuple):
     """One ply of every lane; ``[T, B, …]`` after a segment."""
 
     planes: Array  # uint8[B, ceil(H·W·C / 8)], the observation, bit-packed
@@ -44,7 +44,7 @@ class Record(NamedTuple):
     outcome: Array  # int8[B], for player 0; 0 unless over
 
 
-AdvanceFn = Callable[[Params, Lanes, Array], tuple[Lanes, Record]]
+AdvanceFn = Callable[[Params, Lanes, Array], tuple[Lanes, PlyRecord]]
 
 
 def make(
@@ -61,14 +61,14 @@ def make(
             jax.random.split(key, config.batch_size)
         )
 
-    def one_ply(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, Record]:
+    def one_ply(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, PlyRecord]:
         search_key, move_key, restart_key = jax.random.split(key, 3)
         state, ply = lanes
         found = search_fn(params, state, search_key)
         action = choose(found, ply, move_key, config)
         after = jax.vmap(game.step)(state, action)
         over = jax.vmap(game.is_terminal)(after)
-        record = Record(
+        record = PlyRecord(
             planes=_pack(jax.vmap(game.observe)(state)),
             legal=_pack(jax.vmap(game.legal_actions)(state)),
             policy=found.policy.astype(jnp.float16),
@@ -83,8 +83,8 @@ def make(
         keep = Lanes(after, ply + 1)
         return jax.tree.map(lambda new, old: _select(over, new, old), fresh, keep), record
 
-    def advance(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, Record]:
-        def body(lanes: Lanes, t: Array) -> tuple[Lanes, Record]:
+    def advance(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, PlyRecord]:
+        def body(lanes: Lanes, t: Array) -> tuple[Lanes, PlyRecord]:
             return one_ply(params, lanes, jax.random.fold_in(key, t))
 
         return jax.lax.scan(body, lanes, jnp.arange(config.segment_length))

@@ -16,7 +16,7 @@ from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.failures import Failures, last_line
 
 
-class Crew:
+class ActorManager:
     """Actors that have not joined, or may not. Those that have belong to the pool.
 
     Attributes:

@@ -18,7 +18,7 @@ from selfplay.cluster.config import PREALLOCATE, ClusterConfig, claim
 from selfplay.cluster.connection import PULSE, Head, head
 
 
-class Beside:
+class BackgroundActor:
     """Calls one method of an object, in order; answers come when they come."""
 
     def __init__(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfplay.cluster import connection
-from selfplay.cluster.actors import Crew
+from selfplay.cluster.actors import ActorManager
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import connect
 from selfplay.cluster.failures import Failures, PoolFailed
@@ -65,7 +65,9 @@ class RayPool:
         self._config = config
         self._ray = connect(config, here)
         self._failures = Failures(self._ray)
-        self._crew = Crew(self._ray, self._failures, config, arguments, probe, announce, streams)
+        self._crew = ActorManager(
+            self._ray, self._failures, config, arguments, probe, announce, streams
+        )
         self._lock = threading.Condition()
         self._queue: deque[int] = deque()
         self._results: dict[int, Result] = {}

@@ -61,7 +61,7 @@ class View:
         games: int64[G], lines of the table of games.
     """
 
-    archive: Experts
+    archive: ExpertArchive
     games: np.ndarray
 
     @cached_property
@@ -93,7 +93,7 @@ class View:
         return np.isin(own, others)
 
 
-class Experts:
+class ExpertArchive:
     """An archive, opened for reading.
 
     Attributes:

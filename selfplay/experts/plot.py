@@ -11,14 +11,14 @@ from games.go import Go
 from games.notation import action_to_text
 from games.symmetry import symmetries
 from selfplay.experts import summary
-from selfplay.experts.archive import Experts
+from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.sgf import ranks
 
 COLORS = ("#222222", "#909090")  # of players 0 and 1: black, and a white that can be seen
 BLUE, ORANGE = "#0072b2", "#c75000"  # like all colors here, with a contrast of 3:1 on white
 
 
-def to_png(experts: Experts) -> bytes:
+def to_png(experts: ExpertArchive) -> bytes:
     """Returns `plot` as an image."""
     image = io.BytesIO()
     with _style():
@@ -26,7 +26,7 @@ def to_png(experts: Experts) -> bytes:
     return image.getvalue()
 
 
-def plot(experts: Experts) -> Any:
+def plot(experts: ExpertArchive) -> Any:
     """Draws a matplotlib figure: lengths, strength, results, first moves, and what is held out."""
     with _style():
         return _figure(experts)
@@ -39,7 +39,7 @@ def _style() -> Any:
     return style.context("default")
 
 
-def _figure(experts: Experts) -> Any:
+def _figure(experts: ExpertArchive) -> Any:
     from matplotlib.figure import Figure
 
     kinds = [n for n in ("rating", "rank") if not np.isnan(experts.games[n]).all()]
@@ -62,7 +62,7 @@ def _figure(experts: Experts) -> Any:
     return figure
 
 
-def _lengths(axes: Any, experts: Experts) -> None:
+def _lengths(axes: Any, experts: ExpertArchive) -> None:
     plies = experts.games["plies"]
     edges = np.linspace(0, plies.max() + 1, min(plies.max() + 2, 41))
     sides = {"training": experts.train, "held out": experts.held_out}
@@ -72,7 +72,7 @@ def _lengths(axes: Any, experts: Experts) -> None:
     axes.legend(frameon=False)
 
 
-def _rating(axes: Any, experts: Experts) -> None:
+def _rating(axes: Any, experts: ExpertArchive) -> None:
     known = experts.games["rating"][~np.isnan(experts.games["rating"])]
     low, high = np.percentile(known, (0.2, 99.8))  # without a server's mistakes
     edges = np.linspace(low, high + 1, 31)
@@ -84,7 +84,7 @@ def _rating(axes: Any, experts: Experts) -> None:
     axes.legend(frameon=False)
 
 
-def _rank(axes: Any, experts: Experts) -> None:
+def _rank(axes: Any, experts: ExpertArchive) -> None:
     levels = np.unique(experts.games["rank"][~np.isnan(experts.games["rank"])])
     for player, colour in enumerate(summary.colours(experts)):
         counts = [(experts.games["rank"][:, player] == rank).sum() for rank in levels]
@@ -96,7 +96,7 @@ def _rank(axes: Any, experts: Experts) -> None:
     axes.legend(frameon=False)
 
 
-def _results(axes: Any, experts: Experts) -> None:
+def _results(axes: Any, experts: ExpertArchive) -> None:
     first, second = summary.colours(experts)
     known = experts.games["known"]
     groups = [(name, one & known) for name, one in summary.by_komi(experts)]
@@ -120,7 +120,7 @@ def _results(axes: Any, experts: Experts) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3, frameon=False)
 
 
-def _openings(axes: Any, experts: Experts) -> None:
+def _openings(axes: Any, experts: ExpertArchive) -> None:
     """First moves, each spread evenly over its images."""
     moves = experts.games["opening"][:, 0]
     images = np.argsort(symmetries(experts.game).actions, axis=1)[:, moves[moves >= 0]]
@@ -146,7 +146,7 @@ def _openings(axes: Any, experts: Experts) -> None:
     axes.set_title("first move, % of games, spread over its images")
 
 
-def _new(axes: Any, experts: Experts) -> None:
+def _new(axes: Any, experts: ExpertArchive) -> None:
     """How soon held-out games leave what stands in training games."""
     held_out = experts.held_out
     ply = experts.fields["ply"][held_out.rows]

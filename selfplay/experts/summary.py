@@ -10,7 +10,7 @@ from rich.table import Table
 
 from games.go import Go
 from games.notation import action_to_text
-from selfplay.experts.archive import Experts
+from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.sgf import ranks
 
 SHOWN = 10  # openings
@@ -47,7 +47,7 @@ def _sorted(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def tables(experts: Experts) -> Iterator[Table]:
+def tables(experts: ExpertArchive) -> Iterator[Table]:
     """All tables: sizes, strength, results and openings."""
     yield sizes(experts)
     if not all(np.isnan(experts.games[name]).all() for name in ("rating", "rank")):
@@ -57,7 +57,7 @@ def tables(experts: Experts) -> Iterator[Table]:
         yield openings(experts)
 
 
-def sizes(experts: Experts) -> Table:
+def sizes(experts: ExpertArchive) -> Table:
     """Games, positions and lengths of both sides, and what they have in common."""
     grid = Table(title=f"{experts.folder}: {experts.manifest['game']}")
     grid.add_column("")
@@ -79,7 +79,7 @@ def sizes(experts: Experts) -> Table:
     return grid
 
 
-def strengths(experts: Experts) -> Table:
+def strengths(experts: ExpertArchive) -> Table:
     """The spread of ratings and ranks."""
     grid = Table(title="strength")
     grid.add_column("")
@@ -101,7 +101,7 @@ def strengths(experts: Experts) -> Table:
     return grid
 
 
-def results(experts: Experts) -> Table:
+def results(experts: ExpertArchive) -> Table:
     """Who won, by komi where there is one."""
     first, second = colours(experts)
     grid = Table(title="results")
@@ -115,7 +115,7 @@ def results(experts: Experts) -> Table:
     return grid
 
 
-def openings(experts: Experts) -> Table:
+def openings(experts: ExpertArchive) -> Table:
     """The commonest first moves, each for all its images."""
     first, _ = colours(experts)
     grid = Table(title="first moves, images under symmetry together")
@@ -135,12 +135,12 @@ def openings(experts: Experts) -> Table:
     return grid
 
 
-def colours(experts: Experts) -> tuple[str, str]:
+def colours(experts: ExpertArchive) -> tuple[str, str]:
     """What players 0 and 1 are called."""
     return ("Black", "White") if isinstance(experts.game, Go) else ("first", "second")
 
 
-def by_komi(experts: Experts) -> list[tuple[str, np.ndarray]]:
+def by_komi(experts: ExpertArchive) -> list[tuple[str, np.ndarray]]:
     """(name, bool [G]) of the games of each komi, of those that teach no value, and of all."""
     table = experts.games
     everyone = np.ones(len(table["komi"]), bool)

@@ -11,7 +11,7 @@ import games
 from games.game import Game
 from games.go import Go
 from selfplay import rng
-from selfplay.experts.archive import Experts, View
+from selfplay.experts.archive import ExpertArchive, View
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import Measure
 from selfplay.learning.learner import Source
@@ -24,7 +24,7 @@ RARE = 0.01  # of the games; what is rarer than that is hardly known
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class ExpertData:
     """An archive as a run uses it: games to learn from, and games held out."""
 
     config: ImitationConfig
@@ -35,14 +35,16 @@ class Lessons:
     measure: Measure
 
     @classmethod
-    def open(cls, config: ImitationConfig, game: str, shape: NetworkConfig, seed: int) -> Lessons:
+    def open(
+        cls, config: ImitationConfig, game: str, shape: NetworkConfig, seed: int
+    ) -> ExpertData:
         """Open ``config.data``.
 
         Raises:
             ValueError: no archive, one of another game, or one without positions.
             CorruptedFile: a file is missing or cut.
         """
-        experts, rules = Experts(config.dataset), games.make(game)
+        experts, rules = ExpertArchive(config.dataset), games.make(game)
         if (experts.game.name, *_shapes(experts.game)) != (rules.name, *_shapes(rules)):
             raise ValueError(
                 f"imitation.dataset={config.dataset} holds games of {experts.manifest['game']}, "

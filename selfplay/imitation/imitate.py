@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfplay import determinism, rng
-from selfplay.imitation.dataset import Lessons
+from selfplay.imitation.dataset import ExpertData
 from selfplay.learning.learner import Learner, LearnerState, check_finite
 from selfplay.learning.mixture import Part
 from selfplay.model import flops, network
@@ -45,13 +45,13 @@ class Imitation:
         step_flops: FLOPs of one of them.
     """
 
-    lessons: Lessons
+    lessons: ExpertData
     learner: Learner
     steps: tuple[int, ...]
     step_flops: int
 
     @classmethod
-    def build(cls, lessons: Lessons, shape: NetworkConfig, devices: int = 0) -> Imitation:
+    def build(cls, lessons: ExpertData, shape: NetworkConfig, devices: int = 0) -> Imitation:
         """Compile-ready parts; `devices` of the learner, 0: as many as suit."""
         config, game, size = lessons.config, lessons.game, lessons.train.size
         parts = max(

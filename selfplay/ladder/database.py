@@ -158,7 +158,7 @@ def _connect(path: Path, **options: Any) -> sqlite3.Connection:
     return base
 
 
-class Records:
+class LadderDatabase:
     """One ladder's file."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import jax
 
 import games
-from selfplay.cluster.background import Beside
+from selfplay.cluster.background import BackgroundActor
 from selfplay.cluster.config import ClusterConfig
 from selfplay.ladder import database, tables
 from selfplay.ladder.config import EloConfig, LadderConfig
-from selfplay.ladder.ladder import Ladder, Standing
+from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.model.flops import Ledger
 from selfplay.players import solvers, specs
 from selfplay.players.specs import Player
@@ -103,7 +103,7 @@ class Evaluator:
             self._entered.add(version.number)
         return made
 
-    def _rows(self, standing: Standing, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    def _rows(self, standing: LadderState, names: Sequence[str]) -> dict[str, dict[str, float]]:
         index = {entry.spec: i for i, entry in enumerate(standing.entries)}
         ratings, rows = standing.ratings, {}
         for budget, spec in zip(self._how.budgets, names, strict=True):
@@ -131,7 +131,9 @@ class Rating:
         rows = metrics.read(folder)
         self._newest: dict[str, Any] = rows[-1].get("elo", {}) if rows else {}
         arguments = (folder, config, seed, how)
-        self._beside = Beside(Evaluator, "rate", arguments, cluster) if how.budgets else None
+        self._beside = (
+            BackgroundActor(Evaluator, "rate", arguments, cluster) if how.budgets else None
+        )
 
     def due(self, params: Any, iteration: int, ledger: Ledger, final: bool) -> dict[str, Any]:
         """The newest ratings there are, after handing over this version if it is one to rate.

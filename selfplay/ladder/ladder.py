@@ -18,7 +18,7 @@ from games.game import Game as Rules
 from games.go import Go
 from selfplay.ladder import match, openings
 from selfplay.ladder.config import LadderConfig
-from selfplay.ladder.database import Entry, Game, Pairing, Records
+from selfplay.ladder.database import Entry, Game, LadderDatabase, Pairing
 from selfplay.ladder.openings import Opening
 from selfplay.players.gtp_engine import check_engine
 from selfplay.players.specs import Player, between
@@ -26,7 +26,7 @@ from selfplay.ratings import elo, pairing
 from selfplay.ratings.elo import Ratings
 
 
-class Standing(NamedTuple):
+class LadderState(NamedTuple):
     """The ladder after its last whole round."""
 
     entries: list[Entry]  # who has played, or is here today
@@ -47,7 +47,7 @@ class Standing(NamedTuple):
 
 
 class Ladder:
-    """Players who meet at one game, and the file that remembers; see `Records` for its errors."""
+    """Players who meet at one game, and the file that keeps their games; see `LadderDatabase`."""
 
     def __init__(
         self,
@@ -87,11 +87,11 @@ class Ladder:
             "opening plies": config.opening_plies,
             "openings": [list(o) for o in starts] if starts is not None else "random",
         }
-        self.records = Records(path, settings)
+        self.records = LadderDatabase(path, settings)
         self._players = {e.id: p for e, p in zip(self.records.enter(players), players, strict=True)}
         self._unchecked = [player.command for player in players if player.command]
 
-    def standing(self) -> Standing:
+    def standing(self) -> LadderState:
         """Ratings from all whole rounds; see `standing`."""
         return standing(self.records, self._anchor, self._players)
 
@@ -102,9 +102,9 @@ class Ladder:
         workers: int = 1,
         timeout_s: float = 60.0,
         report: Callable[[Pairing, list[match.Played]], None] = lambda pairing, played: None,
-        after_round: Callable[[Standing], None] = lambda standing: None,
+        after_round: Callable[[LadderState], None] = lambda standing: None,
         announce: Callable[[str], None] = lambda text: None,
-    ) -> Standing:
+    ) -> LadderState:
         """Play rounds until every rating is sure, or so many games have been played in all.
 
         Players that are too far apart to be compared (`pairing.divide`) are rated in parts: the
@@ -171,7 +171,7 @@ class Ladder:
         """Returns how many more games may be planned until the ladder holds `max_games`."""
         return max(0, max_games - sum(2 * p.pairs for p in self.records.pairings()))
 
-    def _parts(self, standing: Standing, until_stderr: float, max_games: int) -> list[list[int]]:
+    def _parts(self, standing: LadderState, until_stderr: float, max_games: int) -> list[list[int]]:
         """Who is here, in parts too far apart to be compared with the games that are left."""
         here = standing.here  # only they can play; the others' ratings stay what they are
         part = pairing.restrict(standing.ratings, standing.games, here)
@@ -179,7 +179,7 @@ class Ladder:
         return [[here[i] for i in part] for part in parts]
 
     def _plan(
-        self, standing: Standing, parts: list[list[int]], until_stderr: float, max_games: int
+        self, standing: LadderState, parts: list[list[int]], until_stderr: float, max_games: int
     ) -> list[Pairing]:
         """The next round; none if who is here is sure, or nothing new can be played."""
         if not self.games_left(max_games):
@@ -252,7 +252,7 @@ class Ladder:
         self.records.close()
 
 
-def standing(records: Records, anchor: str, here: Collection[int] = ()) -> Standing:
+def standing(records: LadderDatabase, anchor: str, here: Collection[int] = ()) -> LadderState:
     """Ratings from all whole rounds, of who has played and of the ids `here`, who can play today.
 
     A game that two players without noise have played before is not counted again: it says
@@ -280,7 +280,7 @@ def standing(records: Records, anchor: str, here: Collection[int] = ()) -> Stand
         raise ValueError(f"the anchor {anchor!r} is not among the players {', '.join(specs)}")
     ratings = elo.fit(data, len(entries), specs.index(anchor))
     playing = [i for i, entry in enumerate(entries) if entry.id in here]
-    return Standing(entries, ratings, data, recorded, playing)
+    return LadderState(entries, ratings, data, recorded, playing)
 
 
 def _distinct(recorded: Sequence[Game], entries: Sequence[Entry]) -> list[Game]:
@@ -296,7 +296,7 @@ def _distinct(recorded: Sequence[Game], entries: Sequence[Entry]) -> list[Game]:
     return kept
 
 
-def _far_apart(standing: Standing, upper: Sequence[int], lower: Sequence[int]) -> str:
+def _far_apart(standing: LadderState, upper: Sequence[int], lower: Sequence[int]) -> str:
     """Say why two parts of the field cannot be compared, and which player would help."""
     entries, games, elo = standing.entries, standing.games, standing.ratings.elo
     above, below = min(upper, key=lambda i: elo[i]), max(lower, key=lambda i: elo[i])
@@ -311,7 +311,7 @@ def _far_apart(standing: Standing, upper: Sequence[int], lower: Sequence[int]) -
     )
 
 
-def _spent(standing: Standing) -> set[tuple[int, int]]:
+def _spent(standing: LadderState) -> set[tuple[int, int]]:
     """Pairings (ids, the smaller first) whose last round has taught nothing.
 
     All openings were used and the players repeat themselves, or an engine could not begin.

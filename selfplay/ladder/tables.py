@@ -23,7 +23,7 @@ from games.game import Game
 from games.go import Go
 from selfplay.ladder.database import Entry
 from selfplay.ladder.database import Game as RecordedGame
-from selfplay.ladder.ladder import Standing
+from selfplay.ladder.ladder import LadderState
 from selfplay.players.specs import GTP, split_stored
 from selfplay.ratings import goodness_of_fit
 
@@ -69,7 +69,7 @@ class Row:
     training_flops: float  # NaN where it is not known
 
 
-def rows(standing: Standing) -> list[Row]:
+def rows(standing: LadderState) -> list[Row]:
     """Return the players with games, strongest first; see `unrated` for the others."""
     entries, ratings, games = standing.entries, standing.ratings, standing.games
     played = np.union1d(games.first, games.second).tolist()
@@ -97,13 +97,13 @@ def rows(standing: Standing) -> list[Row]:
     return made
 
 
-def unrated(standing: Standing) -> list[str]:
+def unrated(standing: LadderState) -> list[str]:
     """Return the specs of the players without a counted game, which no game has rated."""
     rated = {*standing.games.first.tolist(), *standing.games.second.tolist()}
     return [entry.spec for i, entry in enumerate(standing.entries) if i not in rated]
 
 
-def table(standing: Standing, title: str = "", width: int = 120) -> Table:
+def table(standing: LadderState, title: str = "", width: int = 120) -> Table:
     """For a terminal of so many columns; what all of it rests on stands below.
 
     "> next" is the likelihood that a player is stronger than the one below.
@@ -136,7 +136,7 @@ def table(standing: Standing, title: str = "", width: int = 120) -> Table:
     return grid
 
 
-def caption(standing: Standing) -> str:
+def caption(standing: LadderState) -> str:
     """Games, how many were distinct, first move, draws, failures, and whether the model fits."""
     ratings, games, recorded = standing.ratings, standing.games, standing.recorded
     if not recorded:
@@ -184,7 +184,7 @@ def power_of_ten(flops: float) -> str:
     return f"10^{math.log10(flops):.1f}" if flops else "-"
 
 
-def to_csv(standing: Standing) -> str:
+def to_csv(standing: LadderState) -> str:
     """Return the rows with all digits, a line each."""
     text = io.StringIO()
     names = [field.name for field in fields(Row)]
@@ -194,7 +194,7 @@ def to_csv(standing: Standing) -> str:
     return text.getvalue()
 
 
-def to_markdown(standing: Standing) -> str:
+def to_markdown(standing: LadderState) -> str:
     """The table for a page."""
     lines = [
         "| | player | Elo | 95 % interval | games | FLOPs/move | training FLOPs |",
@@ -227,7 +227,7 @@ def shortened(name: str, most: int = 44) -> str:
     return program + (" …" if options else "") + end
 
 
-def to_png(standing: Standing, title: str) -> bytes:
+def to_png(standing: LadderState, title: str) -> bytes:
     """Return `plot` as an image."""
     image = io.BytesIO()
     with _style():
@@ -235,7 +235,7 @@ def to_png(standing: Standing, title: str) -> bytes:
     return image.getvalue()
 
 
-def plot(standing: Standing, title: str) -> Any:
+def plot(standing: LadderState, title: str) -> Any:
     """Draw ratings against training FLOPs as a matplotlib figure; see `draw`."""
     return draw(rows(standing), title)
 

@@ -175,7 +175,7 @@ def of_version(version: Version, sims: int, algorithm: str | None = None) -> Pla
         ValueError: a negative budget.
     """
     other = algorithm not in (None, version.search_config.algorithm)
-    config = version.searching(algorithm).search_config.for_evaluation(sims)
+    config = version.with_search(algorithm).search_config.for_evaluation(sims)
     act = _searching(version.game, version.network_config, config)
     params = jax.device_put(version.params)
     return Player(

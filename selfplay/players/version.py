@@ -143,7 +143,7 @@ class Version:
         """The rules it plays by."""
         return games.make(self.config["game"])
 
-    def under(self, **options: object) -> "Version":
+    def with_game_options(self, **options: object) -> "Version":
         """The same parameters playing by rules with other options, as ``under(komi=5.5)`` in Go.
 
         Raises:
@@ -168,7 +168,7 @@ class Version:
         """The search it was trained with."""
         return from_json(SearchConfig, self.config["search"])
 
-    def searching(self, algorithm: str | None) -> "Version":
+    def with_search(self, algorithm: str | None) -> "Version":
         """The same parameters behind another search; None: the one it was trained with."""
         search = self.config["search"] | ({"algorithm": algorithm} if algorithm else {})
         return replace(self, config={**self.config, "search": search})

@@ -14,8 +14,8 @@ from selfplay.report.figures import HUES, Drawing, plain, powers, style
 from selfplay.report.findings import Finding
 from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MOST_GAMES, MOST_SEEDS, NARROW, Information, Lead
-from selfplay.scaling.estimate import Floats, Unanswerable
-from selfplay.scaling.points import Points, at_budgets
+from selfplay.scaling.estimate import Floats, InsufficientData
+from selfplay.scaling.rated_versions import RatedVersions, at_budgets
 
 NAME = "comparison"
 DRAWN = 4  # sides in the figure: as many hues have a contrast of 3:1 on white
@@ -27,7 +27,7 @@ COLUMNS = ("simulations", "side", "against", "training_log10_flops", "elo_ahead"
 
 
 def finding(
-    points: Points, information: Information, baseline: str = "", perfect: bool = False
+    points: RatedVersions, information: Information, baseline: str = "", perfect: bool = False
 ) -> Finding | None:
     """Compares all sides at every search budget.
 
@@ -51,13 +51,13 @@ def finding(
     for budget in at_budgets(points):
         try:
             top = _top_two(points, budget, information)
-        except Unanswerable as reason:
+        except InsufficientData as reason:
             sentences.append(f"At {budget:g} simulations nothing is compared: {reason}.")
         else:
             leads.append(top)
             sentences += [who_leads(top), _savings(points, top, perfect), what_settles(top)]
         for other in others:
-            with suppress(Unanswerable):
+            with suppress(InsufficientData):
                 found = comparison.lead(points, baseline, other, budget, information)
                 rows.append(_row(points, found, perfect))
     sentences += _limits(leads) if leads else []
@@ -79,7 +79,7 @@ def finding(
     return Finding(NAME, title, sentences, drawing, (HEADER, rows) if rows else None)
 
 
-def _top_two(points: Points, budget: float, information: Information) -> Lead:
+def _top_two(points: RatedVersions, budget: float, information: Information) -> Lead:
     """Compares the two strongest sides at a budget, the stronger one as b."""
     best, second, *_ = comparison.ranked(points, budget)
     found = comparison.lead(points, second, best, budget, information)
@@ -88,12 +88,12 @@ def _top_two(points: Points, budget: float, information: Information) -> Lead:
     return found
 
 
-def _savings(points: Points, found: Lead, perfect: bool) -> str:
+def _savings(points: RatedVersions, found: Lead, perfect: bool) -> str:
     """Says how many times less training the leader takes."""
     where = f"At {found.budget:g} simulations"
     try:
         text = comparison.saved(points, found.a, found.b, found.budget, perfect)[1]
-    except Unanswerable as reason:
+    except InsufficientData as reason:
         return f"{where} it is not known how much training that saves: {reason}."
     return f"{where} {text}."
 
@@ -164,12 +164,12 @@ def _round(games: float) -> str:
     return f"{float(f'{games:.2g}'):,.0f}"
 
 
-def _row(points: Points, found: Lead, perfect: bool) -> tuple[Any, ...]:
+def _row(points: RatedVersions, found: Lead, perfect: bool) -> tuple[Any, ...]:
     """A line of the table."""
     estimate = found.estimate
     numbers = [f"{float(x):+.0f}" for x in (estimate.value, estimate.low, estimate.high)]
     times = ["", "", ""]
-    with suppress(Unanswerable):
+    with suppress(InsufficientData):
         ooms = comparison.saved(points, found.a, found.b, found.budget, perfect)[0]
         times = [_times(float(x)) for x in (ooms.value, ooms.low, ooms.high)]
     runs = f"{found.runs[1]} and {found.runs[0]}"
@@ -183,7 +183,7 @@ def _times(ooms: float) -> str:
 
 
 @style()
-def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:
+def draw(points: RatedVersions, baseline: str, others: Sequence[str]) -> Drawing:
     """Draws Elo against training above, and below how far sides are ahead of the baseline.
 
     A column for each search budget. Runs are faint, a side's mean over its runs is bold; bands are
@@ -196,12 +196,12 @@ def draw(points: Points, baseline: str, others: Sequence[str]) -> Drawing:
     hue = dict(zip((baseline, *others), HUES, strict=False))
     side, rows = comparison.sides(points), []
     for (upper, lower), budget in zip(panels.T, at, strict=True):
-        chosen = points.known("simulations") == budget
+        chosen = points.require("simulations") == budget
         for name, color in hue.items():
             if (own := chosen & (side == name)).any():
                 _curves(upper, points.select(own), color)
         for name in others:
-            with suppress(Unanswerable):
+            with suppress(InsufficientData):
                 rows += _difference(lower, points, baseline, name, budget, hue[name])
         lower.axhline(0, color=hue[baseline], linewidth=1.6)
         powers(lower.xaxis)
@@ -235,7 +235,7 @@ def _caption(baseline: str, rows: Sequence[tuple[Any, ...]]) -> str:
     )
 
 
-def _curves(axes: Axes, own: Points, color: str) -> None:
+def _curves(axes: Axes, own: RatedVersions, color: str) -> None:
     """Draws a side's runs, and their mean where all of them are."""
     for run in own.runs:
         versions = np.flatnonzero(own.run == run)
@@ -251,14 +251,14 @@ def _curves(axes: Axes, own: Points, color: str) -> None:
         axes.plot(levels, mean, color=color, linewidth=2.5)
 
 
-def _levels(points: Points, low: float, high: float) -> Floats:
+def _levels(points: RatedVersions, low: float, high: float) -> Floats:
     """Lists levels of training to draw at, with those of the versions, where curves bend."""
     spent = points.training[(points.training >= low) & (points.training <= high)]
     return np.unique([*np.linspace(low, high, LEVELS), *spent]) if low < high else np.array([high])
 
 
 def _difference(
-    axes: Axes, points: Points, a: str, b: str, budget: float, color: str
+    axes: Axes, points: RatedVersions, a: str, b: str, budget: float, color: str
 ) -> list[tuple[Any, ...]]:
     """Draws how far b is ahead of a along their common training, and returns the numbers."""
     pair = comparison.pair(points, a, b, budget)

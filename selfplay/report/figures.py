@@ -28,7 +28,7 @@ from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.factors import Factor, of_points
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.points import Ints, Points
+from selfplay.scaling.rated_versions import Ints, RatedVersions
 
 Z95 = 1.96
 PANELS = 3  # beside each other
@@ -156,7 +156,7 @@ def _legend(figure: Figure, looks: Looks, more: Sequence[Any] = ()) -> None:
 
 @style()
 def training(
-    at: Mapping[float, Points],
+    at: Mapping[float, RatedVersions],
     found: Mapping[float, Frontier | None],
     factors: Sequence[Factor] = (),
 ) -> Drawing:
@@ -200,7 +200,9 @@ def training(
     return Drawing(figure, (*COLUMNS, "on_frontier"), rows, caption)
 
 
-def _curve(axes: Axes, points: Points, own: Ints, x: Floats, looks: Mapping[str, Any]) -> None:
+def _curve(
+    axes: Axes, points: RatedVersions, own: Ints, x: Floats, looks: Mapping[str, Any]
+) -> None:
     """Draws the runs of a recipe as thin lines, and their mean where all are, with markers.
 
     A single run has the intervals of its ratings.
@@ -225,7 +227,7 @@ def _curve(axes: Axes, points: Points, own: Ints, x: Floats, looks: Mapping[str,
         axes.plot(ends, np.mean(each, axis=0), **looks, linewidth=1.7, markersize=4, zorder=3)
 
 
-def _lines_are(parts: Iterator[Points]) -> str:
+def _lines_are(parts: Iterator[RatedVersions]) -> str:
     """Says what is thin and what is thick."""
     if any(len(set(p.run[p.recipe == r].tolist())) > 1 for p in parts for r in set(p.recipe)):
         return "Thin lines are runs, thick ones the mean over the seeds of a recipe."
@@ -236,9 +238,9 @@ STAGES = ("first", "middle", "last")
 
 
 @style()
-def search(points: Points, factors: Sequence[Factor] = ()) -> Drawing:
+def search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Drawing:
     """Draws Elo against search FLOPs per move: first, middle and last rated versions of runs."""
-    spent, cost = points.known("training"), points.known("search")
+    spent, cost = points.require("training"), points.require("search")
     recipes = list(dict.fromkeys(points.recipe.tolist()))
     looks = Looks.of(factors or of_points(points), recipes)
     stages: dict[str, list[int]] = {name: [] for name in STAGES}
@@ -268,14 +270,14 @@ def search(points: Points, factors: Sequence[Factor] = ()) -> Drawing:
 
 
 @style()
-def exchange(points: Points, found: Exchange) -> Drawing:
+def exchange(points: RatedVersions, found: Exchange) -> Drawing:
     """Draws versions over training and search, colored by Elo, with lines of equal Elo.
 
     Those that are not in the fit are small. Where the data set no bound on the lines' slope there
     are none.
     """
     figure, axes = _canvas()
-    x, y = points.known("training"), points.known("search")
+    x, y = points.require("training"), points.require("search")
     low, high = np.percentile(points.elo, [10, 90])
     levels = np.unique(np.round(np.linspace(low, high, 5), -1)) if found.a.bounded else ()
     a, b, c = (float(one.value) for one in (found.a, found.b, found.c))
@@ -307,7 +309,7 @@ def exchange(points: Points, found: Exchange) -> Drawing:
 
 
 @style()
-def extrapolation(points: Points, found: Extrapolation) -> Drawing:
+def extrapolation(points: RatedVersions, found: Extrapolation) -> Drawing:
     """Draws what was fitted, the line, and held-out versions with their prediction intervals."""
     figure, axes = _canvas(7.2, 3.8)
     out = np.isin(points.run, found.held_out)
@@ -348,14 +350,14 @@ COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops"
            "parameters_log10", "simulations", "elo", "stderr")  # fmt: skip
 
 
-def _rows(points: Points, *more: Any) -> list[tuple[Any, ...]]:
+def _rows(points: RatedVersions, *more: Any) -> list[tuple[Any, ...]]:
     simulations = points.covariates.get("simulations", np.full(len(points), np.nan))
     columns = (points.run, points.recipe, points.seed, points.training, points.search)
     columns = (*columns, points.parameters, simulations, points.elo, _stderr(points), *more)
     return [tuple(x.item() for x in row) for row in zip(*columns, strict=True)]
 
 
-def _stderr(points: Points) -> Floats:
+def _stderr(points: RatedVersions) -> Floats:
     """Returns the ratings' standard errors, float[N], Elo."""
     return np.sqrt(np.diag(points.covariance))
 

@@ -26,10 +26,10 @@ from selfplay.scaling import (
     saturation,
     slopes,
 )
-from selfplay.scaling.estimate import Unanswerable
+from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor, of_points
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.points import Points, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, at_budgets
 
 T = TypeVar("T")
 REACH = 0.3  # OOMs that an extrapolation goes at least
@@ -69,7 +69,7 @@ class _Asked:
         """The answer and its sentence, or None and the reason; `where` it was asked is said."""
         try:
             found = question()
-        except Unanswerable as reason:
+        except InsufficientData as reason:
             text = str(reason)
             self.sentences.append(f"Not answered{where}: {text[:1].lower()}{text[1:]}.")
             return None
@@ -78,7 +78,9 @@ class _Asked:
         return found
 
 
-def of_map(points: Points, factors: Sequence[Factor], budget: float | None = None) -> list[Finding]:
+def of_map(
+    points: RatedVersions, factors: Sequence[Factor], budget: float | None = None
+) -> list[Finding]:
     """Which recipe leads at equal compute, and the map of the grid.
 
     Args:
@@ -94,7 +96,7 @@ def of_map(points: Points, factors: Sequence[Factor], budget: float | None = Non
     title = f"Which {' and which '.join(factor.field for factor in factors)}?"
     try:
         trained, main = maps.of_training(points, budget)
-    except Unanswerable as reason:
+    except InsufficientData as reason:
         return [Finding("map", title, [f"No map is drawn: {reason}."])]
     at_main = trained[main].at.training
     played = maps.of_search(points, at_main)
@@ -122,7 +124,7 @@ def of_map(points: Points, factors: Sequence[Factor], budget: float | None = Non
         found.append(_mapped(Finding("map_search", title, sentences), played, points, factors))
     try:
         moves = maps.of_move(points, trained[main].at)
-    except Unanswerable:
+    except InsufficientData:
         return found
     title = "And for moves of equal cost?"
     second = Finding("map_move", title, _said(moves, points, factors))
@@ -130,7 +132,7 @@ def of_map(points: Points, factors: Sequence[Factor], budget: float | None = Non
 
 
 def _said(
-    compared: Sequence[maps.Compared], points: Points, factors: Sequence[Factor]
+    compared: Sequence[maps.Compared], points: RatedVersions, factors: Sequence[Factor]
 ) -> list[str]:
     """Lists who leads in each comparison, and what would fill the blanks."""
     return [
@@ -142,7 +144,7 @@ def _said(
 def _mapped(
     finding: Finding,
     compared: Sequence[maps.Compared],
-    points: Points,
+    points: RatedVersions,
     factors: Sequence[Factor],
     main: int | None = None,
 ) -> Finding:
@@ -151,7 +153,7 @@ def _mapped(
 
 
 def of_training(
-    points: Points, perfect: bool, factors: Sequence[Factor] = ()
+    points: RatedVersions, perfect: bool, factors: Sequence[Factor] = ()
 ) -> tuple[Finding, dict[float, Frontier | None]]:
     """What training buys at every search budget, and the frontiers there."""
     asked, found = _Asked(), {}
@@ -171,18 +173,18 @@ def of_training(
     return finding, found
 
 
-def of_search(points: Points, factors: Sequence[Factor] = ()) -> Finding:
+def of_search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Finding:
     """What search buys for a fixed network."""
     asked = _Asked()
     asked.ask(lambda: slopes.per_search(points), lambda e: f"at a fixed network: {e}")
-    budgets = np.unique(points.known("simulations"))
+    budgets = np.unique(points.require("simulations"))
     for low, high in pairwise(budgets):
-        asked.ask(lambda a=low, b=high: multiplier.unhobbling(points, "simulations", a, b))
+        asked.ask(lambda a=low, b=high: multiplier.search_multiplier(points, "simulations", a, b))
     drawing = figures.search(points, factors) if len(budgets) > 1 else None
     return Finding("search", "What does search buy for a fixed network?", asked.sentences, drawing)
 
 
-def of_exchange(points: Points, rising: NDArray[np.bool_]) -> Finding:
+def of_exchange(points: RatedVersions, rising: NDArray[np.bool_]) -> Finding:
     """How training and search replace each other, among those that lead and are still rising."""
     asked = _Asked()
     found = asked.ask(lambda: exchange.of_leading(points, rising))
@@ -199,7 +201,7 @@ def of_exchange(points: Points, rising: NDArray[np.bool_]) -> Finding:
     return Finding("exchange", title, asked.sentences, drawing)
 
 
-def of_size(points: Points, at_budget: Points) -> Finding:
+def of_size(points: RatedVersions, at_budget: RatedVersions) -> Finding:
     """What parameters buy, and the best size for a compute."""
     asked = _Asked()
     asked.ask(lambda: slopes.per_parameters(at_budget), lambda e: f"at equal training: {e}")
@@ -216,7 +218,7 @@ def of_size(points: Points, at_budget: Points) -> Finding:
     return Finding("size", "What does network size buy?", asked.sentences)
 
 
-def of_recipes(points: Points, budget: float, baseline: str = "") -> Finding:
+def of_recipes(points: RatedVersions, budget: float, baseline: str = "") -> Finding:
     """What each recipe saves against one of them: in words at one search budget, a table of all.
 
     The first recipe is compared with where `baseline` is left out, or has no version there.
@@ -243,7 +245,7 @@ def of_recipes(points: Points, budget: float, baseline: str = "") -> Finding:
     return Finding("recipes", title, asked.sentences, table=(header, rows) if rows else None)
 
 
-def of_extrapolation(points: Points) -> Finding:
+def of_extrapolation(points: RatedVersions) -> Finding:
     """The recipes with the largest runs, predicted from the others."""
     asked = _Asked()
     found = asked.ask(lambda: extrapolation.of_largest(points, REACH))
@@ -252,7 +254,7 @@ def of_extrapolation(points: Points) -> Finding:
     return Finding("extrapolation", title, asked.sentences, drawing)
 
 
-def of_boards(points: Points) -> Finding:
+def of_boards(points: RatedVersions) -> Finding:
     """Jones's five parameters on the frontiers of all boards, at every search budget.
 
     0 Elo is perfect play on every board.
@@ -276,14 +278,14 @@ def of_boards(points: Points) -> Finding:
     return Finding("boards", "How does it change with the board?", asked.sentences)
 
 
-def headline_budget(points: Points) -> float:
+def headline_budget(points: RatedVersions) -> float:
     """The search budget at which most versions were rated; of several, the largest."""
-    values, counts = np.unique(points.known("simulations"), return_counts=True)
+    values, counts = np.unique(points.require("simulations"), return_counts=True)
     return float(values[counts == counts.max()].max())
 
 
 def of_ladder(
-    points: Points, baseline: str = "", perfect: bool = False, factors: Sequence[Factor] = ()
+    points: RatedVersions, baseline: str = "", perfect: bool = False, factors: Sequence[Factor] = ()
 ) -> list[Finding]:
     """All questions about one game, the map of its recipes first.
 
@@ -313,7 +315,7 @@ def of_ladder(
     return [*of_maps, *rest] if answered else [*rest, *of_maps]
 
 
-def caveats(points: Points) -> list[str]:
+def caveats(points: RatedVersions) -> list[str]:
     """What a reader has to know about these data."""
     said = []
     per_recipe = [len(set(points.seed[points.recipe == r])) for r in set(points.recipe)]

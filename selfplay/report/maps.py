@@ -15,9 +15,9 @@ from selfplay.report.map_figure import CANDIDATE, LEADER, Cell, Panel
 from selfplay.scaling import at_compute
 from selfplay.scaling.at_compute import AtCompute, Best
 from selfplay.scaling.at_training import TOLERANCE
-from selfplay.scaling.estimate import Unanswerable
+from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor, recipe_text
-from selfplay.scaling.points import Points, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, at_budgets
 
 MOST = 3  # factors that a map can show
 NAMED = 3  # candidates that a sentence names
@@ -104,12 +104,16 @@ class Compared:
 
 
 def compare(
-    points: Points, training: float, *, budget: float | None = None, search: float | None = None
+    points: RatedVersions,
+    training: float,
+    *,
+    budget: float | None = None,
+    search: float | None = None,
 ) -> Compared:
     """Compares recipes after `training` log10 FLOPs, at a budget of points, or a cost of a move.
 
     Raises:
-        Unanswerable: no recipe has got there.
+        InsufficientData: no recipe has got there.
     """
     chosen = points if budget is None else at_budgets(points)[budget]
     at = at_compute.read(chosen, training, search)
@@ -117,18 +121,18 @@ def compare(
     return Compared(at, best, len(set(points.recipe.tolist())), budget, search)
 
 
-def of_training(points: Points, budget: float) -> tuple[list[Compared], int]:
+def of_training(points: RatedVersions, budget: float) -> tuple[list[Compared], int]:
     """Compares at one budget, after less and more training, and says which one is the main one.
 
     Raises:
-        Unanswerable: no two recipes can be compared.
+        InsufficientData: no two recipes can be compared.
     """
     same = at_budgets(points)[budget]
     found, main = at_compute.levels(np.array(list(at_compute.spans(same).values())))
     return [compare(points, level, budget=budget) for level in found], main
 
 
-def telling_budget(points: Points) -> float | None:
+def telling_budget(points: RatedVersions) -> float | None:
     """Finds the budget of play at which recipes differ most surely; None if none compares two.
 
     By the ratio of how far recipes are apart to what they may be off by. Deep search may level
@@ -136,7 +140,7 @@ def telling_budget(points: Points) -> float | None:
     """
     found: dict[float, float] = {}
     for budget in at_budgets(points):
-        with suppress(Unanswerable):
+        with suppress(InsufficientData):
             compared, main = of_training(points, budget)
             at = compared[main].at
             off = np.diag(at.covariance).mean() - at.covariance.mean()  # without what all share
@@ -144,32 +148,32 @@ def telling_budget(points: Points) -> float | None:
     return max(found, key=lambda budget: found[budget]) if found else None
 
 
-def of_search(points: Points, training: float) -> list[Compared]:
+def of_search(points: RatedVersions, training: float) -> list[Compared]:
     """Compares after one training, at every budget where two recipes can be compared."""
     found = []
     for budget in at_budgets(points):
         try:
             found.append(compare(points, training, budget=budget))
-        except Unanswerable:
+        except InsufficientData:
             continue
     return [one for one in found if one.best]
 
 
-def of_move(points: Points, trained: AtCompute) -> list[Compared]:
+def of_move(points: RatedVersions, trained: AtCompute) -> list[Compared]:
     """Compares for moves of equal cost, after the training of another comparison.
 
     Raises:
-        Unanswerable: one budget, or no two recipes with moves of one cost.
+        InsufficientData: one budget, or no two recipes with moves of one cost.
     """
     if len(at_budgets(points)) < 2:
-        raise Unanswerable("versions were rated at one search budget")
+        raise InsufficientData("versions were rated at one search budget")
     chosen = points.select(np.isin(points.recipe, trained.recipes))
     costs = np.array(list(at_compute.spans(chosen, "search").values()))
     found, _ = at_compute.levels(costs)
     return [compare(points, trained.training, search=level) for level in found]
 
 
-def filled_by(compared: Sequence[Compared], points: Points) -> list[str]:
+def filled_by(compared: Sequence[Compared], points: RatedVersions) -> list[str]:
     """Says in one sentence what would fill the cells that have no Elo; none if all have."""
     lacking: dict[str, set[str]] = {way: set() for way in FILLED_BY}
     for one in compared:
@@ -185,7 +189,7 @@ def filled_by(compared: Sequence[Compared], points: Points) -> list[str]:
 
 def draw(
     compared: Sequence[Compared],
-    points: Points,
+    points: RatedVersions,
     factors: Sequence[Factor],
     main: int | None = None,
 ) -> Drawing:
@@ -212,7 +216,9 @@ def draw(
     return replace(drawing, caption=_caption(compared, contours, main))
 
 
-def _map(one: Compared, points: Points, factors: Sequence[Factor], level: str | None) -> Panel:
+def _map(
+    one: Compared, points: RatedVersions, factors: Sequence[Factor], level: str | None
+) -> Panel:
     """Lays out two factors, of the recipes with this level of the third one."""
     y, x, *rest = factors
     cells = {
@@ -227,7 +233,7 @@ def _map(one: Compared, points: Points, factors: Sequence[Factor], level: str | 
     return _annotated(Panel(title, across, up, cells), one)
 
 
-def _over_budgets(compared: Sequence[Compared], points: Points, factor: Factor) -> Panel:
+def _over_budgets(compared: Sequence[Compared], points: RatedVersions, factor: Factor) -> Panel:
     """Lays out one factor against the budgets of play."""
     cells = {
         (factor.level(recipe), f"{one.budget:g}"): _cell(one, points, recipe)
@@ -239,7 +245,7 @@ def _over_budgets(compared: Sequence[Compared], points: Points, factor: Factor) 
     return Panel(title, across, (factor.field, factor.levels, factor.numeric), cells)
 
 
-def _cell(one: Compared, points: Points, recipe: str) -> Cell:
+def _cell(one: Compared, points: RatedVersions, recipe: str) -> Cell:
     """Makes the cell of a recipe."""
     at = one.at
     if recipe not in at.recipes:
@@ -266,7 +272,7 @@ def _annotated(panel: Panel, one: Compared) -> Panel:
     return Panel(panel.title, panel.x, panel.y, cells)
 
 
-def _cost(own: Points, one: Compared) -> float:
+def _cost(own: RatedVersions, one: Compared) -> float:
     """Returns log10 FLOPs of a recipe's moves, even without an Elo; NaN where it was not rated."""
     if one.search is not None:
         return np.nan
@@ -275,7 +281,7 @@ def _cost(own: Points, one: Compared) -> float:
     return float(here.mean()) if len(here) else np.nan
 
 
-def _missing(own: Points, one: Compared) -> str:
+def _missing(own: RatedVersions, one: Compared) -> str:
     """Finds out why a recipe has no Elo there: a key of `FILLED_BY`."""
     ((first, last),) = at_compute.spans(own).values()
     if one.at.training > last + TOLERANCE:
@@ -285,7 +291,7 @@ def _missing(own: Points, one: Compared) -> str:
     return "rated" if one.search is None else "costs"
 
 
-def _why_not(own: Points, one: Compared) -> str:
+def _why_not(own: RatedVersions, one: Compared) -> str:
     """Writes the text of an empty cell."""
     ((first, last),) = at_compute.spans(own).values()
     return {
@@ -297,7 +303,7 @@ def _why_not(own: Points, one: Compared) -> str:
 
 
 def table(
-    compared: Sequence[Compared], points: Points, factors: Sequence[Factor]
+    compared: Sequence[Compared], points: RatedVersions, factors: Sequence[Factor]
 ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
     """Lists the numbers of all cells, empty ones included."""
     header = (

@@ -13,15 +13,15 @@ import numpy as np
 
 from selfplay.command_line import command
 from selfplay.ladder import database
-from selfplay.ladder.database import Entry, Records
-from selfplay.ladder.ladder import Standing
+from selfplay.ladder.database import Entry, LadderDatabase
+from selfplay.ladder.ladder import LadderState
 from selfplay.ratings import pairing
 from selfplay.report import comparison_section
 from selfplay.report.findings import Finding
 from selfplay.runs.files import CorruptedFile, check_own, in_words
 from selfplay.runs.run import CONFIG, read_config
 from selfplay.scaling import from_ladder
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.study.folder import STUDY, Study
 
 PERFECT = "solver"  # the spec of perfect play
@@ -72,7 +72,7 @@ class RatedRuns:
             (self.root / name).resolve() for name in self.labels
         }
 
-    def points(self, standing: Standing) -> Points:
+    def points(self, standing: LadderState) -> RatedVersions:
         """Reads the rated versions of these runs, with recipes called by their labels."""
         points = from_ladder.points(standing, self.root, runs=self.labels)
         recipe = [self.labels[run] for run in points.run.tolist()]
@@ -126,7 +126,7 @@ def shared_by(folders: Sequence[Path]) -> RatedRuns:
     return most.only(folders)
 
 
-def compare(standing: Standing, points: Points, baseline: str = "") -> Finding | None:
+def compare(standing: LadderState, points: RatedVersions, baseline: str = "") -> Finding | None:
     """Compares the recipes, or the runs, of one ladder; None if there is only one.
 
     Args:
@@ -143,7 +143,7 @@ def _read(path: Path) -> RatedRuns:
     settings = database.settings(path)
     if not isinstance(game := settings.get("game"), str):
         raise ValueError(f"{path} does not say which game it rates; make another ladder")
-    with closing(Records(path, settings)) as base:
+    with closing(LadderDatabase(path, settings)) as base:
         return RatedRuns.of(path, game, base.players())
 
 

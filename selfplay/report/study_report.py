@@ -22,7 +22,7 @@ from selfplay.runs.codec import flat
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.scaling import from_ladder
 from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
-from selfplay.scaling.points import Points, joined
+from selfplay.scaling.rated_versions import RatedVersions, joined
 from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
 
@@ -152,7 +152,7 @@ def of_study(study: Study) -> Material:
     )  # fmt: skip
 
 
-def factors(points: Points, given: Material) -> list[Factor]:
+def factors(points: RatedVersions, given: Material) -> list[Factor]:
     """What tells the rated recipes apart: the axes of the study's grid, or else of the configs."""
     configs: dict[str, dict[str, Any]] = {}
     for folder, label in given.runs.values():
@@ -172,7 +172,7 @@ def page(given: Material) -> Page:
     Raises:
         ValueError: a ladder that cannot be read, or that rates no version of these runs.
     """
-    parts: dict[str, tuple[Points, str]] = {}
+    parts: dict[str, tuple[RatedVersions, str]] = {}
     games: list[Section] = []
     missing, strange = list(given.missing), []
     for game, path in given.ladders.items():
@@ -217,7 +217,7 @@ def page(given: Material) -> Page:
     return Page(given.title, lead, sections, given.commands, made)
 
 
-def _boards(parts: Mapping[str, tuple[Points, str]]) -> list[Section]:
+def _boards(parts: Mapping[str, tuple[RatedVersions, str]]) -> list[Section]:
     """What several boards of one game say together; those without perfect play are left out."""
     if len(parts) < 2 or len({game.partition("?")[0] for game in parts}) > 1:
         return []
@@ -279,7 +279,7 @@ def _recipe(folder: Path) -> dict[str, Any]:
     return flat({name: value for name, value in config.items() if name not in apart})
 
 
-def _labelled(points: Points, given: Material) -> Points:
+def _labelled(points: RatedVersions, given: Material) -> RatedVersions:
     """With the recipes called as the report calls them."""
     labels = {folder.absolute(): label for folder, label in given.runs.values()}
     both = zip(points.run, points.recipe, strict=True)

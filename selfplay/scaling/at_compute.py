@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from selfplay.scaling.at_training import TOLERANCE, interpolation_weights
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
-from selfplay.scaling.points import Ints, Points
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
+from selfplay.scaling.rated_versions import Ints, RatedVersions
 
 APART = 0.5  # OOMs between two levels that are shown
 DRAWS = 4000
@@ -140,11 +140,11 @@ def best(at: AtCompute, draws: int = DRAWS) -> Best:
     """Compares the recipes of a single study, with so many draws of what they may be off by.
 
     Raises:
-        Unanswerable: only one recipe has got there.
+        InsufficientData: only one recipe has got there.
     """
     count = len(at.recipes)
     if count < 2:
-        raise Unanswerable(f"only one recipe was trained for 10^{at.training:.2f} FLOPs")
+        raise InsufficientData(f"only one recipe was trained for 10^{at.training:.2f} FLOPs")
     errors, elo = at.errors(draws), at.elo
     variance = np.diag(at.covariance)
     gaps = variance[:, None] + variance - 2 * at.covariance
@@ -172,7 +172,7 @@ def best(at: AtCompute, draws: int = DRAWS) -> Best:
     )
 
 
-def read(points: Points, training: float, search: float | None = None) -> AtCompute:
+def read(points: RatedVersions, training: float, search: float | None = None) -> AtCompute:
     """Reads every recipe's Elo at `training` log10 FLOPs.
 
     Args:
@@ -181,11 +181,11 @@ def read(points: Points, training: float, search: float | None = None) -> AtComp
         search: log10 FLOPs of a move; each run is read between its budgets there.
 
     Raises:
-        Unanswerable: no run has got there, FLOPs that are not known, or several budgets and no
+        InsufficientData: no run has got there, FLOPs that are not known, or several budgets and no
             `search`.
     """
-    spent = points.known("training")
-    cost = points.search if search is None else points.known("search")
+    spent = points.require("training")
+    cost = points.search if search is None else points.require("search")
     simulations = points.covariates.get("simulations", np.full(len(points), np.nan))
     rows, recipes = [], []
     for run in points.runs:
@@ -195,7 +195,7 @@ def read(points: Points, training: float, search: float | None = None) -> AtComp
             rows.append(weights)
             recipes.append(str(points.recipe[own][0]))
     if not rows:
-        raise Unanswerable(f"no recipe was rated at 10^{training:.2f} FLOPs of training")
+        raise InsufficientData(f"no recipe was rated at 10^{training:.2f} FLOPs of training")
     names = [r for r in dict.fromkeys(points.recipe.tolist()) if r in recipes]
     member = np.array([[name == recipe for recipe in recipes] for name in names])  # [K, G]
     counts = member.sum(axis=1)
@@ -232,13 +232,13 @@ def levels(spans: Floats) -> tuple[list[float], int]:
         spans: float[K, 2]: where each recipe's curve begins and ends, log10 FLOPs.
 
     Raises:
-        Unanswerable: nowhere two recipes can be compared.
+        InsufficientData: nowhere two recipes can be compared.
     """
     ends = np.unique(np.round(spans, 2))
     begun = spans[:, :1] <= ends + TOLERANCE
     count = (begun & (ends <= spans[:, 1:] + TOLERANCE)).sum(axis=0)
     if count.max(initial=0) < 2:
-        raise Unanswerable("no two recipes have curves that reach the same compute")
+        raise InsufficientData("no two recipes have curves that reach the same compute")
     main = float(ends[count == count.max()].max())
     enough = count >= max(2, count.max() / 2)
     found = [main]
@@ -250,12 +250,12 @@ def levels(spans: Floats) -> tuple[list[float], int]:
     return found, found.index(main)
 
 
-def spans(points: Points, quantity: str = "training") -> dict[str, tuple[float, float]]:
+def spans(points: RatedVersions, quantity: str = "training") -> dict[str, tuple[float, float]]:
     """Finds where each recipe's curve begins and ends in log10 of a quantity: medians of runs.
 
     One that stopped early does not shorten the others' range.
     """
-    values = points.known(quantity)
+    values = points.require(quantity)
     found = {}
     for recipe in dict.fromkeys(points.recipe.tolist()):
         own = points.recipe == recipe
@@ -277,7 +277,7 @@ def _weights(
     """Weights each rating in a run's Elo there, float[N]; None if its curve does not get there."""
     budgets = np.unique(np.nan_to_num(simulations[own], nan=-1.0))
     if search is None and len(budgets) > 1:
-        raise Unanswerable(
+        raise InsufficientData(
             f"runs were rated at {len(budgets)} search budgets: select one, or give the compute of "
             "a move"
         )

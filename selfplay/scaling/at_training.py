@@ -7,13 +7,13 @@ So with the matrix W of these weights the Elo of all runs is W·elo, and the cov
 import numpy as np
 from numpy.typing import ArrayLike
 
-from selfplay.scaling.estimate import Floats, Unanswerable
-from selfplay.scaling.points import Points
+from selfplay.scaling.estimate import Floats, InsufficientData
+from selfplay.scaling.rated_versions import RatedVersions
 
 TOLERANCE = 0.01  # OOMs: the lengths of two seeds of a recipe differ by less
 
 
-def interpolated(points: Points, level: ArrayLike) -> Floats:
+def interpolated(points: RatedVersions, level: ArrayLike) -> Floats:
     """Computes the weights float[..., R, N] that give each run's Elo at levels of training.
 
     A run is interpolated between its versions, and never extrapolated: up to `TOLERANCE` before its
@@ -25,9 +25,9 @@ def interpolated(points: Points, level: ArrayLike) -> Floats:
         level: float[...], log10 FLOPs of training.
 
     Raises:
-        Unanswerable: training FLOPs that are not known, or several search budgets.
+        InsufficientData: training FLOPs that are not known, or several search budgets.
     """
-    spent, index = points.known("training"), points.run_index
+    spent, index = points.require("training"), points.run_index
     check_one_budget(points)
     weights = np.zeros((*np.shape(level), len(points.runs), len(points)))
     for run in range(len(points.runs)):
@@ -54,16 +54,16 @@ def interpolation_weights(x: Floats, level: ArrayLike) -> Floats:
     return weights
 
 
-def common_range(points: Points) -> tuple[float, float]:
+def common_range(points: RatedVersions) -> tuple[float, float]:
     """Finds the training, log10 FLOPs, from which and up to which every run has rated versions.
 
     Where no training is common to all runs, the first number is above the second one. Runs that
     miss each other by at most `TOLERANCE` meet in the middle.
 
     Raises:
-        Unanswerable: training FLOPs that are not known.
+        InsufficientData: training FLOPs that are not known.
     """
-    spent, index = points.known("training"), points.run_index
+    spent, index = points.require("training"), points.run_index
     count = len(points.runs)
     low = max(float(spent[index == run].min()) for run in range(count))
     high = min(float(spent[index == run].max()) for run in range(count))
@@ -72,13 +72,13 @@ def common_range(points: Points) -> tuple[float, float]:
     return low, high
 
 
-def check_one_budget(points: Points) -> None:
-    """Raises Unanswerable if a run has several versions at the same training."""
-    spent, index = points.known("training"), points.run_index
+def check_one_budget(points: RatedVersions) -> None:
+    """Raises InsufficientData if a run has several versions at the same training."""
+    spent, index = points.require("training"), points.run_index
     for run, name in enumerate(points.runs):
         amounts, count = np.unique(spent[index == run], return_counts=True)
         if (count > 1).any():
-            raise Unanswerable(
+            raise InsufficientData(
                 f"run {name!r} has {count.max()} versions at 10^{amounts[np.argmax(count)]:.3g} "
                 "FLOPs of training: select one search budget"
             )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from selfplay.scaling.estimate import Estimate, Floats
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import Regression, regress
 
 
@@ -82,7 +82,7 @@ class BestSize:
 
 
 def fit(
-    points: Points,
+    points: RatedVersions,
     choices: Sequence[str] = ("parameters",),
     given: str = "training",
     controls: Sequence[str] = (),
@@ -99,22 +99,23 @@ def fit(
         controls: quantities or covariates whose linear effect is taken out.
 
     Raises:
-        Unanswerable: unknown values, fewer than three of a choice or of the compute, or one run.
+        InsufficientData: unknown values, fewer than three of a choice or of the compute, or one
+            run.
     """
-    compute = points.known(given)
+    compute = points.require(given)
     middle = float(compute.mean())
     g = compute - middle
-    columns = [np.ones_like(g), g, g**2, *(c - c.mean() for c in map(points.known, controls))]
+    columns = [np.ones_like(g), g, g**2, *(c - c.mean() for c in map(points.require, controls))]
     first = len(columns)
     means = []
     for choice in choices:
-        means.append(float(points.known(choice).mean()))
-        v = points.known(choice) - means[-1]
+        means.append(float(points.require(choice).mean()))
+        v = points.require(choice) - means[-1]
         columns += [v, v**2, v * g]
     fitted = regress(points, np.stack(columns, axis=1))
     found = []
     for k, choice in enumerate(choices):
-        values = points.known(choice)
+        values = points.require(choice)
         weights = np.eye(len(columns))[first + 3 * k : first + 3 * k + 3]
         _, beta, gamma = weights
         unit = f"OOMs of {choice} per OOM of {given}"

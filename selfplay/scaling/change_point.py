@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, Unanswerable, stacked
-from selfplay.scaling.points import Ints, Points
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stacked
+from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
 
 LEVEL = 0.05  # of the test
@@ -93,16 +93,16 @@ class Saturation:
         )
 
 
-def saturation(points: Points, covariate: str | None = None) -> Saturation:
+def saturation(points: RatedVersions, covariate: str | None = None) -> Saturation:
     """Test whether the slope of Elo against log10 training FLOPs falls.
 
     A line that may bend at a fixed place is a regression, so the test keeps its level whatever the
     truth; three places share it. With a covariate, places are within the range of each value of it.
 
     Raises:
-        Unanswerable: too few versions for a bent line, unknown values, or a single run.
+        InsufficientData: too few versions for a bent line, unknown values, or a single run.
     """
-    spent = points.known("training")
+    spent = points.require("training")
     x, z = spent - spent.mean(), _covariate(points, covariate)
     low, high = np.zeros_like(x), np.zeros_like(x)
     for value in np.unique(z[:, 0]) if z.shape[1] else [None]:
@@ -129,15 +129,15 @@ def saturation(points: Points, covariate: str | None = None) -> Saturation:
     return Saturation(np.minimum(1, len(HINGES) * p_values.min(axis=0)), places, change)
 
 
-def fit(points: Points, covariate: str | None = None) -> Incline:
+def fit(points: RatedVersions, covariate: str | None = None) -> Incline:
     """The change-point model; with a covariate (Jones: the board's size) its five parameters.
 
     Ask `saturation` first: without a plateau in the data the change point means nothing.
 
     Raises:
-        Unanswerable: no place for a change point, unknown values, or a single run.
+        InsufficientData: no place for a change point, unknown values, or a single run.
     """
-    spent = points.known("training")
+    spent = points.require("training")
     z = _covariate(points, covariate)
     elo = points.elo.reshape(-1, len(points))
     best = _closest(elo, spent - spent.mean(), z - z.mean(axis=0), points.run_index)
@@ -151,12 +151,12 @@ def fit(points: Points, covariate: str | None = None) -> Incline:
     return _together(parts, points.elo.shape[:-1], best)
 
 
-def curve(points: Points, found: Incline, training: Floats) -> Estimate:
+def curve(points: RatedVersions, found: Incline, training: Floats) -> Estimate:
     """Elo of a fit without a covariate at `training` float[M], with intervals of the mean.
 
     The model is the lesser of two lines, and so are the interval's ends.
     """
-    spent = points.known("training")
+    spent = points.require("training")
     middle = spent.mean()
     steep, flat = _columns(spent - middle, np.zeros((len(spent), 0)), found.below)
     fitted = regress(points, np.column_stack([steep, flat]))
@@ -166,9 +166,9 @@ def curve(points: Points, found: Incline, training: Floats) -> Estimate:
     return replace(rising, **ends)
 
 
-def _covariate(points: Points, name: str | None) -> Floats:
+def _covariate(points: RatedVersions, name: str | None) -> Floats:
     """float[N, 1], or [N, 0] without one."""
-    return points.known(name)[:, None] if name else np.zeros((len(points), 0))
+    return points.require(name)[:, None] if name else np.zeros((len(points), 0))
 
 
 def _partitions(x: Floats, z: Floats, run: Ints) -> Iterator[Mask]:
@@ -232,14 +232,14 @@ def _closest(elo: Floats, x: Floats, z: Floats, run: Ints) -> Mask:
         least = np.where(better, squares, least)
         best[better] = below
     if not np.isfinite(least).all():
-        raise Unanswerable(
+        raise InsufficientData(
             f"{len(x)} versions leave no place for a change point: an incline takes two levels of "
             "training or more, and a plateau one, on each board"
         )
     return best
 
 
-def _given(points: Points, below: Mask, spent: Floats, z: Floats) -> Incline:
+def _given(points: RatedVersions, below: Mask, spent: Floats, z: Floats) -> Incline:
     """The two regressions, and what follows from them."""
     middle, mean = spent.mean(), z.mean(axis=0)
     steep, flat = _columns(spent - middle, z - mean, below)

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from selfplay.scaling import at_training, frontier, multiplier, saturation
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
-from selfplay.scaling.points import Labels, Points
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
+from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
 
 Information = Callable[[Floats], Floats]
@@ -72,12 +72,12 @@ class Lead:
         return self.networks if self.recipes is None else self.recipes
 
 
-def sides(points: Points) -> Labels:
+def sides(points: RatedVersions) -> Labels:
     """Names the side of each version, str[N]: its recipe, or its run if all are of one recipe."""
     return points.recipe if len(set(points.recipe.tolist())) > 1 else points.run
 
 
-def lead(points: Points, a: str, b: str, budget: float, information: Information) -> Lead:
+def lead(points: RatedVersions, a: str, b: str, budget: float, information: Information) -> Lead:
     """Compares side `b` with side `a` at the largest training that every run of both has reached.
 
     Args:
@@ -88,8 +88,8 @@ def lead(points: Points, a: str, b: str, budget: float, information: Information
         information: what one more opening is expected to tell; see `pairing.information`.
 
     Raises:
-        Unanswerable: a side without versions at this budget, or no training that is common to all
-            runs.
+        InsufficientData: a side without versions at this budget, or no training that is common to
+            all runs.
     """
     both = pair(points, a, b, budget)
     _, training = reached(both)
@@ -114,7 +114,9 @@ def lead(points: Points, a: str, b: str, budget: float, information: Information
     )
 
 
-def ahead(points: Points, a: str, b: str, training: float) -> tuple[Estimate, Estimate | None]:
+def ahead(
+    points: RatedVersions, a: str, b: str, training: float
+) -> tuple[Estimate, Estimate | None]:
     """Estimates by how much b is ahead of a at one level of training, log10 FLOPs.
 
     Args:
@@ -139,12 +141,12 @@ def ahead(points: Points, a: str, b: str, training: float) -> tuple[Estimate, Es
     if min((side == a).sum(), (side == b).sum()) < 2:
         return networks, None
     columns = np.stack([side == a, side == b], axis=1).astype(float)
-    means = Points.of(elo, covariance, points.runs)
+    means = RatedVersions.of(elo, covariance, points.runs)
     return networks, regress(means, columns).contrast(elo, [-1.0, 1.0], "Elo")
 
 
 def saved(
-    points: Points, a: str, b: str, budget: float, perfect: bool = False
+    points: RatedVersions, a: str, b: str, budget: float, perfect: bool = False
 ) -> tuple[Estimate, str]:
     """Estimates how many times less training b takes than a for the same Elo, at one budget.
 
@@ -162,7 +164,7 @@ def saved(
         The OOMs of training that b saves, and a sentence about them.
 
     Raises:
-        Unanswerable: the data do not say.
+        InsufficientData: the data do not say.
     """
     both = pair(points, a, b, budget)
     side = _side_of_runs(both)
@@ -177,7 +179,7 @@ def saved(
     return found.ooms, f"{found}{away}"
 
 
-def equal_strength(points: Points, a: str, b: str) -> tuple[float, Estimate]:
+def equal_strength(points: RatedVersions, a: str, b: str) -> tuple[float, Estimate]:
     """Estimates the OOMs of training with which b's networks are as strong as a's, below a's.
 
     That is asked of a's Elo at the largest training that all runs have reached. The interval holds
@@ -237,7 +239,7 @@ def _takes(a: str, b: str, ooms: Estimate) -> str:
 
 
 def games_needed(
-    points: Points, contrast: Floats, stderr: float, information: Information
+    points: RatedVersions, contrast: Floats, stderr: float, information: Information
 ) -> float:
     """Computes how many more games bring a difference of ratings to a standard error.
 
@@ -299,11 +301,11 @@ def seeds_needed(recipes: Estimate, runs: tuple[int, int]) -> int | None:
     return None
 
 
-def reached(points: Points) -> tuple[float, float]:
+def reached(points: RatedVersions) -> tuple[float, float]:
     """Finds the common range of training, log10 FLOPs, of versions of one search budget.
 
     Raises:
-        Unanswerable: there is none; the message says what is missing.
+        InsufficientData: there is none; the message says what is missing.
     """
     low, high = at_training.common_range(points)
     if low <= high:
@@ -316,13 +318,13 @@ def reached(points: Points) -> tuple[float, float]:
     advice = "rate earlier versions of the one, or train the other one for longer"
     if alone:
         advice = f"{_and(alone)} has one rated version here: rate more of them"
-    raise Unanswerable(
+    raise InsufficientData(
         f"no training is common to all of them: `{short}` is rated up to 10^{high:.2f} FLOPs and "
         f"`{late}` from 10^{low:.2f}, {low - high:.2f} orders of magnitude apart; {advice}"
     )
 
 
-def ranked(points: Points, budget: float) -> list[str]:
+def ranked(points: RatedVersions, budget: float) -> list[str]:
     """Orders the sides by their mean Elo at the training that most of them share.
 
     Args:
@@ -334,13 +336,13 @@ def ranked(points: Points, budget: float) -> list[str]:
         one that so many have in common.
 
     Raises:
-        Unanswerable: one side alone is rated at this budget, or no two share any training.
+        InsufficientData: one side alone is rated at this budget, or no two share any training.
     """
-    chosen = np.flatnonzero(points.known("simulations") == budget)
+    chosen = np.flatnonzero(points.require("simulations") == budget)
     same = replace(points.select(chosen), recipe=sides(points)[chosen])
     names = list(dict.fromkeys(same.recipe.tolist()))
     if len(names) < 2:
-        raise Unanswerable(f"`{names[0]}` alone is rated there")
+        raise InsufficientData(f"`{names[0]}` alone is rated there")
     ranges = [at_training.common_range(same.select(same.recipe == name)) for name in names]
 
     def there(level: float) -> list[str]:
@@ -358,7 +360,7 @@ def ranked(points: Points, budget: float) -> list[str]:
     return sorted(means, key=lambda name: -means[name])
 
 
-def stopped_early(points: Points) -> list[str]:
+def stopped_early(points: RatedVersions) -> list[str]:
     """Names the runs that end more than `SHORTER` before the longest run of their recipe."""
     spent, names = points.training, []
     for recipe in dict.fromkeys(points.recipe.tolist()):
@@ -368,18 +370,18 @@ def stopped_early(points: Points) -> list[str]:
     return sorted(names)
 
 
-def pair(points: Points, a: str, b: str, budget: float) -> Points:
+def pair(points: RatedVersions, a: str, b: str, budget: float) -> RatedVersions:
     """Selects two sides at one budget, with the side as the recipe."""
     side = sides(points)
-    at = points.known("simulations") == budget
+    at = points.require("simulations") == budget
     for name in (a, b):
         if not (at & (side == name)).any():
-            raise Unanswerable(f"no version of `{name}` is rated at {budget:g} simulations")
+            raise InsufficientData(f"no version of `{name}` is rated at {budget:g} simulations")
     chosen = np.flatnonzero(at & ((side == a) | (side == b)))
     return replace(points.select(chosen), recipe=side[chosen])
 
 
-def _side_of_runs(points: Points) -> Labels:
+def _side_of_runs(points: RatedVersions) -> Labels:
     """Names the side of each run, str[R], in the order of `points.runs`."""
     side = sides(points)
     return np.array([side[points.run == run][0] for run in points.runs], np.str_)

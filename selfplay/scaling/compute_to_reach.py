@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
-from selfplay.scaling.points import Ints, Points
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
+from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
 
 UNIT = "log10 FLOPs of training"
@@ -50,16 +50,16 @@ class Threshold:
         return text
 
 
-def fit(points: Points, elo: float) -> Threshold:
+def fit(points: RatedVersions, elo: float) -> Threshold:
     """The least training for a strength. Points are of one search budget.
 
     The recipe is chosen by the same runs: of several equally good ones the luckiest.
 
     Raises:
-        Unanswerable: no recipe gets there with all its runs, one is there in a first version, FLOPs
-            that are not known, a single run, or a batch of ratings.
+        InsufficientData: no recipe gets there with all its runs, one is there in a first version,
+            FLOPs that are not known, a single run, or a batch of ratings.
     """
-    spent = points.single().known("training")
+    spent = points.single().require("training")
     found: dict[str, Estimate] = {}
     short: dict[str, int] = {}
     for recipe in dict.fromkeys(points.recipe.tolist()):
@@ -70,35 +70,37 @@ def fit(points: Points, elo: float) -> Threshold:
         else:
             found[recipe] = _mean(own, elo)
     if not found:
-        raise Unanswerable(
+        raise InsufficientData(
             f"no recipe gets to {elo:+.0f} Elo with all its runs, by 10^{spent.max():.1f} FLOPs"
         )
     best = min(found, key=lambda recipe: float(found[recipe].value))
     return Threshold(elo, best, found[best], short)
 
 
-def _mean(points: Points, elo: float) -> Estimate:
+def _mean(points: RatedVersions, elo: float) -> Estimate:
     """Of one recipe, over its runs."""
     crossings = [_crossing(points, run, elo) for run in points.runs]
     gradient = np.stack([slope for _, slope in crossings])  # [runs, N]
     covariance = gradient @ points.covariance @ gradient.T
-    means = Points.of([at for at, _ in crossings], (covariance + covariance.T) / 2, points.runs)
+    means = RatedVersions.of(
+        [at for at, _ in crossings], (covariance + covariance.T) / 2, points.runs
+    )
     return regress(means, np.ones((len(means), 1))).contrast(means.elo, [1.0], UNIT)
 
 
-def _curve(points: Points, run: str) -> tuple[Ints, Any]:
+def _curve(points: RatedVersions, run: str) -> tuple[Ints, Any]:
     """A run's versions int[n] by training, and their strengths as they do not fall."""
     own = np.flatnonzero(points.run == run)
     own = own[np.argsort(points.training[own], kind="stable")]
     return own, isotonic_regression(points.elo[own])
 
 
-def _crossing(points: Points, run: str, elo: float) -> tuple[float, Floats]:
+def _crossing(points: RatedVersions, run: str, elo: float) -> tuple[float, Floats]:
     """A run's threshold, and its change per Elo of every rating, float[N]."""
     own, fitted = _curve(points, run)
     after = int(np.searchsorted(fitted.x, elo))  # the first version that is there
     if not after:
-        raise Unanswerable(
+        raise InsufficientData(
             f"run {run!r} is at {elo:+.0f} Elo in its first version, at "
             f"10^{points.training[own[0]]:.2f} FLOPs: rate more of them"
         )

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 NUMBERS = ("value", "low", "high", "stderr", "df")  # of an estimate
 
 
-class Unanswerable(ValueError):
+class InsufficientData(ValueError):
     """A question that these data cannot answer; the message says why."""
 
 

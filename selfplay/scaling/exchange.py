@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from selfplay.scaling.estimate import Estimate, factor
 from selfplay.scaling.frontier import leading_by
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import regress
 
 
@@ -46,30 +46,30 @@ class Exchange:
         )
 
 
-def of_leading(points: Points, among: NDArray[np.bool_] | None = None) -> Exchange:
+def of_leading(points: RatedVersions, among: NDArray[np.bool_] | None = None) -> Exchange:
     """`fit`, of those that no other recipe is ahead of after as much training, at their budget.
 
     Only those `among` bool[N] count, where it is given; they are compared with all. A larger
     network that plays no better would count as search that buys nothing.
 
     Raises:
-        Unanswerable: see `fit` and `frontier.leading`.
+        InsufficientData: see `fit` and `frontier.leading`.
     """
     on = leading_by(points, "simulations")
     on = on if among is None else on & among
     return replace(fit(points.select(on)), on=on)
 
 
-def fit(points: Points) -> Exchange:
+def fit(points: RatedVersions) -> Exchange:
     """Fit Elo = α + β log10 training + γ log10 search; a = -β / γ, b = 1 / γ, c = -α / γ.
 
     Elo is what is measured with error, so it is on the left; a regression of search on Elo would
     be bent by that error. Ratios have Fieller's intervals.
 
     Raises:
-        Unanswerable: FLOPs that are not known or not varied apart, or a single run.
+        InsufficientData: FLOPs that are not known or not varied apart, or a single run.
     """
-    training, search = points.known("training"), points.known("search")
+    training, search = points.require("training"), points.require("search")
     x, y = training - training.mean(), search - search.mean()
     fitted, elo = regress(points, np.stack([np.ones_like(x), x, y], axis=1)), points.elo
     one, beta, gamma = np.eye(3)

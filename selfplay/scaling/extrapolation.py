@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable, stacked
-from selfplay.scaling.points import Labels, Points
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stacked
+from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
 
@@ -66,43 +66,45 @@ class Extrapolation:
         )
 
 
-def of_largest(points: Points, least: float) -> Extrapolation:
+def of_largest(points: RatedVersions, least: float) -> Extrapolation:
     """Hold out the recipes with the largest runs, as many as it takes to go `least` OOMs beyond.
 
     Raises:
-        Unanswerable: the recipes do not lie so far apart, or fewer than two runs are left.
+        InsufficientData: the recipes do not lie so far apart, or fewer than two runs are left.
     """
-    spent, reach = points.known("training"), 0.0
+    spent, reach = points.require("training"), 0.0
     most = {recipe: spent[points.recipe == recipe].max() for recipe in set(points.recipe)}
     order = sorted(most, key=lambda recipe: (-most[recipe], recipe))
     for count in range(1, len(order)):
         held = points.run[np.isin(points.recipe, order[:count])]
-        with suppress(Unanswerable):
+        with suppress(InsufficientData):
             found = check(points, sorted(set(held)))
             if found.reach >= least:
                 return found
             reach = max(reach, found.reach)
-    raise Unanswerable(f"the largest runs go only {reach:.2g} OOMs beyond the others, not {least}")
+    raise InsufficientData(
+        f"the largest runs go only {reach:.2g} OOMs beyond the others, not {least}"
+    )
 
 
-def check(points: Points, held_out: Sequence[str]) -> Extrapolation:
+def check(points: RatedVersions, held_out: Sequence[str]) -> Extrapolation:
     """Fit a line to all other runs and predict the held-out ones, beyond the fitted compute.
 
     Raises:
-        Unanswerable: no such run, fewer than two others, or a held-out run that never goes beyond
-            them.
+        InsufficientData: no such run, fewer than two others, or a held-out run that never goes
+            beyond them.
     """
     missing = sorted(set(held_out) - set(points.runs))
     if missing or not held_out:
         choices = ", ".join(points.runs)
-        raise Unanswerable(f"hold out some of the runs {choices}; got {list(held_out)}")
-    spent = points.known("training")
+        raise InsufficientData(f"hold out some of the runs {choices}; got {list(held_out)}")
+    spent = points.require("training")
     out = np.isin(points.run, list(held_out))
     if out.all():
-        raise Unanswerable("all runs are held out: nothing is left to fit")
+        raise InsufficientData("all runs are held out: nothing is left to fit")
     target = np.flatnonzero(out & (spent > spent[~out].max()))
     if not len(target):
-        raise Unanswerable(
+        raise InsufficientData(
             f"no version of {', '.join(held_out)} has more training than the fitted runs: "
             "that is no extrapolation"
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 
 RECIPE = "recipe"  # the factor whose values are the recipes' names
 FIRST = ("network.", "search.")  # sections whose fields name a difference before all others do
@@ -95,7 +95,7 @@ def of_configs(
     return found
 
 
-def of_points(points: Points) -> list[Factor]:
+def of_points(points: RatedVersions) -> list[Factor]:
     """Finds the factor of recipes whose configs are not known: their size, or else their names."""
     recipes = list(dict.fromkeys(points.recipe.tolist()))
     sizes = {r: set(np.round(points.parameters[points.recipe == r], 6)) for r in recipes}

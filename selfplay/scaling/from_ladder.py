@@ -1,4 +1,4 @@
-"""Points from a study: a ladder's ratings with their whole covariance, and its runs' ledgers."""
+"""Reads rated versions from a ladder: ratings with their covariance, and the runs' ledgers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 
 import games
 from selfplay.ladder import database, ladder
-from selfplay.ladder.database import Entry, Records
-from selfplay.ladder.ladder import Standing
+from selfplay.ladder.database import Entry, LadderDatabase
+from selfplay.ladder.ladder import LadderState
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
@@ -24,12 +24,12 @@ from selfplay.runs import metrics
 from selfplay.runs.codec import differing, from_json
 from selfplay.runs.run import read_config
 from selfplay.scaling.compute_units import all_flops
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 
 NOT_THE_RECIPE = ("seed", "iterations", "cluster", "exam", "elo", "store")
 
 
-def standing(path: Path, anchor: str | None = None) -> Standing:
+def standing(path: Path, anchor: str | None = None) -> LadderState:
     """The ratings of a ladder's file, without loading its players.
 
     Args:
@@ -40,7 +40,7 @@ def standing(path: Path, anchor: str | None = None) -> Standing:
     Raises:
         ValueError: no ladder, no games, no such player, or another process plays on it.
     """
-    with closing(Records(path, database.settings(path))) as base:
+    with closing(LadderDatabase(path, database.settings(path))) as base:
         players = base.players()
         if not players:
             raise ValueError(f"{path} holds no players")
@@ -49,11 +49,11 @@ def standing(path: Path, anchor: str | None = None) -> Standing:
 
 
 def points(
-    rated: Standing,
+    rated: LadderState,
     root: Path = Path(),
     count: Callable[[Ledger], float] = all_flops,
     runs: Container[str] | None = None,
-) -> Points:
+) -> RatedVersions:
     """The versions of runs on a ladder.
 
     Players of other kinds are left out, versions that cost nothing, and version 0 of a run that
@@ -101,7 +101,7 @@ def points(
     if not rows:
         raise ValueError("the ladder rates no version that cost any training")
     recipes = recipe_names({name: run.config for name, run in found.items()})
-    return Points.of(
+    return RatedVersions.of(
         rated.ratings.elo[at],
         rated.ratings.covariance[np.ix_(at, at)],
         [version.run for version, _, _, _ in rows],

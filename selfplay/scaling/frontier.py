@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from selfplay.scaling import change_point
 from selfplay.scaling.at_training import check_one_budget
 from selfplay.scaling.change_point import Incline, Saturation
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable, stacked
-from selfplay.scaling.points import Ints, Points
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stacked
+from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
 
@@ -49,12 +49,12 @@ class Frontier:
         return str(self.incline)
 
 
-def fit(points: Points) -> Frontier:
+def fit(points: RatedVersions) -> Frontier:
     """The frontier's slope; through a plateau no line is fitted.
 
     Raises:
-        Unanswerable: training FLOPs that are not known or do not differ, too few versions, a single
-            run on the frontier, or a batch of ratings.
+        InsufficientData: training FLOPs that are not known or do not differ, too few versions, a
+            single run on the frontier, or a batch of ratings.
     """
     on = leading(points)
     chosen = points.select(on)
@@ -63,12 +63,12 @@ def fit(points: Points) -> Frontier:
         return Frontier(per_training(chosen), found, None, on)
     bent = change_point.fit(chosen)
     beyond = None
-    with suppress(Unanswerable):
+    with suppress(InsufficientData):
         beyond = per_training(chosen.select(~bent.below))
     return Frontier(bent.slope, found, bent, on, beyond)
 
 
-def curve(points: Points, found: Frontier, training: Floats) -> Estimate:
+def curve(points: RatedVersions, found: Frontier, training: Floats) -> Estimate:
     """What the fit says at `training` float[M], log10 FLOPs: Elo, with intervals of the mean."""
     chosen = points.select(found.on)
     if found.incline is not None:
@@ -78,25 +78,25 @@ def curve(points: Points, found: Frontier, training: Floats) -> Estimate:
     return stacked([line.contrast(chosen.elo, [1, x - middle], "Elo") for x in training])
 
 
-def leading(points: Points) -> NDArray[np.bool_]:
+def leading(points: RatedVersions) -> NDArray[np.bool_]:
     """bool[N], True = on the frontier.
 
     Raises:
-        Unanswerable: training FLOPs that are not known, or a batch of ratings.
+        InsufficientData: training FLOPs that are not known, or a batch of ratings.
     """
     means, recipe = curves(points)
     return means[recipe, np.arange(len(points))] >= means.max(axis=0)
 
 
-def curves(points: Points) -> tuple[Floats, Ints]:
+def curves(points: RatedVersions) -> tuple[Floats, Ints]:
     """Mean curves float[R, N] of all recipes at every version's training, and its recipe int[N].
 
     -inf where no run of a recipe has begun.
 
     Raises:
-        Unanswerable: as `leading`.
+        InsufficientData: as `leading`.
     """
-    elo, spent = points.single().elo, points.known("training")
+    elo, spent = points.single().elo, points.require("training")
     check_one_budget(points)
     recipes, recipe = np.unique(points.recipe, return_inverse=True)
     total, count = np.zeros((2, len(recipes), len(elo)))
@@ -110,9 +110,9 @@ def curves(points: Points) -> tuple[Floats, Ints]:
     return np.where(count > 0, total / np.maximum(count, 1), -np.inf), recipe
 
 
-def leading_by(points: Points, covariate: str) -> NDArray[np.bool_]:
+def leading_by(points: RatedVersions, covariate: str) -> NDArray[np.bool_]:
     """bool[N], True = on the frontier of those with its value of the covariate: its board, say."""
-    values = points.known(covariate)
+    values = points.require(covariate)
     on = np.zeros(len(points), bool)
     for value in np.unique(values):
         own = np.flatnonzero(values == value)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable, factor
-from selfplay.scaling.points import Labels, Points
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, factor
+from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
 
 
@@ -55,17 +55,17 @@ def sentence(a: str, b: str, ooms: Estimate) -> str:
     )
 
 
-def between(points: Points, a: str, b: str) -> Multiplier:
+def between(points: RatedVersions, a: str, b: str) -> Multiplier:
     """What recipe `b` saves against recipe `a`.
 
     Raises:
-        Unanswerable: a recipe that no version has, FLOPs that are not known or do not differ, or a
-            recipe with a single run.
+        InsufficientData: a recipe that no version has, FLOPs that are not known or do not differ,
+            or a recipe with a single run.
     """
     return _compare(points, points.recipe, a, b)
 
 
-def unhobbling(points: Points, budget: str, low: float, high: float) -> Multiplier:
+def search_multiplier(points: RatedVersions, budget: str, low: float, high: float) -> Multiplier:
     """What more search adds to the same networks, in OOMs of training.
 
     Args:
@@ -75,26 +75,26 @@ def unhobbling(points: Points, budget: str, low: float, high: float) -> Multipli
         high: the larger one.
 
     Raises:
-        Unanswerable: as `between`.
+        InsufficientData: as `between`.
     """
-    values, networks = points.known(budget), points.network
+    values, networks = points.require(budget), points.network
     both = set(networks[values == low]) & set(networks[values == high])
     if not both:
-        raise Unanswerable(f"no network was rated at {low:g} and at {high:g} {budget}")
+        raise InsufficientData(f"no network was rated at {low:g} and at {high:g} {budget}")
     points = points.select(np.isin(networks, list(both)))
-    labels = np.array([f"{value:g} {budget}" for value in points.known(budget)])
+    labels = np.array([f"{value:g} {budget}" for value in points.require(budget)])
     return _compare(points, labels, f"{low:g} {budget}", f"{high:g} {budget}")
 
 
-def _compare(points: Points, labels: Labels, a: str, b: str) -> Multiplier:
+def _compare(points: RatedVersions, labels: Labels, a: str, b: str) -> Multiplier:
     """Two parallel lines, Elo = α_r + β log10 C: their distance along C is (α_b - α_a) / β."""
     for name in (a, b):
         if name not in labels:
             choices = ", ".join(sorted(map(str, set(labels))))
-            raise Unanswerable(f"no version is of {name!r}; choose from {choices}")
+            raise InsufficientData(f"no version is of {name!r}; choose from {choices}")
     taken: NDArray[np.bool_] = (labels == a) | (labels == b)
     points, is_b = points.select(taken), (labels[taken] == b).astype(float)
-    spent = points.known("training")
+    spent = points.require("training")
     x = spent - spent.mean()
     both = np.stack([1 - is_b, is_b, x], axis=1)
     fitted = regress(points, both)

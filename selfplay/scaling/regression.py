@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
-from selfplay.scaling.points import Points
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
+from selfplay.scaling.rated_versions import RatedVersions
 
 TINY = 1e-9
 
@@ -51,7 +51,7 @@ class Regression:
         """The sum of the coefficients times `weights` float[K], of ratings float[..., N].
 
         Raises:
-            Unanswerable: one run alone decides it.
+            InsufficientData: one run alone decides it.
         """
         c = np.asarray(weights, np.float64)
         parts = self._parts(elo, c[None])
@@ -66,7 +66,7 @@ class Regression:
         be 0, what it holds is no interval; -inf to inf is said then.
 
         Raises:
-            Unanswerable: one run alone decides one of them.
+            InsufficientData: one run alone decides one of them.
         """
         pair = np.stack([np.asarray(above, np.float64), np.asarray(below, np.float64)])
         a, b = np.moveaxis(elo @ (pair @ self.operator).T, -1, 0)
@@ -102,7 +102,7 @@ class Regression:
             own: the variance of its rating's error, Elo².
 
         Raises:
-            Unanswerable: one run alone decides it.
+            InsufficientData: one run alone decides it.
         """
         c = np.asarray(row, np.float64)
         a = c @ self.operator
@@ -118,7 +118,7 @@ class Regression:
         hidden = np.sum(contrasts @ self.unseen * contrasts, axis=-1)  # [G, C]
         alone = (hidden > TINY * np.square(contrasts @ self.operator).sum(axis=-1)).any(axis=1)
         if alone.any():
-            raise Unanswerable(
+            raise InsufficientData(
                 f"run {self.runs[int(np.argmax(alone))]!r} alone decides this number, and one run "
                 "does not tell how much runs differ: add another seed"
             )
@@ -167,7 +167,7 @@ class _Parts(NamedTuple):
         return np.square(total) / np.square(pairs).sum(axis=(-2, -1))
 
 
-def regress(points: Points, columns: ArrayLike) -> Regression:
+def regress(points: RatedVersions, columns: ArrayLike) -> Regression:
     """Prepare least squares of ratings on `columns` float[N, K], with runs as the clusters.
 
     All versions count alike: weights taken from the ratings would make intervals too narrow.
@@ -177,11 +177,11 @@ def regress(points: Points, columns: ArrayLike) -> Regression:
         columns: the design.
 
     Raises:
-        Unanswerable: one run, or columns that these versions cannot tell apart.
+        InsufficientData: one run, or columns that these versions cannot tell apart.
     """
     x = np.asarray(columns, np.float64)
     if len(points.runs) < 2:
-        raise Unanswerable(
+        raise InsufficientData(
             f"intervals are over whole runs and take at least 2, got 1: {points.runs[0]!r}"
         )
     size = np.sqrt(np.square(x).sum(axis=0))
@@ -189,7 +189,7 @@ def regress(points: Points, columns: ArrayLike) -> Regression:
     singular = np.linalg.svd(scaled, compute_uv=False)
     rank = int((singular > TINY * singular[0]).sum())
     if rank < x.shape[1]:
-        raise Unanswerable(
+        raise InsufficientData(
             f"{len(x)} versions tell {rank} of {x.shape[1]} coefficients apart: vary more of what "
             "is fitted"
         )

@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from selfplay.scaling import frontier
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 
 NEARLY = 50.0  # Elo; so much below perfect play Jones (2021) calls nearly perfect
 
 
-def arrived(points: Points, level: float) -> NDArray[np.bool_]:
+def arrived(points: RatedVersions, level: float) -> NDArray[np.bool_]:
     """bool[N], True = its recipe's mean has been at `level` Elo by then.
 
     Raises:
-        Unanswerable: as `frontier.leading`.
+        InsufficientData: as `frontier.leading`.
     """
     curves, recipe = frontier.curves(points)
     there, spent = curves[recipe, np.arange(len(points))] >= level, points.training
@@ -27,7 +27,7 @@ def arrived(points: Points, level: float) -> NDArray[np.bool_]:
 
 
 def rising(
-    points: Points, found: Mapping[float, Frontier | None], perfect: bool
+    points: RatedVersions, found: Mapping[float, Frontier | None], perfect: bool
 ) -> tuple[NDArray[np.bool_], str]:
     """bool[N], True = on no plateau; and a sentence about the others, if there are any.
 
@@ -40,7 +40,7 @@ def rising(
         found: search budget → its frontier.
         perfect: True = perfect play is at 0 Elo.
     """
-    budgets, said = points.known("simulations"), []
+    budgets, said = points.require("simulations"), []
     kept = np.ones(len(points), bool)
     for budget, one in found.items():
         own = budgets == budget

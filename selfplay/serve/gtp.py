@@ -45,7 +45,7 @@ STATUSES = ("alive", "seki", "dead")
 class GoThinker(Thinker, Protocol):
     """A thinker whose rules may be changed; `selfplay.version.Version` is one."""
 
-    def under(self, *, komi: float) -> "GoThinker":
+    def with_game_options(self, *, komi: float) -> "GoThinker":
         """The same thinker with another komi; ValueError if the rules do not take it."""
         ...
 
@@ -169,7 +169,7 @@ class Server:
             return
         try:
             same = komi == self._goban.game.komi
-            self._thinker = self._trained if same else self._trained.under(komi=komi)
+            self._thinker = self._trained if same else self._trained.with_game_options(komi=komi)
         except ValueError as error:
             raise GtpError(f"unacceptable komi: {error}") from None
         self._komi = komi

@@ -22,7 +22,7 @@ from selfplay.runs import metrics
 from selfplay.runs.files import check_own, read_json, write_json
 from selfplay.runs.renamed import today_field, today_option
 from selfplay.runs.run import read_config
-from selfplay.study.grid import Cell
+from selfplay.study.grid import RunSpec
 
 FORMAT_VERSION = 1
 STUDY = "study.json"
@@ -33,7 +33,7 @@ class Study:
     """The cells of a study and where they lie."""
 
     folder: Path
-    cells: tuple[Cell, ...]
+    cells: tuple[RunSpec, ...]
     commands: tuple[str, ...] = ()  # that made it, in order
 
     @classmethod
@@ -56,13 +56,13 @@ class Study:
         return cls(folder, cells, tuple(data["commands"]))
 
     @classmethod
-    def extended(cls, folder: Path, cells: Sequence[Cell], command: str) -> Study:
+    def extended(cls, folder: Path, cells: Sequence[RunSpec], command: str) -> Study:
         """The folder's study with the cells of this command besides its own; nothing is written.
 
         Raises:
             ValueError: a cell has the name of another one, or the folder holds something else.
         """
-        known: dict[str, Cell] = {}
+        known: dict[str, RunSpec] = {}
         commands = (command,)
         if (folder / STUDY).exists():
             study = cls.read(folder)
@@ -98,11 +98,11 @@ class Study:
             for cell in self.cells
         }
 
-    def run(self, cell: Cell) -> Path:
+    def run(self, cell: RunSpec) -> Path:
         """The run's folder."""
         return self.folder / "runs" / cell.name
 
-    def log(self, cell: Cell) -> Path:
+    def log(self, cell: RunSpec) -> Path:
         """What its training said."""
         return self.folder / "logs" / f"{cell.name}.log"
 
@@ -118,7 +118,7 @@ class Study:
         """
         return database.count(self.ladder(game) / database.FILE)
 
-    def done(self, cell: Cell) -> int:
+    def done(self, cell: RunSpec) -> int:
         """The last iteration that is committed; −1 before there is any."""
         rows = metrics.read(self.run(cell)) if self.run(cell).is_dir() else []
         return rows[-1]["iteration"] if rows else -1
@@ -133,9 +133,9 @@ class Study:
                 took.append(spent / done)
         return statistics.fmean(took) if took else None
 
-    def games(self) -> dict[str, list[Cell]]:
+    def games(self) -> dict[str, list[RunSpec]]:
         """The cells that have a version to rate, by game."""
-        found: dict[str, list[Cell]] = {}
+        found: dict[str, list[RunSpec]] = {}
         for cell in self.cells:
             first = 0 if (self.run(cell) / IMITATION).is_dir() else 1
             if self.done(cell) >= first:
@@ -143,7 +143,7 @@ class Study:
         return found
 
 
-def _cell(data: dict[str, Any]) -> Cell:
+def _cell(data: dict[str, Any]) -> RunSpec:
     settings = tuple((today_field(field), value) for field, value in data["settings"])
     flags = tuple(today_option(flag) for flag in data["flags"])
-    return Cell(**{**data, "flags": flags, "settings": settings})
+    return RunSpec(**{**data, "flags": flags, "settings": settings})

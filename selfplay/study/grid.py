@@ -76,7 +76,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunSpec:
     """One run of a study."""
 
     name: str  # of its folder
@@ -93,7 +93,7 @@ class Cell:
         return f"{self.arm}: {settings}" if settings else self.arm
 
 
-def cells(arms: Iterable[Arm], seeds: int) -> list[Cell]:
+def cells(arms: Iterable[Arm], seeds: int) -> list[RunSpec]:
     """Every run, seed by seed, so that a study that was stopped has whole replicates.
 
     Raises:
@@ -102,7 +102,7 @@ def cells(arms: Iterable[Arm], seeds: int) -> list[Cell]:
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
     arms = list(arms)
-    found: dict[str, Cell] = {}
+    found: dict[str, RunSpec] = {}
     for seed in range(seeds):
         for arm in (arm for arm in arms if seed < arm.seeds):
             title = arm.name or arm.preset
@@ -116,7 +116,7 @@ def cells(arms: Iterable[Arm], seeds: int) -> list[Cell]:
                 settings = tuple((axis.field, value) for axis, value in chosen)
                 if name in found:
                     raise ValueError(f"two runs of the study would be called {name}")
-                found[name] = Cell(name, title, arm.preset, given, settings, seed)
+                found[name] = RunSpec(name, title, arm.preset, given, settings, seed)
     return list(found.values())
 
 

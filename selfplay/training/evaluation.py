@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from selfplay.imitation.dataset import Lessons
+from selfplay.imitation.dataset import ExpertData
 from selfplay.ladder.evaluator import Rating
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Params
@@ -23,7 +23,7 @@ class Examination:
         self,
         config: TrainConfig,
         folder: Path,
-        lessons: Lessons | None,
+        lessons: ExpertData | None,
         announce: Callable[[str], None],
         enter: Enter,
     ) -> None:

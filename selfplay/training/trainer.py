@@ -9,7 +9,7 @@ import games
 from selfplay.acting import stream_player
 from selfplay.acting.episode import Carry
 from selfplay.cluster import plan
-from selfplay.imitation.dataset import Lessons
+from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
 from selfplay.learning import learner
 from selfplay.learning.batches import Source
@@ -26,7 +26,7 @@ class Trainer:
     config: TrainConfig
     learner: learner.Learner
     player: stream_player.StreamPlayer
-    lessons: Lessons | None  # of imitation
+    lessons: ExpertData | None  # of imitation
 
     @classmethod
     def build(cls, config: TrainConfig) -> Trainer:
@@ -40,7 +40,7 @@ class Trainer:
         )
         lessons = None
         if config.imitation.dataset:
-            lessons = Lessons.open(config.imitation, config.game, config.network, config.seed)
+            lessons = ExpertData.open(config.imitation, config.game, config.network, config.seed)
         return cls(config, fit, stream_player.StreamPlayer(*config.player()), lessons)
 
     def imitation(self) -> Imitation:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from selfplay.experts.archive import Experts
+from selfplay.experts.archive import ExpertArchive
 from selfplay.players.version import Version
 from selfplay.runs.run import load_version
 from selfplay.scaling import from_ladder
@@ -92,7 +92,7 @@ def test_recorded_run_and_exported_file_are_one_version(format_1: Path) -> None:
 
 
 def test_recorded_archive_is_read(format_1: Path) -> None:
-    archive = Experts(format_1 / "experts")
+    archive = ExpertArchive(format_1 / "experts")
     assert archive.train.size + archive.held_out.size == 560
 
 

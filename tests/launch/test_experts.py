@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from selfplay.experts import plot, summary
-from selfplay.experts.archive import Experts
+from selfplay.experts.archive import ExpertArchive
 from tests.selfplay.experts.records import random_moves, write
 from tests.selfplay.experts.records import sgf as record
 from tests.selfplay.report.test_figures import contrast
@@ -79,7 +79,7 @@ def test_bad_input_is_one_sentence_and_good_input_works(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def experts(tmp_path_factory: pytest.TempPathFactory) -> Experts:
+def experts(tmp_path_factory: pytest.TempPathFactory) -> ExpertArchive:
     from games.go import Go
     from selfplay.experts.filters import Filters
     from selfplay.generated import importing
@@ -91,7 +91,7 @@ def experts(tmp_path_factory: pytest.TempPathFactory) -> Experts:
     ]  # fmt: skip
     file = write(path / "a.sgf", *games, b"(;SZ[9];B[aa])", b"(;SZ[5])")
     importing.import_sgf(path / "o", "go?size=5", Go(5), [file], Filters(), 0.4, lambda *a: None)
-    return Experts(path / "o")
+    return ExpertArchive(path / "o")
 
 
 def printed(*tables: object) -> str:
@@ -106,7 +106,7 @@ def cells(text: str, row: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│").split("│")]
 
 
-def test_the_tables_count_what_is_there(experts: Experts) -> None:
+def test_the_tables_count_what_is_there(experts: ExpertArchive) -> None:
     text = printed(summary.accounts(experts.manifest))
     assert re.search(r"14 │ +12 │ +2 ", text) and "1 another board size" in text, text
     sizes = printed(summary.sizes(experts))
@@ -124,7 +124,7 @@ def test_the_tables_count_what_is_there(experts: Experts) -> None:
     assert cells(openings, "C3")[:3] == ["C3", "12", "100.0%"]
 
 
-def test_the_plot_has_a_panel_for_all_that_is_known(experts: Experts) -> None:
+def test_the_plot_has_a_panel_for_all_that_is_known(experts: ExpertArchive) -> None:
     figure = plot.plot(experts)
     titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert titles == [
@@ -134,7 +134,7 @@ def test_the_plot_has_a_panel_for_all_that_is_known(experts: Experts) -> None:
     figure.canvas.draw()
 
 
-def test_every_color_of_the_plot_has_a_contrast_of_three(experts: Experts) -> None:
+def test_every_color_of_the_plot_has_a_contrast_of_three(experts: ExpertArchive) -> None:
     colors = []
     for axes in plot.plot(experts).axes:
         colors += [line.get_color() for line in axes.lines]
@@ -144,7 +144,7 @@ def test_every_color_of_the_plot_has_a_contrast_of_three(experts: Experts) -> No
     assert contrast(plot.COLORS[1]) < 4 < 12 < contrast(plot.COLORS[0]), "Black is not White"
 
 
-def test_the_plot_is_the_same_whatever_matplotlib_is_set_to(experts: Experts) -> None:
+def test_the_plot_is_the_same_whatever_matplotlib_is_set_to(experts: ExpertArchive) -> None:
     plain = plot.to_png(experts)
     with mpl.rc_context({"savefig.facecolor": "black", "lines.linewidth": 9, "axes.grid": True}):
         mine = dict(mpl.rcParams)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from selfplay.scaling import points
+from selfplay.scaling import rated_versions
 from selfplay.scaling.estimate import Estimate, Floats
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 
 REPLICATES = 2000
 BAND = (0.935, 0.965)  # what a 95 % interval covers in 2 000 replicates, with 99.8 % certainty
@@ -23,13 +23,13 @@ class Luck:
     version: float = 20.0  # a version's own
 
 
-def runs(seeds: int, versions: int = 6, ooms: float = 2.5, start: float = 12.0) -> Points:
+def runs(seeds: int, versions: int = 6, ooms: float = 2.5, start: float = 12.0) -> RatedVersions:
     """A recipe's runs, their versions evenly spaced in log FLOPs, as nearly as iterations allow."""
     rng = np.random.default_rng(seeds)
     spent = np.concatenate([start + np.linspace(0, ooms, versions)] * seeds)
     spent = spent + rng.uniform(-0.03, 0.03, len(spent))
     run = np.repeat(np.arange(seeds), versions)
-    return Points.of(
+    return RatedVersions.of(
         np.zeros(len(spent)),
         np.zeros((len(spent), len(spent))),
         [f"run{i}" for i in run],
@@ -38,9 +38,9 @@ def runs(seeds: int, versions: int = 6, ooms: float = 2.5, start: float = 12.0) 
     )
 
 
-def joined(*parts: Points, names: tuple[str, ...]) -> Points:
+def joined(*parts: RatedVersions, names: tuple[str, ...]) -> RatedVersions:
     """Designs beside each other: recipes of these names, of separate runs."""
-    return points.joined(
+    return rated_versions.joined(
         [
             replace(
                 part,
@@ -73,14 +73,14 @@ def ladder(truth: Floats, openings: int = 60, neighbours: int = 3) -> Floats:
 
 
 def draw(
-    design: Points,
+    design: RatedVersions,
     truth: Floats,
     luck: Luck = Luck(),
     *,
     openings: int = 60,
     seed: int = 0,
     replicates: int = REPLICATES,
-) -> Points:
+) -> RatedVersions:
     """The design with ratings [replicates, N]: truth, runs' luck, the ladder's errors."""
     rng = np.random.default_rng(seed)
     covariance = ladder(truth, openings)

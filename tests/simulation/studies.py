@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from selfplay.scaling.estimate import Floats
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation.planted import joined, runs
 
 START = 12.0  # log10 FLOPs of the first versions
@@ -15,19 +15,19 @@ BEST_SEARCHED = 4.9, 0.4
 JONES = {"incline": 510.0, "m": 430.0, "offset": -4400.0, "p": 270.0, "level": 570.0}
 
 
-def line(seeds: int, slope: float = 500.0) -> tuple[Points, Floats]:
+def line(seeds: int, slope: float = 500.0) -> tuple[RatedVersions, Floats]:
     """One recipe."""
     design = runs(seeds)
     return design, slope * (design.training - START)
 
 
-def bent(seeds: int, slope: float = 500.0, plateau: float = 1000.0) -> tuple[Points, Floats]:
+def bent(seeds: int, slope: float = 500.0, plateau: float = 1000.0) -> tuple[RatedVersions, Floats]:
     """One recipe, trained until it gains nothing."""
     design = runs(seeds, versions=8, ooms=3.2)
     return design, np.minimum(slope * (design.training - START), plateau)
 
 
-def boards(seeds: int) -> tuple[Points, Floats]:
+def boards(seeds: int) -> tuple[RatedVersions, Floats]:
     """Hex on three boards, with Jones's (2021) five parameters."""
     parts = []
     for size in (5.0, 7.0, 9.0):
@@ -40,7 +40,9 @@ def boards(seeds: int) -> tuple[Points, Floats]:
     return design, np.minimum(rising, JONES["level"] - JONES["p"] * size)
 
 
-def searched(seeds: int, training: float = 400.0, search: float = 180.0) -> tuple[Points, Floats]:
+def searched(
+    seeds: int, training: float = 400.0, search: float = 180.0
+) -> tuple[RatedVersions, Floats]:
     """Four versions of each run, each at three budgets."""
     design = runs(seeds, versions=4)
     times = len(SIMULATIONS)
@@ -50,7 +52,7 @@ def searched(seeds: int, training: float = 400.0, search: float = 180.0) -> tupl
     return design, training * (design.training - START) + search * (design.search - 7)
 
 
-def outgrown(seeds: int, behind: float = 150.0) -> tuple[Points, Floats]:
+def outgrown(seeds: int, behind: float = 150.0) -> tuple[RatedVersions, Floats]:
     """`searched`, and a network 8 times as large that was trained as long and plays worse."""
     design, truth = searched(seeds)
     large = replace(design, search=design.search + np.log10(8))
@@ -58,13 +60,15 @@ def outgrown(seeds: int, behind: float = 150.0) -> tuple[Points, Floats]:
     return joined(design, large, names=names), np.concatenate([truth, truth - behind])
 
 
-def two_recipes(seeds: int, slope: float = 450.0, ahead: float = 150.0) -> tuple[Points, Floats]:
+def two_recipes(
+    seeds: int, slope: float = 450.0, ahead: float = 150.0
+) -> tuple[RatedVersions, Floats]:
     """Recipe b is so many Elo ahead of a at the same compute."""
     design = joined(runs(seeds), runs(seeds, start=START - 0.2), names=("a", "b"))
     return design, slope * (design.training - START) + ahead * (design.recipe == "b")
 
 
-def sizes(seeds: int, each: tuple[float, ...] = (4.0, 4.6, 5.2, 5.8)) -> Points:
+def sizes(seeds: int, each: tuple[float, ...] = (4.0, 4.6, 5.2, 5.8)) -> RatedVersions:
     """Networks of several sizes, trained for the same compute."""
     parts = []
     for size in each:
@@ -73,14 +77,14 @@ def sizes(seeds: int, each: tuple[float, ...] = (4.0, 4.6, 5.2, 5.8)) -> Points:
     return joined(*parts, names=tuple(f"size {size}" for size in each))
 
 
-def ridge(seeds: int) -> tuple[Points, Floats]:
+def ridge(seeds: int) -> tuple[RatedVersions, Floats]:
     """Sizes, the best of which grows with compute."""
     design = sizes(seeds)
     best = BEST_SIZE[0] + BEST_SIZE[1] * (design.training - 13.25)
     return design, 500 * (design.training - START) - 250 * (design.parameters - best) ** 2
 
 
-def searched_ridge(seeds: int) -> tuple[Points, Floats]:
+def searched_ridge(seeds: int) -> tuple[RatedVersions, Floats]:
     """Sizes at several budgets, the best of which grows with the compute of a move."""
     design = sizes(seeds)
     extra = np.repeat([0.0, 1.0, 2.0], len(design))
@@ -91,7 +95,7 @@ def searched_ridge(seeds: int) -> tuple[Points, Floats]:
     return design, elo - 200 * (design.parameters - best) ** 2
 
 
-def grown(seeds: int) -> tuple[Points, Floats]:
+def grown(seeds: int) -> tuple[RatedVersions, Floats]:
     """Sizes trained with more compute the larger they are; 350 Elo per OOM of parameters."""
     parts = []
     for size in (3.5, 4.0, 4.5, 5.0):
@@ -101,7 +105,7 @@ def grown(seeds: int) -> tuple[Points, Floats]:
     return design, 350 * (design.parameters - 3.5) + 120 * (design.training - START)
 
 
-def overtaken(seeds: int) -> tuple[Points, Floats]:
+def overtaken(seeds: int) -> tuple[RatedVersions, Floats]:
     """Three sizes, each the best in a third of the range, on a line of 480 Elo per OOM."""
     design = joined(*(runs(seeds) for _ in range(3)), names=("small", "middle", "large"))
     x = design.training - START

@@ -16,7 +16,7 @@ from selfplay import rng
 from selfplay.acting import episode, segment
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.episode import Rows
-from selfplay.acting.segment import Record
+from selfplay.acting.segment import PlyRecord
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.learning import batches
 from selfplay.model import network
@@ -43,7 +43,7 @@ each_game = pytest.mark.parametrize("rules", list(IN_A_LINE))
 class Played(NamedTuple):
     """What stream 1 of a game does in `SEGMENTS` iterations from 1; iteration i: version i − 1."""
 
-    records: list[Any]  # Record, NumPy [T, B, …]
+    records: list[Any]  # PlyRecord, NumPy [T, B, …]
     done: list[Rows]
     waiting: Rows  # after the last segment
     carries: list[str]  # digests, of the first one too
@@ -215,7 +215,7 @@ def test_episodes_of_a_stream_are_whole_and_every_ply_is_kept_once(rules: str) -
 
 
 def made_up(over: Any, seed: int, first: int) -> Any:
-    """A Record [T, B] whose games end where `over` says; actions count from `first`."""
+    """A PlyRecord [T, B] whose games end where `over` says; actions count from `first`."""
     generator, shape = np.random.default_rng(seed), over.shape
     fields: dict[str, Any] = {
         "planes": generator.integers(0, 256, (*shape, 3)).astype(np.uint8),
@@ -227,7 +227,7 @@ def made_up(over: Any, seed: int, first: int) -> Any:
         "ply": generator.integers(0, 9, shape).astype(np.int16),
         "outcome": (generator.integers(-1, 2, shape) * over).astype(np.int8),
     }
-    return Record(**fields, over=over)
+    return PlyRecord(**fields, over=over)
 
 
 patterns = st.tuples(st.integers(1, 4), st.lists(st.integers(1, 6), min_size=1, max_size=4))

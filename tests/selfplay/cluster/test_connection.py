@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from selfplay.cluster import background, connection
-from selfplay.cluster.background import Beside
+from selfplay.cluster.background import BackgroundActor
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import Head
 
@@ -69,16 +69,16 @@ def test_work_beside_the_training_does_not_wait_for_a_head_that_is_gone(
     )
     monkeypatch.setattr(background, "_ray", lambda: ray)
 
-    def start(self: Beside) -> Any:
+    def start(self: BackgroundActor) -> Any:
         self._head = Head(address, patience=0.2)
         return answer
 
-    monkeypatch.setattr(Beside, "_start", start)
-    work = Beside(dict, "get", (), ClusterConfig(actors=1))
+    monkeypatch.setattr(BackgroundActor, "_start", start)
+    work = BackgroundActor(dict, "get", (), ClusterConfig(actors=1))
     work.submit("a question")
     work.close()
     assert killed == [answer]
-    work = Beside(dict, "get", (), ClusterConfig(actors=1))
+    work = BackgroundActor(dict, "get", (), ClusterConfig(actors=1))
     work.submit("a question")
     server.close()
     assert work.drain() == [] and f"the head at {address} is gone" in work.failure

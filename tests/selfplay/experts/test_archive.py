@@ -9,7 +9,7 @@ import pytest
 
 from games.game import Game
 from selfplay.acting.episode import FIELDS, row_bytes
-from selfplay.experts.archive import Experts, View
+from selfplay.experts.archive import ExpertArchive, View
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
 from selfplay.runs.files import CorruptedFile, read_hashed_json, write_hashed_json
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_gather_gives_the_rows_of_an_episode(folder: Path) -> None:
-    experts = Experts(folder)
+    experts = ExpertArchive(folder)
     indices = np.array([5, 0, experts.size - 1, 5, 17])
     rows = experts.gather(indices)
     assert set(rows) == set(FIELDS)
@@ -50,11 +50,11 @@ def test_gather_gives_the_rows_of_an_episode(folder: Path) -> None:
 @pytest.mark.parametrize("index", [-1, 10**6])
 def test_a_row_outside_is_an_error(folder: Path, index: int) -> None:
     with pytest.raises(IndexError, match=f"{index}"):
-        Experts(folder).gather(np.array([0, index]))
+        ExpertArchive(folder).gather(np.array([0, index]))
 
 
 def test_both_sides_together_are_the_archive(folder: Path) -> None:
-    experts = Experts(folder)
+    experts = ExpertArchive(folder)
     rows = np.concatenate([experts.train.rows, experts.held_out.rows])
     assert np.sort(rows).tolist() == list(range(experts.size))
     assert experts.train.size > experts.held_out.size > 0
@@ -66,7 +66,7 @@ def test_both_sides_together_are_the_archive(folder: Path) -> None:
 
 
 def test_shares_are_of_games_and_nested(folder: Path) -> None:
-    train = Experts(folder).train
+    train = ExpertArchive(folder).train
     views = [train.share(share) for share in (0, 0.1, 0.4, 1)]
     sets = [set(view.games.tolist()) for view in views]
     assert sets[0] == set() and sets[1] < sets[2] < sets[3] == set(train.games.tolist())
@@ -74,7 +74,7 @@ def test_shares_are_of_games_and_nested(folder: Path) -> None:
 
 
 def test_seen_positions_are_those_that_an_image_of_stands_in_the_other_view(folder: Path) -> None:
-    experts = Experts(folder)
+    experts = ExpertArchive(folder)
     train, held_out = experts.train, experts.held_out
     known = set(experts.fields["position"][train.rows].tolist())
     expected = [p in known for p in experts.fields["position"][held_out.rows].tolist()]
@@ -86,8 +86,8 @@ def test_seen_positions_are_those_that_an_image_of_stands_in_the_other_view(fold
 
 
 def test_the_game_is_the_archives(folder: Path) -> None:
-    game: Game = Experts(folder).game
-    assert game == GAME and isinstance(Experts(folder).train, View)
+    game: Game = ExpertArchive(folder).game
+    assert game == GAME and isinstance(ExpertArchive(folder).train, View)
 
 
 def test_damage_is_found(folder: Path, tmp_path: Path) -> None:
@@ -102,29 +102,29 @@ def test_damage_is_found(folder: Path, tmp_path: Path) -> None:
     data[-1] ^= 1
     path.write_bytes(bytes(data))
     with pytest.raises(CorruptedFile, match=r"targets.npy is damaged: its bytes were altered"):
-        Experts(tmp_path).check()
+        ExpertArchive(tmp_path).check()
     path.write_bytes(bytes(data[:-1]))
     with pytest.raises(CorruptedFile, match=r"targets.npy is damaged"):
-        Experts(tmp_path)
+        ExpertArchive(tmp_path)
     path.unlink()
     with pytest.raises(CorruptedFile, match=r"targets.npy is damaged"):
-        Experts(tmp_path)
+        ExpertArchive(tmp_path)
     copy()
     (tmp_path / "games.npz").write_bytes(b"")
     with pytest.raises(CorruptedFile, match=r"games.npz"):
-        Experts(tmp_path)
+        ExpertArchive(tmp_path)
     copy()
     np.save(tmp_path / "ply.npy", np.zeros(3, np.int16))
     with pytest.raises(CorruptedFile, match=r"ply.npy is damaged: it holds int16\[3\]"):
-        Experts(tmp_path)
+        ExpertArchive(tmp_path)
 
 
 def test_another_format_or_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"is not an archive of expert games: .*experts\.py --help$"
     ):
-        Experts(tmp_path)
+        ExpertArchive(tmp_path)
     manifest = read_hashed_json(folder / "manifest.json")
     write_hashed_json(tmp_path / "manifest.json", {**manifest, "format": 0})
     with pytest.raises(ValueError, match="has format 0, this program reads 1"):
-        Experts(tmp_path)
+        ExpertArchive(tmp_path)

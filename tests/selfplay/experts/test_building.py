@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from games.symmetry import symmetries
 from selfplay.experts import archive, building, selection, writer
-from selfplay.experts.archive import Experts
+from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.filters import Filters
 from selfplay.experts.game_record import ExpertGame
 from selfplay.experts.sgf import reader
@@ -47,7 +47,7 @@ def image(moves: Sequence[int], s: int) -> list[int]:
 
 def test_an_import_keeps_every_good_game(tmp_path: Path) -> None:
     manifest = run(tmp_path / "out", write(tmp_path / "a.sgf", *GOOD))
-    experts = Experts(tmp_path / "out")
+    experts = ExpertArchive(tmp_path / "out")
     assert manifest["kept"] == len(GOOD) == len(experts.games["rows"])
     assert experts.size == manifest["positions"] == sum(text.count(b";") - 1 for text in GOOD)
     assert experts.fields["last"].sum() == len(GOOD)
@@ -114,7 +114,7 @@ def test_damaged_records_never_stop_an_import_and_always_add_up(
         games = account["games"] or sum(file["games"] for file in manifest["files"])
         assert games == account["kept"] + sum(account["left_out"].values())
     assert manifest["files"][0]["games"] >= 1 and manifest["files"][1]["games"] == 2
-    Experts(out).check()
+    ExpertArchive(out).check()
 
 
 def test_the_same_games_make_the_same_bytes_in_any_order(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_of_duplicates_the_one_that_teaches_most_is_kept(tmp_path: Path) -> None
         out = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         manifest = run(out, write(tmp_path / "a.sgf", *order))
         assert manifest["kept"] == 1 and manifest["left_out"] == {selection.DUPLICATE: 2}
-        experts = Experts(out)
+        experts = ExpertArchive(out)
         assert experts.games["komi"].tolist() == [6.5] and experts.games["outcome"].tolist() == [-1]
         assert experts.games["taught"].all()
         (tmp_path / "a.sgf").unlink()
@@ -160,7 +160,7 @@ def test_no_image_of_a_training_game_is_held_out_and_games_never_change_sides(
     run(tmp_path / "1", few)
     manifest = run(tmp_path / "2", many)
     assert manifest["kept"] == 24 and manifest["left_out"] == {selection.DUPLICATE: 18}
-    small, large = Experts(tmp_path / "1"), Experts(tmp_path / "2")
+    small, large = ExpertArchive(tmp_path / "1"), ExpertArchive(tmp_path / "2")
 
     def orders(view: archive.View) -> set[int]:
         return set(view.archive.games["order"][view.games].tolist())
@@ -204,7 +204,7 @@ def test_moves_of_the_strong_player_only(tmp_path: Path) -> None:
     filters = Filters(min_rating=2000, min_rank="2d", of="mover")
     manifest = run(tmp_path / "out", path, filters=filters)
     assert manifest["left_out"] == {building.NO_ROWS: 1}
-    experts = Experts(tmp_path / "out")
+    experts = ExpertArchive(tmp_path / "out")
     rows = experts.gather(np.arange(experts.size))
     found = {int(key): [] for key in experts.games["start"]}
     starts = np.sort(experts.games["start"])
@@ -221,7 +221,7 @@ def test_a_sample_is_of_the_least_hashes_whatever_else_there_is(tmp_path: Path) 
     run(tmp_path / "2", many, filters=Filters(max_games=8))
     run(tmp_path / "3", few)
     run(tmp_path / "4", many)
-    orders = [sorted(Experts(tmp_path / name).games["order"]) for name in "1234"]
+    orders = [sorted(ExpertArchive(tmp_path / name).games["order"]) for name in "1234"]
     assert orders[0] == orders[2][:8] and orders[1] == orders[3][:8]
 
 
@@ -230,10 +230,10 @@ def test_komi_0_is_doubted_where_margins_deny_it(tmp_path: Path) -> None:
     denied += [record([2, 3], komi="0", result="W+3"), record([3, 4], komi="6.5", result="W+R")]
     denied += [record([4, 5], komi="0", result="W+8.5")]
     run(tmp_path / "1", write(tmp_path / "a.sgf", *denied))
-    table = Experts(tmp_path / "1").games
+    table = ExpertArchive(tmp_path / "1").games
     assert table["taught"].sum() == 1 and set(table["komi"]) == {GAME.komi, 6.5}
     run(tmp_path / "2", write(tmp_path / "b.sgf", *denied[:4]))
-    table = Experts(tmp_path / "2").games
+    table = ExpertArchive(tmp_path / "2").games
     assert table["taught"].sum() == 3 and set(table["komi"]) == {0.0, 6.5}
 
 
@@ -303,7 +303,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(tmp_
 def test_a_link_stays_and_what_it_names_is_made(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("there")
     run(tmp_path / "link", write(tmp_path / "a.sgf", *GOOD))
-    assert (tmp_path / "link").is_symlink() and Experts(tmp_path / "there").size
+    assert (tmp_path / "link").is_symlink() and ExpertArchive(tmp_path / "there").size
 
 
 def test_nothing_to_keep_is_said_with_the_reasons(tmp_path: Path) -> None:
@@ -318,5 +318,5 @@ def test_a_komi_of_the_command_is_for_records_that_tell_none(tmp_path: Path) -> 
     path = write(tmp_path / "a.sgf", b"(;SZ[5]RE[B+R];B[aa])", record([1], komi="7"))
     game = replace(GAME, komi=5.5)
     importing.import_sgf(tmp_path / "o", "go?size=5&komi=5.5", game, [path], Filters(), 0, silent)
-    table = Experts(tmp_path / "o").games
+    table = ExpertArchive(tmp_path / "o").games
     assert sorted(zip(table["komi"], table["taught"], strict=True)) == [(5.5, False), (7.0, True)]

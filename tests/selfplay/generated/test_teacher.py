@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import games
-from selfplay.experts.archive import Experts
+from selfplay.experts.archive import ExpertArchive
 from selfplay.generated import importing, teacher
 from selfplay.generated.journal import Journal
 from selfplay.generated.teacher import Teacher
@@ -30,12 +30,12 @@ def silent(what: str, done: int, total: int) -> None:
     assert 0 <= done <= total
 
 
-def made(folder: Path, how: Teacher, processes: int = 1) -> Experts:
+def made(folder: Path, how: Teacher, processes: int = 1) -> ExpertArchive:
     importing.label(folder, "tic_tac_toe", GAME, how, 0.2, processes, silent)
-    return Experts(folder)
+    return ExpertArchive(folder)
 
 
-def solved(experts: Experts) -> np.ndarray:
+def solved(experts: ExpertArchive) -> np.ndarray:
     """int8 [N, 9], the scores of every row's position."""
     rows = experts.gather(np.arange(experts.size))
     planes = np.unpackbits(rows["planes"], axis=1, count=int(np.prod(GAME.observation_shape)))
@@ -144,7 +144,7 @@ def test_solved_positions_teach_values_only(tmp_path: Path) -> None:
         "not 42 cells x, o or b and then win, loss or draw": 2, "the game is over": 1,
         "x is not to move": 1,
     }  # fmt: skip
-    experts = Experts(tmp_path / "out")
+    experts = ExpertArchive(tmp_path / "out")
     rows = experts.gather(np.arange(experts.size))
     found = dict(zip(rows["ply"].tolist(), rows["value"].tolist(), strict=True))
     assert sorted(rows["value"].tolist()) == [-1, 0, 1] and found[4] == -1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from games.registry import make
-from selfplay.experts.archive import Experts
+from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
 from selfplay.imitation import held_out
@@ -24,7 +24,7 @@ SHAPE = NetworkConfig(kind="mlp", width=8, depth=0, head_width=4)
 
 
 @pytest.fixture(scope="module")
-def experts(tmp_path_factory: pytest.TempPathFactory) -> Experts:
+def experts(tmp_path_factory: pytest.TempPathFactory) -> ExpertArchive:
     path = tmp_path_factory.mktemp("archive")
     games = [
         sgf([12, *(m for m in random_moves(seed, 20) if m != 12)], result="BW?"[seed % 3] + "+R")
@@ -33,7 +33,7 @@ def experts(tmp_path_factory: pytest.TempPathFactory) -> Experts:
     importing.import_sgf(
         path / "out", NAME, GAME, [write(path / "a.sgf", *games)], Filters(), 0.3, lambda *a: None
     )
-    return Experts(path / "out")
+    return ExpertArchive(path / "out")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def params() -> Any:
     return jax.tree.unflatten(tree, [jax.random.normal(k, leaf.shape) for leaf, k in pairs])
 
 
-def slow(experts: Experts, params: Any, places: np.ndarray) -> list[dict[str, float]]:
+def slow(experts: ExpertArchive, params: Any, places: np.ndarray) -> list[dict[str, float]]:
     """What is to be measured, position after position of the held-out side."""
     _, evaluate = network.make(GAME, SHAPE)
     view, training = experts.held_out, experts.train
@@ -85,7 +85,7 @@ def slow(experts: Experts, params: Any, places: np.ndarray) -> list[dict[str, fl
     return found
 
 
-def test_all_measures_agree_with_a_slow_count(experts: Experts, params: Any) -> None:
+def test_all_measures_agree_with_a_slow_count(experts: ExpertArchive, params: Any) -> None:
     _, evaluate = network.make(GAME, SHAPE)
     view = experts.held_out
     order = np.random.default_rng(0).permutation(view.size)
@@ -114,7 +114,7 @@ def test_all_measures_agree_with_a_slow_count(experts: Experts, params: Any) -> 
 
 
 def test_batches_do_not_matter(
-    experts: Experts, params: Any, monkeypatch: pytest.MonkeyPatch
+    experts: ExpertArchive, params: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, evaluate = network.make(GAME, SHAPE)
     order = np.arange(experts.held_out.size)
@@ -138,7 +138,7 @@ def test_what_is_not_known_is_nan(tmp_path: Path) -> None:
     importing.import_positions(
         tmp_path / "out", "connect_four", game, tmp_path / "values.csv", 0.5, lambda *a: None
     )
-    experts = Experts(tmp_path / "out")
+    experts = ExpertArchive(tmp_path / "out")
     initialise, evaluate = network.make(game, SHAPE)
     order = np.arange(experts.held_out.size)
     measure = Measure(game, evaluate, experts.train, experts.held_out, order)

@@ -18,12 +18,12 @@ import pytest
 import games
 from launch.progress import Progress, measured
 from selfplay.cluster import plan
-from selfplay.experts.archive import Experts
+from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
 from selfplay.generated.teacher import Teacher
 from selfplay.imitation.config import ImitationConfig
-from selfplay.imitation.dataset import Lessons
+from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import FOLDER, best_of, loss
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import Diverged, Learner, Source
@@ -60,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def config(data: Path) -> TrainConfig:
     """Two epochs in four parts, then two iterations of self-play."""
-    size = Experts(data).train.size
+    size = ExpertArchive(data).train.size
     imitation = ImitationConfig(
         dataset=str(data),
         epochs=2,
@@ -103,13 +103,16 @@ def test_it_learns_and_the_best_version_becomes_version_0(whole: Path, config: T
     assert version == best_of(rows) and loss(rows[version - 1]) == min(map(loss, rows))
     best, start = load_version(whole / FOLDER, version).params, load_version(whole, 0).params
     assert digest(best) == digest(start)
-    assert metrics.read(whole)[0]["imitation"]["data"] == Experts(config.imitation.dataset).digest
+    assert (
+        metrics.read(whole)[0]["imitation"]["data"]
+        == ExpertArchive(config.imitation.dataset).digest
+    )
 
 
 def test_the_ledger_and_the_clock_carry_over(whole: Path, config: TrainConfig) -> None:
     rows = metrics.read(whole / FOLDER)
     learner, game = config.imitation.learner, games.make(GAME)
-    size = Experts(config.imitation.dataset).train.size
+    size = ExpertArchive(config.imitation.dataset).train.size
     steps = 2 * sum(len(part) // 16 for part in np.array_split(np.arange(size), 2))
     spent = steps * flops.training_step(game, config.network, learner.batch_size)
     assert rows[-1]["ledger"]["imitation"] == spent
@@ -301,9 +304,9 @@ class Window:
 
 def test_a_smaller_share_of_games(data: Path, config: TrainConfig) -> None:
     half = replace(config.imitation, game_fraction=0.5)
-    lessons = Lessons.open(half, GAME, config.network, 0)
-    assert 0.3 < lessons.train.size / Experts(data).train.size < 0.7
-    assert lessons.held_out.size == Experts(data).held_out.size
+    lessons = ExpertData.open(half, GAME, config.network, 0)
+    assert 0.3 < lessons.train.size / ExpertArchive(data).train.size < 0.7
+    assert lessons.held_out.size == ExpertArchive(data).held_out.size
 
 
 def test_bad_input_is_a_sentence_before_any_work(tmp_path: Path, config: TrainConfig) -> None:
@@ -360,6 +363,6 @@ def test_a_komi_that_no_expert_played_is_told(tmp_path: Path) -> None:
     config = ImitationConfig(
         dataset=str(tmp_path / "out"), learner=LearnerConfig(batch_size=16, shards=2)
     )
-    lessons = [Lessons.open(config, f"{NAME}&komi={k}", PLAIN.network, 0) for k in (5.5, 7.5)]
+    lessons = [ExpertData.open(config, f"{NAME}&komi={k}", PLAIN.network, 0) for k in (5.5, 7.5)]
     assert lessons[0].doubt == ""
     assert "have komi 7.5" in lessons[1].doubt and "most have 5.5" in lessons[1].doubt

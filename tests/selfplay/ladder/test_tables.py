@@ -24,7 +24,7 @@ from launch import cli
 from launch.ladder_progress import Watcher
 from selfplay.ladder import tables
 from selfplay.ladder.database import Entry, Game, Pairing
-from selfplay.ladder.ladder import Standing
+from selfplay.ladder.ladder import LadderState
 from selfplay.players.specs import Player
 from selfplay.ratings import elo
 
@@ -32,7 +32,7 @@ FLOPS = 10.0 ** np.arange(12, 16)
 ENGINE = 'gtp:sh -c "gnugo `x` --level 0 | tee $LOG_$X"'
 
 
-def standing(specs: list[str], played: int | None = None, training: float = 0.0) -> Standing:
+def standing(specs: list[str], played: int | None = None, training: float = 0.0) -> LadderState:
     """A chain of the first `played` players, four games a pair, the earlier one ahead."""
     count = len(specs) if played is None else played
     entries = [
@@ -50,7 +50,7 @@ def standing(specs: list[str], played: int | None = None, training: float = 0.0)
         np.array([g.outcome for g in recorded], int),
         np.arange(len(recorded)),
     )
-    return Standing(
+    return LadderState(
         entries, elo.fit(games, len(specs), 0), games, recorded, list(range(len(specs)))
     )
 
@@ -223,7 +223,7 @@ def run_until(
             arrive("load")
             return [], ANCHOR
 
-        def to_png(_: Standing, title: str) -> bytes:
+        def to_png(_: LadderState, title: str) -> bytes:
             arrive("write")
             drawn["ladder.png"] = title
             return b"png"

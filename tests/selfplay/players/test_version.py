@@ -57,7 +57,7 @@ def test_any_leading_dimensions_make_a_batch() -> None:
 
 @pytest.mark.parametrize("algorithm", ["gumbel", "puct"])
 def test_a_batch_is_searched_as_its_positions_are(algorithm: str) -> None:
-    version = untrained("tic_tac_toe").searching(algorithm)
+    version = untrained("tic_tac_toe").with_search(algorithm)
     states = positions(version)
     found = version.search(stacked(states), num_simulations=6)
     for i, state in enumerate(states):

@@ -19,9 +19,9 @@ from selfplay.report import comparison_section, figures, findings, page
 from selfplay.report.figures import HUES, INK, PALE, Looks
 from selfplay.report.findings import Finding
 from selfplay.scaling.factors import Factor
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 
-Grid = tuple[Points, list[Factor]]
+Grid = tuple[RatedVersions, list[Factor]]
 
 
 def grid(axes: dict[str, list[Any]] | None = None, seeds: int = 2) -> Grid:
@@ -47,7 +47,7 @@ def grid(axes: dict[str, list[Any]] | None = None, seeds: int = 2) -> Grid:
                 cost = 3 + 0.8 * places[0] + np.log10(1 + budget)
                 rows.append((elo + rng.normal(0, 5), recipe, run, spent, cost, budget, places[0]))
     elo, recipe, run, spent, cost, budget, size = (np.array(c) for c in zip(*rows, strict=True))
-    points = Points.of(
+    points = RatedVersions.of(
         elo, np.eye(len(elo)) * 50 + 20, [f"{a}-{b}" for a, b in zip(recipe, run, strict=True)],
         spent, search=cost, parameters=3 + size, recipe=recipe, seed=run,
         covariates={"simulations": budget.astype(float)},
@@ -94,7 +94,7 @@ def test_the_legend_says_field_and_value() -> None:
     assert said[4:8] == ["search.num-simulations", "2", "8", "32"]
 
 
-def drawn(points: Points, factors: list[Factor]) -> dict[str, Finding]:
+def drawn(points: RatedVersions, factors: list[Factor]) -> dict[str, Finding]:
     """All findings with a drawing, by their names."""
     compared = comparison_section.finding(points, lambda ahead: np.full(np.shape(ahead), 1e-6))
     found = [*findings.of_ladder(points, factors=factors), *([compared] if compared else [])]

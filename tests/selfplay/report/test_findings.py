@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from selfplay.report import findings
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 
 SIZES, SEEDS, SPENT, BUDGETS = (3.6, 4.3, 5.0), 3, np.linspace(10.5, 13, 5), (0, 8, 64)
 
 
-def study(sizes: tuple[float, ...] = SIZES, seeds: int = SEEDS) -> Points:
+def study(sizes: tuple[float, ...] = SIZES, seeds: int = SEEDS) -> RatedVersions:
     """Elo rises by 400 per OOM of training and 130 per OOM of search, by no more with size."""
     rng = np.random.default_rng(1)
     rows = [
@@ -23,7 +23,7 @@ def study(sizes: tuple[float, ...] = SIZES, seeds: int = SEEDS) -> Points:
         for b in BUDGETS
     ]
     elo, size, seed, spent, budget = (np.array(column) for column in zip(*rows, strict=True))
-    return Points.of(
+    return RatedVersions.of(
         elo,
         np.eye(len(elo)) * 100,
         [f"size {a}, seed {b}" for a, b in zip(size, seed, strict=True)],
@@ -167,7 +167,7 @@ def test_boards_cost_what_they_were_made_to_cost() -> None:
         )
     ]  # fmt: skip
     elo, size, seed, spent = (np.array(column) for column in zip(*rows, strict=True))
-    points = Points.of(
+    points = RatedVersions.of(
         elo, np.eye(len(elo)) * 25, [f"{a}-{b}" for a, b in zip(size, seed, strict=True)], spent,
         parameters=np.full(len(elo), 4.0), recipe=[f"board {a}" for a in size],
         seed=seed.astype(int),

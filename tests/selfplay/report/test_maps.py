@@ -11,11 +11,11 @@ from selfplay.report.findings import Finding
 from selfplay.report.page import _svg
 from selfplay.scaling import at_compute
 from selfplay.scaling.factors import Factor
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.selfplay.report.test_figures import grid
 
 
-def of_map(points: Points, factors: list[Factor], budget: float = 8) -> dict[str, Finding]:
+def of_map(points: RatedVersions, factors: list[Factor], budget: float = 8) -> dict[str, Finding]:
     return {one.name: one for one in findings.of_map(points, factors, budget)}
 
 
@@ -141,7 +141,7 @@ def test_recipes_that_share_no_compute_have_no_map() -> None:
     assert findings.of_ladder(apart, factors=factors)[-1].name == "map"  # no answer to begin with
 
 
-def barely_overlapping() -> tuple[Points, list[Factor]]:
+def barely_overlapping() -> tuple[RatedVersions, list[Factor]]:
     """Four sizes: the second begins where the first one ends, and so on for the others."""
     points, factors = grid({"network.width": [4, 16, 64, 256]}, seeds=3)
     size = points.search - np.log10(1 + points.covariates["simulations"])

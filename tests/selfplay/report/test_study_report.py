@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfplay.ladder.database import Pairing, Records
+from selfplay.ladder.database import LadderDatabase, Pairing
 from selfplay.ladder.match import Played
 from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import Player
@@ -63,7 +63,7 @@ def play(path: Path, specs: list[tuple[str, float]], anchor: str = "random") -> 
     strength = [-1.0, *(s for _, s in specs)]
     players = [Player(anchor, None), *(Player(s, None, s.partition("?")[0]) for s, _ in specs)]
     players = [replace(p, flops_per_move=10.0 ** (4 + (p.spec.endswith("=8")))) for p in players]
-    with closing(Records(path, {"game": "tic_tac_toe", "seed": 0})) as base:
+    with closing(LadderDatabase(path, {"game": "tic_tac_toe", "seed": 0})) as base:
         ids = [one.id for one in base.enter(players)]
         pairs = [(i, j) for i in range(len(ids)) for j in range(i + 1, min(i + 4, len(ids)))]
         plan = [Pairing(1, n, ids[i], ids[j], 0, 8) for n, (i, j) in enumerate(pairs)]

@@ -20,7 +20,7 @@ import pytest
 from launch import cli
 from selfplay import determinism
 from selfplay.experts.writer import Writer
-from selfplay.ladder.database import Records, settings
+from selfplay.ladder.database import LadderDatabase, settings
 from selfplay.model.config import NetworkConfig
 from selfplay.report import rated_runs
 from selfplay.runs import metrics
@@ -146,7 +146,7 @@ def test_a_ladder_is_read_as_a_table(tmp_path: Path, crafted: Callable[[Path], b
 def test_an_engine_that_only_a_ladder_names_is_not_started(tmp_path: Path) -> None:
     """Who plays is named on the command line; a player of the file alone is a name with games."""
     path, mark = tmp_path / "ladder.db", tmp_path / "executed"
-    with closing(Records(path, {"game": "go?size=5"})):
+    with closing(LadderDatabase(path, {"game": "go?size=5"})):
         pass
     with closing(sqlite3.connect(path)) as base:
         for number, spec in enumerate((f"gtp:touch {mark}", "random"), 1):
@@ -178,7 +178,7 @@ def poisoned(base: Path, victim: Path) -> None:
 def ladder(folder: Path, *statements: str) -> Path:
     """A ladder's file, changed by a stranger."""
     path = folder / "ladder.db"
-    with closing(Records(path, {"game": "go?size=5"})):
+    with closing(LadderDatabase(path, {"game": "go?size=5"})):
         pass
     with closing(sqlite3.connect(path)) as base:
         for statement in statements:
@@ -192,7 +192,7 @@ def test_a_ladders_journal_deletes_nothing(tmp_path: Path) -> None:
     victim.write_text("precious")
     path = ladder(tmp_path)
     poisoned(path, victim)
-    for opened in (lambda: settings(path), lambda: Records(path, {"game": "go?size=5"})):
+    for opened in (lambda: settings(path), lambda: LadderDatabase(path, {"game": "go?size=5"})):
         with pytest.raises(ValueError, match=r"no ladder of ours: ladder\.db-journal names"):
             opened()
     assert victim.exists()

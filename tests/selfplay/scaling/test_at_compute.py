@@ -7,17 +7,17 @@ import pytest
 
 from selfplay.scaling import at_compute
 from selfplay.scaling.at_training import TOLERANCE
-from selfplay.scaling.estimate import Unanswerable
-from selfplay.scaling.points import Points
+from selfplay.scaling.estimate import InsufficientData
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation.planted import BAND, Luck, draw, joined, runs
 
 T2 = 4.302653  # Student's t of two degrees of freedom, 97.5 %
 
 
-def by_hand(noise: float = 8.0, shared: float = 0.0) -> Points:
+def by_hand(noise: float = 8.0, shared: float = 0.0) -> RatedVersions:
     """Two seeds of two recipes, rated at 10^10 and 10^12 FLOPs."""
     elo = [0, 100, 20, 140, 100, 200, 90, 190]
-    return Points.of(
+    return RatedVersions.of(
         elo, np.eye(8) * noise + shared, np.repeat(["a0", "a1", "b0", "b1"], 2), [10.0, 12.0] * 4,
         search=[3.0] * 4 + [4.0] * 4, recipe=np.repeat(["a", "b"], 4),
         covariates={"simulations": [8.0] * 8},
@@ -63,7 +63,7 @@ def test_nothing_is_extrapolated() -> None:
     early = points.select(~((points.run == "a1") & (points.training == 12)))
     stopped = at_compute.read(early, 11)
     assert stopped.runs.tolist() == [1, 2] and stopped.elo.tolist() == [50, 145]
-    with pytest.raises(Unanswerable, match=r"no recipe was rated at 10\^9\.00"):
+    with pytest.raises(InsufficientData, match=r"no recipe was rated at 10\^9\.00"):
         at_compute.read(points, 9)
 
 
@@ -74,16 +74,16 @@ def test_a_last_version_counts_where_seeds_differ_by_a_hair() -> None:
 
 
 def test_moves_of_one_cost_are_read_between_budgets() -> None:
-    points = Points.of(
+    points = RatedVersions.of(
         [0, 100, 200, 300], np.eye(4), ["a"] * 4, [10, 12, 10, 12], search=[3, 3, 4, 4],
         recipe=["a"] * 4, covariates={"simulations": [0, 0, 9, 9]},
     )  # fmt: skip
     at = at_compute.read(points, 11, search=3.5)
     assert at.elo.tolist() == [150]
     assert float(at.simulations[0]) == pytest.approx(10**0.5 - 1)
-    with pytest.raises(Unanswerable, match="2 search budgets"):
+    with pytest.raises(InsufficientData, match="2 search budgets"):
         at_compute.read(points, 11)
-    with pytest.raises(Unanswerable, match="no recipe"):
+    with pytest.raises(InsufficientData, match="no recipe"):
         at_compute.read(points, 11, search=4.5)
 
 
@@ -113,7 +113,7 @@ def test_levels_are_where_most_recipes_meet(
 
 
 def test_where_no_two_recipes_meet_there_is_no_level() -> None:
-    with pytest.raises(Unanswerable, match="no two recipes"):
+    with pytest.raises(InsufficientData, match="no two recipes"):
         at_compute.levels(np.array([(10.0, 11.0), (11.5, 12.0)]))
 
 
@@ -130,14 +130,14 @@ def test_a_clear_leader_stands_alone_and_equals_stand_together() -> None:
     level = at_compute.best(at_compute.read(even, 11))
     assert not level.decided and level.probability.tolist() == pytest.approx([0.5, 0.5], abs=0.05)
     assert level.lead.low < 0 < level.lead.high and level.luck > 1
-    with pytest.raises(Unanswerable, match="only one recipe"):
+    with pytest.raises(InsufficientData, match="only one recipe"):
         at_compute.best(at_compute.read(points.select(points.recipe == "a"), 11))
 
 
 AHEAD = {"a": 0.0, "b": 30.0, "c": 60.0, "d": 90.0}  # Elo at equal training
 
 
-def planted(luck: Luck, openings: int, seeds: int = 3) -> Points:
+def planted(luck: Luck, openings: int, seeds: int = 3) -> RatedVersions:
     """Four recipes on parallel lines of 400 Elo per OOM, rated by one ladder."""
     design = joined(*(runs(seeds) for _ in AHEAD), names=tuple(AHEAD))
     design = replace(design, search=np.full(len(design), 7.0))

@@ -5,14 +5,14 @@ import pytest
 
 from selfplay.scaling import at_training
 from selfplay.scaling.at_training import TOLERANCE
-from selfplay.scaling.estimate import Unanswerable
-from selfplay.scaling.points import Points
+from selfplay.scaling.estimate import InsufficientData
+from selfplay.scaling.rated_versions import RatedVersions
 
 
-def rated(run: list[str], training: list[float]) -> Points:
+def rated(run: list[str], training: list[float]) -> RatedVersions:
     rng = np.random.default_rng(0)
     root = rng.normal(size=(len(run), len(run)))
-    return Points.of(rng.normal(size=len(run)) * 100, root @ root.T, run, training)
+    return RatedVersions.of(rng.normal(size=len(run)) * 100, root @ root.T, run, training)
 
 
 # Run b's versions are out of order, and it has one that a has not reached.
@@ -61,5 +61,5 @@ def test_common_range_is_where_all_runs_are() -> None:
 
 
 def test_several_budgets_at_once_are_refused() -> None:
-    with pytest.raises(Unanswerable, match="run 'a' has 2 versions at"):
+    with pytest.raises(InsufficientData, match="run 'a' has 2 versions at"):
         at_training.interpolated(rated(["a", "a", "b"], [7.0, 7.0, 7.0]), 7.0)

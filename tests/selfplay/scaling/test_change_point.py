@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from selfplay.scaling import change_point
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import Luck, draw, runs
 from tests.simulation.studies import JONES, START
@@ -15,7 +15,7 @@ from tests.simulation.studies import JONES, START
 QUIET = Luck(5, 5, version=5)
 
 
-def bent(luck: Luck = QUIET) -> Points:
+def bent(luck: Luck = QUIET) -> RatedVersions:
     points = draw(*studies.bent(3), luck, openings=5000, replicates=1)
     return replace(points, elo=points.elo[0])
 

@@ -10,8 +10,8 @@ from selfplay.report import comparison_section, page
 from selfplay.report.findings import Finding
 from selfplay.scaling import comparison
 from selfplay.scaling.comparison import Z95
-from selfplay.scaling.estimate import Estimate, Floats, Unanswerable
-from selfplay.scaling.points import Points
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import BAND, Luck, coverage, draw
 
@@ -26,7 +26,7 @@ def information(ahead: Floats) -> Floats:
     return 2 * p * (1 - p) * (np.log(10) / 400) ** 2
 
 
-def rated(ahead: float = AHEAD, seeds: int = 5, luck: Luck = SOME_LUCK) -> Points:
+def rated(ahead: float = AHEAD, seeds: int = 5, luck: Luck = SOME_LUCK) -> RatedVersions:
     """One ladder's versions, at one budget."""
     design, truth = studies.two_recipes(seeds, ahead=ahead)
     points = draw(design, truth, luck, replicates=1, seed=2)
@@ -34,7 +34,7 @@ def rated(ahead: float = AHEAD, seeds: int = 5, luck: Luck = SOME_LUCK) -> Point
     return replace(points, elo=points.elo[0], covariates=budget)
 
 
-def compared(points: Points) -> Finding:
+def compared(points: RatedVersions) -> Finding:
     finding = comparison_section.finding(points, information)
     assert finding is not None
     return finding
@@ -235,7 +235,7 @@ def test_the_figure_ends_where_the_table_says() -> None:
 def test_runs_without_common_training_are_told_by_how_much_they_miss() -> None:
     points = rated(seeds=1)
     far = replace(points, training=points.training + 5.0 * (points.recipe == "b"))
-    with pytest.raises(Unanswerable, match=r"`a-run0` .* and `b-run0` .* 2\.\d\d orders"):
+    with pytest.raises(InsufficientData, match=r"`a-run0` .* and `b-run0` .* 2\.\d\d orders"):
         comparison.lead(far, "a", "b", 8, information)
     finding = compared(far)
     assert "nothing is compared" in finding.sentences[0]

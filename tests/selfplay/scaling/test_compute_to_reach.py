@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from selfplay.scaling import compute_to_reach
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import joined, runs
 
 
-def of_run(elo: list[float], covariance: np.ndarray | None = None) -> Points:
+def of_run(elo: list[float], covariance: np.ndarray | None = None) -> RatedVersions:
     """Two runs with the same ratings, an OOM between versions."""
     size = 2 * len(elo)
-    return Points.of(
+    return RatedVersions.of(
         elo * 2,
         np.zeros((size, size)) if covariance is None else covariance,
         ["a"] * len(elo) + ["b"] * len(elo),

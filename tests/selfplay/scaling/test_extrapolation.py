@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from selfplay.scaling import extrapolation
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation.planted import Luck, draw, joined, runs
 from tests.simulation.studies import START
 
 
-def studied(bend: float = 0.0) -> Points:
+def studied(bend: float = 0.0) -> RatedVersions:
     """Four small runs and a large one, whose slope falls off beyond the small ones by `bend`."""
     design = joined(runs(4), runs(1, versions=8, ooms=3.5), names=("small", "large"))
     beyond = np.maximum(design.training - START - 2.5, 0)

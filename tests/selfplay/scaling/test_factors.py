@@ -7,7 +7,7 @@ import pytest
 
 from selfplay.scaling import factors
 from selfplay.scaling.factors import Factor
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 
 
 def grid(**axes: list[Any]) -> dict[str, dict[str, Any]]:
@@ -72,8 +72,10 @@ def test_numbers_are_in_order_and_categories_as_they_come(
 
 
 def test_without_configs_recipes_have_their_size_or_their_name() -> None:
-    def points(sizes: list[float]) -> Points:
-        return Points.of([0.0, 1.0], np.eye(2), ["a", "b"], parameters=sizes, recipe=["a", "b"])
+    def points(sizes: list[float]) -> RatedVersions:
+        return RatedVersions.of(
+            [0.0, 1.0], np.eye(2), ["a", "b"], parameters=sizes, recipe=["a", "b"]
+        )
 
     (size,) = factors.of_points(points([3.0, 4.0]))
     assert size.field == "parameters" and size.levels == ["1000", "10000"]

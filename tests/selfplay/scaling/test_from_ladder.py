@@ -1,4 +1,4 @@
-"""Points from a study: names, ledgers, the whole covariance, and what does not fit."""
+"""RatedVersions from a study: names, ledgers, the whole covariance, and what does not fit."""
 
 import json
 import math
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import games
-from selfplay.ladder.database import Entry, Pairing, Records
-from selfplay.ladder.ladder import Standing, standing
+from selfplay.ladder.database import Entry, LadderDatabase, Pairing
+from selfplay.ladder.ladder import LadderState, standing
 from selfplay.ladder.match import Played
 from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import SIMULATIONS, Player
@@ -44,7 +44,7 @@ def entry(i: int, spec: str, flops: float = 1e4) -> Entry:
     )
 
 
-def rated(*entries: Entry, without_games: int = 0) -> Standing:
+def rated(*entries: Entry, without_games: int = 0) -> LadderState:
     """A standing in which everybody has played, except for the last ones."""
     rng = np.random.default_rng(0)
     size = len(entries)
@@ -54,7 +54,7 @@ def rated(*entries: Entry, without_games: int = 0) -> Standing:
     ratings = Ratings(rng.normal(size=size) * 100, covariance, 0, 0.0, 1.0, 0.0, 0.0)
     played = np.arange(size - without_games)
     games = Games(played, played, *np.zeros((2, len(played)), np.int64))
-    return Standing(list(entries), ratings, games, [], [])
+    return LadderState(list(entries), ratings, games, [], [])
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def test_points_say_what_runs_and_ladder_know(study: Path) -> None:
     assert found.seed.tolist() == [0, 0, 1, 0]
     np.testing.assert_allclose(10**found.training, [1000, 2000, 2000, 2000])
     np.testing.assert_allclose(found.search, [3, 5, 3, 4])
-    assert found.known("simulations").tolist() == [0, 64, 0, 0]
-    assert found.known("board").tolist() == [3] * 4
+    assert found.require("simulations").tolist() == [0, 64, 0, 0]
+    assert found.require("board").tolist() == [3] * 4
     budget = math.log10(1 + PLAIN.search.num_simulations)
-    np.testing.assert_allclose(found.known("selfplay_simulations"), budget)
+    np.testing.assert_allclose(found.require("selfplay_simulations"), budget)
     at = [1, 2, 3, 4]
     np.testing.assert_array_equal(found.elo, ladder.ratings.elo[at])
     np.testing.assert_array_equal(found.covariance, ladder.ratings.covariance[np.ix_(at, at)])
@@ -102,7 +102,7 @@ def test_another_count_of_compute(study: Path) -> None:
     ladder = rated(entry(1, "random"), entry(2, "small-0@2"))
     found = from_ladder.points(ladder, study, selfplay_multiply_adds)
     assert 10 ** found.training[0] == pytest.approx(700)
-    assert found.known("simulations")[0] == SIMULATIONS
+    assert found.require("simulations")[0] == SIMULATIONS
 
 
 def test_runs_of_one_config_are_one_recipe_whatever_they_are_called(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_seeds_that_go_on_from_versions_of_their_own_have_names_of_their_own() -
 def test_a_ladders_file_gives_its_standing_without_its_players(tmp_path: Path) -> None:
     players = [Player("solver", None), Player("random", None), Player("runs/a@1?sims=0", None, "x")]
     path = tmp_path / "ladder.db"
-    with closing(Records(path, {"game": "tic_tac_toe", "seed": 3})) as base:
+    with closing(LadderDatabase(path, {"game": "tic_tac_toe", "seed": 3})) as base:
         ids = [one.id for one in base.enter(players)]
         plan = [Pairing(1, 0, ids[0], ids[1], 0, 4), Pairing(1, 1, ids[1], ids[2], 0, 4)]
         base.begin_round(plan)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from selfplay.scaling import frontier
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import Luck, draw, joined, runs
 from tests.simulation.studies import START
 
 
-def curves() -> Points:
+def curves() -> RatedVersions:
     """Small: 0, 300, 400 Elo; large: -100, 250, 600; two runs of each, 20 Elo apart."""
     design = joined(runs(2, 3, 2.0), runs(2, 3, 2.0), names=("small", "large"))
     elo = np.where(

@@ -18,57 +18,57 @@ from selfplay.scaling import (
     slopes,
 )
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import draw
 
 
-def one(design: Points, truth: Floats) -> Points:
+def one(design: RatedVersions, truth: Floats) -> RatedVersions:
     """A single study."""
     points = draw(design, truth, replicates=1, seed=3)
     return replace(points, elo=points.elo[0])
 
 
-def exchanged(points: Points) -> list[Estimate]:
+def exchanged(points: RatedVersions) -> list[Estimate]:
     found = exchange.fit(points)
     return [found.a, found.b, found.training, found.search]
 
 
-def sized(points: Points) -> list[Estimate]:
+def sized(points: RatedVersions) -> list[Estimate]:
     (found,) = best_size.fit(points)
     middle = float(points.training.mean())  # moves with the FLOPs' unit
     return [found.exponent, found.curvature, found.at(middle)]
 
 
-def leading(points: Points) -> list[Estimate]:
+def leading(points: RatedVersions) -> list[Estimate]:
     return [frontier.fit(points).slope]
 
 
-def jones(points: Points) -> list[Estimate]:
+def jones(points: RatedVersions) -> list[Estimate]:
     found = change_point.fit(points, "board")
     assert found.slope_cost and found.plateau_cost and found.delay
     return [found.slope, found.slope_cost, found.plateau_cost, found.delay]
 
 
-def saved(points: Points) -> list[Estimate]:
+def saved(points: RatedVersions) -> list[Estimate]:
     return [multiplier.between(points, "a", "b").ooms]
 
 
-def searched(points: Points) -> list[Estimate]:
+def searched(points: RatedVersions) -> list[Estimate]:
     return [
         slopes.per_search(points),
-        multiplier.unhobbling(points, "simulations", 0, 64).ooms,
+        multiplier.search_multiplier(points, "simulations", 0, 64).ooms,
     ]
 
 
-def beyond() -> tuple[Points, Floats]:
+def beyond() -> tuple[RatedVersions, Floats]:
     """Four runs, one of which goes further."""
     design, truth = studies.line(4)
     further = 0.4 * (design.run == "run3")
     return replace(design, training=design.training + further), truth + 500 * further
 
 
-def extrapolated(points: Points) -> list[Estimate]:
+def extrapolated(points: RatedVersions) -> list[Estimate]:
     found = extrapolation.check(points, [str(points.run[np.argmax(points.training)])])
     numbers = {name: getattr(found.predicted, name).mean() for name in NUMBERS}
     off = {name: numbers[name] - points.elo.mean() for name in ("value", "low", "high")}
@@ -76,7 +76,7 @@ def extrapolated(points: Points) -> list[Estimate]:
 
 
 # Estimates that Elo's origin and the unit of training FLOPs do not move.
-STUDIES: dict[str, tuple[Points, Callable[[Points], list[Estimate]]]] = {
+STUDIES: dict[str, tuple[RatedVersions, Callable[[RatedVersions], list[Estimate]]]] = {
     "training": (one(*studies.line(3)), lambda points: [slopes.per_training(points)]),
     "search": (one(*studies.searched(3)), searched),
     "parameters": (one(*studies.grown(3)), lambda points: [slopes.per_parameters(points)]),

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from selfplay.scaling import multiplier
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import Luck, draw
 
 QUIET = Luck(10, 10, 5, version=10)
 
 
-def compared(ahead: float = 150, luck: Luck = QUIET) -> Points:
+def compared(ahead: float = 150, luck: Luck = QUIET) -> RatedVersions:
     design, truth = studies.two_recipes(4, ahead=ahead)
     points = draw(design, truth, luck, openings=5000, replicates=1, seed=1)
     return replace(points, elo=points.elo[0])
@@ -32,11 +32,11 @@ def test_exact_data_give_back_what_is_saved() -> None:
 def test_more_search_is_worth_ooms_of_training() -> None:
     design, truth = studies.searched(3)
     points = replace(design, elo=truth)
-    found = multiplier.unhobbling(points, "simulations", 0, 64)
+    found = multiplier.search_multiplier(points, "simulations", 0, 64)
     assert found.ooms.value == pytest.approx(180 * np.log10(65) / 400)
     assert found.slope.value == pytest.approx(400)
     assert (found.a, found.b) == ("0 simulations", "64 simulations")
-    fewer = multiplier.unhobbling(points, "simulations", 16, 64)
+    fewer = multiplier.search_multiplier(points, "simulations", 16, 64)
     assert fewer.ooms.value == pytest.approx(180 * np.log10(65 / 17) / 400)
 
 
@@ -89,7 +89,7 @@ def test_errors_are_a_sentence() -> None:
     with pytest.raises(ValueError, match="no version is of 'd'; choose from a, b"):
         multiplier.between(points, "a", "d")
     with pytest.raises(ValueError, match="'simulations' is no quantity"):
-        multiplier.unhobbling(points, "simulations", 0, 64)
+        multiplier.search_multiplier(points, "simulations", 0, 64)
     alone = points.select((points.recipe == "a") | (points.run == "b-run1"))
     with pytest.raises(ValueError, match="run 'b-run1' alone decides this number"):
         multiplier.between(alone, "a", "b")

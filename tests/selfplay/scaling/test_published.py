@@ -9,16 +9,16 @@ import pytest
 from benchmarks import published
 from benchmarks.published import Line
 from selfplay.ladder.database import Entry
-from selfplay.ladder.ladder import Standing
+from selfplay.ladder.ladder import LadderState
 from selfplay.report.study_report import PERFECT
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.ladders import Field, Ladder, cycle
 
 BOARDS = (5, 7, 9)  # of studies.boards
 
 
-def boards() -> dict[str, Points]:
+def boards() -> dict[str, RatedVersions]:
     """Jones's boards, seen at 64 simulations and, 120 Elo weaker, at 8."""
     design, truth = studies.boards(3)
     rng = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def test_plain_ratings_are_pressed_together_by_a_first_move() -> None:
     for pairings in cycle(3):
         played.play(pairings, 2000)
     entries = [Entry(i, str(i), "", 0.0, 0.0) for i in range(3)]
-    rated = Standing(entries, played.rate(), played.games, [], [])
+    rated = LadderState(entries, played.rate(), played.games, [], [])
     np.testing.assert_allclose(rated.ratings.elo, truth, atol=25)
     pressed = published.plain(rated).ratings
     points = sum(1 / (1 + 10 ** (-(150 + side) / 400)) for side in (500, -500)) / 2
@@ -92,7 +92,7 @@ def test_a_stand_in_for_perfect_play_is_said() -> None:
 
 def test_the_strongest_is_a_mean_over_runs_at_the_largest_budget() -> None:
     points = next(iter(boards().values()))
-    deep = points.select(points.known("simulations") == 64)
+    deep = points.select(points.require("simulations") == 64)
     last = [deep.elo[deep.run == run][-1] for run in deep.runs]
     assert published.strongest(points) == pytest.approx(np.mean(last))
     first = points.run == points.runs[0]

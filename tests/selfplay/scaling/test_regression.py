@@ -7,14 +7,14 @@ import pytest
 from scipy.stats import t as student
 
 from selfplay.scaling.estimate import Floats
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import Regression, regress
 from tests.simulation.planted import ladder, runs
 
 SEEDS, VERSIONS = 4, 5
 
 
-def studied(noise: float = 0.0, level: bool = True) -> Points:
+def studied(noise: float = 0.0, level: bool = True) -> RatedVersions:
     """Runs at the same FLOPs, or at nearly the same, each with a slope of its own."""
     points = runs(SEEDS, VERSIONS)
     rng = np.random.default_rng(1)
@@ -25,17 +25,17 @@ def studied(noise: float = 0.0, level: bool = True) -> Points:
     return replace(points, elo=elo, training=spent, covariance=errors)
 
 
-def columns(points: Points) -> Floats:
+def columns(points: RatedVersions) -> Floats:
     return np.stack([np.ones(len(points)), points.training - 13], axis=1)
 
 
-def unbalanced() -> tuple[Points, Regression]:
+def unbalanced() -> tuple[RatedVersions, Regression]:
     """Runs of 2 to 6 versions, at random places, one of them far from all others."""
     rng = np.random.default_rng(2)
     label = np.repeat([0, 1, 2, 3, 4], [2, 6, 3, 5, 4])
     spent = rng.uniform(12, 14, len(label)) + 15 * (label == 0)
     root = rng.normal(size=(len(label), len(label)))
-    points = Points.of(400 * spent, root @ root.T, [f"r{i}" for i in label], spent)
+    points = RatedVersions.of(400 * spent, root @ root.T, [f"r{i}" for i in label], spent)
     return points, regress(points, columns(points))
 
 
@@ -77,7 +77,7 @@ def test_the_variance_with_ratings_errors_is_unbiased() -> None:
     spent = rng.uniform(12, 14, len(label))
     root = 6 * rng.normal(size=(len(label), len(label)))
     errors = root @ root.T  # some 57 Elo each
-    points = Points.of(spent, errors, [f"r{i}" for i in label], spent)
+    points = RatedVersions.of(spent, errors, [f"r{i}" for i in label], spent)
     fitted = regress(points, columns(points))
     a, whole = fitted.operator[1], 60.0**2 * np.eye(len(label)) + errors
     drawn = rng.normal(size=(3_000, len(label))) @ np.linalg.cholesky(whole).T
@@ -205,7 +205,7 @@ def test_one_version_of_each_run_is_enough() -> None:
     rng = np.random.default_rng(7)
     spent = np.linspace(12, 14, 40)
     elo = 500 * spent + rng.normal(size=40) * 30
-    points = Points.of(elo, np.zeros((40, 40)), [f"r{i}" for i in range(40)], spent)
+    points = RatedVersions.of(elo, np.zeros((40, 40)), [f"r{i}" for i in range(40)], spent)
     found = regress(points, columns(points)).contrast(elo, [0, 1], "")
     left = elo - np.polyval(np.polyfit(spent, elo, 1), spent)
     classical = np.sqrt(left @ left / 38 / np.square(spent - spent.mean()).sum())

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 
 from selfplay.scaling import frontier, saturation
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation.planted import joined, runs
 from tests.simulation.studies import START
 
 TOP = 600.0
 
 
-def early_and_late() -> Points:
+def early_and_late() -> RatedVersions:
     """Two recipes with 10 Elo of luck, one of which comes to the plateau an OOM after the other."""
     design = joined(runs(4, 13, 3.0), runs(4, 13, 3.0), names=("early", "late"))
     ahead = 400.0 * (design.recipe == "early")

@@ -396,13 +396,13 @@ def test_a_new_komi_compiles_nothing(thinking: Server, caplog: pytest.LogCapture
 
 def test_a_version_plays_under_another_komi_but_on_no_other_board() -> None:
     version = untrained("go?size=5&komi=24.5")
-    other = version.under(komi=-3)
+    other = version.with_game_options(komi=-3)
     assert other.game == games.make("go", size=5, komi=-3.0) != version.game
     assert other.params is version.params
     with pytest.raises(ValueError, match="was trained on go"):
-        version.under(size=9)
+        version.with_game_options(size=9)
     with pytest.raises(ValueError, match="has no option 'sise'"):
-        version.under(sise=9)
+        version.with_game_options(sise=9)
 
 
 def loop(server: Server, data: bytes) -> bytes:

@@ -39,7 +39,7 @@ class FirstLegal:
 
     game: Game
 
-    def under(self, **options: Any) -> "FirstLegal":
+    def with_game_options(self, **options: Any) -> "FirstLegal":
         rules: Any = self.game
         return FirstLegal(dataclasses.replace(rules, **options))
 

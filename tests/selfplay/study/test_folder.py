@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from selfplay.ladder.database import Pairing, Records
+from selfplay.ladder.database import LadderDatabase, Pairing
 from selfplay.ladder.match import Played
 from selfplay.players.specs import Player
 from selfplay.runs.metrics import MetricsLog
 from selfplay.study.folder import Study
-from selfplay.study.grid import Arm, Axis, Cell, cells
+from selfplay.study.grid import Arm, Axis, RunSpec, cells
 
 
-def some(values: str, seeds: int, *flags: str) -> list[Cell]:
+def some(values: str, seeds: int, *flags: str) -> list[RunSpec]:
     return cells([Arm("hex_3", flags, (Axis.parse(f"network.width={values}"),))], seeds)
 
 
@@ -76,7 +76,7 @@ def test_the_games_of_a_ladder_are_counted(tmp_path: Path) -> None:
     assert study.games_played("hex") == 0
     path = study.ladder("hex") / "ladder.db"
     made_with = {"game": "hex"}
-    with contextlib.closing(Records(path, made_with)) as base:
+    with contextlib.closing(LadderDatabase(path, made_with)) as base:
         base.enter([Player("random", None), Player("solver", None)])
         pairing = Pairing(1, 0, 1, 2, 0, 1)
         base.begin_round([pairing])
@@ -85,7 +85,7 @@ def test_the_games_of_a_ladder_are_counted(tmp_path: Path) -> None:
         assert study.games_played("hex") == 2  # while it is being played
         assert len(base.games()) == 2
     assert study.games_played("hex") == 2
-    with contextlib.closing(Records(path, made_with)):
+    with contextlib.closing(LadderDatabase(path, made_with)):
         pass  # it can still be played
 
 
@@ -109,7 +109,7 @@ def endless(path: Path) -> None:
 
 def cut(path: Path) -> None:
     """A ladder of which the end is lost."""
-    with contextlib.closing(Records(path, {"game": "hex"})):
+    with contextlib.closing(LadderDatabase(path, {"game": "hex"})):
         pass
     path.write_bytes(path.read_bytes()[:4096])
 

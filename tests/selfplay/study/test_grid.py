@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import configs
-from selfplay.study.grid import Arm, Axis, Cell, cells
+from selfplay.study.grid import Arm, Axis, RunSpec, cells
 from selfplay.training.config import TrainConfig
 
 
-def config_of(cell: Cell) -> TrainConfig:
+def config_of(cell: RunSpec) -> TrainConfig:
     return tyro.cli(TrainConfig, default=configs.get(cell.preset), args=cell.flags)
 
 

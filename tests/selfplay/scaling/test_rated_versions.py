@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from selfplay.scaling.points import Points
+from selfplay.scaling.rated_versions import RatedVersions
 
 GIVEN: dict[str, Any] = {
     "elo": [100.0, 200.0, 150.0, 260.0],
@@ -19,8 +19,8 @@ GIVEN: dict[str, Any] = {
 }
 
 
-def points(**changes: Any) -> Points:
-    return Points.of(**{**GIVEN, **changes})
+def points(**changes: Any) -> RatedVersions:
+    return RatedVersions.of(**{**GIVEN, **changes})
 
 
 def test_runs_and_networks_are_told_apart() -> None:
@@ -40,7 +40,7 @@ def test_a_selection_keeps_what_belongs_together() -> None:
     assert found.run.tolist() == ["a", "b"] and found.recipe.tolist() == ["small", "big"]
     assert found.training.tolist() == [13, 13] and found.search.tolist() == [8, 7]
     assert found.seed.tolist() == [1, 0]
-    assert found.known("board").tolist() == [7, 5]
+    assert found.require("board").tolist() == [7, 5]
     masked = points().select(np.array([False, True, False, True]))
     assert masked.elo.tolist() == [200, 260]
 
@@ -56,11 +56,11 @@ def test_a_batch_selects_versions_not_replicates() -> None:
 def test_what_is_not_known_is_told_when_it_is_needed() -> None:
     found = points(search=[7.0, np.nan, 8.0, np.nan])
     with pytest.raises(ValueError, match=r"search is not known of 2 versions, the first .* run b"):
-        found.known("search")
+        found.require("search")
     with pytest.raises(ValueError, match="parameters is not known of 4 versions"):
-        found.known("parameters")
+        found.require("parameters")
     with pytest.raises(ValueError, match="choose from training, search, parameters, board"):
-        found.known("komi")
+        found.require("komi")
 
 
 @pytest.mark.parametrize(

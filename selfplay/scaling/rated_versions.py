@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import block_diag
 
-from selfplay.scaling.estimate import Floats, Unanswerable
+from selfplay.scaling.estimate import Floats, InsufficientData
 
 Labels = NDArray[np.str_]
 Ints = NDArray[np.int64]
@@ -17,11 +17,11 @@ QUANTITIES = ("training", "search", "parameters")
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
+class RatedVersions:
     """N rated versions: a network behind a search at a budget, each on one ladder with all others.
 
-    What is not known is NaN, and only a fit that needs it minds. Make them by `Points.of`, which
-    checks them.
+    What is not known is NaN, and only a fit that needs it minds. Make them by `RatedVersions.of`,
+    which checks them.
 
     Attributes:
         elo: float[..., N]. Leading axes are replicates of the same design, for calibration.
@@ -58,7 +58,7 @@ class Points:
         recipe: ArrayLike | None = None,
         seed: ArrayLike | None = None,
         covariates: Mapping[str, ArrayLike] | None = None,
-    ) -> "Points":
+    ) -> "RatedVersions":
         """From sequences; see the attributes for shapes and units.
 
         Raises:
@@ -131,15 +131,15 @@ class Points:
     @property
     def network(self) -> Ints:
         """int[N]: equal where run and training are: the same parameters, at whatever budget."""
-        spent = self.known("training")
+        spent = self.require("training")
         return indices(np.stack([self.run_index, indices(spent)]), axis=1)
 
-    def known(self, name: str) -> Floats:
+    def require(self, name: str) -> Floats:
         """float[N]: a quantity or a covariate, all of it known.
 
         Raises:
             ValueError: no such name.
-            Unanswerable: versions of which it is not known.
+            InsufficientData: versions of which it is not known.
         """
         if name not in QUANTITIES and name not in self.covariates:
             choices = ", ".join((*QUANTITIES, *self.covariates))
@@ -148,21 +148,21 @@ class Points:
         unknown = ~np.isfinite(values)
         if unknown.any():
             first = self.run[unknown][0]
-            raise Unanswerable(
+            raise InsufficientData(
                 f"{name} is not known of {unknown.sum()} versions, the first of them of run {first}"
             )
         return values
 
-    def select(self, which: ArrayLike) -> "Points":
+    def select(self, which: ArrayLike) -> "RatedVersions":
         """Some of them, by bool[N] (True = taken) or by indices, in that order.
 
         Raises:
-            Unanswerable: none is taken.
+            InsufficientData: none is taken.
         """
         taken = np.asarray(which)
         at = np.flatnonzero(taken) if taken.dtype == bool else taken.astype(np.int64)
         if not len(at):
-            raise Unanswerable(f"none of the {len(self)} versions is selected")
+            raise InsufficientData(f"none of the {len(self)} versions is selected")
         columns = {name: array[at] for name, array in self._columns().items()}
         covariates = {name: columns.pop(name) for name in self.covariates}
         return replace(
@@ -173,7 +173,7 @@ class Points:
             **columns,
         )
 
-    def single(self) -> "Points":
+    def single(self) -> "RatedVersions":
         """Itself, if it is no batch of replicates; ValueError otherwise."""
         if self.elo.ndim != 1:
             raise ValueError(f"this takes one set of ratings, got a batch {self.elo.shape[:-1]}")
@@ -185,7 +185,7 @@ def indices(values: NDArray[Any], axis: int | None = None) -> Ints:
     return np.unique(values, axis=axis, return_inverse=True)[1].ravel().astype(np.int64)
 
 
-def joined(parts: Sequence[Points]) -> Points:
+def joined(parts: Sequence[RatedVersions]) -> RatedVersions:
     """Versions of several ladders: no rating of one has anything in common with one of another.
 
     Covariates that not all of them have are left out.
@@ -202,7 +202,7 @@ def joined(parts: Sequence[Points]) -> Points:
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    return Points(
+    return RatedVersions(
         elo=np.concatenate([part.single().elo for part in parts]),
         covariance=np.asarray(block_diag(*(part.covariance for part in parts)), np.float64),
         covariates={n: np.concatenate([part.covariates[n] for part in parts]) for n in shared},
@@ -210,7 +210,7 @@ def joined(parts: Sequence[Points]) -> Points:
     )
 
 
-def at_budgets(points: Points) -> dict[float, Points]:
+def at_budgets(points: RatedVersions) -> dict[float, RatedVersions]:
     """Search budget → the versions that were rated at it."""
-    spent = points.known("simulations")
+    spent = points.require("simulations")
     return {float(budget): points.select(spent == budget) for budget in np.unique(spent)}
