@@ -6,11 +6,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import yaml
+
 from configs import PRESETS
 from tests.docs.pages import ROOT
 from tests.small_runs import TINY, train
 
 README = (ROOT / "README.md").read_text("utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 def python_blocks(page: str) -> list[str]:
@@ -49,9 +52,8 @@ def test_readme_counts_published_values_as_the_table_does() -> None:
 
 def test_accelerator_page_names_extras_and_presets() -> None:
     page = (ROOT / "docs/guide/accelerators.md").read_text("utf-8")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     for extra in ("cuda", "tpu"):
-        assert extra in project["optional-dependencies"] and f"'.[{extra}]'" in page
+        assert extra in PROJECT["optional-dependencies"] and f"'.[{extra}]'" in page
     for preset in (name for name in PRESETS if name.endswith("_gpu")):
         assert preset in page
 
@@ -59,3 +61,10 @@ def test_accelerator_page_names_extras_and_presets() -> None:
 def test_train_page_lists_every_preset() -> None:
     page = (ROOT / "docs/guide/train.md").read_text("utf-8")
     assert {*PRESETS} <= {*re.findall(r"`(\w+)`", page)}
+
+
+def test_citation_agrees_with_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert citation["authors"] == PROJECT["authors"]
