@@ -1,7 +1,7 @@
 """Every command of the documentation is one that its own parser accepts; nothing is run.
 
-Commands that work are executed elsewhere, scaled down: `tests/launch/` runs every command of
-`launch/`, and `tests/docs/test_readme.py` the examples in Python.
+The rest of the suite executes every command of `launch/`, scaled down, and
+`tests/docs/test_readme.py` the examples in Python.
 """
 
 from __future__ import annotations
