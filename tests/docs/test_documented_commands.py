@@ -7,6 +7,7 @@ The rest of the suite executes every command of `launch/`, scaled down, and
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import dataclasses
 import functools
@@ -123,7 +124,7 @@ def check_launch(name: str, arguments: Sequence[str]) -> None:
         return
     options = parse(f"launch.{name}", arguments)
     if name == "ablate" and options.name in configs.PRESETS:
-        for text in (*options.grid, *options.fixed):
+        for text in (*options.grid, *options.fix):
             axis = Axis.parse(text)
             for value in axis.values:
                 check_train(options.name, axis.flags(value))
@@ -182,7 +183,7 @@ def options() -> frozenset[str]:
     for path in ROOT.glob("benchmarks/*.py"):
         names.update(re.findall(r'"(--[a-z-]+)"', path.read_text("utf-8")))
     for path in ROOT.glob("launch/*.py"):
-        if "import tyro" in path.read_text("utf-8"):
+        if "python launch/" in (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""):
             module, words = f"launch.{path.stem}", [PRESET] if path.stem == "train" else []
             shown = parse(module, [*words, "--help"])
             subcommands = re.findall(r"• (\w+)", shown)
