@@ -99,7 +99,7 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
     solved = [points for game, points in boards.items() if anchors[game] == PERFECT]
     if len(solved) > 1:
         for budget, same in at_budgets(joined(solved)).items():
-            chosen = same.select(frontier.leading_by(same, "board"))
+            chosen = same.select(frontier.on_frontier_by(same, "board"))
 
             def part(name: str, points: RatedVersions = chosen) -> Estimate:
                 found = getattr(change_point.fit(points, "board"), name)

@@ -178,7 +178,7 @@ def training(
             _curve(axes, points, own, points.training, looks.line[recipe])
         one = found[budget]
         if one is not None:
-            spent = points.training[one.on]
+            spent = points.training[one.on_frontier]
             x = np.linspace(spent.min(), spent.max(), 60)
             fitted = frontier.curve(points, one, x)
             axes.fill_between(x, fitted.low, fitted.high, color=INK, alpha=0.18, linewidth=0,
@@ -188,7 +188,7 @@ def training(
             axes.set_title(f"{budget:g} simulations a move", fontsize=10)
         axes.set_xlabel("training, FLOPs")
         powers(axes.xaxis)
-        on = one.on if one is not None else np.zeros(len(points), bool)
+        on = one.on_frontier if one is not None else np.zeros(len(points), bool)
         rows += _rows(points, on.astype(int))
     _bound(panels[0], np.concatenate([points.elo for points in at.values()]))  # all share it
     fit = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]

@@ -160,7 +160,7 @@ def of_training(
     for budget, same in at_budgets(points).items():
         where = f" at {budget:g} simulations"
         found[budget] = one = asked.ask(lambda p=same: frontier.fit(p), where=where)
-        if one is None or one.incline is None:
+        if one is None or one.change_point_fit is None:
             asked.ask(
                 lambda p=same: slopes.per_training(p),
                 lambda e: f"all versions, one line: {e}",
@@ -262,9 +262,9 @@ def of_boards(points: RatedVersions) -> Finding:
     asked = _Asked()
     for budget, same in at_budgets(points).items():
         where = f" at {budget:g} simulations"
-        chosen = same.select(frontier.leading_by(same, "board"))
-        bends = asked.ask(lambda p=chosen: change_point.saturation(p, "board"), where=where)
-        if bends is None or not bends.found:
+        chosen = same.select(frontier.on_frontier_by(same, "board"))
+        bends = asked.ask(lambda p=chosen: change_point.saturation_test(p, "board"), where=where)
+        if bends is None or not bends.significant:
             continue
         found = asked.ask(
             lambda p=chosen: change_point.fit(p, "board"), lambda i: f"the mean board: {i}", where

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.scaling.estimate import Estimate, factor
-from selfplay.scaling.frontier import leading_by
+from selfplay.scaling.frontier import on_frontier_by
 from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import regress
 
@@ -53,9 +53,9 @@ def of_leading(points: RatedVersions, among: NDArray[np.bool_] | None = None) ->
     network that plays no better would count as search that buys nothing.
 
     Raises:
-        InsufficientData: see `fit` and `frontier.leading`.
+        InsufficientData: see `fit` and `frontier.on_frontier`.
     """
-    on = leading_by(points, "simulations")
+    on = on_frontier_by(points, "simulations")
     on = on if among is None else on & among
     return replace(fit(points.select(on)), on=on)
 

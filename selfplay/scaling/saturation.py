@@ -16,9 +16,9 @@ def arrived(points: RatedVersions, level: float) -> NDArray[np.bool_]:
     """bool[N], True = its recipe's mean has been at `level` Elo by then.
 
     Raises:
-        InsufficientData: as `frontier.leading`.
+        InsufficientData: as `frontier.on_frontier`.
     """
-    curves, recipe = frontier.curves(points)
+    curves, recipe = frontier.mean_curves(points)
     there, spent = curves[recipe, np.arange(len(points))] >= level, points.training
     since = np.array(
         [min(spent[there & (recipe == own)], default=np.inf) for own in range(len(curves))]
@@ -46,8 +46,8 @@ def rising(
         own = budgets == budget
         if one is None:
             continue
-        if one.incline is not None:
-            top = one.incline.plateau
+        if one.change_point_fit is not None:
+            top = one.change_point_fit.plateau
             level = float(min(top.low, top.value - NEARLY))
             kept[own] = ~arrived(points.select(own), level)
             share = f"{(own & ~kept).sum()} of {own.sum()}"
