@@ -75,7 +75,7 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
     """
     took: dict[tuple[float, int], Callable[[], Estimate]] = {}
     for game, points in boards.items():
-        rows, level, stand_in = int(points.require("board")[0]), -saturation.NEARLY, ""
+        rows, level, stand_in = int(points.require("board")[0]), -saturation.NEAR_PERFECT_ELO, ""
         if anchors[game] != PERFECT:
             level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
@@ -87,7 +87,7 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
                 what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
                 yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
         frontiers = {b: _or_none(p) for b, p in at_budgets(points).items()}
-        below, _ = saturation.rising(points, frontiers, anchors[game] == PERFECT)
+        below, _ = saturation.not_saturated(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
         yield Line(what, SEARCH_PER_TRAINING, lambda p=points, k=below: exchange.of_leading(p, k).a)
     for budget, rows in sorted(took):

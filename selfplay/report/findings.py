@@ -167,7 +167,9 @@ def of_training(
                 where,
             )
         if perfect:
-            asked.ask(lambda p=same: compute_to_reach.fit(p, -saturation.NEARLY), where=where)
+            asked.ask(
+                lambda p=same: compute_to_reach.fit(p, -saturation.NEAR_PERFECT_ELO), where=where
+            )
     drawing = figures.training(at_budgets(points), found, factors)
     finding = Finding("training", "What does training compute buy?", asked.sentences, drawing)
     return finding, found
@@ -298,7 +300,7 @@ def of_ladder(
     factors = factors or of_points(points)
     first, found = of_training(points, perfect, factors)
     whole = points
-    kept, left_out = saturation.rising(whole, found, perfect)
+    kept, left_out = saturation.not_saturated(whole, found, perfect)
     points = whole.select(kept)
     budget = headline_budget(points)
     same = at_budgets(points)[budget]

@@ -173,7 +173,7 @@ def saved(
         asked = f", that of `{a}` after 10^{training:.2f} FLOPs"
         anything = np.isinf(ooms.low) and np.isinf(ooms.high)
         return ooms, _takes(a, b, ooms) + ("" if anything else asked)
-    kept, left_out = saturation.rising(both, {budget: frontier.fit(both)}, perfect)
+    kept, left_out = saturation.not_saturated(both, {budget: frontier.fit(both)}, perfect)
     found = multiplier.between(both.select(kept), a, b)
     away = f", without {(~kept).sum()} versions on a plateau" if left_out else ""
     return found.ooms, f"{found}{away}"
