@@ -89,7 +89,11 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
         frontiers = {b: _or_none(p) for b, p in at_budgets(points).items()}
         below, _ = saturation.not_saturated(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
-        yield Line(what, SEARCH_PER_TRAINING, lambda p=points, k=below: exchange.of_leading(p, k).a)
+        yield Line(
+            what,
+            SEARCH_PER_TRAINING,
+            lambda p=points, k=below: exchange.fit_frontier(p, k).training_exponent,
+        )
     for budget, rows in sorted(took):
         if (budget, rows + 1) in took:
             ends = f"{rows}×{rows} to {rows + 1}×{rows + 1}"

@@ -69,9 +69,9 @@ def searched(seeds: int, replicates: int) -> Found:
     saved = multiplier.search_multiplier(points, "simulations", SIMULATIONS[0], SIMULATIONS[-1])
     return {
         "Elo per OOM of search": (slopes.per_search(points), 180),
-        "exchange: a": (found.a, -400 / 180),
-        "exchange: b": (found.b, 1 / 180),
-        "exchange: c": (found.c, 7 + 400 * START / 180),
+        "exchange: a": (found.training_exponent, -400 / 180),
+        "exchange: b": (found.elo_scale, 1 / 180),
+        "exchange: c": (found.offset, 7 + 400 * START / 180),
         "what search adds, in OOMs": (saved.ooms, 180 * np.log10(1 + SIMULATIONS[-1]) / 400),
     }
 
@@ -186,7 +186,9 @@ def on_the_frontier(seeds: int, replicates: int) -> Found:
 def exchanged_by_the_leading(seeds: int, replicates: int) -> Found:
     """Search for training, where a larger network would count as search that buys nothing."""
     points = draw(*studies.outgrown(seeds), replicates=min(replicates, REPLICATES))
-    found = [exchange.of_leading(replace(points, elo=elo)).a for elo in points.elo]
+    found = [
+        exchange.fit_frontier(replace(points, elo=elo)).training_exponent for elo in points.elo
+    ]
     return {"exchange: a, of the leading": (stacked(found), -400 / 180)}
 
 

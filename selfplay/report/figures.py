@@ -279,8 +279,12 @@ def exchange(points: RatedVersions, found: Exchange) -> Drawing:
     figure, axes = _canvas()
     x, y = points.require("training"), points.require("search")
     low, high = np.percentile(points.elo, [10, 90])
-    levels = np.unique(np.round(np.linspace(low, high, 5), -1)) if found.a.bounded else ()
-    a, b, c = (float(one.value) for one in (found.a, found.b, found.c))
+    levels = (
+        np.unique(np.round(np.linspace(low, high, 5), -1))
+        if found.training_exponent.bounded
+        else ()
+    )
+    a, b, c = (float(one.value) for one in (found.training_exponent, found.elo_scale, found.offset))
     ends = np.array([x.min(), x.max()])
     axes.set_xlim(ends[0] - 0.1, ends[1] + 0.1)
     axes.set_ylim(y.min() - 0.3, y.max() + 0.3)
@@ -293,7 +297,7 @@ def exchange(points: RatedVersions, found: Exchange) -> Drawing:
             f"{level:+.0f}", (at, a * at + b * level + c), fontsize=8, ha="center", va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
-    size = np.where(found.on, 34, 7)
+    size = np.where(found.in_fit, 34, 7)
     drawn = axes.scatter(
         x, y, c=points.elo, cmap=_ramp(), s=size, edgecolors="white", linewidths=0.4
     )
@@ -305,7 +309,7 @@ def exchange(points: RatedVersions, found: Exchange) -> Drawing:
         "Black lines join what plays equally well in the fit, with their Elo. Large dots are the "
         "versions in the fit, small ones all others."
     )
-    return Drawing(figure, (*COLUMNS, "fitted"), _rows(points, found.on.astype(int)), caption)
+    return Drawing(figure, (*COLUMNS, "fitted"), _rows(points, found.in_fit.astype(int)), caption)
 
 
 @style()

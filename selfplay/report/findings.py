@@ -189,11 +189,11 @@ def of_search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Finding:
 def of_exchange(points: RatedVersions, rising: NDArray[np.bool_]) -> Finding:
     """How training and search replace each other, among those that lead and are still rising."""
     asked = _Asked()
-    found = asked.ask(lambda: exchange.of_leading(points, rising))
+    found = asked.ask(lambda: exchange.fit_frontier(points, rising))
     drawing = None
     if found is not None:
         asked.sentences.append(
-            f"In the fit: {found.training}, {found.search}, over {found.on.sum()} versions: those "
+            f"In the fit: {found.training}, {found.search}, over {found.in_fit.sum()} versions: those "
             "on no plateau whose recipe no other one was ahead of at their training and budget. "
             "They were chosen by the ratings that are fitted, and the interval does not account "
             "for that."

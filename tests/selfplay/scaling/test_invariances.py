@@ -31,7 +31,7 @@ def one(design: RatedVersions, truth: Floats) -> RatedVersions:
 
 def exchanged(points: RatedVersions) -> list[Estimate]:
     found = exchange.fit(points)
-    return [found.a, found.b, found.training, found.search]
+    return [found.training_exponent, found.elo_scale, found.training, found.search]
 
 
 def sized(points: RatedVersions) -> list[Estimate]:
@@ -136,6 +136,6 @@ def test_more_search_flops_per_simulation_move_the_exchange_only() -> None:
     """A unit of search: a and b are rates and stay, c is a place and moves."""
     points = STUDIES["exchange"][0]
     before, after = (exchange.fit(p) for p in (points, replace(points, search=points.search + 1)))
-    same([before.a, before.b], [after.a, after.b])
-    assert after.c.value == pytest.approx(before.c.value + 1)
-    assert after.c.low == pytest.approx(before.c.low + 1)
+    same([before.training_exponent, before.elo_scale], [after.training_exponent, after.elo_scale])
+    assert after.offset.value == pytest.approx(before.offset.value + 1)
+    assert after.offset.low == pytest.approx(before.offset.low + 1)
