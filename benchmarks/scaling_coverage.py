@@ -100,10 +100,10 @@ def compared(seeds: int, replicates: int) -> Found:
 def at_equal_compute(seeds: int, replicates: int) -> Found:
     """Two recipes, read between their versions."""
     points = draw(*studies.two_recipes(seeds), replicates=replicates)
-    at = at_compute.read(points, 13.3)
+    at = at_compute.interpolate(points, 13.3)
     first = 450 * (13.3 - START)
     return {
-        "Elo at equal training": (at.cell(0), first),
+        "Elo at equal training": (at.elo_of(0), first),
         "by how much one is ahead there": (at.difference(1, 0), 150),
     }
 
