@@ -157,7 +157,7 @@ def extrapolated(seeds: int, replicates: int) -> Found:
     """Prediction intervals of held-out versions less what was rated: do they hold 0?"""
     design = joined(runs(seeds), runs(2, versions=8, ooms=3.3), names=("small", "large"))
     points = draw(design, 500 * (design.training - START), replicates=replicates)
-    found = extrapolation.check(points, ["large-run0", "large-run1"])
+    found = extrapolation.predict_runs(points, ["large-run0", "large-run1"])
     low, high = (getattr(found.predicted, end) - found.rated for end in ("low", "high"))
     off = replace(found.predicted, value=-found.error, low=low, high=high)
     ooms = design.training[design.recipe == "small"].max()

@@ -250,7 +250,7 @@ def of_recipes(points: RatedVersions, budget: float, baseline: str = "") -> Find
 def of_extrapolation(points: RatedVersions) -> Finding:
     """The recipes with the largest runs, predicted from the others."""
     asked = _Asked()
-    found = asked.ask(lambda: extrapolation.of_largest(points, REACH))
+    found = asked.ask(lambda: extrapolation.predict_largest(points, REACH))
     drawing = figures.extrapolation(points, found) if found is not None else None
     title = "Does the line hold beyond the runs that it was fitted to?"
     return Finding("extrapolation", title, asked.sentences, drawing)

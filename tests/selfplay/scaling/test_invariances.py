@@ -69,7 +69,7 @@ def beyond() -> tuple[RatedVersions, Floats]:
 
 
 def extrapolated(points: RatedVersions) -> list[Estimate]:
-    found = extrapolation.check(points, [str(points.run[np.argmax(points.training)])])
+    found = extrapolation.predict_runs(points, [str(points.run[np.argmax(points.training)])])
     numbers = {name: getattr(found.predicted, name).mean() for name in NUMBERS}
     off = {name: numbers[name] - points.elo.mean() for name in ("value", "low", "high")}
     return [found.slope, Estimate(**{**numbers, **off}, unit="Elo")]
