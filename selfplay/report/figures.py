@@ -26,7 +26,7 @@ from selfplay.scaling.at_training import interpolation_weights
 from selfplay.scaling.estimate import Floats
 from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
-from selfplay.scaling.factors import Factor, of_points
+from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
@@ -169,7 +169,7 @@ def training(
     """
     figure, panels = _panels(len(at))
     recipes = list(dict.fromkeys(r for points in at.values() for r in points.recipe.tolist()))
-    factors = factors or of_points(max(at.values(), key=len))
+    factors = factors or factors_of_versions(max(at.values(), key=len))
     looks = Looks.of(factors, recipes)
     rows = []
     for axes, (budget, points) in zip(panels, at.items(), strict=True):
@@ -242,7 +242,7 @@ def search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Drawing:
     """Draws Elo against search FLOPs per move: first, middle and last rated versions of runs."""
     spent, cost = points.require("training"), points.require("search")
     recipes = list(dict.fromkeys(points.recipe.tolist()))
-    looks = Looks.of(factors or of_points(points), recipes)
+    looks = Looks.of(factors or factors_of_versions(points), recipes)
     stages: dict[str, list[int]] = {name: [] for name in STAGES}
     for run in points.runs:
         amounts = np.unique(spent[points.run == run])

@@ -27,7 +27,7 @@ from selfplay.scaling import (
     slopes,
 )
 from selfplay.scaling.estimate import InsufficientData
-from selfplay.scaling.factors import Factor, of_points
+from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import RatedVersions, at_budgets
 
@@ -297,7 +297,7 @@ def of_ladder(
         perfect: True = perfect play is at 0 Elo.
         factors: what tells the recipes apart; their sizes or names if left out.
     """
-    factors = factors or of_points(points)
+    factors = factors or factors_of_versions(points)
     first, found = of_training(points, perfect, factors)
     whole = points
     kept, left_out = saturation.not_saturated(whole, found, perfect)

@@ -21,7 +21,7 @@ from selfplay.runs import metrics
 from selfplay.runs.codec import flat
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.scaling import from_ladder
-from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
+from selfplay.scaling.factors import RECIPE, Factor, factors_of_configs, factors_of_versions
 from selfplay.scaling.rated_versions import RatedVersions, joined
 from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
@@ -159,11 +159,11 @@ def factors(points: RatedVersions, given: Material) -> list[Factor]:
         if label in points.recipe and label not in configs:
             configs[label] = _recipe(folder)
     if set(points.recipe.tolist()) - configs.keys():  # the ladder rates other runs as well
-        return of_points(points)
+        return factors_of_versions(points)
     arms = {label: given.arms.get(label) for label in configs}
     if len(set(arms.values())) > 1:
         configs = {label: {**config, RECIPE: arms[label]} for label, config in configs.items()}
-    return of_configs(configs, (*given.varied, RECIPE))
+    return factors_of_configs(configs, (*given.varied, RECIPE))
 
 
 def page(given: Material) -> Page:
