@@ -40,7 +40,7 @@ from selfplay.scaling import (
 from selfplay.scaling.compute_units import elo_per_oom, selfplay_multiply_adds
 from selfplay.scaling.estimate import Estimate, InsufficientData
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets, joined
+from selfplay.scaling.rated_versions import RatedVersions, by_budget, join_ladders
 from selfplay.study.folder import Study
 from tests.simulation.ladders import colour_blind
 
@@ -79,14 +79,14 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
         if anchors[game] != PERFECT:
             level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
-        for budget, same in at_budgets(points).items():
+        for budget, same in by_budget(points).items():
             where = f"{game}, {budget:g} simulations"
             yield Line(f"{where}: Elo per OOM", INCLINE, lambda p=same: frontier.fit(p).slope)
             took[budget, rows] = lambda p=same, elo=level: compute_to_reach.fit(p, elo).training
             if rows in PERFECTION:
                 what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
                 yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
-        frontiers = {b: _or_none(p) for b, p in at_budgets(points).items()}
+        frontiers = {b: _or_none(p) for b, p in by_budget(points).items()}
         below, _ = saturation.not_saturated(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
         yield Line(
@@ -102,7 +102,7 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
             yield Line(what, A_ROW, lambda a=a, b=b: _less(a(), b()))
     solved = [points for game, points in boards.items() if anchors[game] == PERFECT]
     if len(solved) > 1:
-        for budget, same in at_budgets(joined(solved)).items():
+        for budget, same in by_budget(join_ladders(solved)).items():
             chosen = same.select(frontier.on_frontier_by(same, "board"))
 
             def part(name: str, points: RatedVersions = chosen) -> Estimate:
@@ -125,7 +125,7 @@ def _or_none(points: RatedVersions) -> Frontier | None:
 
 def neumann_gros(points: RatedVersions) -> Iterator[Line]:
     """Connect Four at every search budget: networks trained to the end, and the frontier."""
-    for budget, same in at_budgets(points).items():
+    for budget, same in by_budget(points).items():
         spent, where = same.require("training"), f"{budget:g} simulations"
         last = spent == np.array([spent[same.run == run].max() for run in same.run])
         ends = same.select(last)

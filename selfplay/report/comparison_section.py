@@ -15,7 +15,7 @@ from selfplay.report.findings import Finding
 from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MAX_GAMES, MAX_SEEDS, NARROW_ELO, Information, Lead
 from selfplay.scaling.estimate import Floats, InsufficientData
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 NAME = "comparison"
 DRAWN = 4  # sides in the figure: as many hues have a contrast of 3:1 on white
@@ -48,7 +48,7 @@ def finding(
     baseline = baseline if baseline in names else names[0]
     others = [name for name in names if name != baseline]
     sentences, leads, rows = [], [], []
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         try:
             top = _top_two(points, budget, information)
         except InsufficientData as reason:
@@ -195,7 +195,7 @@ def draw(points: RatedVersions, baseline: str, others: Sequence[str]) -> Drawing
     A column for each search budget. Runs are faint, a side's mean over its runs is bold; bands are
     95 % intervals at equal training: of the recipes, or of the networks if a side has one run.
     """
-    at = at_budgets(points)
+    at = by_budget(points)
     size = (7.2, 6.4) if len(at) == 1 else (3.3 * len(at) + 0.4, 6.0)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(2, len(at), sharex="col", sharey="row", squeeze=False)

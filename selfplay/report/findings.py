@@ -29,7 +29,7 @@ from selfplay.scaling import (
 from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 T = TypeVar("T")
 REACH = 0.3  # OOMs that an extrapolation goes at least
@@ -157,7 +157,7 @@ def of_training(
 ) -> tuple[Finding, dict[float, Frontier | None]]:
     """What training buys at every search budget, and the frontiers there."""
     asked, found = _Asked(), {}
-    for budget, same in at_budgets(points).items():
+    for budget, same in by_budget(points).items():
         where = f" at {budget:g} simulations"
         found[budget] = one = asked.ask(lambda p=same: frontier.fit(p), where=where)
         if one is None or one.change_point_fit is None:
@@ -170,7 +170,7 @@ def of_training(
             asked.ask(
                 lambda p=same: compute_to_reach.fit(p, -saturation.NEAR_PERFECT_ELO), where=where
             )
-    drawing = figures.training(at_budgets(points), found, factors)
+    drawing = figures.training(by_budget(points), found, factors)
     finding = Finding("training", "What does training compute buy?", asked.sentences, drawing)
     return finding, found
 
@@ -226,12 +226,12 @@ def of_recipes(points: RatedVersions, budget: float, baseline: str = "") -> Find
     The first recipe is compared with where `baseline` is left out, or has no version there.
     """
     asked, rows = _Asked(), []
-    recipes = list(dict.fromkeys(at_budgets(points)[budget].recipe.tolist()))
+    recipes = list(dict.fromkeys(by_budget(points)[budget].recipe.tolist()))
     if baseline not in recipes:
         said = f"No version of {baseline} is here: {recipes[0]} stands in its place."
         asked.sentences += [said] if baseline else []
         baseline = recipes[0]
-    for at, same in at_budgets(points).items():
+    for at, same in by_budget(points).items():
         for recipe in recipes:
             if recipe == baseline:
                 continue
@@ -262,7 +262,7 @@ def of_boards(points: RatedVersions) -> Finding:
     0 Elo is perfect play on every board.
     """
     asked = _Asked()
-    for budget, same in at_budgets(points).items():
+    for budget, same in by_budget(points).items():
         where = f" at {budget:g} simulations"
         chosen = same.select(frontier.on_frontier_by(same, "board"))
         bends = asked.ask(lambda p=chosen: change_point.saturation_test(p, "board"), where=where)
@@ -303,7 +303,7 @@ def of_ladder(
     kept, left_out = saturation.not_saturated(whole, found, perfect)
     points = whole.select(kept)
     budget = headline_budget(points)
-    same = at_budgets(points)[budget]
+    same = by_budget(points)[budget]
     of_maps = of_map(whole, factors) if factors else []
     of_all = [of_search(points, factors), of_exchange(whole, kept)]
     of_same = [of_size(points, same)] if len(set(whole.parameters)) > 1 else []

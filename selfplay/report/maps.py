@@ -17,7 +17,7 @@ from selfplay.scaling.at_compute import BestRecipe, EloAtCompute
 from selfplay.scaling.at_training import TOLERANCE
 from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor, recipe_text
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 MOST = 3  # factors that a map can show
 NAMED = 3  # candidates that a sentence names
@@ -115,7 +115,7 @@ def compare(
     Raises:
         InsufficientData: no recipe has got there.
     """
-    chosen = points if budget is None else at_budgets(points)[budget]
+    chosen = points if budget is None else by_budget(points)[budget]
     at = at_compute.interpolate(chosen, training, search)
     best = at_compute.best_recipe(at) if len(at.recipes) > 1 else None
     return Compared(at, best, len(set(points.recipe.tolist())), budget, search)
@@ -127,7 +127,7 @@ def of_training(points: RatedVersions, budget: float) -> tuple[list[Compared], i
     Raises:
         InsufficientData: no two recipes can be compared.
     """
-    same = at_budgets(points)[budget]
+    same = by_budget(points)[budget]
     found, main = at_compute.choose_levels(np.array(list(at_compute.recipe_ranges(same).values())))
     return [compare(points, level, budget=budget) for level in found], main
 
@@ -139,7 +139,7 @@ def telling_budget(points: RatedVersions) -> float | None:
     them all, as where it plays perfectly, and the raw network may know nothing yet.
     """
     found: dict[float, float] = {}
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         with suppress(InsufficientData):
             compared, main = of_training(points, budget)
             at = compared[main].at
@@ -151,7 +151,7 @@ def telling_budget(points: RatedVersions) -> float | None:
 def of_search(points: RatedVersions, training: float) -> list[Compared]:
     """Compares after one training, at every budget where two recipes can be compared."""
     found = []
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         try:
             found.append(compare(points, training, budget=budget))
         except InsufficientData:
@@ -165,7 +165,7 @@ def of_move(points: RatedVersions, trained: EloAtCompute) -> list[Compared]:
     Raises:
         InsufficientData: one budget, or no two recipes with moves of one cost.
     """
-    if len(at_budgets(points)) < 2:
+    if len(by_budget(points)) < 2:
         raise InsufficientData("versions were rated at one search budget")
     chosen = points.select(np.isin(points.recipe, trained.recipes))
     costs = np.array(list(at_compute.recipe_ranges(chosen, "search").values()))

@@ -22,7 +22,7 @@ from selfplay.runs.codec import flat
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.scaling import from_ladder
 from selfplay.scaling.factors import RECIPE, Factor, factors_of_configs, factors_of_versions
-from selfplay.scaling.rated_versions import RatedVersions, joined
+from selfplay.scaling.rated_versions import RatedVersions, join_ladders
 from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
 
@@ -208,7 +208,7 @@ def page(given: Material) -> Page:
             last = math.log10(Ledger.of(metrics.read(given.root / run)[-1]).total)
             if points.training[points.run == run].max() < last - 1e-9:
                 missing.append(f"`{Path(run).name}` has gone on behind its last rated version.")
-    whole = joined([points for points, _ in parts.values()])
+    whole = join_ladders([points for points, _ in parts.values()])
     said = [*findings.caveats(whole), *strange, *missing]
     lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)
     care = Section("", "What to keep in mind", said)
@@ -226,7 +226,7 @@ def _boards(parts: Mapping[str, tuple[RatedVersions, str]]) -> list[Section]:
     found = []
     if len(solved) > 1:
         text.append("On the frontiers.")
-        found = [findings.of_boards(joined(list(solved.values())))]
+        found = [findings.of_boards(join_ladders(list(solved.values())))]
     return [Section("boards", "All boards", text, None, found)]
 
 

@@ -203,7 +203,7 @@ def equal_strength(points: RatedVersions, a: str, b: str) -> tuple[float, Estima
     levels = np.linspace(low, high, STEPS)
     of_b = np.maximum(contrast, 0) @ _filled(at_training.interpolated(points, levels))
     rows = of_a + of_b  # [STEPS, N]
-    ahead = rows @ points.single().elo
+    ahead = rows @ points.require_single().elo
     error = Z95 * np.sqrt(np.maximum((rows @ points.covariance * rows).sum(axis=1), 0.0))
     first, last = ahead > error, ahead < -error  # surely stronger, surely weaker
     same = np.flatnonzero(~first & ~last)
@@ -264,7 +264,7 @@ def games_needed(
     i, j = (grid.ravel() for grid in np.meshgrid(ups, downs, indexing="ij"))
     share = contrast[i] * -contrast[j]
     share = share / share.sum()
-    told = information(points.single().elo[i] - points.elo[j])
+    told = information(points.require_single().elo[i] - points.elo[j])
     along = np.zeros((len(i), len(points)))  # an opening of each pairing is a row
     along[np.arange(len(i)), i] = np.sqrt(share * told)
     along[np.arange(len(i)), j] = -np.sqrt(share * told)
@@ -355,7 +355,7 @@ def rank_sides(points: RatedVersions, budget: float) -> list[str]:
     if len(compared) < 2:  # they meet within the tolerance, or this says what is missing
         level, compared = common_training(same)[1], names
     weights = at_training.interpolated(same, level)
-    elo, side = weights @ same.single().elo, _side_of_runs(same)
+    elo, side = weights @ same.require_single().elo, _side_of_runs(same)
     means = {name: float(elo[side == name].mean()) for name in compared}
     return sorted(means, key=lambda name: -means[name])
 

@@ -61,7 +61,7 @@ def fit(points: RatedVersions, elo: float) -> Threshold:
         InsufficientData: no recipe gets there with all its runs, one is there in a first version,
             FLOPs that are not known, a single run, or a batch of ratings.
     """
-    spent = points.single().require("training")
+    spent = points.require_single().require("training")
     found: dict[str, Estimate] = {}
     short: dict[str, int] = {}
     for recipe in dict.fromkeys(points.recipe.tolist()):

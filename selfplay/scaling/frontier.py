@@ -96,7 +96,7 @@ def mean_curves(points: RatedVersions) -> tuple[Floats, Ints]:
     Raises:
         InsufficientData: as `on_frontier`.
     """
-    elo, spent = points.single().elo, points.require("training")
+    elo, spent = points.require_single().elo, points.require("training")
     check_one_budget(points)
     recipes, recipe = np.unique(points.recipe, return_inverse=True)
     total, count = np.zeros((2, len(recipes), len(elo)))

@@ -77,7 +77,7 @@ def search_multiplier(points: RatedVersions, budget: str, low: float, high: floa
     Raises:
         InsufficientData: as `between`.
     """
-    values, networks = points.require(budget), points.network
+    values, networks = points.require(budget), points.network_index
     both = set(networks[values == low]) & set(networks[values == high])
     if not both:
         raise InsufficientData(f"no network was rated at {low:g} and at {high:g} {budget}")
