@@ -178,15 +178,18 @@ def lines(study: Study, rate: Callable[[LadderState], LadderState]) -> Iterator[
     kind = next(iter(rated)).partition("?")[0]
     if kind not in ("hex", "connect_four"):
         raise ValueError(f"no published figures of {kind} here; choose hex or connect_four")
-    standings = {game: rate(from_ladder.standing(path)) for game, path in rated.items()}
+    standings = {game: rate(from_ladder.read_state(path)) for game, path in rated.items()}
     anchors = {game: one.entries[one.ratings.anchor].spec for game, one in standings.items()}
     if kind == "connect_four":
         (standing,) = standings.values()
-        yield from neumann_gros(from_ladder.points(standing, study.folder))
+        yield from neumann_gros(from_ladder.read_versions(standing, study.folder))
         return
     count = selfplay_multiply_adds
     yield from jones(
-        {game: from_ladder.points(one, study.folder, count) for game, one in standings.items()},
+        {
+            game: from_ladder.read_versions(one, study.folder, count)
+            for game, one in standings.items()
+        },
         anchors,
     )
 

@@ -176,12 +176,12 @@ def page(given: Material) -> Page:
     games: list[Section] = []
     missing, strange = list(given.missing), []
     for game, path in given.ladders.items():
-        standing = from_ladder.standing(path)
+        standing = from_ladder.read_state(path)
         anchor = standing.entries[standing.ratings.anchor].spec
         if given.rated:
             points = given.rated.points(standing)
         else:
-            points = _labelled(from_ladder.points(standing, given.root), given)
+            points = _labelled(from_ladder.read_versions(standing, given.root), given)
         parts[game] = points, anchor
         name = path.parent.name if len(given.ladders) > 1 else ""
         text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
@@ -275,7 +275,7 @@ _PARTS = ("imitation", "selfplay", "learning", "total")
 
 def _recipe(folder: Path) -> dict[str, Any]:
     config = read_config(folder)
-    apart = {name for name in from_ladder.NOT_THE_RECIPE if name != "iterations"}
+    apart = {name for name in from_ladder.NON_RECIPE_FIELDS if name != "iterations"}
     return flat({name: value for name, value in config.items() if name not in apart})
 
 
