@@ -34,7 +34,7 @@ from selfplay.scaling import (
     multiplier,
     slopes,
 )
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stacked
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stack
 from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import REPLICATES, Luck, coverage, draw, joined, runs
@@ -173,14 +173,14 @@ def reached(seeds: int, replicates: int) -> Found:
     """The training behind 700 Elo, one study after the other."""
     points = draw(*studies.line(seeds), replicates=min(replicates, REPLICATES))
     found = [compute_to_reach.fit(replace(points, elo=elo), 700).training for elo in points.elo]
-    return {"training for a strength": (stacked(found), START + 1.4)}
+    return {"training for a strength": (stack(found), START + 1.4)}
 
 
 def on_the_frontier(seeds: int, replicates: int) -> Found:
     """Selected, tested for a plateau, fitted: one study after the other."""
     points = draw(*studies.overtaken(seeds), replicates=min(replicates, REPLICATES))
     found = [frontier.fit(replace(points, elo=elo)).slope for elo in points.elo]
-    return {"frontier": (stacked(found), 480)}
+    return {"frontier": (stack(found), 480)}
 
 
 def exchanged_by_the_leading(seeds: int, replicates: int) -> Found:
@@ -189,7 +189,7 @@ def exchanged_by_the_leading(seeds: int, replicates: int) -> Found:
     found = [
         exchange.fit_frontier(replace(points, elo=elo)).training_exponent for elo in points.elo
     ]
-    return {"exchange: a, of the leading": (stacked(found), -400 / 180)}
+    return {"exchange: a, of the leading": (stack(found), -400 / 180)}
 
 
 STUDIES: tuple[Callable[[int, int], Found], ...] = (

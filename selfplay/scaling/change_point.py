@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stacked
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
 
@@ -116,7 +116,7 @@ def saturation_test(points: RatedVersions, covariate: str | None = None) -> Satu
             points.elo, [*np.zeros(columns.shape[1] - 1), 1], "Elo per OOM of training"
         )
         bends.append((float(place.mean() + spent.mean()), change))
-        tests.append(change.below(0.0))
+        tests.append(change.p_below(0.0))
     p_values = np.stack(tests)  # [hinges, ...]
     best = np.argmin(p_values, axis=0)
 
@@ -161,7 +161,7 @@ def curve(points: RatedVersions, found: ChangePointFit, training: Floats) -> Est
     steep, flat = _columns(spent - middle, np.zeros((len(spent), 0)), found.on_slope)
     fitted = regress(points, np.column_stack([steep, flat]))
     top = fitted.contrast(points.elo, [0, 0, 1], "Elo")
-    rising = stacked([fitted.contrast(points.elo, [1, x - middle, 0], "Elo") for x in training])
+    rising = stack([fitted.contrast(points.elo, [1, x - middle, 0], "Elo") for x in training])
     ends = {name: np.minimum(getattr(rising, name), getattr(top, name)) for name in ENDS}
     return replace(rising, **ends)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, factor
+from selfplay.scaling.estimate import Estimate, format_factor
 from selfplay.scaling.frontier import on_frontier_by
 from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import regress
@@ -54,9 +54,9 @@ class Exchange:
         )
         other, *ends = (10.0 ** (-1 / x) if x < -0.01 else float("inf") for x in ends)
         return (
-            f"10x of training replaces {factor(value)}x of search ({factor(least)}x to "
-            f"{factor(most)}x), 10x of search {factor(other)}x of training ({factor(ends[0])}x to "
-            f"{factor(ends[1])}x)"
+            f"10x of training replaces {format_factor(value)}x of search ({format_factor(least)}x to "
+            f"{format_factor(most)}x), 10x of search {format_factor(other)}x of training ({format_factor(ends[0])}x to "
+            f"{format_factor(ends[1])}x)"
         )
 
 

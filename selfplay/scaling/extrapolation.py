@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stacked
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
@@ -123,5 +123,5 @@ def predict_runs(points: RatedVersions, held_out: Sequence[str]) -> Extrapolatio
         run=points.run[target],
         training=spent[target],
         rated=points.elo[..., target],
-        predicted=stacked(parts),
+        predicted=stack(parts),
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from selfplay.scaling import change_point
 from selfplay.scaling.at_training import check_one_budget
 from selfplay.scaling.change_point import ChangePointFit, SaturationTest
-from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stacked
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
@@ -75,7 +75,7 @@ def curve(points: RatedVersions, found: Frontier, training: Floats) -> Estimate:
         return change_point.curve(chosen, found.change_point_fit, training)
     middle = chosen.training.mean()
     line = regress(chosen, np.stack([np.ones(len(chosen)), chosen.training - middle], axis=1))
-    return stacked([line.contrast(chosen.elo, [1, x - middle], "Elo") for x in training])
+    return stack([line.contrast(chosen.elo, [1, x - middle], "Elo") for x in training])
 
 
 def on_frontier(points: RatedVersions) -> NDArray[np.bool_]:

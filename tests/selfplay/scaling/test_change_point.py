@@ -78,7 +78,7 @@ def test_a_line_that_grows_faster_is_not_saturated() -> None:
 def test_the_p_value_pays_for_three_places() -> None:
     design, truth = studies.line(5)
     found = change_point.saturation_test(draw(design, truth, seed=5))
-    least = found.change.below(0.0)
+    least = found.change.p_below(0.0)
     np.testing.assert_allclose(found.p_value, np.minimum(1, 3 * least))
     assert 0.0 < found.significant.mean() < 0.03
 
