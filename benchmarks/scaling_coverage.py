@@ -138,18 +138,18 @@ def ridge(seeds: int, replicates: int) -> Found:
     middle, exponent = BEST_SIZE
     return {
         "best size: exponent": (found.exponent, exponent),
-        "best size": (found.at(14), middle + exponent * 0.75),
+        "best size": (found.best_at(14), middle + exponent * 0.75),
     }
 
 
 def searched_ridge(seeds: int, replicates: int) -> Found:
     """A best size for each compute of a move."""
     points = draw(*studies.searched_ridge(seeds), replicates=replicates)
-    (found,) = best_size.fit(points, given="search", controls=("training",))
+    (found,) = best_size.fit(points, compute="search", controls=("training",))
     middle, exponent = BEST_SEARCHED
     return {
         "best size for a move: exponent": (found.exponent, exponent),
-        "best size for a move": (found.at(8), middle + exponent * 0.6),
+        "best size for a move": (found.best_at(8), middle + exponent * 0.6),
     }
 
 

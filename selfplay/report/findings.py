@@ -214,7 +214,7 @@ def of_size(points: RatedVersions, at_budget: RatedVersions) -> Finding:
             lambda: best_size.fit(at_budget, ("selfplay_simulations",), controls=("parameters",))[0]
         )
     asked.ask(
-        lambda: best_size.fit(points, given="search", controls=("training",))[0],
+        lambda: best_size.fit(points, compute="search", controls=("training",))[0],
         lambda best: f"for a given compute per move, with all budgets: {best}",
     )
     return Finding("size", "What does network size buy?", asked.sentences)
