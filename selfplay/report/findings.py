@@ -193,8 +193,8 @@ def of_exchange(points: RatedVersions, rising: NDArray[np.bool_]) -> Finding:
     drawing = None
     if found is not None:
         asked.sentences.append(
-            f"In the fit: {found.training}, {found.search}, over {found.in_fit.sum()} versions: those "
-            "on no plateau whose recipe no other one was ahead of at their training and budget. "
+            f"In the fit: {found.training}, {found.search}, over {found.in_fit.sum()} versions: "
+            "those on no plateau whose recipe no other one was ahead of at their training and budget. "
             "They were chosen by the ratings that are fitted, and the interval does not account "
             "for that."
         )

@@ -37,7 +37,7 @@ def exchanged(points: RatedVersions) -> list[Estimate]:
 def sized(points: RatedVersions) -> list[Estimate]:
     (found,) = best_size.fit(points)
     middle = float(points.training.mean())  # moves with the FLOPs' unit
-    return [found.exponent, found.curvature, found.at(middle)]
+    return [found.exponent, found.curvature, found.best_at(middle)]
 
 
 def leading(points: RatedVersions) -> list[Estimate]:
