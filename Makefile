@@ -33,8 +33,7 @@ bench: $(VENV)/ready  ## self-play speed against the peer (minutes)
 lock:  ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --upgrade \
 	  --no-header --no-annotate \
-	  --extra dev --extra docs --extra pgx --extra solver --extra web pyproject.toml \
-	  -o requirements.lock
+	  --extra dev --extra docs --extra pgx --extra solver pyproject.toml -o requirements.lock
 
 clean:  ## remove the virtual environment and all caches; runs stay
 	rm -rf $(VENV) .cache site .jax_cache .pytest_cache .hypothesis .ruff_cache *.egg-info
