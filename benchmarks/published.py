@@ -1,8 +1,8 @@
 """A study beside what others have published, each figure in the convention of its source.
 
-    python benchmarks/published.py studies/hex_scaling
-    python benchmarks/published.py studies/connect_four_budget_vs_size
-    python benchmarks/published.py studies/hex_scaling --plain
+    python -m benchmarks.published studies/hex_scaling
+    python -m benchmarks.published studies/connect_four_budget_vs_size
+    python -m benchmarks.published studies/hex_scaling --plain
 
 Hex is compared with Jones (2021), and so in multiply-adds of self-play; Connect Four with Neumann
 and Gros (2022), in FLOPs, which leave slopes as they are. ``--plain`` rates the same games by
@@ -12,15 +12,11 @@ published number, with ours, its interval, and whether the interval holds the pu
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
 import numpy as np
 
@@ -42,7 +38,7 @@ from selfplay.scaling.estimate import Estimate, InsufficientData
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import RatedVersions, by_budget, join_ladders
 from selfplay.study.folder import Study
-from tests.simulation.ladders import colour_blind
+from tests.simulation.ladders import color_blind
 
 PARAMETERS, COMPUTE = elo_per_oom(0.88), elo_per_oom(0.55)  # Neumann and Gros's exponents
 INCLINE = 500.0  # Jones: Elo per OOM
@@ -161,7 +157,7 @@ def plain(rated: LadderState) -> LadderState:
 
     The two games of a pair count as independent, and are less than that.
     """
-    ratings = elo.fit(colour_blind(rated.games), len(rated.entries), rated.ratings.anchor)
+    ratings = elo.fit(color_blind(rated.games), len(rated.entries), rated.ratings.anchor)
     return rated._replace(ratings=replace(ratings, covariance=2 * ratings.covariance))
 
 

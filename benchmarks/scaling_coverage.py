@@ -1,7 +1,7 @@
 """The statistics of scaling against planted truth: how often their 95 % intervals hold it.
 
-    python benchmarks/scaling_coverage.py                       # minutes on one core
-    python benchmarks/scaling_coverage.py --replicates 2000     # a quick look: ± 0.5 % is luck then
+    python -m benchmarks.scaling_coverage                       # minutes on one core
+    python -m benchmarks.scaling_coverage --replicates 2000     # a quick look: ± 0.5 % is luck then
 
 Studies of known truth (`studies.py` says which, `planted.py` how their ratings are drawn), for 3,
 4, 5 and 8 seeds of each recipe. The first table is of every estimate in `selfplay/scaling`. The
@@ -11,13 +11,8 @@ drawn anew.
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
 import numpy as np
 from rich.console import Console

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
+from selfplay.ratings.elo import Z95
 from selfplay.scaling import at_training, frontier, multiplier, saturation
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Labels, RatedVersions
@@ -25,7 +26,6 @@ Information = Callable[[Floats], Floats]
 """``information(ahead [C]) -> [C]``: what an opening, colors swapped, tells of a difference in Elo
 between two players, 1 / Elo²."""
 
-Z95 = 1.959964  # half of a normal 95 % interval, in standard errors
 MAX_GAMES = 20_000  # a difference that takes more is as good as none
 MAX_SEEDS = 100
 NARROW_ELO = 10.0  # Elo: half the interval that is aimed at where a difference is as good as none

@@ -6,10 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from selfplay.ratings.elo import Z95
 from selfplay.report import comparison_section, page
 from selfplay.report.findings import Finding
 from selfplay.scaling import comparison
-from selfplay.scaling.comparison import Z95
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
