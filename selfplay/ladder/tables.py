@@ -163,9 +163,9 @@ def caption(standing: LadderState) -> str:
         if "forfeited" in game.reason
     )
     lines += [f"{number} games forfeited by {name}" for name, number in forfeits.most_common()]
-    fit = goodness_of_fit.find(games, len(standing.entries))
+    fit = goodness_of_fit.test(games, len(standing.entries))
     strange = (
-        "; these players are on no common scale" if fit.p_value < goodness_of_fit.STRANGE else ""
+        "; these players are on no common scale" if fit.p_value < goodness_of_fit.P_REJECT else ""
     )
     lines.append(f"test of fit: p = {fit.p_value:.2g}{strange}")
     for pair in fit.badly_predicted()[:3]:
