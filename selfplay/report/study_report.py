@@ -25,6 +25,7 @@ from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
 from selfplay.scaling.rated_versions import RatedVersions, joined
 from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
+from selfplay.training.config import NOT_IN_RECIPE
 
 
 @dataclass(frozen=True)
@@ -275,7 +276,7 @@ _PARTS = ("imitation", "selfplay", "learning", "total")
 
 def _recipe(folder: Path) -> dict[str, Any]:
     config = read_config(folder)
-    apart = {name for name in from_ladder.NOT_THE_RECIPE if name != "iterations"}
+    apart = {name for name in NOT_IN_RECIPE if name != "iterations"}
     return flat({name: value for name, value in config.items() if name not in apart})
 
 
