@@ -157,7 +157,7 @@ class BackgroundEvaluator:
             return {}
         if is_snapshot(iteration) or final:
             self._actor.submit(iteration, jax.device_get(params), asdict(ledger))
-        answers = self._actor.drain() if final else self._actor.answers()
+        answers = self._actor.drain() if final else self._actor.results()
         if answers:
             self._newest = answers[-1]
         return self._newest

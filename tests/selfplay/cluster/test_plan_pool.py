@@ -136,13 +136,13 @@ def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: RayPo
     import ray
 
     params, carries = started()
-    victim: Any = ray.get(one_actor._idle[0][0].pid.remote())
+    victim: Any = ray.get(one_actor._idle[0].actor.pid.remote())
     os.kill(victim, signal.SIGSTOP)  # it can take work but finish none
     one_actor.submit(WORK, params, carries)
     os.kill(victim, signal.SIGKILL)
     assert digests_from(one_actor) == expected()
     assert one_actor.losses == 1
-    assert ray.get(one_actor._idle[0][0].pid.remote()) != victim
+    assert ray.get(one_actor._idle[0].actor.pid.remote()) != victim
 
 
 def test_a_local_cluster_listens_on_the_loopback_alone(one_actor: RayPool) -> None:
@@ -165,9 +165,11 @@ def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for(
     cpu = ClusterConfig()
     assert cpu.actor_environment() == {"JAX_PLATFORMS": "cpu"}
     node = {"CPU": 6.5, "GPU": 1.0}
-    assert cpu.wanted([node], 9) == 6 and cpu.wanted([{"memory": 1.0}], 9) == 1
-    assert cpu.wanted([node, node], 99) == 12 and cpu.wanted([node, node], 4) == 4  # no half ones
-    assert ClusterConfig(actors=8).wanted([node], 4) == 8  # the user's word
+    assert cpu.target_actors([node], 9) == 6 and cpu.target_actors([{"memory": 1.0}], 9) == 1
+    assert (
+        cpu.target_actors([node, node], 99) == 12 and cpu.target_actors([node, node], 4) == 4
+    )  # no half ones
+    assert ClusterConfig(actors=8).target_actors([node], 4) == 8  # the user's word
     assert cpu.learner_environment() == {}
     third = ClusterConfig(address="auto", cpus_per_actor=0.5, gpus_per_actor=0.3)
     assert third.actor_environment() == {
@@ -176,21 +178,21 @@ def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for(
         "XLA_PYTHON_CLIENT_MEM_FRACTION": "",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "true",
     }
-    assert third.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 6
+    assert third.target_actors([{"CPU": 16.0, "GPU": 2.0}], 99) == 6
     assert third.learner_environment() == {}  # its cards are its own
     here = ClusterConfig(gpus_per_actor=0.3)
     assert here.learner_environment() == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     cards = ClusterConfig(address="auto", gpus_per_actor=0.4)  # two a card, not five on two
-    assert cards.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 4
+    assert cards.target_actors([{"CPU": 16.0, "GPU": 2.0}], 99) == 4
     slice_ = ClusterConfig(actors=3, actor_resources=("TPU=4", "pod=0.1"))
-    assert slice_.actor_environment() == {"JAX_PLATFORMS": ""} and slice_.needs == {
+    assert slice_.actor_environment() == {"JAX_PLATFORMS": ""} and slice_.resources_per_actor == {
         "CPU": 1,
         "TPU": 4,
         "pod": 0.1,
     }
-    assert slice_.room([{"CPU": 96.0, "TPU": 16.0, "pod": 1.0}]) == 4
+    assert slice_.capacity([{"CPU": 96.0, "TPU": 16.0, "pod": 1.0}]) == 4
     assert (
-        slice_.wanted([{"CPU": 96.0, "TPU": 4.0}], 99) == 3
+        slice_.target_actors([{"CPU": 96.0, "TPU": 4.0}], 99) == 3
     )  # what was asked for; some have to wait
 
 
@@ -239,11 +241,11 @@ def test_a_dead_address_is_an_error_that_names_it() -> None:
         listener.listen()
         port = listener.getsockname()[1]
         for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
-            connection.reachable(ClusterConfig(address=address))
+            connection.check_reachable(ClusterConfig(address=address))
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
         config = ClusterConfig(address=address, connect_seconds=5)
         for call in (
-            connection.reachable,
+            connection.check_reachable,
             lambda c: connection.connect(c, 1),
             lambda c: pool.make(SPEC, c),
         ):
@@ -257,7 +259,7 @@ def test_addresses_without_a_port_are_left_to_ray(
 ) -> None:
     asked = []
     monkeypatch.setattr("socket.create_connection", lambda *a, **k: asked.append(a))
-    connection.reachable(ClusterConfig(address=address))
+    connection.check_reachable(ClusterConfig(address=address))
     assert asked == []
 
 
