@@ -26,7 +26,7 @@ def listening() -> tuple[socket.socket, str]:
     return server, "{}:{}".format(*server.getsockname())
 
 
-def test_silence_counts_from_the_first_of_the_last_knocks() -> None:
+def test_silence_counts_from_first_failed_ping_of_latest_series() -> None:
     """A learner may learn for hours between two looks at the head."""
     server, address = listening()
     head = Head(address, patience=0.2)
@@ -38,7 +38,7 @@ def test_silence_counts_from_the_first_of_the_last_knocks() -> None:
     assert head.is_alive() and not head.wait_until_alive()
 
 
-def test_an_answer_ends_the_silence() -> None:
+def test_successful_ping_ends_silence() -> None:
     server, address = listening()
     head = Head(address, patience=0.2)
     server.close()
@@ -49,7 +49,7 @@ def test_an_answer_ends_the_silence() -> None:
     assert head.is_alive()  # silent again, but not for long
 
 
-def test_whether_it_is_there_is_waited_for() -> None:
+def test_wait_until_alive_waits_until_head_answers_or_is_gone() -> None:
     server, address = listening()
     head = Head(address, patience=0.2)
     assert head.wait_until_alive()
@@ -58,7 +58,7 @@ def test_whether_it_is_there_is_waited_for() -> None:
     assert not head.wait_until_alive() and head.is_gone and 0.2 < time.monotonic() - began < 5
 
 
-def test_work_beside_the_training_does_not_wait_for_a_head_that_is_gone(
+def test_background_actor_does_not_wait_for_a_lost_head(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server, address = listening()

@@ -26,7 +26,9 @@ from tests.selfplay.cluster.fake_ray import (
 
 
 @pytest.mark.parametrize("actors", [1, 2, 3, 8])
-def test_results_stand_in_stream_order_however_they_come(fake: FakeRay, actors: int) -> None:
+def test_results_are_in_stream_order_whatever_order_they_arrive_in(
+    fake: FakeRay, actors: int
+) -> None:
     workers = RayPool(SPEC, ClusterConfig(actors=actors))
     for iteration in (4, 5):
         assert play_iteration(workers, 6, iteration) == expected_results(6, iteration)
@@ -37,7 +39,7 @@ def test_results_stand_in_stream_order_however_they_come(fake: FakeRay, actors: 
     assert fake.killed == 1000 + actors
 
 
-def test_the_work_of_lost_actors_is_played_again_by_new_ones(fake: FakeRay) -> None:
+def test_work_of_lost_actors_is_repeated_by_new_ones(fake: FakeRay) -> None:
     fake.losses.update({0: 1, 4: 3})
     workers = RayPool(SPEC, ClusterConfig(actors=2, retries=3))
     assert play_iteration(workers, 6) == expected_results(6)
@@ -78,7 +80,7 @@ def test_actors_that_died_at_rest_are_no_fault_of_the_stream_they_are_given(fake
     workers.close()
 
 
-def test_a_device_that_fails_is_a_loss_and_code_that_fails_is_not(fake: FakeRay) -> None:
+def test_device_error_counts_as_a_loss_but_code_error_does_not(fake: FakeRay) -> None:
     fake.losses[1], fake.fails = 2, OfCode(JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"))
     workers = RayPool(SPEC, ClusterConfig(actors=2, retries=2))
     assert play_iteration(workers, 3) == expected_results(3)
@@ -94,7 +96,7 @@ def test_a_device_that_fails_is_a_loss_and_code_that_fails_is_not(fake: FakeRay)
     workers.close()
 
 
-def test_parameters_that_cannot_be_sent_are_a_sentence(
+def test_parameters_that_cannot_be_sent_raise_pool_failed(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = RayPool(SPEC, ClusterConfig(actors=1))
@@ -109,7 +111,7 @@ def test_parameters_that_cannot_be_sent_are_a_sentence(
 
 
 @pytest.mark.parametrize("hung", [{1}, {0, 1}], ids=["the last one", "all of them"])
-def test_an_actor_that_hangs_is_given_up(
+def test_hanging_actor_is_killed_and_replaced(
     fake: FakeRay, hung: set[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody is idle to play its stream twice."""
@@ -130,7 +132,7 @@ def test_an_actor_that_hangs_is_given_up(
     workers.close()
 
 
-def test_a_slow_stream_is_also_played_by_an_idle_actor(
+def test_slow_stream_is_also_played_by_an_idle_actor(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_pool, "BACKUP_MIN_S", 0.0)
@@ -144,7 +146,7 @@ def test_a_slow_stream_is_also_played_by_an_idle_actor(
     workers.close()
 
 
-def test_a_cluster_that_fails_is_named(fake: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_failure_raises_pool_failed(fake: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
     workers = RayPool(SPEC, ClusterConfig(actors=1))
 
     def gone(*_: Any, **__: Any) -> Any:
@@ -156,7 +158,7 @@ def test_a_cluster_that_fails_is_named(fake: FakeRay, monkeypatch: pytest.Monkey
     workers.close()
 
 
-def test_a_head_that_is_gone_stops_the_pool_and_nothing_waits_for_it(
+def test_lost_head_stops_the_pool_without_waiting(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEARTBEAT_S", 0.05)
@@ -173,7 +175,7 @@ def test_a_head_that_is_gone_stops_the_pool_and_nothing_waits_for_it(
     assert fake.killed == 0  # Ray is not asked for anything any more
 
 
-def test_a_head_that_could_never_be_reached_is_not_missed(
+def test_head_that_was_never_reachable_counts_as_alive(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEARTBEAT_S", 0.01)

@@ -9,7 +9,7 @@ from selfplay.cluster.simulator import Costs, costs_from_metrics, simulate
 seconds = st.floats(0, 10)
 
 
-def test_what_can_be_counted_by_hand() -> None:
+def test_simulator_matches_hand_computed_schedule() -> None:
     costs = Costs(segment=6, learn=4, commit=1)
     alone = simulate(costs, streams=4, actors=1, policy_lag=0)
     # 24 s of play, 4 s of learning; the commit is done while the next one plays.
@@ -30,7 +30,7 @@ def test_each_part_can_be_the_bottleneck() -> None:
     assert driver.bottleneck == "driver" and driver.seconds == pytest.approx(51)
 
 
-def test_streams_that_differ_leave_actors_waiting_for_the_last() -> None:
+def test_uneven_streams_leave_actors_waiting() -> None:
     even = simulate(Costs(segment=5), streams=64, actors=64, policy_lag=0)
     uneven = simulate(Costs(segment=5, spread=0.3), streams=64, actors=64, policy_lag=0)
     assert even.actors_busy == pytest.approx(1) and uneven.actors_busy < 0.7
@@ -51,7 +51,7 @@ def test_streams_that_differ_leave_actors_waiting_for_the_last() -> None:
     streams=st.integers(1, 12),
     actors=st.integers(1, 8),
 )
-def test_nothing_is_faster_than_its_parts(costs: Costs, streams: int, actors: int) -> None:
+def test_iteration_is_never_faster_than_its_parts(costs: Costs, streams: int, actors: int) -> None:
     lag0, lag1 = (simulate(costs, streams, actors, lag) for lag in (0, 1))
     assert lag1.seconds <= lag0.seconds * (1 + 1e-9)
     for found in (lag0, lag1):
@@ -67,7 +67,7 @@ def test_nothing_is_faster_than_its_parts(costs: Costs, streams: int, actors: in
     assert more.seconds <= lag0.seconds * (1 + 1e-9)
 
 
-def test_costs_are_medians_of_a_runs_metrics_and_the_mean_exam() -> None:
+def test_costs_are_medians_of_metrics_and_the_mean_exam() -> None:
     rows = [
         {
             "pool": {"actors": 2.0, "stream_seconds": 1.2 + x, "play_seconds": 1.0, "spread": 0.1},
@@ -90,7 +90,7 @@ def test_costs_are_medians_of_a_runs_metrics_and_the_mean_exam() -> None:
         ({"iterations": 3}, "more than 3"),
     ],
 )
-def test_what_cannot_be_simulated(change: dict[str, int], message: str) -> None:
+def test_impossible_simulation_is_rejected(change: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         simulate(Costs(segment=1), **{"streams": 4, "actors": 1, "policy_lag": 0, **change})
     for bad in ({"segment": 0.0}, {"segment": 1.0, "learn": -1.0}, {"segment": float("nan")}):
