@@ -26,6 +26,7 @@ import pytest
 import tyro
 
 import configs
+import games
 from launch import cli
 from selfplay import determinism
 from selfplay.runs import renamed
@@ -112,22 +113,19 @@ def parse(module: str, arguments: Sequence[str]) -> Any:
     raise AssertionError(f"{module} has parsed nothing")
 
 
-def check_train(preset: str, flags: Sequence[str]) -> None:
-    """Fails if `launch/train.py` does not accept these flags for a preset."""
-    parse("launch.train", [preset, *flags])
-
-
 def check_launch(name: str, arguments: Sequence[str]) -> None:
     """Fails if a command of `launch/`, or a run that it would start, is not accepted."""
     assert (ROOT / "launch" / f"{name}.py").is_file()
     if not arguments or arguments[0] == "PRESET":  # only its name is meant
         return
     options = parse(f"launch.{name}", arguments)
+    if isinstance(config := getattr(options, "config", None), TrainConfig):
+        games.make(config.game)
     if name == "ablate" and options.name in configs.PRESETS:
         for text in (*options.grid, *options.fix):
             axis = Axis.parse(text)
             for value in axis.values:
-                check_train(options.name, axis.flags(value))
+                check_launch("train", [options.name, *axis.flags(value)])
 
 
 def check_benchmark(name: str, arguments: Sequence[str]) -> None:
@@ -137,7 +135,7 @@ def check_benchmark(name: str, arguments: Sequence[str]) -> None:
         check_python(arguments[arguments.index("--") + 2 :])  # behind "-- python"
     elif "--" in arguments:
         preset = next((word for word in arguments if word in configs.PRESETS), PRESET)
-        check_train(preset, arguments[arguments.index("--") + 1 :])
+        check_launch("train", [preset, *arguments[arguments.index("--") + 1 :]])
     if arguments:
         parse(f"benchmarks.{name}", arguments)
 
