@@ -28,7 +28,7 @@ from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.training.config import NOT_IN_RECIPE
 
 
-def standing(path: Path, anchor: str | None = None) -> LadderState:
+def read_state(path: Path, anchor: str | None = None) -> LadderState:
     """The ratings of a ladder's file, without loading its players.
 
     Args:
@@ -44,10 +44,10 @@ def standing(path: Path, anchor: str | None = None) -> LadderState:
         if not players:
             raise ValueError(f"{path} holds no players")
         first = next((entry for entry in players if not entry.digest), players[0])
-        return ladder.standing(base, anchor or first.spec)
+        return ladder.compute_state(base, anchor or first.spec)
 
 
-def points(
+def read_versions(
     rated: LadderState,
     root: Path = Path(),
     count: Callable[[Ledger], float] = all_flops,
