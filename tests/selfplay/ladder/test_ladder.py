@@ -31,7 +31,7 @@ from selfplay.runs.codec import mutable_fields
 from selfplay.runs.run import Run
 from selfplay.training.trainer import Trainer
 from tests.selfplay.players import quirky_engine
-from tests.selfplay.serve.thinkers import untrained
+from tests.selfplay.serve.analysts import untrained
 from tests.small_runs import PLAIN, ROOT, ask
 
 NAME = "tic_tac_toe"
