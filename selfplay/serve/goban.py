@@ -148,7 +148,7 @@ class Loaded(NamedTuple):
 
     goban: Goban
     komi: float | None  # None if the record has none, or one that our rules do not allow
-    note: str  # the reason why the record's komi cannot be used; "" if there is none
+    note: str  # the reason why the record's komi cannot be used, or ""
 
 
 def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
