@@ -32,7 +32,7 @@ docs: $(VENV)/docs-ready  ## build the documentation into site/; a warning is an
 	$(BIN)/zensical build --strict
 
 bench: $(VENV)/ready  ## self-play speed against the peer (minutes)
-	$(BIN)/python benchmarks/selfplay_speed.py
+	$(BIN)/python -m benchmarks.selfplay_speed
 
 lock:  ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --upgrade \

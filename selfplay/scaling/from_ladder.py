@@ -28,7 +28,7 @@ from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.training.config import NOT_IN_RECIPE
 
 
-def standing(path: Path, anchor: str | None = None) -> LadderState:
+def read_state(path: Path, anchor: str | None = None) -> LadderState:
     """The ratings of a ladder's file, without loading its players.
 
     Args:
@@ -47,7 +47,7 @@ def standing(path: Path, anchor: str | None = None) -> LadderState:
         return ladder.compute_state(base, anchor or first.spec)
 
 
-def points(
+def read_versions(
     rated: LadderState,
     root: Path = Path(),
     count: Callable[[Ledger], float] = all_flops,

@@ -102,10 +102,10 @@ def test_recorded_archive_is_read(format_1: Path) -> None:
 
 
 def test_recorded_ladder_is_rated(format_1: Path) -> None:
-    standing = from_ladder.standing(format_1 / "ladder" / "ladder.db")
+    standing = from_ladder.read_state(format_1 / "ladder" / "ladder.db")
     elo, stderr = standing.ratings.elo, standing.ratings.stderr
     assert_same_ratings(
         {entry.spec: [str(elo[i]), str(stderr[i])] for i, entry in enumerate(standing.entries)}
     )
-    points = from_ladder.points(standing, format_1)
+    points = from_ladder.read_versions(standing, format_1)
     assert len(points) == 4 and points.runs == ["run"]
