@@ -14,9 +14,9 @@ from selfplay.report.findings import Finding
 from selfplay.report.powers_of_ten import label_powers, power
 from selfplay.report.table import Row, Table
 from selfplay.scaling import at_training, comparison
-from selfplay.scaling.comparison import MOST_GAMES, MOST_SEEDS, NARROW, Information, Lead
+from selfplay.scaling.comparison import MAX_GAMES, MAX_SEEDS, NARROW_ELO, Information, Lead
 from selfplay.scaling.estimate import Floats, InsufficientData
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 NAME = "comparison"
 MAX_DRAWN = 4  # sides in the figure, each with a clearly different hue
@@ -36,14 +36,14 @@ def finding(
 
     Args:
         points: all versions on one ladder.
-        information: expected from one more opening; see `comparison.lead`.
+        information: expected from one more opening; see `comparison.compare`.
         baseline: the side that others are compared with; the first one if left out or not rated.
         perfect: True = perfect play is at 0 Elo.
 
     Returns:
         The finding; None if there are fewer than two sides.
     """
-    names = list(dict.fromkeys(comparison.sides(points).tolist()))
+    names = list(dict.fromkeys(comparison.side_of_versions(points).tolist()))
     if len(names) < 2:
         return None
     baseline = baseline if baseline in names else names[0]
@@ -51,7 +51,7 @@ def finding(
     sentences, rows = list[str](), list[Row]()
     leads = list[Lead]()
     results = list[Lead | InsufficientData]()
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         try:
             top = _top_two(points, budget, information)
         except InsufficientData as reason:
@@ -63,7 +63,7 @@ def finding(
             sentences += [leader_sentence(top), _savings(points, top, perfect), what_settles(top)]
         for other in others:
             with suppress(InsufficientData):
-                lead = comparison.lead(points, baseline, other, budget, information)
+                lead = comparison.compare(points, baseline, other, budget, information)
                 rows.append(_row(points, lead, perfect))
     sentences += _limits(leads) if leads else []
     if len(names) > 2:
@@ -86,10 +86,10 @@ def finding(
 
 def _top_two(points: RatedVersions, budget: float, information: Information) -> Lead:
     """Compares the two strongest sides at a budget, the stronger one as b."""
-    best, second, *_ = comparison.ranked(points, budget)
-    lead = comparison.lead(points, second, best, budget, information)
+    best, second, *_ = comparison.rank_sides(points, budget)
+    lead = comparison.compare(points, second, best, budget, information)
     if lead.networks.value < 0:  # the order changes at the larger training that these two share
-        lead = comparison.lead(points, best, second, budget, information)
+        lead = comparison.compare(points, best, second, budget, information)
     return lead
 
 
@@ -97,7 +97,7 @@ def _savings(points: RatedVersions, lead: Lead, perfect: bool) -> str:
     """Says how many times less training the leader takes."""
     context = f"At {lead.budget:g} simulations"
     try:
-        text = comparison.saved(points, lead.a, lead.b, lead.budget, perfect)[1]
+        text = comparison.training_saved(points, lead.a, lead.b, lead.budget, perfect)[1]
     except InsufficientData as reason:
         return f"{context} it is not known how much training that saves: {reason}."
     return f"{context} {text}."
@@ -133,21 +133,28 @@ def what_settles(lead: Lead) -> str:
     """Says how many games would settle the networks, and how many seeds the recipes."""
     context = f"At {lead.budget:g} simulations"
     networks = f"these {_count_networks(lead)}"
-    if not lead.games:
+    if not lead.games_to_decide:
         text = f"{networks} are settled: {lead.networks}, the games' errors alone"
-    elif lead.games <= MOST_GAMES:
-        text = f"about {_rounded(lead.games)} more games between them would settle {networks}, "
-        text += "if the difference stays as estimated"
+    elif lead.games_to_decide <= MAX_GAMES:
+        games = _rounded(lead.games_to_decide)
+        text = f"about {games} more games between them would settle {networks}, if the difference "
+        text += "stays as estimated"
     else:
         text = f"{networks} are about equal: to settle who is ahead would take more than "
-        text += f"{MOST_GAMES:,} games"
-        if lead.narrow:
-            text += f", and an interval of ± {NARROW:g} Elo about {_rounded(lead.narrow)}"
+        text += f"{MAX_GAMES:,} games"
+        if lead.games_to_narrow:
+            text += (
+                f", and an interval of ± {NARROW_ELO:g} Elo about {_rounded(lead.games_to_narrow)}"
+            )
     if lead.recipes is None:
         return f"{context} {text}."
     if lead.recipes.low > 0:
         return f"{context} {text}; the recipes are settled as well."
-    seeds = f"more than {MOST_SEEDS}" if lead.seeds is None else f"about {lead.seeds}"
+    seeds = (
+        f"more than {MAX_SEEDS}"
+        if lead.seeds_to_decide is None
+        else f"about {lead.seeds_to_decide}"
+    )
     return (
         f"{context} {text}; the recipes would take {seeds} seeds a side, if estimate and spread "
         "stay."
@@ -177,7 +184,7 @@ def _row(points: RatedVersions, lead: Lead, perfect: bool) -> Row:
     numbers = [f"{float(x):+.0f}" for x in (estimate.value, estimate.low, estimate.high)]
     times = ["", "", ""]
     with suppress(InsufficientData):
-        ooms = comparison.saved(points, lead.a, lead.b, lead.budget, perfect)[0]
+        ooms = comparison.training_saved(points, lead.a, lead.b, lead.budget, perfect)[0]
         times = [_times(float(x)) for x in (ooms.value, ooms.low, ooms.high)]
     runs = f"{lead.runs[1]} and {lead.runs[0]}"
     about = "networks" if lead.recipes is None else "recipes"
@@ -195,12 +202,12 @@ def draw(points: RatedVersions, baseline: str, others: Sequence[str]) -> ReportF
     Each search budget has a column. Runs are thin, a side's mean over its runs is bold; bands are
     95 % intervals at equal training: of the recipes, or of the networks if a side has one run.
     """
-    budgets = list(at_budgets(points))
+    budgets = list(by_budget(points))
     size = (7.2, 6.4) if len(budgets) == 1 else (3.3 * len(budgets) + 0.4, 6.0)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(2, len(budgets), sharex="col", sharey="row", squeeze=False)
     hue = dict(zip((baseline, *others), HUES, strict=False))
-    side, rows = comparison.sides(points), list[Row]()
+    side, rows = comparison.side_of_versions(points), list[Row]()
     for (upper, lower), budget in zip(panels.T, budgets, strict=True):
         rated = points.require("simulations") == budget
         for name, color in hue.items():
@@ -267,10 +274,10 @@ def _difference(
     axes: Axes, points: RatedVersions, a: str, b: str, budget: float, color: str
 ) -> list[Row]:
     """Draws the lead of b over a along their common training, and returns rows of `COLUMNS`."""
-    pair = comparison.pair(points, a, b, budget)
-    low, high = comparison.reached(pair)
+    pair = comparison.select_pair(points, a, b, budget)
+    low, high = comparison.common_training(pair)
     levels = _levels(pair, low, high)
-    both = [comparison.ahead(pair, a, b, float(level)) for level in levels]
+    both = [comparison.estimate_lead(pair, a, b, float(level)) for level in levels]
     estimates = [networks if recipes is None else recipes for networks, recipes in both]
     value, least, most = (
         np.array([float(getattr(estimate, name)) for estimate in estimates])

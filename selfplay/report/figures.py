@@ -27,7 +27,7 @@ from selfplay.scaling.at_training import interpolation_weights
 from selfplay.scaling.estimate import Floats
 from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
-from selfplay.scaling.factors import Factor, of_points
+from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
@@ -194,7 +194,7 @@ def training(
     """
     figure, panels = _panels(len(by_budget))
     recipes = list(dict.fromkeys(r for p in by_budget.values() for r in p.recipe.tolist()))
-    factors = factors or of_points(max(by_budget.values(), key=len))
+    factors = factors or factors_of_versions(max(by_budget.values(), key=len))
     styles = LineStyles.of(factors, recipes)
     rows = []
     for axes, (budget, points) in zip(panels, by_budget.items(), strict=True):
@@ -203,7 +203,7 @@ def training(
             _curve(axes, points, chosen, points.training, styles.by_recipe[recipe])
         fit = frontiers[budget]
         if fit is not None:
-            spent = points.training[fit.on]
+            spent = points.training[fit.on_frontier]
             x = np.linspace(spent.min(), spent.max(), 60)
             fitted = frontier.curve(points, fit, x)
             axes.fill_between(x, fitted.low, fitted.high, color=INK, alpha=0.18, linewidth=0,
@@ -213,7 +213,7 @@ def training(
             axes.set_title(f"{budget:g} simulations a move", fontsize=10)
         axes.set_xlabel("training, FLOPs")
         label_powers(axes.xaxis)
-        on = fit.on if fit is not None else np.zeros(len(points), bool)
+        on = fit.on_frontier if fit is not None else np.zeros(len(points), bool)
         rows += _rows(points, on.astype(int))
     _limit_elo(panels[0], np.concatenate([p.elo for p in by_budget.values()]))  # a shared axis
     line = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]
@@ -272,7 +272,7 @@ def search(points: RatedVersions, factors: Sequence[Factor] = ()) -> ReportFigur
     """Draws Elo against search FLOPs per move, for first, middle and last versions of runs."""
     spent, cost = points.require("training"), points.require("search")
     recipes = list(dict.fromkeys(points.recipe.tolist()))
-    styles = LineStyles.of(factors or of_points(points), recipes)
+    styles = LineStyles.of(factors or factors_of_versions(points), recipes)
     stages: dict[str, list[int]] = {name: [] for name in STAGES}
     for run in points.runs:
         amounts = np.unique(spent[points.run == run])
@@ -309,8 +309,12 @@ def exchange(points: RatedVersions, fit: Exchange) -> ReportFigure:
     figure, axes = _canvas()
     x, y = points.require("training"), points.require("search")
     low, high = np.percentile(points.elo, [10, 90])
-    levels = np.unique(np.round(np.linspace(low, high, 5), -1)) if fit.a.bounded else ()
-    a, b, c = (float(estimate.value) for estimate in (fit.a, fit.b, fit.c))
+    levels = (
+        np.unique(np.round(np.linspace(low, high, 5), -1)) if fit.training_exponent.bounded else ()
+    )
+    a, b, c = (
+        float(estimate.value) for estimate in (fit.training_exponent, fit.elo_scale, fit.offset)
+    )
     ends = np.array([x.min(), x.max()])
     axes.set_xlim(ends[0] - 0.1, ends[1] + 0.1)
     axes.set_ylim(y.min() - 0.3, y.max() + 0.3)
@@ -323,7 +327,7 @@ def exchange(points: RatedVersions, fit: Exchange) -> ReportFigure:
             f"{level:+.0f}", (at, a * at + b * level + c), fontsize=8, ha="center", va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
-    size = np.where(fit.on, 34, 7)
+    size = np.where(fit.in_fit, 34, 7)
     dots = axes.scatter(
         x, y, c=points.elo, cmap=_ramp(), s=size, edgecolors="white", linewidths=0.4
     )
@@ -335,7 +339,7 @@ def exchange(points: RatedVersions, fit: Exchange) -> ReportFigure:
         "Black lines join training and search of equal Elo in the fit. Large dots are the "
         "versions in the fit, small ones all others."
     )
-    table = Table((*COLUMNS, "fitted"), _rows(points, fit.on.astype(int)))
+    table = Table((*COLUMNS, "fitted"), _rows(points, fit.in_fit.astype(int)))
     return ReportFigure(figure, table, caption)
 
 

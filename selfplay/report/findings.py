@@ -28,9 +28,9 @@ from selfplay.scaling import (
     slopes,
 )
 from selfplay.scaling.estimate import InsufficientData
-from selfplay.scaling.factors import Factor, of_points
+from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 T = TypeVar("T")
 MIN_REACH = 0.3  # OOMs of training between fitted and predicted runs
@@ -187,11 +187,11 @@ def of_training(
 ) -> tuple[Finding, dict[float, Frontier | None]]:
     """Estimates what training buys at every search budget; returns the frontiers as well."""
     answers, frontiers = Answers(), dict[float, Frontier | None]()
-    for budget, rated in at_budgets(points).items():
+    for budget, rated in by_budget(points).items():
         context = f" at {budget:g} simulations"
         fit = answers.add(lambda p=rated: frontier.fit(p), context=context)
         frontiers[budget] = fit
-        if fit is None or fit.incline is None:
+        if fit is None or fit.change_point_fit is None:
             answers.add(
                 lambda p=rated: slopes.per_training(p),
                 lambda slope: f"all versions, one line: {slope}",
@@ -199,9 +199,10 @@ def of_training(
             )
         if perfect:
             answers.add(
-                lambda p=rated: compute_to_reach.fit(p, -saturation.NEARLY), context=context
+                lambda p=rated: compute_to_reach.fit(p, -saturation.NEAR_PERFECT_ELO),
+                context=context,
             )
-    figure = figures.training(at_budgets(points), frontiers, factors)
+    figure = figures.training(by_budget(points), frontiers, factors)
     return answers.finding("training", "What does training compute buy?", figure), frontiers
 
 
@@ -224,11 +225,11 @@ def of_exchange(points: RatedVersions, rising: NDArray[np.bool_]) -> Finding:
         rising: bool[N], True = not on a plateau; the fit uses leading versions among these.
     """
     answers = Answers()
-    fit = answers.add(lambda: exchange.of_leading(points, rising))
+    fit = answers.add(lambda: exchange.fit_frontier(points, rising))
     if fit is not None:
         answers.sentences.append(
-            f"In the fit: {fit.training}, {fit.search}, over {fit.on.sum()} versions: those below "
-            "a plateau whose recipe led at their training and budget. The same ratings chose "
+            f"In the fit: {fit.training}, {fit.search}, over {fit.in_fit.sum()} versions: those "
+            "below a plateau whose recipe led at their training and budget. The same ratings chose "
             "them, which the interval does not cover."
         )
     figure = figures.exchange(points, fit) if fit is not None else None
@@ -253,7 +254,7 @@ def of_size(points: RatedVersions, at_budget: RatedVersions) -> Finding:
             lambda: best_size.fit(at_budget, ("selfplay_simulations",), controls=("parameters",))[0]
         )
     answers.add(
-        lambda: best_size.fit(points, given="search", controls=("training",))[0],
+        lambda: best_size.fit(points, compute="search", controls=("training",))[0],
         lambda best: f"for a given compute per move, with all budgets: {best}",
     )
     return answers.finding("size", "What does network size buy?")
@@ -271,14 +272,14 @@ def of_recipes(points: RatedVersions, budget: float, baseline: str = "") -> Find
     """
     answers = Answers()
     rows: list[Row] = []
-    recipes = list(dict.fromkeys(at_budgets(points)[budget].recipe.tolist()))
+    recipes = list(dict.fromkeys(by_budget(points)[budget].recipe.tolist()))
     if baseline not in recipes:
         if baseline:
             answers.sentences.append(
                 f"No version of {baseline} is rated here; recipes are compared with {recipes[0]}."
             )
         baseline = recipes[0]
-    for other_budget, rated in at_budgets(points).items():
+    for other_budget, rated in by_budget(points).items():
         for recipe in recipes:
             if recipe == baseline:
                 continue
@@ -298,7 +299,7 @@ def of_recipes(points: RatedVersions, budget: float, baseline: str = "") -> Find
 def of_extrapolation(points: RatedVersions) -> Finding:
     """Predicts the recipes with the largest runs from all others."""
     answers = Answers()
-    fit = answers.add(lambda: extrapolation.of_largest(points, MIN_REACH))
+    fit = answers.add(lambda: extrapolation.predict_largest(points, MIN_REACH))
     figure = figures.extrapolation(points, fit) if fit is not None else None
     title = "Does the line hold beyond the runs that it was fitted to?"
     return answers.finding("extrapolation", title, figure)
@@ -310,23 +311,25 @@ def of_boards(points: RatedVersions) -> Finding:
     0 Elo is perfect play on every board.
     """
     answers = Answers()
-    for budget, rated in at_budgets(points).items():
+    for budget, rated in by_budget(points).items():
         context = f" at {budget:g} simulations"
-        leading = rated.select(frontier.leading_by(rated, "board"))
-        bends = answers.add(lambda p=leading: change_point.saturation(p, "board"), context=context)
-        if bends is None or not bends.found:
+        leading = rated.select(frontier.on_frontier_by(rated, "board"))
+        test = answers.add(
+            lambda p=leading: change_point.saturation_test(p, "board"), context=context
+        )
+        if test is None or not test.significant:
             continue
-        incline = answers.add(
+        mean_board = answers.add(
             lambda p=leading: change_point.fit(p, "board"),
-            lambda mean: f"the mean board: {mean}",
+            lambda fit: f"the mean board: {fit}",
             context,
         )
-        if incline is None:
+        if mean_board is None:
             continue
         costs = (
-            ("cost of one more row on the incline", incline.slope_cost),
-            ("cost of one more row on the plateau", incline.plateau_cost),
-            ("delay of the plateau by one more row", incline.delay),
+            ("cost of one more row on the incline", mean_board.slope_cost),
+            ("cost of one more row on the plateau", mean_board.plateau_cost),
+            ("delay of the plateau by one more row", mean_board.delay),
         )
         for text, cost in costs:
             if cost is not None:
@@ -351,12 +354,12 @@ def of_ladder(
         perfect: True = perfect play is at 0 Elo.
         factors: that distinguish the recipes; their sizes or names if left out.
     """
-    factors = factors or of_points(points)
+    factors = factors or factors_of_versions(points)
     training, frontiers = of_training(points, perfect, factors)
-    rising, plateau_note = saturation.rising(points, frontiers, perfect)
+    rising, plateau_note = saturation.not_saturated(points, frontiers, perfect)
     below_plateau = points.select(rising)
     budget = headline_budget(below_plateau)
-    at_budget = at_budgets(below_plateau)[budget]
+    at_budget = by_budget(below_plateau)[budget]
     of_all = [of_search(below_plateau, factors), of_exchange(points, rising)]
     of_budget = [of_size(below_plateau, at_budget)] if len(set(points.parameters)) > 1 else []
     if len(set(at_budget.recipe)) > 1:

@@ -14,11 +14,11 @@ from selfplay.report.map_figure import CANDIDATE, LEADER, Cell, MapAxis, Panel
 from selfplay.report.powers_of_ten import power, power_math
 from selfplay.report.table import Row, Table
 from selfplay.scaling import at_compute
-from selfplay.scaling.at_compute import AtCompute, Best
+from selfplay.scaling.at_compute import BestRecipe, EloAtCompute
 from selfplay.scaling.at_training import TOLERANCE
 from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor, recipe_text
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 MAX_FACTORS = 3  # that a map can show
 MAX_NAMED = 3  # candidates that a sentence names
@@ -42,8 +42,8 @@ class RecipeComparison:
         search: log10 FLOPs of a move; None if the budget is given.
     """
 
-    at: AtCompute
-    best: Best | None
+    at: EloAtCompute
+    best: BestRecipe | None
     recipes: int
     budget: float | None = None
     search: float | None = None
@@ -83,7 +83,7 @@ class RecipeComparison:
         half = float(best.lead.high - best.lead.low) / 2
         lead = f"{float(best.lead.value):.0f} ± {half:.0f} Elo"
         chance = [_percent(probability) for probability in best.probability]
-        if np.isnan(at.spread):
+        if np.isnan(at.run_stddev):
             return (
                 f"{where}, {names[leader]} is the first {self._among}, {lead} ahead of "
                 "the next, with one run of each: other seeds may give another order"
@@ -91,7 +91,7 @@ class RecipeComparison:
         if best.decided:
             return (
                 f"{where}, {names[leader]} is the best {self._among}, {lead} ahead of "
-                f"the next, {names[best.next]} (probability {chance[leader]})"
+                f"the next, {names[best.runner_up]} (probability {chance[leader]})"
             )
         others = [k for k in best.candidates if k != leader]
         shown = ", ".join(f"{names[k]} ({chance[k]})" for k in others[:MAX_NAMED])
@@ -121,9 +121,9 @@ def compare(
     Raises:
         InsufficientData: no recipe reaches this compute.
     """
-    chosen = points if budget is None else at_budgets(points)[budget]
-    at = at_compute.read(chosen, training, search)
-    best = at_compute.best(at) if len(at.recipes) > 1 else None
+    chosen = points if budget is None else by_budget(points)[budget]
+    at = at_compute.interpolate(chosen, training, search)
+    best = at_compute.best_recipe(at) if len(at.recipes) > 1 else None
     return RecipeComparison(at, best, len(set(points.recipe.tolist())), budget, search)
 
 
@@ -136,8 +136,10 @@ def of_training(points: RatedVersions, budget: float) -> tuple[list[RecipeCompar
     Raises:
         InsufficientData: no two recipes can be compared.
     """
-    rated = at_budgets(points)[budget]
-    levels, main = at_compute.levels(np.array(list(at_compute.spans(rated).values())))
+    rated = by_budget(points)[budget]
+    levels, main = at_compute.choose_levels(
+        np.array(list(at_compute.recipe_ranges(rated).values()))
+    )
     return [compare(points, level, budget=budget) for level in levels], main
 
 
@@ -152,7 +154,7 @@ def telling_budget(points: RatedVersions) -> float | None:
         Simulations a move; None if no budget has two recipes to compare.
     """
     ratios: dict[float, float] = {}
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         with suppress(InsufficientData):
             comparisons, main = of_training(points, budget)
             at = comparisons[main].at
@@ -165,23 +167,23 @@ def telling_budget(points: RatedVersions) -> float | None:
 def of_search(points: RatedVersions, training: float) -> list[RecipeComparison]:
     """Compares recipes after one training, at every budget that has two of them."""
     comparisons = []
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         with suppress(InsufficientData):
             comparisons.append(compare(points, training, budget=budget))
     return [comparison for comparison in comparisons if comparison.best]
 
 
-def of_move(points: RatedVersions, trained: AtCompute) -> list[RecipeComparison]:
+def of_move(points: RatedVersions, trained: EloAtCompute) -> list[RecipeComparison]:
     """Compares recipes for moves of equal cost, after the training of another comparison.
 
     Raises:
         InsufficientData: there is one budget, or no two recipes have moves of one cost.
     """
-    if len(at_budgets(points)) < 2:
+    if len(by_budget(points)) < 2:
         raise InsufficientData("versions were rated at one search budget")
     chosen = points.select(np.isin(points.recipe, trained.recipes))
-    costs = np.array(list(at_compute.spans(chosen, "search").values()))
-    levels, _ = at_compute.levels(costs)
+    costs = np.array(list(at_compute.recipe_ranges(chosen, "search").values()))
+    levels, _ = at_compute.choose_levels(costs)
     return [compare(points, trained.training, search=level) for level in levels]
 
 
@@ -284,7 +286,7 @@ def _recipe_cell(comparison: RecipeComparison, points: RatedVersions, recipe: st
     if best is not None and k in best.candidates:
         mark = LEADER if k == best.leader else CANDIDATE
     note = f"{at.simulations[k]:.0f} sims" if comparison.search is not None else ""
-    return Cell(at.cell(k), float(at.search[k]), mark, note)
+    return Cell(at.elo_of(k), float(at.search[k]), mark, note)
 
 
 def _with_costs(panel: Panel, comparison: RecipeComparison) -> Panel:
@@ -311,7 +313,7 @@ def _move_cost(rated: RatedVersions, comparison: RecipeComparison) -> float:
 
 def _why_missing(rated: RatedVersions, comparison: RecipeComparison) -> str:
     """Finds the reason why a recipe has no Elo there: a key of `FILLED_BY`."""
-    ((first, last),) = at_compute.spans(rated).values()
+    ((first, last),) = at_compute.recipe_ranges(rated).values()
     if comparison.at.training > last + TOLERANCE:
         return "ends"
     if comparison.at.training < first - TOLERANCE:
@@ -321,7 +323,7 @@ def _why_missing(rated: RatedVersions, comparison: RecipeComparison) -> str:
 
 def _empty_text(rated: RatedVersions, comparison: RecipeComparison) -> str:
     """Writes the text of an empty cell."""
-    ((first, last),) = at_compute.spans(rated).values()
+    ((first, last),) = at_compute.recipe_ranges(rated).values()
     return {
         "ends": f"ends at\n{power_math(last, 1)}",
         "begins": f"begins at\n{power_math(first, 1)}",
@@ -339,7 +341,7 @@ def table(
         "high", "stderr", "runs", "search_log10_flops", "probability_best", "may_be_best",
         "curve_begins", "curve_ends",
     )  # fmt: skip
-    spans = at_compute.spans(points)
+    spans = at_compute.recipe_ranges(points)
     rows: list[Row] = []
     for comparison in comparisons:
         at = comparison.at
@@ -358,7 +360,7 @@ def table(
 
 def _cell_numbers(comparison: RecipeComparison, k: int) -> Row:
     """Lists the numbers of the k-th recipe, in the order of the table's columns."""
-    at, best, elo = comparison.at, comparison.best, comparison.at.cell(k)
+    at, best, elo = comparison.at, comparison.best, comparison.at.elo_of(k)
     return (
         *(round(float(x), 2) for x in (elo.value, elo.low, elo.high, elo.stderr)),
         int(at.runs[k]),
@@ -380,7 +382,7 @@ def _caption(comparisons: Sequence[RecipeComparison], contours: bool, main: int 
         sentences = ["Read as the first map."]
     if contours:
         sentences.append("White lines are FLOPs of a move.")
-    spread = [float(comparison.at.spread) for comparison in comparisons]
+    spread = [float(comparison.at.run_stddev) for comparison in comparisons]
     if np.isfinite(spread).any():
         low, high = f"{np.nanmin(spread):.0f}", f"{np.nanmax(spread):.0f}"
         size = f"a standard deviation of {low if low == high else f'{low} to {high}'} Elo"
@@ -395,11 +397,11 @@ def _caption(comparisons: Sequence[RecipeComparison], contours: bool, main: int 
             "There is one run of each recipe: intervals cover the errors of the ratings alone, not "
             "the differences between seeds."
         )
-    luck = max((comparison.best.luck for comparison in comparisons if comparison.best), default=0.0)
-    if luck >= 1:
+    bias = max((c.best.selection_bias for c in comparisons if c.best), default=0.0)
+    if bias >= 1:
         sentences.append(
             "The same games chose the leader, so its Elo is too high, by up to "
-            f"{luck:.0f} in the mean; its lead and the stars allow for that."
+            f"{bias:.0f} in the mean; its lead and the stars allow for that."
         )
     if main is not None and len(comparisons) > 1:
         sentences.append(
@@ -410,8 +412,8 @@ def _caption(comparisons: Sequence[RecipeComparison], contours: bool, main: int 
     return " ".join(sentences)
 
 
-def _with_interval(at: AtCompute, k: int) -> str:
-    elo = at.cell(k)
+def _with_interval(at: EloAtCompute, k: int) -> str:
+    elo = at.elo_of(k)
     return f"{float(elo.value):+.0f} ± {float(elo.high - elo.low) / 2:.0f} Elo"
 
 

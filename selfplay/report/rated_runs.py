@@ -75,7 +75,7 @@ class RatedRuns:
 
     def points(self, standing: LadderState) -> RatedVersions:
         """Reads the rated versions of these runs, with their labels as recipes."""
-        points = from_ladder.points(standing, self.root, runs=self.labels)
+        points = from_ladder.read_versions(standing, self.root, runs=self.labels)
         recipe = [self.labels[run] for run in points.run.tolist()]
         return replace(points, recipe=np.array(recipe, np.str_))
 

@@ -21,10 +21,11 @@ from selfplay.runs import metrics
 from selfplay.runs.codec import flat
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.scaling import from_ladder
-from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
-from selfplay.scaling.rated_versions import RatedVersions, joined
+from selfplay.scaling.factors import RECIPE, Factor, factors_of_configs, factors_of_versions
+from selfplay.scaling.rated_versions import RatedVersions, join_ladders
 from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
+from selfplay.training.config import NOT_IN_RECIPE
 
 LEDGER_PARTS = ("imitation", "selfplay", "learning", "total")
 
@@ -198,11 +199,11 @@ def factors(points: RatedVersions, inputs: ReportInputs) -> list[Factor]:
         if run.label in points.recipe and run.label not in configs:
             configs[run.label] = _recipe(run.folder)
     if set(points.recipe.tolist()) - configs.keys():  # the ladder rates other runs as well
-        return of_points(points)
+        return factors_of_versions(points)
     arms = {label: inputs.arms.get(label) for label in configs}
     if len(set(arms.values())) > 1:
         configs = {label: {**config, RECIPE: arms[label]} for label, config in configs.items()}
-    return of_configs(configs, (*inputs.varied, RECIPE))
+    return factors_of_configs(configs, (*inputs.varied, RECIPE))
 
 
 @dataclass(frozen=True)
@@ -226,12 +227,12 @@ class _RatedGame:
 
 def _rate_game(game: str, ladder: Path, inputs: ReportInputs) -> _RatedGame:
     """Reads a game's ladder, and answers all questions about it."""
-    standing = from_ladder.standing(ladder)
+    standing = from_ladder.read_state(ladder)
     anchor = standing.entries[standing.ratings.anchor].spec
     if inputs.rated:
         points = inputs.rated.points(standing)
     else:
-        points = labeled(from_ladder.points(standing, inputs.root), inputs)
+        points = labeled(from_ladder.read_versions(standing, inputs.root), inputs)
     baseline = inputs.baselines.get(game, "")
     answers = findings.of_ladder(points, baseline, anchor == PERFECT, factors(points, inputs))
     if inputs.rated:
@@ -251,7 +252,7 @@ def build_page(inputs: ReportInputs) -> Page:
     """
     games = [_rate_game(game, ladder, inputs) for game, ladder in inputs.ladders.items()]
     limits = [
-        *findings.caveats(joined([rated.points for rated in games])),
+        *findings.caveats(join_ladders([rated.points for rated in games])),
         *(_misfit(rated) for rated in games if rated.fit < goodness_of_fit.STRANGE),
         *inputs.missing,
         *(sentence for rated in games for sentence in _unrated(rated, inputs)),
@@ -308,7 +309,7 @@ def _boards(games: Sequence[_RatedGame]) -> list[Section]:
     answers = []
     if len(solved) > 1:
         text.append("Fitted to the frontiers.")
-        answers = [findings.of_boards(joined(solved))]
+        answers = [findings.of_boards(join_ladders(solved))]
     return [Section("boards", "All boards", text, None, answers)]
 
 
@@ -362,7 +363,7 @@ def ledger(inputs: ReportInputs) -> Section:
 def _recipe(folder: Path) -> dict[str, object]:
     """Reads the config of a run without what does not belong to its recipe."""
     config = read_config(folder)
-    excluded = {name for name in from_ladder.NOT_THE_RECIPE if name != "iterations"}
+    excluded = {name for name in NOT_IN_RECIPE if name != "iterations"}
     return flat({name: value for name, value in config.items() if name not in excluded})
 
 

@@ -9,7 +9,7 @@ from selfplay.report import findings
 from selfplay.report.findings import Finding
 from selfplay.report.maps import RecipeComparison
 from selfplay.scaling.best_size import BestSize
-from selfplay.scaling.change_point import Incline, Saturation
+from selfplay.scaling.change_point import ChangePointFit, SaturationTest
 from selfplay.scaling.compute_to_reach import Threshold
 from selfplay.scaling.estimate import Estimate, InsufficientData
 from selfplay.scaling.exchange import Exchange
@@ -119,7 +119,7 @@ def test_plateau_is_excluded_from_every_line_but_not_from_maps() -> None:
     answers = by_name(findings.of_ladder(replace(points, elo=np.minimum(points.elo, top))))
     frontiers = answers["training"].results
     assert len(frontiers) == len(BUDGETS)
-    assert all(isinstance(fit, Frontier) and fit.incline for fit in frontiers)
+    assert all(isinstance(fit, Frontier) and fit.change_point_fit for fit in frontiers)
     notes = {answers[name].note for name in ("search", "exchange")}
     assert len(notes) == 1 and (note := notes.pop())
     assert all(answers[name].note.endswith(note) for name in ("size", "recipes", "extrapolation"))
@@ -163,7 +163,7 @@ def test_of_size_finds_best_selfplay_budget_if_it_was_varied() -> None:
     results = by_name(findings.of_ladder(varied))["size"].results
     (best,) = (r for r in results if isinstance(r, BestSize) and r.choice != "parameters")
     assert best.choice == "selfplay_simulations"
-    assert float(best.at(12.0).value) == pytest.approx(1.2, abs=0.1)
+    assert float(best.best_at(12.0).value) == pytest.approx(1.2, abs=0.1)
     results = by_name(findings.of_ladder(points))["size"].results
     assert {r.choice for r in results if isinstance(r, BestSize)} == {"parameters"}
 
@@ -193,14 +193,14 @@ def test_of_boards_recovers_planted_costs() -> None:
         seed=seed.astype(int),
         covariates={"simulations": np.full(len(elo), 64.0), "board": size},
     )  # fmt: skip
-    bends, incline, slope_cost, plateau_cost, delay = findings.of_boards(points).results
-    assert isinstance(bends, Saturation) and isinstance(incline, Incline)
+    test, mean_board, slope_cost, plateau_cost, delay = findings.of_boards(points).results
+    assert isinstance(test, SaturationTest) and isinstance(mean_board, ChangePointFit)
     costs = (slope_cost, 400, 40), (plateau_cost, 100, 20), (delay, 0.6, 0.1)
     for cost, planted, tolerance in costs:
         assert isinstance(cost, Estimate)
         assert float(cost.value) == pytest.approx(planted, abs=tolerance)
     straight = findings.of_boards(points.select(points.training < 12))
-    assert [type(result) for result in straight.results] == [Saturation]  # there is no plateau
+    assert [type(result) for result in straight.results] == [SaturationTest]  # there is no plateau
 
 
 def test_of_training_finds_compute_to_reach_perfect_play() -> None:

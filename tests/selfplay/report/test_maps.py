@@ -168,7 +168,7 @@ def test_first_sentence_counts_recipes_that_reach_that_compute() -> None:
 def test_missing_recipes_are_grouped_by_reason() -> None:
     points, factors = barely_overlapping()
     trained, main = maps.of_training(points, 8)
-    spans = at_compute.spans(points)
+    spans = at_compute.recipe_ranges(points)
     at = trained[main].at
     ended = sum(last < at.training - 0.01 for _, last in spans.values())
     assert ended == 2 and at.recipes == ["64", "256"]
@@ -229,7 +229,7 @@ def test_single_seeds_have_no_probabilities() -> None:
         *sentences, _ = answer.sentences
         for comparison, sentence in zip(answer.results, sentences, strict=True):
             assert isinstance(comparison, RecipeComparison)
-            assert bool(np.isfinite(comparison.at.spread)) is known
+            assert bool(np.isfinite(comparison.at.run_stddev)) is known
             assert ("probability" in sentence) is known
 
 

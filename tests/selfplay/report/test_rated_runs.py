@@ -191,11 +191,11 @@ def test_missing_run_folders_are_listed(folder: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def printed(launch: Any) -> Any:
-    """Returns a function from a ladder's folder and runs to the end of launch/ladder.py's output."""
+    """Returns a function that returns the last output of launch/ladder.py for a ladder and runs."""
 
     def read(folder: str, *runs: str) -> str:
         console = Console(file=io.StringIO(), width=80, soft_wrap=True)
-        standing = from_ladder.standing(Path(folder) / "ladder.db")
+        standing = from_ladder.read_state(Path(folder) / "ladder.db")
         launch("ladder").compare(Path(folder), "tic_tac_toe", runs, standing, console)
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()

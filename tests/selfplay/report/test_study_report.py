@@ -254,10 +254,12 @@ def test_factors_without_study_are_fields_in_which_configs_differ(
 ) -> None:
     inputs = study_report.read_inputs([crossed])
     for variant in (inputs, replace(inputs, varied=(), arms={})):
-        standing = study_report.from_ladder.standing(
+        standing = study_report.from_ladder.read_state(
             crossed / "ladder" / "tic-tac-toe" / "ladder.db"
         )
-        points = study_report.labeled(study_report.from_ladder.points(standing, crossed), variant)
+        points = study_report.labeled(
+            study_report.from_ladder.read_versions(standing, crossed), variant
+        )
         axes = study_report.factors(points, variant)
         assert [factor.field for factor in axes] == ["network.width", "search.num-simulations"]
         assert all(factor.numeric for factor in axes)
@@ -280,7 +282,9 @@ def test_arms_without_axes_are_distinguished_by_name(tmp_path: Path) -> None:
     specs = [(f"runs/{run.name}@1?sims=8", 1.0) for run in study.runs]
     play(study.ladder_folder("tic_tac_toe") / "ladder.db", specs)
     inputs = study_report.read_inputs([study.folder])
-    standing = study_report.from_ladder.standing(study.ladder_folder("tic_tac_toe") / "ladder.db")
-    points = study_report.labeled(study_report.from_ladder.points(standing, study.folder), inputs)
+    standing = study_report.from_ladder.read_state(study.ladder_folder("tic_tac_toe") / "ladder.db")
+    points = study_report.labeled(
+        study_report.from_ladder.read_versions(standing, study.folder), inputs
+    )
     (factor,) = study_report.factors(points, inputs)
     assert factor.field == "recipe" and factor.levels == ["base", "puct", "wide"]
