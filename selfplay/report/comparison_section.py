@@ -94,7 +94,7 @@ def _top_two(points: RatedVersions, budget: float, information: Information) -> 
 
 
 def _savings(points: RatedVersions, lead: Lead, perfect: bool) -> str:
-    """Says how many times less training the leader takes."""
+    """Writes how many times less training the leader takes."""
     context = f"At {lead.budget:g} simulations"
     try:
         text = comparison.training_saved(points, lead.a, lead.b, lead.budget, perfect)[1]
@@ -104,7 +104,7 @@ def _savings(points: RatedVersions, lead: Lead, perfect: bool) -> str:
 
 
 def leader_sentence(lead: Lead) -> str:
-    """Says who is ahead by how much, and whether that is about recipes or about networks."""
+    """Writes who is ahead by how much, and whether that is about recipes or about networks."""
     context = f"At {lead.budget:g} simulations and {power(lead.training)} FLOPs of training each"
     estimate, b = lead.estimate, f"`{lead.b}`"
     if lead.recipes is None:
@@ -130,7 +130,7 @@ def _count_networks(lead: Lead) -> str:
 
 
 def what_settles(lead: Lead) -> str:
-    """Says how many games would settle the networks, and how many seeds the recipes."""
+    """Writes how many games would settle the networks, and how many seeds the recipes."""
     context = f"At {lead.budget:g} simulations"
     networks = f"these {_count_networks(lead)}"
     if not lead.games_to_decide:
@@ -162,7 +162,7 @@ def what_settles(lead: Lead) -> str:
 
 
 def _limits(leads: Sequence[Lead]) -> list[str]:
-    """Says which open question more games cannot settle; none if no such question is open."""
+    """Names the open questions that more games cannot settle; none if no such question is open."""
     if all(lead.one_recipe for lead in leads):
         return ["All runs are of one recipe, so they differ by chance alone: by their seeds."]
     if all(lead.recipes is not None and lead.recipes.low > 0 for lead in leads):

@@ -174,7 +174,7 @@ def _of_comparisons(
     points: RatedVersions,
     factors: Sequence[Factor],
 ) -> Finding:
-    """Says who leads in each comparison, and what would fill the blank cells."""
+    """Names the leader of each comparison, and what would fill the blank cells."""
     sentences = [
         *(f"{comparison.sentence(factors)}." for comparison in comparisons),
         *maps.filled_by(comparisons, points),

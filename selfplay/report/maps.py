@@ -1,4 +1,4 @@
-"""Answers "which recipe for which compute?": compares recipes, and lays out the map of a grid."""
+"""Answers "which recipe for which compute?": compares recipes, and maps a grid of them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RecipeComparison:
 
     @property
     def play(self) -> str:
-        """Search in play, for a sentence."""
+        """Simulations or compute of a move, for a sentence."""
         if self.search is not None:
             return f"{power(self.search)} FLOPs a move"
         return f"{self.budget:g} simulations a move" if self.budget else "no search in play"
@@ -247,7 +247,7 @@ def _panel_of_two_factors(
     factors: Sequence[Factor],
     level: str | None,
 ) -> Panel:
-    """Lays out two factors, for the recipes with this level of the third one."""
+    """Arranges two factors, for the recipes with this level of the third one."""
     y, x, *rest = factors
     cells = {
         (y.level(recipe), x.level(recipe)): _recipe_cell(comparison, points, recipe)
@@ -264,7 +264,7 @@ def _panel_of_two_factors(
 def _panel_over_budgets(
     comparisons: Sequence[RecipeComparison], points: RatedVersions, factor: Factor
 ) -> Panel:
-    """Lays out one factor against the budgets of play."""
+    """Arranges one factor against the budgets of play."""
     cells = {
         (factor.level(recipe), f"{comparison.budget:g}"): _recipe_cell(comparison, points, recipe)
         for comparison in comparisons

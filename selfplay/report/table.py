@@ -29,7 +29,7 @@ class Table:
         """Drops the columns whose values are all equal.
 
         Returns:
-            The narrower table, and a sentence with the dropped values, empty if there are none. A
+            The narrower table, and a sentence with the dropped values, empty if no column is dropped. A
             table of fewer than two rows, or of equal rows, is returned as it is.
         """
         if len(self.rows) < 2:
