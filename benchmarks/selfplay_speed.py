@@ -33,7 +33,7 @@ from rich.table import Table
 from benchmarks.limit import Segments, weights
 from benchmarks.report import columns, cores, machine, row
 from benchmarks.worker import Peer
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import pool
 from selfplay.cluster.config import ClusterConfig
@@ -54,14 +54,14 @@ class Ours:
 
     def __init__(self, config: SelfPlayConfig, actors: int) -> None:
         """Start the actors and let them play once, so that everything is compiled."""
-        arguments = (GAME, NETWORK, SEARCH, config, SEED)
-        player = StreamPlayer(*arguments)
+        spec = StreamSpec(GAME, NETWORK, SEARCH, config, SEED)
+        player = StreamPlayer.from_spec(spec)
         self._config = config
         self._params = jax.device_get(weights(GAME, NETWORK, jax.random.key(SEED)))
         self._carries = [player.start(stream) for stream in range(config.streams)]
         with warnings.catch_warnings():  # Ray forks to execute a program, which is safe
             warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
-            self._pool = pool.make(arguments, ClusterConfig(actors=actors))
+            self._pool = pool.make(spec, ClusterConfig(actors=actors))
         self._iteration = 0
         self.play()
 

@@ -194,9 +194,9 @@ def of_exchange(points: RatedVersions, rising: NDArray[np.bool_]) -> Finding:
     if found is not None:
         asked.sentences.append(
             f"In the fit: {found.training}, {found.search}, over {found.in_fit.sum()} versions: "
-            "those on no plateau whose recipe no other one was ahead of at their training and budget. "
-            "They were chosen by the ratings that are fitted, and the interval does not account "
-            "for that."
+            "those on no plateau whose recipe no other one was ahead of at their training and "
+            "budget. They were chosen by the ratings that are fitted, and the interval does not "
+            "account for that."
         )
         drawing = figures.exchange(points, found)
     title = "How much search replaces how much training?"

@@ -25,6 +25,7 @@ from selfplay.scaling.factors import RECIPE, Factor, factors_of_configs, factors
 from selfplay.scaling.rated_versions import RatedVersions, join_ladders
 from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
+from selfplay.training.config import NOT_IN_RECIPE
 
 
 @dataclass(frozen=True)
@@ -275,7 +276,7 @@ _PARTS = ("imitation", "selfplay", "learning", "total")
 
 def _recipe(folder: Path) -> dict[str, Any]:
     config = read_config(folder)
-    apart = {name for name in from_ladder.NON_RECIPE_FIELDS if name != "iterations"}
+    apart = {name for name in NOT_IN_RECIPE if name != "iterations"}
     return flat({name: value for name, value in config.items() if name not in apart})
 
 

@@ -93,7 +93,7 @@ class EloAtCompute:
 
     @property
     def _residual_df(self) -> int:
-        """Runs less recipes."""
+        """The number of runs less the number of recipes."""
         return int(self.runs.sum()) - len(self.recipes)
 
     def errors(self, draws: int) -> Floats:

@@ -13,7 +13,6 @@ the change point is close to it and changes little.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -292,5 +291,5 @@ def _merge(
         return Estimate(**shaped, unit=first.unit)
 
     names = [field.name for field in fields(ChangePointFit) if field.name != "on_slope"]
-    whole: dict[str, Any] = {name: merged(name) for name in names}
-    return ChangePointFit(**whole, on_slope=on_slope.reshape(*batch, -1))
+    estimates = {name: merged(name) for name in names}
+    return replace(parts[0][1], on_slope=on_slope.reshape(*batch, -1), **estimates)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ class Factor:
     """
 
     field: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
     @property
     def numeric(self) -> bool:
@@ -37,14 +36,15 @@ class Factor:
     def levels(self) -> list[str]:
         """The distinct values as text: numbers by size, others in order of appearance."""
         distinct = list({_key(value): value for value in self.values.values()}.values())
-        return [text(value) for value in (sorted(distinct) if self.numeric else distinct)]
+        numbers = [value for value in distinct if isinstance(value, int | float)]
+        return [text(value) for value in (sorted(numbers) if self.numeric else distinct)]
 
     def level(self, recipe: str) -> str:
         """Returns a recipe's value as text."""
         return text(self.values[recipe])
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Formats a value as on the command line: 1e-3 as 0.001, True as true."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -63,7 +63,7 @@ def recipe_text(factors: Sequence[Factor], recipe: str) -> str:
 
 
 def factors_of_configs(
-    configs: Mapping[str, Mapping[str, Any]], chosen: Sequence[str] = ()
+    configs: Mapping[str, Mapping[str, object]], chosen: Sequence[str] = ()
 ) -> list[Factor]:
     """Selects the fewest fields that distinguish all recipes, in the order of `chosen`.
 
@@ -108,7 +108,7 @@ def factors_of_versions(points: RatedVersions) -> list[Factor]:
     return by_name(recipes)
 
 
-def by_name(recipes: Mapping[str, Any] | Sequence[str]) -> list[Factor]:
+def by_name(recipes: Collection[str]) -> list[Factor]:
     """Returns the names as the only factor; no factor for a single recipe."""
     return [Factor(RECIPE, {name: name for name in recipes})] if len(recipes) > 1 else []
 
@@ -117,6 +117,6 @@ def _path(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _key(value: Any) -> Hashable:
+def _key(value: object) -> Hashable:
     """Makes a key that is equal for equal values: True differs from 1, and 1 equals 1.0."""
     return (isinstance(value, bool), text(value))

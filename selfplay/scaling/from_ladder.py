@@ -25,8 +25,7 @@ from selfplay.runs.codec import differing, from_json
 from selfplay.runs.run import read_config
 from selfplay.scaling.compute_units import all_flops
 from selfplay.scaling.rated_versions import RatedVersions
-
-NON_RECIPE_FIELDS = ("seed", "iterations", "cluster", "exam", "elo", "store")
+from selfplay.training.config import NOT_IN_RECIPE
 
 
 def read_state(path: Path, anchor: str | None = None) -> LadderState:
@@ -122,7 +121,7 @@ class _Run(NamedTuple):
         folder = root / name
         config = read_config(folder)
         game = games.make(config["game"])
-        init, _ = network.make(game, from_json(NetworkConfig, config["network"]))
+        model = network.make(game, from_json(NetworkConfig, config["network"]))
         return cls(
             name=name,
             folder=folder,
@@ -130,7 +129,9 @@ class _Run(NamedTuple):
             ledgers={
                 row["iteration"]: Ledger.of(row) for row in metrics.read(folder) if "ledger" in row
             },
-            parameters=math.log10(network.num_parameters(jax.eval_shape(init, jax.random.key(0)))),
+            parameters=math.log10(
+                network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))
+            ),
             board=float(game.observation_shape[0]),
             selfplay_simulations=math.log10(1 + config["search"]["num_simulations"]),
         )
@@ -182,7 +183,7 @@ def _versions(state: LadderState, root: Path, runs: Container[str] | None) -> It
 def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Names the recipe of each run after its first run, without the seed at the end of that name.
 
-    Runs are of one recipe if their configs differ only in `NON_RECIPE_FIELDS`. A run that would get
+    Runs are of one recipe if their configs differ only in `NOT_IN_RECIPE`. A run that would get
     the name of another recipe and differs from it only in ``init_from`` keeps its own name.
 
     Args:
@@ -194,7 +195,7 @@ def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     recipes: list[tuple[str, dict[str, Any]]] = []
     names = {}
     for run in sorted(configs):
-        config = {k: v for k, v in configs[run].items() if k not in NON_RECIPE_FIELDS}
+        config = {k: v for k, v in configs[run].items() if k not in NOT_IN_RECIPE}
         name = next((name for name, other in recipes if other == config), None)
         if name is None:
             name = re.sub(rf"([-_]seed)?[-_]?{configs[run]['seed']}$", "", run) or run

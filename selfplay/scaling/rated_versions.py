@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -112,7 +111,7 @@ class RatedVersions:
     def __len__(self) -> int:
         return self.elo.shape[-1] if self.elo.ndim else 0
 
-    def _columns(self) -> dict[str, NDArray[Any]]:
+    def _columns(self) -> Mapping[str, NDArray[np.generic]]:
         """Collects the arrays of shape [N] by name, covariates included."""
         names = [field.name for field in fields(self)]
         names = [name for name in names if name not in ("elo", "covariance", "covariates")]
@@ -144,7 +143,7 @@ class RatedVersions:
         if name not in QUANTITIES and name not in self.covariates:
             choices = ", ".join((*QUANTITIES, *self.covariates))
             raise ValueError(f"these versions have no quantity {name!r}; choose from {choices}")
-        values: Floats = self._columns()[name]
+        values: Floats = self.covariates[name] if name in self.covariates else getattr(self, name)
         unknown = ~np.isfinite(values)
         if unknown.any():
             first = self.run[unknown][0]
@@ -185,7 +184,7 @@ class RatedVersions:
         return self
 
 
-def indices(values: NDArray[Any], axis: int | None = None) -> Ints:
+def indices(values: NDArray[np.generic], axis: int | None = None) -> Ints:
     """Returns each value's index among the sorted distinct values, int[N]."""
     return np.unique(values, axis=axis, return_inverse=True)[1].ravel().astype(np.int64)
 
@@ -204,14 +203,14 @@ def join_ladders(parts: Sequence[RatedVersions]) -> RatedVersions:
         raise ValueError(f"run {repeated[0]} is on two ladders")
     shared = [n for n in parts[0].covariates if all(n in part.covariates for part in parts)]
 
-    def column(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return RatedVersions(
+    names = ("run", "recipe", "seed", *QUANTITIES)
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(
+        parts[0],
         elo=np.concatenate([part.require_single().elo for part in parts]),
         covariance=np.asarray(block_diag(*(part.covariance for part in parts)), np.float64),
         covariates={n: np.concatenate([part.covariates[n] for part in parts]) for n in shared},
-        **{name: column(name) for name in ("run", "recipe", "seed", *QUANTITIES)},
+        **columns,
     )
 
 

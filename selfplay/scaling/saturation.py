@@ -43,7 +43,7 @@ def not_saturated(
 
     Returns:
         bool[N], True = not saturated (all True if otherwise none would be left), and a sentence
-        about the others, "" if there are none.
+        about the others, which is "" without any.
     """
     budgets, notes = points.require("simulations"), []
     improving = np.ones(len(points), bool)

@@ -131,13 +131,13 @@ def measure(request: Request, folder: Path) -> Timing:
     starts: dict[str, StartCost] = {}
     run = Run.create_or_open(folder, config, window=config.replay)
     with run:
-        starts["play"] = compiling.phase(trainer.player.probe)
+        starts["play"] = compiling.phase(trainer.player.fingerprint)
         state, carries = trainer.start()
         learner, params = state["learner"], jax.device_get(state["playing"])
         noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
 
         def learn() -> None:
-            trainer.learner.probe(noise)
+            trainer.learner.fingerprint(noise)
             row = {"digest": {"state": digest(state)}}
             run.commit(0, state, row, params, carries=carries, ledger={})
 
