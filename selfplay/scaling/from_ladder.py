@@ -45,7 +45,7 @@ def read_state(path: Path, anchor: str | None = None) -> LadderState:
         if not players:
             raise ValueError(f"{path} holds no players")
         first = next((entry for entry in players if not entry.digest), players[0])
-        return ladder.standing(base, anchor or first.spec)
+        return ladder.compute_state(base, anchor or first.spec)
 
 
 def read_versions(
@@ -65,7 +65,7 @@ def read_versions(
     "selfplay_simulations", log10 of 1 + the simulations per move in self-play.
 
     Args:
-        state: the ladder's ratings; see `read_state`, or `Ladder.standing`.
+        state: the ladder's ratings; see `read_state`, or `Ladder.state`.
         root: the folder that the players' specs are relative to.
         count: the training compute of a ledger; see `compute_units`.
         runs: the runs to read, by their names on the ladder; all when left out.
