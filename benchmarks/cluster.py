@@ -93,7 +93,7 @@ def main() -> None:
                 took[setting].append(seconds(run))
                 played[setting].append(play_seconds(run))
             base = Path(folder) / f"{BASE}-{repeat}"
-            costs = measured(metrics.read(base)[1 + WARM_UP :])
+            costs = measured(metrics.read_rows(base)[1 + WARM_UP :])
             streams = read_config(base)["selfplay"]["streams"]
             for setting in SETTINGS:
                 guesses[setting].append(simulate(costs, streams, *setting).seconds)

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
+
+from selfplay.runs.metrics_row import MetricsRow, SelfPlayRow
 
 WARM_UP = 3  # iterations of a simulation that do not count
 
@@ -142,7 +143,7 @@ def _play(costs: Costs, takes: Iterable[float], actors: int, start: float) -> fl
     return driver
 
 
-def measured(rows: Sequence[Mapping[str, Any]]) -> Costs:
+def measured(rows: Sequence[MetricsRow]) -> Costs:
     """Costs from the metrics of a run on actors, medians over its iterations; exams in the mean.
 
     What a stream takes beside its actor's play is counted half as sending and half as receiving.
@@ -151,22 +152,23 @@ def measured(rows: Sequence[Mapping[str, Any]]) -> Costs:
     Raises:
         ValueError: no row of a pool with actors.
     """
-    own = [row for row in rows if row.get("pool", {}).get("actors")]
-    exams = [row["seconds"].get("exam", 0.0) for row in own[:-1]]  # a run's last exam is a long one
-    if not own:
+    with_actors = [row for row in rows if isinstance(row, SelfPlayRow) and row.pool.get("actors")]
+    exams = [row.seconds.exam for row in with_actors[:-1]]  # a run's last exam is a long one
+    if not with_actors:
         raise ValueError(
             "these metrics have no times of actors: train some iterations with --cluster.actors 1"
         )
 
-    def of(section: str, name: str) -> float:
-        return float(median(row[section].get(name, 0.0) for row in own))
+    def pool(name: str) -> float:
+        return float(median(row.pool.get(name, 0.0) for row in with_actors))
 
-    beside = max(of("pool", "stream_seconds") - of("pool", "play_seconds"), 0.0)
+    beside = max(pool("stream_seconds") - pool("play_seconds"), 0.0)
+    commit = float(median(row.seconds.commit for row in with_actors))
     return Costs(
-        segment=of("pool", "play_seconds"),
+        segment=pool("play_seconds"),
         hand_out=beside / 2,
         take_in=beside / 2,
-        learn=of("seconds", "learn"),
-        commit=of("seconds", "commit") + (fmean(exams) if exams else 0.0),
-        spread=of("pool", "spread"),
+        learn=float(median(row.seconds.learn for row in with_actors)),
+        commit=commit + (fmean(exams) if exams else 0.0),
+        spread=pool("spread"),
     )

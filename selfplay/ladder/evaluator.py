@@ -7,7 +7,7 @@ every rated version at every budget, which meet whom the pairing rule says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from selfplay.players.specs import Player
 from selfplay.players.version import Version
 from selfplay.runs import metrics
 from selfplay.runs.files import CorruptedFile, write_bytes
+from selfplay.runs.metrics_row import SelfPlayRow
 from selfplay.runs.snapshots import is_snapshot, snapshot_versions
 
 FOLDER = "elo"  # in the run's folder
@@ -127,14 +128,15 @@ class Rating:
 
         A resumed run begins with the ratings of its last row.
         """
-        rows = metrics.read(folder)
-        self._newest: dict[str, Any] = rows[-1].get("elo", {}) if rows else {}
+        rows = metrics.read_rows(folder)
+        last = rows[-1] if rows else None
+        self._newest: Mapping[str, Any] = last.elo if isinstance(last, SelfPlayRow) else {}
         arguments = (folder, config, seed, how)
         self._beside = (
             BackgroundActor(Evaluator, "rate", arguments, cluster) if how.budgets else None
         )
 
-    def due(self, params: Any, iteration: int, ledger: Ledger, final: bool) -> dict[str, Any]:
+    def due(self, params: Any, iteration: int, ledger: Ledger, final: bool) -> Mapping[str, Any]:
         """The newest ratings there are, after handing over this version if it is one to rate.
 
         Waits for nothing, but in the last iteration for everything.

@@ -18,7 +18,7 @@ from selfplay.ladder.ladder import LadderState
 from selfplay.ratings import pairing
 from selfplay.report import comparison_section
 from selfplay.report.findings import Finding
-from selfplay.runs.files import CorruptedFile, check_own, in_words
+from selfplay.runs.files import CorruptedFile, in_words, reject_links
 from selfplay.runs.run import CONFIG, read_config
 from selfplay.scaling import from_ladder
 from selfplay.scaling.rated_versions import RatedVersions
@@ -85,7 +85,7 @@ def of_folder(folder: Path) -> RatedRuns:
     Raises:
         ValueError: no ladder there, or none of its runs is on this disk.
     """
-    check_own(folder)
+    reject_links(folder)
     found = _read(folder / database.FILE)
     if not found.labels:
         names = ", ".join(found.absent) or "no versions of runs"
@@ -109,7 +109,7 @@ def shared_by(folders: Sequence[Path]) -> RatedRuns:
     reasons = []
     for path in _candidates(folders):
         try:
-            check_own(path.parent)
+            reject_links(path.parent)
             rated = _read(path)
         except (ValueError, OSError, CorruptedFile) as reason:  # such as one that is being played
             reasons.append(in_words(reason))

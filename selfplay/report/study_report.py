@@ -206,7 +206,7 @@ def page(given: Material) -> Page:
         ]
         missing += [f"`{folder.name}` is not on the ladder." for folder in unrated]
         for run in points.runs:
-            last = math.log10(Ledger.of(metrics.read(given.root / run)[-1]).total)
+            last = math.log10(Ledger.of(metrics.read_rows(given.root / run)[-1]).total)
             if points.training[points.run == run].max() < last - 1e-9:
                 missing.append(f"`{Path(run).name}` has gone on behind its last rated version.")
     whole = joined([points for points, _ in parts.values()])
@@ -256,8 +256,8 @@ def ledger(given: Material) -> Section:
     """What each combination cost, mean over its seeds."""
     costs: dict[str, list[tuple[Ledger, float]]] = {}
     for folder, label in given.runs.values():
-        row = metrics.read(folder)[-1]
-        costs.setdefault(label, []).append((Ledger.of(row), metrics.total_seconds(row)))
+        row = metrics.read_rows(folder)[-1]
+        costs.setdefault(label, []).append((Ledger.of(row), row.seconds.total))
     rows = []
     for label, all_of_it in costs.items():
         parts = [np.mean([getattr(one, name) for one, _ in all_of_it]) for name in _PARTS]

@@ -156,7 +156,7 @@ class _Run(NamedTuple):
         return cls(
             folder,
             config,
-            {row["iteration"]: Ledger.of(row) for row in metrics.read(folder) if "ledger" in row},
+            {row.iteration: Ledger.of(row) for row in metrics.read_rows(folder)},
             math.log10(network.num_parameters(jax.eval_shape(initialise, jax.random.key(0)))),
             float(game.observation_shape[0]),
             math.log10(1 + config["search"]["num_simulations"]),

@@ -19,7 +19,7 @@ from selfplay.command_line import command, near, without
 from selfplay.imitation.imitate import FOLDER as IMITATION
 from selfplay.ladder import database
 from selfplay.runs import metrics
-from selfplay.runs.files import check_own, read_json, write_json
+from selfplay.runs.files import read_json, reject_links, write_json
 from selfplay.runs.renamed import today_field, today_option
 from selfplay.runs.run import read_config
 from selfplay.study.grid import RunSpec
@@ -45,7 +45,7 @@ class Study:
                 f"{folder} is not a study: it has no {STUDY}. How to make one: "
                 f"{command('ablate', '--help')}"
             )
-        check_own(folder)
+        reject_links(folder)
         data = read_json(path)
         if data.get("format_version") != FORMAT_VERSION:
             raise ValueError(
@@ -120,16 +120,16 @@ class Study:
 
     def done(self, cell: RunSpec) -> int:
         """The last iteration that is committed; −1 before there is any."""
-        rows = metrics.read(self.run(cell)) if self.run(cell).is_dir() else []
-        return rows[-1]["iteration"] if rows else -1
+        rows = metrics.read_rows(self.run(cell)) if self.run(cell).is_dir() else []
+        return rows[-1].iteration if rows else -1
 
     def iteration_seconds(self, label: str) -> float | None:
         """Mean over the runs called `label` of what an iteration took; None before there is one."""
         took = []
         for cell in self.cells:
             if cell.label == label and (done := self.done(cell)) > 0:
-                rows = metrics.read(self.run(cell))
-                spent = metrics.total_seconds(rows[-1]) - metrics.total_seconds(rows[0])
+                rows = metrics.read_rows(self.run(cell))
+                spent = rows[-1].seconds.total - rows[0].seconds.total
                 took.append(spent / done)
         return statistics.fmean(took) if took else None
 

@@ -29,7 +29,7 @@ from selfplay.runs.files import read_json, write_json
 from selfplay.runs.run import Run
 from selfplay.solved.suite import Exam
 from selfplay.training.config import TrainConfig
-from selfplay.training.grader import Grader
+from selfplay.training.grader import ExamGrader
 from selfplay.training.trainer import Trainer
 
 STEPS = 4  # gradient steps that are timed
@@ -127,13 +127,13 @@ def measure(request: Request, folder: Path) -> Timing:
     alone = replace(config.cluster, actors=0, learner_devices=1)
     config = replace(config, imitation=ImitationConfig(), elo=EloConfig(), cluster=alone)
     compiling, trainer = CompileClock(), Trainer.build(config)
-    grader = Grader.build(config.game, config.network, config.search, config.exam)
+    grader = ExamGrader.build(config)
     starts: dict[str, StartCost] = {}
     run = Run.create_or_open(folder, config, window=config.replay)
     with run:
         starts["play"] = compiling.phase(trainer.player.probe)
         state, carries = trainer.start()
-        learner, params = state["learner"], jax.device_get(state["playing"])
+        learner, params = state.learner, jax.device_get(state.acting_params)
         noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
 
         def learn() -> None:
@@ -157,7 +157,7 @@ def measure(request: Request, folder: Path) -> Timing:
 
         committed = _timed(commit)
         exam = _typical(lambda: grader.grade(params, whole=False)) if grader else 0.0
-    share = _questions(grader.exam) / _questions(grader.part) if grader else 0.0
+    share = _questions(grader.exam) / _questions(grader.sample) if grader else 0.0
     pairings, anchored = dict[str, float](), 0.0
     if request.budgets:
         starts["rules"] = compiling.phase(lambda: _against_random("random", request))

@@ -90,7 +90,7 @@ def test_the_best_version_stands_highest(folder: Path, tmp_path: Path) -> None:
 def test_a_resumed_run_has_the_same_ladder(tmp_path: Path, folder: Path) -> None:
     """Stopped after four iterations, by its report, then continued; version 5 is not rated."""
     again = tmp_path / "run"
-    trained(RATED, again, report=lambda row: row["iteration"] == 4)
+    trained(RATED, again, on_iteration=lambda row: row.iteration == 4)
     rows = trained(RATED, again)
     expected = metrics.read(folder)
     assert digests(rows) == digests(expected)
@@ -121,13 +121,14 @@ def test_what_makes_games_comparable_does_not_change(folder: Path) -> None:
 def test_an_evaluator_that_fails_stops_nothing(tmp_path: Path, plain: list[dict[str, Any]]) -> None:
     again = tmp_path / "run"
     said: list[str] = []
-    trained(RATED, again, report=lambda row: row["iteration"] == 1)
+    trained(RATED, again, on_iteration=lambda row: row.iteration == 1)
     for file in (again / "elo").glob("ladder.db*"):
         file.write_bytes(b"no database, whatever its name may say " * 100)
     rows = trained(RATED, again, announce=said.append)
     assert digests(rows) == digests(plain)
     assert (
-        sum("rated no more" in text and "cannot be read as a ladder" in text for text in said) == 1
+        sum("rating is disabled" in text and "cannot be read as a ladder" in text for text in said)
+        == 1
     )
 
 

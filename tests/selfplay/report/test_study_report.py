@@ -195,7 +195,7 @@ def test_the_page_holds_its_numbers(written: Path) -> None:
 
 
 def test_what_cannot_be_reported_is_told(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no run folder"):
+    with pytest.raises(ValueError, match="is not a run folder"):
         study_report.material([tmp_path])
     make_run(tmp_path / "run", PLAIN)
     with pytest.raises(ValueError, match=r"has no ladder; make one: "):
