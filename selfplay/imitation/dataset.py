@@ -14,7 +14,7 @@ from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import HeldOutEvaluator
 from selfplay.learning.learner import Source
 from selfplay.learning.mixture import beside
-from selfplay.model.network import Evaluate
+from selfplay.model.network import Model
 from selfplay.rng import Purpose
 
 MIN_KOMI_SHARE = 0.01  # of the games; a network hardly knows a komi that is rarer
@@ -42,13 +42,16 @@ class ExpertData:
     evaluate: HeldOutEvaluator
 
     @classmethod
-    def open(cls, config: ImitationConfig, game: Game, evaluate: Evaluate, seed: int) -> ExpertData:
+    def open(
+        cls, config: ImitationConfig, game_spec: str, game: Game, model: Model, seed: int
+    ) -> ExpertData:
         """Opens the archive ``config.dataset``.
 
         Args:
             config: settings of imitation.
+            game_spec: the run's game as its config names it.
             game: the run's game.
-            evaluate: the run's network.
+            model: the run's network.
             seed: the run's seed.
 
         Raises:
@@ -59,7 +62,7 @@ class ExpertData:
         if not _same_shapes(archive.game, game):
             raise ValueError(
                 f"imitation.dataset={config.dataset} has games of {archive.manifest['game']}, "
-                f"this run plays {game!r}"
+                f"this run plays {game_spec}"
             )
         train, held_out = archive.train.share(config.game_fraction), archive.held_out
         if train.size < config.learner.batch_size or not held_out.size:
@@ -68,7 +71,7 @@ class ExpertData:
                 f"{held_out.size} held out; a batch ({config.learner.batch_size}) and 1 are needed"
             )
         order = rng.generator(seed, Purpose.HELD_OUT).permutation(held_out.size)
-        evaluator = HeldOutEvaluator(game, evaluate, train, held_out, order)
+        evaluator = HeldOutEvaluator(game, model.apply, train, held_out, order)
         return cls(config, game, seed, train, held_out, evaluator)
 
     @property

@@ -6,7 +6,8 @@ from game to game), and for each third of a game.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,11 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
-from selfplay.acting.episode import Rows
 from selfplay.experts.archive import View
 from selfplay.learning.batches import unpack
 from selfplay.model.network import Evaluate, Params
 from selfplay.runs.codec import Json
+from selfplay.runs.tree import PyTree
 
 BATCH = 1024
 PHASES = ("opening", "middle", "end")
@@ -57,7 +58,7 @@ class HeldOutEvaluator:
         wins = float((outcome > 0).mean() + (outcome == 0).mean() / 2) if len(outcome) else 0.5
         # The frequency with which the mover's color wins; draws say nothing about who moves.
         self._base_rate = np.where(result > 0, wins, np.where(result < 0, 1 - wins, 0.5))
-        self._predict = jax.jit(_predict_function(game, evaluate))
+        self._predict = _predict_function(game, evaluate)
 
     def __call__(self, params: Params, count: int) -> dict[str, Json]:
         """Evaluates a network at the first `count` positions of the order.
@@ -92,14 +93,18 @@ class HeldOutEvaluator:
         return measures
 
 
-def _predict_function(game: Game, evaluate: Evaluate) -> Callable[[Params, Rows], dict[str, Array]]:
-    """Returns a function of parameters and rows [B] that compares predictions with experts' moves.
+@lru_cache(maxsize=8)
+def _predict_function(
+    game: Game, evaluate: Evaluate
+) -> Callable[[Params, PyTree], dict[str, Array]]:
+    """Compiles a function of parameters and rows [B] that compares predictions with experts' moves.
 
     It returns arrays [B]: "moved" (True = there is an expert's move), "rank" of that move among
     the network's (0 = most probable), "cross_entropy" and "predicted_value".
     """
 
-    def predict(params: Params, rows: Rows) -> dict[str, Array]:
+    @jax.jit
+    def predict(params: Params, rows: Mapping[str, Array]) -> dict[str, Array]:
         observation = unpack(rows["planes"], game.observation_shape)
         legal = unpack(rows["legal"], (game.num_actions,))
         target = rows["policy"].astype(jnp.float32)

@@ -19,10 +19,10 @@ from selfplay import rng
 from selfplay.imitation.dataset import ExpertData
 from selfplay.learning.learner import Learner, LearnerState, check_finite
 from selfplay.learning.mixture import Part
-from selfplay.model import flops, network
+from selfplay.model import flops
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
+from selfplay.model.network import Model, Params
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.rng import Purpose
 from selfplay.runs.digest import digest
@@ -52,18 +52,17 @@ class Imitation:
     step_flops: int
 
     @classmethod
-    def build(cls, data: ExpertData, network_config: NetworkConfig, devices: int = 0) -> Imitation:
+    def build(
+        cls, data: ExpertData, model: Model, network_config: NetworkConfig, devices: int = 0
+    ) -> Imitation:
         """Builds the parts; the learner uses `devices` local devices, 0: as many as fit."""
         config, game, size = data.config, data.game, data.train.size
         batch_size = config.learner.batch_size
         parts = max(1, min(round(size / config.positions_per_iteration), size // batch_size))
         split = np.array_split(np.arange(size), parts)
         steps = tuple(len(rows) // batch_size for rows in split)
-        initialise, evaluate = network.make(game, network_config)
         total = config.epochs * sum(steps)
-        learner = Learner(
-            game, initialise, evaluate, config.learner, total, data.seed, devices or None
-        )
+        learner = Learner(game, model, config.learner, total, data.seed, devices or None)
         step_flops = flops.training_step(game, network_config, batch_size)
         return cls(data, learner, steps, step_flops)
 
@@ -175,7 +174,7 @@ def _restore_or_initialize(
         announce(f"warning: {warning}")
     enter(Phase("compiling the learner of imitation"))
     example = data.train.gather(np.zeros(1, np.int64))
-    identity = RunIdentity(None, imitation.learner.probe(example), data.digest)
+    identity = RunIdentity(None, imitation.learner.fingerprint(example), data.digest)
     if not is_new and not allow_mismatch:
         run.commits.identity().check_arithmetic(identity, run.folder)
     data.evaluate(state.averaged, 1)  # compiles

@@ -56,8 +56,8 @@ class RunIdentity:
             folder: of the run, for the error.
         """
         if here.fingerprint is not None:
-            determinism.check_probe(here.fingerprint, self.fingerprint, "self-play's", folder)
+            determinism.check_fingerprint(here.fingerprint, self.fingerprint, "self-play's", folder)
         if here.learner_fingerprint is not None:
-            determinism.check_probe(
+            determinism.check_fingerprint(
                 here.learner_fingerprint, self.learner_fingerprint, "the learner's", folder
             )

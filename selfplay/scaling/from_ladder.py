@@ -28,7 +28,7 @@ from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.training.config import NOT_IN_RECIPE
 
 
-def standing(path: Path, anchor: str | None = None) -> LadderState:
+def read_state(path: Path, anchor: str | None = None) -> LadderState:
     """The ratings of a ladder's file, without loading its players.
 
     Args:
@@ -47,7 +47,7 @@ def standing(path: Path, anchor: str | None = None) -> LadderState:
         return ladder.standing(base, anchor or first.spec)
 
 
-def points(
+def read_versions(
     rated: LadderState,
     root: Path = Path(),
     count: Callable[[Ledger], float] = all_flops,
@@ -152,12 +152,12 @@ class _Run(NamedTuple):
     def read(cls, folder: Path) -> _Run:
         config = read_config(folder)
         game = games.make(config["game"])
-        initialise, _ = network.make(game, from_json(NetworkConfig, config["network"]))
+        model = network.make(game, from_json(NetworkConfig, config["network"]))
         return cls(
             folder,
             config,
             {row.iteration: Ledger.of(row) for row in metrics.read_rows(folder)},
-            math.log10(network.num_parameters(jax.eval_shape(initialise, jax.random.key(0)))),
+            math.log10(network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))),
             float(game.observation_shape[0]),
             math.log10(1 + config["search"]["num_simulations"]),
         )

@@ -7,9 +7,9 @@ game exists is checked when the run is built (`Trainer.build`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Literal
 
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder.config import EloConfig
@@ -84,9 +84,9 @@ class TrainConfig:
                 "--imitation.expert-fraction 0 where the preset imitates)"
             )
 
-    def player(self) -> tuple[Any, ...]:
-        """The arguments of ``StreamPlayer``."""
-        return self.game, self.network, self.search, self.selfplay, self.seed
+    def stream_spec(self) -> StreamSpec:
+        """Returns what a process needs to know to play the run's streams."""
+        return StreamSpec(self.game, self.network, self.search, self.selfplay, self.seed)
 
 
 NOT_IN_RECIPE = tuple(f.name for f in fields(TrainConfig) if not f.metadata.get("recipe", True))

@@ -12,8 +12,8 @@ from games.game import Game
 from selfplay.model import network
 from selfplay.model.network import Params
 from selfplay.runs.codec import Json
-from selfplay.search import search
-from selfplay.search.search import SearchFn
+from selfplay.search.base import SearchFn
+from selfplay.search.make import make_search
 from selfplay.solved import exam as exams
 from selfplay.solved import suite
 from selfplay.solved.config import ExamConfig
@@ -49,9 +49,9 @@ class ExamGrader:
         if not config.exam.budgets or config.game not in suite.FILES:
             return None
         exam, game = suite.load(config.game), games.make(config.game)
-        _, evaluate = network.make(game, config.network)
+        evaluate = network.make(game, config.network).apply
         searches = {
-            budget: search.make(game, evaluate, config.search.for_evaluation(budget))
+            budget: make_search(game, evaluate, config.search.for_evaluation(budget))
             for budget in config.exam.budgets
         }
         return cls(config.exam, game, exam, exam.sample(config.exam.positions), searches)

@@ -195,11 +195,11 @@ def _play_and_learn(
     enter(Phase(f"compiling self-play{actors}"))
     fingerprint = run.commits.identity().fingerprint if run.next_iteration else None
     streams = config.selfplay.streams
-    workers = pool.make(config.player(), config.cluster, fingerprint, announce, streams)
+    workers = pool.make(config.stream_spec(), config.cluster, fingerprint, announce, streams)
     versions = VersionEvaluator(config, run.folder, grader, trainer.experts, announce, enter)
     try:
         enter(Phase("compiling the learner"))
-        progress = _restore_or_initialize(trainer, run, start, workers.probe)
+        progress = _restore_or_initialize(trainer, run, start, workers.fingerprint)
         if run.next_iteration <= config.iterations:  # otherwise the run only imitates
             Iterations(trainer, run, workers, versions, enter, progress).run_all(
                 callbacks.on_iteration
@@ -231,7 +231,7 @@ def _restore_or_initialize(
     example = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
     identity = RunIdentity(
         fingerprint,
-        trainer.learner.probe(example),
+        trainer.learner.fingerprint(example),
         trainer.experts.digest if trainer.experts else "",
         start.record if isinstance(start, Origin) else {},
     )

@@ -10,8 +10,8 @@ import numpy as np
 
 import games
 from games.game import Game
-from selfplay.acting import stream_player
 from selfplay.acting.episode import Carry, Rows
+from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import plan
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
@@ -19,7 +19,7 @@ from selfplay.learning.batches import Source
 from selfplay.learning.learner import Learner, LearnerState
 from selfplay.model import flops, network
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
+from selfplay.model.network import Model, Params
 from selfplay.training.config import TrainConfig
 
 
@@ -57,6 +57,7 @@ class Trainer:
     Attributes:
         config: the run's config.
         game: its game.
+        model: its network.
         learner: its learner.
         player: its player, for one stream.
         experts: its expert games; None without imitation.
@@ -64,8 +65,9 @@ class Trainer:
 
     config: TrainConfig
     game: Game
+    model: Model
     learner: Learner
-    player: stream_player.StreamPlayer
+    player: StreamPlayer
     experts: ExpertData | None
 
     @classmethod
@@ -77,15 +79,15 @@ class Trainer:
             CorruptedFile: the archive of expert games is damaged.
         """
         game = games.make(config.game)
-        initialise, evaluate = network.make(game, config.network)
+        model = network.make_once(game, config.network)
         steps = config.iterations * config.learner.steps(config.selfplay.positions)
         devices = config.cluster.learner_devices or None
-        learner = Learner(game, initialise, evaluate, config.learner, steps, config.seed, devices)
+        learner = Learner(game, model, config.learner, steps, config.seed, devices)
         experts = None
         if config.imitation.dataset:
-            experts = ExpertData.open(config.imitation, game, evaluate, config.seed)
-        player = stream_player.StreamPlayer(*config.player())
-        return cls(config, game, learner, player, experts)
+            experts = ExpertData.open(config.imitation, config.game, game, model, config.seed)
+        player = StreamPlayer(game, model, config.stream_spec())
+        return cls(config, game, model, learner, player, experts)
 
     def imitation(self) -> Imitation:
         """Builds the compiled parts of imitation.
@@ -96,7 +98,7 @@ class Trainer:
         if self.experts is None:
             raise ValueError("imitation.dataset names no archive of expert games")
         devices = self.config.cluster.learner_devices
-        return Imitation.build(self.experts, self.config.network, devices)
+        return Imitation.build(self.experts, self.model, self.config.network, devices)
 
     def start(self, params: Params | None = None) -> tuple[TrainState, list[Carry]]:
         """Returns state and carries of version 0, from `params` or from fresh parameters."""

@@ -104,9 +104,9 @@ def _verify_selfplay(
     params = _params_of_version_0(folder, commits, config)
     if config.init_from and (actual := digest(params)) != config.init_from:
         return Difference(0, "parameters", actual, config.init_from)
-    workers, recorded = pool.InProcess(config.player()), commits.identity().fingerprint
-    if workers.probe != recorded:
-        return Difference(0, "fingerprint", workers.probe, recorded or "none")
+    workers, recorded = pool.InProcess(config.stream_spec()), commits.identity().fingerprint
+    if workers.fingerprint != recorded:
+        return Difference(0, "fingerprint", workers.fingerprint, recorded or "none")
     start, first_carries = trainer.start(params)
     for iteration in iterations:
         loaded = commits.load(iteration - 1)

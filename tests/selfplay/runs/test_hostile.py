@@ -139,7 +139,7 @@ def test_crafted_ladder_is_not_executed(tmp_path: Path, crafted: Callable[[Path]
     mark = tmp_path / "executed"
     (tmp_path / "ladder.db").write_bytes(crafted(mark))
     with pytest.raises(WORDS):
-        from_ladder.standing(tmp_path / "ladder.db")
+        from_ladder.read_state(tmp_path / "ladder.db")
     assert not mark.exists()
 
 
@@ -156,7 +156,7 @@ def test_engine_named_only_by_a_ladder_is_not_started(tmp_path: Path) -> None:
         base.execute(f"insert into games values ({', '.join('?' * len(game))})", game)
         base.commit()
     with suppress(*WORDS):
-        assert [e.spec for e in from_ladder.standing(path).entries] == [
+        assert [e.spec for e in from_ladder.read_state(path).entries] == [
             f"gtp:touch {mark}",
             "random",
         ]
@@ -239,7 +239,7 @@ def test_ladder_folder_with_link_is_refused(
 def test_player_name_with_control_characters_is_refused(tmp_path: Path) -> None:
     path = ladder(tmp_path, "INSERT INTO players VALUES (1, '\x1b[2Jrandom', '', 0, 0, 0)")
     with pytest.raises(ValueError, match=r"has a player '\\x1b\[2Jrandom', which is no name"):
-        from_ladder.standing(path)
+        from_ladder.read_state(path)
 
 
 @pytest.mark.parametrize("name", ["lock", "metrics.jsonl", "snapshots", "config.json", ".tmp-1-x"])

@@ -59,9 +59,9 @@ def zero_evaluator(game: Game) -> network.Evaluate:
     return evaluate
 
 
-def random_params(initialise: Any, seed: int = 0) -> Params:
+def random_params(init: Any, seed: int = 0) -> Params:
     """Parameters whose heads are not zero, so that every output depends on the position."""
-    shapes = jax.eval_shape(initialise, jax.random.key(0))
+    shapes = jax.eval_shape(init, jax.random.key(0))
     rng = np.random.default_rng(seed)
     return jax.tree.map(
         lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype), shapes
