@@ -48,7 +48,7 @@ class Segments:
         self._params = jax.device_put(weights(game, net, jax.random.key(seed)))
         self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
         # Observations of real play; repeated where a short segment has too few.
-        seen = np.concatenate([rows["planes"], self._carry.waiting["planes"]])
+        seen = np.concatenate([rows["planes"], self._carry.pending["planes"]])
         shape = (config.segment_length, config.batch_size, seen.shape[-1])
         self._planes = jax.device_put(np.resize(seen, shape))
         self._evaluations = _evaluations(game, net, 1 + search.num_simulations)

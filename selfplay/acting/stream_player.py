@@ -47,7 +47,7 @@ class StreamPlayer:
         lanes = jax.device_get(self._start(rng.key(self.seed, rng.Purpose.START, stream)))
         params = jax.eval_shape(self._init, jax.random.key(0))
         _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
-        return episode.empty(Lanes(*lanes), record)
+        return episode.empty_carry(Lanes(*lanes), record)
 
     def play(
         self, params: Params, carry: Carry, iteration: int, stream: int, version: int
@@ -55,8 +55,8 @@ class StreamPlayer:
         """Advance a stream by one segment: its new carry, and the episodes that ended."""
         key = rng.key(self.seed, rng.Purpose.PLAY, iteration, stream)
         lanes, record = jax.device_get(self._advance(params, carry.lanes, key))
-        waiting, rows = episode.assemble(carry.waiting, record, version)
-        return Carry(Lanes(*lanes), waiting), rows
+        pending, rows = episode.finish_episodes(carry.pending, record, version)
+        return Carry(Lanes(*lanes), pending), rows
 
     def fingerprint(self) -> str:
         """A digest of one segment with pseudo-random parameters, from this very program.

@@ -47,7 +47,7 @@ class Measure:
         ply = out.archive.fields["ply"][out.rows].astype(np.int64)
         thirds = 3 * ply // np.maximum(table["plies"][of_row], 1)
         self._phase = np.clip(thirds, 0, 2)
-        result = table["outcome"][of_row] * out.archive.fields["outcome"][out.rows]
+        result = table["outcome"][of_row] * out.archive.fields["mover_outcome"][out.rows]
         known = train.archive.games["known"][train.games]
         first = train.archive.games["outcome"][train.games][known]
         share = float((first > 0).mean() + (first == 0).mean() / 2) if len(first) else 0.5
@@ -74,7 +74,7 @@ class Measure:
             kept = {n: rows[n] for n in ("planes", "legal", "policy")}
             for name, column in jax.device_get(self._look(params, kept)).items():
                 columns.setdefault(name, []).append(column[: len(some)])
-            for name in ("outcome", "value"):
+            for name in ("mover_outcome", "value"):
                 columns.setdefault(name, []).append(rows[name][: len(some)].astype(np.float32))
         seen = {name: np.concatenate(parts) for name, parts in columns.items()}
         everything = np.ones(len(chosen), bool)
@@ -90,7 +90,7 @@ class Measure:
         names = ("value_loss", "value_log_loss", "colour_log_loss")
         if not taught.any():
             return dict.fromkeys(names, float("nan"))
-        guess, outcome = seen["guess"][taught], seen["outcome"][taught]
+        guess, outcome = seen["guess"][taught], seen["mover_outcome"][taught]
         square = float(np.mean((guess - outcome) ** 2))
         won = (outcome + 1) / 2
         logs = [_log_loss(p, won) for p in ((guess + 1) / 2, usual[taught])]

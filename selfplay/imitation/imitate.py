@@ -150,11 +150,11 @@ def imitate(
             determinism.check_fingerprint(
                 fingerprint, rows[0].get("learner_probe"), "the learner's", run.folder
             )
-        measure(state.averaged, 1)
+        measure(state.ema_params, 1)
         if not rows:
             first = {"digest": {"state": digest(state)}, "data": lessons.digest}
             rows = [{**first, "learner_probe": fingerprint}]
-            run.commit(0, state, rows[0], state.averaged, ledger=asdict(Ledger()))
+            run.commit(0, state, rows[0], state.ema_params, ledger=asdict(Ledger()))
     rows = rows[1:]
     while len(rows) < imitation.iterations and not _given_up(rows, config.patience):
         iteration = len(rows) + 1
@@ -164,7 +164,7 @@ def imitate(
         check_finite(metrics, iteration, run.folder)
         learned = time.perf_counter()
         enter(Phase("measuring on held-out games", iteration))
-        measured = measure(state.averaged, config.eval_positions)
+        measured = measure(state.ema_params, config.eval_positions)
         ledger = imitation.ledger(iteration)
         row = {
             "version": iteration,
@@ -182,7 +182,7 @@ def imitate(
         rows.append(row)
         best = best_of(rows)
         keep = best == iteration or is_snapshot(iteration) or iteration == imitation.iterations
-        params = state.averaged if keep else None
+        params = state.ema_params if keep else None
         run.commit(iteration, state, row, params, ledger=asdict(ledger), needed={best})
         if report({"iteration": iteration, "of": imitation.iterations, **row}):
             if len(rows) < imitation.iterations:

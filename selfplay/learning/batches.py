@@ -13,7 +13,7 @@ from jax import Array
 from selfplay import rng
 from selfplay.acting.episode import Rows
 
-BATCH_FIELDS = ("planes", "legal", "policy", "value", "outcome")
+BATCH_FIELDS = ("planes", "legal", "policy", "value", "mover_outcome")
 
 
 class Source(Protocol):

@@ -43,7 +43,7 @@ class LearnerState(NamedTuple):
     """Everything the learner carries from one iteration to the next."""
 
     params: Params
-    averaged: Params  # exponential moving average of params: what plays and is rated
+    ema_params: Params  # exponential moving average of params: what plays and is rated
     optimizer: Any
     step: Array  # int32[]
 
@@ -159,8 +159,10 @@ class Learner:
         params = optax.apply_updates(state.params, updates)
         # A young average must not remember the random start: its decay grows with the steps.
         decay = jnp.minimum(self.config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
-        averaged = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.averaged, params)
-        new = LearnerState(params, averaged, optimizer, state.step + 1)  # pyright: ignore
+        ema_params = jax.tree.map(
+            lambda a, p: a * decay + p * (1 - decay), state.ema_params, params
+        )
+        new = LearnerState(params, ema_params, optimizer, state.step + 1)  # pyright: ignore
         row = jax.tree.map(_ordered_mean, *metrics)
         return new, {**row, "gradient_norm": optax.tree.norm(mean)}
 
@@ -221,7 +223,7 @@ def make_loss(
         entropy = -jnp.sum(
             jnp.where(target > 0, target * jnp.log(jnp.maximum(target, 1e-9)), 0.0), axis=-1
         )
-        outcome = jnp.asarray(rows["outcome"]).astype(jnp.float32)
+        outcome = jnp.asarray(rows["mover_outcome"]).astype(jnp.float32)
         found = jnp.asarray(rows["value"]).astype(jnp.float32)
         # NaN = a value not to be learnt: replaced before it is used, or its gradient would be NaN.
         taught = ~jnp.isnan(found)

@@ -9,7 +9,9 @@ that digests and checkpoints were made with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 FIELDS: Mapping[str, str] = {
     "lag": "policy_lag",
@@ -46,8 +48,27 @@ FIELDS: Mapping[str, str] = {
 }
 """Dotted path of a config field in format 1 → its path today."""
 
-ON_DISK: Mapping[str, str] = {}
-"""Part of an array's path in the code → the same part in digests and files."""
+ON_DISK: Mapping[str, str] = {
+    "mover_outcome": "outcome",  # of a row; only `PlyRecord` has an `outcome`, which is player 0's
+    "ema_params": "averaged",  # of `LearnerState`
+    "pending": "waiting",  # of `Carry`
+}
+"""Part of an array's path in the code → the same part in digests and files.
+
+Trees are renamed where they are flattened (`selfplay.runs.tree`). Rows are flat: whoever writes
+them to files calls `disk_names`, and whoever reads them `code_names`.
+"""
+IN_CODE: Mapping[str, str] = {disk: code for code, disk in ON_DISK.items()}
+
+
+def disk_names(rows: Mapping[str, T]) -> dict[str, T]:
+    """Returns the fields of rows under the names that files and digests have for them."""
+    return {ON_DISK.get(name, name): array for name, array in rows.items()}
+
+
+def code_names(rows: Mapping[str, T]) -> dict[str, T]:
+    """Returns the fields of rows that were read from files under the names that the code uses."""
+    return {IN_CODE.get(name, name): array for name, array in rows.items()}
 
 
 def with_today_names(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,8 +60,8 @@ def root_of(leaves: Leaves, states: State) -> Any:
     return _RootFnOutput(prior_logits=leaves.logits, value=leaves.value, embedding=states)
 
 
-def expansion(game: Game, evaluate: Evaluate) -> Callable[[Params, Array, Array, State], Any]:
-    """Builds mctx's recurrent function: it plays one action and evaluates the state behind it."""
+def expansion(game: Game, evaluate: Evaluate) -> Any:
+    """Builds mctx's recurrent function: it plays an action and evaluates the next state."""
 
     def expand(params: Params, _: Array, action: Array, states: State) -> tuple[Any, State]:
         mover = jax.vmap(game.player)(states)  # [B]

@@ -134,7 +134,7 @@ def measure(request: Request, folder: Path) -> Timing:
         starts["play"] = compiling.phase(trainer.player.fingerprint)
         state, carries = trainer.start()
         learner, params = state["learner"], jax.device_get(state["playing"])
-        noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
+        noise = carries[0].pending | {"mover_outcome": np.zeros(0, np.int8)}
 
         def learn() -> None:
             trainer.learner.fingerprint(noise)

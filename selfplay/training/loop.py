@@ -144,7 +144,7 @@ def _loop(
     state, carries, ledger, seconds = _stand(config, run, trainer, start, workers.fingerprint)
     if run.next_iteration > config.iterations:
         return  # imitation was all
-    examination.warm_up(state["learner"].averaged)
+    examination.warm_up(state["learner"].ema_params)
 
     streams, lag, committing = config.selfplay.streams, config.policy_lag, 0.0
     workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
@@ -162,7 +162,7 @@ def _loop(
         following = plan.work(work.iteration + 1, streams, lag)
         more = work.iteration < config.iterations
         if more and lag:  # before learning, so that it overlaps
-            workers.submit(following, state["learner"].averaged, carries)
+            workers.submit(following, state["learner"].ema_params, carries)
         enter(Phase("learning", work.iteration))
         failpoint("train.learn", work.iteration)
         state, metrics, steps = trainer.fit(state, run.replay, work, len(rows["last"]))
@@ -173,7 +173,7 @@ def _loop(
             workers.submit(following, state["playing"], carries)
 
         ledger = trainer.ledger(ledger, steps)
-        version = state["learner"].averaged
+        version = state["learner"].ema_params
         found = examination.due(version, work.iteration, ledger, final=not more)
         examined = time.perf_counter()
         seconds += learned - started
@@ -225,7 +225,9 @@ def _stand(
 ) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
     """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
     state, carries = trainer.start(start.params if start else None)
-    learns = trainer.learner.fingerprint(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
+    learns = trainer.learner.fingerprint(
+        carries[0].pending | {"mover_outcome": np.zeros(0, np.int8)}
+    )
     if run.next_iteration == 0:
         ledger = start.ledger if start else Ledger()
         imitated = isinstance(start, Outcome)
@@ -263,7 +265,8 @@ def summary(rows: Rows) -> dict[str, float]:
     """What the finished episodes say of the play: counts, lengths, results, entropy."""
     last = rows["last"]
     count = int(last.sum())
-    first = np.where(rows["ply"] % 2 == 0, rows["outcome"], -rows["outcome"])[last]
+    mover_outcome = rows["mover_outcome"]
+    outcome = np.where(rows["ply"] % 2 == 0, mover_outcome, -mover_outcome)[last]
     policy = rows["policy"].astype(np.float32)
     entropy = -(policy * np.log(np.maximum(policy, 1e-9))).sum(axis=-1)
     if not count:
@@ -272,8 +275,8 @@ def summary(rows: Rows) -> dict[str, float]:
         "games": count,
         "positions": len(last),
         "plies": float((rows["ply"][last] + 1).mean()),
-        "first_player_wins": float((first > 0).mean()),
-        "draws": float((first == 0).mean()),
+        "first_player_wins": float((outcome > 0).mean()),
+        "draws": float((outcome == 0).mean()),
         "policy_entropy": float(entropy.mean()),
-        "value_error": float(np.mean((rows["value"].astype(np.float32) - rows["outcome"]) ** 2)),
+        "value_error": float(np.mean((rows["value"].astype(np.float32) - mover_outcome) ** 2)),
     }

@@ -55,7 +55,7 @@ class Trainer:
         """State and carries of version 0: of these parameters, or of fresh ones."""
         state = self.learner.initial(params)
         carries = [self.player.start(s) for s in range(self.config.selfplay.streams)]
-        return {"learner": state, "playing": state.averaged}, carries
+        return {"learner": state, "playing": state.ema_params}, carries
 
     def fit(
         self, state: dict[str, Any], source: Source, work: plan.Work, new_rows: int
@@ -67,7 +67,7 @@ class Trainer:
             source = self.lessons.with_window(source, work.iteration)
         after, metrics = self.learner.fit(before, source, work.iteration, steps)
         # With lag 1 the next iteration is played by the version before this one.
-        playing = before.averaged if self.config.policy_lag else after.averaged
+        playing = before.ema_params if self.config.policy_lag else after.ema_params
         return {"learner": after, "playing": playing}, metrics, steps
 
     def ledger(self, before: Ledger, steps: int) -> Ledger:

@@ -45,7 +45,7 @@ class Played(NamedTuple):
 
     records: list[Any]  # PlyRecord, NumPy [T, B, …]
     done: list[Rows]
-    waiting: Rows  # after the last segment
+    pending: Rows  # after the last segment
     carries: list[str]  # digests, of the first one too
 
 
@@ -73,7 +73,7 @@ def played(rules: str) -> Played:
         carry, rows = player(rules).play(params(rules), carry, i, 1, i - 1)
         done.append(rows)
         carries.append(digest(carry))
-    return Played(records, done, carry.waiting, carries)
+    return Played(records, done, carry.pending, carries)
 
 
 def joined(records: list[Any]) -> Any:
@@ -186,7 +186,7 @@ def assert_assembled(records: list[Any], versions: list[int], done: list[Rows], 
             wanted = [getattr(records[s], name)[t, lane] for s, t, _, lane, _, _ in expected]
             assert len(rows[name]) == len(wanted)
             np.testing.assert_array_equal(rows[name], np.array(wanted).reshape(rows[name].shape))
-        for name, column in (("version", 2), ("outcome", 4), ("last", 5)):
+        for name, column in (("version", 2), ("mover_outcome", 4), ("last", 5)):
             np.testing.assert_array_equal(rows[name], [row[column] for row in expected])
         for name, text in episode.FIELDS.items():
             assert text.startswith(f"{rows[name].dtype}["), name
@@ -202,8 +202,8 @@ def assert_assembled(records: list[Any], versions: list[int], done: list[Rows], 
 @each_game
 def test_episodes_of_a_stream_are_whole_and_every_ply_is_kept_once(rules: str) -> None:
     found = played(rules)
-    assert_assembled(found.records, list(range(SEGMENTS)), found.done, found.waiting)
-    kept = sum(len(rows["last"]) for rows in found.done) + len(found.waiting["lane"])
+    assert_assembled(found.records, list(range(SEGMENTS)), found.done, found.pending)
+    kept = sum(len(rows["last"]) for rows in found.done) + len(found.pending["lane"])
     assert kept == SEGMENTS * SELFPLAY.segment_length * SELFPLAY.batch_size
     finished = sum(int(record.over.sum()) for record in found.records)
     assert sum(int(rows["last"].sum()) for rows in found.done) == finished
@@ -244,17 +244,17 @@ def test_assemble_equals_a_slow_reference(
         records.append(made_up(generator.random((plies, lanes)) < share, seed + i, first))
         first += plies * lanes
     no_lanes: Any = None
-    waiting = episode.empty(no_lanes, records[0]).waiting
+    pending = episode.empty_carry(no_lanes, records[0]).pending
     for i, record in enumerate(records):
-        waiting, rows = episode.assemble(waiting, record, 7 * i)
+        pending, rows = episode.finish_episodes(pending, record, 7 * i)
         done.append(rows)
-    assert_assembled(records, [7 * i for i in range(len(records))], done, waiting)
+    assert_assembled(records, [7 * i for i in range(len(records))], done, pending)
 
     # However play is cut into segments, the same plies finish with the same results.
     whole = joined(records)
-    left, at_once = episode.assemble(episode.empty(no_lanes, whole).waiting, whole, 0)
-    np.testing.assert_array_equal(left["action"], waiting["action"])
-    by_parts = {n: np.concatenate([rows[n] for rows in done]) for n in ("action", "outcome")}
+    left, at_once = episode.finish_episodes(episode.empty_carry(no_lanes, whole).pending, whole, 0)
+    np.testing.assert_array_equal(left["action"], pending["action"])
+    by_parts = {n: np.concatenate([rows[n] for rows in done]) for n in ("action", "mover_outcome")}
     a, b = np.argsort(at_once["action"]), np.argsort(by_parts["action"])
     for name, array in by_parts.items():
         np.testing.assert_array_equal(at_once[name][a], array[b])
@@ -281,6 +281,6 @@ def test_iteration_stream_and_seed_all_matter_and_the_version_is_a_stamp() -> No
     results = [who.play(params(rules), carry, i, s, 0) for who, i, s in calls]
     assert len({digest(result) for result in results}) == len(calls)
     stamped, rows = here.play(params(rules), carry, 1, 0, 5)
-    assert set(rows["version"]) == set(stamped.waiting["version"]) == {5}
+    assert set(rows["version"]) == set(stamped.pending["version"]) == {5}
     rows["version"] = np.zeros_like(rows["version"])
     assert digest(rows) == digest(results[0][1])

@@ -300,7 +300,7 @@ class Window:
             "legal": np.zeros((n, 2), np.uint8),
             "policy": np.zeros((n, 9), np.float16),
             "value": np.full(n, self.MARK, np.float16),
-            "outcome": np.zeros(n, np.int8),
+            "mover_outcome": np.zeros(n, np.int8),
         }
 
 

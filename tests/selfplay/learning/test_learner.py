@@ -37,7 +37,7 @@ class Table:
 
     @property
     def size(self) -> int:
-        return len(self.rows["outcome"])
+        return len(self.rows["mover_outcome"])
 
     def gather(self, indices: np.ndarray) -> Rows:
         return {name: array[indices] for name, array in self.rows.items()}
@@ -57,7 +57,7 @@ def table(rules: str) -> Table:
             "legal": np.packbits(legal, axis=-1),
             "policy": (0.99 * policy / policy.sum(axis=1, keepdims=True)).astype(np.float16),
             "value": rng.uniform(-1, 1, count).astype(np.float16),
-            "outcome": rng.integers(-1, 2, count).astype(np.int8),
+            "mover_outcome": rng.integers(-1, 2, count).astype(np.int8),
         }
     )
 
@@ -121,7 +121,7 @@ def test_a_fit_follows_seed_and_iteration_and_nothing_else() -> None:
     results = [digest(fit.fit(start, source, iteration, 2)) for iteration in (1, 1, 2)]
     assert results[0] == results[1] != results[2]
     assert digest(start) == digest(fit.initial()) == before, "the state was changed in place"
-    assert digest(start.params) == digest(start.averaged)
+    assert digest(start.params) == digest(start.ema_params)
     assert digest(build(PLAIN, seed=6).initial()) != before
 
 
@@ -172,7 +172,7 @@ def test_the_loss_is_cross_entropy_and_squared_error(
     linear = Linear(game, seed=1)
     loss = quick_jit(learner.make_loss(game, linear, config))
     total, metrics = jax.device_get(loss({}, rows, jax.random.key(0)))
-    goals = (1 - root_weight) * rows["outcome"] + root_weight * rows["value"].astype(float)
+    goals = (1 - root_weight) * rows["mover_outcome"] + root_weight * rows["value"].astype(float)
     each = zip(*unpacked(rules, rows), rows["policy"], goals, strict=True)
     policy, entropy, value = np.mean([slow_losses(linear, *row) for row in each], axis=0)
     expected = {
@@ -250,12 +250,12 @@ def test_the_average_follows_its_formula_step_by_step() -> None:
         after: LearnerState = fit.fit(state, source, 1 + step, 1)[0]
         assert int(after.step) == step + 1
         for old, new, mean in zip(
-            *map(jax.tree.leaves, (state.averaged, after.params, after.averaged)), strict=True
+            *map(jax.tree.leaves, (state.ema_params, after.params, after.ema_params)), strict=True
         ):
             wanted = np.array(old, float) * decay + np.array(new, float) * (1 - decay)
             np.testing.assert_allclose(mean, wanted, atol=1e-6)
         state = after
-    assert digest(state.params) != digest(state.averaged)
+    assert digest(state.params) != digest(state.ema_params)
 
 
 def test_a_tiny_data_set_is_learned_by_heart() -> None:
