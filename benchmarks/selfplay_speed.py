@@ -1,6 +1,6 @@
 """Self-play speed: moves per second against the peer, and our share of the limit.
 
-    python benchmarks/selfplay_speed.py                  # minutes; leave the machine otherwise idle
+    python -m benchmarks.selfplay_speed                  # minutes; leave the machine otherwise idle
 
 **Against the peer.** Ours: Ray actors, one a core, each playing streams on one thread, as a
 training run does: what is timed is an iteration's play from `submit` to `collect`, parameters and
@@ -19,14 +19,8 @@ self-play adds to the network: rules, trees, keys, records, episodes.
 
 import argparse
 import os
-import sys
 import time
 import warnings
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: this very file would hide the package `selfplay`
-os.chdir(ROOT)  # Ray's actors search the current folder too
 
 from selfplay import determinism
 

@@ -31,12 +31,12 @@ import games
 from configs import PRESETS
 from configs.studies import STUDIES
 from games.spelling import did_you_mean
-from launch.ladder import default_anchor
 from launch.plan import Plan, Planned, Watch, show, waiting
 from launch.train import parse
 from selfplay import command_line
 from selfplay.cluster.config import ClusterConfig
 from selfplay.command_line import LAUNCH, USER_FOLDER, documented, near
+from selfplay.ladder.anchor import default_anchor
 from selfplay.runs.codec import to_json
 from selfplay.runs.files import check_writable, in_words
 from selfplay.study import forecast, grid, jobs
@@ -125,7 +125,10 @@ def cells_of(options: Options) -> list[tuple[RunSpec, TrainConfig]]:
             raise ValueError(f"--set names {axis.field}, and the grid varies it")
     arms = tuple(replace(a, flags=(*a.flags, *flags), axes=(*a.axes, *axes)) for a in arms)
     cells = grid.cells(arms, options.seeds)
-    return [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
+    configs = [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
+    for game in {config.game for _, config in configs}:
+        games.make(game)  # an unknown game is an error before any work
+    return configs
 
 
 def planned(

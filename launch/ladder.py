@@ -23,7 +23,7 @@ import math
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Literal
 
@@ -36,9 +36,10 @@ from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
 from selfplay.ladder import database, openings, tables
-from selfplay.ladder.config import LadderConfig
+from selfplay.ladder.anchor import default_anchor, resolve_anchor
+from selfplay.ladder.config import AUTO, LadderConfig
 from selfplay.ladder.ladder import Ladder, LadderState
-from selfplay.players import solvers, specs
+from selfplay.players import specs
 from selfplay.players.specs import GTP, Player
 from selfplay.players.version import SUFFIX, Version, split_version
 from selfplay.runs.files import CorruptedFile, in_words, write_bytes
@@ -69,7 +70,8 @@ class Options:
     game: str | None = None
     """The game; that of the first run when left out."""
     anchor: str | None = None
-    """Who is at 0 Elo: the solver where there is one, else random, when left out."""
+    """The player at 0 Elo. Left out: the one that the ladder began with; for a new ladder the
+    solver if the game has one that is installed, else random."""
     out: Path | None = None
     """The ladder's folder; RUN/ladder or ladders/GAME when left out."""
     until_stderr: float = 25.0
@@ -153,15 +155,6 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
     return list(everyone.values()), one.spec
 
 
-def default_anchor(game: Game) -> str:
-    """Name the perfect player where there is one, else random moves."""
-    try:
-        solvers.scores_of(game)
-    except ValueError:
-        return "random"
-    return "solver"
-
-
 def write(
     folder: Path, title: str, game: Game, ladder: Ladder, standing: LadderState, options: Options
 ) -> None:
@@ -243,10 +236,11 @@ def rate(options: Options, console: Console) -> bool:
             text = name.replace("_", "-")
             raise ValueError(f"--{text} must be above 0, got {getattr(options, name)}")
     starts = openings.read(options.openings, game) if options.openings else None
-    players, anchor = gather(options, game)
     run = split_version(options.runs[0])[0] if options.runs else ""
     inside = len(options.runs) == 1 and Path(run).is_dir()
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
+    anchor = options.anchor or resolve_anchor(AUTO, game, folder / database.FILE)
+    players, anchor = gather(replace(options, anchor=anchor), game)
     title = f"{game_name}, {tables.labels([anchor])[anchor]} at 0 Elo"
     said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(said, markup=False)

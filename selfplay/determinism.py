@@ -22,8 +22,8 @@ JAX was imported before selfplay.determinism.pin() could set the flags that fix 
 In a script, call it above every import of JAX. In a notebook, restart the kernel and make this the
 first cell:
 
-    from selfplay import pins
-    pins.pin()
+    from selfplay import determinism
+    determinism.pin()
 """
 CACHE = Path(__file__).resolve().parent.parent / ".jax_cache"  # of programs, beside the code
 

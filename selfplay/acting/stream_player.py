@@ -6,18 +6,21 @@ else: the same call gives the same bytes in any process whose fingerprint is the
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import jax
 
 import games
 from games.game import Game
 from selfplay import rng
 from selfplay.acting import episode, segment
-from selfplay.acting.config import StreamSpec
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Carry, Rows
-from selfplay.acting.segment import Lanes
+from selfplay.acting.segment import Lanes, SegmentFns
 from selfplay.model import network
 from selfplay.model.network import Model, Params
 from selfplay.runs.digest import digest
+from selfplay.search.config import SearchConfig
 
 
 class StreamPlayer:
@@ -33,19 +36,18 @@ class StreamPlayer:
         """
         self.seed = spec.seed
         self._init = model.init
-        functions = segment.make(game, model.apply, spec.search, spec.selfplay)
-        self._start, self._advance = jax.jit(functions.start), jax.jit(functions.advance)
+        self._start, self._advance = _programs(game, model, spec.search, spec.selfplay)
 
     @classmethod
     def from_spec(cls, spec: StreamSpec) -> StreamPlayer:
         """Builds a player in a process that has nothing but the spec."""
         game = games.make(spec.game)
-        return cls(game, network.make(game, spec.network), spec)
+        return cls(game, network.make_once(game, spec.network), spec)
 
     def start(self, stream: int) -> Carry:
         """The carry of a stream that has not played yet."""
         lanes = jax.device_get(self._start(rng.key(self.seed, rng.Purpose.START, stream)))
-        params = jax.eval_shape(self._init, jax.random.key(0))
+        params = network.shapes(self._init)
         _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
         return episode.empty_carry(Lanes(*lanes), record)
 
@@ -66,3 +68,10 @@ class StreamPlayer:
         """
         params = network.pseudo_random(self._init)
         return digest(self.play(params, self.start(0), 0, 0, 0))
+
+
+@lru_cache(maxsize=8)
+def _programs(game: Game, model: Model, search: SearchConfig, config: SelfPlayConfig) -> SegmentFns:
+    """Returns the functions of `segment.make`, jitted; players of one configuration share them."""
+    functions = segment.make(game, model.apply, search, config)
+    return SegmentFns(jax.jit(functions.start), jax.jit(functions.advance))

@@ -1,8 +1,12 @@
 """Settings of ladders, and of the ratings made during training (section `elo`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from selfplay.ranges import check_above, check_at_least, check_budgets
+from selfplay.runs.codec import ADDED, MUTABLE
+
+AUTO: Final = "auto"
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,16 @@ class EloConfig:
         until_stderr: standard error, in Elo relative to the anchor, below which fewer games are
             played.
         opening_plies: random moves of every opening.
+        anchor: the player at 0 Elo, "solver" (perfect play) or "random". "auto": the one that the
+            run's ladder began with; for a new ladder the solver if the game has one that is
+            installed, else random moves. The manifest and the ratings record which one it is.
     """
 
-    budgets: tuple[int, ...] = ()
-    games: int = 256
-    until_stderr: float = 40.0
+    budgets: tuple[int, ...] = field(default=(), metadata=MUTABLE)
+    games: int = field(default=256, metadata=MUTABLE)
+    until_stderr: float = field(default=40.0, metadata=MUTABLE)
     opening_plies: int = 4
+    anchor: Literal["auto", "solver", "random"] = field(default=AUTO, metadata=ADDED | MUTABLE)
 
     def __post_init__(self) -> None:
         check_budgets(self, "elo", "budgets")

@@ -118,6 +118,22 @@ def count(path: Path) -> int:
         return base.execute("SELECT count(*) FROM games").fetchone()[0]
 
 
+def player_specs(path: Path) -> list[str]:
+    """Returns the players in a ladder's file in the order in which they entered, without its lock.
+
+    An absent or empty file has none.
+
+    Raises:
+        ValueError: the file is not a ladder, or is damaged.
+    """
+    if not os.path.lexists(path):
+        return []
+    with _readable(path), closing(_connect(path)) as base:
+        if not _tables(base):
+            return []
+        return [str(row[0]) for row in base.execute("SELECT spec FROM players ORDER BY id")]
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Turns what SQLite says of a file into a ValueError that names the file."""

@@ -21,12 +21,14 @@ from selfplay.ladder import database, tables
 from selfplay.ladder.config import EloConfig, LadderConfig
 from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.model.flops import Ledger
-from selfplay.players import solvers, specs
+from selfplay.players import specs
 from selfplay.players.specs import Player
 from selfplay.players.version import Version
 from selfplay.runs import metrics
 from selfplay.runs.files import CorruptedFile, write_bytes
 from selfplay.runs.snapshots import is_snapshot, snapshot_versions
+
+FOLDER = "elo"  # in the run's folder
 
 
 class Evaluator:
@@ -39,15 +41,11 @@ class Evaluator:
             folder: of the run; the ladder lies in `folder/elo`.
             config: the run's, as its config.json holds it.
             seed: of the openings.
-            how: budgets and effort.
+            how: budgets, effort, and the anchor, which is not "auto" any more.
         """
         self._folder, self._config, self._how = folder, config, how
         self._name, self._game = config["game"], games.make(config["game"])
-        try:
-            solvers.scores_of(self._game)
-            self._anchor = "solver"
-        except ValueError:
-            self._anchor = "random"
+        self._anchor = how.anchor
         others = dict.fromkeys((self._anchor, "random"))
         self._players = [specs.parse(spec, self._game) for spec in others]
         self._entered: set[int | None] = set()
@@ -64,13 +62,13 @@ class Evaluator:
             ledger: the FLOPs that made it.
 
         Returns:
-            ``{"version": …, "sims64": {"elo": …, "low": …, "high": …}, "games": …, "flops": …}``;
-            games and FLOPs are the ladder's in all.
+            ``{"version": …, "anchor": …, "sims64": {"elo": …, "low": …, "high": …}, "games": …,
+            "flops": …}``; games and FLOPs are the ladder's in all.
         """
         self._catch_up(number)
         version = Version(f"run@{number}", params, self._config, Ledger(**ledger), number)
         made = self._enter(version)
-        path = self._folder / "elo" / database.FILE
+        path = self._folder / FOLDER / database.FILE
         with Ladder(
             path, self._game, self._name, self._players, self._anchor, self._climbing
         ) as ladder:
@@ -80,6 +78,7 @@ class Evaluator:
         write_bytes(path.with_name("ladder.csv"), tables.to_csv(standing).encode())
         return {
             "version": number,
+            "anchor": self._anchor,
             **self._rows(standing, [p.spec for p in made]),
             "games": len(standing.games.first),
             "flops": flops,

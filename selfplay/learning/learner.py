@@ -6,6 +6,7 @@ through all shards, eight take one each: the same additions in the same order, t
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,11 +77,8 @@ class Learner:
             )
         self._devices = available[:devices]
         self._optimizer = make_optimizer(config, total_steps)
-        # One program per shard, called shard by shard: inside a loop of XLA's, the backward
-        # pass of a convolution is 25 times slower on CPU.
-        loss = make_loss(game, model.apply, config)
-        self._gradient = jax.jit(jax.grad(loss, has_aux=True))
-        self._update = jax.jit(self._apply)
+        self._gradient = _gradient_program(game, model, config)
+        self._update = _update_program(config, total_steps)
 
     def initial(self, params: Params | None = None) -> LearnerState:
         """Version 0: these parameters, or fresh ones, drawn from the seed; a fresh optimizer."""
@@ -147,24 +145,40 @@ class Learner:
             rows = [{n: flat[n][part] for n in BATCH_FIELDS} for part in parts]
             yield list(zip(rows, shard_keys, strict=True))
 
-    def _apply(
-        self,
+
+@lru_cache(maxsize=16)
+def _gradient_program(game: Game, model: Model, config: LearnerConfig) -> Any:
+    """Returns the jitted ``(params, rows, key) → (gradient, metrics)`` of one shard.
+
+    Called shard by shard: inside a loop of XLA's, the backward pass of a convolution is 25 times
+    slower on CPU.
+    """
+    return jax.jit(jax.grad(make_loss(game, model.apply, config), has_aux=True))
+
+
+@lru_cache(maxsize=16)
+def _update_program(config: LearnerConfig, total_steps: int) -> Any:
+    """Returns the jitted optimizer step: the shards' gradients are summed in order."""
+    optimizer = make_optimizer(config, total_steps)
+
+    def apply(
         state: LearnerState,
         gradients: tuple[Params, ...],
         metrics: tuple[dict[str, Array], ...],
     ) -> tuple[LearnerState, dict[str, Array]]:
-        """One optimizer step from the shards' gradients, summed in order; the step's metrics."""
         mean = jax.tree.map(_ordered_mean, *gradients)
-        updates, optimizer = self._optimizer.update(mean, state.optimizer, state.params)
+        updates, moments = optimizer.update(mean, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         # A young average must not remember the random start: its decay grows with the steps.
-        decay = jnp.minimum(self.config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+        decay = jnp.minimum(config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema_params = jax.tree.map(
             lambda a, p: a * decay + p * (1 - decay), state.ema_params, params
         )
-        new = LearnerState(params, ema_params, optimizer, state.step + 1)  # pyright: ignore
+        new = LearnerState(params, ema_params, moments, state.step + 1)  # pyright: ignore
         row = jax.tree.map(_ordered_mean, *metrics)
         return new, {**row, "gradient_norm": optax.tree.norm(mean)}
+
+    return jax.jit(apply)
 
 
 def _ordered_mean(*shards: Array) -> Array:

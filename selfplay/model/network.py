@@ -10,6 +10,7 @@ value are always returned as float32.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
@@ -107,12 +108,27 @@ def make(game: Game, config: NetworkConfig) -> Model:
     return Model(init, apply)
 
 
+@lru_cache(maxsize=16)
+def make_once(game: Game, config: NetworkConfig) -> Model:
+    """Returns what `make` returns, the same object at every call.
+
+    Programs that are cached by it are compiled once in a process.
+    """
+    return make(game, config)
+
+
+@lru_cache(maxsize=16)
+def shapes(init: Callable[[Array], Params]) -> Params:
+    """Returns the shapes and types of the parameters as a tree of ``jax.ShapeDtypeStruct``."""
+    return jax.eval_shape(init, jax.random.key(0))
+
+
 def pseudo_random(init: Callable[[Array], Params]) -> Params:
     """Returns the parameters that fingerprints use; the zeros of fresh ones would hide much."""
     rng = np.random.Generator(np.random.Philox(0))
     return jax.tree.map(
         lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype),
-        jax.eval_shape(init, jax.random.key(0)),
+        shapes(init),
     )
 
 

@@ -28,7 +28,7 @@ __all__ = ["choose", "divide", "information", "restrict"]
 FARTHEST = 4000.0  # Elo; pairings farther apart teach as little as these
 CHUNK = 512  # pairings whose gains are computed at once
 MANY = 100  # games, before a score of 0 or 100 % says that two players are far apart
-NEARLY = 0.995  # a score that reads as 100 %
+NEAR_PERFECT_ELO = 0.995  # a score that reads as 100 %
 DIGITS = 6  # gains that agree to so many digits are ties, whatever the machine's arithmetic
 
 
@@ -100,7 +100,7 @@ def divide(ratings: Ratings, played: Games, left: int, target: float) -> list[li
     """Divide the players into parts that are too far apart to be compared, the strongest first.
 
     Two parts are too far apart if one of them has won 100 % of at least `MANY` games against the
-    other (or nearly, see `NEARLY`), and `left` more openings, colors swapped, of the most
+    other (or nearly, see `NEAR_PERFECT_ELO`), and `left` more openings, colors swapped, of the most
     informative pairing are not expected to bring their difference to the standard error `target`.
     """
     order = np.argsort(-ratings.elo, kind="stable")
@@ -111,7 +111,7 @@ def divide(ratings: Ratings, played: Games, left: int, target: float) -> list[li
     cuts = []
     for cut in range(1, len(order)):
         crossing = points[(upper < cut) & (lower >= cut)]
-        if len(crossing) >= MANY and crossing.mean() >= NEARLY:
+        if len(crossing) >= MANY and crossing.mean() >= NEAR_PERFECT_ELO:
             i, j = (grid.ravel() for grid in np.meshgrid(order[:cut], order[cut:]))
             c = ratings.covariance
             variance = c[i, i] + c[j, j] - 2 * c[i, j]

@@ -74,7 +74,7 @@ class RatedRuns:
 
     def points(self, standing: LadderState) -> RatedVersions:
         """Reads the rated versions of these runs, with recipes called by their labels."""
-        points = from_ladder.points(standing, self.root, runs=self.labels)
+        points = from_ladder.read_versions(standing, self.root, runs=self.labels)
         recipe = [self.labels[run] for run in points.run.tolist()]
         return replace(points, recipe=np.array(recipe, np.str_))
 

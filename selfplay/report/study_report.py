@@ -21,10 +21,11 @@ from selfplay.runs import metrics
 from selfplay.runs.codec import flat
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.scaling import from_ladder
-from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
-from selfplay.scaling.rated_versions import RatedVersions, joined
+from selfplay.scaling.factors import RECIPE, Factor, factors_of_configs, factors_of_versions
+from selfplay.scaling.rated_versions import RatedVersions, join_ladders
 from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
+from selfplay.training.config import NOT_IN_RECIPE
 
 
 @dataclass(frozen=True)
@@ -159,11 +160,11 @@ def factors(points: RatedVersions, given: Material) -> list[Factor]:
         if label in points.recipe and label not in configs:
             configs[label] = _recipe(folder)
     if set(points.recipe.tolist()) - configs.keys():  # the ladder rates other runs as well
-        return of_points(points)
+        return factors_of_versions(points)
     arms = {label: given.arms.get(label) for label in configs}
     if len(set(arms.values())) > 1:
         configs = {label: {**config, RECIPE: arms[label]} for label, config in configs.items()}
-    return of_configs(configs, (*given.varied, RECIPE))
+    return factors_of_configs(configs, (*given.varied, RECIPE))
 
 
 def page(given: Material) -> Page:
@@ -176,12 +177,12 @@ def page(given: Material) -> Page:
     games: list[Section] = []
     missing, strange = list(given.missing), []
     for game, path in given.ladders.items():
-        standing = from_ladder.standing(path)
+        standing = from_ladder.read_state(path)
         anchor = standing.entries[standing.ratings.anchor].spec
         if given.rated:
             points = given.rated.points(standing)
         else:
-            points = _labelled(from_ladder.points(standing, given.root), given)
+            points = _labelled(from_ladder.read_versions(standing, given.root), given)
         parts[game] = points, anchor
         name = path.parent.name if len(given.ladders) > 1 else ""
         text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
@@ -208,7 +209,7 @@ def page(given: Material) -> Page:
             last = math.log10(Ledger.of(metrics.read(given.root / run)[-1]).total)
             if points.training[points.run == run].max() < last - 1e-9:
                 missing.append(f"`{Path(run).name}` has gone on behind its last rated version.")
-    whole = joined([points for points, _ in parts.values()])
+    whole = join_ladders([points for points, _ in parts.values()])
     said = [*findings.caveats(whole), *strange, *missing]
     lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)
     care = Section("", "What to keep in mind", said)
@@ -226,7 +227,7 @@ def _boards(parts: Mapping[str, tuple[RatedVersions, str]]) -> list[Section]:
     found = []
     if len(solved) > 1:
         text.append("On the frontiers.")
-        found = [findings.of_boards(joined(list(solved.values())))]
+        found = [findings.of_boards(join_ladders(list(solved.values())))]
     return [Section("boards", "All boards", text, None, found)]
 
 
@@ -275,7 +276,7 @@ _PARTS = ("imitation", "selfplay", "learning", "total")
 
 def _recipe(folder: Path) -> dict[str, Any]:
     config = read_config(folder)
-    apart = {name for name in from_ladder.NOT_THE_RECIPE if name != "iterations"}
+    apart = {name for name in NOT_IN_RECIPE if name != "iterations"}
     return flat({name: value for name, value in config.items() if name not in apart})
 
 

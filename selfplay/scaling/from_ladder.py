@@ -25,11 +25,10 @@ from selfplay.runs.codec import differing, from_json
 from selfplay.runs.run import read_config
 from selfplay.scaling.compute_units import all_flops
 from selfplay.scaling.rated_versions import RatedVersions
+from selfplay.training.config import NOT_IN_RECIPE
 
-NOT_THE_RECIPE = ("seed", "iterations", "cluster", "exam", "elo", "store")
 
-
-def standing(path: Path, anchor: str | None = None) -> LadderState:
+def read_state(path: Path, anchor: str | None = None) -> LadderState:
     """The ratings of a ladder's file, without loading its players.
 
     Args:
@@ -48,7 +47,7 @@ def standing(path: Path, anchor: str | None = None) -> LadderState:
         return ladder.standing(base, anchor or first.spec)
 
 
-def points(
+def read_versions(
     rated: LadderState,
     root: Path = Path(),
     count: Callable[[Ledger], float] = all_flops,
@@ -184,7 +183,7 @@ def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     kinds: list[tuple[str, dict[str, Any]]] = []
     named = {}
     for name in sorted(configs):
-        recipe = {k: v for k, v in configs[name].items() if k not in NOT_THE_RECIPE}
+        recipe = {k: v for k, v in configs[name].items() if k not in NOT_IN_RECIPE}
         known = next((kind for kind, other in kinds if other == recipe), None)
         if known is None:
             known = re.sub(rf"([-_]seed)?[-_]?{configs[name]['seed']}$", "", name) or name

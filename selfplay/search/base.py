@@ -60,7 +60,7 @@ def root_of(leaves: Leaves, states: State) -> Any:
     return _RootFnOutput(prior_logits=leaves.logits, value=leaves.value, embedding=states)
 
 
-def expansion(game: Game, evaluate: Evaluate) -> Any:
+def expansion(game: Game, evaluate: Evaluate) -> Callable[..., Any]:
     """Builds mctx's recurrent function: it plays an action and evaluates the next state."""
 
     def expand(params: Params, _: Array, action: Array, states: State) -> tuple[Any, State]:

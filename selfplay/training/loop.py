@@ -8,28 +8,32 @@ that is killed anywhere goes on from its last commit with the same bytes.
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+import games
 from selfplay import determinism
 from selfplay.acting.episode import Carry, Rows
 from selfplay.cluster import connection, plan, pool
 from selfplay.imitation.imitate import FOLDER as IMITATION
 from selfplay.imitation.imitate import Outcome, imitate
+from selfplay.ladder import database, evaluator
+from selfplay.ladder.anchor import resolve_anchor
 from selfplay.learning.learner import check_finite
 from selfplay.model.flops import Ledger
 from selfplay.phase import Enter, Phase, unwatched
+from selfplay.runs.codec import mutable_fields
 from selfplay.runs.digest import digest
 from selfplay.runs.failpoints import failpoint
 from selfplay.runs.metrics import total_seconds
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
 from selfplay.runs.window import ReplayConfig
-from selfplay.training.config import MUTABLE, TrainConfig
+from selfplay.training.config import TrainConfig
 from selfplay.training.evaluation import Examination
 from selfplay.training.origin import Origin, resolve
 from selfplay.training.trainer import Trainer
@@ -50,18 +54,23 @@ def train(
     gets sentences; `enter` gets each step as it begins. Returns the closed run.
 
     Raises:
-        ValueError: the folder belongs to another config, or is no run; or the version that the
-            config's `init_from` names does not fit.
+        ValueError: there is no such game; the folder belongs to another config, or is no run;
+            the version that the config's `init_from` names does not fit; or the player that the
+            run's ratings are relative to cannot play here.
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not a number any more.
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
+    config = _with_anchor(config, folder)  # refuses an unknown game before any work
     connection.reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
         os.environ.setdefault(name, value)
     config, origin = resolve(config, folder, announce)
     trainer = Trainer.build(config)
-    run = _open(config, folder, config.replay, origin)
+    notes: dict[str, Any] = {"origin": origin.record} if origin else {}
+    if config.elo.budgets:
+        notes["elo_anchor"] = config.elo.anchor
+    run = _open(config, folder, config.replay, notes)
     with run:
         if run.next_iteration > config.iterations:
             return run
@@ -107,25 +116,35 @@ def train(
     return run
 
 
+def _with_anchor(config: TrainConfig, folder: Path) -> TrainConfig:
+    """Replaces ``elo.anchor="auto"`` by the player that ratings are relative to, if any are made.
+
+    Raises:
+        ValueError: there is no such game, or see `resolve_anchor`.
+    """
+    game = games.make(config.game)
+    if not config.elo.budgets:
+        return config
+    anchor = resolve_anchor(config.elo.anchor, game, folder / evaluator.FOLDER / database.FILE)
+    return replace(config, elo=replace(config.elo, anchor=anchor))
+
+
 def _open(
     config: TrainConfig,
     folder: Path,
     window: ReplayConfig | None = None,
-    origin: Origin | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> Run:
-    flags = determinism.pinned()
-    if config.cluster.allow_mismatched_actors:
-        flags["mixing"] = MIXED
     return Run.create_or_open(
         folder,
         config,
         window=window,
-        mutable=MUTABLE,
+        mutable=mutable_fields(TrainConfig),
         keep=config.store.keep,
         keep_all=config.store.keep_for_verify,
         flags=determinism.pinned()
         | ({"mixing": MIXED} if config.cluster.allow_mismatched_actors else {}),
-        notes={"origin": origin.record} if origin else None,
+        notes=notes,
     )
 
 

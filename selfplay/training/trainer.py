@@ -35,7 +35,7 @@ class Trainer:
     def build(cls, config: TrainConfig) -> Trainer:
         """Compile-ready parts for a config; ValueError for experts' games that cannot be used."""
         game = games.make(config.game)
-        model = network.make(game, config.network)
+        model = network.make_once(game, config.network)
         steps = config.iterations * config.learner.steps(config.selfplay.positions)
         devices = config.cluster.learner_devices or None
         learner = Learner(game, model, config.learner, steps, config.seed, devices)

@@ -58,7 +58,7 @@ def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
-    small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder"
+    small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder --jobs 1"
     small += " --set network.depth=1 search.num-simulations=2"
     small += " selfplay.batch-size=2 selfplay.segment-length=2"
     small += " game=tic_tac_toe init_from=first@1"

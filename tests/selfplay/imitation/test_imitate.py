@@ -159,7 +159,7 @@ def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
 def test_the_learners_devices_do_not_change_it(
     tmp_path: Path, config: TrainConfig, whole: Path
 ) -> None:
-    cluster = replace(config.cluster, learner_devices=1)
+    cluster = replace(config.cluster, learner_devices=2)
     train(replace(config, cluster=cluster, iterations=0), tmp_path / "run")
     ours, theirs = (metrics.read(folder / FOLDER) for folder in (tmp_path / "run", whole))
     assert [row["digest"] for row in ours] == [row["digest"] for row in theirs]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -13,9 +14,11 @@ from selfplay.cluster.config import ClusterConfig
 from selfplay.ladder.config import EloConfig
 from selfplay.ladder.evaluator import Evaluator, evaluation_flops
 from selfplay.ladder.ladder import Ladder
+from selfplay.players import solvers
 from selfplay.players.version import Version
-from selfplay.runs import metrics
+from selfplay.runs import manifest, metrics
 from selfplay.runs.codec import to_json
+from selfplay.runs.files import read_json
 from selfplay.runs.run import load_version
 from selfplay.training.config import TrainConfig
 from selfplay.training.loop import train
@@ -100,7 +103,8 @@ def test_a_resumed_run_has_the_same_ladder(tmp_path: Path, folder: Path) -> None
 def test_a_version_is_rated_once(folder: Path, tmp_path: Path) -> None:
     """A run that was killed before its commit hands the same version over again."""
     stored = load_version(folder, 2)
-    evaluator = Evaluator(tmp_path, to_json(RATED), RATED.seed, RATED.elo)
+    config = replace(RATED.elo, anchor="solver")
+    evaluator = Evaluator(tmp_path, to_json(RATED), RATED.seed, config)
     answers = [evaluator.rate(2, stored.params, stored.ledger) for _ in range(2)]
     assert answers[0] == answers[1] and answers[0]["games"] >= 128
     with (tmp_path / "elo" / "ladder.csv").open() as file:
@@ -125,6 +129,25 @@ def test_an_evaluator_that_fails_stops_nothing(tmp_path: Path, plain: list[dict[
     assert (
         sum("rated no more" in text and "cannot be read as a ladder" in text for text in said) == 1
     )
+
+
+def test_anchor_is_recorded_in_manifest_and_ratings(folder: Path) -> None:
+    session = read_json(folder / manifest.FILE)["sessions"][-1]
+    assert session["elo_anchor"] == "solver"
+    assert {row["elo"]["anchor"] for row in metrics.read(folder)[1:]} == {"solver"}
+
+
+def test_run_rated_against_a_missing_solver_is_refused(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(folder, tmp_path / "run")
+
+    def scores_of(game: object) -> NoReturn:
+        raise ValueError("install the solver")
+
+    monkeypatch.setattr(solvers, "scores_of", scores_of)
+    with pytest.raises(ValueError, match="install the solver"):
+        train(replace(RATED, iterations=7), run)
 
 
 @pytest.mark.slow

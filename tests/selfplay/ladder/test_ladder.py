@@ -28,8 +28,8 @@ from selfplay.ladder.match import Played
 from selfplay.model.flops import Ledger
 from selfplay.players import specs
 from selfplay.players.specs import Player
+from selfplay.runs.codec import mutable_fields
 from selfplay.runs.run import Run
-from selfplay.training.config import MUTABLE
 from selfplay.training.trainer import Trainer
 from tests.selfplay.players import quirky_engine
 from tests.selfplay.serve.thinkers import untrained
@@ -140,7 +140,9 @@ def test_a_terminated_command_writes_its_table(tmp_path: Path) -> None:
 
 def stored(folder: Path, versions: int) -> None:
     """A run whose versions are as their seeds have drawn them."""
-    with Run.create_or_open(folder, PLAIN, window=PLAIN.replay, mutable=MUTABLE) as run:
+    with Run.create_or_open(
+        folder, PLAIN, window=PLAIN.replay, mutable=mutable_fields(type(PLAIN))
+    ) as run:
         for version in range(versions):
             state, _ = Trainer.build(replace(PLAIN, seed=version)).start()
             spent = asdict(Ledger(selfplay=1_000_000 * version))

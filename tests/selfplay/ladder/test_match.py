@@ -21,6 +21,7 @@ from selfplay.model.flops import Ledger
 from selfplay.players import specs
 from selfplay.players.version import Version
 from selfplay.search.config import SearchConfig
+from tests.selfplay.search.planted import random_params
 
 SEED = 5
 
@@ -32,35 +33,37 @@ def drawn(game: games.Game, a: specs.Player, b: specs.Player, count: int) -> lis
 def version(game: str, seed: int) -> Version:
     """An untrained one."""
     shape = NetworkConfig(width=4, depth=1, head_width=4)
-    params = network.make(games.make(game), shape).init(jax.random.key(seed))
-    params = jax.tree.map(
-        lambda x: x + 0.1 * jax.random.normal(jax.random.key(seed), x.shape), params
-    )
+    params = random_params(network.make(games.make(game), shape).init, seed)
     config = {"game": game, "network": asdict(shape), "search": asdict(SearchConfig())}
-    return Version(
-        f"made/up@{seed}", jax.device_get(params), config, Ledger(selfplay=10, learning=5)
-    )
+    return Version(f"made/up@{seed}", params, config, Ledger(selfplay=10, learning=5))
 
 
 @cache
-def compiled(game: games.Game) -> tuple[Any, Any]:
-    return jax.jit(game.legal_actions), jax.jit(game.step)
+def compiled(game: games.Game) -> tuple[Any, Any, Any]:
+    def end(state: Any) -> tuple[jax.Array, jax.Array]:
+        return game.is_terminal(state), game.outcome(state)
+
+    return jax.jit(game.legal_actions), jax.jit(game.step), jax.jit(end)
 
 
 def replayed(game: games.Game, played: match.Played) -> None:
     """Every move is legal, and the outcome is what the rules say."""
-    legal_actions, step = compiled(game)
+    legal_actions, step, end = compiled(game)
     state = game.init()
     for action in played.opening + played.moves:
         assert legal_actions(state)[action]
         state = step(state, action)
-    assert game.is_terminal(state)
-    assert int(game.outcome(state)) == played.outcome
+    over, outcome = end(state)
+    assert over and int(outcome) == played.outcome
 
 
 @pytest.mark.parametrize(
     ("name", "spec"),
-    [("connect_four", "random"), ("tic_tac_toe", "rollouts?sims=8"), ("go?size=3", "random")],
+    [
+        ("connect_four", "random"),
+        ("tic_tac_toe", "rollouts?sims=8"),
+        ("go?size=3&komi=0.5&max_plies=12", "random"),
+    ],
 )
 def test_games_are_legal_and_paired(name: str, spec: str) -> None:
     game = games.make(name)

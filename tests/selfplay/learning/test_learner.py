@@ -67,7 +67,7 @@ def build(
 ) -> Learner:
     shape: Any = {"kind": kind, "width": width, "depth": 1, "head_width": 4, "dtype": dtype}
     game = games.make("tic_tac_toe")
-    model = network.make(game, NetworkConfig(**shape))
+    model = network.make_once(game, NetworkConfig(**shape))
     return Learner(game, model, config, **{"total_steps": 100, "seed": 5} | options)
 
 

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.calibration import BAND, LADDERS, against_evalica, share, simulate
 from selfplay.ratings.bradley_terry import NATS_PER_ELO, gather, terms
 from selfplay.ratings.elo import PRIOR, Games, fit, maximise, sandwich
+from tests.simulation.calibration import LADDERS, against_evalica, share, simulate
 from tests.simulation.ladders import SCENARIOS, Field, Ladder, cycle
+from tests.simulation.planted import BAND
 
 NONE = Games(*np.zeros((4, 0), int))
 

@@ -6,11 +6,11 @@ from statistics import median
 import numpy as np
 import pytest
 
-from benchmarks.calibration import SAVED, until
 from selfplay.ratings import pairing
 from selfplay.ratings.bradley_terry import NATS_PER_ELO
 from selfplay.ratings.elo import Games, Ratings, fit
 from selfplay.ratings.pairing import choose, information
+from tests.simulation.calibration import SAVED, until
 from tests.simulation.ladders import Field, Ladder, cycle
 
 NONE = Games(*np.zeros((4, 0), int))

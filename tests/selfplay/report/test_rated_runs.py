@@ -193,7 +193,7 @@ def said(launch: Any) -> Any:
 
     def read(folder: str, *runs: str) -> str:
         console = Console(file=io.StringIO(), width=80, soft_wrap=True)
-        standing = from_ladder.standing(Path(folder) / "ladder.db")
+        standing = from_ladder.read_state(Path(folder) / "ladder.db")
         launch("ladder").compare(Path(folder), "tic_tac_toe", runs, standing, console)
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()

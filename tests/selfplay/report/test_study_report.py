@@ -250,10 +250,12 @@ def test_runs_without_a_study_have_the_factors_in_which_their_configs_differ(
     given = study_report.material([crossed])
     bare = replace(given, varied=(), arms={})
     for one in (given, bare):
-        standing = study_report.from_ladder.standing(
+        standing = study_report.from_ladder.read_state(
             crossed / "ladder" / "tic-tac-toe" / "ladder.db"
         )
-        points = study_report._labelled(study_report.from_ladder.points(standing, crossed), one)
+        points = study_report._labelled(
+            study_report.from_ladder.read_versions(standing, crossed), one
+        )
         found = study_report.factors(points, one)
         assert [factor.field for factor in found] == ["network.width", "search.num-simulations"]
         assert all(factor.numeric for factor in found)
@@ -277,7 +279,9 @@ def test_parts_of_a_study_without_axes_are_told_by_their_names(tmp_path: Path) -
     specs = [(f"runs/{cell.name}@1?sims=8", 1.0) for cell in study.cells]
     play(study.ladder("tic_tac_toe") / "ladder.db", specs)
     given = study_report.material([study.folder])
-    standing = study_report.from_ladder.standing(study.ladder("tic_tac_toe") / "ladder.db")
-    points = study_report._labelled(study_report.from_ladder.points(standing, study.folder), given)
+    standing = study_report.from_ladder.read_state(study.ladder("tic_tac_toe") / "ladder.db")
+    points = study_report._labelled(
+        study_report.from_ladder.read_versions(standing, study.folder), given
+    )
     (found,) = study_report.factors(points, given)
     assert found.field == "recipe" and found.levels == ["base", "puct", "wide"]

@@ -139,7 +139,7 @@ def test_a_ladder_is_read_as_a_table(tmp_path: Path, crafted: Callable[[Path], b
     mark = tmp_path / "executed"
     (tmp_path / "ladder.db").write_bytes(crafted(mark))
     with pytest.raises(WORDS):
-        from_ladder.standing(tmp_path / "ladder.db")
+        from_ladder.read_state(tmp_path / "ladder.db")
     assert not mark.exists()
 
 
@@ -156,7 +156,7 @@ def test_an_engine_that_only_a_ladder_names_is_not_started(tmp_path: Path) -> No
         base.execute(f"insert into games values ({', '.join('?' * len(game))})", game)
         base.commit()
     with suppress(*WORDS):
-        assert [e.spec for e in from_ladder.standing(path).entries] == [
+        assert [e.spec for e in from_ladder.read_state(path).entries] == [
             f"gtp:touch {mark}",
             "random",
         ]
@@ -237,7 +237,7 @@ def test_a_ladders_folder_holds_no_links(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_players_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
     path = ladder(tmp_path, "INSERT INTO players VALUES (1, '\x1b[2Jrandom', '', 0, 0, 0)")
     with pytest.raises(ValueError, match=r"has a player '\\x1b\[2Jrandom', which is no name"):
-        from_ladder.standing(path)
+        from_ladder.read_state(path)
 
 
 @pytest.mark.parametrize("name", ["lock", "metrics.jsonl", "snapshots", "config.json", ".tmp-1-x"])

@@ -221,7 +221,7 @@ def test_self_play_follows_its_key_and_nothing_else(name: str) -> None:
 @pytest.mark.parametrize("concentration", [0.1, 1.0, 10.83])
 def test_dirichlet_noise_has_the_moments_of_its_distribution(concentration: float) -> None:
     """Over n legal actions, alpha = concentration / n: mean 1 / n, the textbook's variance."""
-    draws = 20_000
+    draws = 5_000
     for n in (1, 2, 5, 7):
         legal = np.isin(np.arange(7), [3, 0, 6, 1, 5, 2, 4][:n])
         mask = jnp.asarray(legal)[None].repeat(draws, axis=0)

@@ -6,7 +6,7 @@ The evaluator is zero everywhere, so all strength is the search's own.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -26,6 +26,11 @@ Cells = tuple[int, ...]  # nine of +1 (player 0), -1 (player 1), 0; player 0 beg
 CONFIGS = {
     "gumbel": SearchConfig("gumbel", gumbel=GumbelConfig(scale=0.0)),
     "puct": SearchConfig("puct", puct=PuctConfig(dirichlet_fraction=0.0, temperature=0.0)),
+}
+# These searches run for longer than they compile, unlike most programs of the tests.
+RUN_LONG: dict[str, Any] = {
+    "xla_backend_optimization_level": 2,
+    "xla_cpu_use_fusion_emitters": True,
 }
 each_algorithm = pytest.mark.parametrize("algorithm", list(CONFIGS))
 
@@ -63,7 +68,7 @@ def searcher(algorithm: str, budget: int) -> Any:
     config = replace(CONFIGS[algorithm], num_simulations=budget)
     program = make_search(game, zero_evaluator(game), config)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=RUN_LONG)
     def on_boards(boards: jax.Array, player: jax.Array) -> SearchResult:
         return program({}, jax.vmap(game.from_board)(boards, player), jax.random.key(0))
 
