@@ -12,7 +12,7 @@ from jax import Array
 import games
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning import batches
+from selfplay.learning.sources import unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.model.network import Params
@@ -87,7 +87,7 @@ def _evaluations(name: str, net: NetworkConfig, repeats: int) -> Callable[[Param
     @jax.jit
     def evaluations(params: Params, planes: Array) -> tuple[Array, Array]:
         def ply(sums: tuple[Array, Array], packed: Array) -> tuple[tuple[Array, Array], None]:
-            observations = batches.unpack(packed, game.observation_shape)  # [B, H, W, C]
+            observations = unpack(packed, game.observation_shape)  # [B, H, W, C]
             start = (params, observations, *sums)
             _, _, *after = jax.lax.fori_loop(0, repeats, once, start)
             return (after[0], after[1]), None

@@ -15,11 +15,11 @@ from jax import Array
 class Purpose(enum.IntEnum):
     """What a key is for. Numbers are part of the reproducible state: append, never reorder."""
 
-    INITIALISE = 0  # the network's parameters
+    INITIALIZE = 0  # the network's parameters
     PLAY = 1  # iteration, stream
     BATCH = 2  # iteration: which rows make the minibatches
     AUGMENT = 3  # iteration, step: which symmetry each row gets
-    EXAM = 4
+    # 4 is reserved: it was of exams, which make their own keys.
     MATCH = 5  # pairing, opening, colours
     START = 6  # stream: the first states of its lanes
     OPENING = 7  # pairing, chunk: the random moves before a match's players begin

@@ -42,7 +42,7 @@ class StreamPlayer:
     def from_spec(cls, spec: StreamSpec) -> StreamPlayer:
         """Builds a player in a process that has nothing but the spec."""
         game = games.make(spec.game)
-        return cls(game, network.make_once(game, spec.network), spec)
+        return cls(game, network.make(game, spec.network), spec)
 
     def start(self, stream: int) -> Carry:
         """The carry of a stream that has not played yet."""

@@ -13,8 +13,7 @@ from selfplay import rng
 from selfplay.experts.archive import ExpertArchive, View
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import Measure
-from selfplay.learning.learner import Source
-from selfplay.learning.mixture import beside
+from selfplay.learning.sources import Source, with_experts
 from selfplay.model.network import Model
 from selfplay.rng import Purpose
 
@@ -87,7 +86,7 @@ class ExpertData:
         share = self.config.expert_fraction * 0.5 ** (
             (iteration - 1) / self.config.expert_half_life
         )
-        return beside(window, self.train, share, self.seed, iteration)
+        return with_experts(window, self.train, share, self.seed, iteration)
 
     def check(self, known: str, folder: Any) -> None:
         """Raises ValueError unless this is the archive that a run was begun with."""

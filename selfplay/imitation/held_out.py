@@ -17,7 +17,8 @@ from jax import Array
 
 from games.game import Game
 from selfplay.experts.archive import View
-from selfplay.learning.batches import unpack
+from selfplay.learning.loss import masked_cross_entropy, masked_log_policy, policy_target
+from selfplay.learning.sources import unpack
 from selfplay.model.network import Evaluate, Params
 
 BATCH = 1024
@@ -106,15 +107,14 @@ def _looker(game: Game, evaluate: Evaluate) -> Callable[[Params, dict[str, Any]]
     def look(params: Params, rows: dict[str, Any]) -> dict[str, Array]:
         observation = unpack(rows["planes"], game.observation_shape)
         legal = unpack(rows["legal"], (game.num_actions,))
-        target = rows["policy"].astype(jnp.float32)
-        target = target / jnp.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
+        target = policy_target(rows["policy"].astype(jnp.float32))
         logits, value = evaluate(params, observation)
-        log_policy = jax.nn.log_softmax(jnp.where(legal, logits, -1e9))
+        log_policy = masked_log_policy(logits, legal)
         best = jnp.max(jnp.where(target > 0, log_policy, -jnp.inf), axis=-1, keepdims=True)
         return {
             "moved": jnp.any(target > 0, axis=-1),
             "rank": jnp.sum(log_policy > best, axis=-1),
-            "cross_entropy": -jnp.sum(jnp.where(target > 0, target * log_policy, 0.0), axis=-1),
+            "cross_entropy": masked_cross_entropy(target, log_policy),
             "guess": value,
         }
 

@@ -18,7 +18,7 @@ import numpy as np
 from selfplay import determinism, rng
 from selfplay.imitation.dataset import ExpertData
 from selfplay.learning.learner import Learner, LearnerState, check_finite
-from selfplay.learning.mixture import Part
+from selfplay.learning.sources import Subset
 from selfplay.model import flops
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
@@ -77,7 +77,7 @@ class Imitation:
         draw = rng.generator(self.lessons.seed, Purpose.EPOCH, epoch)
         order = draw.permutation(self.lessons.train.size)
         rows = np.array_split(order, len(self.steps))[part]
-        source = Part(self.lessons.train, rows)
+        source = Subset(self.lessons.train, rows)
         return self.learner.fit(state, source, FIRST + iteration, self.steps[part])
 
     def ledger(self, iteration: int) -> Ledger:
@@ -132,7 +132,7 @@ def imitate(
     """
     lessons = imitation.lessons
     config, measure = lessons.config, lessons.measure
-    state = imitation.learner.initial()
+    state = imitation.learner.init()
     rows: list[Mapping[str, Any]] = [
         run.commits.read(i).metrics_row for i in range(run.next_iteration)
     ]

@@ -91,8 +91,13 @@ class Network(nn.Module):
         return kind(dtype=self.dtype, name=name)
 
 
+@lru_cache(maxsize=16)
 def make(game: Game, config: NetworkConfig) -> Model:
-    """Builds the network for a game's observations and actions."""
+    """Builds the network for a game's observations and actions.
+
+    Equal arguments give the same object in a process, so that programs that are cached by it are
+    compiled once.
+    """
     dtype = config.dtype
     if dtype == "auto":
         dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
@@ -106,15 +111,6 @@ def make(game: Game, config: NetworkConfig) -> Model:
         return cast("tuple[Array, Array]", module.apply({"params": params}, observations))
 
     return Model(init, apply)
-
-
-@lru_cache(maxsize=16)
-def make_once(game: Game, config: NetworkConfig) -> Model:
-    """Returns what `make` returns, the same object at every call.
-
-    Programs that are cached by it are compiled once in a process.
-    """
-    return make(game, config)
 
 
 @lru_cache(maxsize=16)

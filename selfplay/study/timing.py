@@ -20,7 +20,7 @@ from selfplay import rng
 from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder import match, openings
 from selfplay.ladder.config import EloConfig
-from selfplay.learning.batches import Noise
+from selfplay.learning.sources import RandomRows
 from selfplay.players import specs
 from selfplay.players.version import Version
 from selfplay.runs.codec import from_json, to_json
@@ -147,7 +147,7 @@ def measure(request: Request, folder: Path) -> Timing:
         compiled = compiling.saved < compiling.missed
         carry, rows = trainer.player.play(params, carries[0], 1, 0, 0)
         segment = _typical(lambda: trainer.player.play(params, carry, 2, 0, 1))
-        source = Noise(noise, config.learner.batch_size)
+        source = RandomRows(noise, config.learner.batch_size)
         steps = _typical(lambda: trainer.learner.fit(learner, source, 0, STEPS))
 
         def commit() -> None:

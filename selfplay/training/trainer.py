@@ -12,8 +12,8 @@ from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import plan
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
-from selfplay.learning.batches import Source
 from selfplay.learning.learner import Learner
+from selfplay.learning.sources import Source
 from selfplay.model import flops, network
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Model, Params
@@ -35,7 +35,7 @@ class Trainer:
     def build(cls, config: TrainConfig) -> Trainer:
         """Compile-ready parts for a config; ValueError for experts' games that cannot be used."""
         game = games.make(config.game)
-        model = network.make_once(game, config.network)
+        model = network.make(game, config.network)
         steps = config.iterations * config.learner.steps(config.selfplay.positions)
         devices = config.cluster.learner_devices or None
         learner = Learner(game, model, config.learner, steps, config.seed, devices)
@@ -53,7 +53,7 @@ class Trainer:
 
     def start(self, params: Params | None = None) -> tuple[dict[str, Any], list[Carry]]:
         """State and carries of version 0: of these parameters, or of fresh ones."""
-        state = self.learner.initial(params)
+        state = self.learner.init(params)
         carries = [self.player.start(s) for s in range(self.config.selfplay.streams)]
         return {"learner": state, "playing": state.ema_params}, carries
 

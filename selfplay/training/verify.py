@@ -127,7 +127,7 @@ def _verify_imitation(
     """The same for ``RUN/imitation``, which learns and does not play."""
     imitation = trainer.imitation()
     imitation.lessons.check(commits.read(0).metrics_row["data"], "the run")
-    start = imitation.learner.initial()
+    start = imitation.learner.init()
     for iteration in iterations:
         state = unflatten(start, _trees(commits.load(iteration - 1))["state"])
         if iteration == 1 and digest(start) != digest(state):

@@ -18,7 +18,7 @@ from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Rows
 from selfplay.acting.segment import PlyRecord
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning import batches
+from selfplay.learning.sources import unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
@@ -107,9 +107,9 @@ def put(rules: str, board: np.ndarray, action: int, sign: int) -> np.ndarray:
 @each_game
 def test_every_recorded_ply_follows_the_rules(rules: str) -> None:
     game, record, length = games.make(rules), joined(played(rules).records), IN_A_LINE[rules]
-    bits = jax.vmap(lambda row: batches.unpack(row, game.observation_shape))(record.planes)
+    bits = jax.vmap(lambda row: unpack(row, game.observation_shape))(record.planes)
     planes = np.array(bits).astype(np.int8)
-    mask = np.array(jax.vmap(lambda row: batches.unpack(row, (game.num_actions,)))(record.legal))
+    mask = np.array(jax.vmap(lambda row: unpack(row, (game.num_actions,)))(record.legal))
     games_over, openings = 0, set()
     for lane in range(SELFPLAY.batch_size):
         board = None  # nothing is known of a game before its first recorded position

@@ -18,7 +18,7 @@ from selfplay.generated import importing, teacher
 from selfplay.generated.journal import Journal
 from selfplay.generated.teacher import Teacher
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.learner import make_loss
+from selfplay.learning.loss import make_loss
 from selfplay.players import solvers
 from selfplay.solved.suite import ILLEGAL
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import games
 from selfplay.acting.episode import Rows
-from selfplay.learning import batches, learner
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import Learner, LearnerState
+from selfplay.learning.loss import make_loss
+from selfplay.learning.sources import RandomRows, batch_indices, unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
@@ -67,7 +68,7 @@ def build(
 ) -> Learner:
     shape: Any = {"kind": kind, "width": width, "depth": 1, "head_width": 4, "dtype": dtype}
     game = games.make("tic_tac_toe")
-    model = network.make_once(game, NetworkConfig(**shape))
+    model = network.make(game, NetworkConfig(**shape))
     return Learner(game, model, config, **{"total_steps": 100, "seed": 5} | options)
 
 
@@ -83,7 +84,7 @@ def on_one_device(kind: str) -> str:
 
 def fitted(fit: Learner) -> str:
     """Digest of the state and the metrics after four steps in two iterations."""
-    state, first = fit.fit(fit.initial(), table("tic_tac_toe"), 1, 2)
+    state, first = fit.fit(fit.init(), table("tic_tac_toe"), 1, 2)
     return digest((*fit.fit(state, table("tic_tac_toe"), 2, 2), first))
 
 
@@ -116,13 +117,13 @@ def test_devices_that_cannot_share_the_shards_are_refused(devices: int) -> None:
 
 def test_a_fit_follows_seed_and_iteration_and_nothing_else() -> None:
     fit, source = plain(), table("tic_tac_toe")
-    start = fit.initial()
+    start = fit.init()
     before = digest(start)
     results = [digest(fit.fit(start, source, iteration, 2)) for iteration in (1, 1, 2)]
     assert results[0] == results[1] != results[2]
-    assert digest(start) == digest(fit.initial()) == before, "the state was changed in place"
+    assert digest(start) == digest(fit.init()) == before, "the state was changed in place"
     assert digest(start.params) == digest(start.ema_params)
-    assert digest(build(PLAIN, seed=6).initial()) != before
+    assert digest(build(PLAIN, seed=6).init()) != before
 
 
 def test_a_fingerprint_tells_arithmetic_from_arithmetic() -> None:
@@ -134,7 +135,7 @@ def test_a_fingerprint_tells_arithmetic_from_arithmetic() -> None:
     assert build(TINY, devices=1, dtype="bfloat16").fingerprint(rows) != here
     for change in ({"weight_decay": 0.1}, {"learning_rate": 0.1}):  # it sees the optimizer's step
         assert build(replace(TINY, **change), devices=1).fingerprint(rows) != here  # pyright: ignore
-    noise, made = batches.Noise(rows, 32), network.pseudo_random(build(TINY)._init)
+    noise, made = RandomRows(rows, 32), network.pseudo_random(build(TINY)._init)
     gradients, _ = build(TINY)._gradient(made, noise.gather(np.arange(32)), jax.random.key(0))
     assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), (
         "the fingerprint is blind there"
@@ -170,7 +171,7 @@ def test_the_loss_is_cross_entropy_and_squared_error(
     game, rows = games.make(rules), table(rules).rows
     config = replace(PLAIN, root_value_weight=root_weight, value_weight=value_weight)
     linear = Linear(game, seed=1)
-    loss = quick_jit(learner.make_loss(game, linear, config))
+    loss = quick_jit(make_loss(game, linear, config))
     total, metrics = jax.device_get(loss({}, rows, jax.random.key(0)))
     goals = (1 - root_weight) * rows["mover_outcome"] + root_weight * rows["value"].astype(float)
     each = zip(*unpacked(rules, rows), rows["policy"], goals, strict=True)
@@ -202,7 +203,7 @@ def images(rules: str, planes: np.ndarray, policy: np.ndarray) -> list[tuple[Any
 def test_symmetries_move_position_and_policy_together(rules: str) -> None:
     """One row at a time: its loss is one of its images', and each image is drawn."""
     game, linear = games.make(rules), Linear(games.make(rules), seed=1)
-    loss = learner.make_loss(game, linear, replace(PLAIN, symmetries=True))
+    loss = make_loss(game, linear, replace(PLAIN, symmetries=True))
     metrics = quick_jit(jax.vmap(lambda rows, key: loss({}, rows, key)[1], (None, 0)))
     for i in (3, 17):
         rows = table(rules).gather(np.array([i]))
@@ -233,10 +234,10 @@ def test_gradients_are_the_mean_over_all_shards() -> None:
         games.make("tic_tac_toe"), NetworkConfig("mlp", width=4, depth=1, head_width=4)
     ).apply
     fit, source = build(config, devices=1), table("tic_tac_toe")
-    state, _ = fit.fit(fit.initial(), source, 1, 3)  # away from the zero heads
+    state, _ = fit.fit(fit.init(), source, 1, 3)  # away from the zero heads
     _, metrics = fit.fit(state, source, 2, 1)
-    rows = source.gather(batches.batch_indices(5, 2, source.size, 1, 32)[0])
-    loss = learner.make_loss(games.make("tic_tac_toe"), evaluate, config)
+    rows = source.gather(batch_indices(5, 2, source.size, 1, 32)[0])
+    loss = make_loss(games.make("tic_tac_toe"), evaluate, config)
     whole = quick_jit(jax.grad(lambda params: loss(params, rows, jax.random.key(0))[0]))
     squares = [float((np.array(g, float) ** 2).sum()) for g in jax.tree.leaves(whole(state.params))]
     np.testing.assert_allclose(metrics["gradient_norm"], math.sqrt(sum(squares)), rtol=1e-4)
@@ -245,7 +246,7 @@ def test_gradients_are_the_mean_over_all_shards() -> None:
 def test_the_average_follows_its_formula_step_by_step() -> None:
     """A young average forgets fast: the decay is min(ema, (1 + step) / (10 + step))."""
     fit, source = plain(), table("tic_tac_toe")
-    state = fit.initial()
+    state = fit.init()
     for step, decay in enumerate([1 / 10, 2 / 11, 3 / 12, 0.3, 0.3]):
         after: LearnerState = fit.fit(state, source, 1 + step, 1)[0]
         assert int(after.step) == step + 1
@@ -264,7 +265,7 @@ def test_a_tiny_data_set_is_learned_by_heart() -> None:
     source = Table(table("tic_tac_toe").gather(distinct))
     config = replace(PLAIN, batch_size=24, learning_rate=0.02, root_value_weight=0.0)
     fit = build(config, width=24, total_steps=180)
-    state, before = fit.fit(fit.initial(), source, 1, 5)
+    state, before = fit.fit(fit.init(), source, 1, 5)
     state, _ = fit.fit(state, source, 2, 160)
     _, after = fit.fit(state, source, 3, 15)
     assert before["policy_kl"] > 0.3 and before["value_loss"] > 0.3
@@ -278,7 +279,7 @@ def test_a_tiny_data_set_is_learned_by_heart() -> None:
 def test_an_iteration_without_steps_leaves_the_state_as_it_is(size: int) -> None:
     """A short segment may finish no game, or too few for one step."""
     fit = plain()
-    start = fit.initial()
+    start = fit.init()
     after, metrics = fit.fit(start, Table(table("tic_tac_toe").gather(np.arange(size))), 1, 0)
     assert digest(after) == digest(start) and metrics == {}
 
@@ -293,20 +294,20 @@ def test_an_iteration_without_steps_leaves_the_state_as_it_is(size: int) -> None
 def test_batches_pass_over_all_rows_without_repeats(
     size: int, steps: int, batch: int, seed: int
 ) -> None:
-    order = batches.batch_indices(seed, 3, size, steps, batch)
+    order = batch_indices(seed, 3, size, steps, batch)
     assert order.shape == (steps, batch) and order.dtype == np.int64
     flat = order.reshape(-1)
     for start in range(0, len(flat), size):
         part = flat[start : start + size]
         assert len(set(part)) == len(part)
         assert len(part) < size or set(part) == set(range(size))
-    np.testing.assert_array_equal(order, batches.batch_indices(seed, 3, size, steps, batch))
+    np.testing.assert_array_equal(order, batch_indices(seed, 3, size, steps, batch))
 
 
 def test_batches_differ_between_iterations_seeds_and_passes() -> None:
-    first = batches.batch_indices(0, 1, 50, 2, 50)
+    first = batch_indices(0, 1, 50, 2, 50)
     assert np.any(first[0] != first[1])
-    for other in (batches.batch_indices(0, 2, 50, 2, 50), batches.batch_indices(1, 1, 50, 2, 50)):
+    for other in (batch_indices(0, 2, 50, 2, 50), batch_indices(1, 1, 50, 2, 50)):
         assert np.mean(first == other) < 0.2
 
 
@@ -314,7 +315,7 @@ def test_batches_differ_between_iterations_seeds_and_passes() -> None:
 def test_packed_bits_come_back(shape: tuple[int, ...]) -> None:
     bits = np.random.default_rng(0).random((50, *shape)) < 0.5
     packed = np.packbits(bits.reshape(50, -1), axis=-1)
-    back = np.array(batches.unpack(jax.device_put(packed), shape))
+    back = np.array(unpack(jax.device_put(packed), shape))
     assert back.dtype == bool
     np.testing.assert_array_equal(back, bits)
 
@@ -330,7 +331,7 @@ def test_a_row_without_a_value_teaches_the_policy_alone() -> None:
     rows["value"] = np.where(untaught, np.float16(np.nan), rows["value"]).astype(np.float16)
 
     def gradient(weight: float, some: Rows) -> tuple[Any, Any]:
-        loss = learner.make_loss(game, evaluate, replace(PLAIN, value_weight=weight))
+        loss = make_loss(game, evaluate, replace(PLAIN, value_weight=weight))
         return quick_jit(jax.grad(loss, has_aux=True))(params, some, jax.random.key(0))
 
     found, metrics = gradient(1.0, rows)

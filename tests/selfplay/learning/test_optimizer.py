@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from selfplay.learning import learner
 from selfplay.learning.config import LearnerConfig
+from selfplay.learning.optimizer import make_optimizer
 
 PLAIN = LearnerConfig(warmup_steps=5, weight_decay=0.0, gradient_clip=1e9)
 START = {"w": np.array([3.0, -2.0], np.float32)}
@@ -24,7 +24,7 @@ def updates(
     config: LearnerConfig, total_steps: int, gradients: list[np.ndarray]
 ) -> list[np.ndarray]:
     """The update that answers each gradient in turn; the parameters stay at `START`."""
-    optimizer = learner.make_optimizer(config, total_steps)
+    optimizer = make_optimizer(config, total_steps)
     update = jax.jit(optimizer.update)
     state, found = optimizer.init(START), []
     for gradient in gradients:
