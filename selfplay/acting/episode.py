@@ -6,7 +6,7 @@ is known only then. An episode is never cut off.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ FIELDS = {
 
 
 def row_bytes(game: Game) -> int:
-    """Bytes of one position's row, in memory and (uncompressed) on disk."""
+    """Returns the bytes of one position's row, in memory and (uncompressed) on disk."""
     planes, legal = math.prod(game.observation_shape), game.num_actions
     bits = -(-planes // 8) + -(-legal // 8)
     return bits + 2 * game.num_actions + 2 + 1 + 2 + 2 + 4 + 1  # in the order of FIELDS
@@ -60,7 +60,7 @@ def finish_episodes(pending: Rows, record: PlyRecord, version: int) -> tuple[Row
     Finished rows come in order of lane, then of play: the same order whoever played them.
     """
     plies, lanes = record.over.shape
-    new: dict[str, Any] = {
+    new: Rows = {
         name: np.asarray(leaf).reshape(plies * lanes, *leaf.shape[2:])
         for name, leaf in record._asdict().items()
     }

@@ -120,7 +120,7 @@ def _copied(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _section(config: dict[str, Any], names: list[str]) -> dict[str, Any] | None:
-    """Returns the nested mapping at `names`; None if there is none."""
+    """Returns the nested mapping at `names`; None where no mapping has that path."""
     section: Any = config
     for name in names:
         section = section.get(name) if isinstance(section, dict) else None

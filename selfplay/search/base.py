@@ -29,7 +29,7 @@ _RecurrentFnOutput: Any = mctx.RecurrentFnOutput
 
 
 class SearchResult(NamedTuple):
-    """What a search computed at a batch of states (garbage at terminal ones)."""
+    """Result of a search at a batch of states; meaningless at terminal ones."""
 
     action: Array  # int32[B], the move to play
     policy: Array  # float32[B, A], the improved policy: the training target; 0 where illegal
