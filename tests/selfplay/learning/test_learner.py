@@ -98,24 +98,26 @@ def fitted(fit: Learner) -> str:
         if (devices, kind) != (8, "mlp")
     ],
 )
-def test_any_number_of_devices_gives_the_same_bits(kind: str, devices: int | None) -> None:
+def test_fit_gives_the_same_bits_on_any_number_of_devices(kind: str, devices: int | None) -> None:
     assert len(jax.local_devices()) == 8
     assert fitted(build(TINY, kind, devices=devices)) == on_one_device(kind)
 
 
-def test_it_does_not_matter_which_device_takes_which_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fit_does_not_depend_on_which_device_takes_which_shard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     backwards = jax.local_devices()[::-1]
     monkeypatch.setattr(jax, "local_devices", lambda: backwards)
     assert fitted(build(TINY, "conv", devices=4)) == on_one_device("conv")
 
 
 @pytest.mark.parametrize("devices", [3, 16])
-def test_devices_that_cannot_share_the_shards_are_refused(devices: int) -> None:
+def test_learner_rejects_devices_that_do_not_divide_the_shards(devices: int) -> None:
     with pytest.raises(ValueError, match=rf"divide learner\.shards \(8\).* 8 local.*got {devices}"):
         build(TINY, devices=devices)
 
 
-def test_a_fit_follows_seed_and_iteration_and_nothing_else() -> None:
+def test_fit_depends_on_seed_and_iteration_only() -> None:
     fit, source = plain(), table("tic_tac_toe")
     start = fit.init()
     before = digest(start)
@@ -126,17 +128,16 @@ def test_a_fit_follows_seed_and_iteration_and_nothing_else() -> None:
     assert digest(build(PLAIN, seed=6).init()) != before
 
 
-def test_a_fingerprint_tells_arithmetic_from_arithmetic() -> None:
+def test_fingerprint_differs_with_arithmetic_and_not_with_devices_or_length() -> None:
     rows = table("tic_tac_toe").rows
-    here = build(TINY, devices=1).fingerprint(rows)
-    assert (
-        build(TINY, devices=8, total_steps=7).fingerprint(rows) == here
-    )  # a longer run is no other
-    assert build(TINY, devices=1, dtype="bfloat16").fingerprint(rows) != here
-    for change in ({"weight_decay": 0.1}, {"learning_rate": 0.1}):  # it sees the optimizer's step
-        assert build(replace(TINY, **change), devices=1).fingerprint(rows) != here  # pyright: ignore
-    noise, made = RandomRows(rows, 32), network.pseudo_random(build(TINY)._init)
-    gradients, _ = build(TINY)._gradient(made, noise.gather(np.arange(32)), jax.random.key(0))
+    expected = build(TINY, devices=1).fingerprint(rows)
+    # Neither the devices nor the length of the run enter it.
+    assert build(TINY, devices=8, total_steps=7).fingerprint(rows) == expected
+    assert build(TINY, devices=1, dtype="bfloat16").fingerprint(rows) != expected
+    for change in ({"weight_decay": 0.1}, {"learning_rate": 0.1}):  # the optimizer's step enters it
+        assert build(replace(TINY, **change), devices=1).fingerprint(rows) != expected  # pyright: ignore
+    noise, params = RandomRows(rows, 32), network.pseudo_random(build(TINY)._init)
+    gradients, _ = build(TINY)._gradient(params, noise.gather(np.arange(32)), jax.random.key(0))
     assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), (
         "the fingerprint is blind there"
     )
@@ -165,7 +166,7 @@ def slow_losses(
 
 @each_game
 @pytest.mark.parametrize(("root_weight", "value_weight"), [(0.0, 1.0), (1.0, 0.5), (0.3, 2.0)])
-def test_the_loss_is_cross_entropy_and_squared_error(
+def test_loss_is_cross_entropy_and_squared_error(
     rules: str, root_weight: float, value_weight: float
 ) -> None:
     game, rows = games.make(rules), table(rules).rows
@@ -200,7 +201,7 @@ def images(rules: str, planes: np.ndarray, policy: np.ndarray) -> list[tuple[Any
 
 
 @each_game
-def test_symmetries_move_position_and_policy_together(rules: str) -> None:
+def test_loss_transforms_position_and_policy_together(rules: str) -> None:
     """One row at a time: its loss is one of its images', and each image is drawn."""
     game, linear = games.make(rules), Linear(games.make(rules), seed=1)
     loss = make_loss(game, linear, replace(PLAIN, symmetries=True))
@@ -217,8 +218,8 @@ def test_symmetries_move_position_and_policy_together(rules: str) -> None:
             )
         ]
         assert np.diff(np.sort(variants)).min() > 1e-3, "images that cannot be told apart"
-        found = np.array(metrics(rows, jax.random.split(jax.random.key(i), 400))["policy_loss"])
-        distance = np.abs(found[:, None] - np.array(variants))
+        losses = np.array(metrics(rows, jax.random.split(jax.random.key(i), 400))["policy_loss"])
+        distance = np.abs(losses[:, None] - np.array(variants))
         np.testing.assert_array_less(distance.min(axis=1), 1e-4)
         drawn = np.bincount(distance.argmin(axis=1), minlength=len(variants)) / 400
         np.testing.assert_allclose(drawn, 1 / len(variants), atol=0.09)
@@ -228,7 +229,7 @@ def test_symmetries_move_position_and_policy_together(rules: str) -> None:
         assert abs(mean - np.mean(variants)) < 5 * np.std(variants) / 20
 
 
-def test_gradients_are_the_mean_over_all_shards() -> None:
+def test_gradient_is_the_mean_over_all_shards() -> None:
     config = replace(TINY, symmetries=False)
     evaluate = network.make(
         games.make("tic_tac_toe"), NetworkConfig("mlp", width=4, depth=1, head_width=4)
@@ -243,7 +244,7 @@ def test_gradients_are_the_mean_over_all_shards() -> None:
     np.testing.assert_allclose(metrics["gradient_norm"], math.sqrt(sum(squares)), rtol=1e-4)
 
 
-def test_the_average_follows_its_formula_step_by_step() -> None:
+def test_ema_params_follow_their_formula_step_by_step() -> None:
     """A young average forgets fast: the decay is min(ema, (1 + step) / (10 + step))."""
     fit, source = plain(), table("tic_tac_toe")
     state = fit.init()
@@ -259,7 +260,7 @@ def test_the_average_follows_its_formula_step_by_step() -> None:
     assert digest(state.params) != digest(state.ema_params)
 
 
-def test_a_tiny_data_set_is_learned_by_heart() -> None:
+def test_fit_memorizes_a_tiny_data_set() -> None:
     rows = table("tic_tac_toe").rows
     distinct = np.unique(rows["planes"], axis=0, return_index=True)[1][:24]
     source = Table(table("tic_tac_toe").gather(distinct))
@@ -276,7 +277,7 @@ def test_a_tiny_data_set_is_learned_by_heart() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 5])
-def test_an_iteration_without_steps_leaves_the_state_as_it_is(size: int) -> None:
+def test_fit_without_steps_keeps_the_state(size: int) -> None:
     """A short segment may finish no game, or too few for one step."""
     fit = plain()
     start = fit.init()
@@ -291,7 +292,7 @@ def test_an_iteration_without_steps_leaves_the_state_as_it_is(size: int) -> None
     batch=st.integers(1, 20),
     seed=st.integers(0, 99),
 )
-def test_batches_pass_over_all_rows_without_repeats(
+def test_batch_indices_pass_over_all_rows_without_repeats(
     size: int, steps: int, batch: int, seed: int
 ) -> None:
     order = batch_indices(seed, 3, size, steps, batch)
@@ -304,7 +305,7 @@ def test_batches_pass_over_all_rows_without_repeats(
     np.testing.assert_array_equal(order, batch_indices(seed, 3, size, steps, batch))
 
 
-def test_batches_differ_between_iterations_seeds_and_passes() -> None:
+def test_batch_indices_differ_between_iterations_seeds_and_passes() -> None:
     first = batch_indices(0, 1, 50, 2, 50)
     assert np.any(first[0] != first[1])
     for other in (batch_indices(0, 2, 50, 2, 50), batch_indices(1, 1, 50, 2, 50)):
@@ -312,7 +313,7 @@ def test_batches_differ_between_iterations_seeds_and_passes() -> None:
 
 
 @pytest.mark.parametrize("shape", [(6, 7, 2), (3, 3, 2), (9,), (8,), (1,)], ids=str)
-def test_packed_bits_come_back(shape: tuple[int, ...]) -> None:
+def test_unpack_undoes_packbits(shape: tuple[int, ...]) -> None:
     bits = np.random.default_rng(0).random((50, *shape)) < 0.5
     packed = np.packbits(bits.reshape(50, -1), axis=-1)
     back = np.array(unpack(jax.device_put(packed), shape))
@@ -320,27 +321,27 @@ def test_packed_bits_come_back(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(back, bits)
 
 
-def test_a_row_without_a_value_teaches_the_policy_alone() -> None:
+def test_row_without_a_value_trains_the_policy_only() -> None:
     """NaN rows give the gradient of the same batch with their value loss cut out; never a NaN."""
     game = games.make("tic_tac_toe")
     shape = NetworkConfig(kind="mlp", width=4, depth=1, head_width=4)
     init, evaluate = network.make(game, shape)
     params = jax.tree.map(lambda leaf: leaf + 0.1, init(jax.random.key(0)))
     rows = dict(table("tic_tac_toe").rows)
-    untaught = np.arange(len(rows["value"])) % 3 == 0
-    rows["value"] = np.where(untaught, np.float16(np.nan), rows["value"]).astype(np.float16)
+    without_value = np.arange(len(rows["value"])) % 3 == 0
+    rows["value"] = np.where(without_value, np.float16(np.nan), rows["value"]).astype(np.float16)
 
     def gradient(weight: float, some: Rows) -> tuple[Any, Any]:
         loss = make_loss(game, evaluate, replace(PLAIN, value_weight=weight))
         return quick_jit(jax.grad(loss, has_aux=True))(params, some, jax.random.key(0))
 
-    found, metrics = gradient(1.0, rows)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((found, metrics)))
+    whole, metrics = gradient(1.0, rows)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((whole, metrics)))
     policy, _ = gradient(0.0, rows)
-    kept = {name: array[~untaught] for name, array in rows.items()}
-    with_value, without = gradient(1.0, kept)[0], gradient(0.0, kept)[0]
-    share = (~untaught).mean()
+    rest = {name: array[~without_value] for name, array in rows.items()}
+    with_value, without = gradient(1.0, rest)[0], gradient(0.0, rest)[0]
+    share = (~without_value).mean()
     for ours, base, one, two in zip(
-        *(jax.tree.leaves(tree) for tree in (found, policy, with_value, without)), strict=True
+        *(jax.tree.leaves(tree) for tree in (whole, policy, with_value, without)), strict=True
     ):
         np.testing.assert_allclose(ours, base + share * (one - two), atol=1e-6)
