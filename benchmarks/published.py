@@ -167,7 +167,7 @@ def lines(study: Study, rate: Callable[[LadderState], LadderState]) -> Iterator[
     Raises:
         ValueError: nothing rated, or a game that nobody here is compared with.
     """
-    rated = {game: study.ladder(game) / database.FILE for game in study.games()}
+    rated = {game: study.ladder_folder(game) / database.FILE for game in study.runs_to_rate()}
     rated = {game: path for game, path in rated.items() if path.exists()}
     if not rated:
         raise ValueError(f"{study.folder} has no ladder yet; go on with launch/ablate.py")

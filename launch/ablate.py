@@ -37,13 +37,12 @@ from selfplay import command_line
 from selfplay.cluster.config import ClusterConfig
 from selfplay.command_line import LAUNCH, USER_FOLDER, documented, near
 from selfplay.ladder.anchor import default_anchor
-from selfplay.runs.codec import to_json
 from selfplay.runs.files import check_writable, in_words
 from selfplay.study import forecast, grid, jobs
 from selfplay.study.folder import Study
 from selfplay.study.forecast import Estimator, LadderSize, TimingFailed
-from selfplay.study.grid import Arm, Axis, Rating, RunSpec
-from selfplay.study.timing import Request, StartCost
+from selfplay.study.grid import Arm, Axis, RatingConfig, RunSpec
+from selfplay.study.timing import StartCost, TimingRequest
 from selfplay.training.config import TrainConfig
 
 HERE = ("--cluster.actors", "0")  # a job has one core
@@ -73,7 +72,7 @@ class Options:
     """Show the plan and stop."""
     ladder: bool = True
     """Rate the versions when all are trained."""
-    rating: Annotated[Rating, tyro.conf.arg(name="")] = field(default_factory=Rating)
+    rating: Annotated[RatingConfig, tyro.conf.arg(name="")] = field(default_factory=RatingConfig)
 
 
 def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -124,7 +123,7 @@ def cells_of(options: Options) -> list[tuple[RunSpec, TrainConfig]]:
         if axis.field in varied:
             raise ValueError(f"--set names {axis.field}, and the grid varies it")
     arms = tuple(replace(a, flags=(*a.flags, *flags), axes=(*a.axes, *axes)) for a in arms)
-    cells = grid.cells(arms, options.seeds)
+    cells = grid.run_specs(arms, options.seeds)
     configs = [(cell, parse([cell.preset, *cell.flags])[1].config) for cell in cells]
     for game in {config.game for _, config in configs}:
         games.make(game)  # an unknown game is an error before any work
@@ -142,7 +141,7 @@ def planned(
         failure = ""
     except (TimingFailed, OSError) as error:
         estimator, failure = None, in_words(error)
-    todo = sum(study.done(cell) < config.iterations for cell, config in cells)
+    todo = sum(study.last_iteration(cell) < config.iterations for cell, config in cells)
     slots = max(1, min(options.jobs, todo))
     ray = starts_ray(options, slots)
     cores = 1 if options.address else max(1, cli.cores() // slots)
@@ -154,9 +153,9 @@ def planned(
         whole = None if took is None else took * config.iterations
         if estimator:
             actors = ray and config.cluster.actors != 0
-            left = estimator.run(config, study.done(cell), took, cores, actors)
+            left = estimator.run(config, study.last_iteration(cell), took, cores, actors)
             whole = estimator.run(config, -1, took, cores, actors).seconds
-        finished = study.done(cell) >= config.iterations
+        finished = study.last_iteration(cell) >= config.iterations
         flops = spent[forecast.recipe(config)]
         runs.append(Planned(cell, config, flops, whole, left, finished))
     rating = [
@@ -184,7 +183,7 @@ def ladder_sizes(
     rating, sizes = options.rating, dict[str, LadderSize]()
     for game in dict.fromkeys(config.game for _, config in cells) if options.ladder else ():
         configs = [config for _, config in cells if config.game == game]
-        rated = sum(forecast.versions(config, rating.versions) for config in configs)
+        rated = sum(forecast.count_rated_versions(config, rating.versions) for config in configs)
         players = 1 + len(rating.players) + rated * len(rating.sims)
         size = LadderSize.of(players, rating.sims, rating.until_stderr, rating.max_games)
         sizes[game] = replace(size, games=max(0, size.games - study.games_played(game)))
@@ -199,20 +198,22 @@ def timed(
     console: Console,
 ) -> Estimator | None:
     """Time some recipes; None where nothing is left that takes time."""
-    todo = [(cell, config) for cell, config in cells if study.done(cell) < config.iterations]
+    todo = [
+        (cell, config) for cell, config in cells if study.last_iteration(cell) < config.iterations
+    ]
     if not todo and not any(size.games for size in sizes.values()):
         return None
     asked, anchored = [], set[str]()
-    for config in forecast.chosen(recipes_of(cells)):
+    for config in forecast.recipes_to_time(recipes_of(cells)):
         game, anchor = config.game, ""
         if game in sizes and game not in anchored:  # a solver's tables take time: once a game
             anchor = options.rating.anchor or default_anchor(games.make(game))
             anchored.add(game)
         budgets = options.rating.sims if game in sizes else ()
         plies = options.rating.opening_plies
-        asked.append(Request(to_json(config), budgets, anchor, plies))
+        asked.append(TimingRequest(config, budgets, anchor, plies))
     with waiting("timing a little of the cheapest and the most expensive runs", console):
-        return forecast.measured(asked, min(options.jobs, cli.cores()), LAUNCH / "timing.py")
+        return forecast.time_recipes(asked, min(options.jobs, cli.cores()), LAUNCH / "timing.py")
 
 
 def train(study: Study, plan: Plan, options: Options, console: Console) -> list[str]:
@@ -224,10 +225,10 @@ def train(study: Study, plan: Plan, options: Options, console: Console) -> list[
     alone = () if starts_ray(options, slots) else HERE
     waiting = []
     for one in watch.todo:
-        out = str(study.run(one.cell).absolute())
+        out = str(study.run_folder(one.cell).absolute())
         flags = (*one.cell.flags, "--out", out, "--plain", *alone)
         command = (sys.executable, str(LAUNCH / "train.py"), one.cell.preset, *flags)
-        waiting.append(jobs.Job(one.cell.name, command, study.log(one.cell).absolute()))
+        waiting.append(jobs.Job(one.cell.name, command, study.log_file(one.cell).absolute()))
     console.print(f"what the runs say is in {near(study.folder / 'logs')}", markup=False)
     failed = []
     cluster = ClusterConfig(address=options.address)
@@ -241,10 +242,10 @@ def train(study: Study, plan: Plan, options: Options, console: Console) -> list[
 def rate(study: Study, options: Options) -> bool:
     """A ladder for every game; False if one did not come to its end."""
     good, environment = True, {USER_FOLDER: os.getcwd()}
-    for game, cells in study.games().items():
+    for game, cells in study.runs_to_rate().items():
         # Names on the ladder start from the study's folder, which may be moved.
-        runs = [str(study.run(cell).relative_to(study.folder)) for cell in cells]
-        out = ("--game", game, "--out", str(study.ladder(game).relative_to(study.folder)))
+        runs = [str(study.run_folder(cell).relative_to(study.folder)) for cell in cells]
+        out = ("--game", game, "--out", str(study.ladder_folder(game).relative_to(study.folder)))
         command = [
             sys.executable,
             str(LAUNCH / "ladder.py"),
@@ -253,7 +254,7 @@ def rate(study: Study, options: Options) -> bool:
             *out,
         ]
         # Interrupted, it ends the matches in play.
-        status = jobs.attend(command, study.folder, environment)
+        status = jobs.run_foreground(command, study.folder, environment)
         if status == 130:  # somebody interrupted it alone
             raise KeyboardInterrupt
         good &= status == 0

@@ -86,7 +86,7 @@ def show(plan: Plan, console: Console) -> None:
     axes = list(dict.fromkeys(f for one in plan.runs for f, _ in one.cell.settings))
     several = len({one.cell.arm for one in plan.runs}) > 1 or not axes
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = [grid.short([Axis(f, ()) for f in axes], f) for f in axes]
+    names = [grid.short_name([Axis(f, ()) for f in axes], f) for f in axes]
     for title in (*(["runs"] if several else []), *names):
         table.add_column(title, justify="left" if title == "runs" else "right", overflow="fold")
     for title in ("seeds", "FLOPs each", "time each", "iterations", "done"):
@@ -196,14 +196,14 @@ class Watch:
         """Records that a run has started."""
         self._began[job.name] = time.monotonic()
 
-    def ended(self, end: jobs.Ended) -> None:
+    def ended(self, end: jobs.JobResult) -> None:
         """Records a run's end and prints a line about it."""
         one = self._todo.pop(end.name)
         self._began.pop(end.name, None)
         how = cli.duration(end.seconds)
         if end.status:
             how = f"failed with status {end.status} after {how}, {end.tries} tries"
-            how += f": {end.words}" if end.words else ""
+            how += f": {end.last_line}" if end.last_line else ""
         else:
             self._took += end.seconds
             self._expected += self._work(one)
@@ -247,7 +247,7 @@ class Watch:
         at, done = self._seen.get(cell.name, (-math.inf, 0))
         if time.monotonic() - at >= FRESH:
             with suppress(ValueError, OSError, CorruptedFile):  # the drawing thread must go on
-                done = max(self._study.done(cell), 0)
+                done = max(self._study.last_iteration(cell), 0)
             self._seen[cell.name] = time.monotonic(), done
         return done
 

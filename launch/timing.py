@@ -16,7 +16,7 @@ def main() -> None:
     """``launch/timing.py REQUEST FOLDER``."""
     if len(sys.argv) != 3:
         cli.refuse("launch/ablate.py starts this command; run that one, with --plan for its plan")
-    timing.answer(Path(sys.argv[1]), Path(sys.argv[2]))
+    timing.time_request(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

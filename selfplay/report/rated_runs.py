@@ -173,7 +173,7 @@ def _labels(root: Path, names: Sequence[str]) -> dict[str, str]:
     if (root / STUDY).exists():
         study = Study.read(root)
         labels = study.labels()
-        cells = {study.run(cell).resolve(): labels[cell.name] for cell in study.cells}
+        cells = {study.run_folder(cell).resolve(): labels[cell.name] for cell in study.runs}
         known = {name: cells.get((root / name).resolve(), "") for name in names}
         if all(known.values()):
             return known

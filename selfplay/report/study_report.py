@@ -122,34 +122,34 @@ def of_study(study: Study) -> Material:
     """Of its runs that have a version; the others are missing."""
     runs, missing, ladders = {}, [], {}
     labels = study.labels()
-    for cell in study.cells:
-        done = study.done(cell)
+    for cell in study.runs:
+        done = study.last_iteration(cell)
         if done < 0:
-            tried = study.log(cell).exists()
+            tried = study.log_file(cell).exists()
             how = "has no version yet: see its log" if tried else "has not begun"
             missing.append(f"`{cell.name}` {how}.")
             continue
-        runs[cell.name] = study.run(cell), labels[cell.name]
-        wanted = read_config(study.run(cell))["iterations"]
+        runs[cell.name] = study.run_folder(cell), labels[cell.name]
+        wanted = read_config(study.run_folder(cell))["iterations"]
         if done < wanted:
             missing.append(f"`{cell.name}` stands at iteration {done} of {wanted}.")
-    for game in study.games():
-        path = study.ladder(game) / database.FILE
+    for game in study.runs_to_rate():
+        path = study.ladder_folder(game) / database.FILE
         if path.exists():
             ladders[game] = path
         else:
             missing.append(f"The versions of {game} are not rated.")
     if not ladders:
         raise ValueError(
-            f"{study.folder} has no ladder yet ({len(runs)} of {len(study.cells)} runs have "
-            f"begun); go on: {study.resume()}"
+            f"{study.folder} has no ladder yet ({len(runs)} of {len(study.runs)} runs have "
+            f"begun); go on: {study.resume_command()}"
         )
     name = study.folder.absolute().name
-    firsts = {game: labels[cells[0].name] for game, cells in study.games().items()}
-    varied = list(dict.fromkeys(name for cell in study.cells for name, _ in cell.settings))
+    firsts = {game: labels[cells[0].name] for game, cells in study.runs_to_rate().items()}
+    varied = list(dict.fromkeys(name for cell in study.runs for name, _ in cell.settings))
     return Material(
         name, runs, ladders, missing, study.commands, study.folder, firsts, varied,
-        {labels[cell.name]: cell.arm for cell in study.cells},
+        {labels[cell.name]: cell.arm for cell in study.runs},
     )  # fmt: skip
 
 
