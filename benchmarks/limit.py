@@ -12,7 +12,7 @@ from jax import Array
 import games
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning.sources import unpack
+from selfplay.learning.row_sources import unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.model.network import Params

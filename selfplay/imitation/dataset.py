@@ -13,7 +13,7 @@ from selfplay import rng
 from selfplay.experts.archive import ExpertArchive, View
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import Measure
-from selfplay.learning.sources import Source, with_experts
+from selfplay.learning.row_sources import Source, with_experts
 from selfplay.model.network import Model
 from selfplay.rng import Purpose
 

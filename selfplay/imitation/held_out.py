@@ -18,7 +18,7 @@ from jax import Array
 from games.game import Game
 from selfplay.experts.archive import View
 from selfplay.learning.loss import masked_cross_entropy, masked_log_policy, policy_target
-from selfplay.learning.sources import unpack
+from selfplay.learning.row_sources import unpack
 from selfplay.model.network import Evaluate, Params
 
 BATCH = 1024

@@ -18,7 +18,7 @@ import numpy as np
 from selfplay import determinism, rng
 from selfplay.imitation.dataset import ExpertData
 from selfplay.learning.learner import Learner, LearnerState, check_finite
-from selfplay.learning.sources import Subset
+from selfplay.learning.row_sources import Subset
 from selfplay.model import flops
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger

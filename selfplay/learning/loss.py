@@ -13,7 +13,7 @@ from games import symmetry
 from games.game import Game
 from selfplay.acting.episode import Rows
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.sources import unpack
+from selfplay.learning.row_sources import unpack
 from selfplay.model.network import Evaluate, Params
 
 LossFn = Callable[[Params, Rows, Array], tuple[Array, dict[str, Array]]]

@@ -20,7 +20,7 @@ from selfplay import rng
 from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder import match, openings
 from selfplay.ladder.config import EloConfig
-from selfplay.learning.sources import RandomRows
+from selfplay.learning.row_sources import RandomRows
 from selfplay.players import specs
 from selfplay.players.version import Version
 from selfplay.runs.codec import from_json, to_json

@@ -13,7 +13,7 @@ from selfplay.cluster import plan
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
 from selfplay.learning.learner import Learner
-from selfplay.learning.sources import Source
+from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Model, Params

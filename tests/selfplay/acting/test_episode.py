@@ -18,7 +18,7 @@ from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Rows
 from selfplay.acting.segment import PlyRecord
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning.sources import unpack
+from selfplay.learning.row_sources import unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest

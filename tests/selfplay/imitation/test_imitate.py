@@ -27,7 +27,7 @@ from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import FOLDER, best_of, loss
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import Diverged, Learner
-from selfplay.learning.sources import Source
+from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
 from selfplay.runs import metrics
 from selfplay.runs.commits import Commits

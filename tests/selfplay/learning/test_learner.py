@@ -18,7 +18,7 @@ from selfplay.acting.episode import Rows
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import Learner, LearnerState
 from selfplay.learning.loss import make_loss
-from selfplay.learning.sources import RandomRows, batch_indices, unpack
+from selfplay.learning.row_sources import RandomRows, batch_indices, unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
