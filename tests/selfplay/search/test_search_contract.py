@@ -1,6 +1,6 @@
-"""What every search keeps, whatever the network says: legality, independence of rows, keys.
+"""The contract of every search, whatever the network says: legality, independent rows, keys.
 
-The planted network is per row and, where told to, puts all its mass on illegal actions.
+The planted network treats rows independently; its parameters can put all mass on illegal actions.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def searcher(rules: str, name: str, noisy: bool = True) -> Any:
 
 @cache
 def positions(rules: str) -> tuple[Any, np.ndarray]:
-    """Running positions [N, …], those with a single legal action first; and what is legal."""
+    """Running positions [N, …], those with a single legal action first, and their legal actions."""
     game = games.make(rules)
     states, _ = random_positions(game, 200, seed=1, max_plies=game.max_plies - 1)
     if rules == "connect_four":  # random play hardly ever fills six columns
@@ -154,7 +154,7 @@ class Traps(TreeGame):
 @pytest.mark.parametrize("name", ["gumbel", "puct"])
 @pytest.mark.parametrize("boost", [0.0, 50.0], ids=["plain", "the-network-wants-it"])
 def test_search_never_expands_illegal_actions_inside_the_tree(name: str, boost: float) -> None:
-    """What they would lead to must not matter: each tree has a twin in which it is the contrary."""
+    """Each tree has a twin in which illegal actions have the opposite result: results are equal."""
     rng, trees = np.random.default_rng(0), 24
     legal = rng.random((40, 3)) < 0.5
     legal[np.arange(40), rng.integers(0, 3, 40)] = True

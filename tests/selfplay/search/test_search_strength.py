@@ -96,7 +96,7 @@ def searcher(algorithm: str, budget: int) -> Any:
     ],
 )
 def test_search_never_loses_tic_tac_toe(algorithm: str, budget: int) -> None:
-    """Moving first, against every reply there is, so every perfect one too."""
+    """Moves first and meets every reply, so every perfect one as well."""
     ask, level, games_over = searcher(algorithm, budget), {(0,) * 9}, 0
     while level:
         mine = sorted(level)
@@ -148,7 +148,7 @@ def wins_at_once(position: Cells) -> bool:
 
 @each_algorithm
 def test_search_blocks_a_threat(algorithm: str) -> None:
-    # X X .      O to move loses unless he blocks on 2; and the same with colours turned.
+    # X X .      O to move loses unless it blocks on 2; below, the same with colors exchanged.
     # . O .
     # . . .
     x_threatens = (1, 1, 0, 0, -1, 0, 0, 0, 0)
