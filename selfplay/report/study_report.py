@@ -194,7 +194,7 @@ def page(given: Material) -> Page:
             found = [compared, *found] if compared else found
         games.append(Section(name, game, [text], None, found))
         fit = goodness_of_fit.p_value(standing.games, len(standing.entries))
-        if fit < goodness_of_fit.STRANGE:
+        if fit < goodness_of_fit.P_REJECT:
             strange.append(
                 f"{game}: a test of fit rejects one common scale (p = {fit:.1g}). Who beats whom "
                 "is not a matter of one number alone, and no interval here holds that."

@@ -44,7 +44,7 @@ def read_state(path: Path, anchor: str | None = None) -> LadderState:
         if not players:
             raise ValueError(f"{path} holds no players")
         first = next((entry for entry in players if not entry.digest), players[0])
-        return ladder.standing(base, anchor or first.spec)
+        return ladder.compute_state(base, anchor or first.spec)
 
 
 def read_versions(

@@ -11,8 +11,8 @@ import pytest
 
 import games
 from selfplay.ladder.database import Entry, LadderDatabase, Pairing
-from selfplay.ladder.ladder import LadderState, standing
-from selfplay.ladder.match import Played
+from selfplay.ladder.ladder import LadderState, compute_state
+from selfplay.ladder.match import GameResult
 from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import SIMULATIONS, Player
 from selfplay.ratings.elo import Games, Ratings, fit
@@ -170,14 +170,14 @@ def test_a_ladders_file_gives_its_standing_without_its_players(tmp_path: Path) -
         plan = [Pairing(1, 0, ids[0], ids[1], 0, 4), Pairing(1, 1, ids[1], ids[2], 0, 4)]
         base.begin_round(plan)
         for number, pairing in enumerate(plan):
-            played = [Played(i, s, (i,), (), 1, "") for i in range(4) for s in (False, True)]
+            played = [GameResult(i, s, (i,), (), 1, "") for i in range(4) for s in (False, True)]
             base.finish(pairing, played[: 8 - number], 3)
-        known = standing(base, "solver")
+        known = compute_state(base, "solver")
     found = from_ladder.read_state(path)
     assert [entry.spec for entry in found.entries] == [player.spec for player in players]
     np.testing.assert_array_equal(found.ratings.covariance, known.ratings.covariance)
     np.testing.assert_array_equal(found.ratings.elo, known.ratings.elo)
-    assert found.here == [] and len(found.recorded) == 15
+    assert found.active == [] and len(found.recorded) == 15
     other = from_ladder.read_state(path, "random")
     assert other.ratings.elo[1] == 0 and other.ratings.covariance[1, 1] == 0
     with pytest.raises(ValueError, match="anchor 'nobody' is not among the players solver, random"):
