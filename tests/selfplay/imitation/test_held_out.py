@@ -68,7 +68,7 @@ def slow(experts: ExpertArchive, params: Any, places: np.ndarray) -> list[dict[s
         logs = logits - np.log(np.exp(logits).sum())
         action, colour = int(row["action"][0]), 1 if row["ply"][0] % 2 == 0 else -1
         wins = share if colour > 0 else 1 - share
-        outcome = float(row["outcome"][0])
+        outcome = float(row["mover_outcome"][0])
         found.append(
             {
                 "rank": float((logs > logs[action]).sum()),

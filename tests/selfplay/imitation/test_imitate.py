@@ -26,7 +26,8 @@ from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import FOLDER, best_of, loss
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.learner import Diverged, Learner, Source
+from selfplay.learning.learner import Diverged, Learner
+from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
 from selfplay.runs import metrics
 from selfplay.runs.commits import Commits
@@ -271,7 +272,7 @@ def test_selfplay_learns_from_the_experts_that_stay(config: TrainConfig) -> None
             return state, {}
 
     trainer = replace(Trainer.build(config), learner=cast(Learner, Asked()))
-    state = {"learner": trainer.imitation().learner.initial()}
+    state = {"learner": trainer.imitation().learner.init()}
     for iteration in (1, 2):
         trainer.fit(state, Window(200), plan.work(iteration, 1, 0), 64)
     assert asked == [400, 267]
@@ -300,7 +301,7 @@ class Window:
             "legal": np.zeros((n, 2), np.uint8),
             "policy": np.zeros((n, 9), np.float16),
             "value": np.full(n, self.MARK, np.float16),
-            "outcome": np.zeros(n, np.int8),
+            "mover_outcome": np.zeros(n, np.int8),
         }
 
 
