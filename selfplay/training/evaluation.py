@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from selfplay.imitation.dataset import ExpertData
-from selfplay.ladder.evaluator import Rating
+from selfplay.ladder.evaluator import BackgroundEvaluator
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Params
 from selfplay.phase import Enter, Phase
@@ -55,7 +55,9 @@ class VersionEvaluator:
         """
         self._config, self._grader, self._experts = config, grader, experts
         self._announce, self._enter = announce, enter
-        self._rating = Rating(folder, to_json(config), config.seed, config.elo, config.cluster)
+        self._rating = BackgroundEvaluator(
+            folder, to_json(config), config.seed, config.elo, config.cluster
+        )
         self._announced_failure = False
 
     def warm_up(self, params: Params) -> None:
@@ -81,7 +83,7 @@ class VersionEvaluator:
             exam = self._grader.grade(params, whole=final)
         if final and self._config.elo.budgets:
             self._enter(Phase("rating the last versions"))
-        elo = self._rating.due(params, iteration, ledger, final=final)
+        elo = self._rating.evaluate_if_due(params, iteration, ledger, final=final)
         if self._rating.failure and not self._announced_failure:
             self._announced_failure = True
             self._announce(f"rating is disabled ({self._rating.failure}); training continues")

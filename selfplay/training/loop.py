@@ -107,7 +107,7 @@ def train(
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
     config = _with_anchor(config, folder)  # first of all, this refuses an unknown game
-    connection.reachable(config.cluster)
+    connection.check_reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
         os.environ.setdefault(name, value)
     config, origin = resolve(config, folder, announce)

@@ -218,7 +218,7 @@ def test_a_run_that_never_learns_says_so_at_its_start_and_end(
     config = replace(PLAIN, learner=LearnerConfig(batch_size=4096, shards=2, replay_ratio=1.0))
     assert config.learner.steps(config.selfplay.positions) == 0
     (tmp_path / "metrics.jsonl").write_text('{"iteration": 6, "steps": 0}\n')
-    commit = SimpleNamespace(metrics_row={"imitation": {}})
+    commit = SimpleNamespace(row=parse({"iteration": 0}))
     run = SimpleNamespace(next_iteration=7, commits=SimpleNamespace(read=lambda _: commit))
     with Progress(config, tmp_path, plain=True) as progress:
         said = capsys.readouterr().out

@@ -193,7 +193,7 @@ def test_journal_of_a_ladder_deletes_nothing(tmp_path: Path) -> None:
     path = ladder(tmp_path)
     write_poisoned_journal(path, victim)
     for opened in (lambda: settings(path), lambda: LadderDatabase(path, {"game": "go?size=5"})):
-        with pytest.raises(ValueError, match=r"no ladder of ours: ladder\.db-journal names"):
+        with pytest.raises(ValueError, match=r"not a valid ladder: ladder\.db-journal names"):
             opened()
     assert victim.exists()
     path.with_name("ladder.db-journal").rename(tmp_path / "journal")
@@ -216,7 +216,7 @@ def test_journal_of_a_ladder_deletes_nothing(tmp_path: Path) -> None:
 )
 def test_ladder_with_more_than_tables_is_refused(tmp_path: Path, statement: str) -> None:
     path = ladder(tmp_path, statement)
-    with pytest.raises(ValueError, match=r"no ladder of ours: it has a (view|trigger|table) '"):
+    with pytest.raises(ValueError, match=r"not a valid ladder: it has a (view|trigger|table) '"):
         settings(path)
 
 
@@ -238,7 +238,7 @@ def test_ladder_folder_with_link_is_refused(
 
 def test_player_name_with_control_characters_is_refused(tmp_path: Path) -> None:
     path = ladder(tmp_path, "INSERT INTO players VALUES (1, '\x1b[2Jrandom', '', 0, 0, 0)")
-    with pytest.raises(ValueError, match=r"has a player '\\x1b\[2Jrandom', which is no name"):
+    with pytest.raises(ValueError, match=r"has a player '\\x1b\[2Jrandom', which is not a"):
         from_ladder.read_state(path)
 
 

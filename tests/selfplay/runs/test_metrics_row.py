@@ -64,7 +64,9 @@ def test_row_survives_a_round_trip_through_json(row: MetricsRow) -> None:
 
 def test_rows_of_format_1_keep_their_keys() -> None:
     rows, documents = metrics.read_rows(FORMAT_1 / "run"), metrics.read(FORMAT_1 / "run")
-    assert [{"iteration": row.iteration, **row.to_json()} for row in rows] == documents
+    for row, document in zip(rows, documents, strict=True):
+        added = {"origin": {}} if isinstance(row, StartRow) else {}  # later than these runs
+        assert {"iteration": row.iteration, **row.to_json()} == document | added
     assert [type(row) for row in rows] == [StartRow, SelfPlayRow, SelfPlayRow]
 
 
