@@ -1,4 +1,4 @@
-"""Rules of the games, nothing learned: JAX and NumPy only. `make(name)` gives a `Game`."""
+"""Rules of the games, in JAX and NumPy only. `make(name)` returns a `Game`."""
 
 from games.game import Game
 from games.registry import make, names

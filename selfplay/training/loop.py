@@ -62,7 +62,7 @@ def train(
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
     config = _with_anchor(config, folder)  # refuses an unknown game before any work
-    connection.reachable(config.cluster)
+    connection.check_reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
         os.environ.setdefault(name, value)
     config, origin = resolve(config, folder, announce)

@@ -11,7 +11,7 @@ import pytest
 import games
 from selfplay.players import specs
 from selfplay.players.version import split_version
-from tests.selfplay.serve.thinkers import untrained
+from tests.selfplay.serve.analysts import untrained
 
 
 @pytest.mark.parametrize(

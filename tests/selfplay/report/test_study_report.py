@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from selfplay.ladder.database import LadderDatabase, Pairing
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import Player
 from selfplay.report import study_report
@@ -76,7 +76,7 @@ def play(path: Path, specs: list[tuple[str, float]], anchor: str = "random") -> 
         for pairing, (i, j) in zip(plan, pairs, strict=True):
             wins = rng.random((8, 2)) < 1 / (1 + np.exp(strength[j] - strength[i]))
             played = [
-                Played(n, swap, (n,), (), int(won) * 2 - 1, "")
+                GameResult(n, swap, (n,), (), int(won) * 2 - 1, "")
                 for n in range(8)
                 for swap, won in zip((False, True), wins[n], strict=True)
             ]

@@ -11,8 +11,8 @@ import pytest
 
 import games
 from selfplay.ladder.database import Entry, LadderDatabase, Pairing
-from selfplay.ladder.ladder import LadderState, standing
-from selfplay.ladder.match import Played
+from selfplay.ladder.ladder import LadderState, compute_state
+from selfplay.ladder.match import GameResult
 from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import SIMULATIONS, Player
 from selfplay.ratings.elo import Games, Ratings, fit
@@ -115,7 +115,7 @@ def test_runs_of_one_config_are_one_recipe_whatever_they_are_called(tmp_path: Pa
 def test_one_version_in_two_folders_is_refused(study: Path) -> None:
     one = entry(1, "small-0@1?sims=0")
     twice = rated(one, replace(entry(2, "small-1@1?sims=0"), digest=one.digest))
-    with pytest.raises(ValueError, match=r"small-0@1.* and small-1@1.* are the same parameters"):
+    with pytest.raises(ValueError, match=r"small-0@1.* and small-1@1.* have the same parameters"):
         from_ladder.read_versions(twice, study)
 
 
@@ -137,7 +137,7 @@ def test_errors_are_a_sentence(study: Path, spec: str, sentence: str) -> None:
 def test_two_recipes_of_one_name_are_refused(study: Path) -> None:
     make_run(study / "small-2", replace(PLAIN, seed=2, search=SearchConfig(num_simulations=9)))
     ladder = rated(*(entry(i, f"small-{i}@1") for i in (0, 1, 2)))
-    with pytest.raises(ValueError, match=r"small-2 is no other seed .* search\.num_simulations"):
+    with pytest.raises(ValueError, match=r"small-2 is not another seed .* search\.num_simulations"):
         from_ladder.read_versions(ladder, study)
 
 
@@ -158,7 +158,7 @@ def test_seeds_that_go_on_from_versions_of_their_own_have_names_of_their_own() -
     names = from_ladder.recipe_names(configs)
     assert names == {"more": "more", "more-1": "more-1", "more-2": "more-1"}
     other = to_json(replace(PLAIN, seed=3, init_from="cc", game="hex?size=3"))
-    with pytest.raises(ValueError, match=r"more-3 is no other seed .* game, init_from"):
+    with pytest.raises(ValueError, match=r"more-3 is not another seed .* game, init_from"):
         from_ladder.recipe_names({**configs, "more-3": other})
 
 
@@ -170,14 +170,14 @@ def test_a_ladders_file_gives_its_standing_without_its_players(tmp_path: Path) -
         plan = [Pairing(1, 0, ids[0], ids[1], 0, 4), Pairing(1, 1, ids[1], ids[2], 0, 4)]
         base.begin_round(plan)
         for number, pairing in enumerate(plan):
-            played = [Played(i, s, (i,), (), 1, "") for i in range(4) for s in (False, True)]
+            played = [GameResult(i, s, (i,), (), 1, "") for i in range(4) for s in (False, True)]
             base.finish(pairing, played[: 8 - number], 3)
-        known = standing(base, "solver")
+        known = compute_state(base, "solver")
     found = from_ladder.read_state(path)
     assert [entry.spec for entry in found.entries] == [player.spec for player in players]
     np.testing.assert_array_equal(found.ratings.covariance, known.ratings.covariance)
     np.testing.assert_array_equal(found.ratings.elo, known.ratings.elo)
-    assert found.here == [] and len(found.recorded) == 15
+    assert found.active == [] and len(found.recorded) == 15
     other = from_ladder.read_state(path, "random")
     assert other.ratings.elo[1] == 0 and other.ratings.covariance[1, 1] == 0
     with pytest.raises(ValueError, match="anchor 'nobody' is not among the players solver, random"):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.game import Game
+from games.game import BaseGame, Game
 from selfplay.model import network
 from selfplay.model.network import Params
 
@@ -104,7 +104,7 @@ class TreeState(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class TreeGame:
+class TreeGame(BaseGame):
     """Complete trees with planted leaves. An illegal action ends the game with the mover's win.
 
     `outcomes` float32 [K, branching ** depth] are the leaves of K trees, for player 0; `legal`

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from selfplay.ladder.database import LadderDatabase, Pairing
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 from selfplay.players.specs import Player
 from selfplay.runs.metrics import MetricsLog
 from selfplay.study.folder import Study
@@ -82,7 +82,7 @@ def test_games_played_counts_games_of_a_ladder(tmp_path: Path) -> None:
         base.enter([Player("random", None), Player("solver", None)])
         pairing = Pairing(1, 0, 1, 2, 0, 1)
         base.begin_round([pairing])
-        games = [Played(0, swapped, (), (), 1, "") for swapped in (False, True)]
+        games = [GameResult(0, swapped, (), (), 1, "") for swapped in (False, True)]
         base.finish(pairing, games, 0)
         assert study.games_played("hex") == 2  # while it is being played
         assert len(base.games()) == 2
