@@ -253,7 +253,7 @@ def build_page(inputs: ReportInputs) -> Page:
     games = [_rate_game(game, ladder, inputs) for game, ladder in inputs.ladders.items()]
     limits = [
         *findings.caveats(join_ladders([rated.points for rated in games])),
-        *(_misfit(rated) for rated in games if rated.fit < goodness_of_fit.STRANGE),
+        *(_misfit(rated) for rated in games if rated.fit < goodness_of_fit.P_REJECT),
         *inputs.missing,
         *(sentence for rated in games for sentence in _unrated(rated, inputs)),
     ]
