@@ -90,7 +90,7 @@ def main() -> None:
                 took[setting].append(seconds(run))
                 played[setting].append(play_seconds(run))
             base = Path(folder) / f"{BASE}-{repeat}"
-            costs = costs_from_metrics(metrics.read(base)[1 + WARM_UP :])
+            costs = costs_from_metrics(metrics.read_rows(base)[1 + WARM_UP :])
             streams = read_config(base)["selfplay"]["streams"]
             for setting in SETTINGS:
                 guesses[setting].append(simulate(costs, streams, *setting).seconds)

@@ -66,7 +66,7 @@ def main() -> None:
     config = read_config(options.run)
     own = config["selfplay"]["streams"]
     streams, iterations = options.streams or own, options.iterations or config["iterations"]
-    costs = costs_from_metrics(metrics.read(options.run))
+    costs = costs_from_metrics(metrics.read_rows(options.run))
     learner = from_json(LearnerConfig, config["learner"])
     rows = config["selfplay"]["lanes"] * config["selfplay"]["plies"]
     steps = learner.steps(streams * rows) / max(learner.steps(own * rows), 1)

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
+
+from selfplay.runs.metrics_row import MetricsRow, SelfPlayRow
 
 WARM_UP = 3  # first iterations of a simulation, which are not measured
 
@@ -142,7 +143,7 @@ def _play(costs: Costs, durations: Iterable[float], actors: int, start: float) -
     return driver
 
 
-def costs_from_metrics(rows: Sequence[Mapping[str, Any]]) -> Costs:
+def costs_from_metrics(rows: Sequence[MetricsRow]) -> Costs:
     """Returns the costs of a run on actors: medians over its iterations, the mean for exams.
 
     Half of a stream's round trip outside its actor's play counts as sending, half as receiving.
@@ -151,23 +152,24 @@ def costs_from_metrics(rows: Sequence[Mapping[str, Any]]) -> Costs:
     Raises:
         ValueError: no iteration was played by actors.
     """
-    played = [row for row in rows if row.get("pool", {}).get("actors")]
+    played = [row for row in rows if isinstance(row, SelfPlayRow) and row.pool.get("actors")]
     if not played:
         raise ValueError(
             "these metrics have no times of actors: train some iterations with --cluster.actors 1"
         )
     # A run's last exam asks all questions, so it is left out.
-    exams = [row["seconds"].get("exam", 0.0) for row in played[:-1]]
+    exams = [row.seconds.exam for row in played[:-1]]
 
-    def typical(section: str, name: str) -> float:
-        return float(median(row[section].get(name, 0.0) for row in played))
+    def pool(name: str) -> float:
+        return float(median(row.pool.get(name, 0.0) for row in played))
 
-    transfer = max(typical("pool", "stream_seconds") - typical("pool", "play_seconds"), 0.0)
+    transfer = max(pool("stream_seconds") - pool("play_seconds"), 0.0)
+    commit = float(median(row.seconds.commit for row in played))
     return Costs(
-        segment=typical("pool", "play_seconds"),
+        segment=pool("play_seconds"),
         send=transfer / 2,
         receive=transfer / 2,
-        learn=typical("seconds", "learn"),
-        commit=typical("seconds", "commit") + (fmean(exams) if exams else 0.0),
-        spread=typical("pool", "spread"),
+        learn=float(median(row.seconds.learn for row in played)),
+        commit=commit + (fmean(exams) if exams else 0.0),
+        spread=pool("spread"),
     )

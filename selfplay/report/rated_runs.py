@@ -19,7 +19,7 @@ from selfplay.ladder.ladder import LadderState
 from selfplay.ratings import pairing
 from selfplay.report import comparison_section
 from selfplay.report.findings import Finding
-from selfplay.runs.files import CorruptedFile, check_own, in_words
+from selfplay.runs.files import CorruptedFile, in_words, reject_links
 from selfplay.runs.run import CONFIG, read_config
 from selfplay.scaling import from_ladder
 from selfplay.scaling.rated_versions import RatedVersions
@@ -86,7 +86,7 @@ def of_folder(folder: Path) -> RatedRuns:
     Raises:
         ValueError: the folder has no ladder, or the folders of all its runs are missing.
     """
-    check_own(folder)
+    reject_links(folder)
     rated = _read(folder / database.FILE)
     if not rated.labels:
         names = ", ".join(rated.absent) or "no versions of runs"
@@ -110,7 +110,7 @@ def shared_by(folders: Sequence[Path]) -> RatedRuns:
     reasons = []
     for path in _candidates(folders):
         try:
-            check_own(path.parent)
+            reject_links(path.parent)
             rated = _read(path)
         except (ValueError, OSError, CorruptedFile) as reason:  # such as a ladder in play
             reasons.append(in_words(reason))

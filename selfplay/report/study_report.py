@@ -287,7 +287,7 @@ def _unrated(rated: _RatedGame, inputs: ReportInputs) -> list[str]:
         if read_config(run.folder)["game"] == rated.game and run.folder.absolute() not in on_ladder
     ]
     for run in points.runs:
-        last = math.log10(Ledger.of(metrics.read(inputs.root / run)[-1]).total)
+        last = math.log10(Ledger.of(metrics.read_rows(inputs.root / run)[-1]).total)
         if points.training[points.run == run].max() < last - 1e-9:
             sentences.append(f"`{Path(run).name}` was trained beyond its last rated version.")
     return sentences
@@ -345,8 +345,8 @@ def ledger(inputs: ReportInputs) -> Section:
     """Lists the mean cost of each recipe over its seeds."""
     costs: dict[str, list[tuple[Ledger, float]]] = {}
     for run in inputs.runs.values():
-        row = metrics.read(run.folder)[-1]
-        costs.setdefault(run.label, []).append((Ledger.of(row), metrics.total_seconds(row)))
+        row = metrics.read_rows(run.folder)[-1]
+        costs.setdefault(run.label, []).append((Ledger.of(row), row.seconds.total))
     rows = []
     for label, runs in costs.items():
         flops = [np.mean([getattr(spent, part) for spent, _ in runs]) for part in LEDGER_PARTS]

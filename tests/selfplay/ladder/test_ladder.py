@@ -150,7 +150,7 @@ def store_run(folder: Path, versions: int) -> None:
             state, _ = Trainer.build(replace(PLAIN, seed=version)).start()
             spent = asdict(Ledger(selfplay=1_000_000 * version))
             row = {"ledger": spent}
-            run.commit(version, state, row, state["playing"], carries=[], ledger=spent)
+            run.commit(version, state, row, state.acting_params, carries=[], ledger=spent)
 
 
 def test_command_rates_a_run(tmp_path: Path) -> None:
@@ -395,7 +395,7 @@ def test_table_fits_the_terminal_and_shows_whole_names(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("runs/none", "runs/none is no run folder"),
+        ("runs/none", "runs/none is not a run folder"),
         ("--game tic_tac_toe", "a ladder takes two players"),
         ("--game tic_tac_toe --players random --versions 0", "--versions must be above 0, got 0"),
         ("--game tic_tac_toe --players random --timeout-s -1", "--timeout-s must be above 0"),

@@ -29,7 +29,7 @@ from tests.selfplay.serve.analysts import untrained
         ("solver?blunder", "'blunder' is no option=value"),
         ("gtp:", "names no command"),
         ("gtp:gnugo", "speaks GTP and plays Go"),
-        ("runs/none@3", "runs/none is no run folder"),
+        ("runs/none@3", "runs/none is not a run folder"),
     ],
 )
 def test_specs_that_cannot_be_read(spec: str, sentence: str) -> None:

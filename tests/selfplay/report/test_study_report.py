@@ -212,7 +212,7 @@ def test_html_contains_its_numbers(written: Path) -> None:
 
 
 def test_read_inputs_rejects_what_cannot_be_reported(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no run folder"):
+    with pytest.raises(ValueError, match="is not a run folder"):
         study_report.read_inputs([tmp_path])
     make_run(tmp_path / "run", PLAIN)
     with pytest.raises(ValueError, match=r"has no ladder; make one: "):
