@@ -138,11 +138,11 @@ def plot(curves: Curves, file: Path, chance: float) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
     looks = {"ours": ("#0072b2", "ours"), "peer": ("#d55e00", "pgx's example")}
     styles = {64: "-", 0: "--"}
-    for side, (colour, name) in looks.items():
+    for side, (color, name) in looks.items():
         for sims in BUDGETS:
             seeds = [seed for s, seed in curves if s == side]
             lines = [_line(curves[side, seed], sims) for seed in seeds]
-            look: dict[str, Any] = {"color": colour, "linestyle": styles[sims]}
+            look: dict[str, Any] = {"color": color, "linestyle": styles[sims]}
             for xs, ys in lines:
                 single: dict[str, Any] = {
                     "linewidth": 1.0,

@@ -105,17 +105,17 @@ def plot(options: argparse.Namespace, found: list[Point], rated: dict[str, Rated
     panels += ["Elo, raw network"] if rated else []
     figure = Figure(figsize=(4.6 * len(panels), 4.4), layout="constrained")
     grid = figure.subplots(1, len(panels))
-    for share, colour in zip(options.shares, ("tab:green", "tab:orange", "tab:blue"), strict=False):
+    for share, color in zip(options.shares, ("tab:green", "tab:orange", "tab:blue"), strict=False):
         own = [p for p in found if p.share == share]
         x = [p.epochs for p in own]
         style: dict[str, Any] = {
-            "color": colour,
+            "color": color,
             "marker": "o",
             "label": f"{share:.3g} of the games",
         }
         grid[0].plot(x, [100 * p.top1 for p in own], **style)
         grid[1].plot(x, [p.policy_loss for p in own], **style)
-        grid[1].plot(x, [p.train_loss for p in own], color=colour, linestyle=":")
+        grid[1].plot(x, [p.train_loss for p in own], color=color, linestyle=":")
         if rated:
             elo = [rated[spec(options, p)] for p in own]
             bars = [1.96 * one.stderr for one in elo]

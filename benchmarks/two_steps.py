@@ -148,17 +148,17 @@ def plot(options: argparse.Namespace, elo: dict[Point, Rated], others: dict[str,
 
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    for (side, name), colour in zip(SIDES.items(), ("tab:orange", "tab:blue"), strict=True):
+    for (side, name), color in zip(SIDES.items(), ("tab:orange", "tab:blue"), strict=True):
         own = [p for p in elo if p.side == side]
         for seed in sorted({p.seed for p in own}):
             line = [p for p in own if p.seed == seed]
             values = [elo[p] for p in line]
             bars = [1.96 * value.stderr for value in values]
             x, y = [p.flops for p in line], [value.elo for value in values]
-            axes.errorbar(x, y, bars, color=colour, alpha=0.35, linewidth=1, capsize=2)
+            axes.errorbar(x, y, bars, color=color, alpha=0.35, linewidth=1, capsize=2)
         x = [flops for flops in levels(elo) if at(elo, side, flops)]
         means = [Mean.of(at(elo, side, flops)) for flops in x]
-        axes.plot(x, [m.mean for m in means], "o-", color=colour, linewidth=2.5, label=name)
+        axes.plot(x, [m.mean for m in means], "o-", color=color, linewidth=2.5, label=name)
     for name, one in others.items():
         axes.axhline(one.elo, color="grey", linewidth=0.8, linestyle=":")
         axes.annotate(
