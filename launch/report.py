@@ -44,11 +44,11 @@ def main() -> None:
     options = tyro.cli(Options, prog="launch/report.py", description=cli.laid_out(__doc__))
     if not options.study:
         raise ValueError("which study? name its folder, as launch/ablate.py printed it")
-    given = study_report.material(options.study)
+    given = study_report.read_inputs(options.study)
     home = given.rated.ladder.parent if given.rated else options.study[0]
     folder = options.out or home / "report"
     check_writable(folder)
-    page = study_report.page(given)
+    page = study_report.build_page(given)
     write(page, folder)
     console, html, text = cli.console(), near(folder / "index.html"), near(folder / "report.md")
     console.print(page.lead, markup=False)

@@ -26,7 +26,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from selfplay.cluster.simulator import Prediction, measured, simulate
+from selfplay.cluster.simulator import Prediction, costs_from_metrics, simulate
 from selfplay.learning.config import LearnerConfig
 from selfplay.runs import metrics
 from selfplay.runs.codec import from_json
@@ -66,7 +66,7 @@ def main() -> None:
     config = read_config(options.run)
     own = config["selfplay"]["streams"]
     streams, iterations = options.streams or own, options.iterations or config["iterations"]
-    costs = measured(metrics.read(options.run))
+    costs = costs_from_metrics(metrics.read_rows(options.run))
     learner = from_json(LearnerConfig, config["learner"])
     rows = config["selfplay"]["lanes"] * config["selfplay"]["plies"]
     steps = learner.steps(streams * rows) / max(learner.steps(own * rows), 1)
@@ -77,7 +77,7 @@ def main() -> None:
     console = Console(highlight=False)
     console.print(
         f"measured: a segment {costs.segment:.2f} s (± {costs.spread:.0%}), its way there and back "
-        f"{costs.hand_out + costs.take_in:.3f} s; learning {costs.learn:.2f} s, commit "
+        f"{costs.send + costs.receive:.3f} s; learning {costs.learn:.2f} s, commit "
         f"{costs.commit:.2f} s; {streams} streams, {iterations} iterations"
     )
     console.print(table(predictions, iterations, options))
@@ -99,7 +99,7 @@ def table(predictions: list[Prediction], iterations: int, options: Options) -> T
         hours = iterations / one.per_hour
         shares = (one.actors_busy, one.driver_busy, one.learner_busy)
         hourly = one.actors * options.per_actor_hour + options.per_learner_hour
-        row = [str(one.actors), str(one.lag), f"{one.per_hour:,.0f}", f"{hours:,.2f}"]
+        row = [str(one.actors), str(one.policy_lag), f"{one.per_hour:,.0f}", f"{hours:,.2f}"]
         row += [f"{share:.0%}" for share in shares] + ([f"{hours * hourly:,.2f}"] if priced else [])
         made.add_row(*row, one.bottleneck)
     return made

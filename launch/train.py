@@ -20,8 +20,7 @@ import itertools
 import json
 import signal
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -30,6 +29,7 @@ from launch.progress import Progress
 from selfplay import command_line
 from selfplay.cluster.ray_pool import PoolFailed
 from selfplay.learning.learner import Diverged
+from selfplay.runs.metrics_row import MetricsRow
 from selfplay.runs.renamed import check_option
 from selfplay.runs.run import DiskFull, OtherConfig
 from selfplay.runs.snapshots import snapshot_versions
@@ -140,13 +140,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Progress(config, folder, plain=command.plain) as progress:
 
-        def report(row: Mapping[str, Any]) -> bool:
+        def on_iteration(row: MetricsRow) -> bool:
             progress.show(row)
-            return limit is not None and row["seconds"]["total"] >= limit
+            return limit is not None and row.seconds.total >= limit
 
         started = time.time()
         try:
-            run = train(config, folder, report, progress.say, progress.enter)
+            run = train(config, folder, on_iteration, progress.say, progress.enter)
         except KeyboardInterrupt:
             progress.interrupted(started)
             raise SystemExit(130) from None

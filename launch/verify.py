@@ -14,6 +14,7 @@ from launch import cli
 
 cli.prepare()
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -52,10 +53,10 @@ def main() -> None:
             )
         first, last = int(first_text), int(last_text)
 
-    def report(iteration: int, found: dict[str, str]) -> None:
-        print(f"iteration {iteration}: " + "  ".join(f"{k} {v[:16]}" for k, v in found.items()))
+    def print_digests(iteration: int, digests: Mapping[str, str]) -> None:
+        print(f"iteration {iteration}: " + "  ".join(f"{k} {v[:16]}" for k, v in digests.items()))
 
-    difference = verify(options.run, first, last, report)
+    difference = verify(options.run, first, last, print_digests)
     if difference:
         print(f"different: {difference}")
         raise SystemExit(1)

@@ -24,7 +24,7 @@ from selfplay.acting.episode import Rows
 from selfplay.command_line import command
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.replaying import FIELDS
-from selfplay.runs.files import CorruptedFile, check_own, load_arrays, read_hashed_json
+from selfplay.runs.files import CorruptedFile, load_arrays, read_hashed_json, reject_links
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -114,7 +114,7 @@ class ExpertArchive:
         """
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
-        check_own(self.folder)
+        reject_links(self.folder)
         self.game: Game = games.make(self.manifest["game"])
         self.games = load_arrays(self.folder / GAMES, self.manifest["games"]["digest"])
         self.fields = {name: self._mapped(name) for name in FIELDS}

@@ -8,13 +8,12 @@ row: forward, and twice that backward (gradients by activations and by weights).
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 from games.game import Game
 from selfplay.model.config import NetworkConfig
 from selfplay.model.network import POLICY_CHANNELS, VALUE_CHANNELS
+from selfplay.runs.metrics_row import MetricsRow
 
 BACKWARD_FACTOR = 3
 
@@ -53,9 +52,9 @@ class Ledger:
     learning: int = 0
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "Ledger":
-        """What a row of metrics says."""
-        return cls(*(int(row["ledger"][field.name]) for field in fields(cls)))
+    def of(cls, row: MetricsRow) -> "Ledger":
+        """Reads the ledger of a row of metrics; a row without a ledger has spent nothing."""
+        return cls(*(int(row.ledger.get(field.name, 0)) for field in fields(cls)))
 
     @property
     def total(self) -> int:

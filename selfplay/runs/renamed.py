@@ -46,7 +46,9 @@ FIELDS: Mapping[str, str] = {
 }
 """Dotted path of a config field in format 1 → its path today."""
 
-ON_DISK: Mapping[str, str] = {}
+ON_DISK: Mapping[str, str] = {
+    "acting_params": "playing",
+}
 """Part of an array's path in the code → the same part in digests and files."""
 
 

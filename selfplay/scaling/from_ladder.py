@@ -126,9 +126,7 @@ class _Run(NamedTuple):
             name=name,
             folder=folder,
             config=config,
-            ledgers={
-                row["iteration"]: Ledger.of(row) for row in metrics.read(folder) if "ledger" in row
-            },
+            ledgers={row.iteration: Ledger.of(row) for row in metrics.read_rows(folder)},
             parameters=math.log10(
                 network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))
             ),

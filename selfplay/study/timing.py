@@ -29,7 +29,7 @@ from selfplay.runs.files import read_json, write_json
 from selfplay.runs.run import Run
 from selfplay.solved.suite import Exam
 from selfplay.training.config import TrainConfig
-from selfplay.training.grader import Grader
+from selfplay.training.grader import ExamGrader
 from selfplay.training.trainer import Trainer
 
 STEPS = 4  # gradient steps that are timed
@@ -138,13 +138,13 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
     alone = replace(config.cluster, actors=0, learner_devices=1)
     config = replace(config, imitation=ImitationConfig(), elo=EloConfig(), cluster=alone)
     compiling, trainer = CompileClock(), Trainer.build(config)
-    grader = Grader.build(config.game, config.network, config.search, config.exam)
+    grader = ExamGrader.build(config)
     starts: dict[str, StartCost] = {}
     run = Run.create_or_open(folder, config, window=config.replay)
     with run:
         starts["play"] = compiling.phase(trainer.player.fingerprint)
         state, carries = trainer.start()
-        learner, params = state["learner"], jax.device_get(state["playing"])
+        learner, params = state.learner, jax.device_get(state.acting_params)
         noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
 
         def learn() -> None:
@@ -168,7 +168,7 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
 
         committed = _seconds(commit)
         exam = _median_seconds(lambda: grader.grade(params, whole=False)) if grader else 0.0
-    exam_ratio = _positions(grader.exam) / _positions(grader.part) if grader else 0.0
+    exam_ratio = _positions(grader.exam) / _positions(grader.sample) if grader else 0.0
     pairings, anchored = dict[str, float](), 0.0
     if request.budgets:
         starts["rules"] = compiling.phase(lambda: _seconds_against_random("random", request))

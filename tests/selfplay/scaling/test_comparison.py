@@ -160,12 +160,12 @@ def test_sentence_names_the_top_two_and_table_all_sides() -> None:
     three = replace(points, recipe=recipe, elo=points.elo + 300.0 * (recipe == "c"))
     finding = compared(three)
     assert "`c` is ahead of `b`" in finding.sentences[0]
-    assert finding.table is not None and finding.drawing is not None
-    assert {row[1:3] for row in finding.table[1]} == {("b", "a"), ("c", "a")}
-    assert {row[1:3] for row in finding.drawing.rows} == {("b", "a"), ("c", "a")}
+    assert finding.table is not None and finding.figure is not None
+    assert {row[1:3] for row in finding.table.rows} == {("b", "a"), ("c", "a")}
+    assert {row[1:3] for row in finding.figure.table.rows} == {("b", "a"), ("c", "a")}
     again = comparison_section.finding(three, information, "b")
     assert again is not None and again.table is not None
-    assert {row[1:3] for row in again.table[1]} == {("a", "b"), ("c", "b")}
+    assert {row[1:3] for row in again.table.rows} == {("a", "b"), ("c", "b")}
 
 
 def test_sides_without_common_training_do_not_hide_the_leaders() -> None:
@@ -175,7 +175,7 @@ def test_sides_without_common_training_do_not_hide_the_leaders() -> None:
     assert comparison.rank_sides(late, 8) == ["b", "a"]
     finding = compared(late)
     assert "in favor of `b` against `a`" in finding.sentences[0]
-    assert finding.table is not None and [row[1:3] for row in finding.table[1]] == [("b", "a")]
+    assert finding.table is not None and [row[1:3] for row in finding.table.rows] == [("b", "a")]
 
 
 def test_caption_explains_thin_lines_and_intervals() -> None:
@@ -183,13 +183,13 @@ def test_caption_explains_thin_lines_and_intervals() -> None:
     pair = rated(seeds=1)
     mixed = np.where(points.run == "b-run2", "c", points.recipe)
     captions = {
-        name: finding.drawing.caption
+        name: finding.figure.caption
         for name, finding in {
             "recipes": compared(points),
             "networks": compared(pair),
             "mixed": compared(replace(points, recipe=mixed)),
         }.items()
-        if finding.drawing
+        if finding.figure
     }
     assert {name: "thin lines are runs" in text for name, text in captions.items()} == {
         "recipes": True, "networks": False, "mixed": True,
@@ -215,8 +215,8 @@ def test_legend_shows_any_name_of_a_side(name: str) -> None:
     points = rated(seeds=1)
     finding = compared(replace(points, recipe=np.where(points.recipe == "b", name, points.recipe)))
     page.single(finding)  # a formula that does not parse would raise here
-    assert finding.drawing is not None
-    (legend,) = finding.drawing.figure.legends
+    assert finding.figure is not None
+    (legend,) = finding.figure.plot.legends
     shown = [text.get_text().strip().replace(r"\$", "$") for text in legend.get_texts()]
     assert shown == ["a", name]
 
@@ -233,8 +233,8 @@ def test_sides_within_the_tolerance_are_ranked(miss: float) -> None:
 
 def test_figure_ends_at_the_numbers_of_the_table() -> None:
     finding = compared(rated())
-    assert finding.table is not None and finding.drawing is not None
-    (row,), last = finding.table[1], finding.drawing.rows[-1]
+    assert finding.table is not None and finding.figure is not None
+    (row,), last = finding.table.rows, finding.figure.table.rows[-1]
     assert [f"{x:+.0f}" for x in last[4:7]] == list(row[5:8])
 
 
@@ -245,7 +245,7 @@ def test_runs_without_common_training_are_rejected_with_their_distance() -> None
         comparison.compare(far, "a", "b", 8, information)
     finding = compared(far)
     assert "nothing is compared" in finding.sentences[0]
-    assert finding.table is None and finding.drawing is None
+    assert finding.table is None and finding.figure is None
 
 
 def test_budget_with_a_single_side_is_reported() -> None:
@@ -262,7 +262,7 @@ def test_run_with_one_version_is_compared_there_or_reported() -> None:
     rest = np.flatnonzero(points.recipe == "a")
     finding = compared(points.select([*rest, versions[2]]))
     assert "`b-run0`" in finding.sentences[0] or "`b`" in finding.sentences[0]
-    assert finding.table is not None and len(finding.table[1]) == 1
+    assert finding.table is not None and len(finding.table.rows) == 1
     outside = compared(points.select([*rest[:-3], versions[-1]]))
     assert "`b-run0` has one rated version" in outside.sentences[0]
 

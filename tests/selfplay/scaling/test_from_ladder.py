@@ -125,7 +125,7 @@ def test_version_in_two_folders_is_rejected(study: Path) -> None:
         ("random", "rates no version that cost any training"),
         ("small-0@0", "rates no version that cost any training"),
         ("small-0@7", "small-0 has no ledger of version 7"),
-        ("gone@1", "gone is no run folder"),
+        ("gone@1", "gone is not a run folder"),
         ("small.safetensors?sims=4", "does not say which version of which run it is"),
     ],
 )

@@ -109,7 +109,7 @@ def test_the_same_command_resumes_when_the_origin_is_gone(second: Path, tmp_path
         assert config == more(read_config(second)["init_from"]) and loaded is None
     (sentence,) = said
     assert "gone@1 cannot be read any more" in sentence
-    with pytest.raises(ValueError, match="no run folder"):  # a new run needs it
+    with pytest.raises(ValueError, match="not a run folder"):  # a new run needs it
         resolve(more(tmp_path / "gone@1"), tmp_path / "new", said.append)
 
 
