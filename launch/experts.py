@@ -34,7 +34,7 @@ from selfplay.experts import plot, summary
 from selfplay.experts.archive import ExpertArchive, read_manifest
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
-from selfplay.generated.teacher import Teacher
+from selfplay.generated.config import Teacher
 from selfplay.runs.files import write_bytes
 
 FOLDER = Path("experts")  # where a name without a folder lies

@@ -16,8 +16,8 @@ from selfplay.experts.game_record import ExpertGame, LeftOut
 from selfplay.experts.selection import Account
 from selfplay.experts.sgf import reader, sources
 from selfplay.generated import teacher
+from selfplay.generated.config import Teacher
 from selfplay.generated.journal import Journal
-from selfplay.generated.teacher import Teacher
 
 Built = tuple[dict[str, Any], bool]
 """An archive's manifest, and True if it was there before."""

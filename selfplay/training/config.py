@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import games
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.cluster.config import ClusterConfig
 from selfplay.imitation.config import ImitationConfig
@@ -83,7 +82,6 @@ class TrainConfig:
                 "both give version 0 its parameters; leave one out (--imitation.dataset '' "
                 "--imitation.expert-fraction 0 where the preset imitates)"
             )
-        games.make(self.game)  # an unknown game is an error before any work
 
     def player(self) -> tuple[Any, ...]:
         """The arguments of ``StreamPlayer``."""

@@ -21,7 +21,7 @@ from selfplay.cluster import plan
 from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
-from selfplay.generated.teacher import Teacher
+from selfplay.generated.config import Teacher
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import FOLDER, best_of, loss
