@@ -79,7 +79,7 @@ for name, arguments in json.loads(sys.argv[1]):
     out, sys.argv[1:] = io.StringIO(), arguments
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
-            cli.guarded(command.main)
+            cli.run_command(command.main)
             status = 0
         except SystemExit as end:
             status = end.code

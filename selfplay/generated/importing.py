@@ -43,7 +43,7 @@ def import_sgf(
     accounts = [Account(str(path), sources.sha256(path)) for path in files]
     recipe = {
         "made by": "import",
-        "filters": asdict(filters),
+        "filters": filters.to_json(),
         "contents": sorted(account.sha256 for account in accounts),
     }
     readers = [partial(_records, path, game) for path in files]

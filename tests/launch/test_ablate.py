@@ -20,27 +20,27 @@ BAD = {
         "hex_3 --grid network.widht=4",
         "(did you mean 'network.width'?); choose from network.kind",
     ),
-    "set": (
-        "hex_3 --set learner.emma=1",
-        "did you mean 'learner.ema_decay'?); choose from learner.batch",
+    "fix": (
+        "hex_3 --fix learner.emma=1",
+        "did you mean 'learner.ema-decay'?); choose from learner.batch",
     ),
-    "nested": ("hex_3 --grid imitation.learner.emas=1,2", "mean 'imitation.learner.ema'?)"),
+    "nested": ("hex_3 --grid imitation.learner.emas=1,2", "mean 'imitation.learner.ema-decay'?)"),
     "section": ("hex_3 --grid netwrk.width=4", "(did you mean 'network.width'?); choose from game"),
     "type": ("hex_3 --grid network.width=4,wide", "wide"),
     "value": ("hex_3 --grid network.width=4,0", "got 0"),
     "form": ("hex_3 --grid network.width", "is not FIELD=VALUE"),
     "seed": ("hex_3 --grid seed=1,2", "use --seeds N"),
     "seeds": ("hex_3 --grid network.width=4 --seeds 0", "--seeds must be at least 1, got 0"),
-    "several": ("hex_3 --set network.width=4,8", "several values are a --grid"),
+    "several": ("hex_3 --fix network.width=4,8", "several values are a --grid"),
     "both": (
-        "hex_3 --set network.width=4 --grid network.width=4",
+        "hex_3 --fix network.width=4 --grid network.width=4",
         "names network.width, and the grid varies it",
     ),
     "no field": (
         "hex_3 --grid out=a,b",
         "out is not a field of the config; choose from game, iterations,",
     ),
-    "study": ("hex_scaling --set network.width=128", "names network.width, and the grid"),
+    "study": ("hex_scaling --fix network.width=128", "names network.width, and the grid"),
     "place": ("--plan hex_scaling", "launch/ablate.py hex_scaling …"),
     "grid": ("recipes --grid network.width=4,8", "the study recipes has its grid"),
     "jobs": ("hex_3 --grid network.width=4 --jobs 0", "--jobs must be at least 1, got 0"),
@@ -59,7 +59,7 @@ def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
     small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder"
-    small += " --set network.depth=1 search.num-simulations=2"
+    small += " --fix network.depth=1 search.num-simulations=2"
     small += " selfplay.batch-size=2 selfplay.segment-length=2"
     small += " game=tic_tac_toe init_from=first@1"
     bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
@@ -77,7 +77,7 @@ def command(study: Path, *grid: str) -> list[str]:
     fixed = dict(zip(TINY[::2], TINY[1::2], strict=False))
     fixed = [f"{name[2:]}={value}" for name, value in fixed.items() if name != "--exam.budgets"]
     made = [sys.executable, str(ROOT / "launch/ablate.py"), "connect_four_smoke", "--grid", *grid]
-    made += ["--set", *fixed, "--seeds", "1", "--out", str(study), "--sims", "0"]
+    made += ["--fix", *fixed, "--seeds", "1", "--out", str(study), "--sims", "0"]
     return [*made, "--versions", "2", "--anchor", "random", "--max-games", "100"]
 
 

@@ -38,7 +38,7 @@ def test_a_terminal_without_unicode_shows_look_alikes(monkeypatch: pytest.Monkey
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", io.StringIO())  # a caller's own is left alone
-    cli.speak_plainly()
+    cli.replace_unprintable_signs()
     print("7×7 → 81 ± 3 … 黑", flush=True)
     table = Table("σ", title="a → b")
     table.add_row("×")
@@ -50,13 +50,14 @@ def test_a_terminal_without_unicode_shows_look_alikes(monkeypatch: pytest.Monkey
 
 def test_what_our_texts_use_has_a_look_alike() -> None:
     """The signs in what commands print; letters of other scripts become question marks."""
-    assert {*"×−→…±·σ√≥–"} <= cli.PLAIN.keys()
-    assert all(text.isascii() for text in cli.PLAIN.values())
+    assert {*"×−→…±·σ√≥–"} <= cli.LOOK_ALIKES.keys()
+    assert all(text.isascii() for text in cli.LOOK_ALIKES.values())
 
 
 def test_figures_keep_their_fonts_beside_the_code(tmp_path: Path) -> None:
     """Matplotlib would write into the home folder, and warn where there is none."""
-    script = "from launch import cli; cli.prepare(); import os; print(os.environ['MPLCONFIGDIR'])"
+    script = "import os; from launch import cli; cli.configure_process(); "
+    script += "print(os.environ['MPLCONFIGDIR'])"
     environment = {**os.environ, "HOME": str(tmp_path)}
     environment.pop("MPLCONFIGDIR", None)
     done = subprocess.run(
@@ -137,7 +138,7 @@ def test_training_with_ray_works_anywhere_and_leaves_nothing_behind(
 @pytest.fixture
 def unpinned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process is pinned already; what commands do to signals is undone."""
-    monkeypatch.setattr(cli, "prepare", lambda: None)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     monkeypatch.delenv("OOMZERO_TRACEBACK", raising=False)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
@@ -150,7 +151,7 @@ def refuse(command: str, arguments: list[str], monkeypatch: Any, capsys: Any) ->
     module = importlib.import_module(f"launch.{command}")
     monkeypatch.setattr(sys, "argv", [command, *arguments])
     with pytest.raises(SystemExit) as end:
-        cli.guarded(module.main)
+        cli.run_command(module.main)
     said = capsys.readouterr().err
     assert end.value.code == 2, said
     assert said.startswith("error: ") and said.count("\n") == 1, said
@@ -215,7 +216,7 @@ def test_what_cannot_be_written_is_one_sentence(
         "ladder": [*"--game tic_tac_toe --players random rollouts --out".split(), "{}"],
         "ablate": ["hex_3", "--plan", "--out", "{}"],
         "report": [str(tmp_path / "run"), "--out", "{}"],
-        "experts": ["label", "tic_tac_toe", "--games", "2", "--processes", "1", "--out", "{}"],
+        "experts": ["generate", "tic_tac_toe", "--games", "2", "--processes", "1", "--out", "{}"],
     }[command]
     if command == "report":
         make_run(tmp_path / "run", PLAIN)

@@ -14,19 +14,13 @@ import pytest
 
 import configs
 from launch import cli
-from tests.small_runs import ROOT
-
-COMMANDS = sorted(
-    path.stem
-    for path in (ROOT / "launch").glob("*.py")
-    if "import tyro" in path.read_text("utf-8")  # launch/timing.py is not for people
-)
+from launch.__main__ import COMMANDS
 
 
 @pytest.fixture(autouse=True)
 def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is pinned already, and no terminal's width counts."""
-    monkeypatch.setattr(cli, "prepare", lambda: None)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     monkeypatch.setenv("COLUMNS", "100")
 
 
@@ -104,7 +98,7 @@ def test_a_description_keeps_paragraphs_and_examples_apart() -> None:
 
     python launch/b.py
     """
-    assert cli.laid_out(text).split("\n\n") == [
+    assert cli.format_description(text).split("\n\n") == [
         "Does a thing.",
         "Of several words\non two lines:\n    python launch/a.py \\\n        --more",
         "Ends.",

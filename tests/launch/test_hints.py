@@ -57,7 +57,7 @@ def accepts(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], object]:
             return None
         return end.value.args[0]
 
-    monkeypatch.setattr(cli, "prepare", lambda: None)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     monkeypatch.setattr(tyro, "cli", parsed)
     return accept
 

@@ -310,7 +310,7 @@ def test_an_interrupt_that_python_drops_comes_again(monkeypatch: pytest.MonkeyPa
             raise KeyboardInterrupt
 
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
-    cli.keep_interrupts()
+    cli.redeliver_ctrl_c()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
     try:
         with pytest.raises(KeyboardInterrupt):

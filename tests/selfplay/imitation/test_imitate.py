@@ -173,8 +173,9 @@ def test_verify_proves_imitation_and_the_run_after_it(whole: Path) -> None:
 
 def test_a_ladder_has_the_version_that_imitation_left(whole: Path) -> None:
     ask = (
-        "import sys, launch.ladder as command, games; options = command.Options((sys.argv[1],), "
-        "(0,)); print([p.spec for p in command.gather(options, games.make('tic_tac_toe'))[0]])"
+        "import sys, games; from launch import ladder, rating; "
+        "options = ladder.Options((sys.argv[1],), (0,)); "
+        "print([p.spec for p in rating.gather(options, games.make('tic_tac_toe'))[0]])"
     )
     done = subprocess.run(
         [sys.executable, "-c", ask, str(whole)], cwd=ROOT, capture_output=True, text=True

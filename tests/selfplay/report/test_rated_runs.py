@@ -42,7 +42,7 @@ Specs = list[tuple[str, float]]
 def launch() -> Iterator[Any]:
     """A function from a command's name to its module, in this process, where JAX has started."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "prepare", lambda: None)
+        patch.setattr(cli, "configure_process", lambda: None)
         yield lambda name: importlib.import_module(f"launch.{name}")
 
 
