@@ -34,7 +34,11 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
 
 
 def get(name: str) -> TrainConfig:
-    """The preset of that name; ValueError lists the choices."""
+    """Returns the config of a preset.
+
+    Raises:
+        ValueError: there is no preset of this name; the message lists the choices.
+    """
     if name not in PRESETS:
         raise ValueError(
             f"unknown preset {name!r}{did_you_mean(name, PRESETS)}; "

@@ -13,11 +13,11 @@ from selfplay.training.config import TrainConfig
 
 
 def go_5x5() -> TrainConfig:
-    """The solved board: Black takes all 25 points, opening in the centre; komi 24.5.
+    """Trains the solved board: Black takes all 25 points, opening in the center; komi 24.5.
 
-    27 minutes on two cores that tests shared. From version 24 on, after 4 minutes, Black opens in
-    the centre and wins against itself at 200 simulations, and wins all games from White's 24
-    answers to the centre (benchmarks/go_5x5.py). 10^14.2 FLOPs in all.
+    It takes 27 minutes on two cores that tests shared, and 10^14.2 FLOPs. From version 24 on, after
+    4 minutes, Black opens in the center and wins against itself at 200 simulations, and wins all
+    games from White's 24 answers to the center (benchmarks/go_5x5.py).
 
     `max_plies` is 100: at the usual 50 White has the last move, and one living stone refutes
     Black's win.
@@ -35,9 +35,9 @@ def go_5x5() -> TrainConfig:
 
 
 def go_7x7() -> TrainConfig:
-    """7×7, komi 8.5: one of its 400 iterations took 0:31 minutes on 2 cores.
+    """Trains 7×7, komi 8.5; one of its 400 iterations took 0:31 minutes on 2 cores.
 
-    That is all that was run: 400 would take hours.
+    No more was run; all 400 would take hours.
     """
     return TrainConfig(
         game="go?size=7",
@@ -50,9 +50,9 @@ def go_7x7() -> TrainConfig:
 
 
 def go_9x9() -> TrainConfig:
-    """9×9, komi 7.5, sized for 2 cores: one of its 600 iterations took 1:20 minutes there.
+    """Trains 9×9, komi 7.5, sized for 2 cores; one of its 600 iterations took 1:20 minutes there.
 
-    That is all that was run: 600 would take a night.
+    No more was run; all 600 would take a night.
     """
     return TrainConfig(
         game="go?size=9",
@@ -66,19 +66,19 @@ def go_9x9() -> TrainConfig:
 
 
 def go_9x9_imitation() -> TrainConfig:
-    """AlphaGo's two steps on 9×9: human games first, then self-play.
+    """Imitates human games on 9×9, then trains by self-play: AlphaGo's two steps.
 
-    It reads `experts/go_9x9`, or what `--imitation.dataset` names:
+    It reads `experts/go_9x9`, or the archive that `--imitation.dataset` names:
 
         python launch/experts.py import go9x9 FILES… --min-rating 2000 --min-rank 1d \\
             --out experts/go_9x9
 
-    The first step takes 41 minutes on 2 cores and 10^14.5 FLOPs. It then predicts 48.6 % of the
-    moves in held-out games, and is ahead of GNU Go's level 10 behind 64 simulations
+    Imitation takes 41 minutes on 2 cores and 10^14.5 FLOPs. The network then predicts 48.6 % of the
+    moves in held-out games, and with 64 simulations it is ahead of GNU Go's level 10
     (docs/results/imitation_go_9x9.md; seed 0, 17 774 games). An iteration of self-play takes about
-    a minute; five of them were run, with `stays` at 0.2 and `halves` at 10. As they are they were
-    measured with a smaller network: at equal FLOPs, two steps are 900 to 1 400 Elo ahead of one,
-    and 13 iterations of self-play gain 97 ± 84 Elo on what imitation left
+    a minute; five were run, with `expert_fraction` 0.2 and `expert_half_life` 10. Today's values
+    were measured with a smaller network: at equal FLOPs, two steps are 900 to 1 400 Elo ahead of
+    one, and 13 iterations of self-play gain 97 ± 84 Elo on the imitated network
     (docs/results/two_steps.md).
 
     Komi is 7, as in most records: planes of another komi would be new to the network.
@@ -106,9 +106,10 @@ def go_9x9_imitation() -> TrainConfig:
 
 
 def go_9x9_gpu() -> TrainConfig:
-    """9×9 on one accelerator: a larger network, and lanes enough to fill it. Never run yet.
+    """Trains a larger network for 9×9 on one accelerator, with batches of games that fill it.
 
-    Self-play and learning share the device in one process (`cluster.actors` 0).
+    Self-play and learning share the device in one process (`cluster.actors` 0). No training was
+    run; the speed of its parts on an H100 is in docs/results/h100.md.
     """
     return TrainConfig(
         game="go?size=9",
@@ -125,7 +126,7 @@ def go_9x9_gpu() -> TrainConfig:
 
 
 def go_19x19_cluster() -> TrainConfig:
-    """19×19 on a Ray cluster (`--cluster.address`) with accelerators. Never run yet."""
+    """Trains 19×19 on a Ray cluster (`--cluster.address`) with accelerators; never run yet."""
     return TrainConfig(
         game="go?size=19",
         iterations=5000,

@@ -1,7 +1,7 @@
 """Presets for Hex, 3×3 to 9×9: the boards of Jones (2021), each with a network that fits it.
 
-Costs are of two cores that other work shared at times (November 2026), in training alone. From 6×6
-on nobody has run a preset to its end: what is said is what three iterations took, or one.
+Costs were measured in November 2026 on two cores that other work shared at times, and count
+training alone. From 6×6 on no preset was run to its end; docstrings say what a few iterations took.
 """
 
 from selfplay.acting.config import SelfPlayConfig
@@ -13,37 +13,37 @@ from selfplay.training.config import TrainConfig
 
 
 def hex_3() -> TrainConfig:
-    """3×3 in half a minute, 10^11.6 FLOPs; its value loss falls to 0.006."""
+    """Trains 3×3 in half a minute, 10^11.6 FLOPs; its value loss falls to 0.006."""
     return _hex(3, iterations=12, width=16, depth=1)
 
 
 def hex_4() -> TrainConfig:
-    """4×4 in 2.5 minutes, 10^12.4 FLOPs; its value loss falls to 0.012."""
+    """Trains 4×4 in 2.5 minutes, 10^12.4 FLOPs; its value loss falls to 0.012."""
     return _hex(4, iterations=20, width=16, depth=2)
 
 
 def hex_5() -> TrainConfig:
-    """5×5 in 16 minutes, 10^13.6 FLOPs; its value loss falls to 0.011. Not rated yet."""
+    """Trains 5×5 in 16 minutes, 10^13.6 FLOPs; its value loss falls to 0.011. Not rated yet."""
     return _hex(5, iterations=60, width=32, depth=2)
 
 
 def hex_6() -> TrainConfig:
-    """6×6: three of its 100 iterations took 0:34 minutes."""
+    """Trains 6×6; three of its 100 iterations took 0:34 minutes."""
     return _hex(6, iterations=100, width=32, depth=3)
 
 
 def hex_7() -> TrainConfig:
-    """7×7: three of its 150 iterations took 1:45 minutes."""
+    """Trains 7×7; three of its 150 iterations took 1:45 minutes."""
     return _hex(7, iterations=150, width=32, depth=4)
 
 
 def hex_8() -> TrainConfig:
-    """8×8: three of its 250 iterations took 2:44 minutes."""
+    """Trains 8×8; three of its 250 iterations took 2:44 minutes."""
     return _hex(8, iterations=250, width=48, depth=4)
 
 
 def hex_9() -> TrainConfig:
-    """9×9: one of its 400 iterations took 1:15 minutes."""
+    """Trains 9×9; one of its 400 iterations took 1:15 minutes."""
     return _hex(9, iterations=400, width=64, depth=4)
 
 

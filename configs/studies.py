@@ -9,12 +9,13 @@ from selfplay.study.grid import Arm, Axis, Rating, StudyConfig
 
 
 def hex_scaling() -> StudyConfig:
-    """Jones (2021) in miniature: Hex 3×3 to 5×5, MLPs of several sizes, 64 simulations.
+    """Repeats Jones (2021) in miniature: Hex 3×3 to 5×5, MLPs of several sizes, 64 simulations.
 
-    78 runs and three ladders in under two hours on two cores. An OOM of training buys 740 Elo on
+    78 runs and three ladders take under two hours on two cores. An OOM of training buys 740 Elo on
     3×3, 593 on 4×4 and 554 on 5×5, without search; docs/results/hex_scaling has the rest. Perfect
     play anchors 3×3 and 4×4; 5×5 is not solved here, and random moves anchor its ladder. Openings
-    have 2 random moves: with 4 few games on 3×3 were still open, and it took twice as many.
+    have 2 random moves: after 4, few games on 3×3 were undecided, and the ladder took twice as
+    many.
     """
     sizes = (Axis("network.width", ("4", "16", "64")), Axis("network.depth", ("1", "3")))
     same = ("--network.kind", "mlp", "--search.num-simulations", "64")
@@ -32,11 +33,12 @@ def hex_scaling() -> StudyConfig:
 
 
 def connect_four_budget_vs_size() -> StudyConfig:
-    """Connect Four: network sizes against training budgets against search budgets.
+    """Compares network sizes, training budgets and search budgets on Connect Four.
 
-    18 runs and a ladder in an hour and a half on two cores. An OOM of training buys 345 Elo without
-    search and 246 with 64 simulations; an OOM of search 301 at a fixed network. Anchored at perfect
-    play, with the `solver` extra. docs/results/connect_four_budget_vs_size has the rest.
+    18 runs and a ladder take an hour and a half on two cores. An OOM of training buys 345 Elo
+    without search and 246 with 64 simulations, an OOM of search 301 with a fixed network. The
+    ladder is anchored at perfect play, with the `solver` extra.
+    docs/results/connect_four_budget_vs_size has the rest.
     """
     sizes = (Axis("network.width", ("8", "16", "32")), Axis("network.depth", ("1", "3")))
     return StudyConfig(
@@ -46,13 +48,14 @@ def connect_four_budget_vs_size() -> StudyConfig:
 
 
 def recipes() -> StudyConfig:
-    """Gumbel against PUCT, with and without symmetries, outcome against mixed value target.
+    """Compares Gumbel and PUCT, symmetries on and off, outcome and mixed value targets.
 
-    Each is a compute multiplier against `connect_four`, with half of its channels. 20 runs and a
-    ladder in some 70 minutes on two cores. For the same raw network PUCT takes 2.5 times the
-    training, no symmetries 1.2 and the outcome alone 1.3 times. docs/results/recipes has the rest.
+    Each recipe differs in one option from `connect_four` with half of its channels. 20 runs and a
+    ladder take some 70 minutes on two cores. For an equally strong raw network PUCT takes 2.5 times
+    the training, no symmetries 1.2 times, and the outcome alone 1.3 times. docs/results/recipes has
+    the rest.
     """
-    flags = {
+    changes = {
         "preset": (),
         "puct": ("--search.algorithm", "puct"),
         "no symmetries": ("--learner.no-symmetries",),
@@ -61,7 +64,7 @@ def recipes() -> StudyConfig:
     short = ("--iterations", "32", "--network.width", "16")
     return StudyConfig(
         arms=tuple(
-            Arm("connect_four", (*short, *given), name=name) for name, given in flags.items()
+            Arm("connect_four", (*short, *change), name=name) for name, change in changes.items()
         ),
         seeds=5,
         rating=Rating(sims=(0, 16), versions=6, until_stderr=40, max_games=20_000),

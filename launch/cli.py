@@ -13,7 +13,6 @@ import textwrap
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -21,6 +20,7 @@ import tyro
 
 from launch import ROOT
 from selfplay import determinism
+from selfplay.command_line import is_oomzero
 from selfplay.runs.renamed import FIELDS
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ def parse(
 def program(command: str) -> str:
     """Returns how a command was started: "oomzero train", or "launch/train.py"."""
     name, _, rest = command.partition(" ")
-    started_as = Path(sys.argv[0]).name
-    start = f"oomzero {name}" if started_as in ("oomzero", "__main__.py") else f"launch/{name}.py"
+    start = f"oomzero {name}" if is_oomzero() else f"launch/{name}.py"
     return f"{start} {rest}".rstrip()
 
 

@@ -54,7 +54,7 @@ BAD = {
 }
 
 
-def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
+def test_ablate_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
@@ -87,7 +87,7 @@ def rated(study: Study) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+def test_killed_study_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     words = [*command(tmp_path / "study", "network.norm=none,rms"), "--jobs", "1"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     while not (tmp_path / "study" / "study.json").exists():
@@ -105,7 +105,7 @@ def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=elsewhere, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1  norm-rms_seed-0" in done.stdout
-    for start in ("what the runs say is in ", "table, CSV and plot are in ", "report: "):
+    for start in ("the output of the runs is in ", "table, CSV and plot are in ", "report: "):
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(start)]
         paths = [word for word in shlex.split(line.removeprefix(start)) if word != "python"]
         assert all((elsewhere / path).exists() for path in paths), line
@@ -116,7 +116,7 @@ def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+def test_failed_run_is_reported_and_does_not_stop_the_others(tmp_path: Path) -> None:
     words = command(tmp_path / "study", "learner.learning-rate=1e30,0.001")
     done = subprocess.run(words, capture_output=True, text=True, timeout=900)
     assert done.returncode == 1, done.stdout + done.stderr

@@ -50,7 +50,7 @@ BAD = {
 }
 
 
-def test_bad_input_is_one_sentence_and_good_input_works(tmp_path: Path) -> None:
+def test_experts_rejects_bad_input_and_makes_an_archive(tmp_path: Path) -> None:
     other, new = tmp_path / "other", tmp_path / "new"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
@@ -109,7 +109,7 @@ def cells(text: str, row: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│").split("│")]
 
 
-def test_the_tables_count_what_is_there(experts: ExpertArchive) -> None:
+def test_tables_count_the_games_of_an_archive(experts: ExpertArchive) -> None:
     text = printed(summary.accounts(experts.manifest))
     assert re.search(r"14 │ +12 │ +2 ", text) and "1 another board size" in text, text
     sizes = printed(summary.sizes(experts))
@@ -127,7 +127,7 @@ def test_the_tables_count_what_is_there(experts: ExpertArchive) -> None:
     assert cells(openings, "C3")[:3] == ["C3", "12", "100.0%"]
 
 
-def test_the_plot_has_a_panel_for_all_that_is_known(experts: ExpertArchive) -> None:
+def test_plot_has_a_panel_for_each_property(experts: ExpertArchive) -> None:
     figure = plot.plot(experts)
     titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert titles == [
@@ -137,7 +137,7 @@ def test_the_plot_has_a_panel_for_all_that_is_known(experts: ExpertArchive) -> N
     figure.canvas.draw()
 
 
-def test_every_color_of_the_plot_has_a_contrast_of_three(experts: ExpertArchive) -> None:
+def test_plot_colors_have_a_contrast_of_three(experts: ExpertArchive) -> None:
     colors = []
     for axes in plot.plot(experts).axes:
         colors += [line.get_color() for line in axes.lines]
@@ -147,7 +147,7 @@ def test_every_color_of_the_plot_has_a_contrast_of_three(experts: ExpertArchive)
     assert contrast(plot.COLORS[1]) < 4 < 12 < contrast(plot.COLORS[0]), "Black is not White"
 
 
-def test_the_plot_is_the_same_whatever_matplotlib_is_set_to(experts: ExpertArchive) -> None:
+def test_plot_ignores_the_settings_of_matplotlib(experts: ExpertArchive) -> None:
     plain = plot.to_png(experts)
     with mpl.rc_context({"savefig.facecolor": "black", "lines.linewidth": 9, "axes.grid": True}):
         mine = dict(mpl.rcParams)

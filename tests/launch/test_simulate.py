@@ -18,7 +18,7 @@ def run(folder: Path, rows: list[dict[str, object]]) -> str:
     return str(folder)
 
 
-def test_the_table_and_what_is_refused(tmp_path: Path) -> None:
+def test_simulate_prints_a_table_and_rejects_bad_input(tmp_path: Path) -> None:
     pool = {"actors": 1.0, "stream_seconds": 6.0, "play_seconds": 6.0, "spread": 0.0}
     row = {"iteration": 1, "pool": pool, "seconds": {"learn": 4.0, "commit": 1.0}}
     measured, nothing = run(tmp_path / "a", [row]), run(tmp_path / "b", [{"iteration": 0}])

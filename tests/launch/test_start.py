@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from launch import __main__ as oomzero
+from selfplay import command_line
 from tests.small_runs import ROOT
 
 NOT_FOR_PARSING = ("flax", "jax", "matplotlib", "mctx", "optax", "orbax", "ray", "scipy")
@@ -97,6 +99,23 @@ def test_oomzero_does_what_the_script_does() -> None:
     assert output.startswith("usage: oomzero verify ")
     assert script_output.startswith("usage: launch/verify.py ")
     assert output.partition("\n")[2] == script_output.partition("\n")[2]
+
+
+def test_oomzero_suggests_commands_as_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "oomzero"), "runs/a"])
+    monkeypatch.chdir(tmp_path)
+    assert command_line.command("exam", "a b").endswith("launch/exam.py 'a b'")
+    (tmp_path / "oomzero").touch(0o755)
+    monkeypatch.setenv("PATH", "")
+    assert command_line.command("exam", "a b") == "oomzero exam 'a b'"
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(command_line.command("exam", "a b"))
+    assert Path(words[0]).samefile(tmp_path / "oomzero") and words[1:] == ["exam", "a b"]
+    monkeypatch.setattr(sys, "argv", ["launch/train.py", "runs/a"])
+    assert command_line.command("exam").endswith("launch/exam.py")
 
 
 def test_oomzero_proposes_a_command_for_a_typo() -> None:
