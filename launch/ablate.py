@@ -64,7 +64,7 @@ class Options:
 def main() -> None:
     """Plans a study, trains its runs, rates their versions."""
     options = parse_options(sys.argv[1:])
-    specs = runs_of(options)
+    runs = runs_of(options)
     out = options.out or Path("studies") / options.name
 
     from launch import ablation
@@ -73,18 +73,19 @@ def main() -> None:
     from selfplay.study.folder import Study
 
     typed = documented("ablate", *sys.argv[1:])
-    study = Study.extended(out, [spec for spec, _ in specs], typed)
+    study = Study.extended(out, [spec for spec, _ in runs], typed)
     check_writable(out)
     console = cli.console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        plan = ablation.make_plan(study, specs, options, console)
+        rating = options.rating if options.ladder else None
+        plan = ablation.make_plan(study, runs, rating, options.jobs, options.address, console)
         show(plan, console)
         if options.plan:
             return
         study.write()
-        failed = ablation.train(study, plan, options, console)
-        rated = not options.ladder or ablation.rate(study, options)
+        failed = ablation.train(study, plan, options.retries, options.address, console)
+        rated = rating is None or ablation.rate(study, rating)
     except KeyboardInterrupt:
         console.print(f"interrupted; the same command resumes {near(out)}", markup=False)
         raise SystemExit(130) from None

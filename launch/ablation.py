@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -21,12 +20,9 @@ from selfplay.runs.files import in_words
 from selfplay.study import forecast, jobs
 from selfplay.study.folder import Study
 from selfplay.study.forecast import Estimator, LadderSize, TimingFailed
-from selfplay.study.grid import RunSpec
+from selfplay.study.grid import Rating, RunSpec
 from selfplay.study.timing import Request, StartCost
 from selfplay.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from launch.ablate import Options
 
 IN_PROCESS = ("--cluster.actors", "0")  # for a job that has one core
 INTERRUPTED = 130  # exit status
@@ -35,18 +31,34 @@ Runs = Sequence[tuple[RunSpec, TrainConfig]]
 """The runs of a study, each with its config."""
 
 
-def make_plan(study: Study, runs: Runs, options: Options, console: Console) -> Plan:
-    """Estimates what each run will cost, from runs that have begun and from a short timing."""
+def make_plan(
+    study: Study,
+    runs: Runs,
+    rating: Rating | None,
+    max_jobs: int,
+    address: str | None,
+    console: Console,
+) -> Plan:
+    """Estimates what each run will cost, from runs that have begun and from a short timing.
+
+    Args:
+        study: the study's folder.
+        runs: all its runs.
+        rating: how their versions are rated; None: not at all.
+        max_jobs: runs at a time, at most.
+        address: the Ray cluster that trains them; None: this machine.
+        console: where to print what is being waited for.
+    """
     flops = {config: forecast.ledger(config).total for config in recipes_of(runs)}
-    sizes = ladder_sizes(study, runs, options)
+    sizes = ladder_sizes(study, runs, rating)
     try:
-        estimator, failure = time_recipes(study, runs, sizes, options, console), ""
+        estimator, failure = time_recipes(study, runs, sizes, rating, max_jobs, console), ""
     except (TimingFailed, OSError) as error:
         estimator, failure = None, in_words(error)
     todo = sum(study.done(spec) < config.iterations for spec, config in runs)
-    slots = max(1, min(options.jobs, todo))
-    ray = starts_ray(options, slots)
-    cores = 1 if options.address else max(1, cli.cores() // slots)
+    slots = max(1, min(max_jobs, todo))
+    ray = starts_ray(address, slots)
+    cores = 1 if address else max(1, cli.cores() // slots)
     planned, measured = [], dict[str, float | None]()
     for spec, config in runs:
         if spec.label not in measured:
@@ -59,17 +71,17 @@ def make_plan(study: Study, runs: Runs, options: Options, console: Console) -> P
             whole = estimator.run(config, -1, seconds, cores, actors).seconds
         finished = study.done(spec) >= config.iterations
         planned.append(Planned(spec, config, flops[forecast.recipe(config)], whole, left, finished))
-    rating = [
+    ladders = [
         (size, estimator.ladder([c for _, c in runs if c.game == game], size, cli.cores()))
         for game, size in sizes.items()
         if estimator
     ]
-    return Plan(tuple(planned), slots, tuple(rating), failure, bool(options.address))
+    return Plan(tuple(planned), slots, tuple(ladders), failure, bool(address))
 
 
-def starts_ray(options: Options, slots: int) -> bool:
+def starts_ray(address: str | None, slots: int) -> bool:
     """Tells whether each run has cores of this machine for actors of its own."""
-    return not options.address and slots < cli.cores()
+    return not address and slots < cli.cores()
 
 
 def recipes_of(runs: Runs) -> list[TrainConfig]:
@@ -77,10 +89,12 @@ def recipes_of(runs: Runs) -> list[TrainConfig]:
     return list(dict.fromkeys(forecast.recipe(config) for _, config in runs))
 
 
-def ladder_sizes(study: Study, runs: Runs, options: Options) -> dict[str, LadderSize]:
+def ladder_sizes(study: Study, runs: Runs, rating: Rating | None) -> dict[str, LadderSize]:
     """Returns how much each game's ladder still has to play; {} if nothing is rated."""
-    rating, sizes = options.rating, dict[str, LadderSize]()
-    for game in dict.fromkeys(config.game for _, config in runs) if options.ladder else ():
+    sizes = dict[str, LadderSize]()
+    if rating is None:
+        return sizes
+    for game in dict.fromkeys(config.game for _, config in runs):
         configs = [config for _, config in runs if config.game == game]
         rated = sum(forecast.versions(config, rating.versions) for config in configs)
         players = 1 + len(rating.players) + rated * len(rating.sims)
@@ -93,7 +107,8 @@ def time_recipes(
     study: Study,
     runs: Runs,
     sizes: Mapping[str, LadderSize],
-    options: Options,
+    rating: Rating | None,
+    max_jobs: int,
     console: Console,
 ) -> Estimator | None:
     """Times some recipes; returns None if nothing is left that takes time."""
@@ -103,22 +118,30 @@ def time_recipes(
     requests, anchored = [], set[str]()
     for config in forecast.chosen(recipes_of(runs)):
         game, anchor = config.game, ""
-        if game in sizes and game not in anchored:  # a solver's tables take time: once a game
-            anchor = options.rating.anchor or default_anchor(games.make(game))
+        if rating and game not in anchored:  # a solver's tables take time: once a game
+            anchor = rating.anchor or default_anchor(games.make(game))
             anchored.add(game)
-        budgets = options.rating.sims if game in sizes else ()
-        plies = options.rating.opening_plies
-        requests.append(Request(to_json(config), budgets, anchor, plies))
+        request = Request(to_json(config))
+        if rating:
+            request = replace(
+                request,
+                budgets=rating.sims,
+                anchor=anchor,
+                opening_plies=rating.opening_plies,
+            )
+        requests.append(request)
     with waiting("timing a little of the cheapest and the most expensive runs", console):
-        return forecast.measured(requests, min(options.jobs, cli.cores()), LAUNCH / "timing.py")
+        return forecast.measured(requests, min(max_jobs, cli.cores()), LAUNCH / "timing.py")
 
 
-def train(study: Study, plan: Plan, options: Options, console: Console) -> list[str]:
+def train(
+    study: Study, plan: Plan, retries: int, address: str | None, console: Console
+) -> list[str]:
     """Trains the runs that are not finished; returns the names of those that failed."""
     watch = Watch(study, plan, console)
     if not watch.todo:
         return []
-    actors = () if starts_ray(options, plan.slots) else IN_PROCESS
+    actors = () if starts_ray(address, plan.slots) else IN_PROCESS
     queue = []
     for run in watch.todo:
         out = str(study.run(run.cell).absolute())
@@ -127,15 +150,15 @@ def train(study: Study, plan: Plan, options: Options, console: Console) -> list[
         queue.append(jobs.Job(run.cell.name, command, study.log(run.cell).absolute()))
     console.print(f"the output of the runs is in {near(study.folder / 'logs')}", markup=False)
     failed = []
-    cluster = ClusterConfig(address=options.address)
+    cluster = ClusterConfig(address=address)
     with watch:
-        for end in jobs.run(queue, plan.slots, options.retries, cluster, watch.started):
+        for end in jobs.run(queue, plan.slots, retries, cluster, watch.started):
             watch.ended(end)
             failed += [end.name] if end.status else []
     return failed
 
 
-def rate(study: Study, options: Options) -> bool:
+def rate(study: Study, rating: Rating) -> bool:
     """Rates the versions of all runs, on a ladder for every game; False if a ladder failed."""
     succeeded, environment = True, {USER_FOLDER: os.getcwd()}
     for game, specs in study.games().items():
@@ -143,7 +166,7 @@ def rate(study: Study, options: Options) -> bool:
         runs = [str(study.run(spec).relative_to(study.folder)) for spec in specs]
         out = ("--game", game, "--out", str(study.ladder(game).relative_to(study.folder)))
         script = str(LAUNCH / "ladder.py")
-        command = [sys.executable, script, *runs, *options.rating.flags(), *out]
+        command = [sys.executable, script, *runs, *rating.flags(), *out]
         # If it is interrupted, it ends the matches in play.
         status = jobs.attend(command, study.folder, environment)
         if status == INTERRUPTED:  # a signal to the ladder alone

@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 import games
 from games.game import Game
+from launch.ladder_options import Options
 from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
@@ -26,9 +26,6 @@ from selfplay.runs.run import check_distinct, read_config
 from selfplay.runs.snapshots import snapshot_versions
 from selfplay.scaling.at_training import TOLERANCE
 from selfplay.search.config import SearchConfig
-
-if TYPE_CHECKING:
-    from launch.ladder import Options
 
 
 def rate(options: Options, console: Console) -> bool:
