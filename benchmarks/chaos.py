@@ -1,7 +1,7 @@
 """Training under fire: actors, nodes and the driver are killed, and not a bit may change.
 
-    python benchmarks/chaos.py
-    python benchmarks/chaos.py --minutes 2 --every 5 10 -- --selfplay.batch-size 64
+    python -m benchmarks.chaos
+    python -m benchmarks.chaos --minutes 2 --every 5 10 -- --selfplay.batch-size 64
 
 A Ray cluster of several nodes on this machine trains `connect_four_smoke`, with so many iterations
 that it never ends by itself. At random moments, drawn from a seed, an actor's process, a whole
@@ -24,14 +24,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
-
 import numpy as np
 import psutil
 
 from benchmarks.commands import GRACE, end_on_sigterm
-from benchmarks.worker import default_environment
+from benchmarks.worker import ROOT, default_environment
 from selfplay.runs import metrics
 
 PRESET, ENDLESS = "connect_four_smoke", "100000"  # iterations

@@ -1,7 +1,7 @@
 """Actors and lag: what they gain here, and whether the simulator says so beforehand.
 
-    python benchmarks/cluster.py
-    python benchmarks/cluster.py go_9x9 --iterations 6 -- --network.width 32
+    python -m benchmarks.cluster
+    python -m benchmarks.cluster go_9x9 --iterations 6 -- --network.width 32
 
 Trains a preset for some iterations with one actor, with two, and with one and lag 1, in turn and
 several times; the learner has one core. The times measured with one actor and lag 0 are the
@@ -15,9 +15,6 @@ import tempfile
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
 from rich.console import Console
 

@@ -1,7 +1,7 @@
 """Where repetition stops paying: imitation of fewer distinct games, for more epochs.
 
-    python benchmarks/data_wall.py go_9x9_imitation
-    python benchmarks/data_wall.py go_9x9_imitation --epochs 8 --no-ladder -- --network.width 32
+    python -m benchmarks.data_wall go_9x9_imitation
+    python -m benchmarks.data_wall go_9x9_imitation --epochs 8 --no-ladder -- --network.width 32
 
 One run for each share of the training games (the smaller ones' games are among the larger ones'),
 at a constant learning rate, so that the averaged weights after 1, 2, 4, … epochs can be compared:
@@ -16,12 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
-
 from benchmarks import trials
 from benchmarks.commands import end_on_sigterm
 from benchmarks.trials import Rated
+from benchmarks.worker import ROOT
 from selfplay.imitation.imitate import FOLDER
 from selfplay.runs import metrics
 
@@ -50,7 +48,7 @@ def train(options: argparse.Namespace) -> dict[float, Path]:
         runs[share] = options.out / f"games-{share:g}"
         flags = ["--imitation.game-fraction", str(share), "--imitation.epochs", str(options.epochs)]
         flags += ["--imitation.positions-per-iteration", ALL, "--imitation.eval-positions", ALL]
-        flags += ["--imitation.learner.decay", "0", "--iterations", "0"]
+        flags += ["--imitation.learner.lr-decay-fraction", "0", "--iterations", "0"]
         trials.train(options.preset, runs[share], *options.extra, *flags)
     return runs
 

@@ -1,7 +1,7 @@
 """Rules: time per step with legal actions against pgx, and state bytes side by side.
 
-    python benchmarks/game_speed.py                # a few minutes; leave the machine otherwise idle
-    python benchmarks/game_speed.py go_9x9 hex     # some of them
+    python -m benchmarks.game_speed                # a few minutes; leave the machine otherwise idle
+    python -m benchmarks.game_speed go_9x9 hex     # some of them
 
 Both sides step 1 024 games at once in one jitted loop, in this process, on one thread. The games
 stand at all stages, from the first move to as many as the board has cells; moves are random legal
@@ -14,18 +14,11 @@ Then self-play on 9×9 Go: the same network, search and lanes, with pgx's rules 
 """
 
 import argparse
-import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
-os.chdir(ROOT)
 
 from selfplay import determinism
 

@@ -1,7 +1,7 @@
 """Go 5×5, a solved board: does a run open in the centre, and win as Black against itself?
 
     python launch/train.py go_5x5 --out runs/go_5x5
-    python benchmarks/go_5x5.py runs/go_5x5              # all its snapshots
+    python -m benchmarks.go_5x5 runs/go_5x5              # all its snapshots
 
 Perfect play opens in the centre and Black takes all 25 points (van der Werf, van den Herik and
 Uiterwijk 2003), whatever White answers; komi is 24.5, so anything less loses. Every version plays
@@ -12,16 +12,9 @@ the policy after search gives to the centre, the winner and length of the game, 
 """
 
 import argparse
-import os
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)
-CALLED_FROM = Path.cwd()
-os.chdir(ROOT)
 
 from selfplay import determinism
 
@@ -92,7 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.sims < 1:
         parser.error(f"--sims must be at least 1, got {options.sims}")
-    run = CALLED_FROM / options.run
+    run = options.run
     if not (run / metrics.FILE).exists():
         parser.error(f"{options.run} is no run folder with metrics")
     versions = options.versions or [v for v in snapshot_versions(run) if v]

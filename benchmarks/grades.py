@@ -24,9 +24,9 @@ from selfplay.runs.codec import from_json
 from selfplay.runs.files import load_arrays, read_json, write_bytes
 from selfplay.runs.run import load_version, read_config
 from selfplay.runs.tree import nest
-from selfplay.search import search
+from selfplay.search.base import SearchFn
 from selfplay.search.config import SearchConfig
-from selfplay.search.search import SearchFn
+from selfplay.search.make import make_search
 from selfplay.solved import exam as exams
 from selfplay.solved import suite
 
@@ -155,8 +155,8 @@ def _load_ours(run: Path, version: int) -> Loaded:
 def _search_fn(shape: NetworkConfig | None, sims: int) -> SearchFn:
     """One function for each shape and budget, so that it is compiled once."""
     game = games.make(GAME)
-    evaluate = network.make(game, shape)[1] if shape else _evaluate_peer
-    return search.make(game, evaluate, SearchConfig(algorithm="gumbel").for_evaluation(sims))
+    evaluate = network.make(game, shape).apply if shape else _evaluate_peer
+    return make_search(game, evaluate, SearchConfig(algorithm="gumbel").for_evaluation(sims))
 
 
 def _evaluate_peer(params: Any, observations: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 import games
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.learning import batches
 from selfplay.model import network
@@ -25,7 +25,7 @@ def weights(game: str, config: NetworkConfig, key: Array) -> Params:
     A network of zeros calls all moves equal, which keeps search trees flatter than a peer's,
     whose layers are all drawn; so those layers are drawn here as well (LeCun-normal, as its are).
     """
-    params = network.make(games.make(game), config)[0](key)
+    params = network.make(games.make(game), config).init(key)
     leaves, structure = jax.tree.flatten(params)
 
     def drawn(index: int, leaf: Array) -> Array:
@@ -44,7 +44,7 @@ class Segments:
         self, game: str, net: NetworkConfig, search: SearchConfig, config: SelfPlayConfig, seed: int
     ) -> None:
         """Compile both."""
-        self._player = StreamPlayer(game, net, search, config, seed)
+        self._player = StreamPlayer.from_spec(StreamSpec(game, net, search, config, seed))
         self._params = jax.device_put(weights(game, net, jax.random.key(seed)))
         self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
         # Observations of real play; repeated where a short segment has too few.
@@ -76,7 +76,7 @@ def _evaluations(name: str, net: NetworkConfig, repeats: int) -> Callable[[Param
     neither move one out of the loop nor drop it.
     """
     game = games.make(name)
-    _, evaluate = network.make(game, net)
+    evaluate = network.make(game, net).apply
 
     def once(_: Array, carry: Any) -> Any:
         params, observations, logits_sum, value_sum = carry

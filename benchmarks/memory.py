@@ -1,7 +1,7 @@
 """What a command and all its descendants hold in memory, over time.
 
-    python benchmarks/memory.py -- python launch/train.py connect_four
-    python benchmarks/memory.py --minutes 30 --plot memory.png -- python launch/train.py go_9x9
+    python -m benchmarks.memory -- python launch/train.py connect_four
+    python -m benchmarks.memory --minutes 30 --plot memory.png -- python launch/train.py go_9x9
 
 Every 2 s it adds up the proportional set size (PSS: a page shared by n processes counts 1/n in
 each) of the command and everything that descends from it; Ray's daemons and workers descend from
@@ -224,7 +224,7 @@ def main() -> int:
     options = parser.parse_args()
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
-        parser.error("no command given: python benchmarks/memory.py -- COMMAND ...")
+        parser.error("no command given: python -m benchmarks.memory -- COMMAND ...")
     try:
         status, samples = measure(command, options.every, 60 * options.minutes)
     except OSError as error:

@@ -1,8 +1,8 @@
 """A study beside what others have published, each figure in the convention of its source.
 
-    python benchmarks/published.py studies/hex_scaling
-    python benchmarks/published.py studies/connect_four_budget_vs_size
-    python benchmarks/published.py studies/hex_scaling --plain
+    python -m benchmarks.published studies/hex_scaling
+    python -m benchmarks.published studies/connect_four_budget_vs_size
+    python -m benchmarks.published studies/hex_scaling --plain
 
 Hex is compared with Jones (2021), and so in multiply-adds of self-play; Connect Four with Neumann
 and Gros (2022), in FLOPs, which leave slopes as they are. ``--plain`` rates the same games by
@@ -12,15 +12,11 @@ published number, with ours, its interval, and whether the interval holds the pu
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
 import numpy as np
 
@@ -40,9 +36,9 @@ from selfplay.scaling import (
 from selfplay.scaling.compute_units import elo_per_oom, selfplay_multiply_adds
 from selfplay.scaling.estimate import Estimate, InsufficientData
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets, joined
+from selfplay.scaling.rated_versions import RatedVersions, by_budget, join_ladders
 from selfplay.study.folder import Study
-from tests.simulation.ladders import colour_blind
+from tests.simulation.ladders import color_blind
 
 PARAMETERS, COMPUTE = elo_per_oom(0.88), elo_per_oom(0.55)  # Neumann and Gros's exponents
 INCLINE = 500.0  # Jones: Elo per OOM
@@ -75,21 +71,25 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
     """
     took: dict[tuple[float, int], Callable[[], Estimate]] = {}
     for game, points in boards.items():
-        rows, level, stand_in = int(points.require("board")[0]), -saturation.NEARLY, ""
+        rows, level, stand_in = int(points.require("board")[0]), -saturation.NEAR_PERFECT_ELO, ""
         if anchors[game] != PERFECT:
             level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
-        for budget, same in at_budgets(points).items():
+        for budget, same in by_budget(points).items():
             where = f"{game}, {budget:g} simulations"
             yield Line(f"{where}: Elo per OOM", INCLINE, lambda p=same: frontier.fit(p).slope)
             took[budget, rows] = lambda p=same, elo=level: compute_to_reach.fit(p, elo).training
             if rows in PERFECTION:
                 what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
                 yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
-        frontiers = {b: _or_none(p) for b, p in at_budgets(points).items()}
-        below, _ = saturation.rising(points, frontiers, anchors[game] == PERFECT)
+        frontiers = {b: _or_none(p) for b, p in by_budget(points).items()}
+        below, _ = saturation.not_saturated(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
-        yield Line(what, SEARCH_PER_TRAINING, lambda p=points, k=below: exchange.of_leading(p, k).a)
+        yield Line(
+            what,
+            SEARCH_PER_TRAINING,
+            lambda p=points, k=below: exchange.fit_frontier(p, k).training_exponent,
+        )
     for budget, rows in sorted(took):
         if (budget, rows + 1) in took:
             ends = f"{rows}×{rows} to {rows + 1}×{rows + 1}"
@@ -98,8 +98,8 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
             yield Line(what, A_ROW, lambda a=a, b=b: _less(a(), b()))
     solved = [points for game, points in boards.items() if anchors[game] == PERFECT]
     if len(solved) > 1:
-        for budget, same in at_budgets(joined(solved)).items():
-            chosen = same.select(frontier.leading_by(same, "board"))
+        for budget, same in by_budget(join_ladders(solved)).items():
+            chosen = same.select(frontier.on_frontier_by(same, "board"))
 
             def part(name: str, points: RatedVersions = chosen) -> Estimate:
                 found = getattr(change_point.fit(points, "board"), name)
@@ -121,7 +121,7 @@ def _or_none(points: RatedVersions) -> Frontier | None:
 
 def neumann_gros(points: RatedVersions) -> Iterator[Line]:
     """Connect Four at every search budget: networks trained to the end, and the frontier."""
-    for budget, same in at_budgets(points).items():
+    for budget, same in by_budget(points).items():
         spent, where = same.require("training"), f"{budget:g} simulations"
         last = spent == np.array([spent[same.run == run].max() for run in same.run])
         ends = same.select(last)
@@ -157,7 +157,7 @@ def plain(rated: LadderState) -> LadderState:
 
     The two games of a pair count as independent, and are less than that.
     """
-    ratings = elo.fit(colour_blind(rated.games), len(rated.entries), rated.ratings.anchor)
+    ratings = elo.fit(color_blind(rated.games), len(rated.entries), rated.ratings.anchor)
     return rated._replace(ratings=replace(ratings, covariance=2 * ratings.covariance))
 
 
@@ -167,22 +167,25 @@ def lines(study: Study, rate: Callable[[LadderState], LadderState]) -> Iterator[
     Raises:
         ValueError: nothing rated, or a game that nobody here is compared with.
     """
-    rated = {game: study.ladder(game) / database.FILE for game in study.games()}
+    rated = {game: study.ladder_folder(game) / database.FILE for game in study.runs_to_rate()}
     rated = {game: path for game, path in rated.items() if path.exists()}
     if not rated:
         raise ValueError(f"{study.folder} has no ladder yet; go on with launch/ablate.py")
     kind = next(iter(rated)).partition("?")[0]
     if kind not in ("hex", "connect_four"):
         raise ValueError(f"no published figures of {kind} here; choose hex or connect_four")
-    standings = {game: rate(from_ladder.standing(path)) for game, path in rated.items()}
+    standings = {game: rate(from_ladder.read_state(path)) for game, path in rated.items()}
     anchors = {game: one.entries[one.ratings.anchor].spec for game, one in standings.items()}
     if kind == "connect_four":
         (standing,) = standings.values()
-        yield from neumann_gros(from_ladder.points(standing, study.folder))
+        yield from neumann_gros(from_ladder.read_versions(standing, study.folder))
         return
     count = selfplay_multiply_adds
     yield from jones(
-        {game: from_ladder.points(one, study.folder, count) for game, one in standings.items()},
+        {
+            game: from_ladder.read_versions(one, study.folder, count)
+            for game, one in standings.items()
+        },
         anchors,
     )
 

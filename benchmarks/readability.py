@@ -1,9 +1,9 @@
 """Prints how readable the sources are, in counts: git revisions beside the working tree.
 
-    python benchmarks/readability.py                     # 943a8ee, if the clone has it, and today
-    python benchmarks/readability.py main~20 main        # other revisions, and today
-    python benchmarks/readability.py --list docstrings   # the places behind one count
-    python benchmarks/readability.py --check             # exit status 1 if a target is missed
+    python -m benchmarks.readability                     # 943a8ee, if the clone has it, and today
+    python -m benchmarks.readability main~20 main        # other revisions, and today
+    python -m benchmarks.readability --list docstrings   # the places behind one count
+    python -m benchmarks.readability --check             # exit status 1 if a target is missed
 
 The counts are proxies: they find what a reader should look at, and a page can meet every target and
 still be unreadable. They need the standard library and git alone, and look at folders, never at
@@ -25,7 +25,6 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 from benchmarks import prose
 

@@ -1,7 +1,7 @@
 """The statistics of scaling against planted truth: how often their 95 % intervals hold it.
 
-    python benchmarks/scaling_coverage.py                       # minutes on one core
-    python benchmarks/scaling_coverage.py --replicates 2000     # a quick look: ± 0.5 % is luck then
+    python -m benchmarks.scaling_coverage                       # minutes on one core
+    python -m benchmarks.scaling_coverage --replicates 2000     # a quick look: ± 0.5 % is luck then
 
 Studies of known truth (`studies.py` says which, `planted.py` how their ratings are drawn), for 3,
 4, 5 and 8 seeds of each recipe. The first table is of every estimate in `selfplay/scaling`. The
@@ -11,13 +11,8 @@ drawn anew.
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
 import numpy as np
 from rich.console import Console
@@ -34,7 +29,7 @@ from selfplay.scaling import (
     multiplier,
     slopes,
 )
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stacked
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stack
 from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import REPLICATES, Luck, coverage, draw, joined, runs
@@ -69,9 +64,9 @@ def searched(seeds: int, replicates: int) -> Found:
     saved = multiplier.search_multiplier(points, "simulations", SIMULATIONS[0], SIMULATIONS[-1])
     return {
         "Elo per OOM of search": (slopes.per_search(points), 180),
-        "exchange: a": (found.a, -400 / 180),
-        "exchange: b": (found.b, 1 / 180),
-        "exchange: c": (found.c, 7 + 400 * START / 180),
+        "exchange: a": (found.training_exponent, -400 / 180),
+        "exchange: b": (found.elo_scale, 1 / 180),
+        "exchange: c": (found.offset, 7 + 400 * START / 180),
         "what search adds, in OOMs": (saved.ooms, 180 * np.log10(1 + SIMULATIONS[-1]) / 400),
     }
 
@@ -100,10 +95,10 @@ def compared(seeds: int, replicates: int) -> Found:
 def at_equal_compute(seeds: int, replicates: int) -> Found:
     """Two recipes, read between their versions."""
     points = draw(*studies.two_recipes(seeds), replicates=replicates)
-    at = at_compute.read(points, 13.3)
+    at = at_compute.interpolate(points, 13.3)
     first = 450 * (13.3 - START)
     return {
-        "Elo at equal training": (at.cell(0), first),
+        "Elo at equal training": (at.elo_of(0), first),
         "by how much one is ahead there": (at.difference(1, 0), 150),
     }
 
@@ -138,18 +133,18 @@ def ridge(seeds: int, replicates: int) -> Found:
     middle, exponent = BEST_SIZE
     return {
         "best size: exponent": (found.exponent, exponent),
-        "best size": (found.at(14), middle + exponent * 0.75),
+        "best size": (found.best_at(14), middle + exponent * 0.75),
     }
 
 
 def searched_ridge(seeds: int, replicates: int) -> Found:
     """A best size for each compute of a move."""
     points = draw(*studies.searched_ridge(seeds), replicates=replicates)
-    (found,) = best_size.fit(points, given="search", controls=("training",))
+    (found,) = best_size.fit(points, compute="search", controls=("training",))
     middle, exponent = BEST_SEARCHED
     return {
         "best size for a move: exponent": (found.exponent, exponent),
-        "best size for a move": (found.at(8), middle + exponent * 0.6),
+        "best size for a move": (found.best_at(8), middle + exponent * 0.6),
     }
 
 
@@ -157,7 +152,7 @@ def extrapolated(seeds: int, replicates: int) -> Found:
     """Prediction intervals of held-out versions less what was rated: do they hold 0?"""
     design = joined(runs(seeds), runs(2, versions=8, ooms=3.3), names=("small", "large"))
     points = draw(design, 500 * (design.training - START), replicates=replicates)
-    found = extrapolation.check(points, ["large-run0", "large-run1"])
+    found = extrapolation.predict_runs(points, ["large-run0", "large-run1"])
     low, high = (getattr(found.predicted, end) - found.rated for end in ("low", "high"))
     off = replace(found.predicted, value=-found.error, low=low, high=high)
     ooms = design.training[design.recipe == "small"].max()
@@ -173,21 +168,23 @@ def reached(seeds: int, replicates: int) -> Found:
     """The training behind 700 Elo, one study after the other."""
     points = draw(*studies.line(seeds), replicates=min(replicates, REPLICATES))
     found = [compute_to_reach.fit(replace(points, elo=elo), 700).training for elo in points.elo]
-    return {"training for a strength": (stacked(found), START + 1.4)}
+    return {"training for a strength": (stack(found), START + 1.4)}
 
 
 def on_the_frontier(seeds: int, replicates: int) -> Found:
     """Selected, tested for a plateau, fitted: one study after the other."""
     points = draw(*studies.overtaken(seeds), replicates=min(replicates, REPLICATES))
     found = [frontier.fit(replace(points, elo=elo)).slope for elo in points.elo]
-    return {"frontier": (stacked(found), 480)}
+    return {"frontier": (stack(found), 480)}
 
 
 def exchanged_by_the_leading(seeds: int, replicates: int) -> Found:
     """Search for training, where a larger network would count as search that buys nothing."""
     points = draw(*studies.outgrown(seeds), replicates=min(replicates, REPLICATES))
-    found = [exchange.of_leading(replace(points, elo=elo)).a for elo in points.elo]
-    return {"exchange: a, of the leading": (stacked(found), -400 / 180)}
+    found = [
+        exchange.fit_frontier(replace(points, elo=elo)).training_exponent for elo in points.elo
+    ]
+    return {"exchange: a, of the leading": (stack(found), -400 / 180)}
 
 
 STUDIES: tuple[Callable[[int, int], Found], ...] = (

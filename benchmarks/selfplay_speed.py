@@ -1,6 +1,6 @@
 """Self-play speed: moves per second against the peer, and our share of the limit.
 
-    python benchmarks/selfplay_speed.py                  # minutes; leave the machine otherwise idle
+    python -m benchmarks.selfplay_speed                  # minutes; leave the machine otherwise idle
 
 **Against the peer.** Ours: Ray actors, one a core, each playing streams on one thread, as a
 training run does: what is timed is an iteration's play from `submit` to `collect`, parameters and
@@ -19,14 +19,8 @@ self-play adds to the network: rules, trees, keys, records, episodes.
 
 import argparse
 import os
-import sys
 import time
 import warnings
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: this very file would hide the package `selfplay`
-os.chdir(ROOT)  # Ray's actors search the current folder too
 
 from selfplay import determinism
 
@@ -39,7 +33,7 @@ from rich.table import Table
 from benchmarks.limit import Segments, weights
 from benchmarks.report import columns, cores, machine, row
 from benchmarks.worker import Peer
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import pool
 from selfplay.cluster.config import ClusterConfig
@@ -60,14 +54,14 @@ class Ours:
 
     def __init__(self, config: SelfPlayConfig, actors: int) -> None:
         """Start the actors and let them play once, so that everything is compiled."""
-        arguments = (GAME, NETWORK, SEARCH, config, SEED)
-        player = StreamPlayer(*arguments)
+        spec = StreamSpec(GAME, NETWORK, SEARCH, config, SEED)
+        player = StreamPlayer.from_spec(spec)
         self._config = config
         self._params = jax.device_get(weights(GAME, NETWORK, jax.random.key(SEED)))
         self._carries = [player.start(stream) for stream in range(config.streams)]
         with warnings.catch_warnings():  # Ray forks to execute a program, which is safe
             warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
-            self._pool = pool.make(arguments, ClusterConfig(actors=actors))
+            self._pool = pool.make(spec, ClusterConfig(actors=actors))
         self._iteration = 0
         self.play()
 

@@ -1,8 +1,8 @@
 """Time to strength: our preset and the peer train for equal seconds and sit the same exam.
 
-    python benchmarks/strength.py --minutes 10                 # 3 seeds of each side: 60 minutes
-    python benchmarks/strength.py --minutes 30 --out studies/strength30 -- --iterations 240
-    python benchmarks/strength.py --minutes 10 --report        # train nothing; grade and print
+    python -m benchmarks.strength --minutes 10                 # 3 seeds of each side: 60 minutes
+    python -m benchmarks.strength --minutes 30 --out studies/strength30 -- --iterations 240
+    python -m benchmarks.strength --minutes 10 --report        # train nothing; grade and print
 
 One side trains at a time, with the whole machine: ours by `launch/train.py`, the peer by
 `peer.train` in a process of its own with XLA's own settings. Their order alternates from seed to
@@ -26,9 +26,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
 
 from selfplay import determinism
 
@@ -80,7 +77,7 @@ def train_peer(side: Side, options: argparse.Namespace) -> None:
     config = {**options.peer, "seed": side.seed}
     at = [60 * moment for moment in moments(options.minutes)]
     request = worker.train_request(side.folder, config, 60 * options.minutes, at)
-    launch([sys.executable, "benchmarks/worker.py", "train", request])
+    launch([sys.executable, "-m", "benchmarks.worker", "train", request])
 
 
 def sides(options: argparse.Namespace) -> Iterator[Side]:

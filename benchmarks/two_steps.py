@@ -1,8 +1,8 @@
 """Imitation and then self-play, against self-play alone, for equal FLOPs.
 
-    python benchmarks/two_steps.py connect_four_imitation --iterations 40 --players random \\
+    python -m benchmarks.two_steps connect_four_imitation --iterations 40 --players random \\
         "solver?blunder=0.2"
-    python benchmarks/two_steps.py go_9x9_imitation --iterations 60 -- --network.width 32
+    python -m benchmarks.two_steps go_9x9_imitation --iterations 60 -- --network.width 32
 
 Both sides of a seed are the preset, but for `imitation`; self-play alone takes `--iterations`, and
 the other side as many as cost the same with imitation. Then versions of all runs meet on
@@ -21,16 +21,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
-
 import numpy as np
 
 from benchmarks import trials
 from benchmarks.commands import end_on_sigterm
 from benchmarks.trials import Mean, Rated
+from benchmarks.worker import ROOT
 from selfplay.imitation.config import ImitationConfig
-from selfplay.ladder.tables import shortened
+from selfplay.ladder.plot import shortened
 from selfplay.model.flops import Ledger
 from selfplay.training.config import TrainConfig
 from selfplay.training.trainer import Trainer

@@ -4,8 +4,8 @@ Our programs pin JAX to one thread a process before they import it; the peer's e
 such thing, so it must not share a process with them, nor inherit their environment. This file is
 both ends: `Peer` starts itself as a program, asks and reads answers (one JSON value a line).
 
-    python benchmarks/worker.py speed CONFIG    # a request, a line: play once; answers seconds
-    python benchmarks/worker.py train REQUEST   # trains once, saves models on the way
+    python -m benchmarks.worker speed CONFIG    # a request, a line: play once; answers seconds
+    python -m benchmarks.worker train REQUEST   # trains once, saves models on the way
 
 CONFIG holds fields of `peer.PeerConfig`; REQUEST is what :func:`train_request` makes.
 """
@@ -19,11 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-ROOT = Path(__file__).resolve().parent.parent
-if __name__ == "__main__":
-    sys.path[0] = str(ROOT)  # not benchmarks/: its selfplay.py would hide the package
-
 from selfplay import determinism
+
+ROOT = Path(__file__).resolve().parent.parent
 
 NOT_INHERITED = (
     *determinism.NAMES,
@@ -44,7 +42,7 @@ class Peer:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Start it, and wait until it has compiled; `facts` is what it says about itself."""
-        command = [sys.executable, __file__, "speed", json.dumps(dict(config))]
+        command = [sys.executable, "-m", "benchmarks.worker", "speed", json.dumps(dict(config))]
         self._process = subprocess.Popen(
             command,
             env=default_environment(),

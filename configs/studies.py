@@ -5,7 +5,7 @@ A study's docstring is a promise: its command, its cost and the result to expect
 
 from collections.abc import Callable
 
-from selfplay.study.grid import Arm, Axis, Rating, StudyConfig
+from selfplay.study.grid import Arm, Axis, RatingConfig, StudyConfig
 
 
 def hex_scaling() -> StudyConfig:
@@ -26,7 +26,7 @@ def hex_scaling() -> StudyConfig:
             for board, (iterations, seeds) in boards.items()
         ),
         seeds=5,
-        rating=Rating(
+        rating=RatingConfig(
             sims=(0, 8, 64), versions=5, until_stderr=50, max_games=80_000, opening_plies=2
         ),
     )
@@ -43,7 +43,7 @@ def connect_four_budget_vs_size() -> StudyConfig:
     sizes = (Axis("network.width", ("8", "16", "32")), Axis("network.depth", ("1", "3")))
     return StudyConfig(
         arms=(Arm("connect_four", ("--iterations", "32"), sizes),),
-        rating=Rating(sims=(0, 8, 64), versions=5, until_stderr=40, max_games=24_000),
+        rating=RatingConfig(sims=(0, 8, 64), versions=5, until_stderr=40, max_games=24_000),
     )
 
 
@@ -67,7 +67,7 @@ def recipes() -> StudyConfig:
             Arm("connect_four", (*short, *change), name=name) for name, change in changes.items()
         ),
         seeds=5,
-        rating=Rating(sims=(0, 16), versions=6, until_stderr=40, max_games=20_000),
+        rating=RatingConfig(sims=(0, 16), versions=6, until_stderr=40, max_games=20_000),
     )
 
 

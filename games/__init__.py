@@ -1,4 +1,4 @@
-"""Rules of the games, nothing learned: JAX and NumPy only. `make(name)` gives a `Game`.
+"""Rules of the games, in JAX and NumPy only. `make(name)` returns a `Game`.
 
 Importing the package does not import JAX; the first use of a name does.
 """

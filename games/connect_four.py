@@ -1,8 +1,8 @@
 """Connect Four on bitboards: drop a stone into a column; four in a line win.
 
-Each player's stones are one bitboard, cut into W uint32 words (two for the usual 6x7 board).
-Column c owns the rows + 1 bits from c * (rows + 1) on, its lowest cell first. The extra bit on
-top of each column is always empty, which keeps lines from running into the next column:
+Each player's stones are one bitboard of W uint32 words (two for the usual 6x7 board). Column c
+owns the rows + 1 bits from c * (rows + 1) on, its lowest cell first. The extra bit on top of each
+column is always empty, so no line runs into the next column:
 
     5 12 19 26 33 40 47     bit numbers of the 6x7 board,
     4 11 18 25 32 39 46     the empty bits 6, 13, ... left out
@@ -11,9 +11,9 @@ top of each column is always empty, which keeps lines from running into the next
     1  8 15 22 29 36 43
     0  7 14 21 28 35 42
 
-A line of four in a direction is then four bits at equal distance, found for the whole board with
-two shifts; and the next free cell of every column is "one above a stone or at the bottom, and
-empty". A state takes 17 bytes.
+A line of four in a direction is then four bits at equal distance: two shifts test the whole board.
+The next free cell of every column is the empty one that lies above a stone or at the bottom. A
+state takes 17 bytes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from jax import Array
 
 from games.game import (
     ArrayLike,
+    BaseGame,
     pack_status,
     status_is_terminal,
     status_outcome,
@@ -49,7 +50,7 @@ class ConnectFourState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ConnectFour:
+class ConnectFour(BaseGame):
     """The rules of Connect Four; action = column, 0 at the left.
 
     Raises:
@@ -68,7 +69,7 @@ class ConnectFour:
 
     @property
     def name(self) -> str:
-        """The registry's."""
+        """The name in the registry."""
         return "connect_four"
 
     @property
@@ -78,23 +79,23 @@ class ConnectFour:
 
     @property
     def observation_shape(self) -> tuple[int, int, int]:
-        """(rows, columns, 2)."""
+        """Shape of an observation: (rows, columns, 2)."""
         return (self.rows, self.columns, 2)
 
     @property
     def max_plies(self) -> int:
-        """The number of cells: the board is full."""
+        """The number of cells: then the board is full."""
         return self.rows * self.columns
 
     def init(self) -> ConnectFourState:
-        """The empty board, player 0 to move."""
+        """Returns the empty board, player 0 to move."""
         words = _masks(self.rows, self.columns).cells.shape[0]
         return ConnectFourState(jnp.zeros((2, words), jnp.uint32), jnp.zeros((), jnp.uint8))
 
     def step(self, state: ConnectFourState, action: ArrayLike) -> ConnectFourState:
-        """Drop a stone of the player to move into column `action`, int [], which has room.
+        """Drops a stone of the player to move into column `action`, int [], which has room.
 
-        A terminal state comes back unchanged.
+        A terminal state is returned unchanged.
         """
         player = status_player(state.status)
         occupied = _split(state.stones[0] | state.stones[1])
@@ -115,50 +116,51 @@ class ConnectFour:
         )
 
     def legal_actions(self, state: ConnectFourState) -> Array:
-        """bool [columns], True = the column has room; all False in a terminal state."""
+        """Returns a mask, bool [columns], True = the column has room; all False when terminal."""
         occupied = _split(state.stones[0] | state.stones[1])
         top = _masks(self.rows, self.columns).top
-        return ~_at(occupied, top) & ~status_is_terminal(state.status)[None]
+        return ~_bits_at(occupied, top) & ~status_is_terminal(state.status)[None]
 
     def observe(self, state: ConnectFourState) -> Array:
-        """bool [rows, columns, 2], planes "my stones" and "your stones" of the player to move.
+        """Returns the planes "my stones" and "your stones" of the player to move.
 
-        Nothing more is needed: the rules are the same for both players and depend on no history,
-        so a plane that says whose turn it is could only make the network learn the game twice.
+        The result is bool [rows, columns, 2]. No other plane is needed: the rules are the same for
+        both players and depend on no history. A plane for the player to move would only make the
+        network learn the game twice.
         """
         first = status_player(state.status) == 0
         cells = _masks(self.rows, self.columns).cells
         stones_0, stones_1 = _split(state.stones[0]), _split(state.stones[1])
         mine = tuple(jnp.where(first, a, b) for a, b in zip(stones_0, stones_1, strict=True))
         yours = tuple(jnp.where(first, b, a) for a, b in zip(stones_0, stones_1, strict=True))
-        return jnp.stack([_at(mine, cells), _at(yours, cells)], axis=-1)
+        return jnp.stack([_bits_at(mine, cells), _bits_at(yours, cells)], axis=-1)
 
     def is_terminal(self, state: ConnectFourState) -> Array:
-        """bool [], True = somebody has four, or the board is full."""
+        """Returns bool [], True = a player has four in a line, or the board is full."""
         return status_is_terminal(state.status)
 
     def outcome(self, state: ConnectFourState) -> Array:
-        """float32 [], the result for player 0: +1, 0 or -1; 0 while the game runs."""
+        """Returns the result for player 0, float32 []: +1, 0 or -1; 0 while the game runs."""
         return status_outcome(state.status)
 
     def player(self, state: ConnectFourState) -> Array:
-        """int32 [], the player to move."""
+        """Returns the player to move, int32 []."""
         return status_player(state.status)
 
     def board(self, state: ConnectFourState) -> Array:
-        """int8 [rows, columns]: +1 player 0's stones, -1 player 1's, 0 empty; row 0 on top."""
+        """Returns int8 [rows, columns]: +1 player 0's stones, -1 player 1's, 0 empty."""
         cells = _masks(self.rows, self.columns).cells
-        planes = [_at(_split(stones), cells).astype(jnp.int8) for stones in state.stones]
+        planes = [_bits_at(_split(stones), cells).astype(jnp.int8) for stones in state.stones]
         return planes[0] - planes[1]
 
     def from_board(self, board: ArrayLike, player: ArrayLike) -> ConnectFourState:
-        """The state with these stones, int8 [rows, columns], and `player`, int [], to move.
+        """Returns the state with these stones, int8 [rows, columns], and `player`, int [], to move.
 
-        If both have four in a line, the game went to the one who is not to move.
+        If both players have four in a line, the one who is not to move has won.
 
         Raises:
-            ValueError: `board` has the wrong shape, or is a NumPy array in which a stone hangs in
-                the air (the values of device arrays are not looked at).
+            ValueError: `board` has the wrong shape, or is a NumPy array in which a stone has an
+                empty cell below it (the values of device arrays are not checked).
         """
         if jnp.shape(board) != (self.rows, self.columns):
             raise ValueError(
@@ -176,38 +178,38 @@ class ConnectFour:
         return ConnectFourState(_stack(stones_0, stones_1), status)
 
     def _landing(self, occupied: Words, column: Array) -> Words:
-        """The cell where a stone dropped into `column`, int32 [], comes to rest; none if full."""
+        """Returns the cell where a stone dropped into `column`, int32 [], lands; empty if full."""
         masks = _masks(self.rows, self.columns)
         above = _shift(occupied, -1)
         height = self.rows + 1
         ones = jnp.uint32((1 << self.rows) - 1)
         landing = []
         for word, taken in enumerate(occupied):
-            # A shift by 32 or more gives 0 in XLA, and so does a negative one, read as unsigned.
+            # In XLA a shift by 32 or more gives 0; a negative one counts as unsigned, hence also 0.
             offset = column * height - 32 * word
             in_column = (ones << offset.astype(jnp.uint32)) | (ones >> (-offset).astype(jnp.uint32))
             landing.append((above[word] | masks.bottom[word]) & ~taken & in_column)
         return tuple(landing)
 
     def _has_four(self, stones: Words) -> Array:
-        """bool [], True = four of these stones stand in a line."""
+        """Returns bool [], True = four of these stones are in a line."""
         height = self.rows + 1
-        found = []
+        fours = []
         for distance in (1, height, height - 1, height + 1):  # up, right, right-down, right-up
-            pairs = _both(stones, _shift(stones, distance))
-            found += _both(pairs, _shift(pairs, 2 * distance))
-        return reduce(or_, found) != 0
+            pairs = _intersect(stones, _shift(stones, distance))
+            fours += _intersect(pairs, _shift(pairs, 2 * distance))
+        return reduce(or_, fours) != 0
 
     def _is_full(self, occupied: Words) -> Array:
-        """bool [], True = no column has room."""
+        """Returns bool [], True = no column has room."""
         full = _masks(self.rows, self.columns).full
         missing = [~word & mask for word, mask in zip(occupied, full, strict=True)]
         return reduce(or_, missing) == 0
 
     def _pack(self, plane: Array) -> Words:
-        """The bitboard of a bool [rows, columns] plane."""
+        """Packs a plane, bool [rows, columns], into a bitboard."""
         cells = _masks(self.rows, self.columns).cells
-        # Every cell is a bit of its own, so the sum is the union.
+        # Every cell has its own bit, so the sum is the union.
         return tuple(jnp.sum(jnp.where(plane, c, np.uint32(0)), dtype=jnp.uint32) for c in cells)
 
 
@@ -234,22 +236,22 @@ def _masks(rows: int, columns: int) -> _Masks:
 
 
 def _split(stones: Array) -> Words:
-    """The words of a uint32 [W] bitboard."""
+    """Splits a bitboard, uint32 [W], into its words."""
     return tuple(stones[word] for word in range(stones.shape[0]))
 
 
 def _stack(stones_0: Words, stones_1: Words) -> Array:
-    """uint32 [2, W] from the two players' words."""
+    """Stacks the two players' words to uint32 [2, W]."""
     return jnp.stack([jnp.stack(stones_0), jnp.stack(stones_1)])
 
 
-def _both(a: Words, b: Words) -> Words:
-    """The intersection of two bitboards."""
+def _intersect(a: Words, b: Words) -> Words:
+    """Returns the bits that two bitboards have in common."""
     return tuple(x & y for x, y in zip(a, b, strict=True))
 
 
 def _shift(words: Words, distance: int) -> Words:
-    """The bitboard with bit i + distance moved to bit i; bits that fall off are lost."""
+    """Moves bit i + distance to bit i; bits that would leave the bitboard are lost."""
     whole, part = divmod(distance, 32)
 
     def word(index: int) -> Array:
@@ -262,9 +264,9 @@ def _shift(words: Words, distance: int) -> Words:
     )
 
 
-def _at(words: Words, masks: np.ndarray) -> Array:
-    """bool [...], True = the bitboard has the bit of `masks`, uint32 [W, ...], at that place."""
-    # Broadcasts by hand: rank promotion is an error in this project's tests.
+def _bits_at(words: Words, masks: np.ndarray) -> Array:
+    """Returns bool [...], True = the bitboard has the bit of `masks`, uint32 [W, ...], there."""
+    # Explicit broadcasting, because implicit rank promotion is an error in this project's tests.
     shape = masks.shape[1:]
     hits = [jnp.broadcast_to(w, shape) & m for w, m in zip(words, masks, strict=True)]
     return reduce(or_, hits) != 0

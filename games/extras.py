@@ -1,4 +1,4 @@
-"""Says how to install what a feature needs and the base installation leaves out."""
+"""Installation commands for optional dependencies, for use in error messages."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ PACKAGE = "oomzero"
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra of pyproject.toml into this process's environment.
+    """Returns the command that installs an extra of pyproject.toml into this environment.
 
-    The package is on no index: from a checkout the command names the folder, elsewhere it names
-    what the extra requires.
+    This package is on no index. So in a checkout the command names the folder, and elsewhere the
+    requirements of the extra.
     """
     python = _short(Path(sys.executable))
     if (ROOT / "pyproject.toml").exists():
         lock = ROOT / "requirements.lock"
         constraints = ["-c", _short(lock)] if lock.exists() else []
         folder = "." if Path.cwd() == ROOT else str(ROOT)
-        what = [*constraints, "-e", f"{folder}[{extra}]"]
+        targets = [*constraints, "-e", f"{folder}[{extra}]"]
     else:
-        what = list(_requirements(extra))
-    return shlex.join([python, "-m", "pip", "install", *what])
+        targets = list(_requirements(extra))
+    return shlex.join([python, "-m", "pip", "install", *targets])
 
 
 def _short(path: Path) -> str:
-    """A path relative to the working directory if it lies below it."""
-    here = Path.cwd()
-    return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
+    """Returns a path below the working directory relative to it, any other path unchanged."""
+    base = Path.cwd()
+    return os.path.relpath(path, base) if path.is_relative_to(base) else str(path)
 
 
 def _requirements(extra: str) -> list[str]:
-    """What an installed package's extra requires: ``bitbully>=0.0.79``."""
-    found = []
+    """Lists the requirements of an installed package's extra, such as ``bitbully>=0.0.79``."""
+    requirements = []
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # a copied folder
         for text in importlib.metadata.requires(PACKAGE) or []:
             requirement, _, marker = text.partition(";")
             if re.search(rf"""extra\s*==\s*["']{extra}["']""", marker):
-                found.append(requirement.strip())
-    return found or [f"{PACKAGE}[{extra}]"]
+                requirements.append(requirement.strip())
+    return requirements or [f"{PACKAGE}[{extra}]"]

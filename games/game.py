@@ -1,21 +1,25 @@
-"""What a game is: the `Game` protocol, and its sign and terminal conventions.
+"""The `Game` protocol, and the conventions about signs, masks and terminal states.
 
 A game is a small frozen dataclass that holds the rules and nothing that changes; a state is
 a pytree of small arrays that holds one position and nothing else. Every method is a pure
-function of its arguments, written for one game and made for `jax.vmap` and `jax.jit`; none
+function of its arguments, written for one state and made for `jax.vmap` and `jax.jit`; none
 touches a device before it is called.
 
 Conventions, the same for every game:
 
 - Player 0 moves first. A state's `player` is the one to move, also after the last move.
-- `outcome` speaks for player 0, whoever moves: +1 he won, -1 he lost, 0 a draw or no end yet.
-  The value for the player to move is `outcome * (1 - 2 * player)`.
-- A terminal state has no legal action, and `step` gives it back as it is. An illegal action
-  is the caller's error: its result is some state, and nothing warns.
+- `outcome` is the result for player 0, whoever moves: +1 a win, -1 a loss, 0 a draw or no end yet.
+  The outcome for the player to move is `outcome * (1 - 2 * player)`.
+- `legal_actions` is a mask, True = legal. A terminal state has no legal action, and `step` returns
+  it unchanged. An illegal action is the caller's error: the resulting state is meaningless, and
+  nothing warns.
 - A board is an int8 array in which row 0 is the top row as printed: +1 player 0's piece,
   -1 player 1's, 0 empty.
 
-The status byte at the end of this file is how the games here store who moves and how it ended.
+Capabilities that only some games have, such as a komi, are properties with a default in `BaseGame`.
+Code outside this package asks for the capability, not for the type of the game.
+
+The status byte at the end of this file stores who moves and how the game ended.
 """
 
 from __future__ import annotations
@@ -27,10 +31,29 @@ import numpy as np
 from jax import Array
 
 State: TypeAlias = Any
-"""One position: a pytree of small arrays. Only its own game looks inside."""
+"""One position: a pytree of small arrays. Only its own game reads the fields."""
 
 ArrayLike: TypeAlias = Array | np.ndarray | int
-"""What a method takes where it expects an array: a device, host or Python value."""
+"""An array argument of a method: a device, host or Python value."""
+
+
+class BaseGame:
+    """Defaults of the capabilities that only some games have; a game inherits them."""
+
+    @property
+    def komi(self) -> float | None:
+        """Points that player 1 has in advance; None if the game is not decided by points."""
+        return None
+
+    @property
+    def pass_action(self) -> int | None:
+        """The action that passes; None if the game has no such action."""
+        return None
+
+    @property
+    def player_names(self) -> tuple[str, str]:
+        """Names of players 0 and 1 in tables and figures."""
+        return ("first", "second")
 
 
 @runtime_checkable
@@ -42,7 +65,7 @@ class Game(Protocol):
 
     @property
     def name(self) -> str:
-        """The registry's name for the rules, such as "connect_four"; options are not in it."""
+        """The name in the registry, such as "connect_four", without options."""
         ...
 
     @property
@@ -52,53 +75,68 @@ class Game(Protocol):
 
     @property
     def observation_shape(self) -> tuple[int, int, int]:
-        """(H, W, C): the board's rows and columns, and the planes over it."""
+        """Shape (H, W, C) of an observation: rows and columns of the board, and planes."""
         ...
 
     @property
     def max_plies(self) -> int:
-        """No game lasts longer than this many moves."""
+        """The most moves that any game can have."""
+        ...
+
+    @property
+    def komi(self) -> float | None:
+        """See `BaseGame.komi`."""
+        ...
+
+    @property
+    def pass_action(self) -> int | None:
+        """See `BaseGame.pass_action`."""
+        ...
+
+    @property
+    def player_names(self) -> tuple[str, str]:
+        """See `BaseGame.player_names`."""
         ...
 
     def init(self) -> State:
-        """The starting position."""
+        """Returns the starting position."""
         ...
 
     def step(self, state: State, action: ArrayLike) -> State:
-        """The position after a legal action, int [], of the player to move.
+        """Plays a legal action, int [], of the player to move and returns the new position.
 
-        A terminal state comes back unchanged, whatever the action.
+        A terminal state is returned unchanged, whatever the action.
         """
         ...
 
     def legal_actions(self, state: State) -> Array:
-        """bool [A], True = legal; all False in a terminal state."""
+        """Returns the mask of legal actions, bool [A], True = legal; all False when terminal."""
         ...
 
     def observe(self, state: State) -> Array:
-        """bool [H, W, C], as the player to move sees the position."""
+        """Returns the position as the player to move sees it, bool [H, W, C]."""
         ...
 
     def is_terminal(self, state: State) -> Array:
-        """bool [], True = the game is over."""
+        """Returns bool [], True = the game is over."""
         ...
 
     def outcome(self, state: State) -> Array:
-        """float32 [], the result for player 0: +1, 0 or -1; 0 while the game runs."""
+        """Returns the result for player 0, float32 []: +1, 0 or -1; 0 while the game runs."""
         ...
 
     def player(self, state: State) -> Array:
-        """int32 [], the player to move, 0 or 1; a terminal state names whose turn it would be."""
+        """Returns the player to move, int32 []: 0 or 1, also in a terminal state."""
         ...
 
     def board(self, state: State) -> Array:
-        """int8 [H, W], the pieces: +1 player 0's, -1 player 1's, 0 empty; row 0 on top."""
+        """Returns the pieces, int8 [H, W]: +1 player 0's, -1 player 1's, 0 empty; row 0 on top."""
         ...
 
     def from_board(self, board: ArrayLike, player: ArrayLike) -> State:
-        """The state with these pieces, int8 [H, W] as `board` gives them, and `player` to move.
+        """Returns the state with these pieces, int8 [H, W] as in `board`, and `player` to move.
 
-        A game without history gets back exactly the state that `board` and `player` came from.
+        For a game without history this is exactly the state that `board` and `player` came from.
         """
         ...
 
@@ -107,9 +145,15 @@ class Game(Protocol):
 
 
 def pack_status(player: Array, won_0: Array, won_1: Array, full: Array) -> Array:
-    """uint8 [], from who is to move (0 or 1) and three bool []: who won, and no move is left.
+    """Packs a status byte, uint8 [].
 
-    The game is over if any of the three is True; with neither player's win it is a draw.
+    The game is over if any of the three flags is True; it is a draw if neither player won.
+
+    Args:
+        player: int [], the player to move, 0 or 1.
+        won_0: bool [], True = player 0 won.
+        won_1: bool [], True = player 1 won.
+        full: bool [], True = no move is left.
     """
     over = won_0 | won_1 | full
     status = jnp.uint8(0)
@@ -119,17 +163,17 @@ def pack_status(player: Array, won_0: Array, won_1: Array, full: Array) -> Array
 
 
 def status_player(status: Array) -> Array:
-    """int32 [], the player to move."""
+    """Returns the player to move, int32 []."""
     return (status & 1).astype(jnp.int32)
 
 
 def status_is_terminal(status: Array) -> Array:
-    """bool [], True = the game is over."""
+    """Returns bool [], True = the game is over."""
     return (status & 2) != 0
 
 
 def status_outcome(status: Array) -> Array:
-    """float32 [], the result for player 0: +1, 0 or -1; 0 while the game runs."""
+    """Returns the result for player 0, float32 []: +1, 0 or -1; 0 while the game runs."""
     won_0 = ((status >> 2) & 1).astype(jnp.float32)
     won_1 = ((status >> 3) & 1).astype(jnp.float32)
     return won_0 - won_1

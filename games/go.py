@@ -1,9 +1,10 @@
 """Go by Tromp-Taylor rules without suicide, with positional superko, on 2×2 to 19×19.
 
 - A move that leaves its own chain without a liberty, after captures, is illegal.
-- A move that makes a board that has stood before, whoever is to move, is illegal. Passing is not.
-- Two passes in a row end the game, or `max_plies` moves. It is scored as it stands: a player has
-  his stones and the empty points that reach only stones of his; White has `komi` more.
+- A move that repeats an earlier board, whoever is to move, is illegal. A pass is always legal.
+- The game ends after two passes in a row, or after `max_plies` moves. It is scored as it stands: a
+  player has one point for every stone, and for every empty point that reaches only stones of that
+  player; White has `komi` more.
 
 The rules of a bare board (chains, captures, repetition, area) are in `go_board.py`.
 """
@@ -24,6 +25,8 @@ from jax import Array
 from games import go_board
 from games.game import (
     ArrayLike,
+    BaseGame,
+    Game,
     pack_status,
     status_is_terminal,
     status_outcome,
@@ -35,7 +38,7 @@ MIN_SIZE, MAX_SIZE = 2, 19
 SMALL_KOMI = {2: 0.5, 3: 8.5, 4: 1.5, 5: 24.5, 6: 3.5, 7: 8.5}
 """Half a point less than perfect play wins by (2×2 to 5×5 and 6×6, 7×7 as professionals hold)."""
 KOMI_STEPS = (0.25, 4.0, 6.0, 6.75, 7.25)
-"""Komi as planes: is it above 0, a half to 3.5, 4 to 5.5, 6 to 6.5, 7?"""
+"""Thresholds of the komi planes: plane k is on if komi is above step k."""
 
 
 class GoState(NamedTuple):
@@ -50,29 +53,29 @@ class GoState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Go:
-    """The rules of Go; action = row · size + column, row 0 on top; the last one passes.
+class Go(BaseGame):
+    """The rules of Go; action = row · size + column, row 0 on top; the last action passes.
 
     Attributes:
         size: lines of the board, 2 to 19.
         komi: points that White (player 1) has in advance; a whole number makes draws possible.
             Left out: 7.5 from 8×8 up, on smaller boards `SMALL_KOMI`. A compiled program may
-            put a traced array, float32 [], in its place; its value is not checked.
-        max_plies: the game ends after so many moves; 0: 2 · size².
+            pass a traced array, float32 [], instead; its value is not checked.
+        max_plies: moves after which the game ends; 0: 2 · size².
 
     Raises:
         ValueError: a size, komi or length out of range.
     """
 
     size: int = 9
-    komi: float = math.nan
+    komi: float = math.nan  # pyright: ignore[reportIncompatibleMethodOverride]
     max_plies: int = 0
 
     def __post_init__(self) -> None:
         if not MIN_SIZE <= self.size <= MAX_SIZE:
             raise ValueError(f"go: size={self.size} is out of range; choose {MIN_SIZE}..{MAX_SIZE}")
         points = self.size * self.size
-        if not isinstance(self.komi, Array):  # a program's argument has no value to look at
+        if not isinstance(self.komi, Array):  # a traced argument has no value to check
             self._check_komi()
         if self.max_plies == 0:
             object.__setattr__(self, "max_plies", 2 * points)
@@ -90,25 +93,35 @@ class Go:
 
     @property
     def name(self) -> str:
-        """The registry's."""
+        """The name in the registry."""
         return "go"
 
     @property
     def num_actions(self) -> int:
-        """A point each, and the pass."""
+        """One action per point, and the pass."""
         return self.size * self.size + 1
 
     @property
+    def pass_action(self) -> int:
+        """The last action."""
+        return self.size * self.size
+
+    @property
+    def player_names(self) -> tuple[str, str]:
+        """Names of players 0 and 1: Black and White."""
+        return ("Black", "White")
+
+    @property
     def observation_shape(self) -> tuple[int, int, int]:
-        """(size, size, 19)."""
+        """Shape of an observation: (size, size, 19)."""
         return (self.size, self.size, 14 + len(KOMI_STEPS))
 
     def init(self) -> GoState:
-        """The empty board, Black (player 0) to move."""
+        """Returns the empty board, Black (player 0) to move."""
         return self._start(go_board.empty(self.size), jnp.int32(0))
 
     def step(self, state: GoState, action: ArrayLike) -> GoState:
-        """Play on a point or pass, int []; a terminal state comes back unchanged."""
+        """Plays on a point or passes, int []; a terminal state is returned unchanged."""
         points = self.size * self.size
         action = jnp.asarray(action, jnp.int32)
         player, running = status_player(state.status), ~status_is_terminal(state.status)
@@ -133,18 +146,18 @@ class Go:
         return GoState(stones, history, *after)
 
     def legal_actions(self, state: GoState) -> Array:
-        """bool [size² + 1]; passing is legal while the game runs."""
+        """Returns a mask, bool [size² + 1], True = legal; a pass is legal while the game runs."""
         return jnp.append(self._legal_points(state), ~status_is_terminal(state.status))
 
     def observe(self, state: GoState) -> Array:
-        """bool [size, size, 19], seen by the player to move:
+        """Returns the planes, bool [size, size, 19], as the player to move sees them.
 
         - 0, 1: my stones, your stones;
         - 2, 3, 4: mine in chains of 1, 2, 3 or more liberties; 5, 6, 7: yours;
         - 8, 9: the point of the last move, and of the one before;
-        - 10: everywhere, if the last move was a pass: another one ends the game;
+        - 10: everywhere, if the last move was a pass: another pass ends the game;
         - 11, 12: empty points forbidden by superko, and as suicide;
-        - 13: everywhere, if I am Black (the superko, komi and the last word tell us apart);
+        - 13: everywhere, if I am Black (superko, komi and who moves last tell the players apart);
         - 14 to 18: everywhere, if komi is above each of `KOMI_STEPS`.
         """
         size, points = self.size, self.size * self.size
@@ -174,35 +187,35 @@ class Go:
             everywhere(player == 0),
             *(everywhere(self.komi > step) for step in KOMI_STEPS),
         ]
-        # A word for each point, then its bits: dense, where interleaving the planes is strided.
+        # One word per point, then its bits: dense writes, while interleaving planes is strided.
         words = reduce(or_, (plane.astype(jnp.uint32) << i for i, plane in enumerate(planes)))
         bits = (words[:, None] >> jnp.arange(len(planes), dtype=jnp.uint32)[None]) & 1  # [P, C]
         return bits.astype(bool).reshape(self.observation_shape)
 
     def is_terminal(self, state: GoState) -> Array:
-        """bool [], True = two passes in a row, or `max_plies` moves."""
+        """Returns bool [], True = two passes in a row, or `max_plies` moves."""
         return status_is_terminal(state.status)
 
     def outcome(self, state: GoState) -> Array:
-        """float32 [], the result for player 0 (Black): +1, 0 or −1; 0 while the game runs."""
+        """Returns the result for player 0 (Black), float32 []: +1, 0 or −1; 0 while it runs."""
         return status_outcome(state.status)
 
     def player(self, state: GoState) -> Array:
-        """int32 [], the player to move."""
+        """Returns the player to move, int32 []."""
         return status_player(state.status)
 
     def board(self, state: GoState) -> Array:
-        """int8 [size, size]: +1 Black's stones, −1 White's, 0 empty; row 0 on top."""
+        """Returns int8 [size, size]: +1 Black's stones, −1 White's, 0 empty; row 0 on top."""
         return jnp.sign(state.stones.chain).astype(jnp.int8).reshape(self.size, self.size)
 
     def from_board(self, board: ArrayLike, player: ArrayLike) -> GoState:
-        """The position with these stones, int8 [size, size], and `player` to move: a new game.
+        """Starts a new game from these stones, int8 [size, size], with `player` to move.
 
-        Boards that stood before are not known, but for this one.
+        Its history holds no earlier board, so only this board may not be repeated.
 
         Raises:
             ValueError: `board` has the wrong shape, or is a NumPy array with a chain that has no
-                liberty (the values of device arrays are not looked at).
+                liberty (the values of device arrays are not checked).
         """
         if jnp.shape(board) != (self.size, self.size):
             raise ValueError(
@@ -219,25 +232,26 @@ class Go:
         return self._start(stones, jnp.asarray(player, jnp.int32))
 
     def resume(self, state: GoState, player: ArrayLike) -> GoState:
-        """The same board with `player` to move, out of turn or after two passes.
+        """Returns the same board with `player` to move, out of turn or after two passes.
 
-        Boards that stood before stay forbidden; the last moves are forgotten, so a pass before it
-        does not count towards the end. A state of `max_plies` moves is over and stays so.
+        Earlier boards stay forbidden. The last moves are forgotten, so an earlier pass does not
+        count towards the end of the game. A state after `max_plies` moves stays terminal.
         """
         player = jnp.asarray(player, jnp.int32)
         no, over = jnp.bool_(False), state.ply >= self.max_plies
-        anew = state._replace(
+        resumed = state._replace(
             legal=self._legal(state.stones, state.history, state.ply, player),
             last=jnp.full(2, -1, jnp.int16),
             status=pack_status(player, no, no, no),
         )
-        return jax.tree.map(lambda a, b: jnp.where(over, a, b), state, anew)
+        return jax.tree.map(lambda a, b: jnp.where(over, a, b), state, resumed)
 
     def score(self, state: GoState) -> Array:
-        """float32 [], Black's area less White's and komi, as the board stands."""
+        """Returns Black's area minus White's area and komi, float32 [], as the board stands."""
         return self._margin(state.stones, jnp.bool_(True))
 
     def _start(self, stones: Stones, player: Array) -> GoState:
+        """Returns the first state of a game that begins with these stones."""
         history = jnp.zeros((2, self.max_plies), jnp.uint32)
         no = jnp.bool_(False)
         return GoState(
@@ -250,14 +264,19 @@ class Go:
         )
 
     def _legal(self, stones: Stones, history: Array, ply: Array, player: Array) -> Array:
-        """uint8 [ceil(P / 8)], bit-packed: the points on which `player` may put a stone."""
+        """Returns the points where `player` may put a stone, bit-packed uint8 [ceil(P / 8)]."""
         seen = go_board.repeats(stones, player, history, ply, self.size)
         return jnp.packbits(go_board.playable(stones, player, self.size) & ~seen)
 
     def _legal_points(self, state: GoState) -> Array:
         return jnp.unpackbits(state.legal, count=self.size * self.size).astype(bool)
 
-    def _margin(self, stones: Stones, asked: Array) -> Array:
-        """float32 [], Black's points less White's; meaningless where `asked` is False."""
-        black, white = go_board.area(stones.chain, asked, self.size)
+    def _margin(self, stones: Stones, needed: Array) -> Array:
+        """Returns Black's points minus White's, float32 []; meaningless if `needed` is False."""
+        black, white = go_board.area(stones.chain, needed, self.size)
         return (black - white).astype(jnp.float32) - self.komi
+
+
+def as_go(game: Game) -> Go | None:
+    """Returns the game as Go, for what only Go has (GTP, SGF); None for any other game."""
+    return game if isinstance(game, Go) else None

@@ -1,16 +1,16 @@
-"""Go on a bare board: chains, liberties, captures, repetition and area. No turns, no end.
+"""The board of Go: chains, liberties, captures, repetition and area, without turns and ends.
 
-A board of P = size² points is flat: point = row · size + column, row 0 on top. What there is to
-know of a chain is stored at every one of its stones, so a move is a handful of dense comparisons
-over the board, and nothing is scattered:
+A board of P = size² points is flat: point = row · size + column, row 0 on top. The attributes of a
+chain are stored at every one of its stones, so a move is a handful of dense comparisons over the
+board, without scatter operations:
 
 - `chain`: the point of one of its stones plus one, positive for player 0, negative for player 1;
 - `liberties`: how many empty points it touches;
-- `chain_hash`: the XOR of its stones' Zobrist keys, which a capture takes out of the board's hash.
+- `chain_hash`: the XOR of its stones' Zobrist keys; a capture removes it from the board's hash.
 
-A stone costs each chain of the opponent beside it one liberty. The chain that it joins, and those
-that win liberties back from a capture, are counted anew, one after the other: a `while_loop` that
-runs once if nothing is captured.
+A stone takes one liberty from each adjacent chain of the opponent. The liberties of its own chain,
+and of chains that gain some from a capture, are recounted one chain after the other, in a
+`while_loop` that runs once if nothing is captured.
 
 Boards are compared by 64-bit Zobrist hashes (Zobrist 1970). On 9×9 a game of 162 plies compares
 some 81 · 162² / 2 ≈ 1e6 pairs, so an unequal pair meets in one game of 2^64 / 1e6 ≈ 2e13; on 19×19
@@ -32,7 +32,7 @@ from jax import Array
 
 
 class Stones(NamedTuple):
-    """A board with what is known of its chains; everything is 0 on an empty point."""
+    """The stones of a board with the attributes of their chains; all 0 on an empty point."""
 
     chain: Array  # int8 or int16 [P]
     liberties: Array  # uint8 [P]
@@ -41,7 +41,7 @@ class Stones(NamedTuple):
 
 
 def empty(size: int) -> Stones:
-    """The empty board."""
+    """Returns the empty board."""
     points = size * size
     return Stones(
         jnp.zeros(points, jnp.int8 if points < 128 else jnp.int16),
@@ -52,7 +52,7 @@ def empty(size: int) -> Stones:
 
 
 def set_up(board: Array, size: int) -> Stones:
-    """The stones of a board, int8 [P]: +1 player 0's, −1 player 1's, 0 empty.
+    """Sets up the stones of a board, int8 [P]: +1 player 0's, −1 player 1's, 0 empty.
 
     Every chain must have a liberty.
     """
@@ -62,14 +62,14 @@ def set_up(board: Array, size: int) -> Stones:
     def spread(state: tuple[Array, Array]) -> tuple[Array, Array]:
         label, _ = state
         near = zip(_around(board, size), _around(label, size), strict=True)
-        same = [jnp.where(colour == board, other, 0) for colour, other in near]
+        same = [jnp.where(color == board, other, 0) for color, other in near]
         after = jnp.where(board != 0, reduce(jnp.maximum, same, label), 0)
         return after, jnp.any(after != label)
 
     label = jnp.where(board != 0, jnp.arange(1, points + 1), 0)
     label, _ = jax.lax.while_loop(lambda state: state[1], spread, (label, jnp.bool_(True)))
     same = (label[:, None] == label[None, :]) & (label != 0)[:, None]  # bool [P, P]
-    touches = jax.vmap(lambda plane: _beside(plane, size))(jnp.eye(points, dtype=bool))
+    touches = jax.vmap(lambda plane: _any_neighbor(plane, size))(jnp.eye(points, dtype=bool))
     touched = (same.astype(jnp.float32) @ touches.astype(jnp.float32) > 0) & (board == 0)[None]
     keys = jnp.asarray(_zobrist(size))
     keys = jnp.where(board == 0, 0, jnp.where(board > 0, keys[0], keys[1]))  # uint32 [2, P]
@@ -83,63 +83,63 @@ def set_up(board: Array, size: int) -> Stones:
 
 
 def place(stones: Stones, point: Array, player: Array, size: int) -> Stones:
-    """The board after a stone of `player`, int32 [], on `point`, int32 [], with its captures.
+    """Puts a stone of `player`, int32 [], on `point`, int32 [], and removes what it captures.
 
     The move must be one of `playable`.
     """
     chain, liberties, chain_hash, board_hash = stones
-    colour = _colour(player, chain)
+    color = _color(player, chain)
     near = jnp.asarray(_near(size))[point]  # int32 [4]; P is off the board
     ids = jnp.pad(chain, (0, 1))[near]
     hashes = jnp.pad(chain_hash, ((0, 0), (0, 1)))[:, near]  # uint32 [2, 4]
-    mine, yours = ids * colour > 0, ids * colour < 0
+    mine, yours = ids * color > 0, ids * color < 0
     taken = yours & (jnp.pad(liberties, (0, 1))[near] == 1)
     captured, joined, touched = (
         _members(chain, jnp.where(chosen, ids, 0)) for chosen in (taken, mine, yours & ~taken)
     )
     joined |= jnp.arange(size * size) == point
 
-    first = jnp.stack(_first(ids))
+    first = jnp.stack(_first_occurrence(ids))
     key = jnp.asarray(_zobrist(size))[player, :, point]  # uint32 [2]
     joined_hash = key ^ _xor(jnp.where((mine & first)[None], hashes, 0).T)
     board_hash = board_hash ^ key ^ _xor(jnp.where((taken & first)[None], hashes, 0).T)
     chain_hash = jnp.where(joined[None], joined_hash[:, None], chain_hash)
 
-    own_id = (colour * (point + 1)).astype(chain.dtype)
-    chain = jnp.where(captured, 0, jnp.where(joined, own_id, chain))
+    new_id = (color * (point + 1)).astype(chain.dtype)
+    chain = jnp.where(captured, 0, jnp.where(joined, new_id, chain))
     liberties = jnp.where(captured, 0, liberties - touched.astype(jnp.uint8))
-    own = chain * colour
-    gains = (own > 0) & _beside(captured, size)
+    my_chain = chain * color
+    gains = (my_chain > 0) & _any_neighbor(captured, size)
     return Stones(
         chain,
-        _recount(own, liberties, joined | gains, size),
+        _recount(my_chain, liberties, joined | gains, size),
         jnp.where(captured[None], 0, chain_hash),
         board_hash,
     )
 
 
 def playable(stones: Stones, player: Array, size: int) -> Array:
-    """bool [P], True = empty, and a stone of `player`, int32 [], there lives or captures.
+    """Returns bool [P], True = empty, and a stone of `player`, int32 [], there is no suicide.
 
-    Whether the board has been seen before is not asked here.
+    Repetition of an earlier board is not tested here; see `repeats`.
     """
-    mine = stones.chain * _colour(player, stones.chain)
+    mine = stones.chain * _color(player, stones.chain)
     in_atari = stones.liberties == 1
     helps = (mine == 0) | jnp.where(mine > 0, ~in_atari, in_atari)
-    return (mine == 0) & _beside(helps, size)
+    return (mine == 0) & _any_neighbor(helps, size)
 
 
 def repeats(stones: Stones, player: Array, history: Array, ply: Array, size: int) -> Array:
-    """bool [P], True = a playable move of `player` there makes a board of `history`.
+    """Returns bool [P], True = a playable move of `player` there makes a board of `history`.
 
-    `history`, uint32 [2, T], holds `ply`, int [], hashes; the rest is 0, the empty board, which no
-    move makes.
+    `history`, uint32 [2, T], begins with `ply`, int [], hashes; the rest is 0, the hash of the
+    empty board, which no move makes.
     """
-    colour = _colour(player, stones.chain)
+    color = _color(player, stones.chain)
     ids, in_atari = _around(stones.chain, size), _around(stones.liberties == 1, size)
     taken = [
-        (near * colour < 0) & atari & first
-        for near, atari, first in zip(ids, in_atari, _first(ids), strict=True)
+        (near * color < 0) & atari & first
+        for near, atari, first in zip(ids, in_atari, _first_occurrence(ids), strict=True)
     ]
     keys = jnp.asarray(_zobrist(size))[player]
     after = []  # the hash's two words, uint32 [P]
@@ -148,7 +148,7 @@ def repeats(stones: Stones, player: Array, history: Array, ply: Array, size: int
         lost = _xor([jnp.where(t, h, 0) for t, h in zip(taken, hashes, strict=True)])
         after.append(stones.hash[word] ^ keys[word] ^ lost)
 
-    # Written out a dozen boards at a time, so that a point's minimum stays in a register.
+    # Unrolled over up to 16 boards, so that a point's minimum stays in a register.
     rows = min(16, history.shape[1])
 
     def compare(state: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -164,76 +164,77 @@ def repeats(stones: Stones, player: Array, history: Array, ply: Array, size: int
     return least == 0
 
 
-def area(chain: Array, asked: Array, size: int) -> Array:
-    """int32 [2], each player's stones and the empty points that reach only his (Tromp-Taylor).
+def area(chain: Array, needed: Array, size: int) -> Array:
+    """Counts each player's area, int32 [2]: stones, and empty points that reach only these.
 
-    Zero, and next to nothing to compute, where `asked`, bool [], is False.
+    This is Tromp-Taylor scoring. If `needed`, bool [], is False, the result is 0 and costs almost
+    nothing.
     """
     free = chain == 0
 
     def spread(state: tuple[Array, Array]) -> tuple[Array, Array]:
         reach, _ = state
-        after = reach | (jnp.stack([_beside(plane, size) for plane in reach]) & free[None])
+        after = reach | (jnp.stack([_any_neighbor(plane, size) for plane in reach]) & free[None])
         return after, jnp.any(after != reach)
 
-    reach = jnp.stack([chain > 0, chain < 0]) & asked  # bool [2, P]
-    reach, _ = jax.lax.while_loop(lambda state: state[1], spread, (reach, asked))
+    reach = jnp.stack([chain > 0, chain < 0]) & needed  # bool [2, P]
+    reach, _ = jax.lax.while_loop(lambda state: state[1], spread, (reach, needed))
     return jnp.sum(reach & ~reach[::-1], axis=1, dtype=jnp.int32)
 
 
-def _recount(own: Array, liberties: Array, todo: Array, size: int) -> Array:
-    """`liberties` with every chain that has a stone in `todo`, bool [P], counted anew.
+def _recount(chain: Array, liberties: Array, todo: Array, size: int) -> Array:
+    """Counts `liberties` again for every chain that has a stone in `todo`, bool [P].
 
-    `own` is the chains' ids, positive for the player whose stones are in `todo`.
+    The ids `chain` are positive for the player whose stones are in `todo`.
     """
 
     def count(state: tuple[Array, Array]) -> tuple[Array, Array]:
         todo, liberties = state
-        members = own == jnp.max(jnp.where(todo, own, 0))
-        found = jnp.sum(_beside(members, size) & (own == 0), dtype=jnp.uint8)
-        return todo & ~members, jnp.where(members, found, liberties)
+        members = chain == jnp.max(jnp.where(todo, chain, 0))
+        total = jnp.sum(_any_neighbor(members, size) & (chain == 0), dtype=jnp.uint8)
+        return todo & ~members, jnp.where(members, total, liberties)
 
     return jax.lax.while_loop(lambda state: jnp.any(state[0]), count, (todo, liberties))[1]
 
 
-def _colour(player: Array, chain: Array) -> Array:
-    """+1 for player 0 and −1 for player 1, in the dtype of `chain`."""
+def _color(player: Array, chain: Array) -> Array:
+    """Returns +1 for player 0 and −1 for player 1, in the dtype of `chain`."""
     return (1 - 2 * player).astype(chain.dtype)
 
 
 def _members(chain: Array, ids: Array) -> Array:
-    """bool [P], True = a stone of one of the chains `ids` [4]; 0 is none."""
+    """Returns bool [P], True = a stone of one of the chains `ids` [4]; an id of 0 is ignored."""
     return jnp.any((chain[None, :] == ids[:, None]) & (ids != 0)[:, None], axis=0)
 
 
-def _first(ids: Sequence[Array] | Array) -> list[Array]:
-    """Four of bool […], True = no id […] before it is the same."""
+def _first_occurrence(ids: Sequence[Array] | Array) -> list[Array]:
+    """Returns for each of four ids […] bool […], True = no earlier id is the same."""
     seen = [[ids[j] == ids[i] for j in range(i)] for i in range(4)]
     return [~reduce(or_, same, jnp.zeros_like(ids[0], bool)) for same in seen]
 
 
 def _xor(words: Sequence[Array] | Array) -> Array:
-    """The XOR of four."""
+    """Returns the XOR of four words."""
     return words[0] ^ words[1] ^ words[2] ^ words[3]
 
 
-def _beside(plane: Array, size: int) -> Array:
-    """bool [P], True = a neighbour is in `plane`, bool [P]."""
-    above, below, left, right = _around(plane, size)
-    return above | below | left | right
+def _any_neighbor(plane: Array, size: int) -> Array:
+    """Returns bool [P], True = a neighbor of the point is in `plane`, bool [P]."""
+    north, south, west, east = _around(plane, size)
+    return north | south | west | east
 
 
 def _around(plane: Array, size: int) -> tuple[Array, Array, Array, Array]:
-    """What `plane` [P] holds above, below, left and right of each point, four [P]; 0 outside."""
+    """Returns the values of `plane` [P] north, south, west and east of each point; 0 outside."""
     grid = jnp.pad(plane.reshape(size, size), 1)
     views = (grid[:-2, 1:-1], grid[2:, 1:-1], grid[1:-1, :-2], grid[1:-1, 2:])
-    above, below, left, right = (view.reshape(-1) for view in views)
-    return above, below, left, right
+    north, south, west, east = (view.reshape(-1) for view in views)
+    return north, south, west, east
 
 
 @cache
 def _near(size: int) -> np.ndarray:
-    """int32 [P, 4], the neighbours of each point; P where there is none."""
+    """Returns the neighbors of each point, int32 [P, 4]; P stands in for a point off the board."""
     points = np.pad(np.arange(size * size).reshape(size, size), 1, constant_values=size * size)
     views = (points[:-2, 1:-1], points[2:, 1:-1], points[1:-1, :-2], points[1:-1, 2:])
     return np.stack([view.reshape(-1) for view in views], axis=-1).astype(np.int32)
@@ -241,7 +242,7 @@ def _near(size: int) -> np.ndarray:
 
 @cache
 def _zobrist(size: int) -> np.ndarray:
-    """uint32 [2, 2, P]: each player's 64-bit keys, as two words; the same on every machine."""
+    """Returns each player's 64-bit keys as two words, uint32 [2, 2, P]; equal on all machines."""
     points = size * size
     text = b"".join(
         hashlib.blake2b(f"{size}:{player}:{point}".encode(), digest_size=8).digest()

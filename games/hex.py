@@ -1,12 +1,12 @@
-"""Hex on rhombic boards: Red joins top and bottom, Blue left and right; nobody can draw.
+"""Hex on rhombic boards: Red joins top and bottom, Blue joins left and right; no draws.
 
 A cell (row, column) touches (row ± 1, column), (row, column ± 1), (row − 1, column + 1) and
 (row + 1, column − 1). Both players see the board with their own edges at the top and the bottom:
 for Blue it is transposed, in the observation **and in the actions**. Blue's action
 row · size + column is the cell (column, row) of the board, so that one network serves both.
 
-With `swap`, player 1 may answer the first move by the last action: players exchange colours, and
-player 0 goes on as Blue. Players keep their numbers, so the outcome stays player 0's.
+With `swap`, player 1 may answer the first move with the last action: the players exchange colors,
+and player 0 continues as Blue. Players keep their numbers, so the outcome stays player 0's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from jax import Array
 
 from games.game import (
     ArrayLike,
+    BaseGame,
     pack_status,
     status_is_terminal,
     status_outcome,
@@ -29,7 +30,7 @@ from games.game import (
 )
 
 MIN_SIZE, MAX_SIZE = 2, 13
-START, END = 1, 2  # a chain touches its player's top (left) edge, its bottom (right) edge
+START, END = 1, 2  # bits: a chain touches Red's top (Blue's left) edge, the bottom (right) edge
 
 
 class HexState(NamedTuple):
@@ -42,7 +43,7 @@ class HexState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Hex:
+class Hex(BaseGame):
     """The rules of Hex.
 
     Attributes:
@@ -64,26 +65,26 @@ class Hex:
 
     @property
     def name(self) -> str:
-        """The registry's."""
+        """The name in the registry."""
         return "hex"
 
     @property
     def num_actions(self) -> int:
-        """A cell each, and the swap if there is one."""
+        """One action per cell, and the swap if it is allowed."""
         return self.size * self.size + self.swap
 
     @property
     def observation_shape(self) -> tuple[int, int, int]:
-        """(size, size, 2), or 3 planes with the swap."""
+        """Shape of an observation: (size, size, 2), with the swap (size, size, 3)."""
         return (self.size, self.size, 2 + self.swap)
 
     @property
     def max_plies(self) -> int:
-        """The board is full, and a swap."""
+        """The number of cells, plus one for the swap if it is allowed."""
         return self.num_actions
 
     def init(self) -> HexState:
-        """The empty board, player 0 to move as Red."""
+        """Returns the empty board, player 0 to move as Red."""
         points = self.size * self.size
         return HexState(
             jnp.zeros(points, jnp.int8 if points < 128 else jnp.int16),
@@ -93,7 +94,10 @@ class Hex:
         )
 
     def step(self, state: HexState, action: ArrayLike) -> HexState:
-        """Put a stone on a free cell of the mover's view, or swap; a terminal state stays."""
+        """Puts a stone on a free cell of the mover's view, int [], or swaps.
+
+        A terminal state is returned unchanged.
+        """
         action = jnp.asarray(action, jnp.int32)
         player, blue = status_player(state.status), self.is_blue(state)
         swaps = action == self.size * self.size
@@ -111,45 +115,49 @@ class Hex:
         return jax.tree.map(lambda a, b: jnp.where(running, a, b), after, state)
 
     def legal_actions(self, state: HexState) -> Array:
-        """bool [A], in the mover's view."""
+        """Returns a mask, bool [A], True = legal, over the cells of the mover's view."""
         running = ~status_is_terminal(state.status)
-        free = self._seen(state, state.chain == 0).reshape(-1) & running
+        free = self._to_mover_view(state, state.chain == 0).reshape(-1) & running
         return jnp.append(free, self._can_swap(state)) if self.swap else free
 
     def observe(self, state: HexState) -> Array:
-        """bool [size, size, 2 or 3]: my stones, yours, and everywhere whether I may swap.
+        """Returns bool [size, size, 2 or 3]: my stones, your stones, and whether I may swap.
 
-        My edges are at the top and the bottom, whoever I am.
+        The planes are the view of the player to move, whose edges are at the top and the bottom.
         """
-        seen = self._seen(state, jnp.where(self.is_blue(state), -state.chain, state.chain))
-        planes = [seen > 0, seen < 0]
+        signed = jnp.where(self.is_blue(state), -state.chain, state.chain)
+        view = self._to_mover_view(state, signed)
+        planes = [view > 0, view < 0]
         if self.swap:
             planes.append(jnp.broadcast_to(self._can_swap(state), (self.size, self.size)))
         return jnp.stack(planes, axis=-1)
 
     def is_terminal(self, state: HexState) -> Array:
-        """bool [], True = somebody has joined his edges."""
+        """Returns bool [], True = a player has joined the two edges."""
         return status_is_terminal(state.status)
 
     def outcome(self, state: HexState) -> Array:
-        """float32 [], the result for player 0: +1 or −1; 0 while the game runs."""
+        """Returns the result for player 0, float32 []: +1 or −1; 0 while the game runs."""
         return status_outcome(state.status)
 
     def player(self, state: HexState) -> Array:
-        """int32 [], the player to move."""
+        """Returns the player to move, int32 []."""
         return status_player(state.status)
 
     def is_blue(self, state: HexState) -> Array:
-        """bool [], True = the mover joins left and right, and sees the board transposed."""
+        """Returns bool [], True = the mover joins left and right, and sees the board transposed."""
         return (status_player(state.status) == 1) ^ state.swapped
 
     def board(self, state: HexState) -> Array:
-        """int8 [size, size]: +1 player 0's stones, −1 player 1's, 0 empty; not transposed."""
+        """Returns int8 [size, size]: +1 player 0's stones, −1 player 1's, 0 empty.
+
+        The board is not transposed, whoever moves.
+        """
         board = jnp.sign(state.chain).astype(jnp.int8).reshape(self.size, self.size)
         return jnp.where(state.swapped, -board, board)
 
     def from_board(self, board: ArrayLike, player: ArrayLike) -> HexState:
-        """The position with these stones, int8 [size, size], player 0 being Red.
+        """Returns the position with these stones, int8 [size, size]; player 0 is Red.
 
         Raises:
             ValueError: `board` has the wrong shape.
@@ -183,7 +191,7 @@ class Hex:
     def _place(
         self, chain: Array, edges: Array, cell: Array, blue: Array
     ) -> tuple[Array, Array, Array]:
-        """Chains and edges after a stone on `cell`, int32 [], and whether its chain has won."""
+        """Puts a stone on `cell`, int32 []; returns chains, edges, and whether its chain wins."""
         near_table, edge_table = _tables(self.size)
         sign = jnp.where(blue, -1, 1).astype(chain.dtype)
         near = jnp.asarray(near_table)[cell]
@@ -191,9 +199,9 @@ class Hex:
         mine = ids * sign > 0
         joined = jnp.any((chain[None, :] == ids[:, None]) & mine[:, None], axis=0)
         joined |= jnp.arange(chain.shape[0]) == cell
-        own = jnp.asarray(edge_table)[blue.astype(jnp.int32), cell]
-        beside = jnp.where(mine, jnp.pad(edges, (0, 1))[near], 0)
-        touched = jax.lax.reduce(beside, np.uint8(0), jax.lax.bitwise_or, (0,)) | own
+        cell_edges = jnp.asarray(edge_table)[blue.astype(jnp.int32), cell]
+        chain_edges = jnp.where(mine, jnp.pad(edges, (0, 1))[near], 0)
+        touched = jax.lax.reduce(chain_edges, np.uint8(0), jax.lax.bitwise_or, (0,)) | cell_edges
         label = (sign * (cell + 1)).astype(chain.dtype)
         return (
             jnp.where(joined, label, chain),
@@ -202,18 +210,18 @@ class Hex:
         )
 
     def _can_swap(self, state: HexState) -> Array:
-        """bool [], True = one stone lies, and nobody has swapped."""
+        """Returns bool [], True = there is one stone, and nobody has swapped."""
         return (jnp.sum(state.chain != 0) == 1) & ~state.swapped & ~status_is_terminal(state.status)
 
-    def _seen(self, state: HexState, plane: Array) -> Array:
-        """[size, size], a plane [P] as the mover sees it."""
+    def _to_mover_view(self, state: HexState, plane: Array) -> Array:
+        """Turns a plane [P] of the board into the mover's view, [size, size]."""
         grid = plane.reshape(self.size, self.size)
         return jnp.where(self.is_blue(state), grid.T, grid)
 
 
 @cache
 def _tables(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """int32 [P, 6] neighbours, P off the board; uint8 [2, P] the edges of Red and of Blue."""
+    """Returns neighbors, int32 [P, 6] (P off the board), and each color's edges, uint8 [2, P]."""
     padded = np.pad(np.arange(size * size).reshape(size, size), 1, constant_values=size * size)
     steps = ((-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0))
     views = [padded[1 + r : size + 1 + r, 1 + c : size + 1 + c].reshape(-1) for r, c in steps]

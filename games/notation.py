@@ -1,8 +1,8 @@
-"""Text for people: names of actions, and boards that can be printed and read back.
+"""Text notation: names of actions, and boards that can be printed and read back.
 
-A game declares its `Notation`: the names of its actions, the labels of its board, and where an
-action leaves its mark. Everything else here is the same for all games, and printing and reading
-are inverses. Two plies into Connect Four, `board_to_text` shows
+A game declares its `Notation` by registering a function with `notation`: the names of its actions,
+the labels of its board, and the cell of the last action. Everything else here is the same for all
+games, and printing and reading are inverses. Two plies into Connect Four, `board_to_text` prints
 
      1 2 3 4 5 6 7
      . . . . . . .
@@ -13,7 +13,7 @@ are inverses. Two plies into Connect Four, `board_to_text` shows
      . . . X . . .
     X to move
 
-with the last move in parentheses; one that lies on no cell is named in the last line. X is player
+with the last move in parentheses; a pass or a swap is named in the last line instead. X is player
 0, O is player 1. Hex is drawn as a rhombus, each row shifted to the right by half a cell, so that
 the six neighbors of a cell touch it, and the line below names each player's edges.
 """
@@ -25,7 +25,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, singledispatch
 from string import ascii_lowercase
-from typing import Any
 
 import numpy as np
 
@@ -44,30 +43,34 @@ Cell = tuple[int, int]
 """A place on the board: (row, column), row 0 on top."""
 
 
-def _as_it_is(state: State, action: int) -> int:
+def _identity(state: State, action: int) -> int:
     return action
 
 
 @dataclass(frozen=True)
 class Notation:
-    """How one game writes its actions and its board."""
+    """The text notation of one game: names of its actions, and labels of its board."""
 
     actions: tuple[str, ...]  # A names, compared without regard to case
     columns: tuple[str, ...]  # W labels above the board
     rows: tuple[str, ...]  # H labels left of the board, or () for none
     find_cell: Callable[[State, int], Cell | None]
-    """Where the last action lies on the board of the state after it; None for a pass."""
+    """Returns the cell of the last action, given the state after it; None for a pass or swap."""
     edges: Callable[[State], str] | None = None
-    """Hex: the line that says which edges each player joins; its board is drawn as a rhombus."""
-    seen: Callable[[State, int], int] = _as_it_is
-    """The place in `actions` of a mover's action; its own inverse. Hex: his view is transposed."""
+    """Hex: returns the line that names each player's edges; the board is drawn as a rhombus."""
+    to_mover_view: Callable[[State, int], int] = _identity
+    """Maps an action of the player to move to its index in `actions`, and back (an involution).
+
+    Hex: the view of the player who joins left and right is transposed.
+    """
 
 
 @singledispatch
 def notation(game: Game) -> Notation:
-    """The notation of `game`: numbered actions, columns and rows, unless its type declares its own.
+    """Returns the notation registered for the type of `game`.
 
-    The default finds no last move on the board, because an action need not be a cell.
+    The default has numbered actions, columns and rows, and finds no last move on the board, because
+    an action need not be a cell.
     """
     height, width, _ = game.observation_shape
     return Notation(
@@ -77,7 +80,7 @@ def notation(game: Game) -> Notation:
 
 @notation.register
 def _(game: ConnectFour) -> Notation:
-    """Columns "1", "2", ... from the left; the last stone is the highest in its column."""
+    """Names columns "1", "2", ... from the left; the last stone is the highest in its column."""
 
     def find_cell(state: State, action: int) -> Cell | None:
         stones = np.flatnonzero(np.asarray(game.board(state))[:, action])
@@ -89,7 +92,7 @@ def _(game: ConnectFour) -> Notation:
 
 @notation.register
 def _(game: Go) -> Notation:
-    """GTP's vertices, "A1" at the bottom left and no column I; "pass"."""
+    """Names points as GTP does, "A1" at the bottom left and no column I; then "pass"."""
     columns = tuple("ABCDEFGHJKLMNOPQRST"[: game.size])
     rows = _numbers(game.size)[::-1]
     actions = (*(column + row for row in rows for column in columns), "pass")
@@ -102,10 +105,10 @@ def _(game: Go) -> Notation:
 
 @notation.register
 def _(game: Hex) -> Notation:
-    """Cells "a1" (top left): a letter for the column, a number for the row of the board; "swap".
+    """Names cells of the board "a1" (top left), a letter for the column first; then "swap".
 
-    Red joins the top and the bottom. Blue's actions are cells of his transposed view; names are
-    those of the board.
+    Red joins the top and the bottom. Blue's actions are cells of the transposed view; their names
+    are those of the board.
     """
     columns, rows = tuple(ascii_lowercase[: game.size]), _numbers(game.size)
     actions = tuple(column + row for row in rows for column in columns)
@@ -114,7 +117,7 @@ def _(game: Hex) -> Notation:
         row, column = divmod(action, game.size)
         return column * game.size + row if blue and action < game.size**2 else action
 
-    def seen(state: State, action: int) -> int:
+    def to_mover_view(state: State, action: int) -> int:
         return transposed(bool(game.is_blue(state)), action)
 
     def find_cell(state: State, action: int) -> Cell | None:
@@ -126,36 +129,36 @@ def _(game: Hex) -> Notation:
         return _edges(red="XO"[int(game.player(state)) ^ int(game.is_blue(state))])
 
     names = (*actions, "swap") if game.swap else actions
-    return Notation(names, columns, rows, find_cell, edges, seen)
+    return Notation(names, columns, rows, find_cell, edges, to_mover_view)
 
 
 @notation.register
 def _(game: TicTacToe) -> Notation:
-    """Cells "a1" (top left) to "c3": a letter for the column, a number for the row."""
+    """Names cells "a1" (top left) to "c3": a letter for the column, a number for the row."""
     return _cells(3, 3)
 
 
 @notation.register
 def _(game: PgxGame) -> Notation:
-    """Cells "a1" (top left) and "pass" or "swap" where pgx's actions are cells, else numbers."""
+    """Names cells "a1" (top left) and "pass" or "swap" if pgx's actions are cells; else numbers."""
     height, width, _ = game.observation_shape
     if not game.facts.cells:
         return notation.dispatch(object)(game)
     extra = (game.facts.extra,) * (game.num_actions - height * width)
     names = _cells(height, width, extra)
-    if game.env == "hex":  # its swap moves the stone; players keep their edges
+    if game.env == "hex":  # its swap moves the stone, and the players keep their edges
         return replace(names, edges=lambda state: _edges(red="X"))
     return names
 
 
 def _edges(red: str) -> str:
-    """Which edges each player of Hex joins, where the piece `red` joins the top and the bottom."""
+    """Names each player's edges in Hex; the piece `red` joins the top and the bottom."""
     blue = "O" if red == "X" else "X"
     return f"{red} joins top and bottom, {blue} joins left and right"
 
 
 def _cells(height: int, width: int, extra: tuple[str, ...] = ()) -> Notation:
-    """A letter for the column, a number for the row; actions off the board are called `extra`."""
+    """Names cells by a letter for the column and a number for the row, other actions `extra`."""
     columns, rows = tuple(ascii_lowercase[:width]), _numbers(height)
 
     def find_cell(state: State, action: int) -> Cell | None:
@@ -166,13 +169,13 @@ def _cells(height: int, width: int, extra: tuple[str, ...] = ()) -> Notation:
 
 
 def action_to_text(game: Game, action: int, state: State = None) -> str:
-    """The name of an action, such as "4" in Connect Four or "b2" in tic-tac-toe.
+    """Returns the name of an action, such as "4" in Connect Four or "b2" in tic-tac-toe.
 
     Args:
         game: the rules.
         action: int, of the player to move.
-        state: the position before the action; only Hex asks for it, where an action is a cell of
-            the mover's view. None: the first position.
+        state: the position before the action; only Hex needs it, whose actions are cells of the
+            mover's view. None: the first position.
 
     Raises:
         ValueError: `action` is not in [0, num_actions).
@@ -181,13 +184,13 @@ def action_to_text(game: Game, action: int, state: State = None) -> str:
     if not 0 <= action < game.num_actions:
         raise ValueError(f"{game.name} has no action {action}; choose 0..{game.num_actions - 1}")
     names = _cached(game)
-    return names.actions[action if state is None else names.seen(state, action)]
+    return names.actions[action if state is None else names.to_mover_view(state, action)]
 
 
 def text_to_action(game: Game, text: str, state: State = None) -> int:
-    """The action with this name; case and surrounding blanks do not matter.
+    """Returns the action with this name; case and surrounding blanks do not matter.
 
-    `state` as in `action_to_text`. Whether the action is legal in it is not asked here.
+    `state` is as in `action_to_text`. The action may be illegal in it.
 
     Raises:
         ValueError: no action of `game` has this name.
@@ -196,21 +199,21 @@ def text_to_action(game: Game, text: str, state: State = None) -> int:
     if action is None:
         choices = _shorten(_cached(game).actions)
         raise ValueError(f"{game.name} has no move {text!r}; choose from {choices}")
-    return action if state is None else _cached(game).seen(state, action)
+    return action if state is None else _cached(game).to_mover_view(state, action)
 
 
 def board_to_text(game: Game, state: State, last_action: int | None = None) -> str:
-    """The position as text: labels, the board with `last_action` marked, who is to move.
+    """Prints a position: labels, the board with `last_action` marked, and who is to move.
 
     Raises:
         ValueError: `last_action` is not in [0, num_actions).
     """
     names, board = _cached(game), np.asarray(game.board(state))
-    marked, unseen = None, ""
+    marked, note = None, ""
     if last_action is not None:
         action_to_text(game, last_action)
         marked = names.find_cell(state, int(last_action))
-        unseen = "" if marked else f"; last move: {names.actions[int(last_action)]}"
+        note = "" if marked else f"; last move: {names.actions[int(last_action)]}"
     margin = max(map(len, names.rows), default=0)
     width = max(map(len, names.columns))
     rhombus = names.edges is not None
@@ -232,19 +235,21 @@ def board_to_text(game: Game, state: State, last_action: int | None = None) -> s
             lines.append((label.rjust(margin) + line).rstrip())
     if names.edges:
         lines.append(names.edges(state))
-    lines.append(_status_line(game, state) + unseen)
+    lines.append(_status_line(game, state) + note)
     return "\n".join(lines) + "\n"
 
 
 def text_to_board(game: Game, text: str) -> tuple[np.ndarray, int]:
-    """Read a board: (int8 [H, W] for `from_board`, the player to move).
+    """Reads a board as `board_to_text` prints it.
 
-    Takes what `board_to_text` prints, and less: labels, the edges of a rhombus and the last lines
-    may be missing. Without "X to move" or "O to move", player 0 is to move if both have as many
-    pieces, else player 1.
+    Labels, the edges of a rhombus and the last lines may be missing. Without "X to move" or "O to
+    move", player 0 is to move if both players have equally many pieces, else player 1.
+
+    Returns:
+        ``(board, player)``: int8 [H, W] for `from_board`, and the player to move.
 
     Raises:
-        ValueError: a line that is no row of the board, or too few or too many rows.
+        ValueError: a line that is not a row of the board, or too few or too many rows.
     """
     names = _cached(game)
     height, width, _ = game.observation_shape
@@ -263,7 +268,7 @@ def text_to_board(game: Game, text: str) -> tuple[np.ndarray, int]:
 
 
 def _read_row(game: Game, line: str, row: int) -> list[int]:
-    """The W values of one printed row of the board."""
+    """Parses one printed row of the board into its W values."""
     width, labels = game.observation_shape[1], _cached(game).rows
     tokens = re.sub(r"[()\\]", " ", line).split()
     if row < len(labels) and tokens[:1] == [labels[row]]:
@@ -290,23 +295,23 @@ def _status_line(game: Game, state: State) -> str:
 
 
 @cache
-def _cached(game: Any) -> Notation:
-    """Notations are asked for at every move; Go's has hundreds of names."""
+def _cached(game: Game) -> Notation:
+    """Caches `notation`, which every move needs and which has hundreds of names for Go."""
     return notation(game)
 
 
 @cache
-def _indices(game: Any) -> dict[str, int]:
+def _indices(game: Game) -> dict[str, int]:
     return {name.casefold(): action for action, name in enumerate(_cached(game).actions)}
 
 
 def _numbers(count: int) -> tuple[str, ...]:
-    """("1", "2", ...)."""
+    """Returns the texts "1", "2", ... up to `count`."""
     return tuple(str(number) for number in range(1, count + 1))
 
 
 def _shorten(choices: Sequence[str], limit: int = 20) -> str:
-    """The choices in one line; the middle of a long list is left out."""
+    """Joins the choices to one line, without the middle of a long list."""
     if len(choices) > limit:
         choices = [*choices[:3], "...", *choices[-2:]]
     return ", ".join(choices)

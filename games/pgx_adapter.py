@@ -1,16 +1,18 @@
 """pgx's board games under the `Game` protocol: `games.make("pgx:othello")`.
 
-For two players who alternate, see everything and throw no dice. What differs is mapped:
+Supports the games for two players who alternate, with perfect information and without chance. It
+maps what pgx does differently:
 
-- pgx draws by lot which of its players begins; here player 0 always does.
-- A finished game of pgx allows every action and forgets its rewards after one more; here it allows
-  none and stays as it is. Finished is what pgx calls terminated or truncated; a truncated game
-  without rewards is a draw. A pass, where the rules force one, is an action like any other.
-- Observations are bool: a plane that counts (moves made, moves without progress) becomes three:
-  is it above a quarter, a half, three quarters of its range?
+- pgx draws the player who begins at random; here player 0 always begins.
+- After its end a game of pgx allows every action, and forgets its rewards after one more; here a
+  terminal state allows no action and stays unchanged. A game has ended if pgx calls it terminated
+  or truncated; a truncated game without rewards is a draw. A forced pass is an action like any
+  other.
+- Observations are bool: a plane with a number (moves made, moves without progress) becomes three
+  planes: above a quarter, a half, three quarters of its range.
 
-pgx is an extra (`extras.install("pgx")` says how to install it), and is imported when a game is
-first played, because its import occupies a device.
+pgx is an extra (`extras.install("pgx")` returns the command that installs it). It is imported when
+a game is first played, because its import occupies a device.
 """
 
 from __future__ import annotations
@@ -30,13 +32,14 @@ import numpy as np
 from jax import Array
 
 from games import extras
-from games.game import ArrayLike, State
+from games.game import ArrayLike, BaseGame, State
 from games.spelling import did_you_mean
 
 STEPS = (0.25, 0.5, 0.75)
-"""A counting plane, in [0, 1], becomes one bool plane for each of these."""
+"""Thresholds that turn a numeric plane, in [0, 1], into bool planes."""
 
 View = Callable[[Array], Array]
+"""A rearrangement of the board [H, W]."""
 
 
 def _upright(board: Array) -> Array:
@@ -53,15 +56,15 @@ def _turned(board: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What can be said of a pgx game without importing it."""
+    """The facts about one pgx game that are needed before pgx is imported."""
 
     actions: int
     shape: tuple[int, int, int]  # of pgx's observation
     max_plies: int
-    pieces: int = 1  # planes of the mover's kinds of piece, and as many of the other's after them
-    view: View = _upright  # how player 1 sees the board
+    pieces: int = 1  # kinds of piece: planes of the mover's, then as many of the opponent's
+    view: View = _upright  # player 1's view of the board
     counts: tuple[int, ...] = ()  # planes with numbers in [0, 1]
-    cells: bool = False  # actions are cells; the one left over, if any, is called `extra`
+    cells: bool = False  # actions are cells; one more action, if any, is called `extra`
     extra: str = "pass"
 
 
@@ -74,24 +77,24 @@ GAMES: Mapping[str, _Facts] = MappingProxyType(
         "go_19x19": _Facts(362, (19, 19, 17), 722, cells=True),
         "go_9x9": _Facts(82, (9, 9, 17), 162, cells=True),
         "hex": _Facts(122, (11, 11, 4), 122, cells=True, extra="swap"),
-        # A pass is forced, and two never follow one another but at the end.
+        # Passes are forced; two in a row end the game.
         "othello": _Facts(65, (8, 8, 2), 122, cells=True),
         "shogi": _Facts(2187, (9, 9, 119), 512, 14, _turned),
         "tic_tac_toe": _Facts(9, (3, 3, 2), 9, cells=True),
     }
 )
-"""The games of pgx that fit. The others are for one or many players, hide cards or throw dice."""
+"""The supported games of pgx; the others have one or many players, hidden cards or dice."""
 
 
 @dataclass(frozen=True)
-class PgxGame:
-    """A game of pgx; actions and the planes of the observation are pgx's.
+class PgxGame(BaseGame):
+    """A game of pgx, with pgx's actions and planes of the observation.
 
     Attributes:
-        env: pgx's name for it, one of `GAMES`.
+        env: pgx's name of the game, one of `GAMES`.
 
     Raises:
-        ValueError: a game that does not fit, or pgx is not installed.
+        ValueError: an unsupported game, or pgx is not installed.
     """
 
     env: str
@@ -111,32 +114,32 @@ class PgxGame:
 
     @property
     def name(self) -> str:
-        """The registry's name, such as "pgx:othello"."""
+        """The name in the registry, such as "pgx:othello"."""
         return f"pgx:{self.env}"
 
     @property
     def num_actions(self) -> int:
-        """As many as pgx has."""
+        """The number of pgx's actions."""
         return self.facts.actions
 
     @property
     def observation_shape(self) -> tuple[int, int, int]:
-        """pgx's rows, columns and planes; every counting plane makes two more."""
+        """Shape of pgx's observation; a numeric plane becomes three."""
         height, width, planes = self.facts.shape
         return (height, width, planes + (len(STEPS) - 1) * len(self.facts.counts))
 
     @property
     def max_plies(self) -> int:
-        """The length at which pgx, or the board, ends the game."""
+        """The most moves that pgx, or the board, allows."""
         return self.facts.max_plies
 
     @property
     def facts(self) -> _Facts:
-        """What is known of the game without pgx."""
+        """The facts about the game that need no import of pgx."""
         return GAMES[self.env]
 
     def init(self) -> State:
-        """pgx's state without its observation, player 0 to move."""
+        """Returns pgx's first state without its observation, player 0 to move."""
         with jax.ensure_compile_time_eval(), _pgx(self.env) as env:
             for seed in range(64):
                 state = env.init(jax.random.key(seed))
@@ -145,18 +148,18 @@ class PgxGame:
         raise RuntimeError(f"{self.name}: player 0 never begins")
 
     def step(self, state: State, action: ArrayLike) -> State:
-        """The position after a legal action, int []; a terminal state comes back unchanged."""
+        """Plays a legal action, int []; a terminal state is returned unchanged."""
         with _pgx(self.env) as env:
             after = _bare(env.step(state, jnp.asarray(action, jnp.int32)))
         over = self.is_terminal(state)
         return jax.tree.map(lambda a, b: jnp.where(over, a, b), state, after)
 
     def legal_actions(self, state: State) -> Array:
-        """bool [A], True = legal; all False in a terminal state."""
+        """Returns the mask of legal actions, bool [A], True = legal; all False when terminal."""
         return state.legal_action_mask & ~self.is_terminal(state)
 
     def observe(self, state: State) -> Array:
-        """bool [H, W, C]: pgx's planes in their order, those that count as `STEPS` says."""
+        """Returns pgx's planes in their order, bool [H, W, C]; numeric ones are cut at `STEPS`."""
         with _pgx(self.env) as env:
             planes = env.observe(state)
         if planes.dtype == jnp.bool_:
@@ -173,19 +176,19 @@ class PgxGame:
         )
 
     def is_terminal(self, state: State) -> Array:
-        """bool [], True = pgx calls it terminated or truncated."""
+        """Returns bool [], True = pgx calls the game terminated or truncated."""
         return jnp.logical_or(state.terminated, state.truncated)
 
     def outcome(self, state: State) -> Array:
-        """float32 [], player 0's reward; 0 while the game runs."""
+        """Returns player 0's reward, float32 []; 0 while the game runs."""
         return jnp.where(self.is_terminal(state), state.rewards[0], 0.0)
 
     def player(self, state: State) -> Array:
-        """int32 [], the player to move."""
+        """Returns the player to move, int32 []."""
         return state.current_player
 
     def board(self, state: State) -> Array:
-        """int8 [H, W]: +1 player 0's pieces of any kind, −1 player 1's; as player 0 sees it."""
+        """Returns int8 [H, W]: +1 player 0's pieces of any kind, −1 player 1's; player 0's view."""
         kinds, player = self.facts.pieces, self.player(state)
         with _pgx(self.env) as env:
             planes = env.observe(state)
@@ -194,11 +197,7 @@ class PgxGame:
         return jnp.where(player == 0, mine - yours, self.facts.view(yours - mine))
 
     def from_board(self, board: ArrayLike, player: ArrayLike) -> State:
-        """Not possible: pgx does not say how its states are made from pieces.
-
-        Raises:
-            ValueError: always.
-        """
+        """Raises ValueError: pgx has no function that makes a state from pieces."""
         if jnp.shape(board) != self.facts.shape[:2]:
             raise ValueError(
                 f"{self.name}: board has shape {jnp.shape(board)}, not {self.facts.shape[:2]}"
@@ -208,7 +207,7 @@ class PgxGame:
 
 @contextmanager
 def _pgx(env: str) -> Iterator[Any]:
-    """pgx's environment; pgx lets ranks be promoted, whatever we allow ourselves."""
+    """Opens pgx's environment; pgx needs implicit rank promotion, which we forbid elsewhere."""
     with jax.numpy_rank_promotion("allow"):
         yield _environment(env)
 
@@ -220,6 +219,6 @@ def _environment(env: str) -> Any:
 
 
 def _bare(state: Any) -> State:
-    """The state without the observation, which is computed anew where it is wanted."""
+    """Removes the observation from a state; `observe` computes it again when it is needed."""
     state = state.replace(observation=np.zeros((0,), np.bool_))
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), state)

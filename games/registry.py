@@ -20,27 +20,27 @@ from games.spelling import did_you_mean
 from games.tic_tac_toe import TicTacToe
 
 PGX = "pgx:"
-"""What the names of pgx's games begin with."""
+"""Prefix of the names of pgx's games."""
 
-_GAMES: Mapping[str, Any] = MappingProxyType(
+_GAMES: Mapping[str, type[ConnectFour | Go | Hex | TicTacToe]] = MappingProxyType(
     {"connect_four": ConnectFour, "go": Go, "hex": Hex, "tic_tac_toe": TicTacToe}
 )
 
 
 def names() -> tuple[str, ...]:
-    """The names that `make` knows beside pgx's, in alphabetical order."""
+    """Lists the names that `make` accepts, in alphabetical order, without pgx's games."""
     return tuple(sorted(_GAMES))
 
 
 def make(name: str, **options: object) -> Game:
-    """The game called `name`; `options` are the fields of its dataclass, such as `size`.
+    """Makes the game called `name`; `options` are the fields of its dataclass, such as `size`.
 
-    Options may also stand behind the name, as "go?size=9&komi=7.5": the form for configs and
-    command lines. pgx's games are called "pgx:othello" and so on, and have no options.
+    Options may also follow the name, as in "go?size=9&komi=7.5": the form for configs and command
+    lines. pgx's games are called "pgx:othello" and so on, and have no options.
 
     Raises:
-        ValueError: an unknown name or option, one twice, of the wrong type, or out of range; or
-            pgx is not installed.
+        ValueError: an unknown name or option; an option that is repeated, of the wrong type, or
+            out of range; or pgx is not installed.
     """
     name, _, text = name.partition("?")
     if name.startswith(PGX):
@@ -49,14 +49,14 @@ def make(name: str, **options: object) -> Game:
         return PgxGame(name.removeprefix(PGX))
     if name not in _GAMES:
         raise ValueError(
-            f"unknown game {name!r}{_meant(name)}; "
+            f"unknown game {name!r}{_suggestion(name)}; "
             f"choose from {', '.join(names())}, {PGX}othello and other games of pgx"
         )
     kind = _GAMES[name]
     hints = get_type_hints(kind)
     types = {field.name: hints[field.name] for field in fields(kind)}
-    given = [*_read(name, text), *options.items()]
-    for option, value in given:
+    pairs = [*_parse_options(name, text), *options.items()]
+    for option, value in pairs:
         if option not in types:
             choices = f"choose from {', '.join(types)}" if types else "it has no options"
             raise ValueError(
@@ -67,24 +67,24 @@ def make(name: str, **options: object) -> Game:
                 f"{name}: option {option}={value!r} must be {types[option].__name__}, "
                 f"not {type(value).__name__}"
             )
-    if len(dict(given)) < len(given):
-        raise ValueError(f"{name}: an option is given twice: {', '.join(o for o, _ in given)}")
-    return kind(**dict(given))
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"{name}: an option is repeated: {', '.join(o for o, _ in pairs)}")
+    return kind(**dict[str, Any](pairs))
 
 
-def _read(name: str, text: str) -> list[tuple[str, object]]:
-    """The options in "size=9&komi=7.5", with the values that they look like."""
+def _parse_options(name: str, text: str) -> list[tuple[str, object]]:
+    """Parses "size=9&komi=7.5" into names and values."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
     except ValueError:
         raise ValueError(
-            f"{name}: {text!r} is no list of options; write {name}?option=value&option=value"
+            f"{name}: {text!r} is not a list of options; write {name}?option=value&option=value"
         ) from None
-    return [(option, _value(value)) for option, value in pairs]
+    return [(option, _parse_value(value)) for option, value in pairs]
 
 
-def _value(text: str) -> object:
-    """A number or bool if the text is one as JSON writes it, else the text."""
+def _parse_value(text: str) -> object:
+    """Parses a number or bool as JSON writes it; returns any other text unchanged."""
     try:
         return json.loads(text.lower())
     except ValueError:
@@ -92,14 +92,14 @@ def _value(text: str) -> object:
 
 
 def _fits(value: object, wanted: type) -> bool:
-    """True = `value` is of the wanted type; an int is a float too, a bool is nothing but a bool."""
+    """Tests whether `value` has the wanted type; an int may be a float, a bool only a bool."""
     if wanted is float:
         return type(value) in (int, float)
     return type(value) is wanted
 
 
-def _meant(name: str) -> str:
-    """Which game a wrong name may have meant: "go_9x9" is Go of a size, "chess" one of pgx's."""
+def _suggestion(name: str) -> str:
+    """Suggests a game for an unknown name: "go_9x9" is Go of a size, "chess" is one of pgx's."""
     sized = re.fullmatch(r"([a-z]+)_?(\d+)(x\2)?", name.lower())
     if sized and "size" in getattr(_GAMES.get(sized[1]), "__dataclass_fields__", ()):
         return f" (did you mean '{sized[1]}?size={sized[2]}'?)"

@@ -1,4 +1,4 @@
-"""Proposes what a mistyped name was meant to be."""
+"""Suggests the intended name for a mistyped one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 
 
 def did_you_mean(word: str, choices: Iterable[str], write: Callable[[str], str] = str) -> str:
-    """Text for an error message, `` (did you mean 'go'?)``; empty if no choice is close.
+    """Returns a suggestion for an error message, `` (did you mean 'go'?)``; "" if none is close.
 
     Args:
-        word: what was typed; upper and lower case count as equal.
-        choices: the names there are.
-        write: how to write the one that is proposed.
+        word: the mistyped name; case does not matter.
+        choices: the valid names.
+        write: formats the suggested name.
     """
     names = {name.lower(): name for name in choices}
     close = difflib.get_close_matches(word.lower(), names, n=1)

@@ -1,4 +1,4 @@
-"""The symmetries of each game: permutations of the board and the policy that keep the rules.
+"""The symmetries of each game: permutations of board and policy that the rules do not notice.
 
 A symmetry acts as a gather, on planes and on policies alike:
 
@@ -6,8 +6,8 @@ A symmetry acts as a gather, on planes and on policies alike:
     transformed_policy                   = policy[actions[s]]
 
 so a position, its observation and its policy target move together. Symmetry 0 is the identity.
-A game declares its own by registering a function with `symmetries`; one that does not, has the
-identity only.
+A game declares its symmetries by registering a function with `symmetries`; a game that does not
+has the identity only.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Symmetries:
     actions: np.ndarray  # int32 [S, A], where each transformed action's probability comes from
 
     def __len__(self) -> int:
-        """S, the number of symmetries."""
+        """Returns the number of symmetries S."""
         return len(self.cells)
 
 
 @singledispatch
 def symmetries(game: Game) -> Symmetries:
-    """The symmetries of `game`: the identity alone, unless its type declares more below."""
+    """Returns the symmetries registered for the type of `game`; by default the identity."""
     height, width, _ = game.observation_shape
     return Symmetries(
         np.arange(height * width, dtype=np.int32)[None],
@@ -54,17 +54,17 @@ def symmetries(game: Game) -> Symmetries:
 
 @symmetries.register
 def _(game: ConnectFour) -> Symmetries:
-    """The identity and the mirror image: 2."""
+    """Returns 2 symmetries: the identity and the mirror image."""
     columns = np.arange(game.columns)
     return Symmetries(
-        grid_cells(game.rows, game.columns, [_same, np.fliplr]),
+        grid_cells(game.rows, game.columns, [_identity, np.fliplr]),
         np.stack([columns, columns[::-1]]).astype(np.int32),
     )
 
 
 @symmetries.register
 def _(game: Go) -> Symmetries:
-    """The rotations and reflections of the board: 8; the pass stays what it is."""
+    """Returns 8 symmetries: the rotations and reflections of the board. A pass stays a pass."""
     cells = grid_cells(game.size, game.size, SQUARE)
     passes = np.full((len(cells), 1), game.size * game.size, np.int32)
     return Symmetries(cells, np.concatenate([cells, passes], axis=1))
@@ -72,25 +72,25 @@ def _(game: Go) -> Symmetries:
 
 @symmetries.register
 def _(game: Hex) -> Symmetries:
-    """The identity and the half turn: 2; the swap stays what it is.
+    """Returns 2 symmetries: the identity and the half turn. A swap stays a swap.
 
-    Transposing the board and exchanging the colours is a symmetry too, but nothing is left to do:
-    both positions are the same observation, and the same actions, to the player to move.
+    Transposing the board and exchanging the colors is a symmetry as well, but it needs no entry
+    here: both positions have the same observation and the same actions for the player to move.
     """
-    cells = grid_cells(game.size, game.size, [_same, _turned(2, mirrored=False)])
+    cells = grid_cells(game.size, game.size, [_identity, _turned(2, mirrored=False)])
     swaps = np.full((len(cells), game.num_actions - game.size**2), game.size**2, np.int32)
     return Symmetries(cells, np.concatenate([cells, swaps], axis=1))
 
 
 @symmetries.register
 def _(game: TicTacToe) -> Symmetries:
-    """The rotations and reflections of the square: 8. An action is a cell, so both agree."""
+    """Returns 8 symmetries: the rotations and reflections. Actions are cells, so both agree."""
     cells = grid_cells(3, 3, SQUARE)
     return Symmetries(cells, cells)
 
 
 def transform_observation(group: Symmetries, index: ArrayLike, observation: Array) -> Array:
-    """The observation [..., H, W, C] under symmetry `index`, int []; same shape and dtype.
+    """Applies symmetry `index`, int [], to an observation [..., H, W, C]; keeps shape and dtype.
 
     Use `jax.vmap` over `index` and `observation` to draw a symmetry per sample.
     """
@@ -100,22 +100,22 @@ def transform_observation(group: Symmetries, index: ArrayLike, observation: Arra
 
 
 def transform_policy(group: Symmetries, index: ArrayLike, policy: Array) -> Array:
-    """The policy (or any per-action array) [..., A] under symmetry `index`, int []."""
+    """Applies symmetry `index`, int [], to a policy (or any per-action array) [..., A]."""
     return jnp.take(policy, jnp.asarray(group.actions)[index], axis=-1)
 
 
 def transform_action(group: Symmetries, index: ArrayLike, action: ArrayLike) -> Array:
-    """int32 [], the action that plays `action`, int [], in the position under symmetry `index`."""
+    """Applies symmetry `index`, int [], to an action, int []; returns int32 []."""
     return jnp.argmax(jnp.asarray(group.actions)[index] == action).astype(jnp.int32)
 
 
 def grid_cells(height: int, width: int, maps: Sequence[GridMap]) -> np.ndarray:
-    """int32 [S, H * W], the cell permutation of each map of an [H, W] grid."""
+    """Computes the cell permutation of each map of an [H, W] grid, int32 [S, H * W]."""
     grid = np.arange(height * width, dtype=np.int32).reshape(height, width)
     return np.stack([np.ascontiguousarray(f(grid)).reshape(-1) for f in maps])
 
 
-def _same(grid: np.ndarray) -> np.ndarray:
+def _identity(grid: np.ndarray) -> np.ndarray:
     return grid
 
 
@@ -126,4 +126,4 @@ def _turned(quarters: int, mirrored: bool) -> GridMap:
 SQUARE: tuple[GridMap, ...] = tuple(
     _turned(quarters, mirrored) for mirrored in (False, True) for quarters in range(4)
 )
-"""The eight symmetries of a square board, the identity first: four turns, four mirrored turns."""
+"""The eight symmetries of a square board, the identity first: four turns, four mirrored ones."""

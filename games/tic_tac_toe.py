@@ -1,7 +1,7 @@
-"""Tic-tac-toe: the smallest game here, solved by hand, for tests and first steps.
+"""Tic-tac-toe: the smallest game here, solved by enumeration, for tests and first steps.
 
-Each player's stones are the low nine bits of a uint16; cell row * 3 + column is bit
-row * 3 + column, and the action of the same number. A state takes 5 bytes.
+Each player's stones are the low nine bits of a uint16; the cell in row r and column c is bit
+3 r + c, and the action of the same number. A state takes 5 bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jax import Array
 
 from games.game import (
     ArrayLike,
+    BaseGame,
     pack_status,
     status_is_terminal,
     status_outcome,
@@ -41,12 +42,12 @@ class TicTacToeState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TicTacToe:
+class TicTacToe(BaseGame):
     """The rules of tic-tac-toe; action = row * 3 + column, row 0 on top."""
 
     @property
     def name(self) -> str:
-        """The registry's."""
+        """The name in the registry."""
         return "tic_tac_toe"
 
     @property
@@ -56,22 +57,22 @@ class TicTacToe:
 
     @property
     def observation_shape(self) -> tuple[int, int, int]:
-        """(3, 3, 2)."""
+        """Shape of an observation: (3, 3, 2)."""
         return (3, 3, 2)
 
     @property
     def max_plies(self) -> int:
-        """The number of cells: the board is full."""
+        """The number of cells: then the board is full."""
         return 9
 
     def init(self) -> TicTacToeState:
-        """The empty board, player 0 to move."""
+        """Returns the empty board, player 0 to move."""
         return TicTacToeState(jnp.zeros((2,), jnp.uint16), jnp.zeros((), jnp.uint8))
 
     def step(self, state: TicTacToeState, action: ArrayLike) -> TicTacToeState:
-        """Put a stone of the player to move on the empty cell `action`, int [].
+        """Puts a stone of the player to move on the empty cell `action`, int [].
 
-        A terminal state comes back unchanged.
+        A terminal state is returned unchanged.
         """
         player = status_player(state.status)
         running = ~status_is_terminal(state.status)
@@ -88,14 +89,14 @@ class TicTacToe:
         )
 
     def legal_actions(self, state: TicTacToeState) -> Array:
-        """bool [9], True = the cell is empty; all False in a terminal state."""
+        """Returns a mask, bool [9], True = the cell is empty; all False when terminal."""
         occupied = _cells(state.stones[0] | state.stones[1])
         return ~occupied & ~status_is_terminal(state.status)[None]
 
     def observe(self, state: TicTacToeState) -> Array:
-        """bool [3, 3, 2], planes "my stones" and "your stones" of the player to move.
+        """Returns the planes "my stones" and "your stones" of the player to move, bool [3, 3, 2].
 
-        Nothing more is needed: the rules are the same for both players and depend on no history.
+        No other plane is needed: the rules are the same for both players and depend on no history.
         """
         first = status_player(state.status) == 0
         mine = jnp.where(first, state.stones[0], state.stones[1])
@@ -103,26 +104,26 @@ class TicTacToe:
         return jnp.stack([_cells(mine), _cells(yours)], axis=-1).reshape(3, 3, 2)
 
     def is_terminal(self, state: TicTacToeState) -> Array:
-        """bool [], True = somebody has three in a line, or the board is full."""
+        """Returns bool [], True = a player has three in a line, or the board is full."""
         return status_is_terminal(state.status)
 
     def outcome(self, state: TicTacToeState) -> Array:
-        """float32 [], the result for player 0: +1, 0 or -1; 0 while the game runs."""
+        """Returns the result for player 0, float32 []: +1, 0 or -1; 0 while the game runs."""
         return status_outcome(state.status)
 
     def player(self, state: TicTacToeState) -> Array:
-        """int32 [], the player to move."""
+        """Returns the player to move, int32 []."""
         return status_player(state.status)
 
     def board(self, state: TicTacToeState) -> Array:
-        """int8 [3, 3]: +1 player 0's stones, -1 player 1's, 0 empty; row 0 on top."""
+        """Returns int8 [3, 3]: +1 player 0's stones, -1 player 1's, 0 empty; row 0 on top."""
         planes = [_cells(stones).astype(jnp.int8) for stones in state.stones]
         return (planes[0] - planes[1]).reshape(3, 3)
 
     def from_board(self, board: ArrayLike, player: ArrayLike) -> TicTacToeState:
-        """The state with these stones, int8 [3, 3], and `player`, int [], to move.
+        """Returns the state with these stones, int8 [3, 3], and `player`, int [], to move.
 
-        If both have three in a line, the game went to the one who is not to move.
+        If both players have three in a line, the one who is not to move has won.
 
         Raises:
             ValueError: `board` has the wrong shape.
@@ -140,15 +141,15 @@ class TicTacToe:
 
 
 def _cells(stones: Array) -> Array:
-    """bool [9], the cells of a uint16 [] bitboard."""
+    """Unpacks a bitboard, uint16 [], to bool [9]."""
     return (jnp.broadcast_to(stones, (9,)) & _BITS) != 0
 
 
 def _pack(cells: Array) -> Array:
-    """uint16 [], the bitboard of bool [9] cells."""
+    """Packs cells, bool [9], into a bitboard, uint16 []."""
     return jnp.sum(jnp.where(cells, _BITS, np.uint16(0)), dtype=jnp.uint16)
 
 
 def _has_line(stones: Array) -> Array:
-    """bool [], True = three of these stones, uint16 [], stand in a line."""
+    """Returns bool [], True = three of these stones, uint16 [], are in a line."""
     return jnp.any((jnp.broadcast_to(stones, (8,)) & _LINES) == _LINES)

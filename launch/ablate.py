@@ -30,7 +30,7 @@ from launch.train import parse
 from selfplay import command_line
 from selfplay.command_line import documented, near
 from selfplay.study import grid
-from selfplay.study.grid import Arm, Axis, Rating, RunSpec
+from selfplay.study.grid import Arm, Axis, RatingConfig, RunSpec
 from selfplay.training.config import TrainConfig
 
 
@@ -58,7 +58,7 @@ class Options:
     """Print the plan and stop."""
     ladder: bool = True
     """Rate the versions when all runs are trained."""
-    rating: Annotated[Rating, cli.Inline] = field(default_factory=Rating)
+    rating: Annotated[RatingConfig, cli.Inline] = field(default_factory=RatingConfig)
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def runs_of(options: Options) -> list[tuple[RunSpec, TrainConfig]]:
     for name, least in (("jobs", 1), ("retries", 0)):
         if getattr(options, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
-    specs = grid.cells(arms_of(options), options.seeds)
+    specs = grid.run_specs(arms_of(options), options.seeds)
     runs = [(spec, parse([spec.preset, *spec.flags])[1].config) for spec in specs]
     for game in dict.fromkeys(config.game for _, config in runs):
         games.make(game)  # an unknown game is an error before any work

@@ -29,7 +29,8 @@ class Options:
     game: str | None = None
     """The game; that of the first run if left out."""
     anchor: str | None = None
-    """The player at 0 Elo; if left out, the solver if the game has one, otherwise random."""
+    """The player at 0 Elo. If left out, the one that the ladder began with; for a new ladder the
+    solver if the game has one that is installed, else random."""
     out: Path | None = None
     """The ladder's folder; RUN/ladder or ladders/GAME if left out."""
     until_stderr: float = 25.0

@@ -14,7 +14,7 @@ from launch.progress import clock
 from selfplay.ladder import tables
 from selfplay.ladder.database import Pairing
 from selfplay.ladder.ladder import LadderState
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 QUIET = ("", "resigned")  # ends of games that are not printed
@@ -35,7 +35,7 @@ class Watcher:
         look: dict[str, Any] = {"get_renderable": self._view, "refresh_per_second": 2}
         self._live = Live(console=console, transient=True, **look) if live else None
 
-    def played(self, pairing: Pairing, games: list[Played]) -> None:
+    def played(self, pairing: Pairing, games: list[GameResult]) -> None:
         """Shows that a pairing's games are stored."""
         self._games += len(games)
         for reason in sorted({game.reason for game in games if game.reason not in QUIET}):
@@ -81,7 +81,7 @@ class Watcher:
         games = len(state.recorded) + self._games - self._rated
         rounds = state.rounds + (self._games > self._rated)  # with the one that is being played
         done = f"round {rounds}: {games:,} games, {self.rate:.1f} games/s"
-        return f"{done}, largest standard error {state.worst:.0f} Elo"
+        return f"{done}, largest standard error {state.max_stderr:.0f} Elo"
 
     @property
     def rate(self) -> float:

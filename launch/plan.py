@@ -87,7 +87,7 @@ def show(plan: Plan, console: Console) -> None:
     axes = list(dict.fromkeys(field for run in plan.runs for field, _ in run.cell.settings))
     several = len({run.cell.arm for run in plan.runs}) > 1 or not axes
     table = Table(box=None, padding=(0, 2, 0, 0))
-    names = [grid.short([Axis(f, ()) for f in axes], f) for f in axes]
+    names = [grid.short_name([Axis(f, ()) for f in axes], f) for f in axes]
     for title in (*(["runs"] if several else []), *names):
         table.add_column(title, justify="left" if title == "runs" else "right", overflow="fold")
     for title in ("seeds", "FLOPs each", "time each", "iterations", "done"):
@@ -197,14 +197,14 @@ class Watch:
         """Records that a run has started."""
         self._began[job.name] = time.monotonic()
 
-    def ended(self, end: jobs.Ended) -> None:
+    def ended(self, end: jobs.JobResult) -> None:
         """Records a run's end and prints a line about it."""
         run = self._todo.pop(end.name)
         self._began.pop(end.name, None)
         text = cli.duration(end.seconds)
         if end.status:
             text = f"failed with status {end.status} after {text}, {end.tries} tries"
-            text += f": {end.words}" if end.words else ""
+            text += f": {end.last_line}" if end.last_line else ""
         else:
             self._took += end.seconds
             self._expected += self._work(run)
@@ -251,7 +251,7 @@ class Watch:
             with suppress(
                 ValueError, OSError, CorruptedFile
             ):  # an error would end the drawing thread
-                done = max(self._study.done(cell), 0)
+                done = max(self._study.last_iteration(cell), 0)
             self._read[cell.name] = time.monotonic(), done
         return done
 

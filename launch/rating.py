@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from launch.ladder_options import Options
 from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
-from selfplay.ladder import database, openings, tables
+from selfplay.ladder import database, openings, plot, tables
+from selfplay.ladder.anchor import default_anchor, resolve_anchor
+from selfplay.ladder.config import AUTO
 from selfplay.ladder.ladder import Ladder, LadderState
-from selfplay.players import solvers, specs
+from selfplay.players import specs
 from selfplay.players.specs import GTP, Player
 from selfplay.players.version import SUFFIX, Version, split_version
 from selfplay.runs.files import CorruptedFile, in_words, write_bytes
@@ -36,11 +39,12 @@ def rate(options: Options, console: Console) -> bool:
         raise ValueError(f"--sgf: games of {game.name} have no SGF that programs read")
     options.check()
     starts = openings.read(options.openings, game) if options.openings else None
-    players, anchor = gather(options, game)
     run = split_version(options.runs[0])[0] if options.runs else ""
     inside = len(options.runs) == 1 and Path(run).is_dir()  # the ladder of one run
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
-    title = f"{game_name}, {tables.labels([anchor])[anchor]} at 0 Elo"
+    anchor = options.anchor or resolve_anchor(AUTO, game, folder / database.FILE)
+    players, anchor = gather(replace(options, anchor=anchor), game)
+    title = f"{game_name}, {plot.labels([anchor])[anchor]} at 0 Elo"
     text = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(text, markup=False)
     if warning := without_common_training(players):
@@ -55,7 +59,7 @@ def rate(options: Options, console: Console) -> bool:
             )
         with Watcher(title, console, options.plain) as watcher:
             finished = play(ladder, watcher, options, console)
-        state = ladder.standing()
+        state = ladder.state()
         if state.rounds:
             write(folder, title, game, ladder, state, options)
             console.print(tables.table(state, title, console.width))
@@ -73,7 +77,7 @@ def play(ladder: Ladder, watcher: Watcher, options: Options, console: Console) -
     """Plays until the ratings are precise enough; returns False if Ctrl-C or SIGTERM stopped it."""
     watcher.catch()
     try:
-        ladder.climb(
+        ladder.run_until(
             options.until_stderr,
             options.max_games,
             options.workers,
@@ -122,7 +126,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
             search = f"&search={options.search}" if options.search else ""
             for name in names:
                 enter(f"{name}?sims={budget}{search}")
-    anchor = specs.parse(options.anchor or solvers.default_anchor(game), game)
+    anchor = specs.parse(options.anchor or default_anchor(game), game)
     everyone = {anchor.spec: anchor, **players}
     if len(everyone) < 2:
         raise ValueError("a ladder takes two players; name a run, or --players")
@@ -184,9 +188,9 @@ def write(
     """Writes table, CSV, plot, and games on request."""
     write_bytes(folder / "ladder.csv", tables.to_csv(state).encode())
     write_bytes(folder / "ladder.md", tables.to_markdown(state).encode())
-    write_bytes(folder / "ladder.png", tables.to_png(state, title))
+    write_bytes(folder / "ladder.png", plot.to_png(state, title))
     if options.sgf:
-        recorded = ladder.records.games()
+        recorded = ladder.database.games()
         write_bytes(folder / "games.sgf", tables.to_sgf(game, state.entries, recorded))
 
 

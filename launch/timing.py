@@ -20,7 +20,7 @@ def main() -> None:
 
     from selfplay.study import timing
 
-    timing.answer(Path(sys.argv[1]), Path(sys.argv[2]))
+    timing.time_request(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ JAX was imported before selfplay.determinism.pin() could set the flags that fix 
 In a script, call it above every import of JAX. In a notebook, restart the kernel and make this the
 first cell:
 
-    from selfplay import pins
-    pins.pin()
+    from selfplay import determinism
+    determinism.pin()
 """
 CACHE = Path(__file__).resolve().parent.parent / ".jax_cache"  # of programs, beside the code
 
@@ -72,13 +72,13 @@ def pin(devices: int = 1) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 
-def check_probe(here: str, run: str | None, whose: str, folder: Path) -> None:
-    """ValueError if the run in `folder` was begun with another probe; None: with none."""
+def check_fingerprint(here: str, run: str | None, whose: str, folder: Path) -> None:
+    """ValueError if the run in `folder` was begun with another fingerprint; None: with none."""
     if run not in (here, None):
         raise ValueError(
-            f"{whose} probe is {here[:12]} on this machine, and {run[:12]} in the run: processor, "
-            f"flags or packages give other bits than those the run was started with; see "
-            f"{folder / 'manifest.json'}"
+            f"{whose} fingerprint is {here[:12]} on this machine, and {run[:12]} in the run: "
+            "its processor, flags or packages give other bits than those that the run was started "
+            f"with; see {folder / 'manifest.json'}"
         )
 
 

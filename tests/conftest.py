@@ -1,5 +1,7 @@
 """What every test starts from: pinned arithmetic, eight virtual CPU devices, strict JAX."""
 
+import ctypes
+import gc
 import os
 
 from selfplay import determinism
@@ -12,10 +14,40 @@ determinism.pin(8)
 from collections.abc import Iterator  # noqa: E402
 
 import jax  # noqa: E402
+import psutil  # noqa: E402
 import pytest  # noqa: E402
 
 # Arrays of different rank never meet by accident: a missing axis is an error, not a broadcast.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector the modules, which live as long as the process."""
+    gc.freeze()
+
+
+MUCH = 1_600 * 2**20  # bytes: every small program that JAX keeps takes over a megabyte
+PROCESS = psutil.Process()
+TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+
+
+@pytest.fixture(autouse=True)
+def _memory_is_bounded() -> Iterator[None]:
+    """Drops all compiled programs, and gives their memory back, where a worker has grown large."""
+    yield
+    if TRIM and PROCESS.memory_info().rss > MUCH:
+        jax.clear_caches()
+        gc.collect()
+        TRIM(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _caches_are_dropped(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Drops what a module's own functions have cached: arrays of many games, mostly."""
+    yield
+    for value in list(vars(request.module).values()):
+        if hasattr(value, "cache_clear") and value.__module__ == request.module.__name__:
+            value.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """Runs of the real commands in processes of their own, for tests that compare digests or words."""
 
-import json
+import contextlib
+import importlib
+import io
 import os
 import signal
 import subprocess
@@ -8,6 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
+from launch import cli
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.cluster.config import ClusterConfig
 from selfplay.learning.config import LearnerConfig
@@ -23,7 +28,7 @@ TINY = (
     "--iterations 3 --network.width 4 --network.depth 1 --network.head-width 8 "
     "--search.num-simulations 4 --selfplay.streams 3 --selfplay.batch-size 8 "
     "--selfplay.segment-length 12 "
-    "--learner.batch-size 32 --exam.every 0 --exam.budgets"
+    "--learner.batch-size 32 --cluster.learner-devices 1 --exam.every 0 --exam.budgets"
 ).split()
 
 
@@ -35,7 +40,7 @@ PLAIN = TrainConfig(
     search=SearchConfig(num_simulations=4),
     selfplay=SelfPlayConfig(streams=1, batch_size=16, segment_length=12),
     learner=LearnerConfig(batch_size=16, shards=2, warmup_steps=1),
-    cluster=ClusterConfig(actors=0),
+    cluster=ClusterConfig(actors=0, learner_devices=1),
 )
 
 
@@ -70,44 +75,45 @@ def digests(folder: Path) -> list[dict[str, str]]:
     return [row["digest"] for row in metrics.read(folder)]
 
 
-ASK = """
-import contextlib, importlib, io, json, sys
-from launch import cli
-answers, sys.stdin = [], io.StringIO()
-for name, arguments in json.loads(sys.argv[1]):
-    command = importlib.import_module(name)
-    out, sys.argv[1:] = io.StringIO(), arguments
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        try:
-            cli.run_command(command.main)
-            status = 0
-        except SystemExit as end:
-            status = end.code
-    answers.append([status, out.getvalue()])
-print(json.dumps(answers))
-"""
+def trained(folder: Path, *flags: str) -> list[dict[str, str]]:
+    """Trains as `train` does, in this process, where programs are compiled once for all runs."""
+    arguments = ["connect_four_smoke", "--out", str(folder), *flags]
+    ((status, said),) = ask("launch.train", [[*arguments, "--cluster.actors", "0"]])
+    assert status == 0, said
+    return digests(folder)
 
 
 def ask(command: str, questions: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
-    """(status, what is said) for each list of arguments, all asked in one process.
+    """Returns (status, output) for each list of arguments; the output in one line without boxes.
 
-    `command` is the module, launch.train; what is said comes in one line, without tyro's boxes.
+    `command` is the module, such as launch.train. It runs in this process, which is pinned already.
     """
     return ask_each([(command, arguments) for arguments in questions])
 
 
 def ask_each(questions: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[int, str]]:
-    """The same for several commands: pairs of a module and its arguments."""
-    done = subprocess.run(
-        [sys.executable, "-c", ASK, json.dumps(questions)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=True,
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
-    return [(status, " ".join(said.replace("│", " ").split())) for status, said in found]
+    """Returns the same for several commands: pairs of a module and its arguments."""
+    return [_answer(command, arguments) for command, arguments in questions]
+
+
+def _answer(command: str, arguments: Sequence[str]) -> tuple[int, str]:
+    output, status = io.StringIO(), 0
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(ROOT):
+        patch.setattr(cli, "configure_process", lambda: None)
+        module = importlib.import_module(command)
+        patch.setattr(sys, "argv", [command, *arguments])
+        patch.setattr(sys, "stdin", io.StringIO())
+        try:
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                cli.run_command(module.main)
+        except SystemExit as end:
+            assert isinstance(end.code, int)
+            status = end.code
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    return status, " ".join(output.getvalue().replace("│", " ").split())
 
 
 def refused(
@@ -117,7 +123,7 @@ def refused(
 ) -> list[tuple[int, str]]:
     """Each of the named questions must be answered by its sentence, with status 2.
 
-    What the command answers `then`, in the same process, is returned.
+    What the command answers `then` is returned.
     """
     answers = ask(command, [*(arguments for arguments, _ in bad.values()), *then])
     for (name, (_, expected)), (status, said) in zip(bad.items(), answers, strict=False):

@@ -1,8 +1,10 @@
-"""Settings of self-play (section `selfplay`)."""
+"""Settings of self-play (section `selfplay`), and all that defines what a stream plays."""
 
 from dataclasses import dataclass
 
+from selfplay.model.config import NetworkConfig
 from selfplay.ranges import check_at_least, check_fraction
+from selfplay.search.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -40,3 +42,22 @@ class SelfPlayConfig:
     def positions(self) -> int:
         """Positions that are played in one iteration."""
         return self.streams * self.batch_size * self.segment_length
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """What a process needs to know to play any stream of a run, parameters and carry excepted.
+
+    Attributes:
+        game: the game's spec, "go?size=9&komi=7.5".
+        network: architecture of the parameters.
+        search: how moves are chosen.
+        selfplay: batch, segment and exploration.
+        seed: the run's seed.
+    """
+
+    game: str
+    network: NetworkConfig
+    search: SearchConfig
+    selfplay: SelfPlayConfig
+    seed: int

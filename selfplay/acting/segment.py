@@ -19,8 +19,9 @@ from jax import Array
 from games.game import Game
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.model.network import Evaluate, Params
-from selfplay.search import search as search_lib
+from selfplay.search.base import SearchResult
 from selfplay.search.config import SearchConfig
+from selfplay.search.make import make_search
 
 
 class Lanes(NamedTuple):
@@ -44,15 +45,19 @@ class PlyRecord(NamedTuple):
     outcome: Array  # int8[B], for player 0; 0 unless over
 
 
-AdvanceFn = Callable[[Params, Lanes, Array], tuple[Lanes, PlyRecord]]
+class SegmentFns(NamedTuple):
+    """Self-play of one stream as two pure functions, to be jitted."""
+
+    start: Callable[[Array], Lanes]  # key → the first positions
+    advance: Callable[[Params, Lanes, Array], tuple[Lanes, PlyRecord]]  # records are [T, B, …]
 
 
 def make(
     game: Game, evaluate: Evaluate, search: SearchConfig, config: SelfPlayConfig
-) -> tuple[Callable[[Array], Lanes], AdvanceFn]:
-    """``(start(key) → lanes, advance(params, lanes, key) → (lanes, records [T, B, …]))``."""
+) -> SegmentFns:
+    """Builds the functions that start a stream's games and advance them by a segment."""
     # `choose` owns the temperature here, so a PUCT search answers with its most visited move.
-    search_fn = search_lib.make(
+    search_fn = make_search(
         game, evaluate, replace(search, puct=replace(search.puct, temperature=0.0))
     )
 
@@ -89,10 +94,10 @@ def make(
 
         return jax.lax.scan(body, lanes, jnp.arange(config.segment_length))
 
-    return start, advance
+    return SegmentFns(start, advance)
 
 
-def choose(found: search_lib.SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:
+def choose(found: SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:
     """The moves to play, int32[B]: drawn early in a game, the search's own later."""
     logits = jnp.log(jnp.maximum(found.policy, 1e-30)) / max(config.temperature, 1e-3)
     drawn = jax.random.categorical(key, jnp.where(found.policy > 0, logits, -jnp.inf))

@@ -1,20 +1,24 @@
 """One stream's work: ``play(params, carry, iteration, stream, version) → (carry, rows)``.
 
 The pure function that self-play is (DESIGN.md §3). A player holds compiled code and nothing
-else: the same call gives the same bytes in any process whose probe is the same.
+else: the same call gives the same bytes in any process whose fingerprint is the same.
 """
+
+from __future__ import annotations
+
+from functools import lru_cache
 
 import jax
 
 import games
+from games.game import Game
 from selfplay import rng
 from selfplay.acting import episode, segment
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Carry, Rows
-from selfplay.acting.segment import Lanes
+from selfplay.acting.segment import Lanes, SegmentFns
 from selfplay.model import network
-from selfplay.model.config import NetworkConfig
-from selfplay.model.network import Params
+from selfplay.model.network import Model, Params
 from selfplay.runs.digest import digest
 from selfplay.search.config import SearchConfig
 
@@ -22,25 +26,28 @@ from selfplay.search.config import SearchConfig
 class StreamPlayer:
     """Compiled self-play of one configuration."""
 
-    def __init__(
-        self,
-        game: str,
-        network_config: NetworkConfig,
-        search: SearchConfig,
-        config: SelfPlayConfig,
-        seed: int,
-    ) -> None:
-        """Build the programs; they compile at their first use."""
-        self.seed = seed
-        rules = games.make(game)
-        self._initialise, evaluate = network.make(rules, network_config)
-        start, advance = segment.make(rules, evaluate, search, config)
-        self._start, self._advance = jax.jit(start), jax.jit(advance)
+    def __init__(self, game: Game, model: Model, spec: StreamSpec) -> None:
+        """Builds the programs, which compile at their first use.
+
+        Args:
+            game: the game that `spec` names.
+            model: the network that `spec` describes.
+            spec: what to play.
+        """
+        self.seed = spec.seed
+        self._init = model.init
+        self._start, self._advance = _programs(game, model, spec.search, spec.selfplay)
+
+    @classmethod
+    def from_spec(cls, spec: StreamSpec) -> StreamPlayer:
+        """Builds a player in a process that has nothing but the spec."""
+        game = games.make(spec.game)
+        return cls(game, network.make_once(game, spec.network), spec)
 
     def start(self, stream: int) -> Carry:
         """The carry of a stream that has not played yet."""
         lanes = jax.device_get(self._start(rng.key(self.seed, rng.Purpose.START, stream)))
-        params = jax.eval_shape(self._initialise, jax.random.key(0))
+        params = network.shapes(self._init)
         _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
         return episode.empty(Lanes(*lanes), record)
 
@@ -53,11 +60,18 @@ class StreamPlayer:
         waiting, rows = episode.assemble(carry.waiting, record, version)
         return Carry(Lanes(*lanes), waiting), rows
 
-    def probe(self) -> str:
+    def fingerprint(self) -> str:
         """A digest of one segment with pseudo-random parameters, from this very program.
 
-        Two processes with the same probe run the same arithmetic; equal device names do not
+        Two processes with the same fingerprint run the same arithmetic; equal device names do not
         say so.
         """
-        params = network.pseudo_random(self._initialise)
+        params = network.pseudo_random(self._init)
         return digest(self.play(params, self.start(0), 0, 0, 0))
+
+
+@lru_cache(maxsize=8)
+def _programs(game: Game, model: Model, search: SearchConfig, config: SelfPlayConfig) -> SegmentFns:
+    """Returns the functions of `segment.make`, jitted; players of one configuration share them."""
+    functions = segment.make(game, model.apply, search, config)
+    return SegmentFns(jax.jit(functions.start), jax.jit(functions.advance))

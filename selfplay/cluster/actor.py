@@ -6,12 +6,13 @@ import time
 from typing import Any
 
 from selfplay import determinism
+from selfplay.acting.config import StreamSpec
 
 
 class StreamActor:
     """Plays segments for whoever asks. Wrapped by ``ray.remote`` in the pool."""
 
-    def __init__(self, arguments: tuple[Any, ...], pinned: dict[str, str]) -> None:
+    def __init__(self, spec: StreamSpec, pinned: dict[str, str]) -> None:
         """Build the player in this process; `pinned` is what its environment must hold.
 
         Raises:
@@ -28,12 +29,12 @@ class StreamActor:
 
         if not jax.config.values["jax_compilation_cache_dir"]:  # nobody said where
             jax.config.update("jax_compilation_cache_dir", str(determinism.CACHE))
-        self._player = StreamPlayer(*arguments)
+        self._player = StreamPlayer.from_spec(spec)
         self._version, self._params = -1, {}
 
-    def probe(self) -> str:
-        """The player's probe; compiles everything on the way."""
-        return self._player.probe()
+    def fingerprint(self) -> str:
+        """The player's fingerprint; compiles everything on the way."""
+        return self._player.fingerprint()
 
     def stay(self) -> None:
         """Do nothing until the process ends: who waits for it learns of that."""

@@ -1,7 +1,7 @@
 """Who may play: actors are started where there is room, and let in if they compute the run's bits.
 
-They join whenever they are ready. One that dies is replaced; one with another probe is refused,
-and stays where it is, so that nobody else is started there to be refused as well.
+They join whenever they are ready. One that dies is replaced; one with another fingerprint is
+refused, and stays where it is, so that nobody else is started there to be refused as well.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from selfplay import determinism
+from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.failures import Failures, last_line
 
@@ -20,9 +21,9 @@ class ActorManager:
     """Actors that have not joined, or may not. Those that have belong to the pool.
 
     Attributes:
-        joining: reference to its probe → actor, and when it was started.
-        turned_away: reference to its end → actor with another probe.
-        probe: the run's; the first actor's in a run that begins.
+        joining: reference to its fingerprint → actor, and when it was started.
+        turned_away: reference to its end → actor with another fingerprint.
+        fingerprint: the run's; the first actor's in a run that begins.
         losses: actors that died and were replaced so far.
         reason: why the last one was not let in.
         announce: gets sentences for the user.
@@ -33,17 +34,17 @@ class ActorManager:
         ray: Any,
         failures: Failures,
         config: ClusterConfig,
-        arguments: tuple[Any, ...],
-        probe: str | None,
+        spec: StreamSpec,
+        fingerprint: str | None,
         announce: Callable[[str], None],
         streams: int,
     ) -> None:
         """Nobody yet; see ``pool.make`` for the arguments."""
         self._ray, self._failures, self._config = ray, failures, config
-        self._arguments, self.announce, self._streams = arguments, announce, streams
+        self._spec, self.announce, self._streams = spec, announce, streams
         self.joining: dict[Any, tuple[Any, float]] = {}
         self.turned_away: dict[Any, Any] = {}
-        self.probe, self.losses, self.reason = probe or "", 0, ""
+        self.fingerprint, self.losses, self.reason = fingerprint or "", 0, ""
         self._refused = 0  # that could not start
         self._stillborn, self._last = 0, 0.0  # died before they joined, in a row; when the last did
         self._seen: set[str] = set()  # nodes
@@ -81,7 +82,7 @@ class ActorManager:
         self._start()
 
     def let_in(self, reference: Any) -> list[Any]:
-        """The actor that says its probe there, if it may play; else nobody."""
+        """The actor that says its fingerprint there, if it may play; else nobody."""
         actor, started = self.joining.pop(reference)
         try:
             found = self._ray.get(reference)
@@ -96,14 +97,14 @@ class ActorManager:
                 self._refuse(f"an actor could not start: {last_line(error)}")
             return []
         self._stillborn = 0
-        self.probe = self.probe or found
-        if found == self.probe or self._config.allow_mismatched_actors:
+        self.fingerprint = self.fingerprint or found
+        if found == self.fingerprint or self._config.allow_mismatched_actors:
             return [actor]
         self.turned_away[actor.stay.remote()] = actor  # it keeps its room, where nobody fits
         self._refuse(
-            f"an actor's probe is {found[:12]}, the run's is {self.probe[:12]}: its processor, "
-            "flags or packages give other bits; use the run's machines and environment, or "
-            "--cluster.allow-mismatched-actors without the promise of equal bits"
+            f"an actor's fingerprint is {found[:12]}, the run's is {self.fingerprint[:12]}: its "
+            "processor, flags or packages give other bits; use the run's machines and environment, "
+            "or --cluster.allow-mismatched-actors without the promise of equal bits"
         )
         return []
 
@@ -131,6 +132,6 @@ class ActorManager:
                 resources=self._config.resources or None,
                 runtime_env={"env_vars": variables},
             )
-            .remote(self._arguments, pinned)
+            .remote(self._spec, pinned)
         )
-        self.joining[actor.probe.remote()] = actor, time.monotonic()
+        self.joining[actor.fingerprint.remote()] = actor, time.monotonic()

@@ -69,7 +69,8 @@ def connect(config: ClusterConfig, actors: int) -> Any:
             # Somebody listens there, or `reachable` had raised it.
             raise ConnectionError(
                 f"no Ray cluster at cluster.address {config.address!r} lets us in: it needs this "
-                "version of Ray, and RAY_AUTH_MODE=token where it has a token (docs/cluster.md)"
+                "version of Ray, and RAY_AUTH_MODE=token where it has a token "
+                "(docs/guide/cluster.md)"
             ) from error
         except Exception as error:  # another version of Ray or Python, say
             text = _first_line(error)

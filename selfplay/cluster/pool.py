@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.plan import Result, Work
 from selfplay.cluster.ray_pool import RayPool
@@ -17,7 +18,7 @@ class Pool(Protocol):
     """Plays the plan's work, one iteration at a time."""
 
     @property
-    def probe(self) -> str:
+    def fingerprint(self) -> str:
         """Of the program that the run's actors run."""
         ...
 
@@ -46,12 +47,12 @@ class Pool(Protocol):
 class InProcess:
     """Plays in this process when asked for the results."""
 
-    def __init__(self, arguments: tuple[Any, ...]) -> None:
-        """Compile the player and take its probe."""
+    def __init__(self, spec: StreamSpec) -> None:
+        """Compile the player and take its fingerprint."""
         from selfplay.acting.stream_player import StreamPlayer
 
-        self._player = StreamPlayer(*arguments)
-        self.probe, self.losses = self._player.probe(), 0
+        self._player = StreamPlayer.from_spec(spec)
+        self.fingerprint, self.losses = self._player.fingerprint(), 0
         self._submitted: tuple[Work, Any, Sequence[Any]] | None = None
 
     def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
@@ -78,21 +79,21 @@ class InProcess:
 
 
 def make(
-    arguments: tuple[Any, ...],
+    spec: StreamSpec,
     config: ClusterConfig,
-    probe: str | None = None,
+    fingerprint: str | None = None,
     announce: Callable[[str], None] = lambda text: None,
     streams: int = sys.maxsize,
 ) -> Pool:
     """The pool that `config` asks for.
 
     Args:
-        arguments: of ``StreamPlayer``.
+        spec: what the streams play.
         config: where to play.
-        probe: the run's, if it has begun; actors with another one are refused.
+        fingerprint: the run's, if it has begun; actors with another one are refused.
         announce: gets sentences about actors that are refused or lost.
         streams: how many an iteration has, for as many actors there is work.
     """
     if config.actors == 0:
-        return InProcess(arguments)
-    return RayPool(arguments, config, probe, announce, streams)
+        return InProcess(spec)
+    return RayPool(spec, config, fingerprint, announce, streams)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from selfplay.acting.config import StreamSpec
 from selfplay.cluster import connection
 from selfplay.cluster.actors import ActorManager
 from selfplay.cluster.config import ClusterConfig
@@ -46,9 +47,9 @@ class RayPool:
 
     def __init__(
         self,
-        arguments: tuple[Any, ...],
+        spec: StreamSpec,
         config: ClusterConfig,
-        probe: str | None = None,
+        fingerprint: str | None = None,
         announce: Callable[[str], None] = lambda text: None,
         streams: int = sys.maxsize,
     ) -> None:
@@ -66,7 +67,7 @@ class RayPool:
         self._ray = connect(config, here)
         self._failures = Failures(self._ray)
         self._crew = ActorManager(
-            self._ray, self._failures, config, arguments, probe, announce, streams
+            self._ray, self._failures, config, spec, fingerprint, announce, streams
         )
         self._lock = threading.Condition()
         self._queue: deque[int] = deque()
@@ -146,9 +147,9 @@ class RayPool:
         self._stop()
 
     @property
-    def probe(self) -> str:
+    def fingerprint(self) -> str:
         """Of the program that the run's actors run."""
-        return self._crew.probe
+        return self._crew.fingerprint
 
     @property
     def losses(self) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from selfplay.learning.config import LearnerConfig
 from selfplay.ranges import check_above, check_at_least
+from selfplay.runs.codec import MUTABLE
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class ImitationConfig:
     )
     expert_fraction: float = 0.0
     expert_half_life: float = 10.0
-    monitor_iterations: int = 10
+    monitor_iterations: int = field(default=10, metadata=MUTABLE)
 
     def __post_init__(self) -> None:
         check_at_least(self, "imitation", 1, "epochs", "positions_per_iteration", "eval_positions")

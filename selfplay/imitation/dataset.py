@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-import games
 from games.game import Game
 from games.go import Go
 from selfplay import rng
@@ -16,8 +15,7 @@ from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import Measure
 from selfplay.learning.learner import Source
 from selfplay.learning.mixture import beside
-from selfplay.model import network
-from selfplay.model.config import NetworkConfig
+from selfplay.model.network import Model
 from selfplay.rng import Purpose
 
 RARE = 0.01  # of the games; what is rarer than that is hardly known
@@ -36,19 +34,19 @@ class ExpertData:
 
     @classmethod
     def open(
-        cls, config: ImitationConfig, game: str, shape: NetworkConfig, seed: int
+        cls, config: ImitationConfig, game_spec: str, game: Game, model: Model, seed: int
     ) -> ExpertData:
-        """Open ``config.data``.
+        """Opens `config.dataset` for a run of `game`, which is the game of `game_spec`.
 
         Raises:
             ValueError: no archive, one of another game, or one without positions.
             CorruptedFile: a file is missing or cut.
         """
-        experts, rules = ExpertArchive(config.dataset), games.make(game)
-        if (experts.game.name, *_shapes(experts.game)) != (rules.name, *_shapes(rules)):
+        experts = ExpertArchive(config.dataset)
+        if (experts.game.name, *_shapes(experts.game)) != (game.name, *_shapes(game)):
             raise ValueError(
                 f"imitation.dataset={config.dataset} holds games of {experts.manifest['game']}, "
-                f"this run plays {game}"
+                f"this run plays {game_spec}"
             )
         train, out = experts.train.share(config.game_fraction), experts.held_out
         if train.size < config.learner.batch_size or not out.size:
@@ -57,8 +55,8 @@ class ExpertData:
                 f"{out.size} held out; a batch ({config.learner.batch_size}) and 1 are needed"
             )
         order = rng.generator(seed, Purpose.HELD_OUT).permutation(out.size)
-        _, evaluate = network.make(rules, shape)
-        return cls(config, rules, seed, train, out, Measure(rules, evaluate, train, out, order))
+        measure = Measure(game, model.apply, train, out, order)
+        return cls(config, game, seed, train, out, measure)
 
     @property
     def digest(self) -> str:

@@ -7,6 +7,7 @@ to game), and for the thirds of a game.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -53,7 +54,7 @@ class Measure:
         share = float((first > 0).mean() + (first == 0).mean() / 2) if len(first) else 0.5
         # The frequency with which the mover's colour wins; draws say nothing about who moves.
         self._usual = np.where(result > 0, share, np.where(result < 0, 1 - share, 0.5))
-        self._look = jax.jit(_looker(game, evaluate))
+        self._look = _looker(game, evaluate)
 
     def __call__(self, params: Params, count: int) -> dict[str, Any]:
         """Measures at the first `count` positions of the order.
@@ -97,9 +98,11 @@ class Measure:
         return dict(zip(names, [square, *logs], strict=True))
 
 
+@lru_cache(maxsize=8)
 def _looker(game: Game, evaluate: Evaluate) -> Callable[[Params, dict[str, Any]], dict[str, Array]]:
-    """``(params, rows [B]) → {"moved", "rank", "cross_entropy", "guess"}``, each [B]."""
+    """``(params, rows [B]) → {"moved", "rank", "cross_entropy", "guess"}``, each [B]; jitted."""
 
+    @jax.jit
     def look(params: Params, rows: dict[str, Any]) -> dict[str, Array]:
         observation = unpack(rows["planes"], game.observation_shape)
         legal = unpack(rows["legal"], (game.num_actions,))

@@ -19,10 +19,10 @@ from selfplay import determinism, rng
 from selfplay.imitation.dataset import ExpertData
 from selfplay.learning.learner import Learner, LearnerState, check_finite
 from selfplay.learning.mixture import Part
-from selfplay.model import flops, network
+from selfplay.model import flops
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
+from selfplay.model.network import Model, Params
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.rng import Purpose
 from selfplay.runs.digest import digest
@@ -51,7 +51,9 @@ class Imitation:
     step_flops: int
 
     @classmethod
-    def build(cls, lessons: ExpertData, shape: NetworkConfig, devices: int = 0) -> Imitation:
+    def build(
+        cls, lessons: ExpertData, model: Model, shape: NetworkConfig, devices: int = 0
+    ) -> Imitation:
         """Compile-ready parts; `devices` of the learner, 0: as many as suit."""
         config, game, size = lessons.config, lessons.game, lessons.train.size
         parts = max(
@@ -59,11 +61,8 @@ class Imitation:
         )
         places = np.array_split(np.arange(size), parts)
         steps = tuple(len(rows) // config.learner.batch_size for rows in places)
-        initialise, evaluate = network.make(game, shape)
         total = config.epochs * sum(steps)
-        learner = Learner(
-            game, initialise, evaluate, config.learner, total, lessons.seed, devices or None
-        )
+        learner = Learner(game, model, config.learner, total, lessons.seed, devices or None)
         step_flops = flops.training_step(game, shape, config.learner.batch_size)
         return cls(lessons, learner, steps, step_flops)
 
@@ -146,15 +145,15 @@ def imitate(
         if lessons.doubt:
             announce(f"mind the komi: {lessons.doubt}")
         enter(Phase("compiling the learner of imitation"))
-        probe = imitation.learner.probe(lessons.train.gather(np.zeros(1, np.int64)))
+        fingerprint = imitation.learner.fingerprint(lessons.train.gather(np.zeros(1, np.int64)))
         if rows and not mixing:
-            determinism.check_probe(
-                probe, rows[0].get("learner_probe"), "the learner's", run.folder
+            determinism.check_fingerprint(
+                fingerprint, rows[0].get("learner_probe"), "the learner's", run.folder
             )
         measure(state.averaged, 1)
         if not rows:
             first = {"digest": {"state": digest(state)}, "data": lessons.digest}
-            rows = [{**first, "learner_probe": probe}]
+            rows = [{**first, "learner_probe": fingerprint}]
             run.commit(0, state, rows[0], state.averaged, ledger=asdict(Ledger()))
     rows = rows[1:]
     while len(rows) < imitation.iterations and not _given_up(rows, config.patience):

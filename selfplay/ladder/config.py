@@ -1,19 +1,23 @@
-"""Settings of ladders, and of the ratings made during training (section `elo`)."""
+"""Settings of ladders, and of ratings during training (section `elo`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from selfplay.ranges import check_above, check_at_least, check_budgets
+from selfplay.runs.codec import ADDED, MUTABLE
+
+AUTO: Final = "auto"
 
 
 @dataclass(frozen=True)
 class LadderConfig:
-    """How players are compared; games of different configs do not mix.
+    """Settings of a ladder; all its games are played with one seed and length of openings.
 
     Attributes:
-        seed: Seed of the openings and of the players' noise.
-        opening_plies: Random legal moves of every opening.
-        pairs: Opening pairs of one pairing in one round: the batch of the players' searches.
-        pairings: Pairings of one round; 0: an eighth of the players, and at least 8.
+        seed: seed of the openings and of the players' noise.
+        opening_plies: random legal moves of every opening.
+        pairs: opening pairs of one pairing in one round; also the batch size of the searches.
+        pairings: pairings of one round; 0: an eighth of the number of players, at least 8.
     """
 
     seed: int = 0
@@ -28,20 +32,24 @@ class LadderConfig:
 
 @dataclass(frozen=True)
 class EloConfig:
-    """When training rates its versions.
+    """Settings of the ratings that a run makes of its own versions.
 
     Attributes:
-        budgets: simulations a move of every rated version. None: no rating.
-        games: games for each version and budget, approximately; rounds are whole.
-        until_stderr: standard error, in Elo relative to the anchor, below which fewer games are
-            played.
-        opening_plies: random moves of every opening.
+        budgets: simulations per move at which every version is rated; empty: no rating.
+        games: approximate games for each version and budget; rounds are not cut short.
+        until_stderr: standard error, in Elo relative to the anchor, at which a rating needs no
+            more games.
+        opening_plies: random legal moves of every opening.
+        anchor: the player at 0 Elo, "solver" (perfect play) or "random". "auto": the one that the
+            run's ladder began with; for a new ladder the solver if the game has one that is
+            installed, else random moves. The manifest and the ratings record which one it is.
     """
 
-    budgets: tuple[int, ...] = ()
-    games: int = 256
-    until_stderr: float = 40.0
+    budgets: tuple[int, ...] = field(default=(), metadata=MUTABLE)
+    games: int = field(default=256, metadata=MUTABLE)
+    until_stderr: float = field(default=40.0, metadata=MUTABLE)
     opening_plies: int = 4
+    anchor: Literal["auto", "solver", "random"] = field(default=AUTO, metadata=ADDED | MUTABLE)
 
     def __post_init__(self) -> None:
         check_budgets(self, "elo", "budgets")

@@ -1,9 +1,9 @@
-"""The ladder's memory: players, rounds and games in one SQLite file that only grows.
+"""The database of a ladder: players, rounds and games in one append-only SQLite file.
 
-A round's plan is written when it begins, and the games of one of its pairings in one transaction,
-so a ladder that is killed goes on with the pairings that its last round still lacks, and no game is
-lost or played twice. What identifies a game (its players, opening index and colours) is unique. One
-process at a time has the file.
+The pairings of a round are written when it begins, and the games of each pairing in one
+transaction. So a ladder that was killed continues with the missing pairings of its last round, and
+no game is lost or played twice. Players, opening index and colors identify a game uniquely. Only
+one process at a time can open the file.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from sqlite3 import Connection
+from typing import Any, Literal
 
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 from selfplay.players.specs import GTP, Player
 from selfplay.runs.files import describe, take_lock
 
 FORMAT = 1
 FILE = "ladder.db"  # in a ladder's folder
-NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")  # ends a journal of several files (SQLite's magic)
+MULTI_FILE_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # SQLite's magic number at the end of one
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE players (
@@ -50,7 +51,7 @@ CREATE TABLE games (
 
 @dataclass(frozen=True)
 class Entry:
-    """A player as the ladder knows it."""
+    """A player as the ladder has recorded it; the other fields are those of `Player`."""
 
     id: int
     spec: str
@@ -59,44 +60,44 @@ class Entry:
     training_flops: float
 
     @property
-    def repeats(self) -> bool:
-        """True = its moves are not drawn, so that the same opening may become the same game."""
+    def deterministic(self) -> bool:
+        """True = its moves are not random, so it may repeat a game from the same opening."""
         return bool(self.digest) or self.spec.startswith(GTP)
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two players who meet in a round, and which openings of their list they play."""
+    """Two players who meet in a round, and the part of their list of openings that they play."""
 
-    round: int
-    slot: int
+    round: int  # 1 for the first one
+    slot: int  # number within the round
     a: int  # player ids
     b: int
-    start: int
-    pairs: int
-    done: bool = False
+    start: int  # index of the first opening
+    pairs: int  # number of openings, each played twice with colors swapped
+    done: bool = False  # True = the file has its games
 
 
 @dataclass(frozen=True)
-class Game:
-    """A game as it was recorded; `first` is player 0."""
+class RecordedGame:
+    """One game in the file; `first` is player 0."""
 
     round: int
     slot: int
-    first: int
+    first: int  # player ids
     second: int
     opening_index: int
     opening: tuple[int, ...]
-    moves: tuple[int, ...]
-    outcome: int | None  # for `first`; None: not rated
-    reason: str
+    moves: tuple[int, ...]  # after the opening
+    outcome: int | None  # for `first`: +1, 0 or -1; None: not rated
+    reason: str  # how it ended; "" if by the rules
 
 
 def settings(path: Path) -> dict[str, Any]:
-    """What made the games of a ladder's file comparable, to open it with.
+    """Reads the settings of a ladder's file, which `LadderDatabase` needs to open it.
 
     Raises:
-        ValueError: there is no such file, or it is no ladder.
+        ValueError: there is no such file, or it is not a ladder.
     """
     if not path.is_file():
         raise ValueError(f"there is no ladder {path}")
@@ -105,7 +106,7 @@ def settings(path: Path) -> dict[str, Any]:
 
 
 def count(path: Path) -> int:
-    """Counts the games in a ladder's file without taking its lock; 0 if it has not begun.
+    """Counts the games in a ladder's file without taking its lock; 0 if there is no file.
 
     Raises:
         ValueError: the file is not a ladder, or is damaged.
@@ -114,13 +115,29 @@ def count(path: Path) -> int:
         return 0
     with _readable(path), closing(_connect(path)) as base:
         if not _tables(base):
-            return 0  # the ladder was stopped while it made its file
+            return 0  # the ladder was stopped while it created the file
         return base.execute("SELECT count(*) FROM games").fetchone()[0]
+
+
+def player_specs(path: Path) -> list[str]:
+    """Returns the players in a ladder's file in the order in which they entered, without its lock.
+
+    An absent or empty file has none.
+
+    Raises:
+        ValueError: the file is not a ladder, or is damaged.
+    """
+    if not os.path.lexists(path):
+        return []
+    with _readable(path), closing(_connect(path)) as base:
+        if not _tables(base):
+            return []
+        return [str(row[0]) for row in base.execute("SELECT spec FROM players ORDER BY id")]
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turns what SQLite says of a file into a ValueError that names the file."""
+    """Converts SQLite's errors to a ValueError that names the file."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -129,29 +146,29 @@ def _readable(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _tables(base: sqlite3.Connection) -> int:
+def _tables(base: Connection) -> int:
     return base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
-def _connect(path: Path, **options: Any) -> sqlite3.Connection:
-    """A ladder's file opened, from whomever it comes.
+def _connect(path: Path, isolation_level: Literal["DEFERRED"] | None = "DEFERRED") -> Connection:
+    """Opens a ladder's file, which may come from an untrusted source.
 
     Raises:
-        ValueError: it is a link, holds more than tables, or lies beside a rollback journal that
-            names a file: SQLite would delete that one.
+        ValueError: it is a link, holds anything but tables, or has a rollback journal that names
+            another file, which SQLite would delete.
     """
     journal = path.with_name(f"{path.name}-journal")
-    for beside in (path, journal, *(path.with_name(f"{path.name}-{k}") for k in ("wal", "shm"))):
-        if beside.is_symlink():
-            raise ValueError(f"{path} is no ladder of ours: {beside.name} is a link")
-    if journal.exists() and journal.read_bytes().endswith(NAMES_A_FILE):
-        raise ValueError(f"{path} is no ladder of ours: {journal.name} names another file")
-    base = sqlite3.connect(path, **options)
+    for file in (path, journal, *(path.with_name(f"{path.name}-{k}") for k in ("wal", "shm"))):
+        if file.is_symlink():
+            raise ValueError(f"{path} is not a valid ladder: {file.name} is a link")
+    if journal.exists() and journal.read_bytes().endswith(MULTI_FILE_JOURNAL):
+        raise ValueError(f"{path} is not a valid ladder: {journal.name} names another file")
+    base = sqlite3.connect(path, isolation_level=isolation_level)
     try:
         base.execute("PRAGMA trusted_schema = OFF")
-        for kind, name, made in base.execute("SELECT type, name, sql FROM sqlite_master"):
-            if kind != "index" and not str(made).startswith("CREATE TABLE "):
-                raise ValueError(f"{path} is no ladder of ours: it has a {kind} {name!r}")
+        for kind, name, statement in base.execute("SELECT type, name, sql FROM sqlite_master"):
+            if kind != "index" and not str(statement).startswith("CREATE TABLE "):
+                raise ValueError(f"{path} is not a valid ladder: it has a {kind} {name!r}")
     except BaseException:
         base.close()
         raise
@@ -159,34 +176,36 @@ def _connect(path: Path, **options: Any) -> sqlite3.Connection:
 
 
 class LadderDatabase:
-    """One ladder's file."""
+    """The open file of one ladder, locked for this process."""
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        """Open or create it.
+    def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
+        """Opens or creates the file.
 
         Args:
             path: the file.
-            settings: what makes games comparable; a file that was made with others is refused.
+            settings: JSON values on which the games depend; they must equal those of the file.
 
         Raises:
-            ValueError: the file is no ladder, was made with other settings, cannot be made, or is
-                in use.
+            ValueError: the file is not a ladder, was made with other settings, cannot be created,
+                or is in use.
         """
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = take_lock(path.parent)
         except OSError as error:
-            raise ValueError(f"the ladder {path} cannot be made: {describe(error)}") from None
+            raise ValueError(f"the ladder {path} cannot be created: {describe(error)}") from None
         try:
             self._base = self._open(settings)
         except BaseException:
             os.close(self._lock)
             raise
 
-    def _open(self, settings: Mapping[str, Any]) -> sqlite3.Connection:
+    def _open(self, settings: Mapping[str, object]) -> Connection:
         path = self._path
-        wanted = {name: json.dumps(value) for name, value in {"format": FORMAT, **settings}.items()}
+        expected = {
+            name: json.dumps(value) for name, value in {"format": FORMAT, **settings}.items()
+        }
         with ExitStack() as on_error:
             with _readable(path):
                 base = _connect(path, isolation_level=None)
@@ -197,29 +216,29 @@ class LadderDatabase:
                     with _Transaction(base):
                         for statement in SCHEMA.split(";"):
                             base.execute(statement)
-                        base.executemany("INSERT INTO settings VALUES (?, ?)", wanted.items())
-                found = dict(base.execute("SELECT name, value FROM settings"))
-            for name, value in wanted.items():
-                if found.get(name) != value:
+                        base.executemany("INSERT INTO settings VALUES (?, ?)", expected.items())
+                stored = dict(base.execute("SELECT name, value FROM settings"))
+            for name, value in expected.items():
+                if stored.get(name) != value:
                     raise ValueError(
-                        f"{path} was made with {name} {found.get(name)}, not {value}; "
+                        f"{path} was made with {name} {stored.get(name)}, not {value}; "
                         "games of both cannot be compared: choose another file"
                     )
             on_error.pop_all()
         return base
 
     def enter(self, players: Sequence[Player]) -> list[Entry]:
-        """The entries of these players, new ones added.
+        """Adds the players that are new, and returns the entries of all `players`.
 
         Raises:
             ValueError: a player's parameters are not those that the ladder rated.
         """
-        known = {entry.spec: entry for entry in self.players()}
+        entries = {entry.spec: entry for entry in self.players()}
         for player in players:
-            if player.spec in known and known[player.spec].digest != player.digest:
+            if player.spec in entries and entries[player.spec].digest != player.digest:
                 raise ValueError(
                     f"{player.spec} is not the player that {self._path} has rated: its parameters "
-                    f"were {known[player.spec].digest}, now they are {player.digest}"
+                    f"were {entries[player.spec].digest}, now they are {player.digest}"
                 )
         with self._transaction():
             for player in players:
@@ -234,22 +253,28 @@ class LadderDatabase:
                         time.time(),
                     ),
                 )
-        known = {entry.spec: entry for entry in self.players()}
-        return [known[player.spec] for player in players]
+        entries = {entry.spec: entry for entry in self.players()}
+        return [entries[player.spec] for player in players]
 
     def players(self) -> list[Entry]:
-        """All players, in the order of their coming."""
+        """Returns all players in the order in which they entered.
+
+        Raises:
+            ValueError: a player's name has unprintable characters.
+        """
         rows = self._rows(
             "SELECT id, spec, digest, flops_per_move, training_flops FROM players ORDER BY id"
         )
         nan = float("nan")
-        found = [Entry(*row[:3], *(nan if x is None else x for x in row[3:])) for row in rows]
-        if odd := [entry.spec for entry in found if not entry.spec.isprintable()]:
-            raise ValueError(f"{self._path} has a player {odd[0]!r}, which is no name")
-        return found
+        entries = [Entry(*row[:3], *(nan if x is None else x for x in row[3:])) for row in rows]
+        if invalid := [entry.spec for entry in entries if not entry.spec.isprintable()]:
+            raise ValueError(
+                f"{self._path} has a player {invalid[0]!r}, which is not a printable name"
+            )
+        return entries
 
     def pairings(self) -> list[Pairing]:
-        """All pairings, by round and slot."""
+        """Returns all pairings, ordered by round and slot."""
         rows = self._rows(
             "SELECT round, slot, a, b, start, pairs, EXISTS (SELECT 1 FROM games WHERE "
             "games.round = pairings.round AND games.slot = pairings.slot) "
@@ -258,7 +283,7 @@ class LadderDatabase:
         return [Pairing(*row[:6], done=bool(row[6])) for row in rows]
 
     def begin_round(self, plan: Sequence[Pairing]) -> None:
-        """Write down what a round will play."""
+        """Writes the pairings of a new round, before their games are played."""
         with self._transaction():
             self._base.executemany(
                 "INSERT INTO pairings (round, slot, a, b, start, pairs) VALUES (?, ?, ?, ?, ?, ?)",
@@ -266,7 +291,7 @@ class LadderDatabase:
             )
 
     def withdraw(self, pairing: Pairing) -> None:
-        """Take a pairing out of the plan; it has no games, so nothing is lost."""
+        """Deletes a pairing that has no games yet."""
         with self._transaction():
             self._base.execute(
                 "DELETE FROM pairings WHERE round = ? AND slot = ? AND NOT EXISTS (SELECT 1 FROM "
@@ -274,8 +299,8 @@ class LadderDatabase:
                 (pairing.round, pairing.slot),
             )
 
-    def finish(self, pairing: Pairing, played: Sequence[Played], seed: int) -> None:
-        """The games of a pairing, all or none."""
+    def finish(self, pairing: Pairing, results: Sequence[GameResult], seed: int) -> None:
+        """Stores all games of a pairing in one transaction."""
         now = time.time()
         rows = [
             (
@@ -291,7 +316,7 @@ class LadderDatabase:
                 seed,
                 now,
             )
-            for game in played
+            for game in results
         ]
         with self._transaction():
             self._base.executemany(
@@ -301,14 +326,14 @@ class LadderDatabase:
                 rows,
             )
 
-    def games(self) -> list[Game]:
-        """All games, in an order that does not depend on when they were played."""
+    def games(self) -> list[RecordedGame]:
+        """Returns all games, in an order that does not depend on when they were played."""
         rows = self._rows(
             "SELECT round, slot, first, second, opening_index, opening, moves, outcome, reason "
             "FROM games ORDER BY round, slot, opening_index, first"
         )
         return [
-            Game(
+            RecordedGame(
                 round=row[0],
                 slot=row[1],
                 first=row[2],
@@ -323,22 +348,22 @@ class LadderDatabase:
         ]
 
     def close(self) -> None:
-        """Close the file, for others to open."""
+        """Closes the file and releases its lock."""
         self._base.close()
         os.close(self._lock)
 
-    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:  # SQLite's values
         with _readable(self._path):
             return self._base.execute(query).fetchall()
 
-    def _transaction(self) -> Any:
+    def _transaction(self) -> _Transaction:
         return _Transaction(self._base)
 
 
 class _Transaction:
-    """All or nothing, and safe on the disk at its end."""
+    """A transaction as a context manager; once committed, its changes are safe on the disk."""
 
-    def __init__(self, base: sqlite3.Connection) -> None:
+    def __init__(self, base: Connection) -> None:
         self._base = base
 
     def __enter__(self) -> None:

@@ -1,6 +1,6 @@
-"""The ladder: rounds of pairings, chosen by what they teach most, until the ratings are sure.
+"""The ladder: plays rounds of the most informative pairings until the ratings are precise enough.
 
-A round's pairings are a function of the rounds before it, and a game of its players and opening.
+The pairings of a round depend only on earlier rounds, and a game only on its players and opening.
 So the table is the same however many games are played at once, and wherever the ladder was killed.
 """
 
@@ -10,15 +10,15 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from games.game import Game as Rules
-from games.go import Go
+from games.game import Game
 from selfplay.ladder import match, openings
 from selfplay.ladder.config import LadderConfig
-from selfplay.ladder.database import Entry, Game, LadderDatabase, Pairing
+from selfplay.ladder.database import Entry, LadderDatabase, Pairing, RecordedGame
+from selfplay.ladder.match import GameResult
 from selfplay.ladder.openings import Opening
 from selfplay.players.gtp_engine import check_engine
 from selfplay.players.specs import Player, between
@@ -27,56 +27,57 @@ from selfplay.ratings.elo import Ratings
 
 
 class LadderState(NamedTuple):
-    """The ladder after its last whole round."""
+    """A snapshot of a ladder after its last complete round."""
 
-    entries: list[Entry]  # who has played, or is here today
+    entries: list[Entry]  # players with games, and active players
     ratings: Ratings  # in the order of `entries`
-    games: elo.Games  # what they were fitted to
-    recorded: list[Game]  # all games of whole rounds
-    here: list[int]  # which entries can play today
+    games: elo.Games  # the games to which they were fitted
+    recorded: list[RecordedGame]  # all games of complete rounds
+    active: list[int]  # indices of the entries that can play in this process
 
     @property
-    def worst(self) -> float:
-        """The largest standard error of who is here, relative to the anchor, Elo."""
-        return float(self.ratings.stderr[self.here].max())
+    def max_stderr(self) -> float:
+        """The largest standard error of an active player, relative to the anchor, in Elo."""
+        return float(self.ratings.stderr[self.active].max())
 
     @property
     def rounds(self) -> int:
-        """Rounds with games."""
+        """The number of complete rounds with games."""
         return len({game.round for game in self.recorded})
 
 
 class Ladder:
-    """Players who meet at one game, and the file that keeps their games; see `LadderDatabase`."""
+    """Players of one game, and the database of their games; a context manager."""
 
     def __init__(
         self,
         path: Path,
-        game: Rules,
+        game: Game,
         game_name: str,
         players: Sequence[Player],
         anchor: str,
         config: LadderConfig,
         starts: Sequence[Opening] | None = None,
     ) -> None:
-        """Open or create the ladder.
+        """Opens or creates the ladder.
 
         Args:
             path: its file.
             game: the rules.
-            game_name: as the registry reads them, kept in the file.
-            players: who plays today; others in the file keep their games.
-            anchor: the spec of the player whose rating is 0; one of `players`.
-            config: how they are compared.
-            starts: openings from a file instead of random ones; used in turn.
+            game_name: their name in the registry, with options; recorded in the file.
+            players: the active players; others in the file keep their games.
+            anchor: the spec of the player at 0 Elo, one of `players`.
+            config: how players are compared.
+            starts: openings to use in turn, instead of random ones.
 
         Raises:
-            ValueError: a player twice, no such anchor, or a file that does not fit.
+            ValueError: a repeated player, an anchor that is not a player, or a file as
+                `LadderDatabase` rejects it.
         """
         specs = [player.spec for player in players]
-        twice = sorted({spec for spec in specs if specs.count(spec) > 1})
-        if twice:
-            raise ValueError(f"player {twice[0]} is named twice")
+        repeated = sorted({spec for spec in specs if specs.count(spec) > 1})
+        if repeated:
+            raise ValueError(f"player {repeated[0]} is named twice")
         if anchor not in specs:
             raise ValueError(f"the anchor {anchor!r} is not among the players {', '.join(specs)}")
         self._game, self._anchor, self._config = game, anchor, config
@@ -87,118 +88,122 @@ class Ladder:
             "opening plies": config.opening_plies,
             "openings": [list(o) for o in starts] if starts is not None else "random",
         }
-        self.records = LadderDatabase(path, settings)
-        self._players = {e.id: p for e, p in zip(self.records.enter(players), players, strict=True)}
+        self.database = LadderDatabase(path, settings)
+        entries = self.database.enter(players)
+        self._players = {e.id: p for e, p in zip(entries, players, strict=True)}
         self._unchecked = [player.command for player in players if player.command]
 
-    def standing(self) -> LadderState:
-        """Ratings from all whole rounds; see `standing`."""
-        return standing(self.records, self._anchor, self._players)
+    def state(self) -> LadderState:
+        """Rates the players by all complete rounds; see `compute_state`."""
+        return compute_state(self.database, self._anchor, self._players)
 
-    def climb(
+    def run_until(
         self,
         until_stderr: float,
         max_games: int,
         workers: int = 1,
         timeout_s: float = 60.0,
-        report: Callable[[Pairing, list[match.Played]], None] = lambda pairing, played: None,
-        after_round: Callable[[LadderState], None] = lambda standing: None,
+        report: Callable[[Pairing, list[GameResult]], None] = lambda pairing, results: None,
+        after_round: Callable[[LadderState], None] = lambda state: None,
         announce: Callable[[str], None] = lambda text: None,
     ) -> LadderState:
-        """Play rounds until every rating is sure, or so many games have been played in all.
+        """Plays rounds until all ratings are precise enough, or the file has `max_games` games.
 
-        Players that are too far apart to be compared (`pairing.divide`) are rated in parts: the
-        games of a part go to the ratings relative to one of its own players.
+        Players that are too far apart to be compared (`pairing.divide`) are rated in parts: each
+        part plays for the precision of ratings relative to one of its own players.
 
-        Matches that are being played when an exception comes are finished and kept before it goes
-        on.
+        If an exception occurs, matches in progress are finished and stored before it is raised.
 
         Args:
-            until_stderr: the standard error in Elo, relative to the anchor, that is sure enough.
-            max_games: no round begins with as many games in the file.
-            workers: pairings played at once; no game depends on it.
-            timeout_s: seconds an engine may think about a move.
-            report: gets every pairing's games as soon as they are safe.
-            after_round: gets the standing after every round.
-            announce: gets a sentence about pairings that can not be played any more, and one about
-                players that are too far apart.
+            until_stderr: the standard error to reach, in Elo relative to the anchor.
+            max_games: number of games in the file from which on no round begins.
+            workers: pairings played at once; does not change any game.
+            timeout_s: seconds that an engine may think about a move.
+            report: called with the games of each pairing once they are stored.
+            after_round: called with the state after every round.
+            announce: called with a sentence about pairings that cannot be played any more, or
+                about players that are too far apart.
 
         Raises:
-            ValueError: an engine does not answer as a game needs it.
+            ValueError: an engine does not answer as a game requires.
         """
         while True:
-            left = self._left(announce)
-            standing = self.standing()
-            if left:
+            pairings = self._unfinished(announce)
+            state = self.state()
+            if pairings:
                 self._check_engines(timeout_s)
             else:
-                after_round(standing)
-                parts = self._parts(standing, until_stderr, max_games)
-                left = self._plan(standing, parts, until_stderr, max_games)
-                if not left:
+                after_round(state)
+                parts = self._comparable_parts(state, until_stderr, max_games)
+                pairings = self._plan(state, parts, until_stderr, max_games)
+                if not pairings:
                     for upper, lower in pairwise(parts):
-                        announce(_far_apart(standing, upper, lower))
-                    return standing
+                        announce(_describe_gap(state, upper, lower))
+                    return state
                 self._check_engines(timeout_s)
-                self.records.begin_round(left)
-            self._play(left, workers, timeout_s, report)
+                self.database.begin_round(pairings)
+            self._play(pairings, workers, timeout_s, report)
 
     def _check_engines(self, timeout_s: float) -> None:
-        """Raise ValueError if an engine, asked for the first time, does not answer as it must."""
+        """Tests the engines that were not tested yet; raises ValueError if one fails."""
         while self._unchecked:
-            assert isinstance(self._game, Go)
             check_engine(self._unchecked[-1], self._game, timeout_s)
             self._unchecked.pop()
 
-    def _left(self, announce: Callable[[str], None]) -> list[Pairing]:
-        """What the last round still lacks; pairings whose players are not here are withdrawn."""
-        left = [p for p in self.records.pairings() if not p.done]
-        absent = [p for p in left if not {p.a, p.b} <= set(self._players)]
-        if absent:
-            names = {entry.id: entry.spec for entry in self.records.players()}
-            missing = sorted({names[i] for p in absent for i in (p.a, p.b)} - self._specs())
+    def _unfinished(self, announce: Callable[[str], None]) -> list[Pairing]:
+        """Returns the last round's pairings without games; withdraws those of inactive players."""
+        unfinished = [p for p in self.database.pairings() if not p.done]
+        withdrawn = [p for p in unfinished if not {p.a, p.b} <= set(self._players)]
+        if withdrawn:
+            names = {entry.id: entry.spec for entry in self.database.players()}
+            missing = sorted({names[i] for p in withdrawn for i in (p.a, p.b)} - self._specs())
             announce(
-                f"round {left[0].round} was not finished and goes on without {', '.join(missing)}"
+                f"round {unfinished[0].round} was not finished; it continues without "
+                f"{', '.join(missing)}"
             )
-        for planned in absent:
-            self.records.withdraw(planned)
-        return [p for p in left if p not in absent]
+        for planned in withdrawn:
+            self.database.withdraw(planned)
+        return [p for p in unfinished if p not in withdrawn]
 
     def _specs(self) -> set[str]:
         return {player.spec for player in self._players.values()}
 
     def games_left(self, max_games: int) -> int:
-        """Returns how many more games may be planned until the ladder holds `max_games`."""
-        return max(0, max_games - sum(2 * p.pairs for p in self.records.pairings()))
+        """Returns how many more games may be planned until the ladder has `max_games`."""
+        return max(0, max_games - sum(2 * p.pairs for p in self.database.pairings()))
 
-    def _parts(self, standing: LadderState, until_stderr: float, max_games: int) -> list[list[int]]:
-        """Who is here, in parts too far apart to be compared with the games that are left."""
-        here = standing.here  # only they can play; the others' ratings stay what they are
-        part = pairing.restrict(standing.ratings, standing.games, here)
-        parts = pairing.divide(*part, self.games_left(max_games) // 2, until_stderr)
-        return [[here[i] for i in part] for part in parts]
+    def _comparable_parts(
+        self, state: LadderState, until_stderr: float, max_games: int
+    ) -> list[list[int]]:
+        """Divides the active players into parts that the remaining games cannot compare."""
+        active = state.active  # only they can play; the ratings of others keep their errors
+        ratings, games = pairing.restrict(state.ratings, state.games, active)
+        openings_left = self.games_left(max_games) // 2
+        parts = pairing.divide(ratings, games, openings_left, until_stderr)
+        return [[active[i] for i in part] for part in parts]
 
     def _plan(
-        self, standing: LadderState, parts: list[list[int]], until_stderr: float, max_games: int
+        self, state: LadderState, parts: list[list[int]], until_stderr: float, max_games: int
     ) -> list[Pairing]:
-        """The next round; none if who is here is sure, or nothing new can be played."""
+        """Plans a round; empty if all ratings are precise enough, or no new game can be played."""
         if not self.games_left(max_games):
             return []
-        before, config, spent = self.records.pairings(), self._config, _spent(standing)
-        count = config.pairings or max(8, len(standing.here) // 8)
+        before, config = self.database.pairings(), self._config
+        exhausted = _exhausted_pairings(state)
+        count = config.pairings or max(8, len(state.active) // 8)
         number = 1 + max((p.round for p in before), default=0)
         plan: list[Pairing] = []
         for part in parts:
             if len(plan) == count:
                 break
-            ids = [standing.entries[k].id for k in part]
-            without = {
+            ids = [state.entries[k].id for k in part]
+            exclude = {
                 (min(i, j), max(i, j))
-                for i, j in ((ids.index(a), ids.index(b)) for a, b in spent if {a, b} <= {*ids})
+                for i, j in ((ids.index(a), ids.index(b)) for a, b in exhausted if {a, b} <= {*ids})
             }
-            ratings, games = pairing.restrict(standing.ratings, standing.games, part)
+            ratings, games = pairing.restrict(state.ratings, state.games, part)
             for i, j in pairing.choose(
-                ratings, games, count - len(plan), config.pairs, until_stderr, without
+                ratings, games, count - len(plan), config.pairs, until_stderr, exclude
             ):
                 start = sum(p.pairs for p in before if {p.a, p.b} == {ids[i], ids[j]})
                 plan.append(Pairing(number, len(plan), ids[i], ids[j], start, config.pairs))
@@ -206,37 +211,40 @@ class Ladder:
 
     def _play(
         self,
-        left: Sequence[Pairing],
+        pairings: Sequence[Pairing],
         workers: int,
         timeout_s: float,
-        report: Callable[[Pairing, list[match.Played]], None],
+        report: Callable[[Pairing, list[GameResult]], None],
     ) -> None:
-        def one(p: Pairing) -> list[match.Played]:
+        """Plays pairings in threads and stores the games of each as soon as they are finished."""
+
+        def play_pairing(p: Pairing) -> list[GameResult]:
             a, b = self._players[p.a], self._players[p.b]
             return match.play(
                 a, b, self._game, self._openings(p), self._config.seed, p.start, timeout_s
             )
 
         with ThreadPoolExecutor(workers) as pool:
-            futures = {pool.submit(one, p): p for p in left}
-            kept = set()
+            futures = {pool.submit(play_pairing, p): p for p in pairings}
+            stored = set()
 
-            def keep(future: Future[list[match.Played]]) -> None:
-                kept.add(future)
-                played = future.result()
-                self.records.finish(futures[future], played, self._config.seed)
-                report(futures[future], played)
+            def store(future: Future[list[GameResult]]) -> None:
+                stored.add(future)
+                results = future.result()
+                self.database.finish(futures[future], results, self._config.seed)
+                report(futures[future], results)
 
             try:
                 for future in as_completed(futures):
-                    keep(future)
+                    store(future)
             except BaseException:
-                for future in futures.keys() - kept:
+                for future in futures.keys() - stored:
                     if not future.cancel() and future.exception() is None:
-                        keep(future)
+                        store(future)
                 raise
 
     def _openings(self, p: Pairing) -> list[Opening]:
+        """Returns the openings of a pairing."""
         if self._starts is not None:
             return [self._starts[(p.start + i) % len(self._starts)] for i in range(p.pairs)]
         number = match.pairing_number(self._players[p.a], self._players[p.b])
@@ -249,24 +257,30 @@ class Ladder:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.records.close()
+        self.database.close()
 
 
-def standing(records: LadderDatabase, anchor: str, here: Collection[int] = ()) -> LadderState:
-    """Ratings from all whole rounds, of who has played and of the ids `here`, who can play today.
+def compute_state(
+    database: LadderDatabase, anchor: str, active: Collection[int] = ()
+) -> LadderState:
+    """Rates players by the games of all complete rounds.
 
-    A game that two players without noise have played before is not counted again: it says
-    nothing new.
+    If two deterministic players repeat a game, it counts once: the repetition is no new evidence.
+
+    Args:
+        database: the ladder's file.
+        anchor: the spec of the player at 0 Elo.
+        active: ids of the players who can play; all others need a game to be included.
 
     Raises:
-        ValueError: the anchor is not among them.
+        ValueError: the anchor is not among the players.
     """
-    pending = {p.round for p in records.pairings() if not p.done}
-    recorded = [game for game in records.games() if game.round not in pending]
-    seen = {i for game in recorded for i in (game.first, game.second)} | set(here)
-    entries = [entry for entry in records.players() if entry.id in seen]
+    pending = {p.round for p in database.pairings() if not p.done}
+    recorded = [game for game in database.games() if game.round not in pending]
+    included = {i for game in recorded for i in (game.first, game.second)} | set(active)
+    entries = [entry for entry in database.players() if entry.id in included]
     index = {entry.id: i for i, entry in enumerate(entries)}
-    rated = [g for g in _distinct(recorded, entries) if g.outcome is not None]
+    rated = [g for g in _without_repeats(recorded, entries) if g.outcome is not None]
     pairs = [(g.round, g.slot, g.opening_index) for g in rated]
     units = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
     data = elo.Games(
@@ -279,27 +293,29 @@ def standing(records: LadderDatabase, anchor: str, here: Collection[int] = ()) -
     if anchor not in specs:
         raise ValueError(f"the anchor {anchor!r} is not among the players {', '.join(specs)}")
     ratings = elo.fit(data, len(entries), specs.index(anchor))
-    playing = [i for i, entry in enumerate(entries) if entry.id in here]
-    return LadderState(entries, ratings, data, recorded, playing)
+    indices = [i for i, entry in enumerate(entries) if entry.id in active]
+    return LadderState(entries, ratings, data, recorded, indices)
 
 
-def _distinct(recorded: Sequence[Game], entries: Sequence[Entry]) -> list[Game]:
-    """The games without those that two players who repeat themselves have repeated."""
-    repeats = {entry.id for entry in entries if entry.repeats}
-    seen: set[Any] = set()
-    kept = []
+def _without_repeats(
+    recorded: Sequence[RecordedGame], entries: Sequence[Entry]
+) -> list[RecordedGame]:
+    """Removes games that two deterministic players have played before."""
+    deterministic = {entry.id for entry in entries if entry.deterministic}
+    lines: set[tuple[int, int, tuple[int, ...], tuple[int, ...]]] = set()
+    distinct = []
     for game in recorded:
         line = (game.first, game.second, game.opening, game.moves)
-        if line not in seen or not {game.first, game.second} <= repeats:
-            kept.append(game)
-        seen.add(line)
-    return kept
+        if line not in lines or not {game.first, game.second} <= deterministic:
+            distinct.append(game)
+        lines.add(line)
+    return distinct
 
 
-def _far_apart(standing: LadderState, upper: Sequence[int], lower: Sequence[int]) -> str:
-    """Say why two parts of the field cannot be compared, and which player would help."""
-    entries, games, elo = standing.entries, standing.games, standing.ratings.elo
-    above, below = min(upper, key=lambda i: elo[i]), max(lower, key=lambda i: elo[i])
+def _describe_gap(state: LadderState, upper: Sequence[int], lower: Sequence[int]) -> str:
+    """Explains why two parts of the field cannot be compared, and which player would help."""
+    entries, games, rating = state.entries, state.games, state.ratings.elo
+    above, below = min(upper, key=lambda i: rating[i]), max(lower, key=lambda i: rating[i])
     down = np.isin(games.first, upper) & np.isin(games.second, lower)
     up = np.isin(games.first, lower) & np.isin(games.second, upper)
     points = np.concatenate([1 + games.outcome[down], 1 - games.outcome[up]]) / 2
@@ -311,17 +327,18 @@ def _far_apart(standing: LadderState, upper: Sequence[int], lower: Sequence[int]
     )
 
 
-def _spent(standing: LadderState) -> set[tuple[int, int]]:
-    """Pairings (ids, the smaller first) whose last round has taught nothing.
+def _exhausted_pairings(state: LadderState) -> set[tuple[int, int]]:
+    """Returns the pairings (ids, the smaller first) whose last round had no new rated game.
 
-    All openings were used and the players repeat themselves, or an engine could not begin.
+    Either all openings were used and both players are deterministic, or an engine could not begin.
     """
     last: dict[tuple[int, int], int] = {}
-    new: set[tuple[tuple[int, int], int]] = set()
-    for game in standing.recorded:
+    informative: set[tuple[tuple[int, int], int]] = set()
+    for game in state.recorded:
         pair = (min(game.first, game.second), max(game.first, game.second))
         last[pair] = max(last.get(pair, 0), game.round)
-    for game in _distinct(standing.recorded, standing.entries):
+    for game in _without_repeats(state.recorded, state.entries):
         if game.outcome is not None:
-            new.add(((min(game.first, game.second), max(game.first, game.second)), game.round))
-    return {pair for pair, number in last.items() if (pair, number) not in new}
+            pair = (min(game.first, game.second), max(game.first, game.second))
+            informative.add((pair, game.round))
+    return {pair for pair, number in last.items() if (pair, number) not in informative}

@@ -1,29 +1,28 @@
-"""Matches: two players, openings, and every opening twice with colours swapped.
+"""Matches: two players play every opening twice, with colors swapped.
 
-A game is a function of its players, opening and key alone. Batches have one fixed shape, in which
-each row is computed by itself, so it does not matter what else is played beside a game. An engine's
-games are played one by one, and repeat as far as the engine does.
+A game depends only on its players, opening and key. Batches have one fixed shape and each row is
+computed by itself, so the other games of a batch do not matter. An engine's games are played one by
+one, and are reproducible only if the engine is.
 
-An engine that fails in a game has lost it, as one that runs out of time has: left out, such games
-would rate an engine the higher the more often it fails when it loses. Before the first move there
-is no game, and nothing is rated.
+An engine that fails during a game, or runs out of time, loses it. If such games were left out, an
+engine that crashes in lost positions would be rated too high. If an engine fails before its first
+move, the game is not rated.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.game import Game
-from games.go import Go
+from games.game import Game, State
 from games.notation import action_to_text, text_to_action
 from selfplay import rng
 from selfplay.ladder import openings
@@ -32,30 +31,38 @@ from selfplay.players.gtp_engine import Colour, Engine, EngineFailure
 from selfplay.players.specs import Player
 from selfplay.rng import Purpose
 
-COLOURS: tuple[Colour, Colour] = ("b", "w")
+COLORS: tuple[Colour, Colour] = ("b", "w")  # of players 0 and 1, in GTP
+
+
+class Ending(NamedTuple):
+    """The moves of a game after its opening, and how it ended."""
+
+    moves: tuple[int, ...]
+    outcome: int | None  # for player 0: +1, 0 or -1; None: not rated
+    reason: str  # "" if it ended by the rules
 
 
 @dataclass(frozen=True)
-class Played:
-    """One game."""
+class GameResult:
+    """One game of a match between a first and a second player."""
 
     index: int  # of its opening in the pairing's list
-    swapped: bool  # True = the match's second player was player 0
+    swapped: bool  # True = the second player was player 0
     opening: Opening
     moves: tuple[int, ...]  # after the opening
-    outcome: int | None  # for player 0; None: not to be rated
-    reason: str  # how it ended, if not by the rules
+    outcome: int | None  # for player 0: +1, 0 or -1; None: not rated
+    reason: str  # how it ended; "" if by the rules
 
     @property
     def score(self) -> float | None:
-        """The first player's points: 1, 1/2 or 0."""
+        """Points of the first player: 1, 1/2 or 0; None if the game is not rated."""
         if self.outcome is None:
             return None
         return (1 - self.outcome if self.swapped else 1 + self.outcome) / 2
 
 
 def pairing_number(a: Player, b: Player) -> int:
-    """A number for two players, whatever their order, that names their list of openings."""
+    """Returns the number of two players, in any order, that selects their list of openings."""
     return zlib.crc32("\n".join(sorted((a.spec, b.spec))).encode())
 
 
@@ -67,78 +74,86 @@ def play(
     seed: int,
     first_index: int = 0,
     timeout_s: float = 60.0,
-) -> list[Played]:
-    """Both games of every opening; opening i of `starts` has the index `first_index` + i.
+) -> list[GameResult]:
+    """Plays both games of every opening: first all that are not swapped, then the swapped ones.
 
-    Batches have as many rows as there are openings: ask for the same number every time.
+    Batches have one row per opening: the same number of openings reuses compiled programs.
 
     Args:
-        a: the first player; player 0 in the game that is not swapped.
+        a: the first player; player 0 in the games that are not swapped.
         b: the second player.
         game: the rules.
-        starts: openings, as from `openings.draw`.
-        seed: with the pairing, the index and the colour it makes the key of a game.
-        first_index: of the first opening.
-        timeout_s: seconds an engine may think about one move.
+        starts: openings, as from `openings.draw`; the index of number i is `first_index` + i.
+        seed: with the players, the index and the colors it determines the key of a game.
+        first_index: index of the first opening in the pairing's list.
+        timeout_s: seconds that an engine may think about one move.
     """
     rows = [(i, swapped) for swapped in (False, True) for i in range(len(starts))]
     pairing = pairing_number(a, b)
     indices = np.array([[first_index + i, swapped] for i, swapped in rows], np.int32)
     game_keys = _keys(rng.key(seed, Purpose.MATCH, pairing), indices)
     if a.command is None and b.command is None:
-        ends = _batched(a, b, game, starts, game_keys)
+        endings = _play_batched(a, b, game, starts, game_keys)
     else:
-        with _Seat(a, game, timeout_s) as seat_a, _Seat(b, game, timeout_s) as seat_b:
+        with Seat(a, game, timeout_s) as seat_a, Seat(b, game, timeout_s) as seat_b:
             seats = (seat_a, seat_b)
-            ends = [
-                _single(seats[::-1] if swapped else seats, game, starts[i], game_keys[row])
+            endings = [
+                _play_sequential(seats[::-1] if swapped else seats, game, starts[i], game_keys[row])
                 for row, (i, swapped) in enumerate(rows)
             ]
     return [
-        Played(first_index + i, swapped, starts[i], *end)
-        for (i, swapped), end in zip(rows, ends, strict=True)
+        GameResult(first_index + i, swapped, starts[i], *ending)
+        for (i, swapped), ending in zip(rows, endings, strict=True)
     ]
-
-
-End = tuple[tuple[int, ...], int | None, str]
-"""The moves after the opening, the outcome for player 0, the reason."""
 
 
 @jax.jit
 def _keys(key: Array, indices: Array) -> Array:
-    def one(index: Array) -> Array:
+    """Returns the keys [N] of games with `indices` int32 [N, 2]: opening index and swapped."""
+
+    def fold(index: Array) -> Array:
         return jax.random.fold_in(jax.random.fold_in(key, index[0]), index[1])
 
-    return jax.vmap(one)(indices)
+    return jax.vmap(fold)(indices)
+
+
+class _Programs(NamedTuple):
+    """The compiled programs of a game's matches."""
+
+    step: Callable[[State, Array | np.ndarray], tuple[State, Array]]
+    """``(states [B], actions [B]) → (states [B], terminal bool [B])``"""
+    ply_keys: Callable[[Array, int], Array]
+    """``(keys [B], ply) → keys [B]``"""
 
 
 @cache
-def _programs(game: Game) -> tuple[Any, Any]:
-    """Jitted ``(states, actions) → (states, over)``, and ``(keys, t) → keys`` of a ply."""
+def _programs(game: Game) -> _Programs:
+    """Compiles the programs of a game's matches."""
 
-    def step(states: Any, actions: Array) -> tuple[Any, Array]:
+    def step(states: State, actions: Array) -> tuple[State, Array]:
         after = jax.vmap(game.step)(states, actions)
         return after, jax.vmap(game.is_terminal)(after)
 
-    return jax.jit(step), jax.jit(jax.vmap(jax.random.fold_in, (0, None)))
+    return _Programs(jax.jit(step), jax.jit(jax.vmap(jax.random.fold_in, (0, None))))
 
 
-def _batched(
+def _play_batched(
     a: Player, b: Player, game: Game, starts: Sequence[Opening], game_keys: Array
-) -> list[End]:
-    """All games at once, [2 P] rows: the openings, then the openings with colours swapped.
+) -> list[Ending]:
+    """Plays 2 P games at once: P openings, and the same openings with colors swapped.
 
-    One game of a pair always has `a` to move and the other one `b`. So there are two batches of P:
-    in one `a` moves on even plies, in the other on odd ones, and no evaluation is wasted.
+    In one game of a pair it is always `a` who is to move, in the other one `b`. So there are two
+    batches of P games: in one `a` moves on even plies, in the other on odd ones, and no evaluation
+    is wasted.
     """
     assert a.act is not None and b.act is not None
-    step, fold = _programs(game)
+    step, ply_keys = _programs(game)
     states = openings.positions(game, list(starts))
     count = len(starts)
     black_moves = np.asarray(jax.vmap(game.player)(states)) == 0
-    straight = np.arange(count)
-    # The rows in which `a` moves first, and their partners in which `b` does.
-    rows = [straight + np.where(black_moves, 0, count), straight + np.where(black_moves, count, 0)]
+    order = np.arange(count)
+    # The games in which `a` moves first after the opening, and those in which `b` does.
+    rows = [order + np.where(black_moves, 0, count), order + np.where(black_moves, count, 0)]
     halves, row_keys = [states, states], [game_keys[r] for r in rows]
     moves: list[list[np.ndarray]] = [[], []]
     overs = [np.asarray(jax.vmap(game.is_terminal)(states))] * 2
@@ -149,46 +164,58 @@ def _batched(
         movers = (a, b) if ply % 2 == 0 else (b, a)
         for half, mover in enumerate(movers):
             assert mover.act is not None
-            actions = jnp.asarray(mover.act(halves[half], fold(row_keys[half], ply)), jnp.int32)
+            keys = ply_keys(row_keys[half], ply)
+            actions = jnp.asarray(mover.act(halves[half], keys), jnp.int32)
             halves[half], over = step(halves[half], actions)
             moves[half].append(np.asarray(actions))
             lengths[half] += ~overs[half]
             overs[half] = np.asarray(over)
-    ends: dict[int, End] = {}
+    endings: dict[int, Ending] = {}
     for half in range(2):
         outcomes = np.asarray(jax.vmap(game.outcome)(halves[half])).astype(int)
         played = np.stack(moves[half], axis=1) if moves[half] else np.zeros((count, 0), int)
-        for at, row in enumerate(rows[half]):
-            line = tuple(played[at, : lengths[half][at]].tolist())
-            ends[int(row)] = (line, int(outcomes[at]), "")
-    return [ends[row] for row in range(2 * count)]
+        for index, row in enumerate(rows[half]):
+            line = tuple(played[index, : lengths[half][index]].tolist())
+            endings[int(row)] = Ending(line, int(outcomes[index]), "")
+    return [endings[row] for row in range(2 * count)]
 
 
-class _Seat:
-    """A player at the board of single games: its moves one by one; a context manager."""
+class Seat:
+    """A player in games that are played one by one; a context manager that owns its engine."""
 
     def __init__(self, player: Player, game: Game, timeout_s: float) -> None:
         self._player, self._game = player, game
         self._engine = Engine(player.command, timeout_s) if player.command else None
 
-    def begin(self) -> None:
-        """A new game; an engine that has failed is started again."""
+    def begin_game(self) -> None:
+        """Prepares for a new game; an engine that has failed is started again.
+
+        Raises:
+            EngineFailure: the engine failed.
+        """
         if self._engine:
-            assert isinstance(self._game, Go)
             self._engine.new_game(self._game)
 
-    def told(self, colour: int, action: int) -> None:
-        """Another move than its own, by player `colour`."""
-        if self._engine:
-            self._engine.play(COLOURS[colour], action_to_text(self._game, action))
+    def observe_move(self, player: int, action: int) -> None:
+        """Sends the engine, if there is one, a move that it did not choose itself.
 
-    def move(self, state: Any, colour: int, key: Array) -> int | None:
-        """Its move; None: it resigns."""
+        Raises:
+            EngineFailure: the engine failed.
+        """
+        if self._engine:
+            self._engine.play(COLORS[player], action_to_text(self._game, action))
+
+    def choose_move(self, state: State, player: int, key: Array) -> int | None:
+        """Returns the move of this seat, which plays as `player`; None: it resigns.
+
+        Raises:
+            EngineFailure: the engine failed, or chose an illegal move.
+        """
         if self._engine is None:
             assert self._player.act is not None
-            one = jax.tree.map(lambda leaf: leaf[None], state)
-            return int(self._player.act(one, key[None])[0])
-        vertex = self._engine.genmove(COLOURS[colour])
+            batch = jax.tree.map(lambda leaf: leaf[None], state)
+            return int(self._player.act(batch, key[None])[0])
+        vertex = self._engine.genmove(COLORS[player])
         if vertex == "resign":
             return None
         action = text_to_action(self._game, vertex)
@@ -196,7 +223,7 @@ class _Seat:
             raise EngineFailure(f"played the illegal move {vertex}")
         return action
 
-    def __enter__(self) -> _Seat:
+    def __enter__(self) -> Seat:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -204,36 +231,36 @@ class _Seat:
             self._engine.close()
 
 
-def _single(seats: Sequence[_Seat], game: Game, opening: Opening, key: Array) -> End:
-    """One game between player 0 and player 1; an engine that fails has lost."""
-    step, fold = _programs(game)
+def _play_sequential(seats: Sequence[Seat], game: Game, opening: Opening, key: Array) -> Ending:
+    """Plays one game; `seats` are those of players 0 and 1. An engine that fails has lost."""
+    step, ply_keys = _programs(game)
     moves: list[int] = []
     state = jax.tree.map(lambda leaf: leaf[0], openings.positions(game, [opening]))
-    asked, begun = 0, False  # the player whose engine may fail
+    active, begun = 0, False  # the player whose engine may fail now
     try:
-        for asked in (0, 1):
-            seats[asked].begin()
+        for active in (0, 1):
+            seats[active].begin_game()
             for ply, action in enumerate(opening):
-                seats[asked].told(ply % 2, action)
+                seats[active].observe_move(ply % 2, action)
         begun = True
         while not game.is_terminal(state):
-            mover = asked = int(game.player(state))
-            action = seats[mover].move(state, mover, fold(key[None], len(moves))[0])
+            mover = active = int(game.player(state))
+            action = seats[mover].choose_move(state, mover, ply_keys(key[None], len(moves))[0])
             if action is None:
-                return tuple(moves), _loss(mover), "resigned"
-            one = jax.tree.map(lambda leaf: leaf[None], state)
-            after, _ = step(one, np.array([action], np.int32))
+                return Ending(tuple(moves), _loss(mover), "resigned")
+            batch = jax.tree.map(lambda leaf: leaf[None], state)
+            after, _ = step(batch, np.array([action], np.int32))
             state = jax.tree.map(lambda leaf: leaf[0], after)
             moves.append(action)
-            asked = 1 - mover
-            seats[asked].told(mover, action)
+            active = 1 - mover
+            seats[active].observe_move(mover, action)
     except EngineFailure as failure:
         if not begun:
-            return (), None, f"player {asked} could not begin: {failure}"
-        return tuple(moves), _loss(asked), f"player {asked} forfeited: {failure}"
-    return tuple(moves), int(game.outcome(state)), ""
+            return Ending((), None, f"player {active} could not begin: {failure}")
+        return Ending(tuple(moves), _loss(active), f"player {active} forfeited: {failure}")
+    return Ending(tuple(moves), int(game.outcome(state)), "")
 
 
 def _loss(player: int) -> int:
-    """The outcome, for player 0, of a game that `player` has lost."""
+    """Returns the outcome, for player 0, of a game that `player` has lost."""
     return 2 * player - 1

@@ -6,6 +6,7 @@ through all shards, eight take one each: the same additions in the same order, t
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from selfplay.acting.episode import Rows
 from selfplay.learning.batches import BATCH_FIELDS, Noise, Source, batch_indices, unpack
 from selfplay.learning.config import LearnerConfig
 from selfplay.model import network
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.network import Evaluate, Model, Params
 from selfplay.runs.digest import digest
 
 
@@ -54,8 +55,7 @@ class Learner:
     def __init__(
         self,
         game: Game,
-        initialise: Callable[[Array], Params],
-        evaluate: Evaluate,
+        model: Model,
         config: LearnerConfig,
         total_steps: int,
         seed: int,
@@ -66,7 +66,7 @@ class Learner:
         `total_steps` is the run's length in steps, for the learning rate's schedule.
         """
         self.config, self.seed = config, seed
-        self._initialise = initialise
+        self._init = model.init
         available = jax.local_devices()
         if devices is None:
             devices = max(n for n in range(1, len(available) + 1) if config.shards % n == 0)
@@ -77,28 +77,25 @@ class Learner:
             )
         self._devices = available[:devices]
         self._optimizer = make_optimizer(config, total_steps)
-        # One program per shard, called shard by shard: inside a loop of XLA's, the backward
-        # pass of a convolution is 25 times slower on CPU.
-        loss = make_loss(game, evaluate, config)
-        self._gradient = jax.jit(jax.grad(loss, has_aux=True))
-        self._update = jax.jit(self._apply)
+        self._gradient = _gradient_program(game, model, config)
+        self._update = _update_program(config, total_steps)
 
     def initial(self, params: Params | None = None) -> LearnerState:
         """Version 0: these parameters, or fresh ones, drawn from the seed; a fresh optimizer."""
         if params is None:
-            params = self._initialise(rng.key(self.seed, rng.Purpose.INITIALISE))
+            params = self._init(rng.key(self.seed, rng.Purpose.INITIALISE))
         state = LearnerState(
             params, jax.tree.map(jnp.copy, params), self._optimizer.init(params), jnp.int32(0)
         )
         return jax.device_put(state, self._devices[0])
 
-    def probe(self, rows: Rows) -> str:
+    def fingerprint(self, rows: Rows) -> str:
         """A digest of one step on pseudo-random rows, shaped as `rows` (of any length).
 
-        Two processes with the same probe learn by the same arithmetic. Compiles the update.
+        Two processes with the same fingerprint learn by the same arithmetic. Compiles the update.
         """
-        state = self.initial(network.pseudo_random(self._initialise))
-        # Behind the warm-up, which begins with a rate of 0: the optimizer's step is probed, too.
+        state = self.initial(network.pseudo_random(self._init))
+        # Behind the warm-up, which begins with a rate of 0, so that the optimizer's step counts.
         late = jax.tree.map(self._warmed_up, state.optimizer)
         state = state._replace(optimizer=late)
         return digest(self.fit(state, Noise(rows, self.config.batch_size), 0, 1))
@@ -148,22 +145,38 @@ class Learner:
             rows = [{n: flat[n][part] for n in BATCH_FIELDS} for part in parts]
             yield list(zip(rows, shard_keys, strict=True))
 
-    def _apply(
-        self,
+
+@lru_cache(maxsize=16)
+def _gradient_program(game: Game, model: Model, config: LearnerConfig) -> Any:
+    """Returns the jitted ``(params, rows, key) → (gradient, metrics)`` of one shard.
+
+    Called shard by shard: inside a loop of XLA's, the backward pass of a convolution is 25 times
+    slower on CPU.
+    """
+    return jax.jit(jax.grad(make_loss(game, model.apply, config), has_aux=True))
+
+
+@lru_cache(maxsize=16)
+def _update_program(config: LearnerConfig, total_steps: int) -> Any:
+    """Returns the jitted optimizer step: the shards' gradients are summed in order."""
+    optimizer = make_optimizer(config, total_steps)
+
+    def apply(
         state: LearnerState,
         gradients: tuple[Params, ...],
         metrics: tuple[dict[str, Array], ...],
     ) -> tuple[LearnerState, dict[str, Array]]:
-        """One optimizer step from the shards' gradients, summed in order; the step's metrics."""
         mean = jax.tree.map(_ordered_mean, *gradients)
-        updates, optimizer = self._optimizer.update(mean, state.optimizer, state.params)
+        updates, moments = optimizer.update(mean, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         # A young average must not remember the random start: its decay grows with the steps.
-        decay = jnp.minimum(self.config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+        decay = jnp.minimum(config.ema_decay, (1.0 + state.step) / (10.0 + state.step))
         averaged = jax.tree.map(lambda a, p: a * decay + p * (1 - decay), state.averaged, params)
-        new = LearnerState(params, averaged, optimizer, state.step + 1)  # pyright: ignore
+        new = LearnerState(params, averaged, moments, state.step + 1)  # pyright: ignore
         row = jax.tree.map(_ordered_mean, *metrics)
         return new, {**row, "gradient_norm": optax.tree.norm(mean)}
+
+    return jax.jit(apply)
 
 
 def _ordered_mean(*shards: Array) -> Array:

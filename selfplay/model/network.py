@@ -10,7 +10,8 @@ value are always returned as float32.
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -24,6 +25,13 @@ from selfplay.model.config import NetworkConfig
 Params = dict[str, Any]
 Evaluate = Callable[[Params, Array], tuple[Array, Array]]
 """``(params, observations bool[B, H, W, C]) → (policy logits float32[B, A], value float32[B])``"""
+
+
+class Model(NamedTuple):
+    """An architecture for one game, as two pure functions."""
+
+    init: Callable[[Array], Params]  # key → fresh parameters
+    apply: Evaluate
 
 
 POLICY_CHANNELS = 8  # 1×1 convolutions in front of the tower's two heads
@@ -83,29 +91,44 @@ class Network(nn.Module):
         return kind(dtype=self.dtype, name=name)
 
 
-def make(game: Game, config: NetworkConfig) -> tuple[Callable[[Array], Params], Evaluate]:
-    """``(initialise(key) → params, evaluate(params, observations) → (logits, value))``."""
+def make(game: Game, config: NetworkConfig) -> Model:
+    """Builds the network for a game's observations and actions."""
     dtype = config.dtype
     if dtype == "auto":
         dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     module = Network(config, game.num_actions, jnp.dtype(dtype))
 
-    def initialise(key: Array) -> Params:
+    def init(key: Array) -> Params:
         blank = jnp.zeros((1, *game.observation_shape), bool)
         return dict(module.init(key, blank)["params"])
 
-    def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
+    def apply(params: Params, observations: Array) -> tuple[Array, Array]:
         return cast("tuple[Array, Array]", module.apply({"params": params}, observations))
 
-    return initialise, evaluate
+    return Model(init, apply)
 
 
-def pseudo_random(initialise: Callable[[Array], Params]) -> Params:
-    """Parameters for probes, the same ones always: the zeros of `initialise` would hide much."""
+@lru_cache(maxsize=16)
+def make_once(game: Game, config: NetworkConfig) -> Model:
+    """Returns what `make` returns, the same object at every call.
+
+    Programs that are cached by it are compiled once in a process.
+    """
+    return make(game, config)
+
+
+@lru_cache(maxsize=16)
+def shapes(init: Callable[[Array], Params]) -> Params:
+    """Returns the shapes and types of the parameters as a tree of ``jax.ShapeDtypeStruct``."""
+    return jax.eval_shape(init, jax.random.key(0))
+
+
+def pseudo_random(init: Callable[[Array], Params]) -> Params:
+    """Returns the parameters that fingerprints use; the zeros of fresh ones would hide much."""
     rng = np.random.Generator(np.random.Philox(0))
     return jax.tree.map(
         lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype),
-        jax.eval_shape(initialise, jax.random.key(0)),
+        shapes(init),
     )
 
 

@@ -29,10 +29,9 @@ import re
 import shlex
 import time
 from collections import deque
-from typing import Literal, NoReturn, cast
+from typing import Literal, NoReturn
 
 from games.game import Game
-from games.go import Go
 from games.notation import action_to_text, text_to_action
 from selfplay.process.child import Process
 from selfplay.runs.files import describe
@@ -105,15 +104,16 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def new_game(self, game: Go) -> None:
+    def new_game(self, game: Game) -> None:
         """An empty board of `game`'s size and komi, in a fresh process if there is none.
 
         Raises:
             EngineFailure: the engine failed, or refuses this size or komi.
         """
         self._start()
-        self._names = cast(Game, game)  # a protocol's property hides that Go is one
-        for command in (f"boardsize {game.size}", f"komi {game.komi:g}", "clear_board"):
+        self._names = game
+        size = game.observation_shape[0]
+        for command in (f"boardsize {size}", f"komi {game.komi:g}", "clear_board"):
             self._tell(command)
 
     def play(self, colour: Colour, vertex: str) -> None:
@@ -278,13 +278,13 @@ def _quote(answer: str) -> str:
     return repr(words if len(words) <= SHOWN else words[:SHOWN] + "…")
 
 
-def check_engine(command: str, game: Go, timeout_s: float = 60.0, start_s: float = 60.0) -> None:
+def check_engine(command: str, game: Game, timeout_s: float = 60.0, start_s: float = 60.0) -> None:
     """Asks an engine for all that a rated game needs, in a process of its own.
 
     Raises:
         ValueError: it failed; names the engine, what it answered and what was expected.
     """
-    center = action_to_text(cast(Game, game), game.size**2 // 2)
+    center = action_to_text(game, game.observation_shape[0] ** 2 // 2)
     try:
         with Engine(command, timeout_s, start_s) as engine:
             engine.new_game(game)

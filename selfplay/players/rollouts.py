@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from games.game import Game
-from selfplay.search import search
 from selfplay.search.config import SearchConfig
+from selfplay.search.make import make_search
 
 TIE = 1e-3  # standard deviation of the prior's logits
 
@@ -73,7 +73,7 @@ def make(game: Game, num_simulations: int) -> Callable[[Any, Array], Array]:
         return nearly_even, playout(game, leaves.state, keys)
 
     unlearned: Any = evaluate  # it sees whole states, and no parameters
-    find = search.make(rules, unlearned, config)
+    find = make_search(rules, unlearned, config)
 
     def act(states: Any, keys: Array) -> Array:
         search_keys, rank_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)

@@ -56,15 +56,6 @@ def scores_of(game: Game) -> Scores:
     )
 
 
-def default_anchor(game: Game) -> str:
-    """Returns the player at 0 Elo on a game's ladders: "solver" if there is one, else "random"."""
-    try:
-        scores_of(game)
-    except ValueError:
-        return "random"
-    return "solver"
-
-
 class ConnectFourSolver:
     """Scores of every move, remembered: exact ones, or those of a search to `lookahead` plies.
 

@@ -34,8 +34,8 @@ from selfplay.players import rollouts, solvers
 from selfplay.players.gtp_engine import Engine
 from selfplay.players.version import Version, exists
 from selfplay.runs.digest import digest
-from selfplay.search import search
 from selfplay.search.config import Algorithm, SearchConfig
+from selfplay.search.make import make_search
 from selfplay.solved.suite import ILLEGAL
 
 GTP = "gtp:"
@@ -212,7 +212,7 @@ def between(stronger: str, weaker: str) -> str:
 @cache
 def _searching(game: Game, shape: NetworkConfig, config: SearchConfig) -> Any:
     """``(params, states [B], keys [B]) → int32 [B]``; versions of one shape share the program."""
-    find = search.make(game, network.make(game, shape)[1], config)
+    find = make_search(game, network.make(game, shape).apply, config)
 
     @jax.jit
     def act(params: Any, states: Any, keys: Array) -> Array:

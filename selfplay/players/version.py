@@ -40,9 +40,9 @@ from selfplay.runs.files import write_bytes
 from selfplay.runs.renamed import with_today_names
 from selfplay.runs.run import CONFIG, load_version, read_config
 from selfplay.runs.tree import flatten, nest
-from selfplay.search import search
+from selfplay.search.base import SearchFn, SearchResult
 from selfplay.search.config import SearchConfig
-from selfplay.search.search import SearchFn, SearchResult
+from selfplay.search.make import make_search
 
 SUFFIX = ".safetensors"
 LADDERS = ("ladder/ladder.csv", "elo/ladder.csv")  # of a run: launch/ladder.py's, training's own
@@ -249,7 +249,7 @@ def _search_fn(game: str, config: NetworkConfig, search_config: SearchConfig) ->
 
 def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, Any], tuple[Array, Array]]:
     """``(params, state) → (logits, value)`` of one position."""
-    _, evaluate = network.make(game, config)
+    evaluate = network.make(game, config).apply
 
     def one(params: Params, state: Any) -> tuple[Array, Array]:
         logits, value = evaluate(params, game.observe(state)[None])
@@ -259,8 +259,8 @@ def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, Any], tu
 
 
 def _searching(game: Game, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
-    _, evaluate = network.make(game, config)
-    return search.make(game, evaluate, search_config)
+    evaluate = network.make(game, config).apply
+    return make_search(game, evaluate, search_config)
 
 
 def _searching_one(

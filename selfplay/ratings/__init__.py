@@ -1,1 +1,1 @@
-"""Elo ratings from games: Bradley-Terry likelihood, fit, goodness of fit, pairing."""
+"""Elo ratings from games (NumPy, SciPy): likelihood, fit, goodness of fit, choice of pairings."""

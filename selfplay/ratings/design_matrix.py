@@ -1,9 +1,9 @@
-"""How the coordinates of an opening's likelihood follow from the parameters of all ratings.
+"""The design matrix: coordinates of an opening's likelihood as linear functions of the parameters.
 
-A row of :class:`~selfplay.ratings.bradley_terry.Openings` has M + 2 coordinates of its own: the
-leads of its games, δ and log τ. They are linear in p = P + 3 parameters, θ, γ, δ and log τ, of
-which a row knows few: its players' and the last three. It is kept as a small matrix over these, so
-that sums over rows take as long as there are rows, however many players there are.
+A row of :class:`~selfplay.ratings.bradley_terry.Openings` has M + 2 coordinates: the leads of its
+games, δ and log τ. They are linear in the p = P + 3 parameters θ, γ, δ and log τ, but a row depends
+only on its own players' θ and on the last three. Its matrix is stored over these few parameters, so
+the time of a sum over rows is proportional to the number of rows, not to the number of players.
 """
 
 from typing import NamedTuple
@@ -14,19 +14,19 @@ from selfplay.ratings.bradley_terry import Floats, Ints, Openings
 
 
 class Design(NamedTuple):
-    """R rows over K of p parameters each, K − 3 the most players that a row has."""
+    """The matrices of R rows, each over K of p parameters; a row has at most K − 3 players."""
 
-    parameter: Ints  # [R, K]: whose a column is; columns that a row does not need hold zeros
+    parameter: Ints  # [R, K]: the parameter of each column; columns not needed hold zeros
     values: Floats  # [R, M + 2, K]
     size: int  # p
 
     @classmethod
     def of(cls, openings: Openings, players: int) -> "Design":
-        """Of all rows."""
+        """Builds the matrices of all rows."""
         rows, games = openings.first.shape
-        absent = openings.first[:, :1]
+        filler = openings.first[:, :1]
         seats = np.concatenate(
-            [np.where(openings.there, s, absent) for s in (openings.first, openings.second)], axis=1
+            [np.where(openings.mask, s, filler) for s in (openings.first, openings.second)], axis=1
         )
         order = np.argsort(seats, axis=1, kind="stable")
         ordered = np.take_along_axis(seats, order, axis=1)
@@ -39,7 +39,7 @@ class Design(NamedTuple):
         np.put_along_axis(parameter, rank, ordered, axis=1)
         parameter[:, most:] = players + np.arange(3)
         values = np.zeros((rows, games + 2, most + 3))
-        row, game = np.nonzero(openings.there)
+        row, game = np.nonzero(openings.mask)
         values[row, game, column[row, game]] = 1
         values[row, game, column[row, games + game]] = -1
         values[row, game, most] = 1
@@ -47,25 +47,25 @@ class Design(NamedTuple):
         return cls(parameter, values, players + 3)
 
     def dense(self, rows: Ints) -> Floats:
-        """float[r, M + 2, p]: some rows over all parameters."""
-        made = np.zeros((len(rows), self.values.shape[1], self.size))
+        """Returns the matrices of r `rows` over all parameters, float[r, M + 2, p]."""
+        matrices = np.zeros((len(rows), self.values.shape[1], self.size))
         for k in range(self.parameter.shape[1]):
-            made[np.arange(len(rows)), :, self.parameter[rows, k]] += self.values[rows, :, k]
-        return made
+            matrices[np.arange(len(rows)), :, self.parameter[rows, k]] += self.values[rows, :, k]
+        return matrices
 
     def sum(self, scores: Floats) -> Floats:
-        """float[p]: the sum of what scores float[R, M + 2] are in the parameters."""
-        own = np.einsum("ra,rak->rk", scores, self.values)
-        return np.bincount(self.parameter.ravel(), own.ravel(), self.size).astype(float)
+        """Maps scores float[R, M + 2] to the parameters and sums over rows, float[p]."""
+        by_row = np.einsum("ra,rak->rk", scores, self.values)
+        return np.bincount(self.parameter.ravel(), by_row.ravel(), self.size).astype(float)
 
     def gram(self, information: Floats) -> Floats:
-        """float[p, p]: the same of matrices float[R, M + 2, M + 2]."""
-        own = np.swapaxes(self.values, 1, 2) @ information @ self.values
-        at = self.parameter[:, :, None] * self.size + self.parameter[:, None, :]
-        total = np.bincount(at.ravel(), own.ravel(), self.size**2).astype(float)
+        """Maps matrices float[R, M + 2, M + 2] to parameters and sums over rows, float[p, p]."""
+        by_row = np.swapaxes(self.values, 1, 2) @ information @ self.values
+        entries = self.parameter[:, :, None] * self.size + self.parameter[:, None, :]
+        total = np.bincount(entries.ravel(), by_row.ravel(), self.size**2).astype(float)
         return total.reshape(self.size, self.size)
 
     def within(self, matrix: Floats) -> Floats:
-        """float[R, M + 2, M + 2]: what a matrix float[p, p] is in each row's coordinates."""
-        own = matrix[self.parameter[:, :, None], self.parameter[:, None, :]]
-        return self.values @ own @ np.swapaxes(self.values, 1, 2)
+        """Maps a matrix float[p, p] to each row's coordinates, float[R, M + 2, M + 2]."""
+        blocks = matrix[self.parameter[:, :, None], self.parameter[:, None, :]]
+        return self.values @ blocks @ np.swapaxes(self.values, 1, 2)

@@ -1,23 +1,24 @@
-"""Ratings in Elo from games, with intervals that cover the truth as often as they say.
+"""Elo ratings from games, with 95 % intervals whose coverage is measured by simulation.
 
-The estimate maximises the likelihood of :mod:`selfplay.ratings.bradley_terry` under weak priors:
+The estimate maximizes the likelihood of :mod:`selfplay.ratings.bradley_terry` under weak priors:
 
-* ratings: Normal around the field's own mean, with standard deviation `prior` in Elo. It knows no
-  origin, so that a common shift changes nothing. It gives a player that won everything a finite
-  rating, and one that never played the field's mean with an interval of some ±2 000. A rating known
-  to ±s is drawn towards the field's mean by a share of about (s / prior)² of its distance: by 2 Elo
-  in 1 000 at s = 50. Much narrower priors cover too rarely, the ends of a field first;
+* ratings: Normal around the mean rating of the field, with standard deviation `prior` in Elo. The
+  prior has no origin, so adding a constant to all ratings changes nothing. It gives a player that
+  won everything a finite rating, and a player without games the field's mean with an interval of
+  some ±2 000. A rating known to ±s is shrunk towards the mean by about (s / prior)² of its
+  distance: by 2 Elo in 1 000 at s = 50. Intervals under much narrower priors cover too rarely,
+  first of all at the ends of the field;
 * first-move advantage: Normal(0, 400 Elo); log ν: Normal(-2, 6);
-* the openings' spread τ: √τ exp(-τ² / 2 · 100²), with its mode at 71 Elo. The root keeps τ from 0,
-  where its own uncertainty would be lost (Chung et al. 2013). An error in τ stretches or squeezes
-  the whole table: by 3 % for 50 Elo, which the intervals hold. Where no opening was played twice τ
-  is 0: nothing tells it from luck.
+* the spread τ over openings: √τ exp(-τ² / 2 · 100²), with its mode at 71 Elo. The root keeps the
+  estimate away from 0, where the uncertainty of τ would be lost (Chung et al. 2013). An error in τ
+  stretches or shrinks the whole table, by 3 % for 50 Elo, and the intervals include it. If no
+  opening was played twice, τ is fixed at 0, because nothing tells it apart from luck.
 
 The covariance is a sandwich, H⁻¹ B H⁻¹, with the opening as the unit: B sums over openings the
-outer product of their scores, each taken as if that opening had been left out of the fit (CR3, Bell
-and McCaffrey 2002). An opening of players with few openings counts there with its expectation under
-the model instead, by a share of SHRINK / (SHRINK + openings): a player that won everything has
-scores next to nothing, and is not certain for that.
+outer product of their scores, each computed as if that opening had been left out of the fit (CR3,
+Bell and McCaffrey 2002). For players with few openings B uses the expectation under the model
+instead, with weight SHRINK / (SHRINK + openings): the scores of a player that won everything are
+almost 0, although its rating is uncertain.
 """
 
 from dataclasses import dataclass
@@ -28,17 +29,10 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import ndtr
 
-from selfplay.ratings.bradley_terry import (
-    NATS_PER_ELO,
-    Floats,
-    Games,
-    Openings,
-    gather,
-    terms,
-)
+from selfplay.ratings.bradley_terry import NATS_PER_ELO, Floats, Games, Openings, gather, terms
 from selfplay.ratings.design_matrix import Design
 
-__all__ = ["PRIOR", "Fitted", "Games", "Ratings", "fit", "maximise"]
+__all__ = ["PRIOR", "FittedModel", "Games", "Ratings", "fit", "maximize"]
 
 PRIOR: Final = 1000.0  # Elo
 FIRST_MOVE: Final = 400 * NATS_PER_ELO
@@ -50,54 +44,64 @@ Z95: Final = 1.959964
 
 @dataclass(frozen=True, eq=False)
 class Ratings:
-    """What is known of P players, relative to one of them, the anchor."""
+    """Ratings of P players relative to one of them, the anchor, with their covariance."""
 
-    elo: Floats  # [P]: the anchor's is exact
+    elo: Floats  # [P]: the anchor's is exactly 0
     covariance: Floats  # [P, P] in Elo², relative to the anchor: its row and column are 0
     anchor: int
-    first_move: float  # Elo by which moving first is ahead
+    first_move: float  # Elo advantage of moving first
     first_move_stderr: float
     draw: float  # Davidson's ν: an even game is drawn with probability ν / (2 + ν)
     opening_spread: float  # τ: standard deviation of the first-move advantage over openings, Elo
 
     @property
     def stderr(self) -> Floats:
-        """float[P], relative to the anchor, whose own is 0."""
+        """Standard errors in Elo, float[P], relative to the anchor, whose entry is 0."""
         return np.sqrt(np.diag(self.covariance))
 
     @property
     def interval(self) -> Floats:
-        """float[P, 2], 95 %: from and to, relative to the anchor."""
+        """95 % intervals in Elo, float[P, 2]: low and high, relative to the anchor."""
         return self.elo[:, None] + Z95 * self.stderr[:, None] * np.array([-1.0, 1.0])
 
     def difference(self, i: int, j: int) -> tuple[float, float]:
-        """By how many Elo i is ahead of j, and the standard error of that."""
+        """Returns how many Elo i is ahead of j, and the standard error of this difference."""
         c = self.covariance
         return float(self.elo[i] - self.elo[j]), float(np.sqrt(c[i, i] + c[j, j] - 2 * c[i, j]))
 
     def superiority(self, i: int, j: int) -> float:
-        """The likelihood that i is stronger than j; 1/2 for a player and itself."""
+        """Returns the probability that i is stronger than j; 1/2 for a player and itself."""
         ahead, stderr = self.difference(i, j)
         return float(ndtr(ahead / stderr)) if stderr else 0.5 + 0.5 * float(np.sign(ahead))
 
 
-class Fitted(NamedTuple):
-    """The maximum, in nats, and what stood around it. p = P + 3 parameters: θ, γ, δ, log τ."""
+class FittedModel(NamedTuple):
+    """The maximum, in nats, with derivatives. p = P + 3 parameters: θ, γ, δ, log τ."""
 
     openings: Openings
     parameters: Floats  # [p]
-    tau: float  # exp of the last parameter, or 0 where it is not free
-    free: NDArray[np.bool_]  # [p], True = estimated; False = fixed
-    design: Design  # from parameters to each row's own coordinates
+    tau: float  # exp of the last parameter, or 0 if it is not free
+    free: NDArray[np.bool_]  # [p], True = estimated, False = fixed
+    design: Design  # from parameters to each row's coordinates
     score: Floats  # [R, M + 2], of one opening of a row
     information: Floats  # [R, M + 2, M + 2], of one opening of a row
-    inverse: Floats  # [p, p]: of the information with the priors'; 0 for what is fixed
-    prior: Floats  # [p, p]: the priors' information
+    inverse: Floats  # [p, p]: of the information, priors included; 0 for fixed parameters
+    prior: Floats  # [p, p]: information of the priors
 
 
 def fit(games: Games, players: int, anchor: int, prior: float = PRIOR) -> Ratings:
-    """Rates `players` players with player `anchor` at 0 Elo; see the module for `prior`."""
-    fitted = maximise(games, players, anchor, prior)
+    """Rates `players` players with player `anchor` at 0 Elo.
+
+    Args:
+        games: the results.
+        players: P, the number of players; some may have no games.
+        anchor: index of the player at 0 Elo.
+        prior: standard deviation of the ratings' prior in Elo; see the module.
+
+    Raises:
+        ValueError: an anchor, prior or game out of range.
+    """
+    fitted = maximize(games, players, anchor, prior)
     covariance = sandwich(fitted, players) / NATS_PER_ELO**2
     theta, gamma = fitted.parameters[:players], fitted.parameters[players]
     return Ratings(
@@ -111,29 +115,81 @@ def fit(games: Games, players: int, anchor: int, prior: float = PRIOR) -> Rating
     )
 
 
-def maximise(games: Games, players: int, anchor: int, prior: float = PRIOR) -> Fitted:
-    """Newton's method from equal ratings, the anchor at 0."""
-    if not 0 <= anchor < players:
-        raise ValueError(f"the anchor is one of {players} players, got index {anchor}")
-    if not 0 < prior < np.inf:
-        raise ValueError(f"the prior's standard deviation is finite and above 0, got {prior}")
-    games.check(players)
-    openings = gather(games)
-    spread = openings.there.shape[1] > 1  # some opening has two games
-    free = np.arange(players + 3) != anchor
-    free[-1] &= spread
-    penalty = _priors(players, prior)
-    middle = np.zeros(players + 3)
-    middle[-2] = LOG_DRAW[0]
-    count = openings.count.astype(float)
-    design = Design.of(openings, players)
+def maximize(games: Games, players: int, anchor: int, prior: float = PRIOR) -> FittedModel:
+    """Finds the maximum by Newton's method from equal ratings, the anchor fixed at 0.
 
-    def around(point: Floats) -> tuple[float, Floats, Floats, Fitted]:
-        """The penalised log-likelihood, its gradient, its negative Hessian, and the rest."""
-        tau = float(np.exp(point[-1])) if spread else 0.0
-        lead = (point[openings.first] - point[openings.second] + point[-3]) * openings.there
+    Raises:
+        ValueError: an anchor, prior or game out of range.
+        ArithmeticError: no convergence.
+    """
+    if not 0 <= anchor < players:
+        raise ValueError(f"the anchor must be one of {players} players, got index {anchor}")
+    if not 0 < prior < np.inf:
+        raise ValueError(f"the prior's standard deviation must be finite and above 0, got {prior}")
+    games.check(players)
+    posterior = _Posterior.of(gather(games), players, anchor, prior)
+    free = posterior.free
+    point = posterior.center.copy()
+    point[-1] = np.log(SPREAD[1])
+    current = posterior.evaluate(point)
+    for _ in range(200):
+        step = _newton(current.gradient[free], current.hessian[np.ix_(free, free)])
+        if step @ current.gradient[free] < 1e-18:
+            break
+        trial, following = point, current
+        for halvings in range(40):  # until the step goes uphill
+            trial = point.copy()
+            trial[free] += step / 2**halvings
+            following = posterior.evaluate(trial)
+            if following.value >= current.value - 1e-9 * (1 + abs(current.value)):
+                break
+        point, current = trial, following
+    else:
+        raise ArithmeticError(f"no maximum after 200 steps on {len(games.first)} games")
+    inverse = np.zeros_like(posterior.penalty)
+    block = np.ix_(free, free)
+    inverse[block] = cho_solve(_factor(current.hessian[block]), np.eye(int(free.sum())))
+    return current.model._replace(inverse=inverse)
+
+
+class _Evaluation(NamedTuple):
+    """The penalized log-likelihood at one point, with derivatives."""
+
+    value: float
+    gradient: Floats  # [p]
+    hessian: Floats  # [p, p], negative
+    model: FittedModel  # without its inverse
+
+
+@dataclass(frozen=True, eq=False)
+class _Posterior:
+    """The penalized log-likelihood of p = P + 3 parameters: θ, γ, δ, log τ."""
+
+    openings: Openings
+    design: Design
+    free: NDArray[np.bool_]  # [p], True = estimated
+    center: Floats  # [p]: means of the normal priors
+    penalty: Floats  # [p, p]: information of the normal priors
+
+    @classmethod
+    def of(cls, openings: Openings, players: int, anchor: int, prior: float) -> "_Posterior":
+        """Combines the games with the priors; τ is free if some opening has two games."""
+        free = np.arange(players + 3) != anchor
+        free[-1] &= openings.mask.shape[1] > 1
+        center = np.zeros(players + 3)
+        center[-2] = LOG_DRAW[0]
+        return cls(
+            openings, Design.of(openings, players), free, center, _prior_information(players, prior)
+        )
+
+    def evaluate(self, point: Floats) -> _Evaluation:
+        """Computes the value and its derivatives at the parameters `point`, float[p]."""
+        openings, design, penalty = self.openings, self.design, self.penalty
+        count = openings.count.astype(float)
+        tau = float(np.exp(point[-1])) if self.free[-1] else 0.0
+        lead = (point[openings.first] - point[openings.second] + point[-3]) * openings.mask
         value, score, information = terms(
-            lead, openings.outcome, openings.there, float(point[-2]), tau
+            lead, openings.outcome, openings.mask, float(point[-2]), tau
         )
         # The last coordinate becomes log τ.
         information[:, -1] *= tau
@@ -141,79 +197,65 @@ def maximise(games: Games, players: int, anchor: int, prior: float = PRIOR) -> F
         score[:, -1] *= tau
         information[:, -1, -1] -= score[:, -1]
 
-        off = np.where(free, point - middle, 0)
-        off[-1] = 0
+        deviation = np.where(self.free, point - self.center, 0)
+        deviation[-1] = 0
         power, excess = SPREAD[0], (tau / SPREAD[1]) ** 2
-        total = count @ value - off @ penalty @ off / 2 + power * point[-1] - excess / 2
-        gradient = design.sum(count[:, None] * score) - penalty @ off
+        penalized = count @ value - deviation @ penalty @ deviation / 2
+        total = penalized + power * point[-1] - excess / 2
+        gradient = design.sum(count[:, None] * score) - penalty @ deviation
         gradient[-1] += power - excess
-        bent = penalty.copy()
-        bent[-1, -1] = 2 * excess
-        hessian = design.gram(count[:, None, None] * information) + bent
-        rest = Fitted(
-            openings, point, tau, free, design, score, information, np.zeros_like(bent), bent
+        curvature = penalty.copy()
+        curvature[-1, -1] = 2 * excess
+        hessian = design.gram(count[:, None, None] * information) + curvature
+        model = FittedModel(
+            openings=openings,
+            parameters=point,
+            tau=tau,
+            free=self.free,
+            design=design,
+            score=score,
+            information=information,
+            inverse=np.zeros_like(curvature),
+            prior=curvature,
         )
-        return float(total), gradient, hessian, rest
-
-    point = middle.copy()
-    point[-1] = np.log(SPREAD[1])
-    here = around(point)
-    for _ in range(200):
-        step = _newton(here[1][free], here[2][np.ix_(free, free)])
-        if step @ here[1][free] < 1e-18:
-            break
-        trial, there = point, here
-        for halvings in range(40):  # until it is uphill
-            trial = point.copy()
-            trial[free] += step / 2**halvings
-            there = around(trial)
-            if there[0] >= here[0] - 1e-9 * (1 + abs(here[0])):
-                break
-        point, here = trial, there
-    else:
-        raise ArithmeticError(f"no maximum after 200 steps on {len(games.first)} games")
-    inverse = np.zeros_like(penalty)
-    some = np.ix_(free, free)
-    inverse[some] = cho_solve(_factor(here[2][some]), np.eye(int(free.sum())))
-    return here[3]._replace(inverse=inverse)
+        return _Evaluation(float(total), gradient, hessian, model)
 
 
-def sandwich(fitted: Fitted, players: int) -> Floats:
-    """float[p, p] in nats²: the covariance with the opening as the unit; see the module."""
+def sandwich(fitted: FittedModel, players: int) -> Floats:
+    """Computes the sandwich covariance, float[p, p] in nats²; see the module."""
     rows, design = fitted.openings, fitted.design
     leverage = fitted.information @ design.within(fitted.inverse)
-    left_out = np.eye(leverage.shape[1]) - leverage
-    score = np.linalg.solve(left_out, fitted.score[..., None])
+    score = np.linalg.solve(np.eye(leverage.shape[1]) - leverage, fitted.score[..., None])
 
-    seated = np.zeros((len(rows.count), players), bool)  # True = the player plays in it
-    row, game = np.nonzero(rows.there)
+    seated = np.zeros((len(rows.count), players), bool)  # True = the player plays in the row
+    row, game = np.nonzero(rows.mask)
     seated[row, rows.first[row, game]] = seated[row, rows.second[row, game]] = True
     openings = rows.count @ seated  # [P]
     fewest = np.where(seated, openings, np.inf).min(axis=1, initial=np.inf)
-    own = fewest / (fewest + SHRINK)
-    observed = design.gram((rows.count * own)[:, None, None] * score * np.swapaxes(score, 1, 2))
-    expected = design.gram((rows.count * (1 - own))[:, None, None] * fitted.information)
+    weight = fewest / (fewest + SHRINK)
+    observed = design.gram((rows.count * weight)[:, None, None] * score * np.swapaxes(score, 1, 2))
+    expected = design.gram((rows.count * (1 - weight))[:, None, None] * fitted.information)
     return fitted.inverse @ (observed + expected + fitted.prior) @ fitted.inverse
 
 
-def _priors(players: int, prior: float) -> Floats:
-    """float[p, p]: the information of the normal priors."""
+def _prior_information(players: int, prior: float) -> Floats:
+    """Returns the information of the normal priors, float[p, p]."""
     information = np.zeros((players + 3, players + 3))
-    centred = np.eye(players) - 1 / players
-    information[:players, :players] = centred / (prior * NATS_PER_ELO) ** 2
+    centering = np.eye(players) - 1 / players
+    information[:players, :players] = centering / (prior * NATS_PER_ELO) ** 2
     information[-3, -3] = FIRST_MOVE**-2
     information[-2, -2] = LOG_DRAW[1] ** -2
     return information
 
 
 def _newton(gradient: Floats, hessian: Floats, longest: float = 2.0) -> Floats:
-    """The step uphill, at most `longest` nats in any parameter."""
+    """Returns the step uphill, at most `longest` nats in any parameter."""
     step = cho_solve(_factor(hessian), gradient)
     return step * min(1.0, longest / max(np.abs(step).max(), 1e-300))
 
 
 def _factor(hessian: Floats) -> tuple[Floats, bool]:
-    """Cholesky's; far from the maximum the Hessian may have to be bent upwards first."""
+    """Computes a Cholesky factor, adding a ridge until the matrix is positive definite."""
     ridge = 0.0
     while True:
         try:

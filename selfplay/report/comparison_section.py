@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from selfplay.report.figures import HUES, Drawing, plain, powers, style
 from selfplay.report.findings import Finding
 from selfplay.scaling import at_training, comparison
-from selfplay.scaling.comparison import MOST_GAMES, MOST_SEEDS, NARROW, Information, Lead
+from selfplay.scaling.comparison import MAX_GAMES, MAX_SEEDS, NARROW_ELO, Information, Lead
 from selfplay.scaling.estimate import Floats, InsufficientData
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 NAME = "comparison"
 DRAWN = 4  # sides in the figure: as many hues have a contrast of 3:1 on white
@@ -35,20 +35,20 @@ def finding(
 
     Args:
         points: all versions on one ladder.
-        information: what one more opening is expected to tell; see `comparison.lead`.
+        information: what one more opening is expected to tell; see `comparison.compare`.
         baseline: the side that others are compared with; the first one if left out or not here.
         perfect: True = perfect play is at 0 Elo.
 
     Returns:
         None with fewer than two sides.
     """
-    names = list(dict.fromkeys(comparison.sides(points).tolist()))
+    names = list(dict.fromkeys(comparison.side_of_versions(points).tolist()))
     if len(names) < 2:
         return None
     baseline = baseline if baseline in names else names[0]
     others = [name for name in names if name != baseline]
     sentences, leads, rows = [], [], []
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         try:
             top = _top_two(points, budget, information)
         except InsufficientData as reason:
@@ -58,7 +58,7 @@ def finding(
             sentences += [who_leads(top), _savings(points, top, perfect), what_settles(top)]
         for other in others:
             with suppress(InsufficientData):
-                found = comparison.lead(points, baseline, other, budget, information)
+                found = comparison.compare(points, baseline, other, budget, information)
                 rows.append(_row(points, found, perfect))
     sentences += _limits(leads) if leads else []
     if len(names) > 2:
@@ -81,10 +81,10 @@ def finding(
 
 def _top_two(points: RatedVersions, budget: float, information: Information) -> Lead:
     """Compares the two strongest sides at a budget, the stronger one as b."""
-    best, second, *_ = comparison.ranked(points, budget)
-    found = comparison.lead(points, second, best, budget, information)
+    best, second, *_ = comparison.rank_sides(points, budget)
+    found = comparison.compare(points, second, best, budget, information)
     if found.networks.value < 0:  # at the larger training that these two have in common
-        found = comparison.lead(points, best, second, budget, information)
+        found = comparison.compare(points, best, second, budget, information)
     return found
 
 
@@ -92,7 +92,7 @@ def _savings(points: RatedVersions, found: Lead, perfect: bool) -> str:
     """Says how many times less training the leader takes."""
     where = f"At {found.budget:g} simulations"
     try:
-        text = comparison.saved(points, found.a, found.b, found.budget, perfect)[1]
+        text = comparison.training_saved(points, found.a, found.b, found.budget, perfect)[1]
     except InsufficientData as reason:
         return f"{where} it is not known how much training that saves: {reason}."
     return f"{where} {text}."
@@ -127,21 +127,27 @@ def _count(found: Lead) -> str:
 def what_settles(found: Lead) -> str:
     """Says how many games would settle the networks, and how many seeds the recipes."""
     where = f"At {found.budget:g} simulations"
-    if not found.games:
+    if not found.games_to_decide:
         text = f"these {_count(found)} are settled: {found.networks}, the games' errors alone"
-    elif found.games <= MOST_GAMES:
-        text = f"about {_round(found.games)} more games between them would settle these "
+    elif found.games_to_decide <= MAX_GAMES:
+        text = f"about {_round(found.games_to_decide)} more games between them would settle these "
         text += f"{_count(found)}, if the difference stays as estimated"
     else:
         text = f"these {_count(found)} are about equal: to settle who is ahead would take more "
-        text += f"than {MOST_GAMES:,} games"
-        if found.narrow:
-            text += f", and an interval of ± {NARROW:g} Elo about {_round(found.narrow)}"
+        text += f"than {MAX_GAMES:,} games"
+        if found.games_to_narrow:
+            text += (
+                f", and an interval of ± {NARROW_ELO:g} Elo about {_round(found.games_to_narrow)}"
+            )
     if found.recipes is None:
         return f"{where} {text}."
     if found.recipes.low > 0:
         return f"{where} {text}; the recipes are settled as well."
-    seeds = f"more than {MOST_SEEDS}" if found.seeds is None else f"about {found.seeds}"
+    seeds = (
+        f"more than {MAX_SEEDS}"
+        if found.seeds_to_decide is None
+        else f"about {found.seeds_to_decide}"
+    )
     return (
         f"{where} {text}; the recipes would take {seeds} seeds a side, if estimate and spread stay."
     )
@@ -170,7 +176,7 @@ def _row(points: RatedVersions, found: Lead, perfect: bool) -> tuple[Any, ...]:
     numbers = [f"{float(x):+.0f}" for x in (estimate.value, estimate.low, estimate.high)]
     times = ["", "", ""]
     with suppress(InsufficientData):
-        ooms = comparison.saved(points, found.a, found.b, found.budget, perfect)[0]
+        ooms = comparison.training_saved(points, found.a, found.b, found.budget, perfect)[0]
         times = [_times(float(x)) for x in (ooms.value, ooms.low, ooms.high)]
     runs = f"{found.runs[1]} and {found.runs[0]}"
     about = "networks" if found.recipes is None else "recipes"
@@ -189,12 +195,12 @@ def draw(points: RatedVersions, baseline: str, others: Sequence[str]) -> Drawing
     A column for each search budget. Runs are faint, a side's mean over its runs is bold; bands are
     95 % intervals at equal training: of the recipes, or of the networks if a side has one run.
     """
-    at = at_budgets(points)
+    at = by_budget(points)
     size = (7.2, 6.4) if len(at) == 1 else (3.3 * len(at) + 0.4, 6.0)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(2, len(at), sharex="col", sharey="row", squeeze=False)
     hue = dict(zip((baseline, *others), HUES, strict=False))
-    side, rows = comparison.sides(points), []
+    side, rows = comparison.side_of_versions(points), []
     for (upper, lower), budget in zip(panels.T, at, strict=True):
         chosen = points.require("simulations") == budget
         for name, color in hue.items():
@@ -261,10 +267,10 @@ def _difference(
     axes: Axes, points: RatedVersions, a: str, b: str, budget: float, color: str
 ) -> list[tuple[Any, ...]]:
     """Draws how far b is ahead of a along their common training, and returns the numbers."""
-    pair = comparison.pair(points, a, b, budget)
-    low, high = comparison.reached(pair)
+    pair = comparison.select_pair(points, a, b, budget)
+    low, high = comparison.common_training(pair)
     levels = _levels(pair, low, high)
-    both = [comparison.ahead(pair, a, b, float(level)) for level in levels]
+    both = [comparison.estimate_lead(pair, a, b, float(level)) for level in levels]
     estimates = [networks if recipes is None else recipes for networks, recipes in both]
     value, least, most = (
         np.array([float(getattr(one, name)) for one in estimates])

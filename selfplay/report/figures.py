@@ -26,7 +26,7 @@ from selfplay.scaling.at_training import interpolation_weights
 from selfplay.scaling.estimate import Floats
 from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
-from selfplay.scaling.factors import Factor, of_points
+from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
@@ -169,7 +169,7 @@ def training(
     """
     figure, panels = _panels(len(at))
     recipes = list(dict.fromkeys(r for points in at.values() for r in points.recipe.tolist()))
-    factors = factors or of_points(max(at.values(), key=len))
+    factors = factors or factors_of_versions(max(at.values(), key=len))
     looks = Looks.of(factors, recipes)
     rows = []
     for axes, (budget, points) in zip(panels, at.items(), strict=True):
@@ -178,7 +178,7 @@ def training(
             _curve(axes, points, own, points.training, looks.line[recipe])
         one = found[budget]
         if one is not None:
-            spent = points.training[one.on]
+            spent = points.training[one.on_frontier]
             x = np.linspace(spent.min(), spent.max(), 60)
             fitted = frontier.curve(points, one, x)
             axes.fill_between(x, fitted.low, fitted.high, color=INK, alpha=0.18, linewidth=0,
@@ -188,7 +188,7 @@ def training(
             axes.set_title(f"{budget:g} simulations a move", fontsize=10)
         axes.set_xlabel("training, FLOPs")
         powers(axes.xaxis)
-        on = one.on if one is not None else np.zeros(len(points), bool)
+        on = one.on_frontier if one is not None else np.zeros(len(points), bool)
         rows += _rows(points, on.astype(int))
     _bound(panels[0], np.concatenate([points.elo for points in at.values()]))  # all share it
     fit = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]
@@ -242,7 +242,7 @@ def search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Drawing:
     """Draws Elo against search FLOPs per move: first, middle and last rated versions of runs."""
     spent, cost = points.require("training"), points.require("search")
     recipes = list(dict.fromkeys(points.recipe.tolist()))
-    looks = Looks.of(factors or of_points(points), recipes)
+    looks = Looks.of(factors or factors_of_versions(points), recipes)
     stages: dict[str, list[int]] = {name: [] for name in STAGES}
     for run in points.runs:
         amounts = np.unique(spent[points.run == run])
@@ -279,8 +279,12 @@ def exchange(points: RatedVersions, found: Exchange) -> Drawing:
     figure, axes = _canvas()
     x, y = points.require("training"), points.require("search")
     low, high = np.percentile(points.elo, [10, 90])
-    levels = np.unique(np.round(np.linspace(low, high, 5), -1)) if found.a.bounded else ()
-    a, b, c = (float(one.value) for one in (found.a, found.b, found.c))
+    levels = (
+        np.unique(np.round(np.linspace(low, high, 5), -1))
+        if found.training_exponent.bounded
+        else ()
+    )
+    a, b, c = (float(one.value) for one in (found.training_exponent, found.elo_scale, found.offset))
     ends = np.array([x.min(), x.max()])
     axes.set_xlim(ends[0] - 0.1, ends[1] + 0.1)
     axes.set_ylim(y.min() - 0.3, y.max() + 0.3)
@@ -293,7 +297,7 @@ def exchange(points: RatedVersions, found: Exchange) -> Drawing:
             f"{level:+.0f}", (at, a * at + b * level + c), fontsize=8, ha="center", va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
-    size = np.where(found.on, 34, 7)
+    size = np.where(found.in_fit, 34, 7)
     drawn = axes.scatter(
         x, y, c=points.elo, cmap=_ramp(), s=size, edgecolors="white", linewidths=0.4
     )
@@ -305,7 +309,7 @@ def exchange(points: RatedVersions, found: Exchange) -> Drawing:
         "Black lines join what plays equally well in the fit, with their Elo. Large dots are the "
         "versions in the fit, small ones all others."
     )
-    return Drawing(figure, (*COLUMNS, "fitted"), _rows(points, found.on.astype(int)), caption)
+    return Drawing(figure, (*COLUMNS, "fitted"), _rows(points, found.in_fit.astype(int)), caption)
 
 
 @style()

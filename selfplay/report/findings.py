@@ -27,9 +27,9 @@ from selfplay.scaling import (
     slopes,
 )
 from selfplay.scaling.estimate import InsufficientData
-from selfplay.scaling.factors import Factor, of_points
+from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 T = TypeVar("T")
 REACH = 0.3  # OOMs that an extrapolation goes at least
@@ -157,18 +157,20 @@ def of_training(
 ) -> tuple[Finding, dict[float, Frontier | None]]:
     """What training buys at every search budget, and the frontiers there."""
     asked, found = _Asked(), {}
-    for budget, same in at_budgets(points).items():
+    for budget, same in by_budget(points).items():
         where = f" at {budget:g} simulations"
         found[budget] = one = asked.ask(lambda p=same: frontier.fit(p), where=where)
-        if one is None or one.incline is None:
+        if one is None or one.change_point_fit is None:
             asked.ask(
                 lambda p=same: slopes.per_training(p),
                 lambda e: f"all versions, one line: {e}",
                 where,
             )
         if perfect:
-            asked.ask(lambda p=same: compute_to_reach.fit(p, -saturation.NEARLY), where=where)
-    drawing = figures.training(at_budgets(points), found, factors)
+            asked.ask(
+                lambda p=same: compute_to_reach.fit(p, -saturation.NEAR_PERFECT_ELO), where=where
+            )
+    drawing = figures.training(by_budget(points), found, factors)
     finding = Finding("training", "What does training compute buy?", asked.sentences, drawing)
     return finding, found
 
@@ -187,12 +189,12 @@ def of_search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Finding:
 def of_exchange(points: RatedVersions, rising: NDArray[np.bool_]) -> Finding:
     """How training and search replace each other, among those that lead and are still rising."""
     asked = _Asked()
-    found = asked.ask(lambda: exchange.of_leading(points, rising))
+    found = asked.ask(lambda: exchange.fit_frontier(points, rising))
     drawing = None
     if found is not None:
         asked.sentences.append(
-            f"In the fit: {found.training}, {found.search}, over {found.on.sum()} versions: those "
-            "on no plateau whose recipe no other one was ahead of at their training and budget. "
+            f"In the fit: {found.training}, {found.search}, over {found.in_fit.sum()} versions: "
+            "those on no plateau whose recipe no other one was ahead of at their training and budget. "
             "They were chosen by the ratings that are fitted, and the interval does not account "
             "for that."
         )
@@ -212,7 +214,7 @@ def of_size(points: RatedVersions, at_budget: RatedVersions) -> Finding:
             lambda: best_size.fit(at_budget, ("selfplay_simulations",), controls=("parameters",))[0]
         )
     asked.ask(
-        lambda: best_size.fit(points, given="search", controls=("training",))[0],
+        lambda: best_size.fit(points, compute="search", controls=("training",))[0],
         lambda best: f"for a given compute per move, with all budgets: {best}",
     )
     return Finding("size", "What does network size buy?", asked.sentences)
@@ -224,12 +226,12 @@ def of_recipes(points: RatedVersions, budget: float, baseline: str = "") -> Find
     The first recipe is compared with where `baseline` is left out, or has no version there.
     """
     asked, rows = _Asked(), []
-    recipes = list(dict.fromkeys(at_budgets(points)[budget].recipe.tolist()))
+    recipes = list(dict.fromkeys(by_budget(points)[budget].recipe.tolist()))
     if baseline not in recipes:
         said = f"No version of {baseline} is here: {recipes[0]} stands in its place."
         asked.sentences += [said] if baseline else []
         baseline = recipes[0]
-    for at, same in at_budgets(points).items():
+    for at, same in by_budget(points).items():
         for recipe in recipes:
             if recipe == baseline:
                 continue
@@ -248,7 +250,7 @@ def of_recipes(points: RatedVersions, budget: float, baseline: str = "") -> Find
 def of_extrapolation(points: RatedVersions) -> Finding:
     """The recipes with the largest runs, predicted from the others."""
     asked = _Asked()
-    found = asked.ask(lambda: extrapolation.of_largest(points, REACH))
+    found = asked.ask(lambda: extrapolation.predict_largest(points, REACH))
     drawing = figures.extrapolation(points, found) if found is not None else None
     title = "Does the line hold beyond the runs that it was fitted to?"
     return Finding("extrapolation", title, asked.sentences, drawing)
@@ -260,11 +262,11 @@ def of_boards(points: RatedVersions) -> Finding:
     0 Elo is perfect play on every board.
     """
     asked = _Asked()
-    for budget, same in at_budgets(points).items():
+    for budget, same in by_budget(points).items():
         where = f" at {budget:g} simulations"
-        chosen = same.select(frontier.leading_by(same, "board"))
-        bends = asked.ask(lambda p=chosen: change_point.saturation(p, "board"), where=where)
-        if bends is None or not bends.found:
+        chosen = same.select(frontier.on_frontier_by(same, "board"))
+        bends = asked.ask(lambda p=chosen: change_point.saturation_test(p, "board"), where=where)
+        if bends is None or not bends.significant:
             continue
         found = asked.ask(
             lambda p=chosen: change_point.fit(p, "board"), lambda i: f"the mean board: {i}", where
@@ -295,13 +297,13 @@ def of_ladder(
         perfect: True = perfect play is at 0 Elo.
         factors: what tells the recipes apart; their sizes or names if left out.
     """
-    factors = factors or of_points(points)
+    factors = factors or factors_of_versions(points)
     first, found = of_training(points, perfect, factors)
     whole = points
-    kept, left_out = saturation.rising(whole, found, perfect)
+    kept, left_out = saturation.not_saturated(whole, found, perfect)
     points = whole.select(kept)
     budget = headline_budget(points)
-    same = at_budgets(points)[budget]
+    same = by_budget(points)[budget]
     of_maps = of_map(whole, factors) if factors else []
     of_all = [of_search(points, factors), of_exchange(whole, kept)]
     of_same = [of_size(points, same)] if len(set(whole.parameters)) > 1 else []

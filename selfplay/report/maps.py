@@ -13,11 +13,11 @@ from selfplay.report import map_figure
 from selfplay.report.figures import Drawing, plain
 from selfplay.report.map_figure import CANDIDATE, LEADER, Cell, Panel
 from selfplay.scaling import at_compute
-from selfplay.scaling.at_compute import AtCompute, Best
+from selfplay.scaling.at_compute import BestRecipe, EloAtCompute
 from selfplay.scaling.at_training import TOLERANCE
 from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor, recipe_text
-from selfplay.scaling.rated_versions import RatedVersions, at_budgets
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 MOST = 3  # factors that a map can show
 NAMED = 3  # candidates that a sentence names
@@ -41,8 +41,8 @@ class Compared:
         search: log10 FLOPs of a move; None for a given budget.
     """
 
-    at: AtCompute
-    best: Best | None
+    at: EloAtCompute
+    best: BestRecipe | None
     recipes: int
     budget: float | None = None
     search: float | None = None
@@ -82,7 +82,7 @@ class Compared:
         half = float(best.lead.high - best.lead.low) / 2
         lead = f"{float(best.lead.value):.0f} ± {half:.0f} Elo"
         chance = [_chance(share) for share in best.probability]
-        if np.isnan(at.spread):
+        if np.isnan(at.run_stddev):
             return (
                 f"{where}, {names[leader]} is the first {self._among}, {lead} ahead of "
                 "the next, with one run of each: that is about these runs, and other seeds may say "
@@ -91,7 +91,7 @@ class Compared:
         if best.decided:
             return (
                 f"{where}, {names[leader]} is the best {self._among}, {lead} ahead of "
-                f"the next, {names[best.next]} (probability {chance[leader]})"
+                f"the next, {names[best.runner_up]} (probability {chance[leader]})"
             )
         others = [k for k in best.candidates if k != leader]
         shown = ", ".join(f"{names[k]} ({chance[k]})" for k in others[:NAMED])
@@ -115,9 +115,9 @@ def compare(
     Raises:
         InsufficientData: no recipe has got there.
     """
-    chosen = points if budget is None else at_budgets(points)[budget]
-    at = at_compute.read(chosen, training, search)
-    best = at_compute.best(at) if len(at.recipes) > 1 else None
+    chosen = points if budget is None else by_budget(points)[budget]
+    at = at_compute.interpolate(chosen, training, search)
+    best = at_compute.best_recipe(at) if len(at.recipes) > 1 else None
     return Compared(at, best, len(set(points.recipe.tolist())), budget, search)
 
 
@@ -127,8 +127,8 @@ def of_training(points: RatedVersions, budget: float) -> tuple[list[Compared], i
     Raises:
         InsufficientData: no two recipes can be compared.
     """
-    same = at_budgets(points)[budget]
-    found, main = at_compute.levels(np.array(list(at_compute.spans(same).values())))
+    same = by_budget(points)[budget]
+    found, main = at_compute.choose_levels(np.array(list(at_compute.recipe_ranges(same).values())))
     return [compare(points, level, budget=budget) for level in found], main
 
 
@@ -139,7 +139,7 @@ def telling_budget(points: RatedVersions) -> float | None:
     them all, as where it plays perfectly, and the raw network may know nothing yet.
     """
     found: dict[float, float] = {}
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         with suppress(InsufficientData):
             compared, main = of_training(points, budget)
             at = compared[main].at
@@ -151,7 +151,7 @@ def telling_budget(points: RatedVersions) -> float | None:
 def of_search(points: RatedVersions, training: float) -> list[Compared]:
     """Compares after one training, at every budget where two recipes can be compared."""
     found = []
-    for budget in at_budgets(points):
+    for budget in by_budget(points):
         try:
             found.append(compare(points, training, budget=budget))
         except InsufficientData:
@@ -159,17 +159,17 @@ def of_search(points: RatedVersions, training: float) -> list[Compared]:
     return [one for one in found if one.best]
 
 
-def of_move(points: RatedVersions, trained: AtCompute) -> list[Compared]:
+def of_move(points: RatedVersions, trained: EloAtCompute) -> list[Compared]:
     """Compares for moves of equal cost, after the training of another comparison.
 
     Raises:
         InsufficientData: one budget, or no two recipes with moves of one cost.
     """
-    if len(at_budgets(points)) < 2:
+    if len(by_budget(points)) < 2:
         raise InsufficientData("versions were rated at one search budget")
     chosen = points.select(np.isin(points.recipe, trained.recipes))
-    costs = np.array(list(at_compute.spans(chosen, "search").values()))
-    found, _ = at_compute.levels(costs)
+    costs = np.array(list(at_compute.recipe_ranges(chosen, "search").values()))
+    found, _ = at_compute.choose_levels(costs)
     return [compare(points, trained.training, search=level) for level in found]
 
 
@@ -256,7 +256,7 @@ def _cell(one: Compared, points: RatedVersions, recipe: str) -> Cell:
     if one.best is not None and k in one.best.candidates:
         mark = LEADER if k == one.best.leader else CANDIDATE
     note = f"{at.simulations[k]:.0f} sims" if one.search is not None else ""
-    return Cell(at.cell(k), float(at.search[k]), mark, note)
+    return Cell(at.elo_of(k), float(at.search[k]), mark, note)
 
 
 def _annotated(panel: Panel, one: Compared) -> Panel:
@@ -283,7 +283,7 @@ def _cost(own: RatedVersions, one: Compared) -> float:
 
 def _missing(own: RatedVersions, one: Compared) -> str:
     """Finds out why a recipe has no Elo there: a key of `FILLED_BY`."""
-    ((first, last),) = at_compute.spans(own).values()
+    ((first, last),) = at_compute.recipe_ranges(own).values()
     if one.at.training > last + TOLERANCE:
         return "ends"
     if one.at.training < first - TOLERANCE:
@@ -293,7 +293,7 @@ def _missing(own: RatedVersions, one: Compared) -> str:
 
 def _why_not(own: RatedVersions, one: Compared) -> str:
     """Writes the text of an empty cell."""
-    ((first, last),) = at_compute.spans(own).values()
+    ((first, last),) = at_compute.recipe_ranges(own).values()
     return {
         "ends": f"ends at\n$10^{{{last:.1f}}}$",
         "begins": f"begins at\n$10^{{{first:.1f}}}$",
@@ -311,7 +311,7 @@ def table(
         "high", "stderr", "runs", "search_log10_flops", "probability_best", "may_be_best",
         "curve_begins", "curve_ends",
     )  # fmt: skip
-    spans = at_compute.spans(points)
+    spans = at_compute.recipe_ranges(points)
     rows = []
     for one in compared:
         for recipe in dict.fromkeys(points.recipe.tolist()):
@@ -319,7 +319,7 @@ def table(
             simulations: Any = "" if one.budget is None else one.budget
             if recipe in one.at.recipes:
                 k = one.at.recipes.index(recipe)
-                elo = one.at.cell(k)
+                elo = one.at.elo_of(k)
                 simulations = round(float(one.at.simulations[k]), 2)
                 best = one.best
                 numbers = (
@@ -347,7 +347,7 @@ def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> 
         said = ["Read as the first map."]
     if contours:
         said.append("White lines are FLOPs of a move.")
-    spread = [float(one.at.spread) for one in compared]
+    spread = [float(one.at.run_stddev) for one in compared]
     if np.isfinite(spread).any():
         low, high = f"{np.nanmin(spread):.0f}", f"{np.nanmax(spread):.0f}"
         much = f"a standard deviation of {low if low == high else f'{low} to {high}'} Elo"
@@ -362,7 +362,7 @@ def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> 
             "There is one run of each recipe: intervals hold the errors of the ratings alone, and "
             "nothing of how other seeds would differ."
         )
-    luck = max((one.best.luck for one in compared if one.best), default=0.0)
+    luck = max((one.best.selection_bias for one in compared if one.best), default=0.0)
     if luck >= 1:
         said.append(
             "The leader was chosen by the same games, so its Elo is too high, in the mean by up to "
@@ -377,8 +377,8 @@ def _caption(compared: Sequence[Compared], contours: bool, main: int | None) -> 
     return " ".join(said)
 
 
-def _pm(at: AtCompute, k: int) -> str:
-    elo = at.cell(k)
+def _pm(at: EloAtCompute, k: int) -> str:
+    elo = at.elo_of(k)
     return f"{float(elo.value):+.0f} ± {float(elo.high - elo.low) / 2:.0f} Elo"
 
 

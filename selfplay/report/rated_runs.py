@@ -74,7 +74,7 @@ class RatedRuns:
 
     def points(self, standing: LadderState) -> RatedVersions:
         """Reads the rated versions of these runs, with recipes called by their labels."""
-        points = from_ladder.points(standing, self.root, runs=self.labels)
+        points = from_ladder.read_versions(standing, self.root, runs=self.labels)
         recipe = [self.labels[run] for run in points.run.tolist()]
         return replace(points, recipe=np.array(recipe, np.str_))
 
@@ -173,7 +173,7 @@ def _labels(root: Path, names: Sequence[str]) -> dict[str, str]:
     if (root / STUDY).exists():
         study = Study.read(root)
         labels = study.labels()
-        cells = {study.run(cell).resolve(): labels[cell.name] for cell in study.cells}
+        cells = {study.run_folder(cell).resolve(): labels[cell.name] for cell in study.runs}
         known = {name: cells.get((root / name).resolve(), "") for name in names}
         if all(known.values()):
             return known

@@ -21,10 +21,11 @@ from selfplay.runs import metrics
 from selfplay.runs.codec import flat
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.scaling import from_ladder
-from selfplay.scaling.factors import RECIPE, Factor, of_configs, of_points
-from selfplay.scaling.rated_versions import RatedVersions, joined
+from selfplay.scaling.factors import RECIPE, Factor, factors_of_configs, factors_of_versions
+from selfplay.scaling.rated_versions import RatedVersions, join_ladders
 from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
+from selfplay.training.config import NOT_IN_RECIPE
 
 
 @dataclass(frozen=True)
@@ -121,34 +122,34 @@ def of_study(study: Study) -> Material:
     """Of its runs that have a version; the others are missing."""
     runs, missing, ladders = {}, [], {}
     labels = study.labels()
-    for cell in study.cells:
-        done = study.done(cell)
+    for cell in study.runs:
+        done = study.last_iteration(cell)
         if done < 0:
-            tried = study.log(cell).exists()
+            tried = study.log_file(cell).exists()
             how = "has no version yet: see its log" if tried else "has not begun"
             missing.append(f"`{cell.name}` {how}.")
             continue
-        runs[cell.name] = study.run(cell), labels[cell.name]
-        wanted = read_config(study.run(cell))["iterations"]
+        runs[cell.name] = study.run_folder(cell), labels[cell.name]
+        wanted = read_config(study.run_folder(cell))["iterations"]
         if done < wanted:
             missing.append(f"`{cell.name}` stands at iteration {done} of {wanted}.")
-    for game in study.games():
-        path = study.ladder(game) / database.FILE
+    for game in study.runs_to_rate():
+        path = study.ladder_folder(game) / database.FILE
         if path.exists():
             ladders[game] = path
         else:
             missing.append(f"The versions of {game} are not rated.")
     if not ladders:
         raise ValueError(
-            f"{study.folder} has no ladder yet ({len(runs)} of {len(study.cells)} runs have "
-            f"begun); go on: {study.resume()}"
+            f"{study.folder} has no ladder yet ({len(runs)} of {len(study.runs)} runs have "
+            f"begun); go on: {study.resume_command()}"
         )
     name = study.folder.absolute().name
-    firsts = {game: labels[cells[0].name] for game, cells in study.games().items()}
-    varied = list(dict.fromkeys(name for cell in study.cells for name, _ in cell.settings))
+    firsts = {game: labels[cells[0].name] for game, cells in study.runs_to_rate().items()}
+    varied = list(dict.fromkeys(name for cell in study.runs for name, _ in cell.settings))
     return Material(
         name, runs, ladders, missing, study.commands, study.folder, firsts, varied,
-        {labels[cell.name]: cell.arm for cell in study.cells},
+        {labels[cell.name]: cell.arm for cell in study.runs},
     )  # fmt: skip
 
 
@@ -159,11 +160,11 @@ def factors(points: RatedVersions, given: Material) -> list[Factor]:
         if label in points.recipe and label not in configs:
             configs[label] = _recipe(folder)
     if set(points.recipe.tolist()) - configs.keys():  # the ladder rates other runs as well
-        return of_points(points)
+        return factors_of_versions(points)
     arms = {label: given.arms.get(label) for label in configs}
     if len(set(arms.values())) > 1:
         configs = {label: {**config, RECIPE: arms[label]} for label, config in configs.items()}
-    return of_configs(configs, (*given.varied, RECIPE))
+    return factors_of_configs(configs, (*given.varied, RECIPE))
 
 
 def page(given: Material) -> Page:
@@ -176,12 +177,12 @@ def page(given: Material) -> Page:
     games: list[Section] = []
     missing, strange = list(given.missing), []
     for game, path in given.ladders.items():
-        standing = from_ladder.standing(path)
+        standing = from_ladder.read_state(path)
         anchor = standing.entries[standing.ratings.anchor].spec
         if given.rated:
             points = given.rated.points(standing)
         else:
-            points = _labelled(from_ladder.points(standing, given.root), given)
+            points = _labelled(from_ladder.read_versions(standing, given.root), given)
         parts[game] = points, anchor
         name = path.parent.name if len(given.ladders) > 1 else ""
         text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
@@ -193,7 +194,7 @@ def page(given: Material) -> Page:
             found = [compared, *found] if compared else found
         games.append(Section(name, game, [text], None, found))
         fit = goodness_of_fit.p_value(standing.games, len(standing.entries))
-        if fit < goodness_of_fit.STRANGE:
+        if fit < goodness_of_fit.P_REJECT:
             strange.append(
                 f"{game}: a test of fit rejects one common scale (p = {fit:.1g}). Who beats whom "
                 "is not a matter of one number alone, and no interval here holds that."
@@ -208,7 +209,7 @@ def page(given: Material) -> Page:
             last = math.log10(Ledger.of(metrics.read(given.root / run)[-1]).total)
             if points.training[points.run == run].max() < last - 1e-9:
                 missing.append(f"`{Path(run).name}` has gone on behind its last rated version.")
-    whole = joined([points for points, _ in parts.values()])
+    whole = join_ladders([points for points, _ in parts.values()])
     said = [*findings.caveats(whole), *strange, *missing]
     lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)
     care = Section("", "What to keep in mind", said)
@@ -226,7 +227,7 @@ def _boards(parts: Mapping[str, tuple[RatedVersions, str]]) -> list[Section]:
     found = []
     if len(solved) > 1:
         text.append("On the frontiers.")
-        found = [findings.of_boards(joined(list(solved.values())))]
+        found = [findings.of_boards(join_ladders(list(solved.values())))]
     return [Section("boards", "All boards", text, None, found)]
 
 
@@ -275,7 +276,7 @@ _PARTS = ("imitation", "selfplay", "learning", "total")
 
 def _recipe(folder: Path) -> dict[str, Any]:
     config = read_config(folder)
-    apart = {name for name in from_ladder.NOT_THE_RECIPE if name != "iterations"}
+    apart = {name for name in NOT_IN_RECIPE if name != "iterations"}
     return flat({name: value for name, value in config.items() if name not in apart})
 
 

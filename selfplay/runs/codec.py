@@ -22,7 +22,11 @@ READABLE_FORMATS = (1, 2)
 
 # Metadata of a field that was added after runs of this format were written. Its default is not
 # written, and read where the key is missing: files and comparisons of configs stay as they were.
-ADDED = types.MappingProxyType({"added": True})
+ADDED = {"added": True}
+
+# Metadata of a field, or of a section, that does not affect what is computed: it may change when a
+# run is resumed. The keys of both can be combined: `ADDED | MUTABLE`.
+MUTABLE = {"mutable": True}
 
 T = TypeVar("T")
 _ABSENT = object()
@@ -109,6 +113,18 @@ def _added(cls: type) -> dict[str, Any]:
     return {
         f.name: f.default if f.default_factory is missing else f.default_factory() for f in marked
     }
+
+
+def mutable_fields(config_type: type) -> list[str]:
+    """Returns the dotted paths of the fields and sections that are marked with ``MUTABLE``."""
+    paths: list[str] = []
+    hints = typing.get_type_hints(config_type)
+    for f in dataclasses.fields(config_type):
+        if "mutable" in f.metadata:
+            paths.append(f.name)
+        elif dataclasses.is_dataclass(section := hints[f.name]) and isinstance(section, type):
+            paths += [_join(f.name, path) for path in mutable_fields(section)]
+    return paths
 
 
 def _decode_union(kind: Any, members: tuple[Any, ...], value: Any, path: str) -> Any:

@@ -34,7 +34,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class AtCompute:
+class EloAtCompute:
     """K recipes at one compute of training. Leading axes `[...]` are replicates.
 
     Attributes:
@@ -44,9 +44,9 @@ class AtCompute:
         elo: float[..., K].
         search: float[K], log10 FLOPs of a move, mean over the runs; NaN where it is not known.
         simulations: float[K], of a move; NaN where that is not known.
-        spread: float[...], Elo: the standard deviation of runs of one recipe; NaN if no recipe has
+        run_stddev: float[...], Elo: the standard deviation of runs of one recipe; NaN if no recipe has
             two runs. All intervals are then of the ratings' errors alone.
-        known: float[K, K], Elo²: the part of the covariance from the ratings' errors.
+        rating_covariance: float[K, K], Elo²: the part of the covariance from the ratings' errors.
     """
 
     training: float
@@ -55,16 +55,16 @@ class AtCompute:
     elo: Floats
     search: Floats
     simulations: Floats
-    spread: Floats
-    known: Floats
+    run_stddev: Floats
+    rating_covariance: Floats
     _total: Floats  # [...]: mean square of runs within recipes, ratings' errors included
     _noise: Floats  # [G, G]: the ratings' errors of the runs, within recipes
 
     @property
     def covariance(self) -> Floats:
         """Returns the covariance of the cells, float[..., K, K], Elo²."""
-        between = np.square(np.nan_to_num(self.spread))[..., None, None]
-        return between * np.diag(1 / self.runs) + self.known
+        between = np.square(np.nan_to_num(self.run_stddev))[..., None, None]
+        return between * np.diag(1 / self.runs) + self.rating_covariance
 
     def contrast(self, weights: Floats) -> Estimate:
         """Sums the cells times `weights` float[K]: one cell, or a difference of two."""
@@ -72,7 +72,7 @@ class AtCompute:
         share = float(np.square(weights) @ (1 / self.runs))
         df = np.full(variance.shape, np.inf)
         if self._free:
-            sigma2 = np.square(self.spread)
+            sigma2 = np.square(self.run_stddev)
             spread = (  # the trace of (H (σ² + S) H)²
                 self._free * sigma2**2
                 + 2 * sigma2 * np.trace(self._noise)
@@ -83,7 +83,7 @@ class AtCompute:
             df = np.where(np.isfinite(df), np.maximum(df, 1), self._free)
         return Estimate.student(self.elo @ weights, np.sqrt(variance), df, "Elo")
 
-    def cell(self, k: int) -> Estimate:
+    def elo_of(self, k: int) -> Estimate:
         """Estimates a recipe's Elo."""
         return self.contrast(np.eye(len(self.recipes))[k])
 
@@ -98,7 +98,7 @@ class AtCompute:
     def errors(self, draws: int) -> Floats:
         """Draws what the cells of a single study may be off by, float[draws, K]; a fixed seed."""
         rng = np.random.default_rng(0)
-        values, vectors = np.linalg.eigh(self.known)
+        values, vectors = np.linalg.eigh(self.rating_covariance)
         root = vectors * np.sqrt(np.maximum(values, 0))
         ratings = rng.normal(size=(draws, len(self.recipes))) @ root.T
         if not self._free:
@@ -110,25 +110,25 @@ class AtCompute:
 
 
 @dataclass(frozen=True, eq=False)
-class Best:
+class BestRecipe:
     """Who leads, and how sure that is.
 
     Attributes:
         leader: the recipe with the most Elo, an index.
-        next: the one behind it.
+        runner_up: the one behind it.
         lead: Elo between them; its interval holds for the comparison of all recipes with one.
         candidates: the leader, and all that these data do not tell from the best; in 95 of 100
             studies the truly best one is among them.
         probability: float[K], that each is the best, if nothing is known beforehand.
-        luck: Elo by which the leader looks better than it is, on average, because it was selected.
+        selection_bias: Elo by which the leader looks better than it is, on average, because it was selected.
     """
 
     leader: int
-    next: int
+    runner_up: int
     lead: Estimate
     candidates: list[int]
     probability: Floats
-    luck: float
+    selection_bias: float
 
     @property
     def decided(self) -> bool:
@@ -136,7 +136,7 @@ class Best:
         return len(self.candidates) == 1
 
 
-def best(at: AtCompute, draws: int = DRAWS) -> Best:
+def best_recipe(at: EloAtCompute, draws: int = DRAWS) -> BestRecipe:
     """Compares the recipes of a single study, with so many draws of what they may be off by.
 
     Raises:
@@ -162,17 +162,19 @@ def best(at: AtCompute, draws: int = DRAWS) -> Best:
     value = np.asarray(pair.value)
     drawn = np.argmax(elo + errors, axis=1)
     among = {leader, *np.flatnonzero(behind.all(axis=1)).tolist()}
-    return Best(
+    return BestRecipe(
         leader=leader,
-        next=second,
+        runner_up=second,
         lead=Estimate(value, value - half, value + half, pair.stderr, pair.df, "Elo"),
         candidates=[int(k) for k in order if int(k) in among],
         probability=np.bincount(drawn, minlength=count) / len(drawn),
-        luck=float(errors[np.arange(len(drawn)), drawn].mean()),
+        selection_bias=float(errors[np.arange(len(drawn)), drawn].mean()),
     )
 
 
-def read(points: RatedVersions, training: float, search: float | None = None) -> AtCompute:
+def interpolate(
+    points: RatedVersions, training: float, search: float | None = None
+) -> EloAtCompute:
     """Reads every recipe's Elo at `training` log10 FLOPs.
 
     Args:
@@ -208,21 +210,21 @@ def read(points: RatedVersions, training: float, search: float | None = None) ->
     free = len(rows) - len(names)
     total = np.square(elo @ within).sum(axis=-1) / max(free, 1)
     sigma2 = np.maximum(total - np.trace(left) / max(free, 1), 0.0)
-    return AtCompute(
+    return EloAtCompute(
         training=training,
         recipes=names,
         runs=counts.astype(np.int64),
         elo=elo @ mean.T,
         search=mean @ weights @ cost,
         simulations=10 ** (mean @ weights @ np.log10(1 + simulations)) - 1,
-        spread=np.sqrt(sigma2) if free else np.full(total.shape, np.nan),
-        known=mean @ noise @ mean.T,
+        run_stddev=np.sqrt(sigma2) if free else np.full(total.shape, np.nan),
+        rating_covariance=mean @ noise @ mean.T,
         _total=total,
         _noise=left,
     )
 
 
-def levels(spans: Floats) -> tuple[list[float], int]:
+def choose_levels(spans: Floats) -> tuple[list[float], int]:
     """Chooses at most three computes to compare at, and which of them is the main one.
 
     The main one is the most compute at which the most recipes can be compared. One with less and
@@ -250,7 +252,9 @@ def levels(spans: Floats) -> tuple[list[float], int]:
     return found, found.index(main)
 
 
-def spans(points: RatedVersions, quantity: str = "training") -> dict[str, tuple[float, float]]:
+def recipe_ranges(
+    points: RatedVersions, quantity: str = "training"
+) -> dict[str, tuple[float, float]]:
     """Finds where each recipe's curve begins and ends in log10 of a quantity: medians of runs.
 
     One that stopped early does not shorten the others' range.

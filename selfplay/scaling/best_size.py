@@ -28,26 +28,26 @@ class BestSize:
 
     Attributes:
         choice: what is chosen: "parameters", or a covariate.
-        given: the compute that is fixed: "training", "search" or a covariate, all log10 FLOPs.
+        compute: the compute that is fixed: "training", "search" or a covariate, all log10 FLOPs.
         exponent: OOMs of the choice per OOM of compute.
         curvature: Elo per squared OOM, β; a maximum has it below 0.
-        tested: the least and the most of the choice in the data, log10.
-        compute: the least and the most of the compute in the data, log10 FLOPs.
+        choice_range: the least and the most of the choice in the data, log10.
+        compute_range: the least and the most of the compute in the data, log10 FLOPs.
     """
 
     choice: str
-    given: str
+    compute: str
     exponent: Estimate
     curvature: Estimate
-    tested: tuple[float, float]
-    compute: tuple[float, float]
+    choice_range: tuple[float, float]
+    compute_range: tuple[float, float]
     _elo: Floats
     _regression: Regression
     _weights: Floats  # [3, K]: of α, β and γ
     _middle: tuple[float, float]  # of the choice and of the compute: where both are 0 in the fit
 
-    def at(self, compute: float) -> Estimate:
-        """The best log10 of the choice at a log10 compute; see `tested` for what was tried."""
+    def best_at(self, compute: float) -> Estimate:
+        """The best log10 of the choice at a log10 compute; see `choice_range` for what was tried."""
         alpha, beta, gamma = self._weights
         choice, given = self._middle
         above = -alpha - (compute - given) * gamma + 2 * choice * beta
@@ -66,9 +66,10 @@ class BestSize:
                 f"no best {self.choice} can be told: the curvature is {self.curvature}, "
                 "which may be none"
             )
-        least, most = self.tested
+        least, most = self.choice_range
         ends = [
-            (float(self.at(c).value), f"10^{c:.1f} FLOPs of {self.given}") for c in self.compute
+            (float(self.best_at(c).value), f"10^{c:.1f} FLOPs of {self.compute}")
+            for c in self.compute_range
         ]
         if not any(least <= best <= most for best, _ in ends):
             return f"no best {self.choice} within those tried, 10^{least:.1f} to 10^{most:.1f}"
@@ -84,7 +85,7 @@ class BestSize:
 def fit(
     points: RatedVersions,
     choices: Sequence[str] = ("parameters",),
-    given: str = "training",
+    compute: str = "training",
     controls: Sequence[str] = (),
 ) -> list[BestSize]:
     """The best of each choice for a given compute.
@@ -95,16 +96,16 @@ def fit(
     Args:
         points: versions whose choices and compute were varied apart.
         choices: quantities or covariates, log10.
-        given: the compute.
+        compute: the compute.
         controls: quantities or covariates whose linear effect is taken out.
 
     Raises:
         InsufficientData: unknown values, fewer than three of a choice or of the compute, or one
             run.
     """
-    compute = points.require(given)
-    middle = float(compute.mean())
-    g = compute - middle
+    amounts = points.require(compute)
+    middle = float(amounts.mean())
+    g = amounts - middle
     columns = [np.ones_like(g), g, g**2, *(c - c.mean() for c in map(points.require, controls))]
     first = len(columns)
     means = []
@@ -118,15 +119,15 @@ def fit(
         values = points.require(choice)
         weights = np.eye(len(columns))[first + 3 * k : first + 3 * k + 3]
         _, beta, gamma = weights
-        unit = f"OOMs of {choice} per OOM of {given}"
+        unit = f"OOMs of {choice} per OOM of {compute}"
         found.append(
             BestSize(
                 choice=choice,
-                given=given,
+                compute=compute,
                 exponent=fitted.ratio(points.elo, -gamma, 2 * beta, unit),
                 curvature=fitted.contrast(points.elo, beta, "Elo per squared OOM"),
-                tested=(float(values.min()), float(values.max())),
-                compute=(float(compute.min()), float(compute.max())),
+                choice_range=(float(values.min()), float(values.max())),
+                compute_range=(float(amounts.min()), float(amounts.max())),
                 _elo=points.elo,
                 _regression=fitted,
                 _weights=weights,

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stacked
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
 
 LEVEL = 0.05  # of the test
-HINGES = (0.25, 0.5, 0.75)  # of the range of log10 FLOPs: where the test lets the line bend
+KNOTS = (0.25, 0.5, 0.75)  # of the range of log10 FLOPs: where the test lets the line bend
 STEPS = 25  # of the change point's grid, at either end of the covariate's range
 ENDS = ("value", "low", "high")
 SPREAD = 0.1  # the share of the range of log10 FLOPs that an incline has at least
@@ -32,7 +32,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Incline:
+class ChangePointFit:
     """Jones's parameters, and what follows from them. What belongs to a covariate may be None.
 
     Attributes:
@@ -44,7 +44,7 @@ class Incline:
         slope_cost: Elo lost per unit of the covariate on the incline: m.
         plateau_cost: Elo lost per unit of the covariate on the plateau: p.
         delay: OOMs of training by which the plateau begins later per unit of the covariate.
-        below: bool[N], True = on the incline.
+        on_slope: bool[N], True = on the incline.
     """
 
     slope: Estimate
@@ -55,7 +55,7 @@ class Incline:
     slope_cost: Estimate | None
     plateau_cost: Estimate | None
     delay: Estimate | None
-    below: Mask
+    on_slope: Mask
 
     def __str__(self) -> str:
         at = self.change_point
@@ -66,34 +66,34 @@ class Incline:
 
 
 @dataclass(frozen=True, eq=False)
-class Saturation:
+class SaturationTest:
     """Whether strength grows more slowly at the end.
 
     Attributes:
-        p_value: float[...], of one straight line; Bonferroni's, over the places of `HINGES`.
-        beyond: float[...]: log10 FLOPs behind which the slope falls most surely.
+        p_value: float[...], of one straight line; Bonferroni's, over the places of `KNOTS`.
+        knot: float[...]: log10 FLOPs behind which the slope falls most surely.
         change: by how much the slope changes there, Elo per OOM.
     """
 
     p_value: Floats
-    beyond: Floats
+    knot: Floats
     change: Estimate
 
     @property
-    def found(self) -> Mask:
+    def significant(self) -> Mask:
         """bool[...], True = the line bends down, at the level of 5 %."""
         return self.p_value < LEVEL
 
     def __str__(self) -> str:
-        if not self.found:
+        if not self.significant:
             return f"no saturation in sight (p = {float(self.p_value):.2g})"
         return (
-            f"saturates: beyond 10^{float(self.beyond):.1f} FLOPs the slope changes by "
+            f"saturates: beyond 10^{float(self.knot):.1f} FLOPs the slope changes by "
             f"{self.change} (p = {float(self.p_value):.2g})"
         )
 
 
-def saturation(points: RatedVersions, covariate: str | None = None) -> Saturation:
+def saturation_test(points: RatedVersions, covariate: str | None = None) -> SaturationTest:
     """Test whether the slope of Elo against log10 training FLOPs falls.
 
     A line that may bend at a fixed place is a regression, so the test keeps its level whatever the
@@ -109,14 +109,14 @@ def saturation(points: RatedVersions, covariate: str | None = None) -> Saturatio
         own = np.ones(len(x), bool) if value is None else z[:, 0] == value
         low[own], high[own] = x[own].min(), x[own].max()
     bends, tests = [], []
-    for share in HINGES:
+    for share in KNOTS:
         place = low + share * (high - low)
         columns = np.column_stack([np.ones_like(x), x, z, np.maximum(x - place, 0)])
         change = regress(points, columns).contrast(
             points.elo, [*np.zeros(columns.shape[1] - 1), 1], "Elo per OOM of training"
         )
         bends.append((float(place.mean() + spent.mean()), change))
-        tests.append(change.below(0.0))
+        tests.append(change.p_below(0.0))
     p_values = np.stack(tests)  # [hinges, ...]
     best = np.argmin(p_values, axis=0)
 
@@ -126,13 +126,13 @@ def saturation(points: RatedVersions, covariate: str | None = None) -> Saturatio
     numbers = {name: chosen([getattr(bend, name) for _, bend in bends]) for name in NUMBERS}
     change = Estimate(**numbers, unit="Elo per OOM of training")
     places = chosen([np.full(best.shape, place) for place, _ in bends])
-    return Saturation(np.minimum(1, len(HINGES) * p_values.min(axis=0)), places, change)
+    return SaturationTest(np.minimum(1, len(KNOTS) * p_values.min(axis=0)), places, change)
 
 
-def fit(points: RatedVersions, covariate: str | None = None) -> Incline:
+def fit(points: RatedVersions, covariate: str | None = None) -> ChangePointFit:
     """The change-point model; with a covariate (Jones: the board's size) its five parameters.
 
-    Ask `saturation` first: without a plateau in the data the change point means nothing.
+    Ask `saturation_test` first: without a plateau in the data the change point means nothing.
 
     Raises:
         InsufficientData: no place for a change point, unknown values, or a single run.
@@ -151,17 +151,17 @@ def fit(points: RatedVersions, covariate: str | None = None) -> Incline:
     return _together(parts, points.elo.shape[:-1], best)
 
 
-def curve(points: RatedVersions, found: Incline, training: Floats) -> Estimate:
+def curve(points: RatedVersions, found: ChangePointFit, training: Floats) -> Estimate:
     """Elo of a fit without a covariate at `training` float[M], with intervals of the mean.
 
     The model is the lesser of two lines, and so are the interval's ends.
     """
     spent = points.require("training")
     middle = spent.mean()
-    steep, flat = _columns(spent - middle, np.zeros((len(spent), 0)), found.below)
+    steep, flat = _columns(spent - middle, np.zeros((len(spent), 0)), found.on_slope)
     fitted = regress(points, np.column_stack([steep, flat]))
     top = fitted.contrast(points.elo, [0, 0, 1], "Elo")
-    rising = stacked([fitted.contrast(points.elo, [1, x - middle, 0], "Elo") for x in training])
+    rising = stack([fitted.contrast(points.elo, [1, x - middle, 0], "Elo") for x in training])
     ends = {name: np.minimum(getattr(rising, name), getattr(top, name)) for name in ENDS}
     return replace(rising, **ends)
 
@@ -239,7 +239,7 @@ def _closest(elo: Floats, x: Floats, z: Floats, run: Ints) -> Mask:
     return best
 
 
-def _given(points: RatedVersions, below: Mask, spent: Floats, z: Floats) -> Incline:
+def _given(points: RatedVersions, below: Mask, spent: Floats, z: Floats) -> ChangePointFit:
     """The two regressions, and what follows from them."""
     middle, mean = spent.mean(), z.mean(axis=0)
     steep, flat = _columns(spent - middle, z - mean, below)
@@ -251,7 +251,7 @@ def _given(points: RatedVersions, below: Mask, spent: Floats, z: Floats) -> Incl
     level = top - sum(m * c for m, c in zip(mean, top_cost, strict=True))
     lost = "Elo per unit"
     one = size == 1
-    return Incline(
+    return ChangePointFit(
         slope=fitted.contrast(elo, slope, "Elo per OOM of training"),
         plateau=fitted.contrast(elo, top, "Elo"),
         change_point=fitted.ratio(elo, top - at + middle * slope, slope, "log10 FLOPs"),
@@ -260,11 +260,13 @@ def _given(points: RatedVersions, below: Mask, spent: Floats, z: Floats) -> Incl
         slope_cost=fitted.contrast(elo, -cost[0], lost) if one else None,
         plateau_cost=fitted.contrast(elo, -top_cost[0], lost) if one else None,
         delay=fitted.ratio(elo, top_cost[0] - cost[0], slope, "OOMs per unit") if one else None,
-        below=below,
+        on_slope=below,
     )
 
 
-def _together(parts: list[tuple[Mask, Incline]], batch: tuple[int, ...], below: Mask) -> Incline:
+def _together(
+    parts: list[tuple[Mask, ChangePointFit]], batch: tuple[int, ...], below: Mask
+) -> ChangePointFit:
     """Fits of parts of a batch as the fit of the batch."""
 
     def joined(name: str) -> Estimate | None:
@@ -277,6 +279,6 @@ def _together(parts: list[tuple[Mask, Incline]], batch: tuple[int, ...], below: 
         shaped = {field: column.reshape(batch) for field, column in columns.items()}
         return Estimate(**shaped, unit=getattr(parts[0][1], name).unit)
 
-    names = [field.name for field in fields(Incline) if field.name != "below"]
+    names = [field.name for field in fields(ChangePointFit) if field.name != "on_slope"]
     whole: dict[str, Any] = {name: joined(name) for name in names}
-    return Incline(**whole, below=below.reshape(*batch, -1))
+    return ChangePointFit(**whole, on_slope=below.reshape(*batch, -1))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
+from selfplay.ratings.elo import Z95
 from selfplay.scaling import at_training, frontier, multiplier, saturation
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Labels, RatedVersions
@@ -25,10 +26,9 @@ Information = Callable[[Floats], Floats]
 """``information(ahead [C]) -> [C]``: what an opening, colors swapped, tells of a difference in Elo
 between two players, 1 / Elo²."""
 
-Z95 = 1.959964  # half of a normal 95 % interval, in standard errors
-MOST_GAMES = 20_000  # a difference that takes more is as good as none
-MOST_SEEDS = 100
-NARROW = 10.0  # Elo: half the interval that is aimed at where a difference is as good as none
+MAX_GAMES = 20_000  # a difference that takes more is as good as none
+MAX_SEEDS = 100
+NARROW_ELO = 10.0  # Elo: half the interval that is aimed at where a difference is as good as none
 STEPS = 501  # of training, at which equal strength is looked for
 SHORTER = 0.1  # OOMs: a run that ends so much before the others of its side is named
 
@@ -47,11 +47,11 @@ class Lead:
         recipes: the same number for the recipes; the interval holds how runs differ, too. None if
             a side has a single run.
         one_recipe: True = the sides are runs of the same recipe.
-        games: more games between these networks after which the interval of `networks` excludes 0,
+        games_to_decide: more games between these networks after which the interval of `networks` excludes 0,
             if the estimate stays; 0 if it does already.
-        narrow: more games after which that interval is ± `NARROW` Elo.
-        seeds: seeds a side with which the interval of `recipes` excludes 0, if estimate and spread
-            stay; None if a side has a single run, or where it takes more than `MOST_SEEDS`.
+        games_to_narrow: more games after which that interval is ± `NARROW_ELO` Elo.
+        seeds_to_decide: seeds a side with which the interval of `recipes` excludes 0, if estimate and spread
+            stay; None if a side has a single run, or where it takes more than `MAX_SEEDS`.
     """
 
     a: str
@@ -62,9 +62,9 @@ class Lead:
     networks: Estimate
     recipes: Estimate | None
     one_recipe: bool
-    games: float
-    narrow: float
-    seeds: int | None
+    games_to_decide: float
+    games_to_narrow: float
+    seeds_to_decide: int | None
 
     @property
     def estimate(self) -> Estimate:
@@ -72,12 +72,12 @@ class Lead:
         return self.networks if self.recipes is None else self.recipes
 
 
-def sides(points: RatedVersions) -> Labels:
+def side_of_versions(points: RatedVersions) -> Labels:
     """Names the side of each version, str[N]: its recipe, or its run if all are of one recipe."""
     return points.recipe if len(set(points.recipe.tolist())) > 1 else points.run
 
 
-def lead(points: RatedVersions, a: str, b: str, budget: float, information: Information) -> Lead:
+def compare(points: RatedVersions, a: str, b: str, budget: float, information: Information) -> Lead:
     """Compares side `b` with side `a` at the largest training that every run of both has reached.
 
     Args:
@@ -91,10 +91,10 @@ def lead(points: RatedVersions, a: str, b: str, budget: float, information: Info
         InsufficientData: a side without versions at this budget, or no training that is common to
             all runs.
     """
-    both = pair(points, a, b, budget)
-    _, training = reached(both)
+    both = select_pair(points, a, b, budget)
+    _, training = common_training(both)
     weights = at_training.interpolated(both, training)
-    networks, recipes = ahead(both, a, b, training)
+    networks, recipes = estimate_lead(both, a, b, training)
     run_side = _side_of_runs(both)
     count = int((run_side == a).sum()), int((run_side == b).sum())
     contrast = _contrast(run_side, a, b) @ weights
@@ -108,13 +108,13 @@ def lead(points: RatedVersions, a: str, b: str, budget: float, information: Info
         networks=networks,
         recipes=recipes,
         one_recipe=len(set(points.recipe.tolist())) == 1,
-        games=games_needed(both, contrast, abs(value) / Z95, information),
-        narrow=games_needed(both, contrast, NARROW / Z95, information),
-        seeds=None if recipes is None else seeds_needed(recipes, count),
+        games_to_decide=games_needed(both, contrast, abs(value) / Z95, information),
+        games_to_narrow=games_needed(both, contrast, NARROW_ELO / Z95, information),
+        seeds_to_decide=None if recipes is None else seeds_needed(recipes, count),
     )
 
 
-def ahead(
+def estimate_lead(
     points: RatedVersions, a: str, b: str, training: float
 ) -> tuple[Estimate, Estimate | None]:
     """Estimates by how much b is ahead of a at one level of training, log10 FLOPs.
@@ -145,7 +145,7 @@ def ahead(
     return networks, regress(means, columns).contrast(elo, [-1.0, 1.0], "Elo")
 
 
-def saved(
+def training_saved(
     points: RatedVersions, a: str, b: str, budget: float, perfect: bool = False
 ) -> tuple[Estimate, str]:
     """Estimates how many times less training b takes than a for the same Elo, at one budget.
@@ -166,14 +166,14 @@ def saved(
     Raises:
         InsufficientData: the data do not say.
     """
-    both = pair(points, a, b, budget)
+    both = select_pair(points, a, b, budget)
     side = _side_of_runs(both)
     if min((side == a).sum(), (side == b).sum()) < 2:
         training, ooms = equal_strength(both, a, b)
         asked = f", that of `{a}` after 10^{training:.2f} FLOPs"
         anything = np.isinf(ooms.low) and np.isinf(ooms.high)
         return ooms, _takes(a, b, ooms) + ("" if anything else asked)
-    kept, left_out = saturation.rising(both, {budget: frontier.fit(both)}, perfect)
+    kept, left_out = saturation.not_saturated(both, {budget: frontier.fit(both)}, perfect)
     found = multiplier.between(both.select(kept), a, b)
     away = f", without {(~kept).sum()} versions on a plateau" if left_out else ""
     return found.ooms, f"{found}{away}"
@@ -195,7 +195,7 @@ def equal_strength(points: RatedVersions, a: str, b: str) -> tuple[float, Estima
     Returns:
         a's training, log10 FLOPs, and the estimate.
     """
-    training = reached(points)[1]
+    training = common_training(points)[1]
     side = _side_of_runs(points)
     contrast = _contrast(side, a, b)
     of_a = np.minimum(contrast, 0) @ _filled(at_training.interpolated(points, training))
@@ -203,7 +203,7 @@ def equal_strength(points: RatedVersions, a: str, b: str) -> tuple[float, Estima
     levels = np.linspace(low, high, STEPS)
     of_b = np.maximum(contrast, 0) @ _filled(at_training.interpolated(points, levels))
     rows = of_a + of_b  # [STEPS, N]
-    ahead = rows @ points.single().elo
+    ahead = rows @ points.require_single().elo
     error = Z95 * np.sqrt(np.maximum((rows @ points.covariance * rows).sum(axis=1), 0.0))
     first, last = ahead > error, ahead < -error  # surely stronger, surely weaker
     same = np.flatnonzero(~first & ~last)
@@ -264,7 +264,7 @@ def games_needed(
     i, j = (grid.ravel() for grid in np.meshgrid(ups, downs, indexing="ij"))
     share = contrast[i] * -contrast[j]
     share = share / share.sum()
-    told = information(points.single().elo[i] - points.elo[j])
+    told = information(points.require_single().elo[i] - points.elo[j])
     along = np.zeros((len(i), len(points)))  # an opening of each pairing is a row
     along[np.arange(len(i)), i] = np.sqrt(share * told)
     along[np.arange(len(i)), j] = -np.sqrt(share * told)
@@ -291,17 +291,17 @@ def seeds_needed(recipes: Estimate, runs: tuple[int, int]) -> int | None:
     """Computes how many seeds a side make the interval exclude 0, if estimate and spread stay.
 
     Returns:
-        At least as many as the smaller side has; None where it takes more than `MOST_SEEDS`.
+        At least as many as the smaller side has; None where it takes more than `MAX_SEEDS`.
     """
     now = 2 / (1 / runs[0] + 1 / runs[1])
     each = float(recipes.stderr) * np.sqrt(now)  # of one run a side
-    for seeds in range(max(2, min(runs)), MOST_SEEDS + 1):
+    for seeds in range(max(2, min(runs)), MAX_SEEDS + 1):
         if stdtrit(2 * seeds - 2, 0.975) * each / np.sqrt(seeds) < abs(float(recipes.value)):
             return seeds
     return None
 
 
-def reached(points: RatedVersions) -> tuple[float, float]:
+def common_training(points: RatedVersions) -> tuple[float, float]:
     """Finds the common range of training, log10 FLOPs, of versions of one search budget.
 
     Raises:
@@ -324,7 +324,7 @@ def reached(points: RatedVersions) -> tuple[float, float]:
     )
 
 
-def ranked(points: RatedVersions, budget: float) -> list[str]:
+def rank_sides(points: RatedVersions, budget: float) -> list[str]:
     """Orders the sides by their mean Elo at the training that most of them share.
 
     Args:
@@ -339,7 +339,7 @@ def ranked(points: RatedVersions, budget: float) -> list[str]:
         InsufficientData: one side alone is rated at this budget, or no two share any training.
     """
     chosen = np.flatnonzero(points.require("simulations") == budget)
-    same = replace(points.select(chosen), recipe=sides(points)[chosen])
+    same = replace(points.select(chosen), recipe=side_of_versions(points)[chosen])
     names = list(dict.fromkeys(same.recipe.tolist()))
     if len(names) < 2:
         raise InsufficientData(f"`{names[0]}` alone is rated there")
@@ -353,9 +353,9 @@ def ranked(points: RatedVersions, budget: float) -> list[str]:
     level = max((high for _, high in ranges), key=lambda high: (len(there(high)), high))
     compared = there(level)
     if len(compared) < 2:  # they meet within the tolerance, or this says what is missing
-        level, compared = reached(same)[1], names
+        level, compared = common_training(same)[1], names
     weights = at_training.interpolated(same, level)
-    elo, side = weights @ same.single().elo, _side_of_runs(same)
+    elo, side = weights @ same.require_single().elo, _side_of_runs(same)
     means = {name: float(elo[side == name].mean()) for name in compared}
     return sorted(means, key=lambda name: -means[name])
 
@@ -370,9 +370,9 @@ def stopped_early(points: RatedVersions) -> list[str]:
     return sorted(names)
 
 
-def pair(points: RatedVersions, a: str, b: str, budget: float) -> RatedVersions:
+def select_pair(points: RatedVersions, a: str, b: str, budget: float) -> RatedVersions:
     """Selects two sides at one budget, with the side as the recipe."""
-    side = sides(points)
+    side = side_of_versions(points)
     at = points.require("simulations") == budget
     for name in (a, b):
         if not (at & (side == name)).any():
@@ -383,7 +383,7 @@ def pair(points: RatedVersions, a: str, b: str, budget: float) -> RatedVersions:
 
 def _side_of_runs(points: RatedVersions) -> Labels:
     """Names the side of each run, str[R], in the order of `points.runs`."""
-    side = sides(points)
+    side = side_of_versions(points)
     return np.array([side[points.run == run][0] for run in points.runs], np.str_)
 
 

@@ -30,13 +30,13 @@ class Threshold:
         elo: the strength.
         recipe: the one that takes the least, in the mean over its runs.
         training: log10 FLOPs.
-        short: recipe → how many of its runs do not get there; these recipes are not compared.
+        recipes_that_fall_short: recipe → how many of its runs do not get there; these recipes are not compared.
     """
 
     elo: float
     recipe: str
     training: Estimate
-    short: dict[str, int]
+    recipes_that_fall_short: dict[str, int]
 
     def __str__(self) -> str:
         t = self.training
@@ -45,8 +45,10 @@ class Threshold:
             f"`{self.recipe}` gets to {self.elo:+.0f} Elo with the least training, "
             f"10^{float(t.value):.2f} FLOPs (10^{low:.2f} to 10^{high:.2f})"
         )
-        if self.short:
-            text += f"; of {len(self.short)} other recipes not every run gets there"
+        if self.recipes_that_fall_short:
+            text += (
+                f"; of {len(self.recipes_that_fall_short)} other recipes not every run gets there"
+            )
         return text
 
 
@@ -59,7 +61,7 @@ def fit(points: RatedVersions, elo: float) -> Threshold:
         InsufficientData: no recipe gets there with all its runs, one is there in a first version,
             FLOPs that are not known, a single run, or a batch of ratings.
     """
-    spent = points.single().require("training")
+    spent = points.require_single().require("training")
     found: dict[str, Estimate] = {}
     short: dict[str, int] = {}
     for recipe in dict.fromkeys(points.recipe.tolist()):

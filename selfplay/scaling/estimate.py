@@ -52,11 +52,11 @@ class Estimate:
         """bool[...], True = the interval holds `truth`."""
         return (self.low <= truth) & (truth <= self.high)
 
-    def below(self, bound: float) -> Floats:
+    def p_below(self, bound: float) -> Floats:
         """float[...]: the one-sided p-value of "not below `bound`"; small: it is below."""
         return stdtr(self.df, _statistic(self.value - bound, self.stderr))
 
-    def differs(self, other: float) -> Floats:
+    def p_equal(self, other: float) -> Floats:
         """float[...]: the two-sided p-value of "it is `other`"."""
         return 2 * stdtr(self.df, -np.abs(_statistic(self.value - other, self.stderr)))
 
@@ -81,7 +81,7 @@ class Estimate:
         return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}) {self.unit}"
 
 
-def stacked(estimates: Sequence[Estimate]) -> Estimate:
+def stack(estimates: Sequence[Estimate]) -> Estimate:
     """Several estimates of one unit as one, along a new last axis."""
     numbers = {n: np.stack([getattr(one, n) for one in estimates], axis=-1) for n in NUMBERS}
     return Estimate(**numbers, unit=estimates[0].unit)
@@ -98,7 +98,7 @@ def _statistic(distance: Floats, stderr: Floats) -> Floats:
         return np.where(distance == 0, 0.0, distance / stderr)
 
 
-def factor(value: float) -> str:
+def format_factor(value: float) -> str:
     """Writes a ratio for people: "1.3", "2,580", "∞"."""
     if not np.isfinite(value):
         return "∞"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stacked
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import per_training
@@ -66,7 +66,7 @@ class Extrapolation:
         )
 
 
-def of_largest(points: RatedVersions, least: float) -> Extrapolation:
+def predict_largest(points: RatedVersions, least: float) -> Extrapolation:
     """Hold out the recipes with the largest runs, as many as it takes to go `least` OOMs beyond.
 
     Raises:
@@ -78,7 +78,7 @@ def of_largest(points: RatedVersions, least: float) -> Extrapolation:
     for count in range(1, len(order)):
         held = points.run[np.isin(points.recipe, order[:count])]
         with suppress(InsufficientData):
-            found = check(points, sorted(set(held)))
+            found = predict_runs(points, sorted(set(held)))
             if found.reach >= least:
                 return found
             reach = max(reach, found.reach)
@@ -87,7 +87,7 @@ def of_largest(points: RatedVersions, least: float) -> Extrapolation:
     )
 
 
-def check(points: RatedVersions, held_out: Sequence[str]) -> Extrapolation:
+def predict_runs(points: RatedVersions, held_out: Sequence[str]) -> Extrapolation:
     """Fit a line to all other runs and predict the held-out ones, beyond the fitted compute.
 
     Raises:
@@ -123,5 +123,5 @@ def check(points: RatedVersions, held_out: Sequence[str]) -> Extrapolation:
         run=points.run[target],
         training=spent[target],
         rated=points.elo[..., target],
-        predicted=stacked(parts),
+        predicted=stack(parts),
     )

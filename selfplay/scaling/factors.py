@@ -62,7 +62,7 @@ def recipe_text(factors: Sequence[Factor], recipe: str) -> str:
     return ", ".join(f"{factor.field} {factor.level(recipe)}" for factor in factors)
 
 
-def of_configs(
+def factors_of_configs(
     configs: Mapping[str, Mapping[str, Any]], chosen: Sequence[str] = ()
 ) -> list[Factor]:
     """Finds the fewest fields that tell recipes apart, in the order in which they were chosen.
@@ -95,7 +95,7 @@ def of_configs(
     return found
 
 
-def of_points(points: RatedVersions) -> list[Factor]:
+def factors_of_versions(points: RatedVersions) -> list[Factor]:
     """Finds the factor of recipes whose configs are not known: their size, or else their names."""
     recipes = list(dict.fromkeys(points.recipe.tolist()))
     sizes = {r: set(np.round(points.parameters[points.recipe == r], 6)) for r in recipes}

@@ -25,11 +25,10 @@ from selfplay.runs.codec import differing, from_json
 from selfplay.runs.run import read_config
 from selfplay.scaling.compute_units import all_flops
 from selfplay.scaling.rated_versions import RatedVersions
+from selfplay.training.config import NOT_IN_RECIPE
 
-NOT_THE_RECIPE = ("seed", "iterations", "cluster", "exam", "elo", "store")
 
-
-def standing(path: Path, anchor: str | None = None) -> LadderState:
+def read_state(path: Path, anchor: str | None = None) -> LadderState:
     """The ratings of a ladder's file, without loading its players.
 
     Args:
@@ -45,10 +44,10 @@ def standing(path: Path, anchor: str | None = None) -> LadderState:
         if not players:
             raise ValueError(f"{path} holds no players")
         first = next((entry for entry in players if not entry.digest), players[0])
-        return ladder.standing(base, anchor or first.spec)
+        return ladder.compute_state(base, anchor or first.spec)
 
 
-def points(
+def read_versions(
     rated: LadderState,
     root: Path = Path(),
     count: Callable[[Ledger], float] = all_flops,
@@ -153,12 +152,12 @@ class _Run(NamedTuple):
     def read(cls, folder: Path) -> _Run:
         config = read_config(folder)
         game = games.make(config["game"])
-        initialise, _ = network.make(game, from_json(NetworkConfig, config["network"]))
+        model = network.make(game, from_json(NetworkConfig, config["network"]))
         return cls(
             folder,
             config,
             {row["iteration"]: Ledger.of(row) for row in metrics.read(folder) if "ledger" in row},
-            math.log10(network.num_parameters(jax.eval_shape(initialise, jax.random.key(0)))),
+            math.log10(network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))),
             float(game.observation_shape[0]),
             math.log10(1 + config["search"]["num_simulations"]),
         )
@@ -184,7 +183,7 @@ def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     kinds: list[tuple[str, dict[str, Any]]] = []
     named = {}
     for name in sorted(configs):
-        recipe = {k: v for k, v in configs[name].items() if k not in NOT_THE_RECIPE}
+        recipe = {k: v for k, v in configs[name].items() if k not in NOT_IN_RECIPE}
         known = next((kind for kind, other in kinds if other == recipe), None)
         if known is None:
             known = re.sub(rf"([-_]seed)?[-_]?{configs[name]['seed']}$", "", name) or name

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, factor
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, format_factor
 from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
 
@@ -45,13 +45,13 @@ def sentence(a: str, b: str, ooms: Estimate) -> str:
     saved = (float(ooms.value), float(ooms.low), float(ooms.high))
     if saved[1] < 0 < saved[2]:
         value, high, low = (10.0**-x for x in saved)
-        text = f"`{b}` takes {factor(value)} times the training of `{a}` for the same Elo"
-        return f"{text} ({factor(low)} to {factor(high)} times)"
+        text = f"`{b}` takes {format_factor(value)} times the training of `{a}` for the same Elo"
+        return f"{text} ({format_factor(low)} to {format_factor(high)} times)"
     less = "less" if saved[0] >= 0 else "more"
     value, *ends = (10.0 ** (x if saved[0] >= 0 else -x) for x in saved)
     return (
-        f"`{b}` takes {factor(value)}x {less} training than `{a}` for the same Elo "
-        f"({factor(min(ends))}x to {factor(max(ends))}x {less})"
+        f"`{b}` takes {format_factor(value)}x {less} training than `{a}` for the same Elo "
+        f"({format_factor(min(ends))}x to {format_factor(max(ends))}x {less})"
     )
 
 
@@ -77,7 +77,7 @@ def search_multiplier(points: RatedVersions, budget: str, low: float, high: floa
     Raises:
         InsufficientData: as `between`.
     """
-    values, networks = points.require(budget), points.network
+    values, networks = points.require(budget), points.network_index
     both = set(networks[values == low]) & set(networks[values == high])
     if not both:
         raise InsufficientData(f"no network was rated at {low:g} and at {high:g} {budget}")
@@ -104,5 +104,5 @@ def _compare(points: RatedVersions, labels: Labels, a: str, b: str) -> Multiplie
         b=b,
         ooms=fitted.ratio(points.elo, [-1, 1, 0], [0, 0, 1], "OOMs of training"),
         slope=fitted.contrast(points.elo, [0, 0, 1], "Elo per OOM of training"),
-        p_parallel=crossing.contrast(points.elo, [0, 0, 0, 1], "Elo per OOM").differs(0.0),
+        p_parallel=crossing.contrast(points.elo, [0, 0, 0, 1], "Elo per OOM").p_equal(0.0),
     )

@@ -129,7 +129,7 @@ class RatedVersions:
         return indices(self.run)
 
     @property
-    def network(self) -> Ints:
+    def network_index(self) -> Ints:
         """int[N]: equal where run and training are: the same parameters, at whatever budget."""
         spent = self.require("training")
         return indices(np.stack([self.run_index, indices(spent)]), axis=1)
@@ -173,7 +173,7 @@ class RatedVersions:
             **columns,
         )
 
-    def single(self) -> "RatedVersions":
+    def require_single(self) -> "RatedVersions":
         """Itself, if it is no batch of replicates; ValueError otherwise."""
         if self.elo.ndim != 1:
             raise ValueError(f"this takes one set of ratings, got a batch {self.elo.shape[:-1]}")
@@ -185,7 +185,7 @@ def indices(values: NDArray[Any], axis: int | None = None) -> Ints:
     return np.unique(values, axis=axis, return_inverse=True)[1].ravel().astype(np.int64)
 
 
-def joined(parts: Sequence[RatedVersions]) -> RatedVersions:
+def join_ladders(parts: Sequence[RatedVersions]) -> RatedVersions:
     """Versions of several ladders: no rating of one has anything in common with one of another.
 
     Covariates that not all of them have are left out.
@@ -203,14 +203,14 @@ def joined(parts: Sequence[RatedVersions]) -> RatedVersions:
         return np.concatenate([getattr(part, name) for part in parts])
 
     return RatedVersions(
-        elo=np.concatenate([part.single().elo for part in parts]),
+        elo=np.concatenate([part.require_single().elo for part in parts]),
         covariance=np.asarray(block_diag(*(part.covariance for part in parts)), np.float64),
         covariates={n: np.concatenate([part.covariates[n] for part in parts]) for n in shared},
         **{name: column(name) for name in ("run", "recipe", "seed", *QUANTITIES)},
     )
 
 
-def at_budgets(points: RatedVersions) -> dict[float, RatedVersions]:
+def by_budget(points: RatedVersions) -> dict[float, RatedVersions]:
     """Search budget → the versions that were rated at it."""
     spent = points.require("simulations")
     return {float(budget): points.select(spent == budget) for budget in np.unique(spent)}

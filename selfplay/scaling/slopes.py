@@ -27,7 +27,7 @@ def per_search(points: RatedVersions) -> Estimate:
         InsufficientData: FLOPs that are not known, no network at two budgets, or a single run.
     """
     search = points.require("search")
-    networks = points.network
+    networks = points.network_index
     own = np.eye(networks.max() + 1)[networks]
     shift = search - (own.T @ search / own.sum(axis=0))[networks]
     if np.ptp(shift) < 1e-9:

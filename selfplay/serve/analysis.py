@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
-from selfplay.search.search import SearchResult
+from selfplay.search.base import SearchResult
 from selfplay.serve.rules import compiled
 
 MIN_SHARE = 0.01  # of the policy: moves below are no candidates, unless too few are above

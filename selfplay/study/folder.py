@@ -1,8 +1,8 @@
 """A study's folder: which runs it has, and how far each of them is.
 
-study.json             the cells
-runs/CELL              a run's folder
-logs/CELL.log          what its training said
+study.json             the runs' specs
+runs/RUN               a run's folder
+logs/RUN.log           output of its training
 ladder/GAME            the ladder of all runs of a game
 """
 
@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from selfplay.command_line import command, near, without
 from selfplay.imitation.imitate import FOLDER as IMITATION
@@ -30,15 +30,25 @@ STUDY = "study.json"
 
 @dataclass(frozen=True)
 class Study:
-    """The cells of a study and where they lie."""
+    """A study's folder, its runs, and the commands that made it.
+
+    Attributes:
+        folder: of the study.
+        runs: specs of all runs; file format 1 calls them `cells`.
+        commands: in the order in which they were typed.
+    """
 
     folder: Path
-    cells: tuple[RunSpec, ...]
-    commands: tuple[str, ...] = ()  # that made it, in order
+    runs: tuple[RunSpec, ...]
+    commands: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Study:
-        """Raises ValueError: no study there, or one of another format."""
+        """Reads a study.
+
+        Raises:
+            ValueError: the folder contains no study, or one of another format.
+        """
         path = folder / STUDY
         if not path.exists():
             raise ValueError(
@@ -46,104 +56,124 @@ class Study:
                 f"{command('ablate', '--help')}"
             )
         check_own(folder)
-        data = read_json(path)
-        if data.get("format_version") != FORMAT_VERSION:
+        document = read_json(path)
+        if document.get("format_version") != FORMAT_VERSION:
             raise ValueError(
-                f"{path} has format {data.get('format_version')}, this program reads "
+                f"{path} has format {document.get('format_version')}, this program reads "
                 f"{FORMAT_VERSION}"
             )
-        cells = tuple(_cell(one) for one in data["cells"])
-        return cls(folder, cells, tuple(data["commands"]))
+        runs = tuple(_run_spec(row) for row in document["cells"])
+        return cls(folder, runs, tuple(document["commands"]))
 
     @classmethod
-    def extended(cls, folder: Path, cells: Sequence[RunSpec], command: str) -> Study:
-        """The folder's study with the cells of this command besides its own; nothing is written.
+    def extended(cls, folder: Path, runs: Sequence[RunSpec], command: str) -> Study:
+        """Adds the runs of a command to those of the folder's study, and writes nothing.
 
         Raises:
-            ValueError: a cell has the name of another one, or the folder holds something else.
+            ValueError: a run has the name of a different one, or the folder is not empty and no
+                study.
         """
-        known: dict[str, RunSpec] = {}
+        by_name: dict[str, RunSpec] = {}
         commands = (command,)
         if (folder / STUDY).exists():
             study = cls.read(folder)
-            known = {cell.name: cell for cell in study.cells}
+            by_name = {run.name: run for run in study.runs}
             commands = tuple(dict.fromkeys((*study.commands, command)))
         elif folder.exists() and any(folder.iterdir()):
             raise ValueError(f"{folder} is no study and not empty; choose another --out")
-        for cell in cells:
-            before = known.setdefault(cell.name, cell)
-            if before != cell:
+        for run in runs:
+            earlier = by_name.setdefault(run.name, run)
+            if earlier != run:
                 raise ValueError(
-                    f"{folder} has a run {cell.name} of {before.preset} {' '.join(before.flags)}, "
-                    f"not of {cell.preset} {' '.join(cell.flags)}; choose another --out"
+                    f"{folder} has a run {run.name} of {earlier.preset} {' '.join(earlier.flags)}, "
+                    f"not of {run.preset} {' '.join(run.flags)}; choose another --out"
                 )
-        return cls(folder, tuple(known.values()), commands)
+        return cls(folder, tuple(by_name.values()), commands)
 
     def write(self) -> None:
-        """Keep it."""
+        """Writes study.json, and makes the folder if needed."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        content = {"commands": list(self.commands), "cells": [asdict(cell) for cell in self.cells]}
+        content = {"commands": list(self.commands), "cells": [asdict(run) for run in self.runs]}
         write_json(self.folder / STUDY, {"format_version": FORMAT_VERSION, **content})
 
-    def resume(self) -> str:
-        """Returns the command that goes on with the study, as it can be typed here."""
-        typed = shlex.split(self.commands[-1])[2:]  # behind python launch/ablate.py
+    def resume_command(self) -> str:
+        """Returns the command that resumes the study, as typed in the working directory."""
+        typed = shlex.split(self.commands[-1])[2:]  # after python launch/ablate.py
         return command("ablate", *without(typed, "--out"), "--out", near(self.folder))
 
     def labels(self) -> dict[str, str]:
-        """Returns the name of each cell's recipe, by the cell's name; a lone arm is left out."""
-        lone = len({cell.arm for cell in self.cells}) == 1
+        """Maps the name of each run to its recipe's; a study of one arm leaves out the arm's."""
+        one_arm = len({run.arm for run in self.runs}) == 1
         return {
-            cell.name: cell.label.removeprefix(f"{cell.arm}: ") if lone else cell.label
-            for cell in self.cells
+            run.name: run.label.removeprefix(f"{run.arm}: ") if one_arm else run.label
+            for run in self.runs
         }
 
-    def run(self, cell: RunSpec) -> Path:
-        """The run's folder."""
-        return self.folder / "runs" / cell.name
+    def run_folder(self, run: RunSpec) -> Path:
+        """Returns the path of a run's folder."""
+        return self.folder / "runs" / run.name
 
-    def log(self, cell: RunSpec) -> Path:
-        """What its training said."""
-        return self.folder / "logs" / f"{cell.name}.log"
+    def log_file(self, run: RunSpec) -> Path:
+        """Returns the path of the file with a run's output."""
+        return self.folder / "logs" / f"{run.name}.log"
 
-    def ladder(self, game: str) -> Path:
-        """The folder of a game's ladder."""
+    def ladder_folder(self, game: str) -> Path:
+        """Returns the path of the folder with a game's ladder."""
         return self.folder / "ladder" / "".join(c if c.isalnum() else "-" for c in game)
 
     def games_played(self, game: str) -> int:
-        """Counts the games that the ladder of a game holds.
+        """Counts the games that the ladder of a game contains.
 
         Raises:
             ValueError: its file is not a ladder, or is damaged.
         """
-        return database.count(self.ladder(game) / database.FILE)
+        return database.count(self.ladder_folder(game) / database.FILE)
 
-    def done(self, cell: RunSpec) -> int:
-        """The last iteration that is committed; −1 before there is any."""
-        rows = metrics.read(self.run(cell)) if self.run(cell).is_dir() else []
+    def last_iteration(self, run: RunSpec) -> int:
+        """Returns the last committed iteration of a run; −1 if none is committed."""
+        folder = self.run_folder(run)
+        rows = metrics.read(folder) if folder.is_dir() else []
         return rows[-1]["iteration"] if rows else -1
 
     def iteration_seconds(self, label: str) -> float | None:
-        """Mean over the runs called `label` of what an iteration took; None before there is one."""
-        took = []
-        for cell in self.cells:
-            if cell.label == label and (done := self.done(cell)) > 0:
-                rows = metrics.read(self.run(cell))
+        """Computes the mean seconds of an iteration over a recipe's runs; None before the first."""
+        seconds = []
+        for run in self.runs:
+            if run.label == label and (last := self.last_iteration(run)) > 0:
+                rows = metrics.read(self.run_folder(run))
                 spent = metrics.total_seconds(rows[-1]) - metrics.total_seconds(rows[0])
-                took.append(spent / done)
-        return statistics.fmean(took) if took else None
+                seconds.append(spent / last)
+        return statistics.fmean(seconds) if seconds else None
 
-    def games(self) -> dict[str, list[RunSpec]]:
-        """The cells that have a version to rate, by game."""
-        found: dict[str, list[RunSpec]] = {}
-        for cell in self.cells:
-            first = 0 if (self.run(cell) / IMITATION).is_dir() else 1
-            if self.done(cell) >= first:
-                found.setdefault(read_config(self.run(cell))["game"], []).append(cell)
-        return found
+    def runs_to_rate(self) -> dict[str, list[RunSpec]]:
+        """Groups the runs that have a version to rate by their game."""
+        by_game: dict[str, list[RunSpec]] = {}
+        for run in self.runs:
+            folder = self.run_folder(run)
+            first = 0 if (folder / IMITATION).is_dir() else 1
+            if self.last_iteration(run) >= first:
+                by_game.setdefault(read_config(folder)["game"], []).append(run)
+        return by_game
 
 
-def _cell(data: dict[str, Any]) -> RunSpec:
-    settings = tuple((today_field(field), value) for field, value in data["settings"])
-    flags = tuple(today_option(flag) for flag in data["flags"])
-    return RunSpec(**{**data, "flags": flags, "settings": settings})
+class _RunDocument(TypedDict):
+    """A run in study.json."""
+
+    name: str
+    arm: str
+    preset: str
+    flags: list[str]
+    settings: list[tuple[str, str]]
+    seed: int
+
+
+def _run_spec(row: _RunDocument) -> RunSpec:
+    """Makes a run's spec from its JSON, with today's names of fields and flags."""
+    return RunSpec(
+        name=row["name"],
+        arm=row["arm"],
+        preset=row["preset"],
+        flags=tuple(today_option(flag) for flag in row["flags"]),
+        settings=tuple((today_field(field), value) for field, value in row["settings"]),
+        seed=row["seed"],
+    )

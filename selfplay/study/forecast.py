@@ -1,8 +1,8 @@
-"""What a study will cost: FLOPs by the ledger's formula, time from a few recipes that are timed.
+"""Forecasts the cost of a study: FLOPs by the ledger's formula, time from a few timed recipes.
 
-A recipe is everything about a run but its seed. Of recipes that differ in numbers only, the
-cheapest and the most expensive are timed. Between them seconds per evaluation of the network are
-linear in its FLOPs, because an evaluation costs a fixed overhead and its arithmetic.
+A recipe is a config without its seed. Among recipes that differ in numbers only, the cheapest and
+the most expensive are timed. Between them, seconds per evaluation of the network are linear in its
+FLOPs, because an evaluation costs a fixed overhead plus its arithmetic.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -24,26 +24,26 @@ import games
 from selfplay.model import flops
 from selfplay.model.flops import Ledger
 from selfplay.ratings import elo, pairing
-from selfplay.runs.codec import from_json, to_json
+from selfplay.runs.codec import to_json
 from selfplay.runs.files import read_json, write_json
 from selfplay.runs.snapshots import is_snapshot
 from selfplay.solved import suite
 from selfplay.study import jobs
-from selfplay.study.timing import ANSWER, PAIRS, Request, StartCost, Timing
+from selfplay.study.timing import PAIRS, TIMING_FILE, StartCost, Timing, TimingRequest
 from selfplay.training.config import TrainConfig
 from selfplay.training.trainer import Trainer
 
 SPREAD = 1.34  # a time is shown as a range from seconds / SPREAD to seconds · SPREAD
-ANCHORED = 1 / 3  # share of pairings with the anchor, to whom all standard errors refer
-AFTERWARDS = 3.0  # seconds for a ladder's table and plot
-RAY = 8.0  # seconds until Ray and its actors have started
-SHARED = 0.75  # work takes cores ** −0.75 of its time: part of it is not parallel
-COPIES = 4  # processes that time at once on cores that would idle
-FIRST_GAMES, GAMES_A_PLAYER = 5_000, 100  # until a ladder's largest standard error is 50 Elo
+ANCHOR_FRACTION = 1 / 3  # of pairings; standard errors are relative to the anchor
+LADDER_TABLE_SECONDS = 3.0  # for a ladder's table and plot
+RAY_START_SECONDS = 8.0  # until Ray and its actors have started
+CORES_EXPONENT = 0.75  # n cores divide the time by n ** 0.75: part of the work is not parallel
+MAX_PROCESSES = 4  # that time recipes at once, on cores that would otherwise idle
+FIRST_GAMES, GAMES_PER_PLAYER = 5_000, 100  # until a ladder's largest standard error is 50 Elo
 
 
 def ledger(config: TrainConfig) -> Ledger:
-    """Estimates the whole run's FLOPs, imitation included; the rows of an iteration vary."""
+    """Estimates the FLOPs of a whole run, imitation included; rows of an iteration vary."""
     trainer = Trainer.build(config)
     spent = Ledger()
     if trainer.lessons:
@@ -60,34 +60,35 @@ def recipe(config: TrainConfig) -> TrainConfig:
     return replace(config, seed=0)
 
 
-def kind(config: TrainConfig) -> tuple[tuple[str, Any], ...]:
-    """Returns what is not a number: recipes that share it differ by how much they compute."""
-    return tuple(_words(to_json(config)))
+def kind(config: TrainConfig) -> tuple[tuple[str, str | bool], ...]:
+    """Returns the fields that are not numbers; recipes of one kind differ in amounts only."""
+    return tuple(_text_fields(to_json(config)))
 
 
-def _words(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in data.items():
+def _text_fields(section: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str | bool]]:
+    for name, value in section.items():
         if isinstance(value, dict):
-            yield from _words(value, f"{prefix}{name}.")
+            yield from _text_fields(value, f"{prefix}{name}.")
         elif isinstance(value, (str, bool)):
             yield prefix + name, value
 
 
-def chosen(recipes: Iterable[TrainConfig]) -> list[TrainConfig]:
-    """Chooses the recipes to time: of each kind the cheapest and the most expensive."""
+def recipes_to_time(recipes: Iterable[TrainConfig]) -> list[TrainConfig]:
+    """Chooses the cheapest and the most expensive recipe of each kind."""
     kinds: dict[Hashable, set[TrainConfig]] = {}
-    for one in recipes:
-        kinds.setdefault(kind(one), set()).add(one)
-    found: list[TrainConfig] = []
+    for config in recipes:
+        kinds.setdefault(kind(config), set()).add(config)
+    chosen: list[TrainConfig] = []
     for members in kinds.values():
         ordered = sorted(members, key=lambda config: (*_cost(config), repr(config)))
-        found.append(ordered[0])
+        chosen.append(ordered[0])
         if _cost(ordered[-1]) != _cost(ordered[0]):
-            found.append(ordered[-1])
-    return found
+            chosen.append(ordered[-1])
+    return chosen
 
 
-def _evaluation(config: TrainConfig) -> int:
+def _evaluation_flops(config: TrainConfig) -> int:
+    """Returns the FLOPs of one evaluation of the network."""
     return flops.evaluation(games.make(config.game), config.network)
 
 
@@ -96,16 +97,22 @@ def _cost(config: TrainConfig) -> tuple[int, int]:
     steps = config.learner.steps(config.selfplay.positions)
     evaluations = config.selfplay.positions * (config.search.num_simulations + 1)
     rows = flops.BACKWARD_FACTOR * steps * config.learner.batch_size
-    one = _evaluation(config)
-    return one, (evaluations + rows) * one
+    per_evaluation = _evaluation_flops(config)
+    return per_evaluation, (evaluations + rows) * per_evaluation
 
 
 def programs(config: TrainConfig, budgets: Sequence[int] = ()) -> dict[str, Hashable]:
-    """Returns a key for what each phase compiles; phases with the same key share programs."""
+    """Returns a key for what each phase compiles; phases with equal keys share programs."""
     base = config.game, config.network
-    search, how = replace(config.search, num_simulations=0), config.learner
-    # The learning rate and its schedule are in the optimizer's step alone, which is soon compiled.
-    loss = how.batch_size, how.shards, how.value_weight, how.root_value_weight, how.symmetries
+    search, learner = replace(config.search, num_simulations=0), config.learner
+    # The learning rate and its schedule only affect the optimizer's step, which compiles quickly.
+    loss = (
+        learner.batch_size,
+        learner.shards,
+        learner.value_weight,
+        learner.root_value_weight,
+        learner.symmetries,
+    )
     return {
         "play": (*base, config.search, replace(config.selfplay, streams=1)),
         "learn": (*base, loss),
@@ -117,12 +124,12 @@ def programs(config: TrainConfig, budgets: Sequence[int] = ()) -> dict[str, Hash
 
 @dataclass
 class Estimator:
-    """Seconds of runs and ladders on this machine, from timed recipes.
+    """Estimator of the seconds that runs and ladders take on this machine, from timed recipes.
 
     Attributes:
-        timed: the recipes of `chosen`, with what was measured of them, once or several times.
+        timed: the recipes of `recipes_to_time` with their timings; a recipe may occur repeatedly.
         process: seconds until a process has started and imported everything.
-        compiled: programs that will be in JAX's cache; a cold estimate adds to them.
+        compiled: keys of programs that will be in JAX's cache; estimates add theirs.
     """
 
     timed: Sequence[tuple[TrainConfig, Timing]]
@@ -131,14 +138,14 @@ class Estimator:
 
     @property
     def cached(self) -> bool:
-        """True = the cache held all that was timed, so it is taken to hold everything."""
+        """True = all timed programs were in the cache, so all programs are assumed to be."""
         return not any(timing.compiled for _, timing in self.timed)
 
     def iteration(self, config: TrainConfig) -> float:
-        """Returns the seconds of self-play and learning in an iteration, as the metrics count."""
+        """Estimates the seconds of self-play and learning in one iteration, as in the metrics."""
         work, search = config.selfplay, config.search
         evaluations = work.batch_size * work.segment_length * (search.num_simulations + 1)
-        segment = evaluations * self._line(
+        segment = evaluations * self._interpolate(
             config,
             lambda c, t: t.segment / (c.selfplay.batch_size * c.selfplay.segment_length),
             lambda c: c.search.num_simulations + 1,
@@ -148,7 +155,7 @@ class Estimator:
 
     def _step(self, config: TrainConfig) -> float:
         batch = config.learner.batch_size
-        return batch * self._line(config, lambda c, t: t.step / c.learner.batch_size)
+        return batch * self._interpolate(config, lambda c, t: t.step / c.learner.batch_size)
 
     def run(
         self,
@@ -158,102 +165,105 @@ class Estimator:
         cores: int = 1,
         ray: bool = False,
     ) -> StartCost:
-        """Estimates what is left of a run, from the start of its process.
+        """Estimates the rest of a run, from the start of its process.
 
         Args:
             config: of the run; its programs count as compiled from now on.
-            done: its last committed iteration; −1 before there is any.
-            iteration: seconds of one, where runs of this recipe have shown them.
+            done: its last committed iteration; −1 if none is committed.
+            iteration: seconds of an iteration, if runs of this recipe have measured them.
             cores: of the run's process.
             ray: True = the run starts Ray, whose actors play.
         """
         if done >= config.iterations:
             return StartCost()
-        begin = [self._starting(config, "play"), self._starting(config, "learn")]
-        seconds = self.process + (RAY if ray else 0.0)
+        starts = [self._start(config, "play"), self._start(config, "learn")]
+        seconds = self.process + (RAY_START_SECONDS if ray else 0.0)
         if config.imitation.dataset and done < 0:
-            rules, batch = games.make(config.game), config.learner.batch_size
-            steps = ledger(config).imitation / flops.training_step(rules, config.network, batch)
+            game, batch = games.make(config.game), config.learner.batch_size
+            steps = ledger(config).imitation / flops.training_step(game, config.network, batch)
             seconds += steps * self._step(config) + self.phase(config, "learn").seconds
         if has_exam(config):
-            begin.append(self._starting(config, "exam"))
+            starts.append(self._start(config, "exam"))
             every, last = config.exam.every, config.iterations - 1
-            middle = last // every - max(done, 0) // every if every else 0
-            seconds += middle * self._line(config, lambda c, t: t.exam)
-            seconds += self._line(config, lambda c, t: t.last_exam)
-        one = self.iteration(config) / cores**SHARED if iteration is None else iteration
-        one += self._line(config, lambda c, t: t.commit)
-        seconds += (config.iterations - max(done, 0)) * one
+            exams = last // every - max(done, 0) // every if every else 0
+            seconds += exams * self._interpolate(config, lambda c, t: t.exam)
+            seconds += self._interpolate(config, lambda c, t: t.last_exam)
+        speedup = cores**CORES_EXPONENT
+        each = self.iteration(config) / speedup if iteration is None else iteration
+        each += self._interpolate(config, lambda c, t: t.commit)
+        seconds += (config.iterations - max(done, 0)) * each
         return StartCost(
-            seconds + sum(phase.seconds for phase in begin),
-            sum(phase.compiling for phase in begin),
+            seconds + sum(start.seconds for start in starts),
+            sum(start.compiling for start in starts),
         )
 
     def phase(self, config: TrainConfig, name: str) -> StartCost:
-        """Returns what a phase takes for this recipe: the mean of what was timed of its kind."""
-        phases = [t.starts[name] for _, t in self._alike(config) if name in t.starts]
-        if not phases:
+        """Estimates the first call of a phase, as the mean over the timed recipes of its kind."""
+        costs = [t.starts[name] for _, t in self._same_kind(config) if name in t.starts]
+        if not costs:
             return StartCost()
-        seconds, compiling = np.mean([(p.seconds, p.compiling) for p in phases], axis=0).tolist()
+        seconds, compiling = np.mean([(c.seconds, c.compiling) for c in costs], axis=0).tolist()
         return StartCost(seconds, compiling)
 
-    def _starting(self, config: TrainConfig, name: str, budgets: Sequence[int] = ()) -> StartCost:
-        """Returns what a phase takes, compiling only what no phase before it has compiled."""
+    def _start(self, config: TrainConfig, name: str, budgets: Sequence[int] = ()) -> StartCost:
+        """Estimates the first call of a phase; programs of earlier calls need no compiling."""
         key = name, programs(config, budgets)[name]
-        phase = self.phase(config, name)
+        cost = self.phase(config, name)
         cold = key not in self.compiled and not self.cached
         self.compiled.add(key)
-        return phase if cold else replace(phase, compiling=0.0)
+        return cost if cold else replace(cost, compiling=0.0)
 
-    def _alike(self, config: TrainConfig) -> list[tuple[TrainConfig, Timing]]:
+    def _same_kind(self, config: TrainConfig) -> list[tuple[TrainConfig, Timing]]:
         same = kind(config)
         return [(c, t) for c, t in self.timed if kind(c) == same]
 
-    def _line(
+    def _interpolate(
         self,
         config: TrainConfig,
         seconds: Callable[[TrainConfig, Timing], float],
         evaluations: Callable[[TrainConfig], int] = lambda config: 1,
     ) -> float:
-        """Returns the seconds per evaluation, on the line through the networks that were timed."""
+        """Interpolates seconds per evaluation between timed networks, linearly in their FLOPs."""
         points: dict[int, list[float]] = {}
-        for one, timing in self._alike(config):
-            points.setdefault(_evaluation(one), []).append(seconds(one, timing) / evaluations(one))
-        at = sorted(points)
-        return float(np.interp(_evaluation(config), at, [np.mean(points[x]) for x in at]))
+        for timed, timing in self._same_kind(config):
+            per_evaluation = seconds(timed, timing) / evaluations(timed)
+            points.setdefault(_evaluation_flops(timed), []).append(per_evaluation)
+        xs = sorted(points)
+        return float(np.interp(_evaluation_flops(config), xs, [np.mean(points[x]) for x in xs]))
 
     def ladder(self, configs: Sequence[TrainConfig], size: LadderSize, cores: int) -> StartCost:
-        """Estimates a ladder of these runs, a config for each, that is played on `cores` cores."""
-        at_once = cores**SHARED
-        shapes = {programs(c, size.budgets)["match"]: c for c in configs}
-        begin = [self._starting(configs[0], "rules", size.budgets)]
-        begin += [self._starting(c, "match", size.budgets) for c in shapes.values()]
+        """Estimates a ladder of these runs, with one config per run, on `cores` cores."""
+        speedup = cores**CORES_EXPONENT
+        by_program = {programs(c, size.budgets)["match"]: c for c in configs}
+        starts = [self._start(configs[0], "rules", size.budgets)]
+        starts += [self._start(c, "match", size.budgets) for c in by_program.values()]
         pairings = [
-            self._line(c, lambda _, t, b=budget: t.pairings[str(b)])
+            self._interpolate(c, lambda _, t, b=budget: t.pairings[str(b)])
             for c in configs
             for budget in size.budgets
         ]
         mean = float(np.mean(pairings))
-        anchored = max((t.anchored for _, t in self._alike(configs[0])), default=0.0)
-        one = (1 - ANCHORED) * mean + ANCHORED * (mean / 2 + anchored)
-        playing = size.games / (2 * PAIRS) * one + sum(phase.seconds for phase in begin)
+        anchored = max((t.anchored for _, t in self._same_kind(configs[0])), default=0.0)
+        pairing_seconds = (1 - ANCHOR_FRACTION) * mean + ANCHOR_FRACTION * (mean / 2 + anchored)
+        playing = size.games / (2 * PAIRS) * pairing_seconds
+        playing += sum(start.seconds for start in starts)
         rounds = math.ceil(size.games / size.per_round)
         fitting = rounds * round_seconds(size.players, size.games)
         return StartCost(
-            self.process + playing / at_once + fitting + AFTERWARDS,
-            sum(phase.compiling for phase in begin) / at_once,
+            self.process + playing / speedup + fitting + LADDER_TABLE_SECONDS,
+            sum(start.compiling for start in starts) / speedup,
         )
 
 
 def has_exam(config: TrainConfig) -> bool:
-    """Tells whether versions of this run sit an exam."""
+    """Tells whether versions of this run are graded on solved positions."""
     return bool(config.exam.budgets) and config.game in suite.FILES
 
 
-def versions(config: TrainConfig, most: int) -> int:
+def count_rated_versions(config: TrainConfig, most: int) -> int:
     """Counts the versions of a run that will be rated, at most `most`."""
     every = config.exam.every if has_exam(config) else 0
-    kept = [
+    stored = [
         version
         for version in range(0 if config.imitation.dataset else 1, config.iterations + 1)
         if is_snapshot(version)
@@ -261,18 +271,18 @@ def versions(config: TrainConfig, most: int) -> int:
         or version == config.iterations
         or (every and version % every == 0)
     ]
-    return min(most, len(kept))
+    return min(most, len(stored))
 
 
 @dataclass(frozen=True)
 class LadderSize:
-    """How much a ladder plays.
+    """Size of a ladder.
 
     Attributes:
-        players: all of them.
+        players: number of players.
         budgets: simulations a move, of every version.
-        games: that will be played.
-        per_round: of them, in one round.
+        games: number of games that will be played.
+        per_round: games in one round.
     """
 
     players: int
@@ -284,76 +294,86 @@ class LadderSize:
     def of(
         cls, players: int, budgets: tuple[int, ...], until_stderr: float, most: int
     ) -> LadderSize:
-        """Estimates the games until a largest standard error is reached, `most` at the most.
+        """Estimates the games until the largest standard error is below `until_stderr`, in Elo.
 
-        Before a game is played nobody knows how far apart the players are, so this is rough where
-        `most` does not end the ladder.
+        The estimate is rough, because the distances between the players are still unknown, unless
+        the limit `most` ends the ladder.
         """
         pairings = min(max(8, players // 8), players * (players - 1) // 2)
         per_round = 2 * PAIRS * pairings
-        needed = (FIRST_GAMES + GAMES_A_PLAYER * players) * (50 / until_stderr) ** 2
+        needed = (FIRST_GAMES + GAMES_PER_PLAYER * players) * (50 / until_stderr) ** 2
         games = math.ceil(min(needed, most) / per_round) * per_round
         return cls(players, budgets, games, per_round)
 
 
 def round_seconds(players: int, games: int) -> float:
-    """Times the ratings and the choice of pairings of one round, on made-up games."""
-    rng, pairs = np.random.default_rng(0), max(games // 4, 1)  # of a ladder half as long
+    """Times rating and the choice of pairings in one round, on random games."""
+    rng, pairs = np.random.default_rng(0), max(games // 4, 1)  # the mean round has half the games
     first = rng.integers(0, players, pairs)
     second = (first + rng.integers(1, players, pairs)) % players
     seats = np.r_[first, second], np.r_[second, first]
-    made_up = elo.Games(*seats, rng.choice([-1, 1], 2 * pairs), np.tile(np.arange(pairs), 2))
+    random_games = elo.Games(*seats, rng.choice([-1, 1], 2 * pairs), np.tile(np.arange(pairs), 2))
     began = time.perf_counter()
-    ratings = elo.fit(made_up, players, 0)
-    pairing.choose(ratings, made_up, max(8, players // 8), PAIRS, 1.0)
+    ratings = elo.fit(random_games, players, 0)
+    pairing.choose(ratings, random_games, max(8, players // 8), PAIRS, 1.0)
     return time.perf_counter() - began
 
 
 class TimingFailed(RuntimeError):
-    """A recipe could not be timed; the message says why."""
+    """Error of a process that times a recipe; the message is the last line that it printed."""
 
 
-def measured(requests: Sequence[Request], slots: int, script: Path) -> Estimator:
-    """Times these recipes, each in a process with one core; idle cores repeat one of them.
+def time_recipes(requests: Sequence[TimingRequest], slots: int, script: Path) -> Estimator:
+    """Times recipes, each in a process with one core; idle cores time recipes again.
 
-    `script` is launch/timing.py. Cores that idle now would be busy in the study, and processes that
-    run at once slow each other.
+    No core idles because none will in the study, and parallel processes slow each other down.
+
+    Args:
+        requests: one for each recipe.
+        slots: processes at a time, each on its share of the cores.
+        script: launch/timing.py.
 
     Raises:
-        TimingFailed: a process failed; with the last line that it printed.
+        TimingFailed: a process failed.
     """
-    copies = list(islice(cycle(requests), max(len(requests), min(slots, COPIES))))
+    copies = list(islice(cycle(requests), max(len(requests), min(slots, MAX_PROCESSES))))
     with tempfile.TemporaryDirectory(prefix="oomzero-plan-") as temporary:
         folders = [Path(temporary, str(i)) for i in range(len(copies))]
-        waiting = []
+        queue = []
         for folder, request in zip(folders, copies, strict=True):
             folder.mkdir()
-            write_json(folder / "request.json", asdict(request))
+            write_json(folder / "request.json", to_json(request))
             command = (sys.executable, str(script), str(folder / "request.json"), str(folder))
-            waiting.append(jobs.Job(folder.name, command, folder / "log"))
-        took = {}
-        for ended in jobs.run(waiting, min(slots, len(copies)), 0):
-            if ended.status:
-                raise TimingFailed(ended.words or f"timing ended with status {ended.status}")
-            took[ended.name] = ended.seconds
-        answers = [read_json(folder / ANSWER) for folder in folders]
+            queue.append(jobs.Job(folder.name, command, folder / "log"))
+        seconds = {}
+        for result in jobs.run(queue, min(slots, len(copies)), 0):
+            if result.status:
+                failure = f"timing ended with status {result.status}"
+                raise TimingFailed(result.last_line or failure)
+            seconds[result.name] = result.seconds
+        documents = [read_json(folder / TIMING_FILE) for folder in folders]
     compiled = set[Hashable]()
     timed = []
-    for request, answer in zip(copies, answers, strict=True):
-        config = from_json(TrainConfig, request.config)
-        timed.append((config, Timing.of(answer["timing"])))
-        compiled |= set(programs(config, request.budgets).items())
-    outside = [took[folder.name] - a["inside"] for folder, a in zip(folders, answers, strict=True)]
+    for request, document in zip(copies, documents, strict=True):
+        timed.append((request.config, Timing.from_json(document["timing"])))
+        compiled |= set(programs(request.config, request.budgets).items())
+    outside = [
+        seconds[folder.name] - document["inside"]
+        for folder, document in zip(folders, documents, strict=True)
+    ]
     return Estimator(timed, float(np.mean(outside)), compiled)
 
 
 def makespan(seconds: Iterable[float], slots: int, busy: Sequence[float] = ()) -> float:
-    """Returns when the last job ends: each starts, in order, in the slot that is free first.
+    """Computes when the last job ends if each starts, in order, in the first free slot.
 
-    `busy`: seconds for which a slot still has another job.
+    Args:
+        seconds: of each job.
+        slots: how many run at a time.
+        busy: seconds until slots with a running job are free.
     """
     free = [*busy, *[0.0] * slots][: max(slots, len(busy))]
     heapq.heapify(free)
-    for one in seconds:
-        heapq.heappush(free, heapq.heappop(free) + one)
+    for duration in seconds:
+        heapq.heappush(free, heapq.heappop(free) + duration)
     return max(free)

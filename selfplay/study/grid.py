@@ -1,4 +1,4 @@
-"""Which runs a study has: the cells of a grid over config fields, each with several seeds."""
+"""Lists the runs of a study: every combination of a grid of config fields, with several seeds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 _FIELD = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")  # in the name of a folder
-SEEDED = "seed"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")  # characters that a folder's name does not contain
+SEED_FIELD = "seed"
 
 
 @dataclass(frozen=True)
@@ -22,25 +22,26 @@ class Axis:
 
     @classmethod
     def parse(cls, text: str) -> Axis:
-        """From ``FIELD=VALUE,VALUE,…``.
+        """Parses ``FIELD=VALUE,VALUE,…``.
 
         Raises:
-            ValueError: not of that form, a value twice, or the field `seed`.
+            ValueError: the text has another form, repeats a value, or names the field `seed`.
         """
-        left, equals, right = text.partition("=")
-        name, values = left.removeprefix("--").replace("_", "-"), tuple(right.split(","))
+        path, equals, values_text = text.partition("=")
+        name = path.removeprefix("--").replace("_", "-")
+        values = tuple(values_text.split(","))
         if not (equals and _FIELD.fullmatch(name) and all(values)):
             raise ValueError(
                 f"--grid {text!r} is not FIELD=VALUE,VALUE,… as in network.width=8,32,128"
             )
-        if name == SEEDED:
+        if name == SEED_FIELD:
             raise ValueError("--grid seed=…: use --seeds N, which takes the seeds 0 to N − 1")
         if len(set(values)) < len(values):
             raise ValueError(f"--grid {text!r} names a value twice")
         return cls(name, values)
 
     def flags(self, value: str) -> tuple[str, ...]:
-        """What launch/train.py takes for the field to have this value."""
+        """Returns the flags of launch/train.py that set the field to this value."""
         if value.lower() in ("true", "false"):
             section, dot, name = self.field.rpartition(".")
             return (f"--{section}{dot}{'' if value.lower() == 'true' else 'no-'}{name}",)
@@ -53,10 +54,10 @@ class Arm:
 
     Attributes:
         preset: its name.
-        flags: for launch/train.py, of every run.
+        flags: for launch/train.py, the same in every run.
         axes: of the grid.
-        name: what this part of the study is called; the preset's name when left out.
-        seeds: at most so many, where runs are long.
+        name: of this part of the study; the preset's name if empty.
+        seeds: upper limit on the seeds of this part, for long runs.
     """
 
     preset: str
@@ -74,67 +75,89 @@ class Arm:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run of a study."""
+    """One run of a study.
 
-    name: str  # of its folder
+    Attributes:
+        name: of its folder.
+        arm: the part of the study that it belongs to.
+        preset: of launch/train.py.
+        flags: for launch/train.py, including the seed.
+        settings: (field, value) of every axis.
+        seed: of the run.
+    """
+
+    name: str
     arm: str
     preset: str
-    flags: tuple[str, ...]  # for launch/train.py, the seed included
-    settings: tuple[tuple[str, str], ...]  # (field, value) of every axis
+    flags: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...]
     seed: int
 
     @property
     def label(self) -> str:
-        """What it is, but for the seed."""
+        """Name of the recipe: equal for runs that differ in their seed only."""
         settings = ", ".join(f"{field} {value}" for field, value in self.settings)
         return f"{self.arm}: {settings}" if settings else self.arm
 
 
-def cells(arms: Iterable[Arm], seeds: int) -> list[RunSpec]:
-    """Every run, seed by seed, so that a study that was stopped has whole replicates.
+def run_specs(arms: Iterable[Arm], seeds: int) -> list[RunSpec]:
+    """Lists every run, seed by seed, so that an interrupted study consists of whole replicates.
 
     Raises:
-        ValueError: no seeds, or two cells that are the same.
+        ValueError: `seeds` is below 1, or two runs would have the same name.
     """
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
     arms = list(arms)
-    found: dict[str, RunSpec] = {}
+    specs: dict[str, RunSpec] = {}
     for seed in range(seeds):
         for arm in (arm for arm in arms if seed < arm.seeds):
-            title = arm.name or arm.preset
             for values in itertools.product(*(axis.values for axis in arm.axes)):
-                chosen = list(zip(arm.axes, values, strict=True))
-                parts = [f"{short(arm.axes, axis.field)}-{value}" for axis, value in chosen]
-                parts = [*([title] if len(arms) > 1 or not parts else []), *parts, f"seed-{seed}"]
-                name = _UNSAFE.sub("-", "_".join(parts))
-                flags = [flag for axis, value in chosen for flag in axis.flags(value)]
-                given = (*arm.flags, *flags, "--seed", str(seed))
-                settings = tuple((axis.field, value) for axis, value in chosen)
-                if name in found:
-                    raise ValueError(f"two runs of the study would be called {name}")
-                found[name] = RunSpec(name, title, arm.preset, given, settings, seed)
-    return list(found.values())
+                spec = _run_spec(arm, values, seed, with_title=len(arms) > 1)
+                if spec.name in specs:
+                    raise ValueError(f"two runs of the study would be called {spec.name}")
+                specs[spec.name] = spec
+    return list(specs.values())
 
 
-def short(axes: Sequence[Axis], field: str) -> str:
-    """The field's last name, unless another axis has the same."""
+def _run_spec(arm: Arm, values: Sequence[str], seed: int, with_title: bool) -> RunSpec:
+    """Makes the run of an arm that takes these values, one for each axis.
+
+    The folder's name begins with the arm's title if `with_title`, or if there is no axis.
+    """
+    title = arm.name or arm.preset
+    chosen = list(zip(arm.axes, values, strict=True))
+    parts = [f"{short_name(arm.axes, axis.field)}-{value}" for axis, value in chosen]
+    parts = [*([title] if with_title or not parts else []), *parts, f"seed-{seed}"]
+    flags = [flag for axis, value in chosen for flag in axis.flags(value)]
+    return RunSpec(
+        name=_UNSAFE.sub("-", "_".join(parts)),
+        arm=title,
+        preset=arm.preset,
+        flags=(*arm.flags, *flags, "--seed", str(seed)),
+        settings=tuple((axis.field, value) for axis, value in chosen),
+        seed=seed,
+    )
+
+
+def short_name(axes: Sequence[Axis], field: str) -> str:
+    """Returns the last part of a field's path, or the whole path if two axes share that part."""
     last = field.rpartition(".")[2]
-    alone = sum(axis.field.rpartition(".")[2] == last for axis in axes) == 1
-    return last if alone else field
+    unique = sum(axis.field.rpartition(".")[2] == last for axis in axes) == 1
+    return last if unique else field
 
 
 @dataclass(frozen=True)
-class Rating:
-    """How the runs of a study are rated, a ladder for each game; as launch/ladder.py's options.
+class RatingConfig:
+    """Options of launch/ladder.py for a study, which has one ladder for each game.
 
     Attributes:
         sims: budgets of every version: simulations a move; 0 is the raw network.
         versions: versions of each run that are rated, evenly spaced in log(version).
         players: more players, as for launch/ladder.py: random, rollouts?sims=100.
-        anchor: who is at 0 Elo; perfect play where there is any, else random, when left out.
+        anchor: the player at 0 Elo; if left out, perfect play where it is available, else random.
         until_stderr: the ladder ends when every standard error is below this, in Elo.
-        max_games: no further round begins with so many played.
+        max_games: no further round begins after this many games.
         opening_plies: random moves of every opening.
     """
 
@@ -156,7 +179,7 @@ class Rating:
             raise ValueError(f"--sims takes one or more budgets, none below 0; got {got}")
 
     def flags(self) -> tuple[str, ...]:
-        """For launch/ladder.py."""
+        """Returns the flags of launch/ladder.py that set these options."""
         flags = ["--sims", *map(str, self.sims), "--versions", str(self.versions)]
         flags += ["--players", *self.players] if self.players else []
         flags += ["--anchor", self.anchor] if self.anchor else []
@@ -166,14 +189,14 @@ class Rating:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A study: its runs and how they are rated.
+    """A study: its runs, and how they are rated.
 
     Attributes:
-        arms: a preset each, with the grid around it.
-        seeds: of every combination.
-        rating: how all of them meet.
+        arms: presets, each with the grid around it.
+        seeds: runs of every combination.
+        rating: options of the ladders.
     """
 
     arms: tuple[Arm, ...]
     seeds: int = 3
-    rating: Rating = field(default_factory=Rating)
+    rating: RatingConfig = field(default_factory=RatingConfig)

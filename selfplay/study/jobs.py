@@ -1,6 +1,6 @@
-"""Commands, several at a time: each on cores of its own here, or wherever a Ray cluster has room.
+"""Runs commands in parallel, on separate cores of this machine or on a Ray cluster.
 
-A command that fails is tried again; the others go on. None of them outlives this process.
+Failed commands are retried while others continue. All children are killed with this process.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import connect
 from selfplay.process import guard
 from selfplay.runs.files import describe
 
-CANNOT_START = 126  # the status, as a shell has it
-LAST_WORDS = 4096  # bytes of the log that are searched for them
+CANNOT_START = 126  # the exit status that a shell reports for it
+LOG_TAIL_BYTES = 4096  # of a log, searched for its last line
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file that holds what it says."""
+    """A command, and the file that receives its output."""
 
     name: str
     command: tuple[str, ...]
@@ -38,21 +37,21 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a job ended.
+class JobResult:
+    """Exit status of a job, with its duration and the last line of its output.
 
     Attributes:
-        name: the job's.
+        name: of the job.
         status: its exit status, 128 + n for signal n; 0 is success.
-        seconds: from its first start, all tries.
-        words: the last line that it said.
+        seconds: from its first start to its end, retries included.
+        last_line: of its output; empty after success.
         tries: how often it was started.
     """
 
     name: str
     status: int
     seconds: float
-    words: str = ""
+    last_line: str = ""
     tries: int = 1
 
 
@@ -66,37 +65,38 @@ def run(
     retries: int,
     cluster: ClusterConfig | None = None,
     started: Callable[[Job], None] = lambda job: None,
-) -> Iterator[Ended]:
-    """The jobs' ends, as they come; those that fail are tried again at once.
+) -> Iterator[JobResult]:
+    """Runs jobs and yields the result of each as it ends; a failed job is restarted at once.
 
     Args:
-        jobs: what is to be done, the first ones first.
-        slots: how many at a time; here, they share the cores evenly.
-        retries: how often a job that failed is started again.
-        cluster: with an address, jobs run on that Ray cluster, a core each; all of its nodes
+        jobs: in the order in which they start.
+        slots: how many run at a time; on this machine, they share the cores evenly.
+        retries: how often a failed job is restarted.
+        cluster: with an address, jobs run on that Ray cluster, each on one core; all of its nodes
             must see the same files.
-        started: gets every job when it is first started, in a thread of its own.
+        started: called with every job when it first starts, in that job's thread.
 
     Raises:
         ConnectionError: nothing answers at the cluster's address.
     """
     stopping = threading.Event()
 
-    def persist(job: Job) -> Ended:
-        began, tries, status, words = time.monotonic(), 0, 1, ""
+    def run_with_retries(job: Job) -> JobResult:
+        began, tries, status, last_line = time.monotonic(), 0, 1, ""
         started(job)
         while status and tries <= retries and not stopping.is_set():
             tries += 1
             try:
                 status = execute(job)
-                words = _last_words(job.log) if status else ""
-            except OSError as error:  # it could not be started, or its log not be written
-                status, words = CANNOT_START, describe(error)
-        return Ended(job.name, status, time.monotonic() - began, words, tries)
+                last_line = _last_line(job.log) if status else ""
+            except OSError as error:  # the command could not start, or its log not be written
+                status, last_line = CANNOT_START, describe(error)
+        return JobResult(job.name, status, time.monotonic() - began, last_line, tries)
 
-    where = _on_ray(cluster) if cluster and cluster.address else _here(slots)
-    with ThreadPoolExecutor(slots) as threads, where as execute:  # left in the other order
-        futures = [threads.submit(persist, job) for job in jobs]
+    executor = _on_ray(cluster) if cluster and cluster.address else _on_this_machine(slots)
+    # The executor is left first: it ends the running jobs, so that the threads can end.
+    with ThreadPoolExecutor(slots) as threads, executor as execute:
+        futures = [threads.submit(run_with_retries, job) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -106,8 +106,8 @@ def run(
 
 
 @contextlib.contextmanager
-def _here(slots: int) -> Iterator[Execute]:
-    """On this machine, each job on its share of the cores; leaving it ends all that run."""
+def _on_this_machine(slots: int) -> Iterator[Execute]:
+    """Runs each job on its share of this machine's cores; leaving the context ends all jobs."""
     cores = sorted(os.sched_getaffinity(0))
     free: SimpleQueue[set[int]] = SimpleQueue()
     for slot in range(slots):
@@ -115,12 +115,12 @@ def _here(slots: int) -> Iterator[Execute]:
     lifeline, ours = os.pipe()
 
     def execute(job: Job) -> int:
-        mine = free.get()
+        share = free.get()
         try:
-            os.sched_setaffinity(0, mine)  # of this thread; the job inherits it
-            return _guarded(job, lifeline)
+            os.sched_setaffinity(0, share)  # of this thread; the job inherits it
+            return _run_guarded(job, lifeline)
         finally:
-            free.put(mine)
+            free.put(share)
 
     try:
         yield execute
@@ -131,71 +131,77 @@ def _here(slots: int) -> Iterator[Execute]:
 
 @contextlib.contextmanager
 def _on_ray(cluster: ClusterConfig) -> Iterator[Execute]:
-    """On a Ray cluster, a core each; leaving it ends all that run."""
+    """Runs each job on one core of a Ray cluster; leaving the context ends all jobs."""
     ray = connect(cluster, 0)
 
     @ray.remote(num_cpus=1, max_retries=0)
-    def there(job: Job) -> int:
-        lifeline, ours = os.pipe()  # ends with this worker
+    def run_on_worker(job: Job) -> int:
+        lifeline, ours = os.pipe()  # closes when this worker ends
         try:
-            return _guarded(job, lifeline)
+            return _run_guarded(job, lifeline)
         finally:
             os.close(ours)
             os.close(lifeline)
 
-    flying = set[Any]()
+    in_flight = set[object]()
 
     def execute(job: Job) -> int:
-        reference = there.remote(job)
-        flying.add(reference)
+        reference = run_on_worker.remote(job)
+        in_flight.add(reference)
         try:
             return ray.get(reference)
         except ray.exceptions.RayError:  # its node or worker died
             return 128 + signal.SIGKILL
         finally:
-            flying.discard(reference)
+            in_flight.discard(reference)
 
     try:
         yield execute
     finally:
-        for reference in list(flying):
+        for reference in list(in_flight):
             ray.cancel(reference, force=True)
         ray.shutdown()
 
 
-def _guarded(job: Job, lifeline: int) -> int:
-    """Run a job until it ends, or until the other end of the lifeline is closed: its status."""
+def _run_guarded(job: Job, lifeline: int) -> int:
+    """Runs a job and returns its status; kills it if the other end of the lifeline closes."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("ab") as log:
         return subprocess.Popen(
-            [*_guard(lifeline), *job.command],
+            [*_guard_command(lifeline), *job.command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=(lifeline,),
-            start_new_session=True,  # Ctrl-C is for us
+            start_new_session=True,  # this process alone receives Ctrl-C
         ).wait()
 
 
-def attend(
+def run_foreground(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> int:
-    """Run a command in a folder, at this terminal, and return its status.
+    """Runs a command in a folder, at this terminal, and returns its exit status.
 
-    `environment` is added to ours.
+    An interrupt of this process is passed on to the command, which may end in its own time;
+    KeyboardInterrupt is raised afterwards. The command is killed with this process.
 
-    What interrupts this process interrupts the command, which may take its time to end; only then
-    KeyboardInterrupt is raised. It does not outlive this process.
+    Args:
+        command: the program and its arguments.
+        folder: its working directory.
+        environment: variables added to those of this process.
+
+    Raises:
+        KeyboardInterrupt: this process was interrupted, and the command has ended.
     """
     lifeline, ours = os.pipe()
     interrupted = False
     try:
         process = subprocess.Popen(
-            [*_guard(lifeline), *command],
+            [*_guard_command(lifeline), *command],
             cwd=folder,
             env={**os.environ, **(environment or {})},
             pass_fds=(lifeline,),
-            start_new_session=True,  # it hears of Ctrl-C from us, and once
+            start_new_session=True,  # so that Ctrl-C reaches it once, through this process
         )
         while True:
             try:
@@ -212,14 +218,14 @@ def attend(
     return status
 
 
-def _guard(lifeline: int) -> list[str]:
-    """What stands before a command that must not outlive us."""
+def _guard_command(lifeline: int) -> list[str]:
+    """Returns the prefix of a command that must end with this process."""
     return [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(lifeline)]
 
 
-def _last_words(log: Path) -> str:
-    """The last line that is not empty."""
+def _last_line(log: Path) -> str:
+    """Reads the last line of a log that is not empty."""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - LAST_WORDS))
+        file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,84 +1,88 @@
-"""Where the numbers of a report come from: dates, code, versions and devices of its runs."""
+"""Says where the numbers of a report come from: dates, code, versions and devices of its runs."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from selfplay.runs import manifest
 from selfplay.runs.files import CorruptedFile, read_json
 
-SHOWN = ("oomzero", "jax", "jaxlib", "flax", "optax", "mctx", "numpy")  # packages that make numbers
-COMMIT = 10  # characters of it
+PACKAGES = ("oomzero", "jax", "jaxlib", "flax", "optax", "mctx", "numpy")  # those that compute
+COMMIT_CHARACTERS = 10
+
+Session = Mapping[str, object]  # one start of a run, as its manifest records it; nothing is certain
 
 
 def sentences(runs: Sequence[Path], today: datetime.date | None = None) -> list[str]:
-    """Returns what the runs' manifests and this program's folder say, a sentence each.
+    """Lists what the manifests of the runs record, and which code writes this report.
 
     Args:
-        runs: their folders; what a manifest does not say is left out.
+        runs: their folders; whatever a manifest lacks is left out.
         today: of the report; the date in UTC when left out.
     """
     sessions = [session for run in runs for session in _sessions(run)]
-    dates = sorted(str(one["created"])[:10] for one in sessions if one.get("created"))
-    said = []
+    dates = sorted(str(session["created"])[:10] for session in sessions if session.get("created"))
+    lines = []
     if dates:
-        said.append(f"Trained {' to '.join(dict.fromkeys((dates[0], dates[-1])))}.")
-    if codes := _distinct(_commit(one.get("git")) for one in sessions):
-        said.append(f"Code of the runs: {codes}.")
+        lines.append(f"Trained {' to '.join(dict.fromkeys((dates[0], dates[-1])))}.")
+    if codes := _distinct(_commit(session.get("git")) for session in sessions):
+        lines.append(f"Code of the runs: {codes}.")
     versions = [
-        f"{name} {found}"
-        for name in SHOWN
-        if (found := _distinct(_of(one, "packages", name) for one in sessions))
+        f"{name} {numbers}"
+        for name in PACKAGES
+        if (numbers := _distinct(_value(session, "packages", name) for session in sessions))
     ]
-    python = _distinct(one.get("python") for one in sessions)
+    python = _distinct(session.get("python") for session in sessions)
     if python:
         versions.append(f"Python {python}")
     if versions:
-        said.append(f"Versions: {', '.join(versions)}.")
+        lines.append(f"Versions: {', '.join(versions)}.")
     if devices := _distinct(map(_device, sessions)):
-        said.append(f"Devices: {devices}.")
+        lines.append(f"Devices: {devices}.")
     day = today or datetime.datetime.now(datetime.UTC).date()
-    own = _commit(manifest.code_version(Path(__file__).resolve().parent))
-    said.append(f"This report: {day.isoformat()}{f', {own}' if own else ''}.")
-    return said
+    commit = _commit(manifest.code_version(Path(__file__).resolve().parent))
+    lines.append(f"This report: {day.isoformat()}{f', {commit}' if commit else ''}.")
+    return lines
 
 
-def _sessions(run: Path) -> list[dict[str, Any]]:
-    """Returns the starts of a run; none where its manifest is missing or damaged."""
+def _sessions(run: Path) -> list[Session]:
+    """Reads the starts of a run; returns none if its manifest is missing or damaged."""
     try:
         document = read_json(run / manifest.FILE)
     except (OSError, CorruptedFile):
         return []
-    listed = document.get("sessions") if isinstance(document, dict) else None
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    sessions = document.get("sessions") if isinstance(document, dict) else None
+    if not isinstance(sessions, list):
+        return []
+    return [session for session in sessions if isinstance(session, dict)]
 
 
-def _of(session: dict[str, Any], part: str, name: str) -> Any:
+def _value(session: Session, part: str, name: str) -> object:
     values = session.get(part)
     return values.get(name) if isinstance(values, dict) else None
 
 
-def _commit(git: Any) -> str:
-    """Returns ``commit 943a8eed with local changes``; empty outside git."""
+def _commit(git: object) -> str:
+    """Writes ``commit 943a8eedcd with local changes``; empty outside git."""
     commit = git.get("commit") if isinstance(git, dict) else None
-    if not commit:
+    if not (isinstance(git, dict) and commit):
         return ""
-    return f"commit {str(commit)[:COMMIT]}{' with local changes' if git.get('dirty') else ''}"
+    changes = " with local changes" if git.get("dirty") else ""
+    return f"commit {str(commit)[:COMMIT_CHARACTERS]}{changes}"
 
 
-def _device(session: dict[str, Any]) -> str:
-    """Returns ``1 × NVIDIA H100 (Intel Xeon, 16 cores)``."""
-    kind, count = _of(session, "devices", "kind"), _of(session, "devices", "count")
-    cpu, cores = _of(session, "host", "cpu"), _of(session, "host", "cores")
+def _device(session: Session) -> str:
+    """Writes ``1 × NVIDIA H100 (Intel Xeon, 16 cores)``; empty if nothing is recorded."""
+    kind, count = _value(session, "devices", "kind"), _value(session, "devices", "count")
+    cpu, cores = _value(session, "host", "cpu"), _value(session, "host", "cores")
     host = f"{cpu}, {cores} cores" if cpu else ""
     if not kind:
         return host
     return f"{count} × {kind}{f' ({host})' if host else ''}"
 
 
-def _distinct(values: Iterable[Any]) -> str:
-    """Returns what several runs have, each once."""
+def _distinct(values: Iterable[object]) -> str:
+    """Joins the values of several runs, each once, without empty ones."""
     return " and ".join(dict.fromkeys(str(value) for value in values if value))

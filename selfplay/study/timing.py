@@ -1,13 +1,13 @@
-"""Times a little of everything that a run and its ladder do, in a process of its own.
+"""Times one piece of each kind of work of a run and its ladder, in a separate process.
 
-It runs what the run's own process will run, on one core, so that contention counts, and what it
-compiles is in the cache of the runs that follow.
+The process runs the same programs as a run, on one core, so its times include contention, and
+its compiled programs are in the cache when the runs start.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,24 +34,24 @@ from selfplay.training.trainer import Trainer
 
 STEPS = 4  # gradient steps that are timed
 PAIRS = 16  # opening pairs of a pairing, as in LadderConfig
-ANCHORED = 2  # opening pairs that the anchor plays: a solver may take seconds for each
-LONG, REPETITIONS = 0.5, 9  # seconds after which nothing is repeated, and times at most
-ANSWER = "timing.json"
-KEPT = 0.5  # seconds that a program must take to compile to be cached, see selfplay/determinism.py
+ANCHOR_PAIRS = 2  # opening pairs that the anchor plays: a solver may take seconds for each
+REPEAT_SECONDS, MAX_REPETITIONS = 0.5, 9  # work is repeated until the first limit that it reaches
+TIMING_FILE = "timing.json"
+MIN_CACHED_SECONDS = 0.5  # programs that compile faster are not cached: selfplay/determinism.py
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is timed: a run, and players of its network.
+class TimingRequest:
+    """A run to time, and the players of its ladder.
 
     Attributes:
-        config: of the run, as JSON.
-        budgets: simulations a move of the players; none: no ladder follows.
-        anchor: the player whose rating is 0, timed where it is named.
+        config: of the run.
+        budgets: simulations a move of the players; empty if no ladder follows.
+        anchor: spec of the player at 0 Elo; empty if it is not to be timed.
         opening_plies: random moves of every opening.
     """
 
-    config: dict[str, Any]
+    config: TrainConfig
     budgets: tuple[int, ...] = ()
     anchor: str = ""
     opening_plies: int = 4
@@ -59,7 +59,12 @@ class Request:
 
 @dataclass(frozen=True)
 class StartCost:
-    """Something that compiles: seconds with its programs in the cache, and more without them."""
+    """Cost of work that compiles programs.
+
+    Attributes:
+        seconds: with all programs in the cache.
+        compiling: further seconds without them.
+    """
 
     seconds: float = 0.0
     compiling: float = 0.0
@@ -67,18 +72,18 @@ class StartCost:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds on one core.
+    """Measured seconds on one core.
 
     Attributes:
-        starts: what compiles before the first iteration, the first exam, or the first game: "play",
-            "learn", "exam", "match" (of one network, at all budgets) and "rules" (of any ladder).
-        segment: one stream's self-play.
-        step: one gradient step.
-        commit: one iteration's.
-        exam: one along the way; 0 where the game has none.
-        last_exam: the one of the last version.
-        pairings: one pairing of two players of a budget, by budget as text.
-        anchored: what the anchor adds to a pairing; 0 for random moves, and where not timed.
+        starts: cost of the first call of each phase, which compiles its programs: "play", "learn",
+            "exam", "match" (of one network, at all budgets) and "rules" (of any ladder).
+        segment: of one stream's self-play in one iteration.
+        step: of one gradient step.
+        commit: of one iteration's commit.
+        exam: of an exam during training; 0 if the game has none.
+        last_exam: of the last version's exam.
+        pairings: of one pairing of two players of a budget, by budget as text.
+        anchored: added to a pairing by the anchor; 0 for random moves, or if it was not timed.
         compiled: True = the programs were not in the cache.
     """
 
@@ -93,37 +98,43 @@ class Timing:
     compiled: bool
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> Timing:
-        """Reads it from JSON."""
-        starts = {name: StartCost(**phase) for name, phase in data["starts"].items()}
-        return cls(**{**data, "starts": starts})
+    def from_json(cls, document: Mapping[str, Any]) -> Timing:
+        """Makes it from the JSON of `dataclasses.asdict`."""
+        starts = {name: StartCost(**cost) for name, cost in document["starts"].items()}
+        return cls(**{**document, "starts": starts})
 
 
 class CompileClock:
-    """Counts the seconds of compiling that the cache saves, now or the next time."""
+    """Separates seconds of compiling that the cache saves from all other seconds.
+
+    Attributes:
+        missed: seconds of compiling programs that were not in the cache, and are there now.
+        saved: seconds of compiling that the cache has saved.
+    """
 
     def __init__(self) -> None:
+        """Starts listening to JAX's durations, for the life of the process."""
         self.missed = self.saved = 0.0
-        jax.monitoring.register_event_duration_secs_listener(self._heard)
+        jax.monitoring.register_event_duration_secs_listener(self._record)
 
-    def _heard(self, event: str, duration_secs: float, **_: Any) -> None:
+    def _record(self, event: str, duration_secs: float, **_: object) -> None:
         if event.endswith("/compile_time_saved_sec"):
             self.saved += max(duration_secs, 0.0)
-        elif event.endswith("/backend_compile_duration") and duration_secs >= KEPT:
+        elif event.endswith("/backend_compile_duration") and duration_secs >= MIN_CACHED_SECONDS:
             self.missed += duration_secs
 
-    def phase(self, work: Callable[[], Any]) -> StartCost:
-        """Does the work once, and returns what it cost."""
+    def phase(self, work: Callable[[], object]) -> StartCost:
+        """Does the work once and returns its cost."""
         before = self.missed, self.saved
-        seconds = _timed(work)
+        seconds = _seconds(work)
         missed, saved = self.missed - before[0], self.saved - before[1]
         return StartCost(max(seconds - missed, 0.0), missed + saved)
 
 
-def measure(request: Request, folder: Path) -> Timing:
-    """Times a run of one iteration into `folder`, piece by piece, and then its players."""
-    config = from_json(TrainConfig, request.config)
-    # Imitation and the run's own ladder are counted from other numbers.
+def measure(request: TimingRequest, folder: Path) -> Timing:
+    """Times the pieces of a run of one iteration, whose folder is `folder`, and its players."""
+    config = request.config
+    # The forecast computes imitation and the run's own ladder from the seconds of other pieces.
     alone = replace(config.cluster, actors=0, learner_devices=1)
     config = replace(config, imitation=ImitationConfig(), elo=EloConfig(), cluster=alone)
     compiling, trainer = CompileClock(), Trainer.build(config)
@@ -131,13 +142,13 @@ def measure(request: Request, folder: Path) -> Timing:
     starts: dict[str, StartCost] = {}
     run = Run.create_or_open(folder, config, window=config.replay)
     with run:
-        starts["play"] = compiling.phase(trainer.player.probe)
+        starts["play"] = compiling.phase(trainer.player.fingerprint)
         state, carries = trainer.start()
         learner, params = state["learner"], jax.device_get(state["playing"])
         noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
 
         def learn() -> None:
-            trainer.learner.probe(noise)
+            trainer.learner.fingerprint(noise)
             row = {"digest": {"state": digest(state)}}
             run.commit(0, state, row, params, carries=carries, ledger={})
 
@@ -146,86 +157,94 @@ def measure(request: Request, folder: Path) -> Timing:
             starts["exam"] = compiling.phase(lambda: grader.grade(params, whole=False))
         compiled = compiling.saved < compiling.missed
         carry, rows = trainer.player.play(params, carries[0], 1, 0, 0)
-        segment = _typical(lambda: trainer.player.play(params, carry, 2, 0, 1))
+        segment = _median_seconds(lambda: trainer.player.play(params, carry, 2, 0, 1))
         source = Noise(noise, config.learner.batch_size)
-        steps = _typical(lambda: trainer.learner.fit(learner, source, 0, STEPS))
+        steps = _median_seconds(lambda: trainer.learner.fit(learner, source, 0, STEPS))
 
         def commit() -> None:
             run.replay.add(1, rows)
             row = {"digest": {"state": digest(state), "rows": digest(rows)}}
             run.commit(1, state, row, params, carries=[carry] * len(carries), ledger={})
 
-        committed = _timed(commit)
-        exam = _typical(lambda: grader.grade(params, whole=False)) if grader else 0.0
-    share = _questions(grader.exam) / _questions(grader.part) if grader else 0.0
+        committed = _seconds(commit)
+        exam = _median_seconds(lambda: grader.grade(params, whole=False)) if grader else 0.0
+    exam_ratio = _positions(grader.exam) / _positions(grader.part) if grader else 0.0
     pairings, anchored = dict[str, float](), 0.0
     if request.budgets:
-        starts["rules"] = compiling.phase(lambda: _against_random("random", request))
+        starts["rules"] = compiling.phase(lambda: _seconds_against_random("random", request))
         version = Version("timed@0", params, to_json(config))
-        starts["match"] = compiling.phase(lambda: _meet(version, request, 0, _timed))
-        pairings = _meet(version, request, 1, _typical)
+        starts["match"] = compiling.phase(lambda: _pairing_seconds(version, request, 0, _seconds))
+        pairings = _pairing_seconds(version, request, 1, _median_seconds)
         if request.anchor not in ("", "random"):
-            more = _against_random(request.anchor, request) - _against_random("random", request)
-            anchored = max(0.0, more)
+            added = _seconds_against_random(request.anchor, request)
+            added -= _seconds_against_random("random", request)
+            anchored = max(0.0, added)
     return Timing(
         starts=starts,
         segment=segment,
         step=steps / STEPS,
         commit=committed,
         exam=exam,
-        last_exam=exam * share,
+        last_exam=exam * exam_ratio,
         pairings=pairings,
         anchored=anchored,
         compiled=compiled,
     )
 
 
-def _questions(exam: Exam) -> int:
+def _positions(exam: Exam) -> int:
+    """Counts the positions that an exam asks for."""
     return len(exam.result) + len(exam.resistance)
 
 
-def _meet(
-    version: Version, request: Request, number: int, clock: Callable[[Callable[[], Any]], float]
+def _pairing_seconds(
+    version: Version,
+    request: TimingRequest,
+    number: int,
+    clock: Callable[[Callable[[], object]], float],
 ) -> dict[str, float]:
-    """Returns the seconds of a pairing at each budget; `number` chooses the openings."""
-    game, found = version.game, {}
+    """Times a pairing of a version with itself at each budget; `number` chooses the openings."""
+    game, seconds = version.game, dict[str, float]()
     for budget in request.budgets:
-        one = specs.of_version(version, budget)
+        player = specs.of_version(version, budget)
         starts = openings.draw(game, request.opening_plies, 0, 0, number * PAIRS, PAIRS)
-        found[str(budget)] = clock(lambda a=one, s=starts: match.play(a, a, game, s, 0))
-    return found
+        seconds[str(budget)] = clock(lambda a=player, s=starts: match.play(a, a, game, s, 0))
+    return seconds
 
 
-def _against_random(spec: str, request: Request) -> float:
-    """Returns the seconds of a player's pairing with random moves, from a few of its games."""
-    game = games.make(request.config["game"])
-    one, other = specs.parse(spec, game), specs.parse("random", game)
-    took = 0.0
-    for number in range(2):  # the first one compiles, and fills the solver's tables
-        plies, first = request.opening_plies, number * ANCHORED
-        starts = openings.draw(game, plies, 0, rng.Purpose.MATCH, first, ANCHORED)
-        took = _timed(lambda s=starts, n=number: match.play(one, other, game, s, n))
-    return took * PAIRS / ANCHORED
+def _seconds_against_random(spec: str, request: TimingRequest) -> float:
+    """Estimates the seconds of a player's pairing with random moves, from a few of its games."""
+    game = games.make(request.config.game)
+    player, opponent = specs.parse(spec, game), specs.parse("random", game)
+    seconds = 0.0
+    for number in range(2):  # the first round compiles, and fills the solver's tables
+        plies, first = request.opening_plies, number * ANCHOR_PAIRS
+        starts = openings.draw(game, plies, 0, rng.Purpose.MATCH, first, ANCHOR_PAIRS)
+        seconds = _seconds(lambda s=starts, n=number: match.play(player, opponent, game, s, n))
+    return seconds * PAIRS / ANCHOR_PAIRS
 
 
-def _timed(work: Callable[[], Any]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
-def _typical(work: Callable[[], Any]) -> float:
-    """Returns the median of a few repetitions: something short is easily disturbed."""
-    took: list[float] = []
-    while sum(took) < LONG and len(took) < REPETITIONS:
-        took.append(_timed(work))
-    return float(np.median(took))
+def _median_seconds(work: Callable[[], object]) -> float:
+    """Times short work several times, because a single time is easily disturbed."""
+    times: list[float] = []
+    while sum(times) < REPEAT_SECONDS and len(times) < MAX_REPETITIONS:
+        times.append(_seconds(work))
+    return float(np.median(times))
 
 
-def answer(request: Path, folder: Path) -> None:
-    """Measures what the file `request` asks for, and writes the answer into `folder`."""
-    asked = read_json(request)
+def time_request(path: Path, folder: Path) -> None:
+    """Times what a request file asks for and writes the result into `folder`.
+
+    The result also has the seconds that timing took inside this process.
+    """
+    request = from_json(TimingRequest, read_json(path))
     began = time.perf_counter()
-    timing = measure(Request(**asked), folder / "run")
+    timing = measure(request, folder / "run")
     inside = time.perf_counter() - began
-    write_json(folder / ANSWER, {"timing": asdict(timing), "inside": inside})
+    write_json(folder / TIMING_FILE, {"timing": asdict(timing), "inside": inside})

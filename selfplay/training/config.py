@@ -1,35 +1,36 @@
-"""What a run is: every choice in it, composed of what each part of it may choose."""
+"""The config of a run, composed of the configs of its parts.
+
+Parsing a command line needs no JAX, so this module and those it imports do without; whether the
+game exists is checked when the run is built (`Trainer.build`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Literal
 
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder.config import EloConfig
 from selfplay.learning.config import LearnerConfig
 from selfplay.model.config import NetworkConfig
-from selfplay.runs.codec import ADDED
+from selfplay.runs.codec import ADDED, MUTABLE
 from selfplay.runs.window import ReplayConfig
 from selfplay.search.config import SearchConfig
 from selfplay.solved.config import ExamConfig
 
-MUTABLE = (  # what may change when a run is resumed: no bit of it
-    *("cluster", "exam", "store"),
-    *("elo.budgets", "elo.games", "elo.until_stderr", "imitation.monitor_iterations"),
-)
+_NOT_IN_RECIPE = {"recipe": False}  # metadata of a field that runs of one recipe may differ in
 
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """What a run folder keeps.
+    """Settings of what a run folder keeps (section `store`).
 
     Attributes:
-        keep: newest commits that can be resumed from.
+        keep: number of the newest commits whose checkpoints are kept, to resume from.
         keep_for_verify: keep every checkpoint and replay shard, so that ``launch/verify.py`` can
-            recompute any iteration. Without it, only the newest ones can be.
+            recompute any iteration; otherwise it can recompute only the newest ones.
     """
 
     keep: int = 2
@@ -42,24 +43,24 @@ class StoreConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run. The same config and seed give the same bits.
+    """Everything that a run is made of. The same config computes the same bits.
 
     Attributes:
         game: a game's name, with its options behind it: "go?size=9&komi=7.5", "pgx:othello".
         iterations: rounds of play and learning; iteration i makes version i. 0: imitation only.
         policy_lag: 0 plays with the newest version; 1 plays the next iteration with the version
-            before, while the learner trains. It changes what is computed, unlike `cluster`.
-        seed: seed of everything random; the same config and seed give the same bits.
+            before, while the learner trains. Unlike `cluster`, it changes what is computed.
+        seed: seed of everything random.
         init_from: the version whose averaged parameters version 0 has: RUN@12, RUN@last, RUN@best
-            or an exported .safetensors file. The optimizer is fresh and the replay window empty,
+            or an exported .safetensors file. The optimizer is fresh, the replay window is empty,
             and the FLOPs of that version count. The run keeps the parameters' digest here, so that
             folders may move; resuming needs neither this option nor the other run.
     """
 
     game: str = "connect_four"
-    iterations: int = 100
+    iterations: int = field(default=100, metadata=_NOT_IN_RECIPE)
     policy_lag: Literal[0, 1] = 0
-    seed: int = 0
+    seed: int = field(default=0, metadata=_NOT_IN_RECIPE)
     init_from: str = field(default="", metadata=ADDED)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -67,10 +68,10 @@ class TrainConfig:
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
-    exam: ExamConfig = field(default_factory=ExamConfig)
-    elo: EloConfig = field(default_factory=EloConfig)
-    store: StoreConfig = field(default_factory=StoreConfig)
-    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    exam: ExamConfig = field(default_factory=ExamConfig, metadata=_NOT_IN_RECIPE | MUTABLE)
+    elo: EloConfig = field(default_factory=EloConfig, metadata=_NOT_IN_RECIPE)
+    store: StoreConfig = field(default_factory=StoreConfig, metadata=_NOT_IN_RECIPE | MUTABLE)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig, metadata=_NOT_IN_RECIPE | MUTABLE)
 
     def __post_init__(self) -> None:
         least = 0 if self.imitation.dataset else 1
@@ -83,6 +84,10 @@ class TrainConfig:
                 "--imitation.expert-fraction 0 where the preset imitates)"
             )
 
-    def player(self) -> tuple[Any, ...]:
-        """The arguments of ``StreamPlayer``."""
-        return self.game, self.network, self.search, self.selfplay, self.seed
+    def stream_spec(self) -> StreamSpec:
+        """Returns what a process needs to know to play the run's streams."""
+        return StreamSpec(self.game, self.network, self.search, self.selfplay, self.seed)
+
+
+NOT_IN_RECIPE = tuple(f.name for f in fields(TrainConfig) if not f.metadata.get("recipe", True))
+"""Fields and sections in which runs of the same recipe may differ."""

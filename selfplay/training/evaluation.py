@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.imitation.dataset import ExpertData
-from selfplay.ladder.evaluator import Rating
+from selfplay.ladder.evaluator import BackgroundEvaluator
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Params
 from selfplay.phase import Enter, Phase
@@ -31,7 +31,9 @@ class Examination:
         self._config, self._lessons = config, lessons
         self._announce, self._enter = announce, enter
         self._grader = Grader.build(config.game, config.network, config.search, config.exam)
-        self._rating = Rating(folder, to_json(config), config.seed, config.elo, config.cluster)
+        self._rating = BackgroundEvaluator(
+            folder, to_json(config), config.seed, config.elo, config.cluster
+        )
         self._failed = False
 
     def warm_up(self, params: Params) -> None:
@@ -48,7 +50,7 @@ class Examination:
             grades = self._grader.grade(params, whole=final)
         if final and self._config.elo.budgets:
             self._enter(Phase("rating the last versions"))
-        ratings = self._rating.due(params, iteration, ledger, final=final)
+        ratings = self._rating.evaluate_if_due(params, iteration, ledger, final=final)
         if self._rating.failure and not self._failed:
             self._failed = True
             self._announce(f"versions are rated no more ({self._rating.failure}); training goes on")

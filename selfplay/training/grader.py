@@ -9,9 +9,9 @@ import games
 from games.game import Game
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
-from selfplay.search import search
+from selfplay.search.base import SearchFn
 from selfplay.search.config import SearchConfig
-from selfplay.search.search import SearchFn
+from selfplay.search.make import make_search
 from selfplay.solved import exam as exams
 from selfplay.solved import suite
 from selfplay.solved.config import ExamConfig
@@ -40,9 +40,9 @@ class Grader:
         except ValueError:
             return None
         game = games.make(name)
-        _, evaluate = network.make(game, shape)
+        evaluate = network.make(game, shape).apply
         searches = {
-            budget: search.make(game, evaluate, how.for_evaluation(budget))
+            budget: make_search(game, evaluate, how.for_evaluation(budget))
             for budget in config.budgets
         }
         return cls(config, game, exam, exam.sample(config.positions), searches)

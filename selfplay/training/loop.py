@@ -8,28 +8,32 @@ that is killed anywhere goes on from its last commit with the same bytes.
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+import games
 from selfplay import determinism
 from selfplay.acting.episode import Carry, Rows
 from selfplay.cluster import connection, plan, pool
 from selfplay.imitation.imitate import FOLDER as IMITATION
 from selfplay.imitation.imitate import Outcome, imitate
+from selfplay.ladder import database, evaluator
+from selfplay.ladder.anchor import resolve_anchor
 from selfplay.learning.learner import check_finite
 from selfplay.model.flops import Ledger
 from selfplay.phase import Enter, Phase, unwatched
+from selfplay.runs.codec import mutable_fields
 from selfplay.runs.digest import digest
 from selfplay.runs.failpoints import failpoint
 from selfplay.runs.metrics import total_seconds
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
 from selfplay.runs.window import ReplayConfig
-from selfplay.training.config import MUTABLE, TrainConfig
+from selfplay.training.config import TrainConfig
 from selfplay.training.evaluation import Examination
 from selfplay.training.origin import Origin, resolve
 from selfplay.training.trainer import Trainer
@@ -50,18 +54,23 @@ def train(
     gets sentences; `enter` gets each step as it begins. Returns the closed run.
 
     Raises:
-        ValueError: the folder belongs to another config, or is no run; or the version that the
-            config's `init_from` names does not fit.
+        ValueError: there is no such game; the folder belongs to another config, or is no run;
+            the version that the config's `init_from` names does not fit; or the player that the
+            run's ratings are relative to cannot play here.
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not a number any more.
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
+    config = _with_anchor(config, folder)  # refuses an unknown game before any work
     connection.reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
         os.environ.setdefault(name, value)
     config, origin = resolve(config, folder, announce)
     trainer = Trainer.build(config)
-    run = _open(config, folder, config.replay, origin)
+    notes: dict[str, Any] = {"origin": origin.record} if origin else {}
+    if config.elo.budgets:
+        notes["elo_anchor"] = config.elo.anchor
+    run = _open(config, folder, config.replay, notes)
     with run:
         if run.next_iteration > config.iterations:
             return run
@@ -91,7 +100,9 @@ def train(
         where = " and starting the actors" if config.cluster.actors else ""
         enter(Phase(f"compiling self-play{where}"))
         streams = config.selfplay.streams
-        workers = pool.make(config.player(), config.cluster, _probe(run), announce, streams)
+        workers = pool.make(
+            config.stream_spec(), config.cluster, _fingerprint(run), announce, streams
+        )
         examination = Examination(config, run.folder, trainer.lessons, announce, enter)
         try:
             _loop(config, run, trainer, outcome or origin, workers, examination, report, enter)
@@ -105,25 +116,35 @@ def train(
     return run
 
 
+def _with_anchor(config: TrainConfig, folder: Path) -> TrainConfig:
+    """Replaces ``elo.anchor="auto"`` by the player that ratings are relative to, if any are made.
+
+    Raises:
+        ValueError: there is no such game, or see `resolve_anchor`.
+    """
+    game = games.make(config.game)
+    if not config.elo.budgets:
+        return config
+    anchor = resolve_anchor(config.elo.anchor, game, folder / evaluator.FOLDER / database.FILE)
+    return replace(config, elo=replace(config.elo, anchor=anchor))
+
+
 def _open(
     config: TrainConfig,
     folder: Path,
     window: ReplayConfig | None = None,
-    origin: Origin | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> Run:
-    flags = determinism.pinned()
-    if config.cluster.allow_mismatched_actors:
-        flags["mixing"] = MIXED
     return Run.create_or_open(
         folder,
         config,
         window=window,
-        mutable=MUTABLE,
+        mutable=mutable_fields(TrainConfig),
         keep=config.store.keep,
         keep_all=config.store.keep_for_verify,
         flags=determinism.pinned()
         | ({"mixing": MIXED} if config.cluster.allow_mismatched_actors else {}),
-        notes={"origin": origin.record} if origin else None,
+        notes=notes,
     )
 
 
@@ -139,7 +160,7 @@ def _loop(
 ) -> None:
     """Iterate from where the run stands; `report` and `enter` as for :func:`train`."""
     enter(Phase("compiling the learner"))
-    state, carries, ledger, seconds = _stand(config, run, trainer, start, workers.probe)
+    state, carries, ledger, seconds = _stand(config, run, trainer, start, workers.fingerprint)
     if run.next_iteration > config.iterations:
         return  # imitation was all
     examination.warm_up(state["learner"].averaged)
@@ -219,18 +240,18 @@ def _stand(
     run: Run,
     trainer: Trainer,
     start: Outcome | Origin | None,
-    probe: str,
+    fingerprint: str,
 ) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
     """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
     state, carries = trainer.start(start.params if start else None)
-    learns = trainer.learner.probe(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
+    learns = trainer.learner.fingerprint(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
     if run.next_iteration == 0:
         ledger = start.ledger if start else Ledger()
         imitated = isinstance(start, Outcome)
         row = {
             "digest": {"state": digest(state)},
             "ledger": asdict(ledger),
-            "probe": probe,
+            "probe": fingerprint,
             "learner_probe": learns,
             "imitation": start.row if imitated else {},
             "origin": start.record if isinstance(start, Origin) else {},
@@ -243,14 +264,16 @@ def _stand(
     if trainer.lessons:
         trainer.lessons.check(first_row["imitation"]["data"], run.folder)
     if not config.cluster.allow_mismatched_actors:
-        determinism.check_probe(probe, first_row["probe"], "self-play's", run.folder)
-        determinism.check_probe(learns, first_row.get("learner_probe"), "the learner's", run.folder)
+        determinism.check_fingerprint(fingerprint, first_row["probe"], "self-play's", run.folder)
+        determinism.check_fingerprint(
+            learns, first_row.get("learner_probe"), "the learner's", run.folder
+        )
     last = run.commits.read(run.next_iteration - 1)
     ledger = Ledger(**last.ledger)
     return state, carries, ledger, total_seconds(last.metrics_row)
 
 
-def _probe(run: Run) -> str | None:
+def _fingerprint(run: Run) -> str | None:
     """The run's, once it has begun."""
     return run.commits.read(0).metrics_row["probe"] if run.next_iteration else None
 

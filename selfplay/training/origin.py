@@ -59,8 +59,8 @@ class Origin:
                 f"init_from={where} does not tell what its training cost, which counts as this "
                 "run's; name a version in its run's folder"
             )
-        initialize, _ = network.make(games.make(config.game), config.network)
-        like = jax.eval_shape(initialize, jax.random.key(0))
+        model = network.make(games.make(config.game), config.network)
+        like = jax.eval_shape(model.init, jax.random.key(0))
         try:
             params = unflatten(like, flatten(version.params))
         except ValueError as error:

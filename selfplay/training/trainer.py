@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import games
-from selfplay.acting import stream_player
+from games.game import Game
 from selfplay.acting.episode import Carry
+from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import plan
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
-from selfplay.learning import learner
 from selfplay.learning.batches import Source
+from selfplay.learning.learner import Learner
 from selfplay.model import flops, network
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
+from selfplay.model.network import Model, Params
 from selfplay.training.config import TrainConfig
 
 
@@ -24,30 +25,31 @@ class Trainer:
     """The compiled parts of a run, without its state."""
 
     config: TrainConfig
-    learner: learner.Learner
-    player: stream_player.StreamPlayer
+    game: Game
+    model: Model
+    learner: Learner
+    player: StreamPlayer
     lessons: ExpertData | None  # of imitation
 
     @classmethod
     def build(cls, config: TrainConfig) -> Trainer:
         """Compile-ready parts for a config; ValueError for experts' games that cannot be used."""
         game = games.make(config.game)
-        initialise, evaluate = network.make(game, config.network)
+        model = network.make_once(game, config.network)
         steps = config.iterations * config.learner.steps(config.selfplay.positions)
         devices = config.cluster.learner_devices or None
-        fit = learner.Learner(
-            game, initialise, evaluate, config.learner, steps, config.seed, devices
-        )
+        learner = Learner(game, model, config.learner, steps, config.seed, devices)
         lessons = None
         if config.imitation.dataset:
-            lessons = ExpertData.open(config.imitation, config.game, config.network, config.seed)
-        return cls(config, fit, stream_player.StreamPlayer(*config.player()), lessons)
+            lessons = ExpertData.open(config.imitation, config.game, game, model, config.seed)
+        player = StreamPlayer(game, model, config.stream_spec())
+        return cls(config, game, model, learner, player, lessons)
 
     def imitation(self) -> Imitation:
         """The compiled parts of imitation; there are lessons."""
         assert self.lessons
         devices = self.config.cluster.learner_devices
-        return Imitation.build(self.lessons, self.config.network, devices)
+        return Imitation.build(self.lessons, self.model, self.config.network, devices)
 
     def start(self, params: Params | None = None) -> tuple[dict[str, Any], list[Carry]]:
         """State and carries of version 0: of these parameters, or of fresh ones."""
@@ -70,7 +72,7 @@ class Trainer:
 
     def ledger(self, before: Ledger, steps: int) -> Ledger:
         """The ledger after one more iteration with that many gradient steps."""
-        config, game = self.config, games.make(self.config.game)
+        config, game = self.config, self.game
         per_move = flops.move(game, config.network, config.search.num_simulations)
         per_step = flops.training_step(game, config.network, config.learner.batch_size)
         return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)

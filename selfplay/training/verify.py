@@ -62,15 +62,18 @@ def verify(
     trainer = Trainer.build(config)
     if "data" in commits.read(0).metrics_row:
         return _verify_imitation(commits, trainer, range(first, last + 1), report)
-    workers = pool.InProcess(config.player())
+    workers = pool.InProcess(config.stream_spec())
     first_row = commits.read(0).metrics_row
     params = _params_of_version_0(folder, first_row, config)
     if config.init_from and digest(params) != config.init_from:
         return "version 0: it has other parameters than the run began from"
     start, first_carries = trainer.start(params)
-    probe = first_row["probe"]
-    if workers.probe != probe:
-        return f"the probe: this machine's is {workers.probe[:12]}, the run's {probe[:12]}"
+    fingerprint = first_row["probe"]
+    if workers.fingerprint != fingerprint:
+        return (
+            f"the fingerprint: this machine's is {workers.fingerprint[:12]}, "
+            f"the run's {fingerprint[:12]}"
+        )
     for iteration in range(first, last + 1):
         loaded = commits.load(iteration - 1)
         trees = _trees(loaded)

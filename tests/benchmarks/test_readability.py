@@ -233,7 +233,7 @@ def test_missed_targets_are_named():
 
 
 def test_help_explains_every_count():
-    command = [sys.executable, readability.__file__, "--help"]
+    command = [sys.executable, "-m", readability.__name__, "--help"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert all(f"\n{count.name}: " in text for count in readability.COUNTS)
 

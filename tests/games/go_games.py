@@ -11,8 +11,8 @@ import numpy as np
 
 from games.go import Go
 
-PASS = -4.0  # its logit; a legal point has 0
-FIGHT = 3.0  # more for a point that captures, in steered games
+PASS = -4.0  # logit of a pass; a legal point has 0
+FIGHT = 3.0  # added to the logit of a capture, in steered games
 
 
 class Games(NamedTuple):
@@ -24,17 +24,17 @@ class Games(NamedTuple):
     outcome: np.ndarray
     score: np.ndarray
     board: np.ndarray
-    observation: np.ndarray  # of steered games; of others nothing, it would be half a gigabyte
+    observation: np.ndarray  # only of steered games, to save half a gigabyte
 
 
 def start(game: Go, number: int) -> Any:
-    """So many first positions."""
+    """Returns `number` first positions."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (number, *x.shape)), game.init())
 
 
 @cache
 def play(game: Go, number: int, seed: int = 0, steered: bool = False) -> Games:
-    """So many games to their ends."""
+    """Plays `number` games to their ends."""
 
     def wish(state: Any, observation: jax.Array) -> jax.Array:
         points = jnp.zeros(game.size**2)

@@ -1,4 +1,4 @@
-"""Tromp-Taylor Go without suicide, written from the rules and for nothing but being right."""
+"""Tromp-Taylor Go without suicide, a slow reference written directly from the rules."""
 
 from __future__ import annotations
 
@@ -8,61 +8,61 @@ Board = tuple[int, ...]
 """size² points, row by row: +1 Black, −1 White, 0 empty."""
 
 
-def neighbours(size: int, point: int) -> list[int]:
-    """The points next to one."""
+def adjacent(size: int, point: int) -> list[int]:
+    """Returns the points next to `point`."""
     row, column = divmod(point, size)
     steps = ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1))
     return [r * size + c for r, c in steps if 0 <= r < size and 0 <= c < size]
 
 
 def region(board: Board, size: int, point: int) -> tuple[set[int], set[int]]:
-    """The points of `point`'s value connected to it, and the points beside them."""
-    found, beside, todo = {point}, set(), [point]
+    """Returns the connected points with the value of `point`, and the points adjacent to them."""
+    chain, neighbors, todo = {point}, set(), [point]
     while todo:
-        for near in neighbours(size, todo.pop()):
+        for near in adjacent(size, todo.pop()):
             if board[near] != board[point]:
-                beside.add(near)
-            elif near not in found:
-                found.add(near)
+                neighbors.add(near)
+            elif near not in chain:
+                chain.add(near)
                 todo.append(near)
-    return found, beside
+    return chain, neighbors
 
 
 def liberties(board: Board, size: int, point: int) -> int:
-    """Of the chain on a point."""
+    """Counts the liberties of the chain on a point."""
     return sum(board[near] == 0 for near in region(board, size, point)[1])
 
 
-def after(board: Board, size: int, point: int, colour: int) -> Board | None:
-    """The board after a stone and its captures; None if the point is taken or it is suicide."""
+def after(board: Board, size: int, point: int, color: int) -> Board | None:
+    """Plays a stone with its captures; returns None if the point is taken or it is suicide."""
     if board[point]:
         return None
     new = list(board)
-    new[point] = colour
-    for near in neighbours(size, point):
-        if new[near] == -colour and not liberties(tuple(new), size, near):
+    new[point] = color
+    for near in adjacent(size, point):
+        if new[near] == -color and not liberties(tuple(new), size, near):
             for stone in region(tuple(new), size, near)[0]:
                 new[stone] = 0
     return tuple(new) if liberties(tuple(new), size, point) else None
 
 
 def area(board: Board, size: int) -> int:
-    """Black's points less White's."""
+    """Returns Black's points minus White's."""
     total = sum(board)
     seen: set[int] = set()
     for point, value in enumerate(board):
         if value == 0 and point not in seen:
-            found, beside = region(board, size, point)
-            seen |= found
-            colours = {board[near] for near in beside}
-            if len(colours) == 1:
-                total += len(found) * colours.pop()
+            empty, neighbors = region(board, size, point)
+            seen |= empty
+            colors = {board[near] for near in neighbors}
+            if len(colors) == 1:
+                total += len(empty) * colors.pop()
     return total
 
 
 @dataclass
 class SlowGo:
-    """One game, from a board on."""
+    """One game that begins with any board."""
 
     size: int
     komi: float
@@ -79,7 +79,7 @@ class SlowGo:
         return self.passes == 2 or self.ply >= self.max_plies
 
     def moves(self) -> dict[int, Board]:
-        """Legal points, and the boards that they make; passing is legal too."""
+        """Returns the legal points and the boards that they make; a pass is always legal."""
         if self.over:
             return {}
         tried = (
@@ -88,7 +88,7 @@ class SlowGo:
         return {p: new for p, new in tried if new and new not in self.seen | {self.board}}
 
     def play(self, action: int) -> None:
-        """A legal action."""
+        """Plays a legal action."""
         if action == self.size**2:
             self.passes += 1
         else:
@@ -98,6 +98,6 @@ class SlowGo:
         self.player, self.ply = 1 - self.player, self.ply + 1
 
     def outcome(self) -> int:
-        """For Black."""
+        """Returns the outcome for Black."""
         margin = area(self.board, self.size) - self.komi
         return ((margin > 0) - (margin < 0)) if self.over else 0

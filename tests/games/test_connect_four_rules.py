@@ -41,7 +41,7 @@ def random_games(game: ConnectFour, size: int) -> tuple[np.ndarray, ...]:
     return tuple(map(np.asarray, seen))
 
 
-def test_number_of_positions_by_ply() -> None:
+def test_number_of_positions_by_ply_is_the_known_one() -> None:
     game = ConnectFour()
     size = POSITIONS[7]
 
@@ -129,7 +129,7 @@ def lines_of_four(rows: int, columns: int) -> list[list[tuple[int, int]]]:
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(6, 7), (4, 9), (16, 16)])
-def test_every_line_wins_and_no_three_of_it(rows: int, columns: int) -> None:
+def test_every_line_of_four_wins_and_no_three_of_it(rows: int, columns: int) -> None:
     """Boards in the air are fine here: device arrays are taken as they are."""
     game = ConnectFour(rows, columns)
     lines = lines_of_four(rows, columns)
@@ -148,7 +148,7 @@ def test_every_line_wins_and_no_three_of_it(rows: int, columns: int) -> None:
         np.testing.assert_array_equal(result.reshape(-1, 5), wanted)
 
 
-def test_lines_are_found_among_other_stones() -> None:
+def test_lines_among_other_stones_win() -> None:
     """Random boards, in which a line that wraps around an edge would show as a false win."""
     boards = np.random.default_rng(3).integers(0, 2, (4000, 6, 7)).astype(np.int8)
     boards[np.random.default_rng(4).random(boards.shape) < 0.35] = 0
@@ -162,20 +162,20 @@ def test_lines_are_found_among_other_stones() -> None:
 
 
 @pytest.mark.parametrize(("player", "winner"), [(0, -1), (1, 1)])
-def test_two_lines_go_to_the_one_who_moved_last(player: int, winner: int) -> None:
+def test_two_lines_go_to_the_player_who_moved_last(player: int, winner: int) -> None:
     board = np.zeros((6, 7), np.int8)
     board[5, :4], board[4, :4] = 1, -1
     game = ConnectFour()
     assert game.outcome(game.from_board(board, player)) == winner
 
 
-def test_a_stone_in_the_air_is_refused() -> None:
+def test_floating_stone_is_rejected() -> None:
     board = np.zeros((6, 7), np.int8)
     board[4, 2] = 1
     with pytest.raises(ValueError, match="row 5 of column 3 hangs in the air"):
         ConnectFour().from_board(board, 0)
 
 
-def test_a_state_is_small() -> None:
+def test_state_takes_17_bytes() -> None:
     state = jax.eval_shape(games.make("connect_four").init)
     assert sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)) == 17

@@ -1,4 +1,4 @@
-"""What every registered game must keep; a new game is tested as soon as it has a name.
+"""The contract of every registered game; a new game is tested as soon as it has a name.
 
 Each game plays a few hundred random games at once, a few steps beyond their end; most tests
 read that one record. Hypothesis then plays single games with moves of its own choice.
@@ -34,9 +34,9 @@ MORE = (
     "pgx:othello",
     "pgx:tic_tac_toe",
 )
-# Games whose rules tell the two players apart, or whose planes are not ours: no test by exchange.
-NOT_COLOUR_BLIND = ("go", "hex", "pgx:othello", "pgx:tic_tac_toe")
-# Games whose state holds more than board and player: history, a swap; or no board makes a state.
+# Games whose rules tell the players apart, or with other planes: colors cannot be exchanged.
+ASYMMETRIC = ("go", "hex", "pgx:othello", "pgx:tic_tac_toe")
+# Games whose state holds more than board and player, or cannot be made from a board.
 WITH_HISTORY = ("go", "hex", "pgx:othello", "pgx:tic_tac_toe")
 # Games that begin with pieces.
 SET_UP = ("pgx:othello",)
@@ -79,7 +79,7 @@ def batch_of(game: Game, size: int) -> Any:
 
 @cache
 def play(game: Game) -> Record:
-    """BATCH random games; in a finished game any action is drawn."""
+    """Plays BATCH random games; in a finished game any action is drawn."""
 
     def ply(states: Any, key: jax.Array) -> tuple[Any, Any]:
         seen = jax.vmap(partial(look, game))(states)
@@ -94,7 +94,7 @@ def play(game: Game) -> Record:
 
 
 def flat(game: Game) -> tuple[Any, Record]:
-    """The record's positions in one batch, [N, ...]."""
+    """Returns the record's positions as one batch, [N, ...]."""
     record = play(game)
 
     def merge(x: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ def flat(game: Game) -> tuple[Any, Record]:
 
 
 def assert_same(a: Any, b: Any) -> None:
-    """Both trees hold the same bits, dtypes included."""
+    """Asserts that both trees hold the same bits, dtypes included."""
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         assert x.dtype == y.dtype
@@ -114,7 +114,7 @@ def assert_same(a: Any, b: Any) -> None:
 
 
 @each_game
-def test_is_a_game_and_a_value(game: Game) -> None:
+def test_game_is_a_hashable_value(game: Game) -> None:
     assert isinstance(game, Game)
     assert game.name in games.names() or game.name.startswith("pgx:")
     twin = type(game)(**vars(game))
@@ -124,7 +124,15 @@ def test_is_a_game_and_a_value(game: Game) -> None:
 
 
 @each_game
-def test_shapes_and_dtypes(game: Game) -> None:
+def test_capabilities_have_documented_types(game: Game) -> None:
+    first, second = game.player_names
+    assert first != second
+    assert game.komi is None or isinstance(game.komi, int | float)
+    assert game.pass_action is None or 0 <= game.pass_action < game.num_actions
+
+
+@each_game
+def test_arrays_have_the_documented_shapes_and_dtypes(game: Game) -> None:
     state = jax.eval_shape(game.init)
     height, width, _ = game.observation_shape
     action = jax.ShapeDtypeStruct((), jnp.int32)
@@ -149,7 +157,7 @@ def test_shapes_and_dtypes(game: Game) -> None:
 
 
 @each_game
-def test_first_position(game: Game) -> None:
+def test_first_position_is_player_0_to_move(game: Game) -> None:
     record = play(game)
     assert not record.terminal[0].any() and record.legal[0].any()
     assert not record.player[0].any()
@@ -167,7 +175,7 @@ def test_games_end_within_max_plies_and_stay_ended(game: Game) -> None:
 
 
 @each_game
-def test_no_legal_action_exactly_when_terminal(game: Game) -> None:
+def test_state_is_terminal_exactly_if_no_action_is_legal(game: Game) -> None:
     record = play(game)
     np.testing.assert_array_equal(record.legal.any(axis=-1), ~record.terminal)
 
@@ -189,8 +197,8 @@ def test_players_alternate(game: Game) -> None:
 
 @each_game
 def test_observation_is_the_movers_view(game: Game) -> None:
-    """With colours and mover exchanged, the mover sees the same and the outcome is the opposite."""
-    if game.name in NOT_COLOUR_BLIND:
+    """With colors and mover exchanged, the observation is the same and the outcome opposite."""
+    if game.name in ASYMMETRIC:
         pytest.skip("this game's rules tell the players apart")
     _, record = flat(game)
     swap = jax.jit(jax.vmap(lambda b, p: look(game, game.from_board(-b, 1 - p))))
@@ -213,7 +221,7 @@ def test_from_board_inverts_board(game: Game) -> None:
 
 
 @each_game
-def test_from_board_refuses_a_wrong_shape(game: Game) -> None:
+def test_from_board_rejects_a_wrong_shape(game: Game) -> None:
     with pytest.raises(ValueError, match=r"shape \(2, 9\)"):
         game.from_board(np.zeros((2, 9), np.int8), 0)
 
@@ -241,8 +249,8 @@ def compiled(game: Game) -> Any:
 @each_game
 @given(choices=st.lists(st.integers(0, 2**16), max_size=60))
 @settings(max_examples=25, deadline=None, derandomize=True)
-def test_playouts_of_any_choice(game: Game, choices: list[int]) -> None:
-    """Whoever moves, a legal action changes the board, and an end is final."""
+def test_playout_of_any_choices_keeps_the_rules(game: Game, choices: list[int]) -> None:
+    """A legal action changes one cell of the board, and a terminal state stays as it is."""
     init, move = compiled(game)
     state, seen = init()
     for choice in choices:
@@ -262,8 +270,8 @@ def test_playouts_of_any_choice(game: Game, choices: list[int]) -> None:
             assert changed.sum() == 1 - 2 * before[1]["player"]
 
 
-def test_no_device_is_touched_before_a_method_is_called() -> None:
-    """Ray workers choose their device after they import us, and long before they play."""
+def test_no_device_is_touched_before_a_method_call() -> None:
+    """Ray workers choose their device after they import the games, and before they play."""
     script = """
 import games
 from games import notation, symmetry

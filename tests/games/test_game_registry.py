@@ -1,4 +1,4 @@
-"""Names make games; a wrong name, option or value is one sentence with the choices."""
+"""The registry: names make games, and an invalid name or option is rejected with the choices."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pytest
 import games
 
 
-def test_names_make_games_of_that_name() -> None:
+def test_name_makes_the_game_of_that_name() -> None:
     assert {"connect_four", "tic_tac_toe"} <= set(games.names())
     assert list(games.names()) == sorted(games.names())
     for name in games.names():
         assert games.make(name).name == name
 
 
-def test_options_reach_the_game() -> None:
+def test_keyword_options_reach_the_game() -> None:
     assert games.make("connect_four", rows=5, columns=8).observation_shape == (5, 8, 2)
     assert games.make("connect_four") == games.make("connect_four", rows=6, columns=7)
 
 
-def test_options_behind_the_name() -> None:
+def test_options_in_the_name_reach_the_game() -> None:
     assert games.make("go?size=5&komi=7") == games.make("go", size=5, komi=7)
     assert games.make("hex?swap=True") == games.make("hex", swap=True)
 
@@ -51,18 +51,24 @@ def test_options_behind_the_name() -> None:
         ("go?komi=nan", {}, "go: option komi='nan' must be float, not str"),
         ("go?size=5.5", {}, "go: option size=5.5 must be int, not float"),
         ("hex?swap=yes", {}, "hex: option swap='yes' must be bool, not str"),
-        ("go?size=5&size=7", {}, "go: an option is given twice: size, size"),
-        ("go?size=5", {"size": 7}, "go: an option is given twice: size, size"),
-        ("go?size", {}, r"go: 'size' is no list of options; write go\?option=value&option=value"),
+        ("go?size=5&size=7", {}, "go: an option is repeated: size, size"),
+        ("go?size=5", {"size": 7}, "go: an option is repeated: size, size"),
+        (
+            "go?size",
+            {},
+            r"go: 'size' is not a list of options; write go\?option=value&option=value",
+        ),
     ],
 )
-def test_mistakes_are_answered(name: str, options: dict[str, Any], sentence: str) -> None:
+def test_invalid_name_or_option_is_rejected_with_the_choices(
+    name: str, options: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         games.make(name, **options)
 
 
-def test_imports_go_one_way() -> None:
-    """game <- go_board <- any game <- symmetry <- notation <- registry; nothing from outside."""
+def test_imports_between_modules_go_one_way() -> None:
+    """The order: game, go_board, the games, symmetry, notation, registry; no outside imports."""
     folder = Path(games.__file__).parent
     names = (
         "game",

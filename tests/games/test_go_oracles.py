@@ -22,19 +22,19 @@ FIGHTS = [(3, 40, 150), (4, 24, 200), (5, 12, 150), (7, 4, 150)]
 
 
 def repeated(record: Games, lane: int, t: int, extra: list[int]) -> None:
-    """Moves that only we forbid must make a board that has stood."""
+    """Asserts that moves which only our rules forbid repeat an earlier board."""
     seen = {record.board[s, lane].tobytes() for s in range(t + 1)}
     size = record.board.shape[-1]
-    colour = 1 - 2 * (t % 2)
+    color = 1 - 2 * (t % 2)
     for point in extra:
-        new = after(tuple(map(int, record.board[t, lane].reshape(-1))), size, point, colour)
+        new = after(tuple(map(int, record.board[t, lane].reshape(-1))), size, point, color)
         assert new is not None
         assert np.array(new, np.int8).tobytes() in seen
 
 
 @pytest.mark.parametrize(("size", "number"), RANDOM)
 def test_random_games_agree_with_open_spiel(size: int, number: int) -> None:
-    """Legal actions but for superko, ends and scores. OpenSpiel calls a repetition a tie."""
+    """Compares legal actions up to superko, ends and scores; OpenSpiel calls a repetition a tie."""
     pyspiel = pytest.importorskip("pyspiel")
     game = games.make("go", size=size, komi=7.5)
     record = play(game, number)
@@ -56,7 +56,7 @@ def test_random_games_agree_with_open_spiel(size: int, number: int) -> None:
                 superko += 1
             state.apply_action(int(record.action[t, lane]))
     if size == 5:
-        assert superko > 0, "no superko in 2 000 games: the test has lost its teeth"
+        assert superko > 0, "no superko in 2 000 games: the test cannot fail"
 
 
 @pytest.mark.parametrize(

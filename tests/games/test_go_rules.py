@@ -24,7 +24,7 @@ def compiled(game: Go) -> Any:
 
 
 class Table:
-    """One game, moved in words."""
+    """One game, played by the names of its moves."""
 
     def __init__(self, game: Any, text: str = "") -> None:
         self.game = game
@@ -51,7 +51,7 @@ class Table:
         return notation.board_to_text(self.game, self.state)
 
 
-def test_a_whole_chain_is_captured() -> None:
+def test_whole_chain_is_captured() -> None:
     table = Table(
         games.make("go", size=4),
         """
@@ -93,7 +93,7 @@ KO = """
     X to move"""
 
 
-def test_a_ko_is_not_retaken_at_once() -> None:
+def test_ko_is_not_retaken_at_once() -> None:
     table = Table(games.make("go", size=4), KO)
     assert table.play("c3").rows() == ".XO. X.XO .XO. ...."
     assert not table.legal("b3")
@@ -108,7 +108,7 @@ SEND_TWO = """
     X to move"""
 
 
-def test_a_game_resumed_remembers_its_boards_and_forgets_its_passes() -> None:
+def test_resumed_game_keeps_its_boards_and_forgets_its_passes() -> None:
     game = Go(size=4)
     table = Table(games.make("go", size=4), KO).play("c3")
     for player, legal in ((0, True), (1, False)):  # White's retake; Black's own move is no ko
@@ -134,7 +134,7 @@ def test_sending_two_returning_one_is_forbidden() -> None:
     assert Table(games.make("go", size=4), SEND_TWO).play("a1 c1 pass pass")
 
 
-def test_a_triple_ko_does_not_go_round() -> None:
+def test_triple_ko_does_not_cycle() -> None:
     """Six captures in three kos make the first board again; no ko is retaken at once."""
     table = Table(
         games.make("go", size=9),
@@ -154,7 +154,7 @@ def test_a_triple_ko_does_not_go_round() -> None:
     assert table.play("j1 a1").legal("g8"), "with two stones more it is another board"
 
 
-def test_the_end_by_two_passes_or_by_length() -> None:
+def test_game_ends_by_two_passes_or_by_length() -> None:
     game = Go(size=3, max_plies=4)
     table = Table(game).play("b2 pass pass")
     assert bool(game.is_terminal(table.state)) and int(game.outcome(table.state)) == 1
@@ -167,8 +167,8 @@ def test_the_end_by_two_passes_or_by_length() -> None:
 
 
 @pytest.mark.parametrize(("komi", "outcome"), [(1.5, 1), (2, 0), (2.5, -1)])
-def test_area_and_komi(komi: float, outcome: int) -> None:
-    """Black: 4 stones and 4 points of his own; White: 4 and 2; two points are nobody's."""
+def test_outcome_is_area_and_komi(komi: float, outcome: int) -> None:
+    """Black: 4 stones and 4 empty points; White: 4 and 2; two points are neutral."""
     game = Go(size=4, komi=komi)
     table = Table(
         game,
@@ -183,7 +183,7 @@ def test_area_and_komi(komi: float, outcome: int) -> None:
 
 
 @pytest.mark.parametrize("size", LEGAL_POSITIONS)
-def test_number_of_legal_positions(size: int) -> None:
+def test_number_of_legal_positions_is_the_known_one(size: int) -> None:
     """Every board that play can reach without superko, deduplicated by board and mover."""
     points, chunk = size * size, 512
 
@@ -215,8 +215,8 @@ def test_number_of_legal_positions(size: int) -> None:
     assert len({board for board, _ in seen}) == LEGAL_POSITIONS[size]
 
 
-def test_a_set_up_board_plays_like_the_game_that_made_it() -> None:
-    """Chains, liberties and hashes counted from scratch are those that play has kept."""
+def test_set_up_board_plays_like_the_game_that_made_it() -> None:
+    """Chains, liberties and hashes computed from scratch equal those updated move by move."""
     game = games.make("go", size=5)
     record = play(game, 200, steered=True)
     boards = record.board.reshape(-1, 5, 5)
@@ -230,7 +230,7 @@ def test_a_set_up_board_plays_like_the_game_that_made_it() -> None:
     )
 
 
-def test_bad_options_and_boards_are_refused() -> None:
+def test_invalid_options_and_boards_are_rejected() -> None:
     for options, words in (
         ({"size": 1}, "size=1"),
         ({"size": 20}, "size=20"),

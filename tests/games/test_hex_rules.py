@@ -21,7 +21,7 @@ def compiled(game: Hex) -> tuple[Any, ...]:
 
 
 def transposed(action: int, size: int) -> int:
-    """The same cell in the other player's view."""
+    """Returns the same cell in the other player's view."""
     row, column = divmod(action, size)
     return column * size + row
 
@@ -69,31 +69,31 @@ def test_random_games_agree_with_open_spiel(size: int, number: int) -> None:
 
 
 @pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_nobody_draws_and_the_first_player_wins(size: int) -> None:
-    """Every position by exhaustive search: the value of the start, and no full board undecided."""
+def test_no_game_is_drawn_and_the_first_player_wins(size: int) -> None:
+    """Every position by exhaustive search: the value of the start, and no full board is a draw."""
     game = Hex(size)
     step, legal, terminal, outcome = compiled(game)
     values: dict[bytes, int] = {}
 
-    def value(state: Any) -> int:
-        """For player 0."""
+    def solve(state: Any) -> int:
+        """Returns the value for player 0."""
         board = np.asarray(game.board(state))
         if board.tobytes() not in values:
             if bool(terminal(state)):
-                found = int(outcome(state))
-                assert found != 0
+                value = int(outcome(state))
+                assert value != 0
             else:
                 actions = np.flatnonzero(np.asarray(legal(state)))
                 assert len(actions), f"a full board without a winner: {board}"
-                after = [value(step(state, jnp.int32(a))) for a in actions]
-                found = (min if int(game.player(state)) else max)(after)
-            values[board.tobytes()] = found
+                after = [solve(step(state, jnp.int32(a))) for a in actions]
+                value = (min if int(game.player(state)) else max)(after)
+            values[board.tobytes()] = value
         return values[board.tobytes()]
 
-    assert value(game.init()) == 1
+    assert solve(game.init()) == 1
 
 
-def test_the_swap_exchanges_the_colours_and_keeps_the_players() -> None:
+def test_swap_exchanges_the_colors_and_keeps_the_players() -> None:
     game = Hex(3, swap=True)
     step, legal, terminal, outcome = compiled(game)
     state = game.init()
@@ -114,7 +114,7 @@ def test_the_swap_exchanges_the_colours_and_keeps_the_players() -> None:
     )
 
 
-def test_without_taking_over_the_swap_is_gone() -> None:
+def test_swap_is_legal_only_as_the_answer_to_the_first_move() -> None:
     game = Hex(3, swap=True)
     step, legal, *_ = compiled(game)
     state = step(step(game.init(), 1), 0)
@@ -122,8 +122,8 @@ def test_without_taking_over_the_swap_is_gone() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_colours_are_alike_but_for_the_transposition(seed: int) -> None:
-    """With colours exchanged and the board transposed, the mover sees and may do the same."""
+def test_colors_are_alike_up_to_transposition(seed: int) -> None:
+    """With colors exchanged and the board transposed, the mover sees and may do the same."""
     game = Hex(4)
     step, legal, terminal, _ = compiled(game)
     rng = np.random.default_rng(seed)
@@ -139,7 +139,7 @@ def test_the_colours_are_alike_but_for_the_transposition(seed: int) -> None:
         assert int(game.outcome(twin)) == -int(game.outcome(state))
 
 
-def test_names_are_those_of_the_board() -> None:
+def test_action_names_are_those_of_the_board() -> None:
     game = Hex(3)
     state = game.step(game.init(), notation.text_to_action(game, "b1", game.init()))
     assert notation.text_to_action(game, "a2", state) == 1, "Blue sees the board transposed"
@@ -148,7 +148,7 @@ def test_names_are_those_of_the_board() -> None:
     assert text.splitlines()[1:3] == ["1 \\ . X . \\", " 2 \\(O). . \\"]
 
 
-def test_a_wrong_size_is_refused() -> None:
+def test_invalid_size_is_rejected() -> None:
     for size in (1, 14):
         with pytest.raises(ValueError, match=f"hex: size={size} is out of range; choose 2..13"):
             games.make("hex", size=size)

@@ -1,4 +1,4 @@
-"""Printing and reading are inverses, and a wrong text is answered with the choices."""
+"""Text notation: printing and reading are inverses, and invalid text is rejected."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ each_game = pytest.mark.parametrize("game", [*SEVERAL, SLOW], ids=repr)
 
 
 @cache
-def compiled(game: Game) -> tuple[Any, Any]:
-    return jax.jit(game.step), jax.jit(game.legal_actions)
+def compiled(game: Game) -> tuple[Any, Any, Any]:
+    return jax.jit(game.step), jax.jit(game.legal_actions), jax.jit(game.from_board)
 
 
 def random_game(game: Game, seed: int) -> list[tuple[Any, int | None]]:
-    """The positions of one game, each with the action that led to it."""
-    step, legal_actions = compiled(game)
+    """Plays one game; returns its positions, each with the action that led to it."""
+    step, legal_actions, _ = compiled(game)
     rng = np.random.default_rng(seed)
     state, last, positions = game.init(), None, []
     while True:
@@ -55,7 +55,7 @@ def random_game(game: Game, seed: int) -> list[tuple[Any, int | None]]:
 
 
 @each_game
-def test_actions_are_read_as_they_are_written(game: Game) -> None:
+def test_action_names_are_read_as_printed(game: Game) -> None:
     texts = [action_to_text(game, action) for action in range(game.num_actions)]
     assert len(set(texts)) == game.num_actions
     assert [text_to_action(game, text) for text in texts] == list(range(game.num_actions))
@@ -63,7 +63,7 @@ def test_actions_are_read_as_they_are_written(game: Game) -> None:
 
 
 @each_game
-def test_boards_are_read_as_they_are_written(game: Game) -> None:
+def test_boards_are_read_as_printed(game: Game) -> None:
     for state, last in random_game(game, 1) + random_game(game, 2)[-2:]:
         for marked in {None, last}:
             text = board_to_text(game, state, marked)
@@ -74,17 +74,18 @@ def test_boards_are_read_as_they_are_written(game: Game) -> None:
             np.testing.assert_array_equal(board, game.board(state))
             assert player == game.player(state)
             assert ("last move: " in text) == (marked is not None and cell is None)
-            if game.name in ("connect_four", "tic_tac_toe"):  # the others know more than the board
-                assert board_to_text(game, game.from_board(board, player), marked) == text
+            if game.name in ("connect_four", "tic_tac_toe"):  # the states of others hold more
+                again = compiled(game)[2](board, player)
+                assert board_to_text(game, again, marked) == text
             rows = text.splitlines()[1 : 1 + board.shape[0]]
             shift = len(rows[1].rstrip(")")) - len(rows[0].rstrip(")"))
             lengths = {len(line.rstrip(")")) - shift * i for i, line in enumerate(rows)}
-            assert len(lengths) == 1, "rows stand in line"
+            assert len(lengths) == 1, "rows are aligned"
             assert shift == (game.name in ("hex", "pgx:hex")), "each row of a rhombus is shifted"
 
 
 @each_game
-def test_the_mark_is_on_the_last_move(game: Game) -> None:
+def test_mark_is_on_the_last_move(game: Game) -> None:
     positions = random_game(game, 3)
     for (before, _), (after, last) in pairwise(positions):
         assert last is not None
@@ -100,7 +101,7 @@ def test_the_mark_is_on_the_last_move(game: Game) -> None:
         assert all(f"({'X' if sign > 0 else 'O'})" in lines[row] for row in rows)
 
 
-def test_connect_four_as_printed() -> None:
+def test_board_of_connect_four_is_printed() -> None:
     game = games.make("connect_four", rows=4, columns=5)
     state = game.init()
     for column in (3, 3, 2):
@@ -116,7 +117,7 @@ def test_connect_four_as_printed() -> None:
     assert board_to_text(game, state).splitlines()[4] == " . . X X ."
 
 
-def test_tic_tac_toe_as_printed() -> None:
+def test_board_of_tic_tac_toe_is_printed() -> None:
     game = games.make("tic_tac_toe")
     state = game.init()
     for move in ("a1", "b2", "b1", "c3", "c1"):
@@ -131,7 +132,7 @@ def test_tic_tac_toe_as_printed() -> None:
 
 
 def after(game: Game, *moves: str) -> tuple[Any, int]:
-    """The position after these moves, and the last action."""
+    """Plays moves; returns the position and the last action."""
     state, action = game.init(), -1
     for move in moves:
         action = text_to_action(game, move, state)
@@ -139,7 +140,7 @@ def after(game: Game, *moves: str) -> tuple[Any, int]:
     return state, action
 
 
-def test_hex_is_a_rhombus_with_named_edges() -> None:
+def test_board_of_hex_is_a_rhombus_with_named_edges() -> None:
     game = games.make("hex", size=3)
     state, last = after(game, "b1", "a2", "c3")
     assert board_to_text(game, state, last) == (
@@ -153,7 +154,7 @@ def test_hex_is_a_rhombus_with_named_edges() -> None:
     assert board_to_text(game, state, last).isascii()
 
 
-def test_players_of_hex_exchange_their_edges_by_the_swap() -> None:
+def test_swap_exchanges_the_named_edges_of_hex() -> None:
     game = games.make("hex", size=11, swap=True)
     state, last = after(game, "b10")
     assert "\nX joins top and bottom, O joins left and right\n" in board_to_text(game, state)
@@ -168,14 +169,14 @@ def test_players_of_hex_exchange_their_edges_by_the_swap() -> None:
     ]
 
 
-def test_wide_labels_keep_the_columns_in_line() -> None:
+def test_wide_labels_stay_aligned_with_columns() -> None:
     game = games.make("connect_four", rows=4, columns=12)
     lines = board_to_text(game, game.step(game.init(), 11), 11).splitlines()
     assert lines[0].endswith(" 10 11 12")
     assert lines[4].endswith("  .  . (X)")
 
 
-def test_a_bare_board_is_enough() -> None:
+def test_board_without_labels_is_read() -> None:
     game = games.make("tic_tac_toe")
     board, player = text_to_board(game, "X..\n.O.\n...".replace("", " "))
     np.testing.assert_array_equal(board, [[1, 0, 0], [0, -1, 0], [0, 0, 0]])
@@ -192,12 +193,12 @@ def test_a_bare_board_is_enough() -> None:
         ("X . .\n. ? .\n. . .", r"row 2 of the board of tic_tac_toe has '\?'; choose from X, O, ."),
     ],
 )
-def test_a_wrong_board_is_refused(text: str, sentence: str) -> None:
+def test_invalid_board_is_rejected(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         text_to_board(games.make("tic_tac_toe"), text)
 
 
-def test_wrong_actions_are_refused() -> None:
+def test_invalid_actions_are_rejected() -> None:
     game = games.make("connect_four")
     with pytest.raises(ValueError, match="connect_four has no move '8'; choose from 1, 2, 3, 4, 5"):
         text_to_action(game, "8")

@@ -25,7 +25,7 @@ SMALL = ("connect_four", "othello", "tic_tac_toe")
         for env in sorted(pgx_adapter.GAMES)
     ],
 )
-def test_facts_are_those_of_pgx(env: str) -> None:
+def test_facts_agree_with_pgx(env: str) -> None:
     """Actions, planes, and which planes count: their values are not 0 or 1."""
     facts, game = pgx_adapter.GAMES[env], games.make(f"pgx:{env}")
     with jax.numpy_rank_promotion("allow"):
@@ -42,7 +42,7 @@ def test_facts_are_those_of_pgx(env: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("env", ["animal_shogi", "chess", "gardner_chess"])
-def test_counting_planes_are_all_declared(env: str) -> None:
+def test_numeric_planes_are_all_declared(env: str) -> None:
     with jax.numpy_rank_promotion("allow"):
         theirs = pgx.make(env)
         init, step = jax.jit(theirs.init), jax.jit(theirs.step)
@@ -58,7 +58,7 @@ def test_counting_planes_are_all_declared(env: str) -> None:
 
 
 @pytest.mark.parametrize("env", SMALL)
-def test_games_are_those_of_pgx(env: str) -> None:
+def test_moves_and_outcomes_agree_with_pgx(env: str) -> None:
     """The same moves on both sides: legality, who moves, ends and results."""
     game = games.make(f"pgx:{env}")
     step, look = jax.jit(game.step), jax.jit(lambda s: (game.legal_actions(s), game.board(s)))
@@ -105,13 +105,13 @@ def play(game: Any, moves: list[int]) -> Any:
     return state
 
 
-def test_a_draw_is_a_draw() -> None:
+def test_draw_has_outcome_zero() -> None:
     game = games.make("pgx:tic_tac_toe")
     state = play(game, [0, 1, 2, 4, 3, 5, 7, 6, 8])
     assert bool(game.is_terminal(state)) and float(game.outcome(state)) == 0.0
 
 
-def test_a_truncated_game_is_over() -> None:
+def test_truncated_game_is_terminal() -> None:
     game = games.make("pgx:tic_tac_toe")
     state = game.init().replace(truncated=np.True_)
     assert bool(game.is_terminal(state)) and not np.asarray(game.legal_actions(state)).any()
@@ -120,12 +120,12 @@ def test_a_truncated_game_is_over() -> None:
 
 
 @pytest.mark.parametrize("env", ["2048", "backgammon", "kuhn_poker", "minatar-breakout", "otello"])
-def test_games_that_do_not_fit_are_refused(env: str) -> None:
+def test_unsupported_games_are_rejected(env: str) -> None:
     with pytest.raises(ValueError, match=f"pgx has no game '{env}' for two players.* choose from"):
         games.make(f"pgx:{env}")
 
 
-def test_pgx_is_an_extra() -> None:
+def test_missing_pgx_is_one_sentence_and_pgx_is_imported_late() -> None:
     """Without pgx one sentence; with it, nothing of it is imported before a game is played."""
     script = """
 import sys

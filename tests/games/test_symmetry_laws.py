@@ -70,7 +70,7 @@ def play_images(game: Game, group: Symmetries) -> tuple[dict[str, jax.Array], di
 
 
 @each_game
-def test_permutations_and_identity_first(game: Game) -> None:
+def test_symmetries_are_a_group_with_the_identity_first(game: Game) -> None:
     group = symmetries(game)
     height, width, _ = game.observation_shape
     assert len(group) == EXPECTED.get(game.name, len(group))
@@ -99,7 +99,7 @@ def test_symmetries_commute_with_the_rules(game: Game) -> None:
     assert seen["observation"].shape[1:] == (len(group), LANES, *game.observation_shape)
 
 
-def test_gathers_as_documented() -> None:
+def test_transforms_gather_as_documented() -> None:
     group = Symmetries(np.array([[0, 1, 2, 3], [2, 0, 3, 1]], np.int32), np.array([[0, 1], [1, 0]]))
     planes = jnp.arange(8).reshape(2, 2, 2)
     moved = transform_observation(group, 1, planes)
@@ -110,7 +110,7 @@ def test_gathers_as_documented() -> None:
     assert transform_observation(group, 1, planes[None]).shape == (1, 2, 2, 2)
 
 
-def test_action_of_a_rotation_goes_where_its_probability_goes() -> None:
+def test_action_moves_where_its_probability_moves() -> None:
     """Rotations are not their own inverse: the one place where gather and scatter differ."""
     group = symmetries(games.make("tic_tac_toe"))
     for index in range(8):
@@ -120,13 +120,13 @@ def test_action_of_a_rotation_goes_where_its_probability_goes() -> None:
             assert int(jnp.argmax(transform_policy(group, index, policy))) == image
 
 
-def test_mirror_of_connect_four() -> None:
+def test_mirror_of_connect_four_reverses_the_columns() -> None:
     group = symmetries(games.make("connect_four", rows=4, columns=5))
     np.testing.assert_array_equal(group.actions[1], [4, 3, 2, 1, 0])
     np.testing.assert_array_equal(group.cells[1][:5], [4, 3, 2, 1, 0])
 
 
-def test_a_game_that_declares_none_has_the_identity() -> None:
+def test_game_without_declared_symmetries_has_the_identity() -> None:
     @dataclass(frozen=True)
     class Other:
         num_actions: int = 5

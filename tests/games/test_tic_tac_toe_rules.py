@@ -31,7 +31,7 @@ def levels() -> list[dict[str, dict[str, Any]]]:
         return look, children, [jax.vmap(game.board)(c) for c in children]
 
     level = jax.tree.map(lambda x: np.asarray(x)[None], game.init())
-    found = []
+    tables = []
     for _ in range(10):
         number = len(level.status)
         padded = jax.tree.map(lambda x: np.resize(x, (1520, *x.shape[1:])), level)
@@ -48,10 +48,10 @@ def levels() -> list[dict[str, dict[str, Any]]]:
                 "outcome": float(look["outcome"][i]),
                 "children": texts,
             }
-        found.append(table)
+        tables.append(table)
         if following:
             level = jax.tree.map(lambda *x: np.stack(x), *following.values())
-    return found
+    return tables
 
 
 def text(board: np.ndarray) -> str:
@@ -59,7 +59,7 @@ def text(board: np.ndarray) -> str:
     return "".join(".xo"[int(cell)] for cell in board.reshape(-1))
 
 
-def test_number_of_positions() -> None:
+def test_number_of_positions_is_the_known_one() -> None:
     counts = [len(level) for level in levels()]
     assert counts == [1, 9, 72, 252, 756, 1260, 1520, 1140, 390, 78]
     assert sum(counts) == 5478
@@ -82,7 +82,7 @@ def test_every_position_agrees_with_open_spiel() -> None:
         states = following
 
 
-def test_best_play_draws() -> None:
+def test_best_play_is_a_draw() -> None:
     values: dict[str, float] = {}
     for ply, level in reversed(list(enumerate(levels()))):
         best = max if ply % 2 == 0 else min

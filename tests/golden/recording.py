@@ -122,8 +122,8 @@ def ladder(path: Path, run: str) -> dict[str, Any]:
     everyone = [specs.parse(spec, game) for spec in ("random", *names)]
     config = LadderConfig(opening_plies=2, pairs=2, pairings=4)
     with Ladder(path, game, "connect_four", everyone, "random", config) as made:
-        standing = made.climb(1.0, 40, 1)
-        played = [(g.first, g.second, list(g.moves), g.outcome) for g in made.records.games()]
+        standing = made.run_until(1.0, 40, 1)
+        played = [(g.first, g.second, list(g.moves), g.outcome) for g in made.database.games()]
         table = csv.DictReader(io.StringIO(tables.to_csv(standing)))
         return {
             "games": [list(map(str, game)) for game in played],

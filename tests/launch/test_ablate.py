@@ -58,7 +58,7 @@ def test_ablate_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
-    small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder"
+    small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder --jobs 1"
     small += " --fix network.depth=1 search.num-simulations=2"
     small += " selfplay.batch-size=2 selfplay.segment-length=2"
     small += " game=tic_tac_toe init_from=first@1"
@@ -82,7 +82,7 @@ def command(study: Path, *grid: str) -> list[str]:
 
 
 def rated(study: Study) -> set[str]:
-    with (study.ladder("connect_four") / "ladder.csv").open() as file:
+    with (study.ladder_folder("connect_four") / "ladder.csv").open() as file:
         return {row["player"] for row in csv.DictReader(file)}
 
 
@@ -93,13 +93,13 @@ def test_killed_study_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     while not (tmp_path / "study" / "study.json").exists():
         assert process.poll() is None
         time.sleep(0.1)
-    first, second = (study := Study.read(tmp_path / "study")).cells
-    while study.done(second) < 1:
+    first, second = (study := Study.read(tmp_path / "study")).runs
+    while study.last_iteration(second) < 1:
         assert process.poll() is None
         time.sleep(0.05)
     process.kill()
     process.wait()
-    stamp = (study.run(first) / "metrics.jsonl").stat().st_mtime_ns
+    stamp = (study.run_folder(first) / "metrics.jsonl").stat().st_mtime_ns
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     done = subprocess.run(words, cwd=elsewhere, capture_output=True, text=True, timeout=900)
@@ -109,10 +109,10 @@ def test_killed_study_resumes_to_the_same_bytes(tmp_path: Path) -> None:
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(start)]
         paths = [word for word in shlex.split(line.removeprefix(start)) if word != "python"]
         assert all((elsewhere / path).exists() for path in paths), line
-    assert (study.run(first) / "metrics.jsonl").stat().st_mtime_ns == stamp
+    assert (study.run_folder(first) / "metrics.jsonl").stat().st_mtime_ns == stamp
     alone = train(tmp_path / "alone", *TINY, "--network.norm", "rms", "--cluster.actors", "0")
-    assert digests(study.run(second)) == alone
-    assert {f"runs/{cell.name}@3?sims=0" for cell in study.cells} < rated(study)
+    assert digests(study.run_folder(second)) == alone
+    assert {f"runs/{cell.name}@3?sims=0" for cell in study.runs} < rated(study)
 
 
 @pytest.mark.slow
@@ -125,6 +125,6 @@ def test_failed_run_is_reported_and_does_not_stop_the_others(tmp_path: Path) -> 
     assert "2 tries: alarm: training diverged" in said
     assert "1 of 2 runs failed" in said
     study = Study.read(tmp_path / "study")
-    bad, good = study.cells
+    bad, good = study.runs
     assert f"runs/{good.name}@3?sims=0" in rated(study)
-    assert study.done(good) == 3 and study.done(bad) < 3
+    assert study.last_iteration(good) == 3 and study.last_iteration(bad) < 3

@@ -225,7 +225,7 @@ def test_unwritable_path_is_rejected_in_one_sentence(
     def work(*_: Any) -> NoReturn:
         raise AssertionError("work has begun")
 
-    monkeypatch.setattr("selfplay.study.forecast.measured", work)
+    monkeypatch.setattr("selfplay.study.forecast.time_recipes", work)
     monkeypatch.setattr("selfplay.report.study_report.page", work)
     monkeypatch.setattr("selfplay.generated.teacher.play", work)
     for name in ("file.safetensors", "loop.safetensors"):

@@ -21,7 +21,7 @@ from selfplay.learning.config import LearnerConfig
 from selfplay.players.version import Version
 from selfplay.report import rated_runs, study_report
 from selfplay.study.folder import Study
-from selfplay.study.grid import Arm, Axis, cells
+from selfplay.study.grid import Arm, Axis, run_specs
 from tests.selfplay.report.test_study_report import play
 from tests.selfplay.scaling.test_from_ladder import make_run
 from tests.small_runs import PLAIN, ROOT
@@ -92,7 +92,7 @@ def test_hint_for_an_unfinished_study_works_in_any_folder(
     run: Path, accepts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = ("hex_3", "--grid", "network.width=4,8")
-    made = cells([Arm("hex_3", axes=(Axis.parse(grid[2]),))], 1)
+    made = run_specs([Arm("hex_3", axes=(Axis.parse(grid[2]),))], 1)
     study = Study.extended(Path(RUN, "study"), made, documented("ablate", *grid, "--out=old"))
     study.write()
     for folder in (tmp_path, tmp_path / RUN, ROOT):

@@ -20,7 +20,7 @@ from selfplay.study import grid
 from selfplay.study.folder import Study
 from selfplay.study.forecast import SPREAD, LadderSize
 from selfplay.study.grid import Arm, Axis
-from selfplay.study.jobs import Ended, Job
+from selfplay.study.jobs import Job, JobResult
 from selfplay.study.timing import StartCost
 from tests.small_runs import PLAIN
 
@@ -28,7 +28,7 @@ from tests.small_runs import PLAIN
 def plan(arms: tuple[Arm, ...], seeds: int, seconds: float = 60.0, failure: str = "") -> Plan:
     runs = [
         Planned(cell, PLAIN, 1e12, None if failure else seconds, StartCost(seconds, 6.0), False)
-        for cell in grid.cells(arms, seeds)
+        for cell in grid.run_specs(arms, seeds)
     ]
     size = LadderSize(135, (0, 64), 20_224, 512)
     rating = () if failure else ((size, StartCost(200.0, 20.0)),)
@@ -99,7 +99,7 @@ def test_remaining_time_follows_the_measured_pace(
             watch.started(Job(name, (), tmp_path))
         clock[0] += took
         for name in names[ended : ended + 2]:
-            watch.ended(Ended(name, 0, took))
+            watch.ended(JobResult(name, 0, took))
         ended += 2
         low, high = bounds(watch.left().removesuffix(" left"))
         truth = took * (24 - ended) / 2
@@ -114,7 +114,7 @@ def test_remaining_time_without_a_plan_comes_from_the_first_run(
     one = plan(GRID, 1, failure="it failed")
     watch = Watch(Study(tmp_path, ()), one, Console(file=io.StringIO()))
     assert watch.left() == ""
-    watch.ended(Ended(one.runs[0].cell.name, 0, 100.0))
+    watch.ended(JobResult(one.runs[0].cell.name, 0, 100.0))
     assert watch.left() != ""
 
 
@@ -124,10 +124,10 @@ def test_each_end_of_a_run_prints_a_line(tmp_path: Path, clock: list[float]) -> 
     watch = Watch(Study(tmp_path, ()), one, Console(file=text, soft_wrap=True, highlight=False))
     first, second = (run.cell.name for run in one.runs[:2])
     watch.started(Job(second, (), tmp_path))
-    watch.ended(Ended(first, 0, 45.0))
+    watch.ended(JobResult(first, 0, 45.0))
     assert second in watch._line().plain and watch._line().plain.startswith("1 of 4 runs done; ")
     assert len(watch._line().plain) < 80
-    watch.ended(Ended(second, 1, 45.0, "alarm", 2))
+    watch.ended(JobResult(second, 1, 45.0, "alarm", 2))
     lines = text.getvalue().splitlines()
     assert lines[0].startswith(f"1 of 4  {first}  45 s, ") and lines[0].endswith(" left")
     assert f"2 of 4  {second}  failed with status 1 after 45 s, 2 tries: alarm" in lines[1]
@@ -177,7 +177,7 @@ def test_line_of_running_runs_cuts_no_number(
     screen, console = terminal(width)
     one = replace(plan((Arm("hex_3", (), axes),), 4, 12345.0), slots=jobs)
     study = Study(tmp_path, ())
-    log = MetricsLog(study.run(one.runs[0].cell))
+    log = MetricsLog(study.run_folder(one.runs[0].cell))
     log.append({"iteration": 5})
     log.close()
     with Watch(study, one, console) as watch:

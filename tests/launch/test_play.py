@@ -16,7 +16,7 @@ from rich.console import Console
 import games
 from launch.terminal import Session, Side
 from tests.selfplay.serve.thinkers import FirstLegal, untrained
-from tests.small_runs import ROOT
+from tests.small_runs import ROOT, ask
 
 
 def talk(game: str, lines: Iterable[str], side: Side = "first", thinker: Any = None) -> str:
@@ -139,8 +139,8 @@ def test_play_rejects_bad_input_in_one_sentence(tmp_path: Path) -> None:
         "error: GTP is spoken in Go only, and this version plays tic_tac_toe; "
         "play it in the terminal"
     )
-    done = command("gtp", f"{file}?sims=2", "--sims", "3")
-    assert done.returncode == 2 and "say different things; leave one out" in done.stderr
+    ((status, said),) = ask("launch.play", [["gtp", f"{file}?sims=2", "--sims", "3"]])
+    assert status == 2 and "say different things; leave one out" in said
     hinted = shlex.split(hint)[2:]
     assert hinted[0] == "terminal"
     done = command(*hinted, "--side", "second", typed="a1\nb2\n")

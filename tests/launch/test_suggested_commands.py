@@ -25,7 +25,7 @@ from selfplay.runs.codec import from_json
 from selfplay.runs.run import read_config
 from selfplay.training.config import TrainConfig
 from selfplay.training.verify import newest, verify
-from tests.small_runs import ROOT, TINY, ask_each, digests, finish, refused, start, train
+from tests.small_runs import ROOT, TINY, ask, ask_each, digests, finish, refused, start, trained
 
 BAD = {
     "preset": (
@@ -62,7 +62,7 @@ def test_train_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run."""
     folder = tmp_path_factory.mktemp("commands") / "run"
-    train(folder, *TINY, "--cluster.actors", "0")
+    trained(folder, *TINY)
     return folder
 
 
@@ -79,7 +79,10 @@ def call(script: str, *arguments: str, status: int = 0) -> str:
 
 
 def test_other_config_names_the_fields_that_differ(run: Path) -> None:
-    said = finish(start(run, *TINY, "--seed", "5", "--search.num-simulations", "6"), 2)
+    arguments = ["connect_four_smoke", "--out", str(run), *TINY]
+    arguments += ["--seed", "5", "--search.num-simulations", "6"]
+    ((status, said),) = ask("launch.train", [arguments])
+    assert status == 2
     assert "seed was 0, is 5" in said and "search.num_simulations was 4, is 6" in said
 
 
@@ -94,7 +97,7 @@ def test_run_ended_by_sigterm_resumes_with_the_same_command(
     process.send_signal(signal.SIGTERM)
     assert "The same command resumes it." in finish(process, 130), seen
     assert len(digests(tmp_path / "run")) < len(digests(run))
-    assert train(tmp_path / "run", *TINY, "--cluster.actors", "0") == digests(run)
+    assert trained(tmp_path / "run", *TINY) == digests(run)
 
 
 def test_last_lines_are_below_the_live_view(
@@ -264,7 +267,8 @@ def test_command_names_the_interpreter_as_it_can_be_typed(
 
 
 def test_verify_prints_identical_or_the_difference(run: Path) -> None:
-    assert call("verify", str(run), "--iterations", "2:3").endswith("identical")
+    ((status, said),) = ask("launch.verify", [[str(run), "--iterations", "2:3"]])
+    assert status == 0 and said.endswith("identical")
     commit = run / "commits" / "00000003.json"
     kept = commit.read_text()
     assert "9:9" in call("verify", str(run), "--iterations", "9:9", status=2)
@@ -273,7 +277,8 @@ def test_verify_prints_identical_or_the_difference(run: Path) -> None:
     data = files.read_hashed_json(commit)
     data["metrics_row"]["digest"]["state"] = "0" * 64
     files.write_hashed_json(commit, {k: v for k, v in data.items() if k != "sha256"})
-    assert "different: iteration 3, state" in call("verify", str(run), status=1)
+    ((status, said),) = ask("launch.verify", [[str(run)]])
+    assert status == 1 and "different: iteration 3, state" in said
     commit.write_text(kept)
 
 
@@ -281,8 +286,8 @@ def test_exported_file_gets_the_grades_of_its_run(run: Path, tmp_path: Path) -> 
     file = tmp_path / "tiny.safetensors"
     assert "parameters" in call("export", f"{run}@last", "--out", str(file))
     flags = ("--sims", "0", "--positions", "64")
-    one, two = call("exam", str(run), *flags), call("exam", str(file), *flags)
-    assert "keep the result" in one
+    (first, one), (second, two) = ask("launch.exam", [[str(run), *flags], [str(file), *flags]])
+    assert first == second == 0 and "keep the result" in one
     assert one.split("moves that")[1] == two.split("moves that")[1]
     assert "versions available: 0, 1, 2, 3" in call("exam", f"{run}@77", status=2)
 
@@ -292,8 +297,10 @@ def test_damaged_checkpoint_is_skipped_and_named(run: Path) -> None:
     for path in (run / "checkpoints" / "00000003").rglob("*"):
         if path.is_file():
             path.write_bytes(b"\0" * max(1, path.stat().st_size))
-    said = finish(start(run, *TINY, "--cluster.actors", "0"))
-    assert "commit 3 is skipped" in said and "checkpoints/00000003" in said
+    arguments = ["connect_four_smoke", "--out", str(run), *TINY, "--cluster.actors", "0"]
+    with pytest.warns(UserWarning, match=r"commit 3 is skipped: .*checkpoints/00000003"):
+        ((status, said),) = ask("launch.train", [arguments])
+    assert status == 0
     assert "resuming after iteration 2" in said
 
     def digest(text: str) -> dict[str, str]:

@@ -45,8 +45,9 @@ def test_pinning_comes_before_jax_or_not_at_all(monkeypatch: pytest.MonkeyPatch)
         patch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")  # not all of it
         with pytest.raises(RuntimeError, match="restart the kernel") as raised:
             determinism.pin()
-    assert "\n    from selfplay import pins\n    pins.pin()\n" in str(raised.value)
+    assert "\n    from selfplay import determinism\n    determinism.pin()\n" in str(raised.value)
     determinism.pin(8)  # as it is pinned: nothing is left to do
-    words = "from selfplay import pins; pins.pin(4); import jax; print(jax.device_count())"
+    words = "from selfplay import determinism; determinism.pin(4); import jax; "
+    words += "print(jax.device_count())"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert done.stdout.strip() == "4", done.stderr

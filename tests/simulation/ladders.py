@@ -23,7 +23,7 @@ OPENINGS: Final = ("even", "normal", "heavy-tailed")
 ANCHORS: Final = ("weakest", "strongest", "any")
 
 
-def colour_blind(games: Games) -> Games:
+def color_blind(games: Games) -> Games:
     """Each result once for either colour, and as an opening of its own: for a plain Bradley-Terry.
 
     Every game counts twice then.

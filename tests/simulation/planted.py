@@ -40,7 +40,7 @@ def runs(seeds: int, versions: int = 6, ooms: float = 2.5, start: float = 12.0) 
 
 def joined(*parts: RatedVersions, names: tuple[str, ...]) -> RatedVersions:
     """Designs beside each other: recipes of these names, of separate runs."""
-    return rated_versions.joined(
+    return rated_versions.join_ladders(
         [
             replace(
                 part,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import games
 from selfplay import rng
 from selfplay.acting import episode, segment
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Rows
 from selfplay.acting.segment import PlyRecord
 from selfplay.acting.stream_player import StreamPlayer
@@ -51,18 +51,18 @@ class Played(NamedTuple):
 
 @cache
 def params(rules: str) -> network.Params:
-    return random_params(network.make(games.make(rules), NETWORK)[0], seed=1)
+    return random_params(network.make(games.make(rules), NETWORK).init, seed=1)
 
 
 @cache
 def player(rules: str) -> StreamPlayer:
-    return StreamPlayer(rules, NETWORK, SEARCH, SELFPLAY, SEED)
+    return StreamPlayer.from_spec(StreamSpec(rules, NETWORK, SEARCH, SELFPLAY, SEED))
 
 
 @cache
 def played(rules: str) -> Played:
     game = games.make(rules)
-    start, advance = segment.make(game, network.make(game, NETWORK)[1], SEARCH, SELFPLAY)
+    start, advance = segment.make(game, network.make(game, NETWORK).apply, SEARCH, SELFPLAY)
     lanes = jax.jit(start)(rng.key(SEED, rng.Purpose.START, 1))
     advance, records, done = jax.jit(advance), [], []
     carry = player(rules).start(1)
@@ -142,7 +142,7 @@ def test_what_is_recorded_of_the_search_is_its_policy_value_and_move(rules: str)
     planes = np.unpackbits(record.planes, axis=-1, count=int(np.prod(game.observation_shape)))
     mask = np.unpackbits(record.legal, axis=-1, count=game.num_actions).astype(bool)
     seen = planes.reshape(-1, *game.observation_shape).astype(bool)
-    logits, value = network.make(game, NETWORK)[1](params(rules), jax.device_put(seen))
+    logits, value = network.make(game, NETWORK).apply(params(rules), jax.device_put(seen))
     weights = np.exp(np.array(logits)).reshape(mask.shape) * mask
     policy = weights / weights.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(record.policy, policy, atol=1e-3)
@@ -274,7 +274,8 @@ def test_play_is_a_pure_function(rules: str) -> None:
 
 def test_iteration_stream_and_seed_all_matter_and_the_version_is_a_stamp() -> None:
     rules, here = "tic_tac_toe", player("tic_tac_toe")
-    carry, other = here.start(0), StreamPlayer("tic_tac_toe", NETWORK, SEARCH, SELFPLAY, SEED + 1)
+    spec = StreamSpec("tic_tac_toe", NETWORK, SEARCH, SELFPLAY, SEED + 1)
+    carry, other = here.start(0), StreamPlayer.from_spec(spec)
     assert len({digest(carry), digest(here.start(1)), digest(other.start(0))}) == 3
     calls = [(here, 1, 0), (here, 2, 0), (here, 1, 1), (other, 1, 0)]
     results = [who.play(params(rules), carry, i, s, 0) for who, i, s in calls]

@@ -1,4 +1,4 @@
-"""How a segment's games begin and which moves are played; SelfPlayConfig's own checks."""
+"""How the games of a segment begin, which moves are played, and the checks of SelfPlayConfig."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pytest
 import games
 from selfplay.acting import segment
 from selfplay.acting.config import SelfPlayConfig
-from selfplay.search.search import SearchResult
+from selfplay.search.base import SearchResult
 
 
 def chosen(policy: list[float], ply: int, temperature: float, rows: int = 20_000) -> np.ndarray:
-    """Moves at one ply from one policy, many times over; the search's own move is action 4."""
-    found = SearchResult(
+    """Draws many moves at one ply from one policy; the search's own move is action 4."""
+    result = SearchResult(
         jnp.full(rows, 4), jnp.tile(jnp.array([policy], jnp.float32), (rows, 1)), jnp.zeros(rows)
     )
     config = SelfPlayConfig(temperature=temperature, temperature_plies=3)
-    return np.array(segment.choose(found, jnp.full(rows, ply), jax.random.key(ply), config))
+    return np.array(segment.choose(result, jnp.full(rows, ply), jax.random.key(ply), config))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 30.0])
-def test_early_moves_are_drawn_from_the_sharpened_policy(temperature: float) -> None:
+def test_early_move_is_drawn_from_the_sharpened_policy(temperature: float) -> None:
     policy = np.array([0.5, 0.0, 0.3, 0.15, 0.05])
     expected = np.where(policy > 0, policy ** (1 / temperature), 0)
     expected /= expected.sum()
@@ -36,33 +36,33 @@ def test_early_moves_are_drawn_from_the_sharpened_policy(temperature: float) -> 
         np.testing.assert_array_less(np.abs(drawn - expected), 4.5 * error + 1e-9)
 
 
-def test_late_moves_are_the_searchs_own_and_temperature_0_the_most_likely() -> None:
+def test_late_move_is_the_searchs_and_temperature_0_takes_the_most_likely() -> None:
     policy = [0.2, 0.5, 0.3, 0.0, 0.0]
     assert set(chosen(policy, ply=3, temperature=1.0)) == {4}
     assert set(chosen(policy, ply=2, temperature=0.0)) == {1}
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_openings_have_the_asked_share_and_lengths(share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 1.0])
+def test_opening_has_the_configured_fraction_and_lengths(fraction: float) -> None:
     game, count, longest = games.make("connect_four"), 8000, 5
-    config = SelfPlayConfig(random_opening_fraction=share, random_opening_plies=longest)
+    config = SelfPlayConfig(random_opening_fraction=fraction, random_opening_plies=longest)
     states, ply = jax.jit(jax.vmap(lambda key: segment.opening(game, config, key)))(
         jax.random.split(jax.random.key(0), count)
     )
     boards = np.array(jax.vmap(game.board)(states))
     np.testing.assert_array_equal((boards != 0).sum(axis=(1, 2)), ply)
     lengths = np.bincount(ply, minlength=longest + 1) / count
-    expected = np.array([1 - share, *[share / longest] * longest])
+    expected = np.array([1 - fraction, *[fraction / longest] * longest])
     np.testing.assert_array_less(abs(lengths - expected), 4.5 * (0.25 / count) ** 0.5)
-    assert lengths[0] == 1 - share or 0 < share < 1
-    if share:  # the first stone: any column alike
+    assert lengths[0] == 1 - fraction or 0 < fraction < 1
+    if fraction:  # the first stone: any column alike
         single = boards[np.array(ply) == 1][:, -1] != 0
         np.testing.assert_allclose(
             single.mean(axis=0), 1 / 7, atol=4.5 * 0.35 * len(single) ** -0.5
         )
 
 
-def test_openings_never_end_the_game() -> None:
+def test_opening_never_ends_the_game() -> None:
     game = games.make("tic_tac_toe")
     config = SelfPlayConfig(random_opening_fraction=1.0, random_opening_plies=9)
     states, ply = jax.jit(jax.vmap(lambda key: segment.opening(game, config, key)))(
@@ -78,19 +78,21 @@ def test_openings_never_end_the_game() -> None:
     ("bad", "message"),
     [
         ({"streams": 0}, r"selfplay\.streams .*got 0"),
-        ({"lanes": -1}, r"selfplay\.lanes .*got -1"),
-        ({"plies": 0}, r"selfplay\.plies .*got 0"),
+        ({"batch_size": -1}, r"selfplay\.batch-size .*got -1"),
+        ({"segment_length": 0}, r"selfplay\.segment-length .*got 0"),
         ({"temperature": -0.5}, r"selfplay\.temperature .*got -0\.5"),
         ({"temperature_plies": -1}, r"selfplay\.temperature-plies .*got -1"),
         ({"random_opening_plies": -3}, r"selfplay\.random-opening-plies .*got -3"),
-        ({"random_opening_share": 1.5}, r"selfplay\.random-opening-share .*got 1\.5"),
+        ({"random_opening_fraction": 1.5}, r"selfplay\.random-opening-fraction .*got 1\.5"),
     ],
-    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
-def test_impossible_segments_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+def test_config_out_of_range_is_rejected_with_option_and_value(
+    bad: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         SelfPlayConfig(**bad)
 
 
-def test_an_iterations_positions_are_counted() -> None:
+def test_config_counts_the_positions_of_an_iteration() -> None:
     assert SelfPlayConfig(streams=3, batch_size=5, segment_length=7).positions == 105

@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.cluster import plan
 from selfplay.cluster.failures import LOST
 from selfplay.cluster.ray_pool import RayPool
+from selfplay.model.config import NetworkConfig
+from selfplay.search.config import SearchConfig
+
+SPEC = StreamSpec("tic_tac_toe", NetworkConfig(), SearchConfig(), SelfPlayConfig(), seed=0)
 
 
 class RayError(Exception):
@@ -58,11 +63,11 @@ class Answer:
 
 @dataclass
 class FakeRay:
-    """Just what the pool uses. `losses`: how often each stream's actor dies; `probes`: in turn."""
+    """Just what the pool uses. `losses`: how often each stream's actor dies."""
 
     losses: Counter[int] = field(default_factory=Counter)
     fails: Exception | None = None  # what they die of, if they do not vanish
-    probes: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
+    fingerprints: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
     never: set[int] = field(default_factory=set)  # actors that are not heard of again
     dead: set[int] = field(default_factory=set)  # actors that are lost when they are asked
     fatal: set[int] = field(default_factory=set)  # streams in whose play the only node dies, once
@@ -98,10 +103,10 @@ class FakeRay:
                 return Answer(self.fails or Lost(f"actor {number} died"), number)
             return Answer(((carry + 1, (version, params, iteration, stream)), 0.01), number)
 
-        probe = self.probes.get(number, "same")
+        fingerprint = self.fingerprints.get(number, "same")
         return SimpleNamespace(
             play=SimpleNamespace(remote=play),
-            probe=SimpleNamespace(remote=lambda: Answer(probe, number)),
+            fingerprint=SimpleNamespace(remote=lambda: Answer(fingerprint, number)),
             stay=SimpleNamespace(remote=lambda: Answer("hung", number)),
         )
 

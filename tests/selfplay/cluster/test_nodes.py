@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.chaos import Nodes, chaos
 from selfplay.runs import metrics
-from tests.small_runs import TINY, digests, finish, start, train
+from tests.small_runs import TINY, digests, finish, start, train, trained
 
 FLAGS = (*TINY, "--iterations", "6")  # the last one counts
 SECONDS = 240
@@ -19,7 +19,7 @@ SECONDS = 240
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     """Digests of the run, in-process."""
-    return train(tmp_path_factory.mktemp("alone") / "run", *FLAGS, "--cluster.actors", "0")
+    return trained(tmp_path_factory.mktemp("alone") / "run", *FLAGS)
 
 
 @pytest.fixture(scope="module")

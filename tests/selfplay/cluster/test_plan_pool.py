@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import games
 from selfplay import determinism
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import connection, plan, pool
 from selfplay.cluster.actor import StreamActor
@@ -35,7 +35,7 @@ from tests.small_runs import PLAIN
 
 STREAMS = 3
 NETWORK = NetworkConfig("mlp", width=4, depth=0, head_width=4)
-ARGUMENTS = (
+SPEC = StreamSpec(
     "tic_tac_toe",
     NETWORK,
     SearchConfig("puct", num_simulations=0),
@@ -71,13 +71,13 @@ def test_a_resumed_plan_is_the_rest_of_the_whole_one(resumed: int, lag: int) -> 
 
 @cache
 def player() -> StreamPlayer:
-    return StreamPlayer(*ARGUMENTS)
+    return StreamPlayer.from_spec(SPEC)
 
 
 @cache
 def started() -> tuple[Any, list[Any]]:
     """Parameters, and one carry per stream."""
-    params = random_params(network.make(games.make("tic_tac_toe"), NETWORK)[0])
+    params = random_params(network.make(games.make("tic_tac_toe"), NETWORK).init)
     return params, [player().start(stream) for stream in range(STREAMS)]
 
 
@@ -95,9 +95,9 @@ def digests_from(workers: pool.Pool) -> list[str]:
 
 
 def test_in_process_is_playing_each_stream_in_order() -> None:
-    workers = pool.make(ARGUMENTS, ClusterConfig(actors=0))
+    workers = pool.make(SPEC, ClusterConfig(actors=0))
     assert isinstance(workers, pool.InProcess)
-    assert workers.probe == player().probe()
+    assert workers.fingerprint == player().fingerprint()
     params, carries = started()
     handed = list(carries)
     before = digest(handed)
@@ -118,7 +118,7 @@ def one_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
     for name in ("jax", "selfplay", "numpy"):
         (folder / f"{name}.py").write_text("raise ImportError('imported from where we are')\n")
     with chdir(folder):
-        workers = RayPool(ARGUMENTS, ClusterConfig(actors=1, object_store_mb=80))
+        workers = RayPool(SPEC, ClusterConfig(actors=1, object_store_mb=80))
         assert Path.cwd() == folder
     yield workers
     workers.close()
@@ -129,7 +129,7 @@ def test_an_actor_gives_the_bytes_of_this_process(one_actor: RayPool) -> None:
     params, carries = started()
     one_actor.submit(WORK, params, carries)
     assert digests_from(one_actor) == expected()
-    assert one_actor.probe == player().probe() and one_actor.losses == 0
+    assert one_actor.fingerprint == player().fingerprint() and one_actor.losses == 0
 
 
 def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: RayPool) -> None:
@@ -245,7 +245,7 @@ def test_a_dead_address_is_an_error_that_names_it() -> None:
         for call in (
             connection.reachable,
             lambda c: connection.connect(c, 1),
-            lambda c: pool.make((), c),
+            lambda c: pool.make(SPEC, c),
         ):
             with pytest.raises(ConnectionError, match=rf"cluster\.address '{address}'.*ray start"):
                 call(config)
@@ -281,7 +281,7 @@ def test_an_actors_programs_are_kept_beside_its_own_code() -> None:
     try:
         for said, kept in ((None, str(determinism.CACHE)), ("/somewhere", "/somewhere")):
             jax.config.update("jax_compilation_cache_dir", said)
-            StreamActor(ARGUMENTS, {})
+            StreamActor(SPEC, {})
             assert jax.config.values["jax_compilation_cache_dir"] == kept
     finally:
         jax.config.update("jax_compilation_cache_dir", before)

@@ -14,12 +14,12 @@ from selfplay.cluster import connection, plan, ray_pool
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.failures import PoolFailed
 from selfplay.cluster.ray_pool import RayPool
-from tests.selfplay.cluster.fake_ray import FakeRay, Lost, OfCode, RayError, collected, right
+from tests.selfplay.cluster.fake_ray import SPEC, FakeRay, Lost, OfCode, RayError, collected, right
 
 
 @pytest.mark.parametrize("actors", [1, 2, 3, 8])
 def test_results_stand_in_stream_order_however_they_come(fake: FakeRay, actors: int) -> None:
-    workers = RayPool((), ClusterConfig(actors=actors))
+    workers = RayPool(SPEC, ClusterConfig(actors=actors))
     for iteration in (4, 5):
         assert collected(workers, 6, iteration) == right(6, iteration)
     assert Counter(stream for _, stream in fake.played) == dict.fromkeys(range(6), 2)
@@ -31,7 +31,7 @@ def test_results_stand_in_stream_order_however_they_come(fake: FakeRay, actors: 
 
 def test_the_work_of_lost_actors_is_played_again_by_new_ones(fake: FakeRay) -> None:
     fake.losses.update({0: 1, 4: 3})
-    workers = RayPool((), ClusterConfig(actors=2, retries=3))
+    workers = RayPool(SPEC, ClusterConfig(actors=2, retries=3))
     assert collected(workers, 6) == right(6)
     assert workers.losses == 4 and fake.started == 2 + 4
     played = Counter(stream for _, stream in fake.played)
@@ -45,7 +45,7 @@ def test_the_work_of_lost_actors_is_played_again_by_new_ones(fake: FakeRay) -> N
 
 def test_too_many_losses_stop_the_pool_and_name_the_stream(fake: FakeRay) -> None:
     fake.losses.update({2: 9})
-    workers = RayPool((), ClusterConfig(actors=2, retries=1))
+    workers = RayPool(SPEC, ClusterConfig(actors=2, retries=1))
     with pytest.raises(
         PoolFailed, match=r"stream 2 lost its actor 2 times.*cluster\.retries.*died"
     ):
@@ -56,7 +56,7 @@ def test_too_many_losses_stop_the_pool_and_name_the_stream(fake: FakeRay) -> Non
 
 def test_actors_that_died_at_rest_are_no_fault_of_the_stream_they_are_given(fake: FakeRay) -> None:
     """A node that goes while the learner learns takes many actors, and says so of none."""
-    workers = RayPool((), ClusterConfig(actors=8, retries=1))
+    workers = RayPool(SPEC, ClusterConfig(actors=8, retries=1))
     assert collected(workers, 8) == right(8)
     fake.dead = set(range(8))
     assert collected(workers, 2, 5) == right(2, 5)
@@ -72,14 +72,14 @@ def test_actors_that_died_at_rest_are_no_fault_of_the_stream_they_are_given(fake
 
 def test_a_device_that_fails_is_a_loss_and_code_that_fails_is_not(fake: FakeRay) -> None:
     fake.losses[1], fake.fails = 2, OfCode(JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"))
-    workers = RayPool((), ClusterConfig(actors=2, retries=2))
+    workers = RayPool(SPEC, ClusterConfig(actors=2, retries=2))
     assert collected(workers, 3) == right(3)
     assert workers.losses == 2 and fake.started == 4 and fake.killed == 2
     fake.losses[1], fake.fails = 3, OfCode(JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"))
     with pytest.raises(PoolFailed, match=r"(?s)stream 1 lost its actor 3 times.*RESOURCE_EXHAUS"):
         collected(workers, 3, 5)
     workers.close()
-    workers = RayPool((), ClusterConfig(actors=2))
+    workers = RayPool(SPEC, ClusterConfig(actors=2))
     fake.losses[1], fake.fails = 1, OfCode(KeyError("a bug"))
     with pytest.raises(OfCode, match="a bug"):
         collected(workers, 3)
@@ -89,7 +89,7 @@ def test_a_device_that_fails_is_a_loss_and_code_that_fails_is_not(fake: FakeRay)
 def test_parameters_that_cannot_be_sent_are_a_sentence(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = RayPool((), ClusterConfig(actors=1))
+    workers = RayPool(SPEC, ClusterConfig(actors=1))
 
     def full(_: Any) -> Any:
         raise RayError("the object store is full\nand more")
@@ -106,7 +106,7 @@ def test_an_actor_that_hangs_is_given_up(
 ) -> None:
     """Nobody is idle to play its stream twice."""
     monkeypatch.setattr(ray_pool, "HOPELESS", 0.2)
-    workers = RayPool((), ClusterConfig(actors=len(hung)))
+    workers = RayPool(SPEC, ClusterConfig(actors=len(hung)))
     assert collected(workers, 2) == right(2)
     fake.hung = set(hung)
 
@@ -126,7 +126,7 @@ def test_a_slow_stream_is_also_played_by_an_idle_actor(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_pool, "PATIENCE", 0.0)
-    workers = RayPool((), ClusterConfig(actors=2))
+    workers = RayPool(SPEC, ClusterConfig(actors=2))
     fake.never = {0}  # it has joined, and hangs
     assert collected(workers, 4) == right(4)
     (hung,) = (stream for actor, stream in fake.played if actor == 0)
@@ -137,7 +137,7 @@ def test_a_slow_stream_is_also_played_by_an_idle_actor(
 
 
 def test_a_cluster_that_fails_is_named(fake: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
-    workers = RayPool((), ClusterConfig(actors=1))
+    workers = RayPool(SPEC, ClusterConfig(actors=1))
 
     def gone(*_: Any, **__: Any) -> Any:
         raise RayError("the head is gone\nand more")
@@ -154,7 +154,7 @@ def test_a_head_that_is_gone_stops_the_pool_and_nothing_waits_for_it(
     monkeypatch.setattr(connection, "PULSE", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as head:
         fake.head = "{}:{}".format(*head.getsockname())
-        workers = RayPool((), ClusterConfig(actors=1, connect_seconds=0.1))
+        workers = RayPool(SPEC, ClusterConfig(actors=1, connect_seconds=0.1))
         fake.never = {0}
         workers.submit(plan.Work(4, 3, 1), "params", [0])
         later = threading.Timer(0.3, head.close)
@@ -170,7 +170,7 @@ def test_a_head_that_could_never_be_reached_is_not_missed(
 ) -> None:
     monkeypatch.setattr(connection, "PULSE", 0.01)
     fake.head = "127.0.0.1:1"  # nobody listens there
-    workers = RayPool((), ClusterConfig(actors=1, connect_seconds=0.0))
+    workers = RayPool(SPEC, ClusterConfig(actors=1, connect_seconds=0.0))
     fake.never = {0}
     workers.submit(plan.Work(4, 3, 1), "params", [0])
     threading.Timer(0.2, fake.never.clear).start()

@@ -39,8 +39,7 @@ def experts(tmp_path_factory: pytest.TempPathFactory) -> ExpertArchive:
 @pytest.fixture(scope="module")
 def params() -> Any:
     """A network with opinions."""
-    initialise, _ = network.make(GAME, SHAPE)
-    leaves, tree = jax.tree.flatten(initialise(jax.random.key(0)))
+    leaves, tree = jax.tree.flatten(network.make(GAME, SHAPE).init(jax.random.key(0)))
     keys = jax.random.split(jax.random.key(1), len(leaves))
     pairs = zip(leaves, keys, strict=True)
     return jax.tree.unflatten(tree, [jax.random.normal(k, leaf.shape) for leaf, k in pairs])
@@ -48,7 +47,7 @@ def params() -> Any:
 
 def slow(experts: ExpertArchive, params: Any, places: np.ndarray) -> list[dict[str, float]]:
     """What is to be measured, position after position of the held-out side."""
-    _, evaluate = network.make(GAME, SHAPE)
+    evaluate = network.make(GAME, SHAPE).apply
     view, training = experts.held_out, experts.train
     table, seen = experts.games, set(experts.fields["position"][training.rows].tolist())
     known = [g for g in training.games if table["known"][g]]
@@ -86,7 +85,7 @@ def slow(experts: ExpertArchive, params: Any, places: np.ndarray) -> list[dict[s
 
 
 def test_all_measures_agree_with_a_slow_count(experts: ExpertArchive, params: Any) -> None:
-    _, evaluate = network.make(GAME, SHAPE)
+    evaluate = network.make(GAME, SHAPE).apply
     view = experts.held_out
     order = np.random.default_rng(0).permutation(view.size)
     count = min(150, view.size - 3)
@@ -116,7 +115,7 @@ def test_all_measures_agree_with_a_slow_count(experts: ExpertArchive, params: An
 def test_batches_do_not_matter(
     experts: ExpertArchive, params: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, evaluate = network.make(GAME, SHAPE)
+    evaluate = network.make(GAME, SHAPE).apply
     order = np.arange(experts.held_out.size)
     one = Measure(GAME, evaluate, experts.train, experts.held_out, order)(params, len(order))
     monkeypatch.setattr(held_out, "BATCH", 16)
@@ -139,9 +138,9 @@ def test_what_is_not_known_is_nan(tmp_path: Path) -> None:
         tmp_path / "out", "connect_four", game, tmp_path / "values.csv", 0.5, lambda *a: None
     )
     experts = ExpertArchive(tmp_path / "out")
-    initialise, evaluate = network.make(game, SHAPE)
+    model = network.make(game, SHAPE)
     order = np.arange(experts.held_out.size)
-    measure = Measure(game, evaluate, experts.train, experts.held_out, order)
-    report = measure(initialise(jax.random.key(0)), len(order))
+    measure = Measure(game, model.apply, experts.train, experts.held_out, order)
+    report = measure(model.init(jax.random.key(0)), len(order))
     assert report["positions"] == 0 and np.isnan([report["top1"], report["policy_loss"]]).all()
     assert report["value_loss"] > 0

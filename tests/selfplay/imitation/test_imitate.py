@@ -27,7 +27,7 @@ from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import FOLDER, best_of, loss
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import Diverged, Learner, Source
-from selfplay.model import flops
+from selfplay.model import flops, network
 from selfplay.runs import metrics
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
@@ -140,15 +140,17 @@ def test_stopped_in_imitation_it_resumes_to_the_same_bits(
 def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
     tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probe = Learner.probe
+    fingerprint = Learner.fingerprint
     cluster = replace(config.cluster, allow_mismatched_actors=True)
     for last in (stop_at(3), lambda row: row["version"] == 1):  # of imitation, then of self-play
         train(config, tmp_path / "run", last)
-        monkeypatch.setattr(Learner, "probe", lambda *_: "f" * 64)
-        with pytest.raises(ValueError, match=r"^the learner's probe is f{12} on this.*manifest"):
+        monkeypatch.setattr(Learner, "fingerprint", lambda *_: "f" * 64)
+        with pytest.raises(
+            ValueError, match=r"^the learner's fingerprint is f{12} on this.*manifest"
+        ):
             train(config, tmp_path / "run")
-        monkeypatch.setattr(Learner, "probe", probe)
-    monkeypatch.setattr(Learner, "probe", lambda *_: "f" * 64)
+        monkeypatch.setattr(Learner, "fingerprint", fingerprint)
+    monkeypatch.setattr(Learner, "fingerprint", lambda *_: "f" * 64)
     assert MIXED not in (tmp_path / "run" / "manifest.json").read_text()
     assert train(replace(config, cluster=cluster), tmp_path / "run").next_iteration == 3
     assert MIXED in (tmp_path / "run" / "manifest.json").read_text()
@@ -157,7 +159,7 @@ def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
 def test_the_learners_devices_do_not_change_it(
     tmp_path: Path, config: TrainConfig, whole: Path
 ) -> None:
-    cluster = replace(config.cluster, learner_devices=1)
+    cluster = replace(config.cluster, learner_devices=2)
     train(replace(config, cluster=cluster, iterations=0), tmp_path / "run")
     ours, theirs = (metrics.read(folder / FOLDER) for folder in (tmp_path / "run", whole))
     assert [row["digest"] for row in ours] == [row["digest"] for row in theirs]
@@ -305,7 +307,8 @@ class Window:
 
 def test_a_smaller_share_of_games(data: Path, config: TrainConfig) -> None:
     half = replace(config.imitation, game_fraction=0.5)
-    lessons = ExpertData.open(half, GAME, config.network, 0)
+    game = games.make(GAME)
+    lessons = ExpertData.open(half, GAME, game, network.make(game, config.network), 0)
     assert 0.3 < lessons.train.size / ExpertArchive(data).train.size < 0.7
     assert lessons.held_out.size == ExpertArchive(data).held_out.size
 
@@ -358,12 +361,16 @@ def test_a_damaged_archive_is_not_learnt_from(tmp_path: Path, config: TrainConfi
 
 
 def test_a_komi_that_no_expert_played_is_told(tmp_path: Path) -> None:
-    games = [sgf(random_moves(seed, 12), komi="5.5") for seed in range(30)]
-    file = write(tmp_path / "a.sgf", *games)
+    records = [sgf(random_moves(seed, 12), komi="5.5") for seed in range(30)]
+    file = write(tmp_path / "a.sgf", *records)
     importing.import_sgf(tmp_path / "out", NAME, GO, [file], Filters(), 0.3, lambda *a: None)
     config = ImitationConfig(
         dataset=str(tmp_path / "out"), learner=LearnerConfig(batch_size=16, shards=2)
     )
-    lessons = [ExpertData.open(config, f"{NAME}&komi={k}", PLAIN.network, 0) for k in (5.5, 7.5)]
+    lessons = []
+    for komi in (5.5, 7.5):
+        game = games.make(f"{NAME}&komi={komi}")
+        model = network.make(game, PLAIN.network)
+        lessons.append(ExpertData.open(config, f"{NAME}&komi={komi}", game, model, 0))
     assert lessons[0].doubt == ""
     assert "have komi 7.5" in lessons[1].doubt and "most have 5.5" in lessons[1].doubt

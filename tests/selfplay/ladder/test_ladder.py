@@ -1,4 +1,4 @@
-"""The ladder: the same table however it was cut, killed or parallelised; every game kept once."""
+"""The ladder: one table however it is stopped, killed or parallelized; every game stored once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from rich.console import Console
 from sgfmill import sgf
@@ -24,12 +23,12 @@ import games
 from selfplay.ladder import match, tables
 from selfplay.ladder.config import LadderConfig
 from selfplay.ladder.ladder import Ladder
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 from selfplay.model.flops import Ledger
 from selfplay.players import specs
 from selfplay.players.specs import Player
+from selfplay.runs.codec import mutable_fields
 from selfplay.runs.run import Run
-from selfplay.training.config import MUTABLE
 from selfplay.training.trainer import Trainer
 from tests.selfplay.players import quirky_engine
 from tests.selfplay.serve.thinkers import untrained
@@ -50,18 +49,18 @@ def ladder(path: Path, names: tuple[str, ...] = SPECS, config: LadderConfig = CO
     return Ladder(path, GAME, NAME, players(names), "solver", config)
 
 
-def climbed(path: Path, workers: int = 1) -> tuple[str, list[Any]]:
+def play_ladder(path: Path, workers: int = 1) -> tuple[str, list[Any]]:
     with ladder(path) as made:
-        standing = made.climb(1.0, GAMES, workers)
-        return tables.to_csv(standing), made.records.games()
+        state = made.run_until(1.0, GAMES, workers)
+        return tables.to_csv(state), made.database.games()
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Any]]:
-    return climbed(tmp_path_factory.mktemp("unbroken") / "ladder.db")
+    return play_ladder(tmp_path_factory.mktemp("unbroken") / "ladder.db")
 
 
-def test_the_table_is_complete(unbroken: tuple[str, list[Any]]) -> None:
+def test_table_has_every_player_and_game(unbroken: tuple[str, list[Any]]) -> None:
     table, recorded = unbroken
     rows = list(csv.DictReader(io.StringIO(table)))
     assert sorted(row["player"] for row in rows) == sorted(SPECS)
@@ -73,38 +72,40 @@ def test_the_table_is_complete(unbroken: tuple[str, list[Any]]) -> None:
     assert rows[-1]["player"] == "random"
 
 
-def test_workers_change_nothing(tmp_path: Path, unbroken: tuple[str, list[Any]]) -> None:
-    assert climbed(tmp_path / "ladder.db", workers=3) == unbroken
+def test_workers_do_not_change_the_games(tmp_path: Path, unbroken: tuple[str, list[Any]]) -> None:
+    assert play_ladder(tmp_path / "ladder.db", workers=3) == unbroken
 
 
-def test_a_broken_ladder_goes_on(tmp_path: Path, unbroken: tuple[str, list[Any]]) -> None:
-    """Cut after every few pairings, in the middle of rounds."""
+def test_stopped_ladder_continues_with_the_same_games(
+    tmp_path: Path, unbroken: tuple[str, list[Any]]
+) -> None:
+    """Stopped after every third pairing, in the middle of rounds."""
 
-    class Cut(Exception):
+    class Stopped(Exception):
         pass
 
     path, cuts = tmp_path / "ladder.db", 0
     while True:
-        left = [3]
+        remaining = [3]
 
-        def count(*_: Any, left: list[int] = left) -> None:
-            left[0] -= 1
-            if not left[0]:
-                raise Cut
+        def count(*_: Any, remaining: list[int] = remaining) -> None:
+            remaining[0] -= 1
+            if not remaining[0]:
+                raise Stopped
 
         try:
             with ladder(path) as made:
-                made.climb(1.0, GAMES, 1, report=count)
+                made.run_until(1.0, GAMES, 1, report=count)
                 break
-        except Cut:
+        except Stopped:
             cuts += 1
     assert cuts > 3
-    assert climbed(path) == unbroken
+    assert play_ladder(path) == unbroken
 
 
 @pytest.mark.slow
-def test_a_killed_command_goes_on(tmp_path: Path) -> None:
-    """SIGKILL in the middle of a match; the table is that of a command that was left alone."""
+def test_killed_command_continues_with_the_same_table(tmp_path: Path) -> None:
+    """After SIGKILL in the middle of a match the table is that of an undisturbed command."""
 
     def command(folder: Path) -> list[str]:
         options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --pairings 3 --max-games 200"
@@ -127,7 +128,7 @@ def test_a_killed_command_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_terminated_command_writes_its_table(tmp_path: Path) -> None:
+def test_terminated_command_writes_its_table(tmp_path: Path) -> None:
     options = "--game tic_tac_toe --opening-plies 2 --pairs 4 --until-stderr 1 --plain"
     script = [sys.executable, str(ROOT / "launch/ladder.py"), *options.split()]
     process = subprocess.Popen([*script, "--players", "random", "--out", str(tmp_path)])
@@ -138,9 +139,11 @@ def test_a_terminated_command_writes_its_table(tmp_path: Path) -> None:
     assert {"ladder.csv", "ladder.md", "ladder.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
-def stored(folder: Path, versions: int) -> None:
-    """A run whose versions are as their seeds have drawn them."""
-    with Run.create_or_open(folder, PLAIN, window=PLAIN.replay, mutable=MUTABLE) as run:
+def store_run(folder: Path, versions: int) -> None:
+    """Writes a run whose versions are initial parameters of different seeds."""
+    with Run.create_or_open(
+        folder, PLAIN, window=PLAIN.replay, mutable=mutable_fields(type(PLAIN))
+    ) as run:
         for version in range(versions):
             state, _ = Trainer.build(replace(PLAIN, seed=version)).start()
             spent = asdict(Ledger(selfplay=1_000_000 * version))
@@ -148,9 +151,9 @@ def stored(folder: Path, versions: int) -> None:
             run.commit(version, state, row, state["playing"], carries=[], ledger=spent)
 
 
-def test_the_command_rates_a_run(tmp_path: Path) -> None:
+def test_command_rates_a_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    stored(run, 3)
+    store_run(run, 3)
     options = "--sims 0 4 --players random --opening-plies 2 --pairs 4 --max-games 60"
     script = [sys.executable, str(ROOT / "launch/ladder.py"), str(run), *options.split()]
     subprocess.run([*script, "--until-stderr", "1", "--plain"], check=True, capture_output=True)
@@ -162,7 +165,7 @@ def test_the_command_rates_a_run(tmp_path: Path) -> None:
 
 
 def recorded(path: Path) -> int:
-    """Games in the file; 0 while there is none."""
+    """Counts the games in the file; 0 while there is no file."""
     try:
         base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         count = base.execute("SELECT count(*) FROM games").fetchone()[0]
@@ -172,40 +175,40 @@ def recorded(path: Path) -> int:
     return count
 
 
-def test_a_sure_ladder_stops(tmp_path: Path) -> None:
+def test_ladder_stops_at_the_wanted_precision(tmp_path: Path) -> None:
     with ladder(tmp_path / "ladder.db", ("solver", "solver?blunder=0.4")) as made:
-        standing = made.climb(60.0, 100_000)
-        assert standing.worst < 60
-        played = len(standing.games.first)
+        state = made.run_until(60.0, 100_000)
+        assert state.max_stderr < 60
+        played = len(state.games.first)
         assert 0 < played < 4000
-        assert len(made.climb(60.0, 100_000).games.first) == played, "nothing more to learn"
+        assert len(made.run_until(60.0, 100_000).games.first) == played, "no more games are needed"
 
 
-def test_players_may_come_and_go(tmp_path: Path) -> None:
+def test_inactive_players_keep_their_games(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
     with ladder(path, ("solver", "random")) as made:
-        before = made.climb(1.0, 40)
+        before = made.run_until(1.0, 40)
     with ladder(path, ("solver", "solver?blunder=0.7")) as made:
-        after = made.climb(1.0, 120)
+        after = made.run_until(1.0, 120)
     assert [entry.spec for entry in after.entries] == ["solver", "random", "solver?blunder=0.7"]
     games = after.games
     against_random = (games.first == 1) | (games.second == 1)
-    assert against_random.sum() == len(before.games.first), "who is away does not play"
+    assert against_random.sum() == len(before.games.first), "an inactive player does not play"
 
 
-def test_another_player_of_the_same_name_is_refused(tmp_path: Path) -> None:
+def test_other_parameters_under_the_same_name_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
     act = specs.parse("random", GAME).act
     first = [specs.parse("solver", GAME), Player("runs/a@1?sims=0", act, digest="one")]
-    Ladder(path, GAME, NAME, first, "solver", CONFIG).records.close()
+    Ladder(path, GAME, NAME, first, "solver", CONFIG).database.close()
     second = [first[0], Player("runs/a@1?sims=0", act, digest="two")]
     with pytest.raises(ValueError, match="its parameters were one, now they are two"):
         Ladder(path, GAME, NAME, second, "solver", CONFIG)
 
 
-def test_other_settings_are_refused(tmp_path: Path) -> None:
+def test_other_settings_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
-    ladder(path).records.close()
+    ladder(path).database.close()
     with pytest.raises(ValueError, match="made with opening plies 2, not 3"):
         ladder(path, config=LadderConfig(opening_plies=3))
     (tmp_path / "text.db").write_text("this is no database, whatever its name may say " * 30)
@@ -213,122 +216,124 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         ladder(tmp_path / "text.db")
 
 
-def test_an_unfinished_round_goes_on_without_who_is_gone(tmp_path: Path) -> None:
+def test_unfinished_round_continues_without_inactive_players(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
     with ladder(path) as made:
         with pytest.raises(KeyboardInterrupt):
-            made.climb(1.0, GAMES, report=interrupt)
-        assert made.records.games() and not len(made.standing().games.first), "whole rounds count"
-    said: list[str] = []
+            made.run_until(1.0, GAMES, report=interrupt)
+        assert made.database.games() and not len(made.state().games.first), (
+            "only complete rounds count"
+        )
+    messages: list[str] = []
     with ladder(path, ("solver", "random")) as made:
-        kept = {(g.round, g.slot, g.first, g.opening_index) for g in made.records.games()}
-        made.climb(1.0, GAMES, announce=said.append)
-        after = {(g.round, g.slot, g.first, g.opening_index) for g in made.records.games()}
-    assert len(said) == 1 and "was not finished and goes on without" in said[0]
-    assert "blunder" in said[0] and kept < after, "nothing computed is lost"
+        before = {(g.round, g.slot, g.first, g.opening_index) for g in made.database.games()}
+        made.run_until(1.0, GAMES, announce=messages.append)
+        after = {(g.round, g.slot, g.first, g.opening_index) for g in made.database.games()}
+    assert len(messages) == 1 and "continues without" in messages[0]
+    assert "blunder" in messages[0] and before < after, "no stored game is lost"
 
 
-def test_a_match_in_play_is_kept_when_the_ladder_is_interrupted(tmp_path: Path) -> None:
-    """Ctrl-C after the first match: the second one, already begun, is kept as well."""
+def test_interrupted_ladder_stores_the_matches_in_progress(tmp_path: Path) -> None:
+    """Ctrl-C after the first match: the second one, already begun, is stored as well."""
     path = tmp_path / "ladder.db"
     with ladder(path) as made:
         with pytest.raises(KeyboardInterrupt):
-            made.climb(1.0, GAMES, workers=4, report=interrupt)
-        kept = len(made.records.games())
-    assert kept > 2 * CONFIG.pairs and kept % (2 * CONFIG.pairs) == 0
+            made.run_until(1.0, GAMES, workers=4, report=interrupt)
+        stored = len(made.database.games())
+    assert stored > 2 * CONFIG.pairs and stored % (2 * CONFIG.pairs) == 0
 
 
-def test_a_repeated_game_counts_once(tmp_path: Path) -> None:
-    """Two networks that play without noise from one opening have two games, however many play."""
-    made = [specs.of_version(untrained(NAME, seed), 0) for seed in (0, 1)]
-    made = [replace(one, spec=f"{one.spec}&{i}") for i, one in enumerate(made)]
-    path, anchor = tmp_path / "ladder.db", made[0].spec
-    with Ladder(path, GAME, NAME, made, anchor, CONFIG, [(4,)]) as few:
-        standing = few.climb(1.0, 1000)
-        recorded = len(standing.recorded)
-    assert len(standing.games.first) == 2, "the two colours"
+def test_repeated_game_counts_once(tmp_path: Path) -> None:
+    """Two deterministic networks have only two different games from one opening."""
+    networks = [specs.of_version(untrained(NAME, seed), 0) for seed in (0, 1)]
+    networks = [replace(p, spec=f"{p.spec}&{i}") for i, p in enumerate(networks)]
+    path, anchor = tmp_path / "ladder.db", networks[0].spec
+    with Ladder(path, GAME, NAME, networks, anchor, CONFIG, [(4,)]) as few:
+        state = few.run_until(1.0, 1000)
+        recorded = len(state.recorded)
+    assert len(state.games.first) == 2, "the two colours"
     assert recorded <= 4 * CONFIG.pairs, "and then no more is played"
-    assert "2 of them distinct" in tables.caption(standing)
-    assert standing.worst > 200, "two games teach little"
+    assert "2 of them distinct" in tables.caption(state)
+    assert state.max_stderr > 200, "two games give little information"
 
 
 def one_sided(monkeypatch: pytest.MonkeyPatch, strength: dict[str, int], spoiled: int = 0) -> None:
-    """Let the stronger player win all openings but the first `spoiled`; equals win in turn."""
+    """Lets the stronger player win all openings but the first `spoiled`; equals win in turn."""
 
     def play(a: Player, b: Player, _: Any, starts: Any, seed: int, first: int, *__: Any) -> Any:
         ahead = strength[a.spec] - strength[b.spec]
-        made = []
+        results = []
         for index, opening in enumerate(starts, start=first):
             outcome = (1 if index % 2 else -1) if ahead == 0 else 1 if ahead > 0 else -1
             outcome *= -1 if index < spoiled else 1
-            made += [
-                Played(index, swapped, opening, (index,), -outcome if swapped else outcome, "")
+            results += [
+                GameResult(index, swapped, opening, (index,), -outcome if swapped else outcome, "")
                 for swapped in (False, True)
             ]
-        return made
+        return results
 
     monkeypatch.setattr(match, "play", play)
 
 
-def climbed_apart(path: Path, names: tuple[str, ...], budget: int) -> tuple[Any, list[str]]:
-    """The standing, and what is announced, of players that need no rules."""
-    act, said = specs.parse("random", GAME).act, list[str]()
+def play_apart(path: Path, names: tuple[str, ...], budget: int) -> tuple[Any, list[str]]:
+    """Plays a ladder of players that need no rules; returns its state and announcements."""
+    act, messages = specs.parse("random", GAME).act, list[str]()
     everyone = [Player(spec, act) for spec in names]
     with Ladder(path, GAME, NAME, everyone, names[0], replace(CONFIG, pairs=10), [(4,)]) as made:
-        return made.climb(25.0, budget, announce=said.append), said
+        return made.run_until(25.0, budget, announce=messages.append), messages
 
 
-def test_a_pair_too_far_apart_ends_with_a_sentence(
+def test_pair_too_far_apart_stops_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_sided(monkeypatch, {"solver": 1, "random": 0})
-    standing, said = climbed_apart(tmp_path / "ladder.db", ("solver", "random"), 20_000)
-    assert 100 <= len(standing.recorded) < 400, "not to the budget"
-    assert len(said) == 1 and said[0].startswith("solver and random are too far apart")
-    assert said[0].endswith("would help: solver?blunder=0.5")
-    assert f"100% of {len(standing.recorded)} games" in said[0]
-    again, repeated = climbed_apart(tmp_path / "ladder.db", ("solver", "random"), 20_000)
-    assert len(again.recorded) == len(standing.recorded) and repeated == said
+    state, messages = play_apart(tmp_path / "ladder.db", ("solver", "random"), 20_000)
+    assert 100 <= len(state.recorded) < 400, "fewer than the budget"
+    assert len(messages) == 1 and messages[0].startswith("solver and random are too far apart")
+    assert messages[0].endswith("would help: solver?blunder=0.5")
+    assert f"100% of {len(state.recorded)} games" in messages[0]
+    again, repeated = play_apart(tmp_path / "ladder.db", ("solver", "random"), 20_000)
+    assert len(again.recorded) == len(state.recorded) and repeated == messages
 
 
-def test_a_pair_with_losses_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pair_with_losses_plays_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one_sided(monkeypatch, {"solver": 1, "random": 0}, spoiled=20)
-    standing, said = climbed_apart(tmp_path / "ladder.db", ("solver", "random"), 600)
-    assert len(standing.recorded) == 600 and not said
+    state, messages = play_apart(tmp_path / "ladder.db", ("solver", "random"), 600)
+    assert len(state.recorded) == 600 and not messages
 
 
 def test_players_far_from_the_anchor_are_compared_with_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_sided(monkeypatch, {"solver": 2, "a": 1, "b": 1})
-    standing, said = climbed_apart(tmp_path / "ladder.db", ("solver", "a", "b"), 20_000)
-    assert standing.ratings.difference(1, 2)[1] < 25 < standing.ratings.stderr[1]
-    assert len(said) == 1 and len(standing.recorded) < 2_000
+    state, messages = play_apart(tmp_path / "ladder.db", ("solver", "a", "b"), 20_000)
+    assert state.ratings.difference(1, 2)[1] < 25 < state.ratings.stderr[1]
+    assert len(messages) == 1 and len(state.recorded) < 2_000
 
 
-def test_a_part_that_is_apart_can_have_any_size(
+def test_gap_is_reported_for_parts_of_any_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ("solver", "runs/a@9?sims=16", "random")
     one_sided(monkeypatch, dict(zip(names, (2, 1, 0), strict=True)))
-    _, said = climbed_apart(tmp_path / "ladder.db", names, 20_000)
-    assert [text.rpartition("help: ")[2] for text in said] == [
+    _, messages = play_apart(tmp_path / "ladder.db", names, 20_000)
+    assert [text.rpartition("help: ")[2] for text in messages] == [
         "solver?blunder=0.5",
         "runs/a@9?sims=4",
     ]
 
 
-def test_an_engine_that_cannot_be_understood_is_refused_before_any_game(tmp_path: Path) -> None:
+def test_engine_with_wrong_answers_is_rejected_before_any_game(tmp_path: Path) -> None:
     go = games.make("go?size=9")
     quirky = shlex.join([sys.executable, "-ISu", quirky_engine.__file__, "komi refused"])
     both = [specs.parse("random", go), specs.parse(f"gtp:{quirky}", go)]
     with Ladder(tmp_path / "ladder.db", go, "go?size=9", both, "random", CONFIG, [(0,)]) as made:
         with pytest.raises(ValueError, match="cannot be rated: it refused 'komi 7") as refusal:
-            made.climb(1.0, 40)
-        assert quirky in str(refusal.value) and not made.records.pairings()
+            made.run_until(1.0, 40)
+        assert quirky in str(refusal.value) and not made.database.pairings()
 
 
-def test_two_ladders_at_once_are_refused(tmp_path: Path) -> None:
+def test_second_process_on_the_same_ladder_is_rejected(tmp_path: Path) -> None:
     with ladder(tmp_path / "ladder.db"), pytest.raises(ValueError, match="by another process"):
         ladder(tmp_path / "ladder.db")
 
@@ -338,21 +343,23 @@ def interrupt(*_: Any) -> None:
 
 
 @pytest.mark.parametrize("twice", [("solver", "random", "random"), ("random",)])
-def test_who_plays_is_checked(tmp_path: Path, twice: tuple[str, ...]) -> None:
+def test_repeated_player_or_missing_anchor_is_rejected(
+    tmp_path: Path, twice: tuple[str, ...]
+) -> None:
     with pytest.raises(ValueError, match=r"is named twice|the anchor 'solver' is not among"):
         ladder(tmp_path / "ladder.db", twice)
 
 
-def test_sgf_holds_every_game(tmp_path: Path) -> None:
+def test_sgf_contains_every_game(tmp_path: Path) -> None:
     go = games.make("go?size=3")
     one = specs.parse("random", go)
     both = [one, replace(one, spec="another")]
     starts = [(0, 8), (9, 4)]
     path = tmp_path / "ladder.db"
     with Ladder(path, go, "go?size=3", both, "random", LadderConfig(pairs=2), starts) as made:
-        made.climb(1.0, 4)
-        text = tables.to_sgf(go, made.records.players(), made.records.games()).decode()
-        recorded_games = made.records.games()
+        made.run_until(1.0, 4)
+        text = tables.to_sgf(go, made.database.players(), made.database.games()).decode()
+        recorded_games = made.database.games()
     parsed = [sgf.Sgf_game.from_string(line) for line in text.split("\n(") if line.startswith("(")]
     parsed += [sgf.Sgf_game.from_string("(" + part) for part in text.split("\n(")[1:]]
     assert len(parsed) == len(recorded_games) == 4
@@ -364,46 +371,18 @@ def test_sgf_holds_every_game(tmp_path: Path) -> None:
         assert tree.get_winner() == {1: "b", -1: "w"}[game.outcome or 0]
 
 
-def test_the_plot_has_a_line_for_each_budget(tmp_path: Path) -> None:
-    versions = [
-        replace(one, spec=f"runs/a@{number}?sims={budget}", training_flops=10.0**number)
-        for number, budget, one in zip((1, 2, 1, 2), (0, 0, 4, 4), players()[1:], strict=True)
-    ]
-    everyone = [*players(("solver",)), *versions]
-    with Ladder(tmp_path / "ladder.db", GAME, NAME, everyone, "solver", CONFIG) as made:
-        standing = made.climb(1.0, 40)
-    figure = tables.plot(standing, "a title")
-    figure.savefig(tmp_path / "plot.png")
-    axes = figure.axes[0]
-    assert axes.get_xscale() == "log" and [t.get_text() for t in axes.texts] == ["solver"]
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["raw network", "4 simulations"]
-    assert figure.legends[0].get_title().get_text() == "a"
-    elo = {e.spec: r for e, r in zip(standing.entries, standing.ratings.elo, strict=True)}
-    drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2]
-    wanted = [elo["runs/a@1?sims=0"], elo["runs/a@2?sims=0"]]
-    assert any(np.allclose(line, wanted) for line in drawn)
-
-
-def test_long_names_are_shortened_for_the_plot() -> None:
-    engine = "gtp:/usr/games/gnugo --mode gtp --chinese-rules --never-resign --level 10"
-    assert tables.shortened(engine) == "gnugo … --never-resign --level 10"
-    assert tables.shortened(engine, 20) == "gnugo … --level 10"
-    assert tables.shortened("gtp:gnugo --level 1") == "gnugo --level 1"
-    assert tables.shortened("random") == "random"
-    assert tables.shortened("studies/run/imitation (sims=64)", 20) == "…imitation (sims=64)"
-
-
 @pytest.mark.parametrize("width", [80, 140])
-def test_the_table_can_be_read(unbroken: tuple[str, list[Any]], tmp_path: Path, width: int) -> None:
-    """Names stand whole, in any terminal, whatever they hold."""
+def test_table_fits_the_terminal_and_shows_whole_names(
+    unbroken: tuple[str, list[Any]], tmp_path: Path, width: int
+) -> None:
+    """Names are printed whole in a terminal of any width, whatever characters they have."""
     odd = replace(players(("random",))[0], spec="runs/[red]very_long_name_of_a_run@128?sims=64")
     with ladder(tmp_path / "ladder.db") as made:
-        made.records.enter([odd])
-        standing = made.climb(1.0, 40)
-    entries = [replace(e, spec=odd.spec) if e.spec == "random" else e for e in standing.entries]
+        made.database.enter([odd])
+        state = made.run_until(1.0, 40)
+    entries = [replace(e, spec=odd.spec) if e.spec == "random" else e for e in state.entries]
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    console.print(tables.table(standing._replace(entries=entries), "[/odd] title", width))
+    console.print(tables.table(state._replace(entries=entries), "[/odd] title", width))
     said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
     assert odd.spec in said and "[/odd] title" in said and "of them distinct" in said
     assert max(map(len, said.splitlines())) <= width
@@ -425,14 +404,14 @@ def test_the_table_can_be_read(unbroken: tuple[str, list[Any]], tmp_path: Path, 
         ("--game tic_tac_toe --players random --out /proc/none", "/proc/none/ladder.db cannot be"),
     ],
 )
-def test_bad_input_is_one_sentence(options: str, sentence: str) -> None:
+def test_invalid_input_is_one_sentence(options: str, sentence: str) -> None:
     assert sentence in answers()[options]
 
 
 @cache
 def answers() -> dict[str, str]:
     """What the command says to all of them, asked in one process."""
-    marks: Any = test_bad_input_is_one_sentence
+    marks: Any = test_invalid_input_is_one_sentence
     questions = [options for options, _ in marks.pytestmark[0].args[1]]
     found = ask("launch.ladder", [options.split() for options in questions])
     assert all(status == 2 for status, _ in found), found

@@ -21,6 +21,7 @@ from selfplay.model.flops import Ledger
 from selfplay.players import specs
 from selfplay.players.version import Version
 from selfplay.search.config import SearchConfig
+from tests.selfplay.search.planted import random_params
 
 SEED = 5
 
@@ -30,39 +31,41 @@ def drawn(game: games.Game, a: specs.Player, b: specs.Player, count: int) -> lis
 
 
 def version(game: str, seed: int) -> Version:
-    """An untrained one."""
+    """Returns an untrained version."""
     shape = NetworkConfig(width=4, depth=1, head_width=4)
-    params = network.make(games.make(game), shape)[0](jax.random.key(seed))
-    params = jax.tree.map(
-        lambda x: x + 0.1 * jax.random.normal(jax.random.key(seed), x.shape), params
-    )
+    params = random_params(network.make(games.make(game), shape).init, seed)
     config = {"game": game, "network": asdict(shape), "search": asdict(SearchConfig())}
-    return Version(
-        f"made/up@{seed}", jax.device_get(params), config, Ledger(selfplay=10, learning=5)
-    )
+    return Version(f"made/up@{seed}", params, config, Ledger(selfplay=10, learning=5))
 
 
 @cache
-def compiled(game: games.Game) -> tuple[Any, Any]:
-    return jax.jit(game.legal_actions), jax.jit(game.step)
+def compiled(game: games.Game) -> tuple[Any, Any, Any]:
+    def end(state: Any) -> tuple[jax.Array, jax.Array]:
+        return game.is_terminal(state), game.outcome(state)
+
+    return jax.jit(game.legal_actions), jax.jit(game.step), jax.jit(end)
 
 
-def replayed(game: games.Game, played: match.Played) -> None:
-    """Every move is legal, and the outcome is what the rules say."""
-    legal_actions, step = compiled(game)
+def assert_legal(game: games.Game, played: match.GameResult) -> None:
+    """Asserts that every move is legal, and that the outcome is that of the rules."""
+    legal_actions, step, end = compiled(game)
     state = game.init()
     for action in played.opening + played.moves:
         assert legal_actions(state)[action]
         state = step(state, action)
-    assert game.is_terminal(state)
-    assert int(game.outcome(state)) == played.outcome
+    over, outcome = end(state)
+    assert over and int(outcome) == played.outcome
 
 
 @pytest.mark.parametrize(
     ("name", "spec"),
-    [("connect_four", "random"), ("tic_tac_toe", "rollouts?sims=8"), ("go?size=3", "random")],
+    [
+        ("connect_four", "random"),
+        ("tic_tac_toe", "rollouts?sims=8"),
+        ("go?size=3&komi=0.5&max_plies=12", "random"),
+    ],
 )
-def test_games_are_legal_and_paired(name: str, spec: str) -> None:
+def test_games_are_legal_and_in_pairs(name: str, spec: str) -> None:
     game = games.make(name)
     a, b = specs.parse("random", game), specs.parse(spec, game)
     played = match.play(a, b, game, drawn(game, a, b, 6), SEED)
@@ -72,13 +75,13 @@ def test_games_are_legal_and_paired(name: str, spec: str) -> None:
     ]
     for one, other in zip(played[:6], played[6:], strict=True):
         assert one.opening == other.opening
-        replayed(game, one)
-        replayed(game, other)
+        assert_legal(game, one)
+        assert_legal(game, other)
     assert played == match.play(a, b, game, drawn(game, a, b, 6), SEED)
 
 
-def test_a_game_does_not_depend_on_its_batch() -> None:
-    """Random moves, rollouts and solvers: the same game alone, in company, and in other places."""
+def test_game_does_not_depend_on_its_batch() -> None:
+    """Rollouts and solvers play the same game alone and in any row of a batch."""
     game = games.make("tic_tac_toe")
     a, b = specs.parse("rollouts?sims=8", game), specs.parse("solver?blunder=0.5", game)
     starts = drawn(game, a, b, 6)
@@ -89,8 +92,8 @@ def test_a_game_does_not_depend_on_its_batch() -> None:
 
 
 @pytest.mark.parametrize("sims", [0, 4])
-def test_a_networks_game_does_not_depend_on_its_company(sims: int) -> None:
-    """The same rows of a batch of the same size, beside other games."""
+def test_game_of_networks_does_not_depend_on_other_rows(sims: int) -> None:
+    """The same rows of a batch of one size, among different other games."""
     game = games.make("tic_tac_toe")
     a, b = (specs.of_version(version("tic_tac_toe", seed), sims) for seed in (0, 1))
     starts = drawn(game, a, b, 12)
@@ -100,19 +103,19 @@ def test_a_networks_game_does_not_depend_on_its_company(sims: int) -> None:
     assert together != others
 
 
-def test_the_stronger_player_wins_from_both_sides() -> None:
+def test_stronger_player_wins_with_both_colors() -> None:
     game = games.make("tic_tac_toe")
     a, b = specs.parse("random", game), specs.parse("solver", game)
     for first, second, sign in ((a, b, -1), (b, a, 1)):
         played = match.play(first, second, game, drawn(game, a, b, 24), SEED)
         scores = [p.score for p in played if p.score is not None]
         assert sign * (np.mean(scores) - 0.5) > 0.3
-        by_colour = [np.mean(scores[:24]), np.mean(scores[24:])]
-        assert all(sign * (mean - 0.5) > 0.2 for mean in by_colour)
+        by_color = [np.mean(scores[:24]), np.mean(scores[24:])]
+        assert all(sign * (mean - 0.5) > 0.2 for mean in by_color)
 
 
 @pytest.mark.parametrize("options", ["sims=0", "sims=4", "sims=4&search=puct"])
-def test_versions_play(options: str) -> None:
+def test_versions_play_legal_games(options: str) -> None:
     game = games.make("tic_tac_toe")
     words = dict(part.split("=") for part in options.split("&"))
     made = [
@@ -123,7 +126,7 @@ def test_versions_play(options: str) -> None:
     assert made[0].training_flops == 15 and made[0].digest != made[1].digest
     played = match.play(made[0], made[1], game, drawn(game, made[0], made[1], 4), SEED)
     for one in played:
-        replayed(game, one)
+        assert_legal(game, one)
     # Two networks differ, or their games would.
     assert played != match.play(made[0], made[0], game, drawn(game, made[0], made[1], 4), SEED)
 
@@ -170,10 +173,10 @@ for line in sys.stdin:
         (["nonsense"], {1, -1}, "forfeited: answered garbage"),
     ],
 )
-def test_an_engine_ends_its_own_games_only(
+def test_engine_that_fails_loses_its_games(
     tmp_path: Path, moves: list[str], outcome: set[int | None], reason: str
 ) -> None:
-    """Whatever it does, both games of every opening are recorded, each with its reason."""
+    """Both games of every opening are recorded, each with its reason."""
     file = tmp_path / "engine.py"
     file.write_text(ENGINE.replace("MOVES", repr(moves)))
     game = games.make("go?size=3&komi=0.5&max_plies=12")
@@ -188,10 +191,10 @@ def test_an_engine_ends_its_own_games_only(
         assert [p.score for p in played] == [0, 0, 0, 0]
     else:
         for one in played:
-            replayed(game, one)
+            assert_legal(game, one)
 
 
-def test_an_engine_that_cannot_begin_is_not_rated(tmp_path: Path) -> None:
+def test_game_of_an_engine_that_cannot_begin_is_not_rated(tmp_path: Path) -> None:
     file = tmp_path / "engine.py"
     file.write_text("import sys\nsys.exit(4)")
     game = games.make("go?size=3&komi=0.5&max_plies=12")

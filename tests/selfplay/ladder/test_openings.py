@@ -1,7 +1,8 @@
-"""Openings: a function of their arguments, distinct while there are any, and never over."""
+"""Openings: a function of their arguments, distinct until all have occurred, and never terminal."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -21,7 +22,7 @@ def board_after(game: games.Game, opening: openings.Opening) -> bytes:
     return np.asarray(game.board(state)).tobytes()
 
 
-def test_a_pairing_has_one_list_whoever_asks_for_which_part() -> None:
+def test_pairing_has_one_list_whatever_part_is_drawn() -> None:
     game = games.make("connect_four")
     whole = openings.draw(game, 4, seed=3, pairing=7, start=0, count=150)
     assert openings.draw(game, 4, seed=3, pairing=7, start=40, count=110) == whole[40:]
@@ -29,23 +30,25 @@ def test_a_pairing_has_one_list_whoever_asks_for_which_part() -> None:
     assert openings.draw(game, 4, seed=4, pairing=7, start=0, count=150) != whole
 
 
-def test_positions_are_distinct_while_there_are_any() -> None:
+def test_positions_differ_until_all_have_occurred() -> None:
     game = games.make("tic_tac_toe")
     drawn = openings.draw(game, 2, seed=0, pairing=0, start=0, count=160)
     boards = [board_after(game, opening) for opening in drawn]
-    assert len(set(boards[:72])) == 72  # 9 · 8: all there are
-    assert len(set(boards[72:144])) == 72, "then once more from the first"
+    assert len(set(boards[:72])) == 72  # 9 · 8: all positions
+    assert len(set(boards[72:144])) == 72, "then again from the first"
 
 
-def test_openings_that_end_the_game_are_refused() -> None:
+def test_openings_that_end_the_game_are_rejected() -> None:
     game = games.make("tic_tac_toe")
-    with pytest.raises(ValueError, match="9 random moves are no opening of tic_tac_toe"):
+    with pytest.raises(
+        ValueError, match="9 random moves are too many for an opening of tic_tac_toe"
+    ):
         openings.draw(game, 9, seed=0, pairing=0, start=0, count=1)
     for opening in openings.draw(game, 6, seed=0, pairing=0, start=0, count=40):
         board_after(game, opening)
 
 
-def test_positions_of_different_lengths() -> None:
+def test_positions_follow_openings_of_different_lengths() -> None:
     game = games.make("connect_four")
     several = [(3,), (), (3, 3, 2, 0)]
     states = openings.positions(game, several)
@@ -54,14 +57,14 @@ def test_positions_of_different_lengths() -> None:
         assert np.asarray(game.board(board)).tobytes() == board_after(game, opening)
 
 
-def test_a_file_of_openings(tmp_path: Path) -> None:
+def test_openings_are_read_from_a_file(tmp_path: Path) -> None:
     game = games.make("go?size=5")
     file = tmp_path / "openings.txt"
     file.write_text("C3 D3  # centre\n\n# nothing\nA1\n")
     assert openings.read(file, game) == [(12, 13), (20,)]
 
 
-def test_a_file_of_openings_from_any_editor(tmp_path: Path) -> None:
+def test_openings_are_read_in_the_encodings_of_common_editors(tmp_path: Path) -> None:
     game = games.make("tic_tac_toe")
     file = tmp_path / "openings.txt"
     text = "b2 a1  # center\r\n\r\n# nothing\r\nc3\r\n"
@@ -80,13 +83,23 @@ def test_a_file_of_openings_from_any_editor(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("C3 Z9", r"line 1: go has no move 'Z9'"),
-        ("\nC3 C3", r"line 2: 'C3' is illegal there"),
+        ("\nC3 C3", r"line 2: 'C3' is illegal in this position"),
         ("pass pass", r"line 1: the game is over after these moves"),
-        ("# only a comment", r"holds no opening"),
+        ("# only a comment", r"contains no opening"),
     ],
 )
-def test_a_bad_file_is_refused_by_line(tmp_path: Path, text: str, sentence: str) -> None:
+def test_invalid_file_is_rejected_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
     file = tmp_path / "openings.txt"
     file.write_text(text)
     with pytest.raises(ValueError, match=sentence):
         openings.read(file, games.make("go?size=5"))
+
+
+def test_threads_share_one_list_of_openings() -> None:
+    """All openings are used up while several threads draw from the same list."""
+    game = games.make("tic_tac_toe")
+    expected = openings.draw(game, 2, seed=1, pairing=1, start=0, count=300)
+    openings._openings_of.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(lambda i: openings.draw(game, 2, 1, 1, i, 300 - i), range(0, 300, 5)))
+    assert parts == [expected[i:] for i in range(0, 300, 5)]

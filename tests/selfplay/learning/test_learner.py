@@ -66,10 +66,9 @@ def build(
     config: LearnerConfig, kind: str = "mlp", width: int = 4, dtype: str = "float32", **options: Any
 ) -> Learner:
     shape: Any = {"kind": kind, "width": width, "depth": 1, "head_width": 4, "dtype": dtype}
-    made = network.make(games.make("tic_tac_toe"), NetworkConfig(**shape))
-    return Learner(
-        games.make("tic_tac_toe"), *made, config, **{"total_steps": 100, "seed": 5} | options
-    )
+    game = games.make("tic_tac_toe")
+    model = network.make_once(game, NetworkConfig(**shape))
+    return Learner(game, model, config, **{"total_steps": 100, "seed": 5} | options)
 
 
 @cache
@@ -126,16 +125,20 @@ def test_a_fit_follows_seed_and_iteration_and_nothing_else() -> None:
     assert digest(build(PLAIN, seed=6).initial()) != before
 
 
-def test_a_probe_tells_arithmetic_from_arithmetic() -> None:
+def test_a_fingerprint_tells_arithmetic_from_arithmetic() -> None:
     rows = table("tic_tac_toe").rows
-    here = build(TINY, devices=1).probe(rows)
-    assert build(TINY, devices=8, total_steps=7).probe(rows) == here  # a longer run is no other
-    assert build(TINY, devices=1, dtype="bfloat16").probe(rows) != here
+    here = build(TINY, devices=1).fingerprint(rows)
+    assert (
+        build(TINY, devices=8, total_steps=7).fingerprint(rows) == here
+    )  # a longer run is no other
+    assert build(TINY, devices=1, dtype="bfloat16").fingerprint(rows) != here
     for change in ({"weight_decay": 0.1}, {"learning_rate": 0.1}):  # it sees the optimizer's step
-        assert build(replace(TINY, **change), devices=1).probe(rows) != here  # pyright: ignore
-    noise, made = batches.Noise(rows, 32), network.pseudo_random(build(TINY)._initialise)
+        assert build(replace(TINY, **change), devices=1).fingerprint(rows) != here  # pyright: ignore
+    noise, made = batches.Noise(rows, 32), network.pseudo_random(build(TINY)._init)
     gradients, _ = build(TINY)._gradient(made, noise.gather(np.arange(32)), jax.random.key(0))
-    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), "the probe is blind there"
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), (
+        "the fingerprint is blind there"
+    )
 
 
 def unpacked(rules: str, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
@@ -228,7 +231,7 @@ def test_gradients_are_the_mean_over_all_shards() -> None:
     config = replace(TINY, symmetries=False)
     evaluate = network.make(
         games.make("tic_tac_toe"), NetworkConfig("mlp", width=4, depth=1, head_width=4)
-    )[1]
+    ).apply
     fit, source = build(config, devices=1), table("tic_tac_toe")
     state, _ = fit.fit(fit.initial(), source, 1, 3)  # away from the zero heads
     _, metrics = fit.fit(state, source, 2, 1)
@@ -320,8 +323,8 @@ def test_a_row_without_a_value_teaches_the_policy_alone() -> None:
     """NaN rows give the gradient of the same batch with their value loss cut out; never a NaN."""
     game = games.make("tic_tac_toe")
     shape = NetworkConfig(kind="mlp", width=4, depth=1, head_width=4)
-    initialise, evaluate = network.make(game, shape)
-    params = jax.tree.map(lambda leaf: leaf + 0.1, initialise(jax.random.key(0)))
+    init, evaluate = network.make(game, shape)
+    params = jax.tree.map(lambda leaf: leaf + 0.1, init(jax.random.key(0)))
     rows = dict(table("tic_tac_toe").rows)
     untaught = np.arange(len(rows["value"])) % 3 == 0
     rows["value"] = np.where(untaught, np.float16(np.nan), rows["value"]).astype(np.float16)

@@ -35,8 +35,8 @@ each_config = pytest.mark.parametrize("name", list(CONFIGS))
 
 @cache
 def built(name: str) -> tuple[Any, Any]:
-    initialise, evaluate = network.make(games.make("connect_four"), CONFIGS[name])
-    return initialise, quick_jit(evaluate)
+    init, evaluate = network.make(games.make("connect_four"), CONFIGS[name])
+    return init, quick_jit(evaluate)
 
 
 @cache
@@ -48,8 +48,8 @@ def observations() -> np.ndarray:
 
 @each_config
 def test_an_untrained_network_is_uniform_and_calls_every_position_even(name: str) -> None:
-    initialise, evaluate = built(name)
-    params = jax.jit(initialise)(jax.random.key(3))
+    init, evaluate = built(name)
+    params = jax.jit(init)(jax.random.key(3))
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(params))
     logits, value = evaluate(params, observations())
     np.testing.assert_array_equal(logits, np.zeros((ROWS, 7), np.float32))
@@ -58,9 +58,9 @@ def test_an_untrained_network_is_uniform_and_calls_every_position_even(name: str
 
 @each_config
 def test_outputs_are_float32_of_the_right_shape_and_range(name: str) -> None:
-    initialise, evaluate = built(name)
+    init, evaluate = built(name)
     for factor in (0.3, 30.0):  # the larger one drives the value to its ends
-        params = jax.tree.map(lambda leaf, f=factor: leaf * f, random_params(initialise, seed=1))
+        params = jax.tree.map(lambda leaf, f=factor: leaf * f, random_params(init, seed=1))
         logits, value = jax.device_get(evaluate(params, observations()))
         assert logits.shape == (ROWS, 7) and logits.dtype == np.float32
         assert value.shape == (ROWS,) and value.dtype == np.float32
@@ -71,8 +71,8 @@ def test_outputs_are_float32_of_the_right_shape_and_range(name: str) -> None:
 
 @each_config
 def test_rows_of_a_batch_are_independent(name: str) -> None:
-    initialise, evaluate = built(name)
-    params, seen = random_params(initialise, seed=1), observations()
+    init, evaluate = built(name)
+    params, seen = random_params(init, seed=1), observations()
     mixed = np.concatenate([seen[:8], ~seen[8:]])
     whole, other = (jax.device_get(evaluate(params, x)) for x in (seen, mixed))
     for a, b in zip(whole, other, strict=True):
@@ -123,8 +123,8 @@ SURPLUS = (1.0, 1.03)
 @pytest.mark.parametrize("kind", list(WIDE))
 def test_formulas_agree_with_xla(rules: str, kind: str) -> None:
     game, config, batch = games.make(rules), WIDE[kind], 16
-    initialise, evaluate = network.make(game, config)
-    params = jax.eval_shape(initialise, jax.random.key(0))
+    init, evaluate = network.make(game, config)
+    params = jax.eval_shape(init, jax.random.key(0))
     seen = jax.ShapeDtypeStruct((batch, *game.observation_shape), jnp.bool)
     padding, stem = padding_and_stem(rules, config)
 

@@ -1,4 +1,4 @@
-"""The design over a row's own parameters is the one over all of them."""
+"""The design matrix, which stores few columns, against one over all parameters."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from selfplay.ratings.bradley_terry import Floats, Games, Openings, gather
 from selfplay.ratings.design_matrix import Design
 
 
-def over_all(openings: Openings, players: int) -> Floats:
-    """float[R, M + 2, P + 3], entry by entry."""
+def dense_matrix(openings: Openings, players: int) -> Floats:
+    """Builds the matrices float[R, M + 2, P + 3] entry by entry."""
     rows, games = openings.first.shape
     design = np.zeros((rows, games + 2, players + 3))
     for r in range(rows):
         for m in range(games):
-            if openings.there[r, m]:
+            if openings.mask[r, m]:
                 design[r, m, openings.first[r, m]] = 1
                 design[r, m, openings.second[r, m]] = -1
                 design[r, m, players] = 1
@@ -22,13 +22,13 @@ def over_all(openings: Openings, players: int) -> Floats:
 
 
 @pytest.mark.parametrize(("players", "games", "openings"), [(2, 9, 4), (5, 60, 3), (12, 80, 40)])
-def test_sums_are_those_over_all_parameters(players: int, games: int, openings: int) -> None:
+def test_design_agrees_with_the_dense_matrix(players: int, games: int, openings: int) -> None:
     rng = np.random.default_rng(players)
     first = rng.integers(0, players, games)
     second = (first + rng.integers(1, players, games)) % players
     outcome, opening = rng.integers(-1, 2, games), rng.integers(0, openings, games)
     rows = gather(Games(first, second, outcome, opening))
-    whole, design = over_all(rows, players), Design.of(rows, players)
+    whole, design = dense_matrix(rows, players), Design.of(rows, players)
     assert design.values.shape[-1] <= players + 3
     np.testing.assert_array_equal(design.dense(np.arange(len(whole))), whole)
     np.testing.assert_array_equal(design.dense(np.array([2, 0])), whole[[2, 0]])
@@ -42,6 +42,6 @@ def test_sums_are_those_over_all_parameters(players: int, games: int, openings: 
     np.testing.assert_allclose(design.within(matrix), within, atol=1e-12)
 
 
-def test_no_games_are_no_rows() -> None:
-    none = Design.of(gather(Games(*np.zeros((4, 0), int))), 3)
-    assert not none.sum(np.zeros((0, 3))).any() and not none.gram(np.zeros((0, 3, 3))).any()
+def test_design_without_games_sums_to_zero() -> None:
+    empty = Design.of(gather(Games(*np.zeros((4, 0), int))), 3)
+    assert not empty.sum(np.zeros((0, 3))).any() and not empty.gram(np.zeros((0, 3, 3))).any()

@@ -1,4 +1,4 @@
-"""Pairings: who is chosen, that it is a pure function, and what it saves."""
+"""Choice of pairings: the best ones, as a pure function, and the games that it saves."""
 
 import time
 from statistics import median
@@ -6,34 +6,34 @@ from statistics import median
 import numpy as np
 import pytest
 
-from benchmarks.calibration import SAVED, until
 from selfplay.ratings import pairing
 from selfplay.ratings.bradley_terry import NATS_PER_ELO
 from selfplay.ratings.elo import Games, Ratings, fit
 from selfplay.ratings.pairing import choose, information
+from tests.simulation.calibration import SAVED, until
 from tests.simulation.ladders import Field, Ladder, cycle
 
 NONE = Games(*np.zeros((4, 0), int))
 
 
 def rated(elo: list[float], stderr: list[float], draw: float = 1e-9) -> Ratings:
-    """Independent ratings relative to player 0, and no first move."""
+    """Returns independent ratings relative to player 0, without a first-move advantage."""
     covariance = np.diag(np.array(stderr) ** 2)
     return Ratings(np.array(elo), covariance, 0, 0.0, 10.0, draw, 0.0)
 
 
 def connected(players: int) -> Games:
-    """Something between everybody and player 0, so that the chain is done."""
+    """Returns one game between player 0 and every other player, so that no chain is needed."""
     others = np.arange(1, players)
     return Games(0 * others, others, others % 3 - 1, others)
 
 
-def test_it_starts_with_a_chain() -> None:
+def test_first_pairings_form_a_chain() -> None:
     nothing = fit(NONE, 6, anchor=2)
     assert choose(nothing, NONE, 5, 4, 30.0) == [(i, i + 1) for i in range(5)]
 
 
-def test_a_chain_takes_as_many_rounds_as_it_needs() -> None:
+def test_chain_may_take_several_rounds() -> None:
     ladder = Ladder(Field(np.zeros(7), 0, 0.0, 0.5, "even", 0.0), np.random.default_rng(0))
     for _ in range(3):
         chosen = choose(ladder.rate(), ladder.games, 2, 2, 30.0)
@@ -42,42 +42,42 @@ def test_a_chain_takes_as_many_rounds_as_it_needs() -> None:
     assert ladder.rate().stderr.max() < 1000
 
 
-def test_a_newcomer_is_connected_first() -> None:
+def test_newcomer_is_connected_first() -> None:
     games = connected(4)
     assert choose(fit(games, 5, 0), games, 1, 4, 30.0) == [(3, 4)]
 
 
-def test_the_uncertain_one_plays_somebody_near() -> None:
+def test_uncertain_player_meets_a_near_one() -> None:
     ratings = rated([0, 10, 400, 420, 900], [0, 10, 10, 200, 10])
     assert choose(ratings, connected(5), 1, 4, 30.0) == [(2, 3)]
 
 
-def test_what_is_certain_enough_counts_no_more() -> None:
+def test_rating_below_the_target_has_no_gain() -> None:
     ratings = rated([0, 50, 100], [0, 90, 60])
     games = connected(3)
     assert choose(ratings, games, 3, 1, 100.0) == []
     assert choose(ratings, games, 1, 1, 80.0) == [(0, 1)]
 
 
-def test_a_round_holds_each_pairing_once() -> None:
+def test_round_holds_each_pairing_once() -> None:
     ratings = rated([0, 50, 100], [0, 900, 900])
     chosen = choose(ratings, connected(3), 99, 1, 1.0)
     assert sorted(chosen) == [(0, 1), (0, 2), (1, 2)]
 
 
-def test_a_choice_counts_before_the_next_one() -> None:
-    """Two strangers: the second pairing is not the same player again."""
+def test_choice_updates_the_covariance_for_the_next_one() -> None:
+    """Of two uncertain players, each is chosen once."""
     ratings = rated([0, 0, 0, 0], [0, 300, 290, 0.001])
     (a, b), (c, d) = choose(ratings, connected(4), 2, 50, 40.0)
     assert 1 in (a, b) and 2 in (c, d) and 1 not in (c, d)
 
 
 @pytest.mark.parametrize("target", [5.0, 60.0, 100.0])
-def test_the_best_of_many_is_the_best_of_all(
+def test_choice_by_bounds_is_the_best_of_all_pairings(
     target: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Most gains are never computed: those that are left out are none the less smaller."""
-    monkeypatch.setattr(pairing, "CHUNK", 4)
+    """Most gains are never computed, because their bounds are smaller than the best gain."""
+    monkeypatch.setattr(pairing, "GAIN_CHUNK", 4)
     rng = np.random.default_rng(4)
     players = 50
     root = rng.normal(0, 25, (players, players))
@@ -85,18 +85,18 @@ def test_the_best_of_many_is_the_best_of_all(
     elo = rng.normal(0, 300, players)
     ratings = Ratings(elo, root @ root.T / 4, 0, 0.0, 10.0, 1e-9, 0.0)
     i, j = np.triu_indices(players, 1)
-    taught = 8 * pairing._expected(ratings, i, j)
-    gains = pairing._gains(ratings.covariance, taught, i, j, target)
+    gained = 8 * pairing._expected_information(ratings, i, j)
+    gains = pairing._gains(ratings.covariance, gained, i, j, target)
     best = int(np.argmax(gains))
     assert choose(ratings, connected(players), 1, 8, target) == [(i[best], j[best])]
-    without = {(int(i[k]), int(j[k])) for k in np.argsort(-gains)[:700]}
-    left = np.array([(a, b) not in without for a, b in zip(i.tolist(), j.tolist(), strict=True)])
-    best = int(np.argmax(np.where(left, gains, -1)))
+    exclude = {(int(i[k]), int(j[k])) for k in np.argsort(-gains)[:700]}
+    unused = np.array([(a, b) not in exclude for a, b in zip(i.tolist(), j.tolist(), strict=True)])
+    best = int(np.argmax(np.where(unused, gains, -1)))
     wanted = [(i[best], j[best])] if gains[best] > 0 else []
-    assert choose(ratings, connected(players), 1, 8, target, without) == wanted
+    assert choose(ratings, connected(players), 1, 8, target, exclude) == wanted
 
 
-def test_names_make_no_difference_but_for_ties() -> None:
+def test_names_do_not_change_the_choice() -> None:
     ladder = Ladder(
         Field(np.array([0.0, 130, 310, 370, 620]), 1, 30.0, 0.5, "normal", 90.0),
         np.random.default_rng(3),
@@ -106,12 +106,12 @@ def test_names_make_no_difference_but_for_ties() -> None:
     games = ladder.games
     name = np.array([3, 0, 4, 1, 2])
     renamed = games._replace(first=name[games.first], second=name[games.second])
-    here = choose(fit(games, 5, 1), games, 3, 4, 40.0)
-    there = choose(fit(renamed, 5, int(name[1])), renamed, 3, 4, 40.0)
-    assert [tuple(sorted(name[list(pair)])) for pair in here] == there
+    chosen = choose(fit(games, 5, 1), games, 3, 4, 40.0)
+    after_renaming = choose(fit(renamed, 5, int(name[1])), renamed, 3, 4, 40.0)
+    assert [tuple(sorted(name[list(pair)])) for pair in chosen] == after_renaming
 
 
-def test_it_is_a_pure_function_of_the_games() -> None:
+def test_order_of_games_does_not_change_the_choice() -> None:
     ladder = Ladder(
         Field(np.linspace(0, 500, 6), 0, 30.0, 0.5, "even", 0.0), np.random.default_rng(1)
     )
@@ -124,7 +124,7 @@ def test_it_is_a_pure_function_of_the_games() -> None:
     )
 
 
-def test_information_of_a_pair_of_games() -> None:
+def test_information_of_an_opening_has_its_closed_form() -> None:
     ahead = np.array([0.0, 200.0, -200.0, 800.0])
     ratings = rated([0, 0], [0, 1])
     p = 1 / (1 + np.exp(-ahead * NATS_PER_ELO))
@@ -133,8 +133,8 @@ def test_information_of_a_pair_of_games() -> None:
     )
 
 
-def test_information_is_what_a_fit_finds() -> None:
-    """At equal strength, where no other parameter is mixed up with the difference."""
+def test_information_agrees_with_a_fits_standard_error() -> None:
+    """At equal strength no other parameter is correlated with the difference."""
     field = Field(np.array([0.0, 0.0]), 0, 40.0, 0.4, "normal", 120.0)
     ladder = Ladder(field, np.random.default_rng(6))
     ladder.play([(0, 1)], 600)
@@ -144,24 +144,24 @@ def test_information_is_what_a_fit_finds() -> None:
 
 
 @pytest.mark.parametrize("wrong", [(0, 1, 30.0), (1, 0, 30.0), (1, 1, 0.0), (1, 1, float("nan"))])
-def test_nonsense_is_refused(wrong: tuple[int, int, float]) -> None:
+def test_invalid_arguments_are_rejected(wrong: tuple[int, int, float]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         choose(fit(NONE, 3, 0), NONE, *wrong)
 
 
-def test_sixty_players_take_no_time() -> None:
+def test_choice_among_sixty_players_takes_under_two_seconds() -> None:
     ratings, games = fit(NONE, 60, 0), connected(60)
     start = time.process_time()
     assert len(choose(ratings, games, 30, 8, 25.0)) == 30
     assert time.process_time() - start < 2
 
 
-def test_fewer_games_than_round_robin() -> None:
+def test_adaptive_pairing_saves_games_over_round_robin() -> None:
     adaptive, robin = until(0, target=90.0, players=14)
     assert adaptive <= (1 - SAVED) * robin
 
 
 @pytest.mark.slow
-def test_a_quarter_fewer_games_than_round_robin_with_30_players() -> None:
+def test_adaptive_pairing_saves_a_quarter_of_games_with_30_players() -> None:
     races = [until(replicate) for replicate in range(5)]
     assert median(1 - mine / robin for mine, robin in races) >= SAVED

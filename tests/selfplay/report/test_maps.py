@@ -162,7 +162,7 @@ def test_blank_cells_are_said_with_what_would_fill_them() -> None:
     points, factors = barely_overlapping()
     trained, main = maps.of_training(points, 8)
     (said,) = maps.filled_by([trained[main]], points)
-    spans = at_compute.spans(points)
+    spans = at_compute.recipe_ranges(points)
     at = trained[main].at
     ended = sum(last < at.training - 0.01 for _, last in spans.values())
     assert ended == 2 and at.recipes == ["64", "256"]

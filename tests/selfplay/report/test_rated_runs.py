@@ -24,7 +24,7 @@ from selfplay.report import rated_runs, study_report
 from selfplay.report.findings import Finding
 from selfplay.scaling import from_ladder
 from selfplay.study.folder import Study
-from selfplay.study.grid import Arm, Axis, cells
+from selfplay.study.grid import Arm, Axis, run_specs
 from tests.selfplay.report.test_study_report import play
 from tests.selfplay.scaling.test_from_ladder import make_run
 from tests.small_runs import PLAIN
@@ -107,20 +107,22 @@ def test_the_reports_command_writes_a_ladders_page_beside_it(
 
 def test_a_studys_ladder_is_read_wherever_the_study_lies(tmp_path: Path) -> None:
     axis = Axis.parse("network.width=4,8")
-    study = Study.extended(tmp_path / "before", cells([Arm("tic", axes=(axis,))], 2), "c")
+    study = Study.extended(tmp_path / "before", run_specs([Arm("tic", axes=(axis,))], 2), "c")
     study.write()
     specs: Specs = []
-    for cell in study.cells:
+    for cell in study.runs:
         network = NetworkConfig(width=int(cell.settings[0][1]), depth=1, head_width=4)
-        make_run(study.run(cell), replace(PLAIN, seed=cell.seed, network=network), versions=5)
+        make_run(
+            study.run_folder(cell), replace(PLAIN, seed=cell.seed, network=network), versions=5
+        )
         specs += versions(f"runs/{cell.name}")
-    play(study.ladder("tic_tac_toe") / "ladder.db", specs)
+    play(study.ladder_folder("tic_tac_toe") / "ladder.db", specs)
     moved = study.folder.rename(tmp_path / "after")
-    finding = compared([str(Study.read(moved).ladder("tic_tac_toe"))])
+    finding = compared([str(Study.read(moved).ladder_folder("tic_tac_toe"))])
     assert finding.table is not None
     sides = ("network.width 8", "network.width 4", "10^3.60", "2 and 2")
     assert {row[1:5] for row in finding.table[1]} == {sides}
-    both = [str(moved / "runs" / cell.name) for cell in study.cells[:2]]
+    both = [str(moved / "runs" / cell.name) for cell in study.runs[:2]]
     rated = study_report.material([Path(run) for run in both]).rated
     assert rated is not None and set(rated.labels.values()) == set(sides[:2])
 
@@ -193,7 +195,7 @@ def said(launch: Any) -> Any:
 
     def read(folder: str, *runs: str) -> str:
         console = Console(file=io.StringIO(), width=80, soft_wrap=True)
-        standing = from_ladder.standing(Path(folder) / "ladder.db")
+        standing = from_ladder.read_state(Path(folder) / "ladder.db")
         launch("ladder").compare(Path(folder), "tic_tac_toe", runs, standing, console)
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 
 from selfplay.ladder.database import LadderDatabase, Pairing
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import Player
 from selfplay.report import study_report
 from selfplay.report.findings import Finding
 from selfplay.report.page import Page, Section, write
 from selfplay.study.folder import Study
-from selfplay.study.grid import Arm, Axis, cells
+from selfplay.study.grid import Arm, Axis, run_specs
 from tests.selfplay.scaling.test_from_ladder import make_run
 from tests.small_runs import PLAIN
 
@@ -35,24 +35,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of two widths, three seeds; one run has not begun, one has stopped early."""
     folder = tmp_path_factory.mktemp("studies") / "widths"
     axis = Axis.parse("network.width=" + ",".join(map(str, WIDTHS)))
-    study = Study.extended(folder, cells([Arm("tic", axes=(axis,))], SEEDS), "python launch/x.py")
+    study = Study.extended(
+        folder, run_specs([Arm("tic", axes=(axis,))], SEEDS), "python launch/x.py"
+    )
     study.write()
     specs = []
-    for cell in study.cells:
+    for cell in study.runs:
         if cell.name == "width-8_seed-2":
             continue
         width = int(cell.settings[0][1])
         network = NetworkConfig(width=width, depth=1, head_width=4)
         stopped = cell.name == "width-4_seed-2"
         config = replace(PLAIN, seed=cell.seed, network=network, iterations=VERSIONS)
-        make_run(study.run(cell), config, versions=3 if stopped else VERSIONS + 1)
+        make_run(study.run_folder(cell), config, versions=3 if stopped else VERSIONS + 1)
         last = 2 if stopped else VERSIONS
         specs += [
             (f"runs/{cell.name}@{version}?sims={sims}", 2.0 * np.log10(version * (sims + 2)))
             for version in {1, 2, last}
             for sims in (0, 8)
         ]
-    play(study.ladder("tic_tac_toe") / "ladder.db", specs)
+    play(study.ladder_folder("tic_tac_toe") / "ladder.db", specs)
     return folder
 
 
@@ -71,7 +73,7 @@ def play(path: Path, specs: list[tuple[str, float]], anchor: str = "random") -> 
         for pairing, (i, j) in zip(plan, pairs, strict=True):
             wins = rng.random((8, 2)) < 1 / (1 + np.exp(strength[j] - strength[i]))
             played = [
-                Played(n, swap, (n,), (), int(won) * 2 - 1, "")
+                GameResult(n, swap, (n,), (), int(won) * 2 - 1, "")
                 for n in range(8)
                 for swap, won in zip((False, True), wins[n], strict=True)
             ]
@@ -121,7 +123,7 @@ def test_what_came_before_or_after_the_ratings_is_told(folder: Path, tmp_path: P
     copy = tmp_path / "widths"
     shutil.copytree(folder, copy)
     study = Study.read(copy)
-    log = next(study.log(cell) for cell in study.cells if cell.name == "width-8_seed-2")
+    log = next(study.log_file(cell) for cell in study.runs if cell.name == "width-8_seed-2")
     log.parent.mkdir(exist_ok=True)
     log.write_text("error: no room\n")
     rows = copy / "runs" / "width-8_seed-1" / "metrics.jsonl"
@@ -137,17 +139,19 @@ def test_what_came_before_or_after_the_ratings_is_told(folder: Path, tmp_path: P
 
 def test_boards_whose_zero_is_not_perfect_play_are_not_mixed(tmp_path: Path) -> None:
     arms = [Arm(f"hex_{size}") for size in (2, 3, 4)]
-    study = Study.extended(tmp_path / "boards", cells(arms, 3), "c")
+    study = Study.extended(tmp_path / "boards", run_specs(arms, 3), "c")
     study.write()
     for size, anchor in ((2, "solver"), (3, "solver"), (4, "random")):
-        own = [cell for cell in study.cells if cell.preset == f"hex_{size}"]
+        own = [cell for cell in study.runs if cell.preset == f"hex_{size}"]
         game = f"hex?size={size}"
         specs = []
         for cell in own:
-            make_run(study.run(cell), replace(PLAIN, game=game, seed=cell.seed, iterations=8), 9)
+            make_run(
+                study.run_folder(cell), replace(PLAIN, game=game, seed=cell.seed, iterations=8), 9
+            )
             rise = enumerate((1, 2, 4, 8))
             specs += [(f"runs/{cell.name}@{v}?sims=8", i - 4.0 + size) for i, v in rise]
-        play(study.ladder(game) / "ladder.db", specs, anchor)
+        play(study.ladder_folder(game) / "ladder.db", specs, anchor)
     page = study_report.page(study_report.material([study.folder]))
     (boards,) = (section for section in page.sections if section.name == "boards")
     assert "hex?size=4 is left out: its 0 Elo is not perfect play." in boards.text
@@ -201,7 +205,7 @@ def test_what_cannot_be_reported_is_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no ladder; make one: "):
         study_report.material([tmp_path / "run"])
     axis = Axis.parse("network.width=4")
-    study = Study.extended(tmp_path / "study", cells([Arm("tic", axes=(axis,))], 1), "c")
+    study = Study.extended(tmp_path / "study", run_specs([Arm("tic", axes=(axis,))], 1), "c")
     study.write()
     with pytest.raises(ValueError, match="has no ladder yet \\(0 of 1 runs have begun\\)"):
         study_report.material([tmp_path / "study"])
@@ -212,10 +216,10 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two widths and two search budgets, two seeds; one recipe has played nothing yet."""
     folder = tmp_path_factory.mktemp("studies") / "crossed"
     axes = (Axis.parse("network.width=4,8"), Axis.parse("search.num-simulations=2,8"))
-    study = Study.extended(folder, cells([Arm("tic", axes=axes)], 2), "python launch/x.py")
+    study = Study.extended(folder, run_specs([Arm("tic", axes=axes)], 2), "python launch/x.py")
     study.write()
     specs = []
-    for cell in study.cells:
+    for cell in study.runs:
         width, simulations = (int(value) for _, value in cell.settings)
         if (width, simulations) == (8, 8):
             continue
@@ -223,12 +227,12 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             PLAIN, seed=cell.seed, network=NetworkConfig(width=width, depth=1, head_width=4),
             search=replace(PLAIN.search, num_simulations=simulations), iterations=VERSIONS,
         )  # fmt: skip
-        make_run(study.run(cell), config, VERSIONS + 1)
+        make_run(study.run_folder(cell), config, VERSIONS + 1)
         specs += [
             (f"runs/{cell.name}@{v}?sims=8", 2.0 * np.log10(v * simulations * width))
             for v in (1, 2, 4)
         ]
-    play(study.ladder("tic_tac_toe") / "ladder.db", specs)
+    play(study.ladder_folder("tic_tac_toe") / "ladder.db", specs)
     return folder
 
 
@@ -250,10 +254,12 @@ def test_runs_without_a_study_have_the_factors_in_which_their_configs_differ(
     given = study_report.material([crossed])
     bare = replace(given, varied=(), arms={})
     for one in (given, bare):
-        standing = study_report.from_ladder.standing(
+        standing = study_report.from_ladder.read_state(
             crossed / "ladder" / "tic-tac-toe" / "ladder.db"
         )
-        points = study_report._labelled(study_report.from_ladder.points(standing, crossed), one)
+        points = study_report._labelled(
+            study_report.from_ladder.read_versions(standing, crossed), one
+        )
         found = study_report.factors(points, one)
         assert [factor.field for factor in found] == ["network.width", "search.num-simulations"]
         assert all(factor.numeric for factor in found)
@@ -267,17 +273,19 @@ def test_runs_without_a_study_have_the_factors_in_which_their_configs_differ(
 def test_parts_of_a_study_without_axes_are_told_by_their_names(tmp_path: Path) -> None:
     flags = {"base": (), "puct": ("--search.algorithm", "puct"), "wide": ("--network.width", "8")}
     arms = [Arm("tic", given, name=name) for name, given in flags.items()]
-    study = Study.extended(tmp_path / "parts", cells(arms, 1), "c")
+    study = Study.extended(tmp_path / "parts", run_specs(arms, 1), "c")
     study.write()
-    for cell in study.cells:
+    for cell in study.runs:
         network = NetworkConfig(width=8 if cell.arm == "wide" else 4, depth=1, head_width=4)
         algorithm = "puct" if cell.arm == "puct" else "gumbel"
         search = replace(PLAIN.search, algorithm=algorithm)
-        make_run(study.run(cell), replace(PLAIN, network=network, search=search), 2)
-    specs = [(f"runs/{cell.name}@1?sims=8", 1.0) for cell in study.cells]
-    play(study.ladder("tic_tac_toe") / "ladder.db", specs)
+        make_run(study.run_folder(cell), replace(PLAIN, network=network, search=search), 2)
+    specs = [(f"runs/{cell.name}@1?sims=8", 1.0) for cell in study.runs]
+    play(study.ladder_folder("tic_tac_toe") / "ladder.db", specs)
     given = study_report.material([study.folder])
-    standing = study_report.from_ladder.standing(study.ladder("tic_tac_toe") / "ladder.db")
-    points = study_report._labelled(study_report.from_ladder.points(standing, study.folder), given)
+    standing = study_report.from_ladder.read_state(study.ladder_folder("tic_tac_toe") / "ladder.db")
+    points = study_report._labelled(
+        study_report.from_ladder.read_versions(standing, study.folder), given
+    )
     (found,) = study_report.factors(points, given)
     assert found.field == "recipe" and found.levels == ["base", "puct", "wide"]

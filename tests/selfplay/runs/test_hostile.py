@@ -139,7 +139,7 @@ def test_a_ladder_is_read_as_a_table(tmp_path: Path, crafted: Callable[[Path], b
     mark = tmp_path / "executed"
     (tmp_path / "ladder.db").write_bytes(crafted(mark))
     with pytest.raises(WORDS):
-        from_ladder.standing(tmp_path / "ladder.db")
+        from_ladder.read_state(tmp_path / "ladder.db")
     assert not mark.exists()
 
 
@@ -156,7 +156,7 @@ def test_an_engine_that_only_a_ladder_names_is_not_started(tmp_path: Path) -> No
         base.execute(f"insert into games values ({', '.join('?' * len(game))})", game)
         base.commit()
     with suppress(*WORDS):
-        assert [e.spec for e in from_ladder.standing(path).entries] == [
+        assert [e.spec for e in from_ladder.read_state(path).entries] == [
             f"gtp:touch {mark}",
             "random",
         ]
@@ -193,7 +193,7 @@ def test_a_ladders_journal_deletes_nothing(tmp_path: Path) -> None:
     path = ladder(tmp_path)
     poisoned(path, victim)
     for opened in (lambda: settings(path), lambda: LadderDatabase(path, {"game": "go?size=5"})):
-        with pytest.raises(ValueError, match=r"no ladder of ours: ladder\.db-journal names"):
+        with pytest.raises(ValueError, match=r"not a valid ladder: ladder\.db-journal names"):
             opened()
     assert victim.exists()
     path.with_name("ladder.db-journal").rename(tmp_path / "journal")
@@ -216,7 +216,7 @@ def test_a_ladders_journal_deletes_nothing(tmp_path: Path) -> None:
 )
 def test_a_ladder_holds_tables_alone(tmp_path: Path, statement: str) -> None:
     path = ladder(tmp_path, statement)
-    with pytest.raises(ValueError, match=r"no ladder of ours: it has a (view|trigger|table) '"):
+    with pytest.raises(ValueError, match=r"not a valid ladder: it has a (view|trigger|table) '"):
         settings(path)
 
 
@@ -236,8 +236,8 @@ def test_a_ladders_folder_holds_no_links(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_players_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
     path = ladder(tmp_path, "INSERT INTO players VALUES (1, '\x1b[2Jrandom', '', 0, 0, 0)")
-    with pytest.raises(ValueError, match=r"has a player '\\x1b\[2Jrandom', which is no name"):
-        from_ladder.standing(path)
+    with pytest.raises(ValueError, match=r"has a player '\\x1b\[2Jrandom', which is not a"):
+        from_ladder.read_state(path)
 
 
 @pytest.mark.parametrize("name", ["lock", "metrics.jsonl", "snapshots", "config.json", ".tmp-1-x"])

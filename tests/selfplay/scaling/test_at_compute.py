@@ -25,19 +25,19 @@ def by_hand(noise: float = 8.0, shared: float = 0.0) -> RatedVersions:
 
 
 def test_a_recipe_is_read_on_its_runs_own_lines() -> None:
-    at = at_compute.read(by_hand(), 11)
+    at = at_compute.interpolate(by_hand(), 11)
     assert at.recipes == ["a", "b"] and at.runs.tolist() == [2, 2]
     assert at.elo.tolist() == [65, 145]  # (50 + 80) / 2, (150 + 140) / 2
     assert at.search.tolist() == [3, 4] and at.simulations.tolist() == pytest.approx([8, 8])
-    quarter = at_compute.read(by_hand(), 10.5)
+    quarter = at_compute.interpolate(by_hand(), 10.5)
     assert quarter.elo.tolist() == [(25 + 50) / 2, (125 + 115) / 2]
 
 
 def test_intervals_are_what_two_seeds_make_them() -> None:
     """Squares within recipes are 450 + 50, of two degrees of freedom; a run's rating errs by 4."""
-    at = at_compute.read(by_hand(), 11)
-    assert float(at.spread) ** 2 == pytest.approx(250 - 4)
-    cell = at.cell(0)
+    at = at_compute.interpolate(by_hand(), 11)
+    assert float(at.run_stddev) ** 2 == pytest.approx(250 - 4)
+    cell = at.elo_of(0)
     assert float(cell.stderr) ** 2 == pytest.approx(246 / 2 + 4 / 2)
     assert float(cell.df) == pytest.approx(2)
     assert float(cell.high - cell.value) == pytest.approx(T2 * np.sqrt(125), rel=1e-5)
@@ -47,9 +47,9 @@ def test_intervals_are_what_two_seeds_make_them() -> None:
 
 def test_an_error_that_all_share_is_in_every_cell_and_in_no_difference() -> None:
     """As the anchor's: with 1000 Elo² of it, a cell has 1125, and hardly rests on its seeds."""
-    at = at_compute.read(by_hand(shared=1000), 11)
-    assert float(at.cell(0).stderr) ** 2 == pytest.approx(1125)
-    assert float(at.cell(0).df) == pytest.approx(162)
+    at = at_compute.interpolate(by_hand(shared=1000), 11)
+    assert float(at.elo_of(0).stderr) ** 2 == pytest.approx(1125)
+    assert float(at.elo_of(0).df) == pytest.approx(162)
     assert float(at.difference(1, 0).stderr) ** 2 == pytest.approx(250)
     assert at.covariance[0, 1] == pytest.approx(1000)
 
@@ -57,19 +57,19 @@ def test_an_error_that_all_share_is_in_every_cell_and_in_no_difference() -> None
 def test_nothing_is_extrapolated() -> None:
     points = by_hand()
     later = replace(points, training=points.training + 1.5 * (points.recipe == "b"))
-    assert at_compute.read(later, 11).recipes == ["a"]
-    assert at_compute.read(later, 11.5).recipes == ["a", "b"]
-    assert at_compute.read(later, 13.5).recipes == ["b"]
+    assert at_compute.interpolate(later, 11).recipes == ["a"]
+    assert at_compute.interpolate(later, 11.5).recipes == ["a", "b"]
+    assert at_compute.interpolate(later, 13.5).recipes == ["b"]
     early = points.select(~((points.run == "a1") & (points.training == 12)))
-    stopped = at_compute.read(early, 11)
+    stopped = at_compute.interpolate(early, 11)
     assert stopped.runs.tolist() == [1, 2] and stopped.elo.tolist() == [50, 145]
     with pytest.raises(InsufficientData, match=r"no recipe was rated at 10\^9\.00"):
-        at_compute.read(points, 9)
+        at_compute.interpolate(points, 9)
 
 
 def test_a_last_version_counts_where_seeds_differ_by_a_hair() -> None:
     points = by_hand()
-    at = at_compute.read(points, 12 + 0.9 * TOLERANCE)
+    at = at_compute.interpolate(points, 12 + 0.9 * TOLERANCE)
     assert at.elo.tolist() == [120, 195]
 
 
@@ -78,23 +78,25 @@ def test_moves_of_one_cost_are_read_between_budgets() -> None:
         [0, 100, 200, 300], np.eye(4), ["a"] * 4, [10, 12, 10, 12], search=[3, 3, 4, 4],
         recipe=["a"] * 4, covariates={"simulations": [0, 0, 9, 9]},
     )  # fmt: skip
-    at = at_compute.read(points, 11, search=3.5)
+    at = at_compute.interpolate(points, 11, search=3.5)
     assert at.elo.tolist() == [150]
     assert float(at.simulations[0]) == pytest.approx(10**0.5 - 1)
     with pytest.raises(InsufficientData, match="2 search budgets"):
-        at_compute.read(points, 11)
+        at_compute.interpolate(points, 11)
     with pytest.raises(InsufficientData, match="no recipe"):
-        at_compute.read(points, 11, search=4.5)
+        at_compute.interpolate(points, 11, search=4.5)
 
 
 def test_one_seed_holds_the_ratings_errors_alone() -> None:
     points = by_hand()
-    at = at_compute.read(points.select(np.isin(points.run, ["a0", "b0"])), 11)
-    assert np.isnan(at.spread) and np.isinf(at.cell(0).df)
-    assert float(at.cell(0).stderr) ** 2 == pytest.approx(4)
-    mixed = at_compute.read(points.select(points.run != "b1"), 11)
-    assert float(mixed.spread) ** 2 == pytest.approx(450 - 4)  # b's seed differs as a's seeds do
-    assert float(mixed.cell(1).stderr) ** 2 == pytest.approx(450)
+    at = at_compute.interpolate(points.select(np.isin(points.run, ["a0", "b0"])), 11)
+    assert np.isnan(at.run_stddev) and np.isinf(at.elo_of(0).df)
+    assert float(at.elo_of(0).stderr) ** 2 == pytest.approx(4)
+    mixed = at_compute.interpolate(points.select(points.run != "b1"), 11)
+    assert float(mixed.run_stddev) ** 2 == pytest.approx(
+        450 - 4
+    )  # b's seed differs as a's seeds do
+    assert float(mixed.elo_of(1).stderr) ** 2 == pytest.approx(450)
 
 
 @pytest.mark.parametrize(
@@ -109,29 +111,29 @@ def test_one_seed_holds_the_ratings_errors_alone() -> None:
 def test_levels_are_where_most_recipes_meet(
     spans: list[tuple[float, float]], expected: list[float], main: int
 ) -> None:
-    assert at_compute.levels(np.array(spans, np.float64)) == (expected, main)
+    assert at_compute.choose_levels(np.array(spans, np.float64)) == (expected, main)
 
 
 def test_where_no_two_recipes_meet_there_is_no_level() -> None:
     with pytest.raises(InsufficientData, match="no two recipes"):
-        at_compute.levels(np.array([(10.0, 11.0), (11.5, 12.0)]))
+        at_compute.choose_levels(np.array([(10.0, 11.0), (11.5, 12.0)]))
 
 
 def test_a_clear_leader_stands_alone_and_equals_stand_together() -> None:
     points = by_hand()
-    ahead = at_compute.best(at_compute.read(points, 11))
-    assert ahead.decided and ahead.leader == 1 and ahead.next == 0
+    ahead = at_compute.best_recipe(at_compute.interpolate(points, 11))
+    assert ahead.decided and ahead.leader == 1 and ahead.runner_up == 0
     assert float(ahead.lead.low) == pytest.approx(80 - T2 * np.sqrt(250), abs=5)  # 5: of the draws
     far = replace(points, elo=points.elo + 500.0 * (points.recipe == "b"))
-    found = at_compute.best(at_compute.read(far, 11))
+    found = at_compute.best_recipe(at_compute.interpolate(far, 11))
     assert found.decided and found.candidates == [1] and found.probability[1] > 0.99
-    assert float(found.lead.value) == 580 and found.lead.low > 0 and found.luck < 0.5
+    assert float(found.lead.value) == 580 and found.lead.low > 0 and found.selection_bias < 0.5
     even = replace(points, elo=points.elo - 80.0 * (points.recipe == "b"))
-    level = at_compute.best(at_compute.read(even, 11))
+    level = at_compute.best_recipe(at_compute.interpolate(even, 11))
     assert not level.decided and level.probability.tolist() == pytest.approx([0.5, 0.5], abs=0.05)
-    assert level.lead.low < 0 < level.lead.high and level.luck > 1
+    assert level.lead.low < 0 < level.lead.high and level.selection_bias > 1
     with pytest.raises(InsufficientData, match="only one recipe"):
-        at_compute.best(at_compute.read(points.select(points.recipe == "a"), 11))
+        at_compute.best_recipe(at_compute.interpolate(points.select(points.recipe == "a"), 11))
 
 
 AHEAD = {"a": 0.0, "b": 30.0, "c": 60.0, "d": 90.0}  # Elo at equal training
@@ -150,9 +152,9 @@ def planted(luck: Luck, openings: int, seeds: int = 3) -> RatedVersions:
 )
 def test_planted_truth_is_covered(luck: Luck, openings: int) -> None:
     """2 000 studies: every cell, and every difference to the best."""
-    at = at_compute.read(planted(luck, openings), 13.3)
+    at = at_compute.interpolate(planted(luck, openings), 13.3)
     truth = 520 + np.array(list(AHEAD.values()))
-    shares = [at.cell(k).covers(truth[k]).mean() for k in range(4)]
+    shares = [at.elo_of(k).covers(truth[k]).mean() for k in range(4)]
     shares += [at.difference(3, k).covers(truth[3] - truth[k]).mean() for k in range(3)]
     assert at.elo.shape == (2000, 4)
     assert all(BAND[0] <= share <= 0.99 for share in shares), shares
@@ -163,9 +165,13 @@ def test_the_best_is_among_the_candidates_and_the_lead_holds_although_it_was_cho
     points = planted(Luck(), 60)
     truth, found = np.array(list(AHEAD.values())), []
     for elo in points.elo[:300]:
-        found.append(at_compute.best(at_compute.read(replace(points, elo=elo), 13.3), draws=500))
+        found.append(
+            at_compute.best_recipe(
+                at_compute.interpolate(replace(points, elo=elo), 13.3), draws=500
+            )
+        )
     assert np.mean([3 in one.candidates for one in found]) >= 0.95
     assert np.mean([one.decided and one.leader != 3 for one in found]) <= 0.05
-    held = [one.lead.covers(truth[one.leader] - truth[one.next]) for one in found]
+    held = [one.lead.covers(truth[one.leader] - truth[one.runner_up]) for one in found]
     assert np.mean(held) >= 0.95
     assert 1.5 < np.mean([len(one.candidates) for one in found]) < 3.5  # they say something

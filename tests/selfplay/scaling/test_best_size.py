@@ -19,9 +19,9 @@ def test_exact_data_give_back_the_ridge() -> None:
     assert found.exponent.value == pytest.approx(0.6)
     assert found.curvature.value == pytest.approx(-250)
     for compute in (12.0, 13.25, 15.0):
-        assert found.at(compute).value == pytest.approx(4.9 + 0.6 * (compute - 13.25))
-    assert found.at(13).unit == "log10 parameters"
-    assert found.tested == (4.0, 5.8)
+        assert found.best_at(compute).value == pytest.approx(4.9 + 0.6 * (compute - 13.25))
+    assert found.best_at(13).unit == "log10 parameters"
+    assert found.choice_range == (4.0, 5.8)
     assert found.is_maximum
 
 
@@ -30,10 +30,10 @@ def test_a_move_has_a_best_size_too() -> None:
     design, truth = studies.searched_ridge(3)
     larger_for_longer = (design.parameters > 5) == (design.training > 13)
     points = replace(design, elo=truth).select(larger_for_longer)
-    (found,) = best_size.fit(points, given="search", controls=("training",))
+    (found,) = best_size.fit(points, compute="search", controls=("training",))
     assert found.exponent.value == pytest.approx(0.4)
-    assert found.at(8).value == pytest.approx(4.9 + 0.4 * 0.6)
-    assert found.given == "search"
+    assert found.best_at(8).value == pytest.approx(4.9 + 0.4 * 0.6)
+    assert found.compute == "search"
 
 
 def test_size_and_budget_together() -> None:
@@ -51,10 +51,10 @@ def test_size_and_budget_together() -> None:
     by_size, by_budget = best_size.fit(
         replace(points, elo=points.elo[0]), ("parameters", "simulations")
     )
-    assert by_size.at(13.5).covers(5.05) and by_size.exponent.covers(0.5)
-    assert by_budget.at(13.5).covers(1.5) and by_budget.exponent.covers(0.2)
+    assert by_size.best_at(13.5).covers(5.05) and by_size.exponent.covers(0.5)
+    assert by_budget.best_at(13.5).covers(1.5) and by_budget.exponent.covers(0.2)
     assert by_budget.choice == "simulations"
-    assert by_size.at(13.5).high - by_size.at(13.5).low < 0.2
+    assert by_size.best_at(13.5).high - by_size.best_at(13.5).low < 0.2
 
 
 def test_it_says_how_size_grows() -> None:

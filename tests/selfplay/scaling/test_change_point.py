@@ -28,7 +28,7 @@ def test_exact_data_give_back_the_three_parameters() -> None:
     assert found.change_point.value == pytest.approx(START + 2)
     assert found.offset.value == pytest.approx(-500 * START)
     assert found.slope_cost is found.plateau_cost is found.delay is None
-    np.testing.assert_array_equal(found.below, design.training < START + 2)
+    np.testing.assert_array_equal(found.on_slope, design.training < START + 2)
 
 
 def test_exact_data_give_back_joness_five_parameters() -> None:
@@ -49,10 +49,10 @@ def test_a_batch_is_its_replicates() -> None:
     points = draw(*studies.bent(3), Luck(80, 80, version=80), replicates=12)
     points = replace(points, elo=points.elo.reshape(3, 4, -1))
     whole = change_point.fit(points)
-    assert len(np.unique(whole.below.reshape(12, -1), axis=0)) > 2
+    assert len(np.unique(whole.on_slope.reshape(12, -1), axis=0)) > 2
     for at in ((0, 0), (2, 1), (1, 3)):
         one = change_point.fit(replace(points, elo=points.elo[at]))
-        np.testing.assert_array_equal(whole.below[at], one.below)
+        np.testing.assert_array_equal(whole.on_slope[at], one.on_slope)
         for name in ("slope", "plateau", "change_point", "level"):
             many, single = getattr(whole, name), getattr(one, name)
             for number in ("value", "low", "high", "df"):
@@ -60,50 +60,50 @@ def test_a_batch_is_its_replicates() -> None:
 
 
 def test_saturation_is_found_where_it_is() -> None:
-    found = change_point.saturation(bent())
-    assert found.found and found.p_value < 0.01
+    found = change_point.saturation_test(bent())
+    assert found.significant and found.p_value < 0.01
     assert found.change.value < -200 and found.change.high < 0
-    assert START + 0.5 < found.beyond < START + 2.5
+    assert START + 0.5 < found.knot < START + 2.5
     assert str(found).startswith("saturates: beyond 10^")
 
 
 def test_a_line_that_grows_faster_is_not_saturated() -> None:
     points = bent()
     other = replace(points, elo=-points.elo)
-    found = change_point.saturation(other)
-    assert not found.found and found.p_value == 1
+    found = change_point.saturation_test(other)
+    assert not found.significant and found.p_value == 1
     assert str(found) == "no saturation in sight (p = 1)"
 
 
 def test_the_p_value_pays_for_three_places() -> None:
     design, truth = studies.line(5)
-    found = change_point.saturation(draw(design, truth, seed=5))
-    least = found.change.below(0.0)
+    found = change_point.saturation_test(draw(design, truth, seed=5))
+    least = found.change.p_below(0.0)
     np.testing.assert_allclose(found.p_value, np.minimum(1, 3 * least))
-    assert 0.0 < found.found.mean() < 0.03
+    assert 0.0 < found.significant.mean() < 0.03
 
 
 def test_boards_saturate_each_in_its_place() -> None:
     """One line over all boards would bend where small boards end."""
     design, truth = studies.boards(4)
-    found = change_point.saturation(draw(design, truth, replicates=200), "board")
-    assert found.found.mean() > 0.95
+    found = change_point.saturation_test(draw(design, truth, replicates=200), "board")
+    assert found.significant.mean() > 0.95
     rising = JONES["incline"] * design.training - JONES["m"] * design.covariates["board"]
-    found = change_point.saturation(draw(design, rising, replicates=200), "board")
-    assert found.found.mean() < 0.05
+    found = change_point.saturation_test(draw(design, rising, replicates=200), "board")
+    assert found.significant.mean() < 0.05
 
 
 def test_the_line_bends_at_the_same_share_of_every_boards_range(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(change_point, "HINGES", (0.5,))
+    monkeypatch.setattr(change_point, "KNOTS", (0.5,))
     design, _ = studies.boards(3)
     size = design.covariates["board"]
     x = np.tile(np.linspace(0, 2.8, 7), 9)
     points = replace(design, training=x + size, elo=500 * np.minimum(x, 1.4))
-    found = change_point.saturation(points, "board")
+    found = change_point.saturation_test(points, "board")
     assert found.change.value == pytest.approx(-500)
-    assert found.beyond == pytest.approx(7 + 1.4)
+    assert found.knot == pytest.approx(7 + 1.4)
 
 
 def test_it_says_what_was_found() -> None:
@@ -128,5 +128,5 @@ def test_an_incline_of_one_level_is_no_incline() -> None:
     steep = 1000 * (design.training - START)
     flat = replace(design, elo=np.where(design.training < START + 0.2, steep, 100.0))
     found = change_point.fit(flat)
-    assert np.ptp(design.training[found.below]) > 0.3
+    assert np.ptp(design.training[found.on_slope]) > 0.3
     assert found.slope.value < 300

@@ -6,10 +6,10 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from selfplay.ratings.elo import Z95
 from selfplay.report import comparison_section, page
 from selfplay.report.findings import Finding
 from selfplay.scaling import comparison
-from selfplay.scaling.comparison import Z95
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
@@ -44,9 +44,9 @@ def compared(points: RatedVersions) -> Finding:
 def test_intervals_of_recipes_cover_the_planted_difference(kind: str) -> None:
     design, truth = studies.two_recipes(5)
     points = draw(design, truth, LUCKS[kind])
-    low, high = comparison.reached(points)
+    low, high = comparison.common_training(points)
     for level in ((low + high) / 2, high):
-        _, recipes = comparison.ahead(points, "a", "b", level)
+        _, recipes = comparison.estimate_lead(points, "a", "b", level)
         assert recipes is not None
         assert BAND[0] <= coverage(recipes, AHEAD) <= BAND[1], level
 
@@ -55,13 +55,13 @@ def test_intervals_of_recipes_cover_the_planted_difference(kind: str) -> None:
 def test_intervals_of_single_networks_cover_their_difference(openings: int) -> None:
     """Their own difference, which is the recipes' only where runs do not differ."""
     design, truth = studies.two_recipes(1)
-    high = comparison.reached(design)[1]
+    high = comparison.common_training(design)[1]
     points = draw(design, truth, NO_LUCK, openings=openings)
-    networks, recipes = comparison.ahead(points, "a", "b", high)
+    networks, recipes = comparison.estimate_lead(points, "a", "b", high)
     assert recipes is None
     assert BAND[0] <= coverage(networks, AHEAD) <= BAND[1]
     lucky = draw(design, truth, Luck(), openings=openings)
-    assert coverage(comparison.ahead(lucky, "a", "b", high)[0], AHEAD) < 0.75
+    assert coverage(comparison.estimate_lead(lucky, "a", "b", high)[0], AHEAD) < 0.75
 
 
 def test_intervals_cover_what_single_networks_save() -> None:
@@ -78,13 +78,13 @@ def test_exact_ratings_give_back_difference_and_multiplier() -> None:
         design, truth = studies.two_recipes(seeds)
         budget = {"simulations": np.zeros(len(design))}
         points = replace(design, elo=truth, covariates=budget)
-        lead = comparison.lead(points, "a", "b", 0, information)
+        lead = comparison.compare(points, "a", "b", 0, information)
         assert lead.networks.value == pytest.approx(AHEAD)
-        assert lead.runs == (seeds, seeds) and lead.games == 0
+        assert lead.runs == (seeds, seeds) and lead.games_to_decide == 0
         assert (lead.recipes is None) == (seeds == 1)
-        back = comparison.lead(points, "b", "a", 0, information)
+        back = comparison.compare(points, "b", "a", 0, information)
         assert back.estimate.value == pytest.approx(-AHEAD)
-        ooms, _ = comparison.saved(points, "a", "b", 0)
+        ooms, _ = comparison.training_saved(points, "a", "b", 0)
         assert ooms.value == pytest.approx(AHEAD / SLOPE, abs=1e-6)
 
 
@@ -107,10 +107,12 @@ def test_so_many_games_bring_the_error_to_what_was_wanted() -> None:
 
 
 def test_so_many_games_are_said_as_would_exclude_zero() -> None:
-    lead = comparison.lead(rated(ahead=10, seeds=1, luck=NO_LUCK), "a", "b", 8, information)
-    assert 0 < lead.games < np.inf
+    lead = comparison.compare(rated(ahead=10, seeds=1, luck=NO_LUCK), "a", "b", 8, information)
+    assert 0 < lead.games_to_decide < np.inf
     assert abs(lead.networks.value) < Z95 * lead.networks.stderr
-    assert (lead.narrow > lead.games) == (abs(float(lead.networks.value)) > comparison.NARROW)
+    assert (lead.games_to_narrow > lead.games_to_decide) == (
+        abs(float(lead.networks.value)) > comparison.NARROW_ELO
+    )
 
 
 def test_so_many_seeds_would_exclude_zero() -> None:
@@ -170,7 +172,7 @@ def test_sides_that_most_share_no_training_with_do_not_hide_the_leaders() -> Non
     points = rated(seeds=3)
     recipe = np.where(points.run == "b-run2", "late", points.recipe)
     late = replace(points, recipe=recipe, training=points.training + 9.0 * (recipe == "late"))
-    assert comparison.ranked(late, 8) == ["b", "a"]
+    assert comparison.rank_sides(late, 8) == ["b", "a"]
     finding = compared(late)
     assert "in favor of `b` against `a`" in finding.sentences[0]
     assert finding.table is not None and [row[1:3] for row in finding.table[1]] == [("b", "a")]
@@ -221,7 +223,7 @@ def test_sides_that_miss_each_other_by_less_than_the_tolerance_are_ranked(miss: 
     b = points.recipe == "b"
     later = points.training[~b].max() + miss - points.training[b].min()
     near = replace(points, training=points.training + later * b)
-    assert sorted(comparison.ranked(near, 8)) == ["a", "b"]
+    assert sorted(comparison.rank_sides(near, 8)) == ["a", "b"]
     assert "FLOPs of training each" in compared(near).sentences[0]
 
 
@@ -236,7 +238,7 @@ def test_runs_without_common_training_are_told_by_how_much_they_miss() -> None:
     points = rated(seeds=1)
     far = replace(points, training=points.training + 5.0 * (points.recipe == "b"))
     with pytest.raises(InsufficientData, match=r"`a-run0` .* and `b-run0` .* 2\.\d\d orders"):
-        comparison.lead(far, "a", "b", 8, information)
+        comparison.compare(far, "a", "b", 8, information)
     finding = compared(far)
     assert "nothing is compared" in finding.sentences[0]
     assert finding.table is None and finding.drawing is None
@@ -274,9 +276,9 @@ def test_a_multiplier_without_bound_says_at_most_or_at_least(ahead: float) -> No
     """b is stronger, or weaker, in all its versions than a at the end."""
     points = rated(seeds=1, luck=NO_LUCK)
     points = replace(points, elo=points.elo + ahead * (points.recipe == "b"))
-    ooms, sentence = comparison.saved(points, "a", "b", 8)
+    ooms, sentence = comparison.training_saved(points, "a", "b", 8)
     spent = points.training[points.recipe == "b"]
-    end = comparison.reached(points)[1]
+    end = comparison.common_training(points)[1]
     if ahead > 0:
         assert ooms.low == pytest.approx(end - spent.min()) and ooms.high == np.inf
         assert f"`b` takes at most {10 ** -float(ooms.low):.3g} times" in sentence
@@ -288,5 +290,5 @@ def test_a_multiplier_without_bound_says_at_most_or_at_least(ahead: float) -> No
 def test_what_may_be_anything_has_no_multiplier() -> None:
     points = rated(ahead=0, seeds=1, luck=NO_LUCK)
     flat = replace(points, elo=0 * points.elo)
-    ooms, sentence = comparison.saved(flat, "a", "b", 8)
+    ooms, sentence = comparison.training_saved(flat, "a", "b", 8)
     assert (ooms.low, ooms.high) == (-np.inf, np.inf) and "no bound" in sentence

@@ -67,7 +67,7 @@ def test_the_cheapest_recipe_counts_and_those_that_fall_short_are_told() -> None
     start = np.select([design.recipe == "late", design.recipe == "early"], [12.0, 11.5], 13.0)
     found = compute_to_reach.fit(replace(design, elo=500 * (design.training - start)), 1000)
     assert found.recipe == "early" and found.training.value == pytest.approx(13.5)
-    assert found.short == {"weak": 3}
+    assert found.recipes_that_fall_short == {"weak": 3}
     assert "of 1 other recipes not every run gets there" in str(found)
 
 
@@ -79,7 +79,7 @@ def test_a_run_that_was_there_by_luck_alone_falls_short() -> None:
     elo[own] = np.minimum(elo[own], 900)
     elo[np.flatnonzero(own)[-3]] = 1010
     found = compute_to_reach.fit(replace(design, elo=elo), 1000)
-    assert found.recipe == "sure" and found.short == {"lucky": 1}
+    assert found.recipe == "sure" and found.recipes_that_fall_short == {"lucky": 1}
 
 
 def test_what_cannot_be_told() -> None:

@@ -49,7 +49,7 @@ def test_a_bootstrap_over_five_runs_covers_too_rarely() -> None:
 
 
 def test_a_line_is_rarely_called_saturated_and_a_plateau_always() -> None:
-    straight = change_point.saturation(draw(*studies.line(SEEDS)))
-    bent = change_point.saturation(draw(*studies.bent(SEEDS)))
-    assert straight.found.mean() <= 0.05
-    assert bent.found.mean() >= 0.99
+    straight = change_point.saturation_test(draw(*studies.line(SEEDS)))
+    bent = change_point.saturation_test(draw(*studies.bent(SEEDS)))
+    assert straight.significant.mean() <= 0.05
+    assert bent.significant.mean() >= 0.99

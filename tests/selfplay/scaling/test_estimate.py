@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from selfplay.scaling.estimate import NUMBERS, Estimate, decimals, factor
+from selfplay.scaling.estimate import NUMBERS, Estimate, decimals, format_factor
 
 
 def one(value: ArrayLike, stderr: float, df: float = np.inf, unit: str = "Elo") -> Estimate:
@@ -51,11 +51,11 @@ def test_two_figures_of_the_half_width(half: float, digits: int) -> None:
 
 def test_p_values() -> None:
     found = one(-20, 10, 4)
-    assert found.below(0) == pytest.approx(0.05806, abs=1e-5)
-    assert found.below(-20) == pytest.approx(0.5)
-    assert found.differs(0) == pytest.approx(2 * 0.05806, abs=1e-5)
-    assert one(20, 10, 4).differs(0) == pytest.approx(2 * 0.05806, abs=1e-5)
-    assert one(3, 0, 4).differs(3) == 1 and one(3, 0, 4).differs(2) == 0
+    assert found.p_below(0) == pytest.approx(0.05806, abs=1e-5)
+    assert found.p_below(-20) == pytest.approx(0.5)
+    assert found.p_equal(0) == pytest.approx(2 * 0.05806, abs=1e-5)
+    assert one(20, 10, 4).p_equal(0) == pytest.approx(2 * 0.05806, abs=1e-5)
+    assert one(3, 0, 4).p_equal(3) == 1 and one(3, 0, 4).p_equal(2) == 0
 
 
 def test_reciprocals() -> None:
@@ -68,6 +68,6 @@ def test_reciprocals() -> None:
 
 
 def test_ratios_are_written_for_people() -> None:
-    assert [factor(x) for x in (0.9123, 1.3, 258.4, 2579.6, np.inf)] == [
+    assert [format_factor(x) for x in (0.9123, 1.3, 258.4, 2579.6, np.inf)] == [
         "0.912", "1.3", "258", "2,580", "∞"
     ]  # fmt: skip

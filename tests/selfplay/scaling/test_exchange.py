@@ -18,19 +18,23 @@ def test_exact_data_give_back_joness_form() -> None:
     found = exchange.fit(replace(design, elo=truth))
     assert found.training.value == pytest.approx(400)
     assert found.search.value == pytest.approx(180)
-    assert found.a.value == pytest.approx(-400 / 180)
-    assert found.b.value == pytest.approx(1 / 180)
-    again = found.a.value * design.training + found.b.value * truth + found.c.value
+    assert found.training_exponent.value == pytest.approx(-400 / 180)
+    assert found.elo_scale.value == pytest.approx(1 / 180)
+    again = (
+        found.training_exponent.value * design.training
+        + found.elo_scale.value * truth
+        + found.offset.value
+    )
     np.testing.assert_allclose(again, design.search)
-    assert found.c.value == pytest.approx(7 + 400 * START / 180)
+    assert found.offset.value == pytest.approx(7 + 400 * START / 180)
 
 
 def test_noise_in_elo_does_not_bend_it() -> None:
     """A regression of search on noisy Elo gives a smaller b: half of it, say."""
     points = draw(*studies.searched(5), Luck(0, 0, 0, version=200), openings=10_000, replicates=400)
     found = exchange.fit(points)
-    assert np.median(found.a.value) == pytest.approx(-400 / 180, rel=0.07)
-    assert np.median(found.b.value) == pytest.approx(1 / 180, rel=0.07)
+    assert np.median(found.training_exponent.value) == pytest.approx(-400 / 180, rel=0.07)
+    assert np.median(found.elo_scale.value) == pytest.approx(1 / 180, rel=0.07)
 
 
 def test_a_larger_network_that_plays_worse_is_no_search() -> None:
@@ -38,10 +42,12 @@ def test_a_larger_network_that_plays_worse_is_no_search() -> None:
     points = draw(*studies.outgrown(4), Luck(5, 5, 5, version=5), openings=5000, replicates=1)
     points = replace(points, elo=points.elo[0])
     assert exchange.fit(points).search.high < 130
-    found = exchange.of_leading(points)
-    assert found.a.covers(-400 / 180) and found.search.value == pytest.approx(180, abs=10)
+    found = exchange.fit_frontier(points)
+    assert found.training_exponent.covers(-400 / 180) and found.search.value == pytest.approx(
+        180, abs=10
+    )
     again = exchange.fit(points.select(points.recipe == "small"))
-    assert float(found.a.value) == float(again.a.value)
+    assert float(found.training_exponent.value) == float(again.training_exponent.value)
 
 
 def test_it_says_what_ten_times_the_training_is_worth() -> None:
@@ -61,5 +67,5 @@ def test_search_that_adds_nothing_has_no_price() -> None:
     design, truth = studies.searched(3, search=0)
     points = draw(design, truth, replicates=1)
     found = exchange.fit(replace(points, elo=points.elo[0]))
-    assert not found.a.bounded and not found.b.bounded
+    assert not found.training_exponent.bounded and not found.elo_scale.bounded
     assert str(found).startswith("these data set no bound on what training and search are worth")

@@ -24,17 +24,17 @@ def test_the_largest_recipes_are_held_out_until_it_is_far_enough() -> None:
     parts = [runs(2, versions=6, ooms=2.0 + share) for share in (0.0, 0.25, 0.5)]
     points = joined(*parts, names=("small", "middle", "large"))
     points = replace(points, elo=500 * points.training + np.arange(len(points)) % 5)
-    near, far = (extrapolation.of_largest(points, least) for least in (0.1, 0.4))
+    near, far = (extrapolation.predict_largest(points, least) for least in (0.1, 0.4))
     assert set(near.held_out) == {"large-run0", "large-run1"}
     assert set(far.held_out) == {*near.held_out, "middle-run0", "middle-run1"}
     assert near.reach < 0.4 <= far.reach
     with pytest.raises(ValueError, match=r"the largest runs go only 0\.5\S* OOMs beyond .* not 2"):
-        extrapolation.of_largest(points, 2.0)
+        extrapolation.predict_largest(points, 2.0)
 
 
 def test_only_versions_beyond_the_fitted_ones_are_predicted() -> None:
     points = studied()
-    found = extrapolation.check(points, ["large-run0"])
+    found = extrapolation.predict_runs(points, ["large-run0"])
     last = points.training[points.recipe == "small"].max()
     assert (found.training > last).all() and len(found.training) == 2
     assert set(found.run) == {"large-run0"}
@@ -45,7 +45,7 @@ def test_only_versions_beyond_the_fitted_ones_are_predicted() -> None:
 def test_the_prediction_is_the_line_through_the_others() -> None:
     points = studied()
     small = points.select(points.recipe == "small")
-    found = extrapolation.check(points, ["large-run0"])
+    found = extrapolation.predict_runs(points, ["large-run0"])
     slope, level = np.polyfit(small.training, small.elo, 1)
     np.testing.assert_allclose(found.predicted.value, level + slope * found.training)
     np.testing.assert_allclose(found.error, found.rated - found.predicted.value)
@@ -56,7 +56,7 @@ def test_the_prediction_is_the_line_through_the_others() -> None:
 def test_a_held_out_rating_does_not_move_its_prediction() -> None:
     points = studied()
     other = replace(points, elo=points.elo + 300 * (points.recipe == "large"))
-    one, two = (extrapolation.check(p, ["large-run0"]) for p in (points, other))
+    one, two = (extrapolation.predict_runs(p, ["large-run0"]) for p in (points, other))
     np.testing.assert_allclose(one.predicted.value, two.predicted.value)
     np.testing.assert_allclose(one.predicted.high, two.predicted.high)
     np.testing.assert_allclose(two.error - one.error, 300)
@@ -66,7 +66,7 @@ def test_what_ratings_share_is_not_counted_against_a_prediction() -> None:
     """The anchor's error moves both sides."""
     points = studied()
     moved = replace(points, covariance=points.covariance + 100.0**2)
-    one, two = (extrapolation.check(p, ["large-run0"]) for p in (points, moved))
+    one, two = (extrapolation.predict_runs(p, ["large-run0"]) for p in (points, moved))
     np.testing.assert_allclose(one.predicted.stderr, two.predicted.stderr)
 
 
@@ -74,17 +74,17 @@ def test_a_held_out_ratings_own_error_counts() -> None:
     points = studied()
     own = np.diag(np.where(points.recipe == "large", 100.0**2, 0))
     one, two = (
-        extrapolation.check(p, ["large-run0"])
+        extrapolation.predict_runs(p, ["large-run0"])
         for p in (points, replace(points, covariance=points.covariance + own))
     )
     np.testing.assert_allclose(two.predicted.stderr**2 - one.predicted.stderr**2, 100**2)
 
 
 def test_a_hit_and_a_miss() -> None:
-    hit = extrapolation.check(studied(), ["large-run0"])
+    hit = extrapolation.predict_runs(studied(), ["large-run0"])
     assert hit.covered.all()
     assert str(hit).startswith("2 of 2 held-out versions of 1 runs, up to ")
-    miss = extrapolation.check(studied(bend=600), ["large-run0"])
+    miss = extrapolation.predict_runs(studied(bend=600), ["large-run0"])
     assert not miss.covered[-1] and (miss.error < 0).all()
     assert "errors are -" in str(miss)
 
@@ -92,13 +92,13 @@ def test_a_hit_and_a_miss() -> None:
 def test_errors_are_a_sentence() -> None:
     points = studied()
     with pytest.raises(ValueError, match=r"hold out some of the runs large-run0, .* got \['x'\]"):
-        extrapolation.check(points, ["x"])
+        extrapolation.predict_runs(points, ["x"])
     with pytest.raises(ValueError, match=r"got \[\]"):
-        extrapolation.check(points, [])
+        extrapolation.predict_runs(points, [])
     with pytest.raises(ValueError, match="no version of small-run0 has more training"):
-        extrapolation.check(points, ["small-run0"])
+        extrapolation.predict_runs(points, ["small-run0"])
     with pytest.raises(ValueError, match="nothing is left to fit"):
-        extrapolation.check(points, points.runs)
+        extrapolation.predict_runs(points, points.runs)
     pair = points.select(np.isin(points.run, ["large-run0", "small-run1"]))
     with pytest.raises(ValueError, match="at least 2, got 1: 'small-run1'"):
-        extrapolation.check(pair, ["large-run0"])
+        extrapolation.predict_runs(pair, ["large-run0"])

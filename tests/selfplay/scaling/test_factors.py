@@ -24,9 +24,12 @@ def fields(found: list[Factor]) -> list[str]:
 
 def test_the_axes_of_a_grid_are_its_factors() -> None:
     configs = grid(search__num_simulations=[2, 8], network__width=[8, 32])
-    assert fields(factors.of_configs(configs)) == ["network.width", "search.num-simulations"]
+    assert fields(factors.factors_of_configs(configs)) == [
+        "network.width",
+        "search.num-simulations",
+    ]
     chosen = ("search.num-simulations", "network.width")
-    found = factors.of_configs(configs, chosen)
+    found = factors.factors_of_configs(configs, chosen)
     assert fields(found) == list(chosen)
     assert factors.recipe_text(found, "1") == "search.num-simulations 2, network.width 32"
 
@@ -34,22 +37,25 @@ def test_the_axes_of_a_grid_are_its_factors() -> None:
 def test_what_was_changed_together_is_one_factor() -> None:
     configs = grid(learner__batch_size=[64, 256], network__width=[8, 32])
     tied = {r: {**c, "learner.rate": c["learner.batch_size"] / 1e5} for r, c in configs.items()}
-    assert fields(factors.of_configs(tied)) == ["network.width", "learner.batch-size"]
-    assert fields(factors.of_configs(tied, ["learner.rate"])) == ["learner.rate", "network.width"]
+    assert fields(factors.factors_of_configs(tied)) == ["network.width", "learner.batch-size"]
+    assert fields(factors.factors_of_configs(tied, ["learner.rate"])) == [
+        "learner.rate",
+        "network.width",
+    ]
 
 
 def test_one_change_each_to_a_base_is_no_grid() -> None:
     base = {"a": 1, "b": True, "c": "x"}
     configs = {"base": base, "a": {**base, "a": 2}, "b": {**base, "b": False},
                "c": {**base, "c": "y"}}  # fmt: skip
-    (found,) = factors.of_configs({**configs, "d": {**base, "d": 1}})
+    (found,) = factors.factors_of_configs({**configs, "d": {**base, "d": 1}})
     assert found.field == factors.RECIPE and found.levels == ["base", "a", "b", "c", "d"]
     assert factors.recipe_text([found], "a") == "a"
 
 
 def test_recipes_that_no_field_tells_apart_have_their_names() -> None:
-    assert fields(factors.of_configs({"x": {"a": 1}, "y": {"a": 1}})) == [factors.RECIPE]
-    assert factors.of_configs({"x": {"a": 1}}) == []
+    assert fields(factors.factors_of_configs({"x": {"a": 1}, "y": {"a": 1}})) == [factors.RECIPE]
+    assert factors.factors_of_configs({"x": {"a": 1}}) == []
 
 
 @pytest.mark.parametrize(
@@ -77,8 +83,8 @@ def test_without_configs_recipes_have_their_size_or_their_name() -> None:
             [0.0, 1.0], np.eye(2), ["a", "b"], parameters=sizes, recipe=["a", "b"]
         )
 
-    (size,) = factors.of_points(points([3.0, 4.0]))
+    (size,) = factors.factors_of_versions(points([3.0, 4.0]))
     assert size.field == "parameters" and size.levels == ["1000", "10000"]
-    assert fields(factors.of_points(points([3.0, 3.0]))) == [factors.RECIPE]
-    assert fields(factors.of_points(points([3.0, np.nan]))) == [factors.RECIPE]
-    assert factors.of_points(points([3.0, 3.0]).select([0])) == []
+    assert fields(factors.factors_of_versions(points([3.0, 3.0]))) == [factors.RECIPE]
+    assert fields(factors.factors_of_versions(points([3.0, np.nan]))) == [factors.RECIPE]
+    assert factors.factors_of_versions(points([3.0, 3.0]).select([0])) == []

@@ -11,8 +11,8 @@ import pytest
 
 import games
 from selfplay.ladder.database import Entry, LadderDatabase, Pairing
-from selfplay.ladder.ladder import LadderState, standing
-from selfplay.ladder.match import Played
+from selfplay.ladder.ladder import LadderState, compute_state
+from selfplay.ladder.match import GameResult
 from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import SIMULATIONS, Player
 from selfplay.ratings.elo import Games, Ratings, fit
@@ -74,7 +74,7 @@ def test_points_say_what_runs_and_ladder_know(study: Path) -> None:
         entry(5, "large-0@2?sims=0&search=puct", 10.0**4),
         entry(6, "small-1@0?sims=0", 10.0**3),
     )
-    found = from_ladder.points(ladder, study)
+    found = from_ladder.read_versions(ladder, study)
     assert found.run.tolist() == ["small-0", "small-0", "small-1", "large-0"]
     assert found.recipe.tolist() == ["small", "small", "small", "large"]
     assert found.seed.tolist() == [0, 0, 1, 0]
@@ -92,7 +92,7 @@ def test_points_say_what_runs_and_ladder_know(study: Path) -> None:
 def test_parameters_are_weights_and_biases(tmp_path: Path) -> None:
     """Three layers of 8 units, policy and value heads, counted by hand."""
     make_run(tmp_path / "mlp", replace(PLAIN, network=NetworkConfig("mlp", 8, 1, head_width=4)))
-    found = from_ladder.points(rated(entry(1, "mlp@1?sims=0")), tmp_path)
+    found = from_ladder.read_versions(rated(entry(1, "mlp@1?sims=0")), tmp_path)
     inputs = math.prod(games.make(PLAIN.game).observation_shape)
     layers = ((inputs, 8), (8, 8), (8, 8), (8, 9), (8, 4), (4, 1))
     assert 10 ** found.parameters[0] == pytest.approx(sum((n + 1) * m for n, m in layers))
@@ -100,7 +100,7 @@ def test_parameters_are_weights_and_biases(tmp_path: Path) -> None:
 
 def test_another_count_of_compute(study: Path) -> None:
     ladder = rated(entry(1, "random"), entry(2, "small-0@2"))
-    found = from_ladder.points(ladder, study, selfplay_multiply_adds)
+    found = from_ladder.read_versions(ladder, study, selfplay_multiply_adds)
     assert 10 ** found.training[0] == pytest.approx(700)
     assert found.require("simulations")[0] == SIMULATIONS
 
@@ -109,14 +109,14 @@ def test_runs_of_one_config_are_one_recipe_whatever_they_are_called(tmp_path: Pa
     make_run(tmp_path / "runs/first", PLAIN)
     make_run(tmp_path / "runs/second", replace(PLAIN, seed=1))
     ladder = rated(*(entry(i, f"runs/{n}@1") for i, n in enumerate(("first", "second"))))
-    assert from_ladder.points(ladder, tmp_path).recipe.tolist() == ["runs/first"] * 2
+    assert from_ladder.read_versions(ladder, tmp_path).recipe.tolist() == ["runs/first"] * 2
 
 
 def test_one_version_in_two_folders_is_refused(study: Path) -> None:
     one = entry(1, "small-0@1?sims=0")
     twice = rated(one, replace(entry(2, "small-1@1?sims=0"), digest=one.digest))
     with pytest.raises(ValueError, match=r"small-0@1.* and small-1@1.* are the same parameters"):
-        from_ladder.points(twice, study)
+        from_ladder.read_versions(twice, study)
 
 
 @pytest.mark.parametrize(
@@ -131,21 +131,21 @@ def test_one_version_in_two_folders_is_refused(study: Path) -> None:
 )
 def test_errors_are_a_sentence(study: Path, spec: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        from_ladder.points(rated(entry(1, spec)), study)
+        from_ladder.read_versions(rated(entry(1, spec)), study)
 
 
 def test_two_recipes_of_one_name_are_refused(study: Path) -> None:
     make_run(study / "small-2", replace(PLAIN, seed=2, search=SearchConfig(num_simulations=9)))
     ladder = rated(*(entry(i, f"small-{i}@1") for i in (0, 1, 2)))
     with pytest.raises(ValueError, match=r"small-2 is no other seed .* search\.num_simulations"):
-        from_ladder.points(ladder, study)
+        from_ladder.read_versions(ladder, study)
 
 
 def test_a_runs_name_may_contain_any_sign_wherever_its_ladder_is_read(study: Path) -> None:
     make_run(study / "a@b?c", replace(PLAIN, seed=7))
     odd = entry(1, "a@b?c@2?sims=3&search=puct")
     assert from_ladder.run_of(odd) == "a@b?c"
-    points = from_ladder.points(rated(entry(0, "random"), odd), study)
+    points = from_ladder.read_versions(rated(entry(0, "random"), odd), study)
     assert points.run.tolist() == ["a@b?c"]
     assert points.covariates["simulations"].tolist() == [3.0]
 
@@ -170,32 +170,32 @@ def test_a_ladders_file_gives_its_standing_without_its_players(tmp_path: Path) -
         plan = [Pairing(1, 0, ids[0], ids[1], 0, 4), Pairing(1, 1, ids[1], ids[2], 0, 4)]
         base.begin_round(plan)
         for number, pairing in enumerate(plan):
-            played = [Played(i, s, (i,), (), 1, "") for i in range(4) for s in (False, True)]
+            played = [GameResult(i, s, (i,), (), 1, "") for i in range(4) for s in (False, True)]
             base.finish(pairing, played[: 8 - number], 3)
-        known = standing(base, "solver")
-    found = from_ladder.standing(path)
+        known = compute_state(base, "solver")
+    found = from_ladder.read_state(path)
     assert [entry.spec for entry in found.entries] == [player.spec for player in players]
     np.testing.assert_array_equal(found.ratings.covariance, known.ratings.covariance)
     np.testing.assert_array_equal(found.ratings.elo, known.ratings.elo)
-    assert found.here == [] and len(found.recorded) == 15
-    other = from_ladder.standing(path, "random")
+    assert found.active == [] and len(found.recorded) == 15
+    other = from_ladder.read_state(path, "random")
     assert other.ratings.elo[1] == 0 and other.ratings.covariance[1, 1] == 0
     with pytest.raises(ValueError, match="anchor 'nobody' is not among the players solver, random"):
-        from_ladder.standing(path, "nobody")
+        from_ladder.read_state(path, "nobody")
 
 
 def test_what_is_no_ladder_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no ladder"):
-        from_ladder.standing(tmp_path / "ladder.db")
+        from_ladder.read_state(tmp_path / "ladder.db")
     (tmp_path / "ladder.db").write_text("no database, but text that is long enough to be read")
     with pytest.raises(ValueError, match="cannot be read as a ladder"):
-        from_ladder.standing(tmp_path / "ladder.db")
+        from_ladder.read_state(tmp_path / "ladder.db")
 
 
 def test_a_version_without_games_is_not_read(study: Path) -> None:
     entries = (entry(0, "random"), entry(1, "small-0@2?sims=4"), entry(2, "small-1@2?sims=4"))
-    assert from_ladder.points(rated(*entries), study).runs == ["small-0", "small-1"]
-    assert from_ladder.points(rated(*entries, without_games=1), study).runs == ["small-0"]
+    assert from_ladder.read_versions(rated(*entries), study).runs == ["small-0", "small-1"]
+    assert from_ladder.read_versions(rated(*entries, without_games=1), study).runs == ["small-0"]
 
 
 def test_a_whole_covariance_makes_differences_surer() -> None:

@@ -24,7 +24,7 @@ def curves() -> RatedVersions:
 
 def test_each_recipe_leads_in_its_part() -> None:
     points = curves()
-    on = frontier.leading(points)
+    on = frontier.on_frontier(points)
     small, level = points.recipe == "small", points.training - START
     np.testing.assert_array_equal(on, np.where(small, level < 1.5, level > 1.5))
 
@@ -33,15 +33,15 @@ def test_means_over_seeds_lead_and_not_a_lucky_version() -> None:
     points = curves()
     lucky = points.elo + 60.0 * ((points.run == "large-run1") & (points.training == START + 1))
     np.testing.assert_array_equal(
-        frontier.leading(points), frontier.leading(replace(points, elo=lucky))
+        frontier.on_frontier(points), frontier.on_frontier(replace(points, elo=lucky))
     )
 
 
 def test_more_seeds_are_no_strength() -> None:
     points = curves()
     fewer = points.run != "large-run1"
-    on = frontier.leading(points.select(fewer))
-    np.testing.assert_array_equal(on, frontier.leading(points)[fewer])
+    on = frontier.on_frontier(points.select(fewer))
+    np.testing.assert_array_equal(on, frontier.on_frontier(points)[fewer])
 
 
 def test_a_curve_goes_on_level_and_begins_with_its_first_version() -> None:
@@ -49,7 +49,7 @@ def test_a_curve_goes_on_level_and_begins_with_its_first_version() -> None:
     design = joined(runs(2, 3, 1.0), runs(2, 3, 1.0, start=13.5), names=("first", "later"))
     level = np.round(design.training * 2) / 2
     elo = np.where(design.recipe == "first", 500.0, np.tile([600.0, 450, 700], 4))
-    on = frontier.leading(replace(design, elo=elo, training=level))
+    on = frontier.on_frontier(replace(design, elo=elo, training=level))
     np.testing.assert_array_equal(on, elo >= 500)
 
 
@@ -57,17 +57,17 @@ def test_the_slope_is_of_the_leading_versions() -> None:
     design, truth = studies.overtaken(4)
     points = draw(design, truth, Luck(5, 5, version=5), openings=5000, replicates=1)
     found = frontier.fit(replace(points, elo=points.elo[0]))
-    assert found.on.sum() == 4 * 6
+    assert found.on_frontier.sum() == 4 * 6
     assert found.slope.value == pytest.approx(480, abs=15)
-    assert found.incline is None and not found.saturation.found
+    assert found.change_point_fit is None and not found.saturation.significant
     assert "Elo per OOM of training, no saturation in sight" in str(found)
 
 
 def test_through_a_plateau_no_line_is_fitted() -> None:
     points = draw(*studies.bent(4), Luck(10, 10, version=10), openings=5000, replicates=1)
     found = frontier.fit(replace(points, elo=points.elo[0]))
-    assert found.saturation.found and found.incline is not None
-    assert found.slope is found.incline.slope
+    assert found.saturation.significant and found.change_point_fit is not None
+    assert found.slope is found.change_point_fit.slope
     assert found.slope.value == pytest.approx(500, abs=25)
     assert "then a plateau at" in str(found) and "still rises" not in str(found)
 
@@ -78,14 +78,14 @@ def test_a_plateau_that_still_rises_is_said_to() -> None:
     truth = np.minimum(500 * x, 1000 + 80 * (x - 2))
     points = draw(design, truth, Luck(10, 10, version=10), openings=5000, replicates=1)
     found = frontier.fit(replace(points, elo=points.elo[0]))
-    assert found.beyond and found.beyond.covers(80)
+    assert found.slope_beyond and found.slope_beyond.covers(80)
     assert ", which still rises, by +" in str(found)
 
 
 def test_errors_are_a_sentence() -> None:
     points = curves()
     with pytest.raises(ValueError, match=r"got a batch \(2,\)"):
-        frontier.leading(replace(points, elo=np.stack([points.elo] * 2)))
+        frontier.on_frontier(replace(points, elo=np.stack([points.elo] * 2)))
     twice = points.select([*range(12), 3])
     with pytest.raises(ValueError, match=r"'small-run1' has 2 versions at 10\^12 FLOPs .* budget"):
-        frontier.leading(twice)
+        frontier.on_frontier(twice)

@@ -31,13 +31,13 @@ def one(design: RatedVersions, truth: Floats) -> RatedVersions:
 
 def exchanged(points: RatedVersions) -> list[Estimate]:
     found = exchange.fit(points)
-    return [found.a, found.b, found.training, found.search]
+    return [found.training_exponent, found.elo_scale, found.training, found.search]
 
 
 def sized(points: RatedVersions) -> list[Estimate]:
     (found,) = best_size.fit(points)
     middle = float(points.training.mean())  # moves with the FLOPs' unit
-    return [found.exponent, found.curvature, found.at(middle)]
+    return [found.exponent, found.curvature, found.best_at(middle)]
 
 
 def leading(points: RatedVersions) -> list[Estimate]:
@@ -69,7 +69,7 @@ def beyond() -> tuple[RatedVersions, Floats]:
 
 
 def extrapolated(points: RatedVersions) -> list[Estimate]:
-    found = extrapolation.check(points, [str(points.run[np.argmax(points.training)])])
+    found = extrapolation.predict_runs(points, [str(points.run[np.argmax(points.training)])])
     numbers = {name: getattr(found.predicted, name).mean() for name in NUMBERS}
     off = {name: numbers[name] - points.elo.mean() for name in ("value", "low", "high")}
     return [found.slope, Estimate(**{**numbers, **off}, unit="Elo")]
@@ -136,6 +136,6 @@ def test_more_search_flops_per_simulation_move_the_exchange_only() -> None:
     """A unit of search: a and b are rates and stay, c is a place and moves."""
     points = STUDIES["exchange"][0]
     before, after = (exchange.fit(p) for p in (points, replace(points, search=points.search + 1)))
-    same([before.a, before.b], [after.a, after.b])
-    assert after.c.value == pytest.approx(before.c.value + 1)
-    assert after.c.low == pytest.approx(before.c.low + 1)
+    same([before.training_exponent, before.elo_scale], [after.training_exponent, after.elo_scale])
+    assert after.offset.value == pytest.approx(before.offset.value + 1)
+    assert after.offset.low == pytest.approx(before.offset.low + 1)

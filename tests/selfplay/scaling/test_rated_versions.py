@@ -28,9 +28,9 @@ def test_runs_and_networks_are_told_apart() -> None:
     assert len(found) == 4
     assert found.runs == ["a", "b"]
     assert found.run_index.tolist() == [1, 1, 0, 0]
-    assert len(set(found.network)) == 4
+    assert len(set(found.network_index)) == 4
     again = found.select([0, 0, 1])
-    assert again.network[0] == again.network[1] != again.network[2]
+    assert again.network_index[0] == again.network_index[1] != again.network_index[2]
 
 
 def test_a_selection_keeps_what_belongs_together() -> None:
@@ -49,8 +49,8 @@ def test_a_batch_selects_versions_not_replicates() -> None:
     batch = points(elo=np.arange(12.0).reshape(3, 4))
     assert batch.select([0, 2]).elo.tolist() == [[0, 2], [4, 6], [8, 10]]
     with pytest.raises(ValueError, match=r"got a batch \(3,\)"):
-        batch.single()
-    assert points().single().elo.shape == (4,)
+        batch.require_single()
+    assert points().require_single().elo.shape == (4,)
 
 
 def test_what_is_not_known_is_told_when_it_is_needed() -> None:

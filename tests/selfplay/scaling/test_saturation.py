@@ -26,9 +26,9 @@ def early_and_late() -> RatedVersions:
 
 def test_a_recipe_is_on_it_from_its_own_time_on() -> None:
     points = early_and_late()
-    kept, said = saturation.rising(points, {8.0: frontier.fit(points)}, perfect=False)
+    kept, said = saturation.not_saturated(points, {8.0: frontier.fit(points)}, perfect=False)
     early, x = points.recipe == "early", points.training - START
-    clear = np.abs(x - np.where(early, 1.25, 2.25)) > 0.2  # NEARLY there is there
+    clear = np.abs(x - np.where(early, 1.25, 2.25)) > 0.2  # NEAR_PERFECT_ELO there is there
     np.testing.assert_array_equal(kept[clear], np.where(early, x < 1.25, x < 2.25)[clear])
     assert said.startswith(f"Versions on a plateau are left out: {(~kept).sum()} of 104 at 8 sim")
     assert "with them all of" not in said
@@ -38,14 +38,14 @@ def test_a_recipe_that_was_never_below_it_is_named() -> None:
     points = early_and_late()
     late = points.select((points.recipe == "early") | (points.training > START + 2.5))
     found = {8.0: frontier.fit(points.select(points.recipe == "early"))}
-    kept, said = saturation.rising(late, found, perfect=False)
+    kept, said = saturation.not_saturated(late, found, perfect=False)
     assert not kept[late.recipe == "late"].any() and said.endswith("; with them all of late.")
 
 
 def test_where_all_rise_all_are_kept() -> None:
     points = early_and_late()
     low = points.select(points.training < START + 1.1)
-    kept, said = saturation.rising(low, {8.0: frontier.fit(low)}, perfect=True)
+    kept, said = saturation.not_saturated(low, {8.0: frontier.fit(low)}, perfect=True)
     assert kept.all() and said == ""
 
 
@@ -54,5 +54,7 @@ def test_a_lucky_version_has_not_arrived() -> None:
     lucky = np.flatnonzero(points.run == "late-run0")[5]
     elo = points.elo.copy()
     elo[lucky] = TOP + 100
-    other = saturation.arrived(replace(points, elo=elo), TOP - saturation.NEARLY)
-    np.testing.assert_array_equal(other, saturation.arrived(points, TOP - saturation.NEARLY))
+    other = saturation.has_reached(replace(points, elo=elo), TOP - saturation.NEAR_PERFECT_ELO)
+    np.testing.assert_array_equal(
+        other, saturation.has_reached(points, TOP - saturation.NEAR_PERFECT_ELO)
+    )

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.game import Game
+from games.game import BaseGame, Game
 from selfplay.model import network
 from selfplay.model.network import Params
 
@@ -59,9 +59,9 @@ def zero_evaluator(game: Game) -> network.Evaluate:
     return evaluate
 
 
-def random_params(initialise: Any, seed: int = 0) -> Params:
+def random_params(init: Any, seed: int = 0) -> Params:
     """Parameters whose heads are not zero, so that every output depends on the position."""
-    shapes = jax.eval_shape(initialise, jax.random.key(0))
+    shapes = jax.eval_shape(init, jax.random.key(0))
     rng = np.random.default_rng(seed)
     return jax.tree.map(
         lambda s: (rng.standard_normal(s.shape) * max(s.size, 1) ** -0.25).astype(s.dtype), shapes
@@ -104,7 +104,7 @@ class TreeState(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class TreeGame:
+class TreeGame(BaseGame):
     """Complete trees with planted leaves. An illegal action ends the game with the mover's win.
 
     `outcomes` float32 [K, branching ** depth] are the leaves of K trees, for player 0; `legal`

@@ -12,8 +12,9 @@ import pytest
 
 import games
 from games.game import Game
-from selfplay.search import search
+from selfplay.search.base import SearchResult
 from selfplay.search.config import PuctConfig, SearchConfig
+from selfplay.search.make import make_search
 from tests.selfplay.search import reference_puct
 from tests.selfplay.search.planted import Linear, quick_jit, random_positions
 
@@ -32,12 +33,12 @@ def positions(name: str) -> tuple[Game, Linear, Any, np.ndarray]:
     return game, Linear(game, seed=5), states, player
 
 
-def run(game: Game, evaluate: Linear, config: SearchConfig, states: Any) -> search.SearchResult:
-    program = quick_jit(search.make(game, evaluate, config))
+def run(game: Game, evaluate: Linear, config: SearchConfig, states: Any) -> SearchResult:
+    program = quick_jit(make_search(game, evaluate, config))
     return jax.device_get(program({}, states, jax.random.key(0)))
 
 
-def both(name: str, config: SearchConfig) -> tuple[search.SearchResult, list[Any], np.ndarray]:
+def both(name: str, config: SearchConfig) -> tuple[SearchResult, list[Any], np.ndarray]:
     """The search's result, the reference's at every position, and where all was clear."""
     game, evaluate, states, _ = positions(name)
     found = run(game, evaluate, config, states)

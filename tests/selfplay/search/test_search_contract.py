@@ -21,9 +21,10 @@ from jax import Array
 import games
 from games.game import Game
 from selfplay.model.network import Params
-from selfplay.search import search
+from selfplay.search.base import SearchResult
 from selfplay.search.config import GumbelConfig, PuctConfig, SearchConfig
-from selfplay.search.search import SearchResult
+from selfplay.search.make import make_search
+from selfplay.search.puct import dirichlet_over
 from tests.selfplay.search.planted import (
     Linear,
     TreeGame,
@@ -63,7 +64,7 @@ def searcher(rules: str, name: str, noisy: bool = True) -> Any:
 
     config = CONFIGS[name]
     config = config if noisy else config.for_evaluation(config.num_simulations)
-    program = quick_jit(search.make(game, evaluate, config))
+    program = quick_jit(make_search(game, evaluate, config))
     return lambda params, states, seed: jax.device_get(
         program(params, states, jax.random.key(seed))
     )
@@ -170,7 +171,7 @@ def test_illegal_actions_inside_the_tree_are_never_expanded(name: str, boost: fl
 
     # PUCT comes nearest to an illegal action where unvisited ones look as good as their parent.
     config = replace(CONFIGS[name], puct=PuctConfig(pb_c_init=0.1, fpu_reduction=0.0))
-    program = search.make(game, evaluate, config.for_evaluation(120))
+    program = make_search(game, evaluate, config.for_evaluation(120))
     states = jax.vmap(game.init)(np.arange(trees))
     found = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
     assert_same_bits(take(found, np.arange(0, trees, 2)), take(found, np.arange(1, trees, 2)))
@@ -220,13 +221,11 @@ def test_self_play_follows_its_key_and_nothing_else(name: str) -> None:
 @pytest.mark.parametrize("concentration", [0.1, 1.0, 10.83])
 def test_dirichlet_noise_has_the_moments_of_its_distribution(concentration: float) -> None:
     """Over n legal actions, alpha = concentration / n: mean 1 / n, the textbook's variance."""
-    draws = 20_000
+    draws = 5_000
     for n in (1, 2, 5, 7):
         legal = np.isin(np.arange(7), [3, 0, 6, 1, 5, 2, 4][:n])
         mask = jnp.asarray(legal)[None].repeat(draws, axis=0)
-        noise = np.array(
-            search.dirichlet_over(jax.random.key(n), mask, concentration), dtype=np.float64
-        )
+        noise = np.array(dirichlet_over(jax.random.key(n), mask, concentration), dtype=np.float64)
         assert np.all(noise[:, ~legal] == 0)
         np.testing.assert_allclose(noise.sum(axis=1), 1, atol=1e-5)
         variance = (1 / n) * (1 - 1 / n) / (concentration + 1)
@@ -237,7 +236,7 @@ def test_dirichlet_noise_has_the_moments_of_its_distribution(concentration: floa
 
 
 def test_dirichlet_noise_is_0_where_nothing_is_legal() -> None:
-    noise = search.dirichlet_over(jax.random.key(0), jnp.zeros((3, 7), bool), 1.0)
+    noise = dirichlet_over(jax.random.key(0), jnp.zeros((3, 7), bool), 1.0)
     np.testing.assert_array_equal(noise, np.zeros((3, 7)))
 
 

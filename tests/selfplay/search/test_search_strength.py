@@ -6,7 +6,7 @@ The evaluator is zero everywhere, so all strength is the search's own.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import games
-from selfplay.search import search
+from selfplay.search.base import SearchResult
 from selfplay.search.config import GumbelConfig, PuctConfig, SearchConfig
+from selfplay.search.make import make_search
 from tests.selfplay.search.planted import TreeGame, quick_jit, zero_evaluator
 
 LINES = [(0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6)]
@@ -25,6 +26,11 @@ Cells = tuple[int, ...]  # nine of +1 (player 0), -1 (player 1), 0; player 0 beg
 CONFIGS = {
     "gumbel": SearchConfig("gumbel", gumbel=GumbelConfig(scale=0.0)),
     "puct": SearchConfig("puct", puct=PuctConfig(dirichlet_fraction=0.0, temperature=0.0)),
+}
+# These searches run for longer than they compile, unlike most programs of the tests.
+RUN_LONG: dict[str, Any] = {
+    "xla_backend_optimization_level": 2,
+    "xla_cpu_use_fusion_emitters": True,
 }
 each_algorithm = pytest.mark.parametrize("algorithm", list(CONFIGS))
 
@@ -60,10 +66,10 @@ def searcher(algorithm: str, budget: int) -> Any:
     """``list of positions → (actions, values for the player to move)``."""
     game = games.make("tic_tac_toe")
     config = replace(CONFIGS[algorithm], num_simulations=budget)
-    program = search.make(game, zero_evaluator(game), config)
+    program = make_search(game, zero_evaluator(game), config)
 
-    @jax.jit
-    def on_boards(boards: jax.Array, player: jax.Array) -> search.SearchResult:
+    @partial(jax.jit, compiler_options=RUN_LONG)
+    def on_boards(boards: jax.Array, player: jax.Array) -> SearchResult:
         return program({}, jax.vmap(game.from_board)(boards, player), jax.random.key(0))
 
     def ask(positions: list[Cells]) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +184,7 @@ def test_the_planted_best_move_is_found(algorithm: str, movers: tuple[int, ...])
     assert len(clear) == TREES
     game: Any = TreeGame(3, outcomes[clear], movers=movers)
     config = replace(CONFIGS[algorithm], num_simulations=400)
-    program = search.make(game, zero_evaluator(game), config)
+    program = make_search(game, zero_evaluator(game), config)
     states = jax.vmap(game.init)(np.arange(TREES))
     found = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
     np.testing.assert_array_equal(found.action, best[clear].argmax(axis=1))

@@ -12,7 +12,7 @@ import pytest
 
 from games.go import Go
 from selfplay.ladder import match, openings
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 from selfplay.players import specs
 from selfplay.players.gtp_engine import Engine, EngineFailure
 from selfplay.players.specs import GTP, Player
@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> str:
     return shlex.join(words)
 
 
-def against_gnugo(ours: Player, games: int) -> list[Played]:
+def against_gnugo(ours: Player, games: int) -> list[GameResult]:
     """So many games from random openings, each played twice with the colours swapped."""
     theirs = specs.parse(GTP + gnugo(), GAME)
     starts = openings.draw(GAME, 4, 0, match.pairing_number(ours, theirs), 0, games // 2)

@@ -14,8 +14,8 @@ from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.players.version import Version
 from selfplay.runs.codec import to_json
+from selfplay.search.base import SearchResult
 from selfplay.search.config import SearchConfig
-from selfplay.search.search import SearchResult
 
 TINY = NetworkConfig(kind="mlp", width=16, depth=1, head_width=8)
 
@@ -23,8 +23,7 @@ TINY = NetworkConfig(kind="mlp", width=16, depth=1, head_width=8)
 def untrained(game: str, seed: int = 0) -> Version:
     """A tiny network with random heads, so that it has opinions."""
     rules = games.make(game)
-    initialise, _ = network.make(rules, TINY)
-    params = initialise(jax.random.key(seed))
+    params = network.make(rules, TINY).init(jax.random.key(seed))
     for number, head in enumerate(("policy", "value")):
         kernel = params[head]["kernel"]
         key = jax.random.fold_in(jax.random.key(seed), number)

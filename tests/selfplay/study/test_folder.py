@@ -1,4 +1,4 @@
-"""A study's folder: it grows, and refuses what it does not hold."""
+"""A study's folder can be extended, and rejects runs and ladders that do not belong to it."""
 
 import contextlib
 import re
@@ -9,54 +9,54 @@ from pathlib import Path
 import pytest
 
 from selfplay.ladder.database import LadderDatabase, Pairing
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 from selfplay.players.specs import Player
 from selfplay.runs.metrics import MetricsLog
 from selfplay.study.folder import Study
-from selfplay.study.grid import Arm, Axis, RunSpec, cells
+from selfplay.study.grid import Arm, Axis, RunSpec, run_specs
 
 
-def some(values: str, seeds: int, *flags: str) -> list[RunSpec]:
-    return cells([Arm("hex_3", flags, (Axis.parse(f"network.width={values}"),))], seeds)
+def width_runs(values: str, seeds: int, *flags: str) -> list[RunSpec]:
+    return run_specs([Arm("hex_3", flags, (Axis.parse(f"network.width={values}"),))], seeds)
 
 
-def test_a_study_comes_back_and_grows(tmp_path: Path) -> None:
-    first = Study.extended(tmp_path / "study", some("8,16", 1), "first")
+def test_study_round_trips_and_can_be_extended(tmp_path: Path) -> None:
+    first = Study.extended(tmp_path / "study", width_runs("8,16", 1), "first")
     assert not first.folder.exists()
     first.write()
     assert Study.read(first.folder) == first
-    more = Study.extended(first.folder, some("16,32", 2), "second")
+    more = Study.extended(first.folder, width_runs("16,32", 2), "second")
     assert Study.read(first.folder) == first  # nothing is written yet
     more.write()
-    names = [cell.name for cell in Study.read(first.folder).cells]
+    names = [run.name for run in Study.read(first.folder).runs]
     seeds = ["width-16_seed-0", "width-32_seed-0", "width-16_seed-1", "width-32_seed-1"]
     assert names == ["width-8_seed-0", *seeds]
     assert Study.read(first.folder).commands == ("first", "second")
-    assert more.done(more.cells[0]) == -1 and more.games() == {}
+    assert more.last_iteration(more.runs[0]) == -1 and more.runs_to_rate() == {}
 
 
-def test_what_runs_have_taken_is_known(tmp_path: Path) -> None:
-    study = Study.extended(tmp_path / "study", some("8,16", 2), "c")
-    label, other = dict.fromkeys(cell.label for cell in study.cells)
+def test_iteration_seconds_are_the_mean_over_a_recipes_runs(tmp_path: Path) -> None:
+    study = Study.extended(tmp_path / "study", width_runs("8,16", 2), "c")
+    label, other = dict.fromkeys(run.label for run in study.runs)
     assert study.iteration_seconds(label) is None
-    own = [cell for cell in study.cells if cell.label == label]
-    for cell, took in zip(own, (2.0, 4.0), strict=True):
-        log = MetricsLog(study.run(cell))
-        for iteration in range(3):  # 30 seconds of imitation are no iteration
-            log.append({"iteration": iteration, "seconds": {"total": 30 + took * iteration}})
+    runs = [run for run in study.runs if run.label == label]
+    for run, seconds in zip(runs, (2.0, 4.0), strict=True):
+        log = MetricsLog(study.run_folder(run))
+        for iteration in range(3):  # 30 seconds of imitation are not counted
+            log.append({"iteration": iteration, "seconds": {"total": 30 + seconds * iteration}})
         log.close()
     assert study.iteration_seconds(label) == 3.0
     assert study.iteration_seconds(other) is None
 
 
-def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
-    study = Study.extended(tmp_path / "study", some("8", 1), "c")
+def test_study_rejects_conflicting_runs_and_foreign_folders(tmp_path: Path) -> None:
+    study = Study.extended(tmp_path / "study", width_runs("8", 1), "c")
     study.write()
     with pytest.raises(ValueError, match=r"has a run width-8_seed-0 of hex_3 .* choose another"):
-        Study.extended(study.folder, some("8", 1, "--iterations", "9"), "c")
+        Study.extended(study.folder, width_runs("8", 1, "--iterations", "9"), "c")
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match="is no study and not empty"):
-        Study.extended(tmp_path, some("8", 1), "c")
+        Study.extended(tmp_path, width_runs("8", 1), "c")
     with pytest.raises(ValueError, match=r"is not a study: it has no study\.json"):
         Study.read(tmp_path)
     path = study.folder / "study.json"
@@ -65,28 +65,30 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         Study.read(study.folder)
 
 
-def test_ladders_of_different_games_lie_apart(tmp_path: Path) -> None:
+def test_ladder_folder_differs_between_games(tmp_path: Path) -> None:
     study = Study(tmp_path, ())
-    names = {study.ladder(game).name for game in ("hex?size=3", "hex?size=4", "go?size=9&komi=7")}
+    names = {
+        study.ladder_folder(game).name for game in ("hex?size=3", "hex?size=4", "go?size=9&komi=7")
+    }
     assert names == {"hex-size-3", "hex-size-4", "go-size-9-komi-7"}
 
 
-def test_the_games_of_a_ladder_are_counted(tmp_path: Path) -> None:
+def test_games_played_counts_games_of_a_ladder(tmp_path: Path) -> None:
     study = Study(tmp_path / "a study? yes", ())
     assert study.games_played("hex") == 0
-    path = study.ladder("hex") / "ladder.db"
-    made_with = {"game": "hex"}
-    with contextlib.closing(LadderDatabase(path, made_with)) as base:
+    path = study.ladder_folder("hex") / "ladder.db"
+    settings = {"game": "hex"}
+    with contextlib.closing(LadderDatabase(path, settings)) as base:
         base.enter([Player("random", None), Player("solver", None)])
         pairing = Pairing(1, 0, 1, 2, 0, 1)
         base.begin_round([pairing])
-        games = [Played(0, swapped, (), (), 1, "") for swapped in (False, True)]
+        games = [GameResult(0, swapped, (), (), 1, "") for swapped in (False, True)]
         base.finish(pairing, games, 0)
         assert study.games_played("hex") == 2  # while it is being played
         assert len(base.games()) == 2
     assert study.games_played("hex") == 2
-    with contextlib.closing(LadderDatabase(path, made_with)):
-        pass  # it can still be played
+    with contextlib.closing(LadderDatabase(path, settings)):
+        pass  # counting has not damaged it
 
 
 def without_tables(path: Path) -> None:
@@ -108,19 +110,19 @@ def endless(path: Path) -> None:
 
 
 def cut(path: Path) -> None:
-    """A ladder of which the end is lost."""
+    """Makes a ladder and truncates its file."""
     with contextlib.closing(LadderDatabase(path, {"game": "hex"})):
         pass
     path.write_bytes(path.read_bytes()[:4096])
 
 
 @pytest.mark.parametrize("stopped", [Path.touch, without_tables])
-def test_a_ladder_that_was_stopped_at_once_has_no_games(
+def test_games_played_is_zero_for_ladder_stopped_at_once(
     tmp_path: Path, stopped: Callable[[Path], None]
 ) -> None:
     study = Study(tmp_path, ())
-    study.ladder("hex").mkdir(parents=True)
-    stopped(study.ladder("hex") / "ladder.db")
+    study.ladder_folder("hex").mkdir(parents=True)
+    stopped(study.ladder_folder("hex") / "ladder.db")
     assert study.games_played("hex") == 0
 
 
@@ -137,11 +139,11 @@ def test_a_ladder_that_was_stopped_at_once_has_no_games(
     ],
     ids=["garbage", "zeros", "folder", "link", "other tables", "endless", "cut"],
 )
-def test_what_is_not_a_ladder_is_a_sentence_with_its_path(
+def test_games_played_names_the_path_of_an_invalid_ladder(
     tmp_path: Path, damaged: Callable[[Path], object]
 ) -> None:
     study = Study(tmp_path, ())
-    path = study.ladder("hex") / "ladder.db"
+    path = study.ladder_folder("hex") / "ladder.db"
     path.parent.mkdir(parents=True)
     damaged(path)
     with pytest.raises(ValueError, match=re.escape(str(path))):

@@ -1,4 +1,4 @@
-"""Jobs: all are done, failures are tried again, and nothing outlives who asked."""
+"""Jobs run once each, failures are retried, and no child survives its parent."""
 
 import os
 import signal
@@ -21,80 +21,82 @@ def job(folder: Path, name: str, code: str) -> Job:
     return Job(name, command, folder / f"{name}.log")
 
 
-def test_each_slot_has_its_cores_and_every_job_runs_once(tmp_path: Path) -> None:
+def test_every_job_runs_once_on_the_cores_of_its_slot(tmp_path: Path) -> None:
     code = "import os; print(sorted(os.sched_getaffinity(0)), flush=True)"
-    ends = list(jobs.run([job(tmp_path, str(i), code) for i in range(5)], 2, 0))
-    assert sorted(end.name for end in ends) == list("01234")
-    assert all(end.status == 0 and end.tries == 1 and not end.words for end in ends)
-    said = {(tmp_path / f"{i}.log").read_text() for i in range(5)}
+    results = list(jobs.run([job(tmp_path, str(i), code) for i in range(5)], 2, 0))
+    assert sorted(result.name for result in results) == list("01234")
+    assert all(r.status == 0 and r.tries == 1 and not r.last_line for r in results)
+    outputs = {(tmp_path / f"{i}.log").read_text() for i in range(5)}
     cores = sorted(os.sched_getaffinity(0))
-    assert said <= {f"{cores[slot::2] or cores[:1]}\n" for slot in range(2)}
+    assert outputs <= {f"{cores[slot::2] or cores[:1]}\n" for slot in range(2)}
     assert sorted(os.sched_getaffinity(0)) == cores
 
 
-def test_a_failure_is_tried_again_and_the_others_go_on(tmp_path: Path) -> None:
-    heals = """
+def test_failed_jobs_are_retried_while_others_continue(tmp_path: Path) -> None:
+    fails_once = """
         import pathlib, sys
         mark = pathlib.Path(sys.argv[1])
         if not mark.exists():
             mark.touch()
             raise SystemExit(3)
     """
-    once = job(tmp_path, "heals", heals)
+    once = job(tmp_path, "heals", fails_once)
     once = Job(once.name, (*once.command, str(tmp_path / "mark")), once.log)
     never = job(tmp_path, "never", "print('all is lost\\n'); raise SystemExit(4)")
     killed = job(tmp_path, "killed", "import os; os.kill(os.getpid(), 9)")
     good = job(tmp_path, "good", "pass")
-    ends = {end.name: end for end in jobs.run([once, never, killed, good], 2, 1)}
-    assert [(ends[n].status, ends[n].tries) for n in ("heals", "never", "killed", "good")] == [
-        *((0, 2), (4, 2), (128 + signal.SIGKILL, 2), (0, 1))
-    ]
-    assert ends["never"].words == "all is lost" and ends["good"].words == ""
+    results = {result.name: result for result in jobs.run([once, never, killed, good], 2, 1)}
+    assert [
+        (results[n].status, results[n].tries) for n in ("heals", "never", "killed", "good")
+    ] == [*((0, 2), (4, 2), (128 + signal.SIGKILL, 2), (0, 1))]
+    assert results["never"].last_line == "all is lost" and results["good"].last_line == ""
 
 
-def test_what_cannot_be_started_has_failed_and_the_others_go_on(tmp_path: Path) -> None:
+def test_job_that_cannot_start_fails_while_others_continue(tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     nowhere = job(tmp_path / "a file", "nowhere", "pass")
-    ends = {e.name: e for e in jobs.run([nowhere, job(tmp_path, "good", "pass")], 1, 1)}
-    assert (ends["nowhere"].status, ends["nowhere"].tries) == (jobs.CANNOT_START, 2)
-    assert "a file" in ends["nowhere"].words
-    assert ends["good"].status == 0
+    results = {r.name: r for r in jobs.run([nowhere, job(tmp_path, "good", "pass")], 1, 1)}
+    assert (results["nowhere"].status, results["nowhere"].tries) == (jobs.CANNOT_START, 2)
+    assert "a file" in results["nowhere"].last_line
+    assert results["good"].status == 0
 
 
 @pytest.mark.slow
-def test_jobs_run_on_a_ray_cluster(tmp_path: Path) -> None:
+def test_jobs_run_on_ray_cluster(tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 2, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         many = [job(tmp_path, str(i), "print('here')") for i in range(3)]
-        bad = job(tmp_path, "bad", "print('oh'); raise SystemExit(7)")
+        failing = job(tmp_path, "bad", "print('oh'); raise SystemExit(7)")
         config = ClusterConfig(address=cluster.address)
-        ends = {end.name: end for end in jobs.run([*many, bad], 2, 1, config)}
+        results = {result.name: result for result in jobs.run([*many, failing], 2, 1, config)}
     finally:
         cluster.shutdown()
-    assert {ends[str(i)].status for i in range(3)} == {0}
-    assert (ends["bad"].status, ends["bad"].tries, ends["bad"].words) == (7, 2, "oh")
+    assert {results[str(i)].status for i in range(3)} == {0}
+    bad = results["bad"]
+    assert (bad.status, bad.tries, bad.last_line) == (7, 2, "oh")
     assert (tmp_path / "0.log").read_text() == "here\n"
 
 
-def test_jobs_are_announced_when_they_start_and_commands_have_what_they_are_given(
-    tmp_path: Path,
-) -> None:
+def test_started_is_called_once_per_job(tmp_path: Path) -> None:
     started = list[str]()
-    waiting = [job(tmp_path, name, f"raise SystemExit({name == 'b':d})") for name in "ab"]
-    list(jobs.run(waiting, 1, 1, started=lambda one: started.append(one.name)))
-    assert started == ["a", "b"], "once, however often they are tried"
+    queue = [job(tmp_path, name, f"raise SystemExit({name == 'b':d})") for name in "ab"]
+    list(jobs.run(queue, 1, 1, started=lambda job: started.append(job.name)))
+    assert started == ["a", "b"], "once, however often a job is retried"
+
+
+def test_run_foreground_sets_environment(tmp_path: Path) -> None:
     code = "import os; raise SystemExit(os.environ['WHERE'] != 'here')"
-    assert jobs.attend((sys.executable, "-c", code), tmp_path, {"WHERE": "here"}) == 0
+    assert jobs.run_foreground((sys.executable, "-c", code), tmp_path, {"WHERE": "here"}) == 0
 
 
 SLEEPS = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
-def test_no_job_outlives_us(tmp_path: Path, ending: signal.Signals) -> None:
+def test_jobs_end_with_their_parent(tmp_path: Path, ending: signal.Signals) -> None:
     started = tmp_path / "started"
     driver = f"""
         import signal, sys; sys.path.insert(0, {os.getcwd()!r})
@@ -117,12 +119,12 @@ def test_no_job_outlives_us(tmp_path: Path, ending: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_an_attended_command_ends_in_peace_or_with_us(
+def test_run_foreground_lets_command_finish_unless_parent_is_killed(
     tmp_path: Path, ending: signal.Signals
 ) -> None:
-    """Interrupted it takes its time, even where only we are signalled; a SIGKILL takes it along."""
-    started, peace = tmp_path / "started", tmp_path / "peace"
-    takes_its_time = """
+    """An interrupted command may clean up; SIGKILL of the parent kills it at once."""
+    started, finished = tmp_path / "started", tmp_path / "finished"
+    cleans_up = """
         import pathlib, sys, time
         try:
             pathlib.Path(sys.argv[1]).touch()
@@ -131,17 +133,17 @@ def test_an_attended_command_ends_in_peace_or_with_us(
             time.sleep(1)
             pathlib.Path(sys.argv[2]).touch()
     """
-    command = (sys.executable, "-I", "-S", "-c", textwrap.dedent(takes_its_time))
+    command = (sys.executable, "-I", "-S", "-c", textwrap.dedent(cleans_up))
     driver = f"""
         import signal, sys; sys.path.insert(0, {os.getcwd()!r})
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         from pathlib import Path
-        from selfplay.study.jobs import attend
+        from selfplay.study.jobs import run_foreground
         try:
-            attend({(*command, str(started), str(peace))!r}, Path())
+            run_foreground({(*command, str(started), str(finished))!r}, Path())
         except KeyboardInterrupt:
-            raise SystemExit(0 if Path({str(peace)!r}).exists() else 3)
+            raise SystemExit(0 if Path({str(finished)!r}).exists() else 3)
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(driver)]) as process:
         try:
@@ -151,12 +153,12 @@ def test_an_attended_command_ends_in_peace_or_with_us(
             _wait(lambda: not _running(str(started)))
         finally:
             process.kill()
-    assert peace.exists() == (ending != signal.SIGKILL)
+    assert finished.exists() == (ending != signal.SIGKILL)
 
 
-def test_an_attended_command_has_its_folder_and_its_status(tmp_path: Path) -> None:
+def test_run_foreground_uses_folder_and_returns_status(tmp_path: Path) -> None:
     code = "import os; open('here', 'w').close(); raise SystemExit(4)"
-    assert jobs.attend((sys.executable, "-I", "-S", "-c", code), tmp_path) == 4
+    assert jobs.run_foreground((sys.executable, "-I", "-S", "-c", code), tmp_path) == 4
     assert (tmp_path / "here").exists()
 
 

@@ -1,4 +1,4 @@
-"""Provenance: dates, code, versions and devices, as the runs' manifests have them."""
+"""Provenance lists dates, code, versions and devices from the manifests of the runs."""
 
 import datetime
 import json
@@ -26,39 +26,41 @@ def run(folder: Path, *sessions: dict[str, Any]) -> Path:
     return folder
 
 
-def test_runs_say_when_with_what_and_where(tmp_path: Path) -> None:
+def test_sentences_list_dates_code_versions_and_devices(tmp_path: Path) -> None:
     later = {**SESSION, "created": "2026-11-25T01:00:00+00:00"}
-    *said, own = provenance.sentences([run(tmp_path / "a", SESSION, later)], DAY)
-    assert said == [
+    *lines, this_report = provenance.sentences([run(tmp_path / "a", SESSION, later)], DAY)
+    assert lines == [
         "Trained 2026-11-24 to 2026-11-25.",
         "Code of the runs: commit 943a8eedcd with local changes.",
         "Versions: oomzero 0.1.0, jax 0.10.2, Python 3.11.7.",
         "Devices: 1 × cpu (EPYC, 2 cores).",
     ]
-    assert own.startswith("This report: 2026-11-26")
+    assert this_report.startswith("This report: 2026-11-26")
 
 
-def test_what_runs_differ_in_is_listed(tmp_path: Path) -> None:
+def test_sentences_list_every_distinct_value(tmp_path: Path) -> None:
     other = {
         **SESSION,
         "packages": {"jax": "0.11.0"},
         "git": {"commit": "f" * 40, "dirty": False},
         "devices": {"kind": "NVIDIA H100", "count": 8},
     }
-    said = " ".join(
+    text = " ".join(
         provenance.sentences([run(tmp_path / "a", SESSION), run(tmp_path / "b", other)], DAY)
     )
-    assert "Trained 2026-11-24." in said
-    assert "commit 943a8eedcd with local changes and commit ffffffffff." in said
-    assert "jax 0.10.2 and 0.11.0" in said
-    assert "1 × cpu (EPYC, 2 cores) and 8 × NVIDIA H100 (EPYC, 2 cores)" in said
+    assert "Trained 2026-11-24." in text
+    assert "commit 943a8eedcd with local changes and commit ffffffffff." in text
+    assert "jax 0.10.2 and 0.11.0" in text
+    assert "1 × cpu (EPYC, 2 cores) and 8 × NVIDIA H100 (EPYC, 2 cores)" in text
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"sessions": 3}', '{"sessions": [1, {}]}'])
-def test_a_manifest_that_says_nothing_is_no_error(tmp_path: Path, content: str | None) -> None:
+def test_sentences_ignore_missing_and_damaged_manifests(
+    tmp_path: Path, content: str | None
+) -> None:
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)
-    (said,) = provenance.sentences([tmp_path], DAY)
-    assert said.startswith("This report: 2026-11-26")
+    (line,) = provenance.sentences([tmp_path], DAY)
+    assert line.startswith("This report: 2026-11-26")
     odd = {name: "text" for name in SESSION}
     assert len(provenance.sentences([run(tmp_path / "odd", odd)], DAY)) >= 1

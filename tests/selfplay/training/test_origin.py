@@ -234,6 +234,6 @@ def test_a_recipe_includes_the_origin_and_version_0_counts_once(tmp_path: Path) 
     ladder = rated(
         entry(1, "random"), entry(2, "first@1?sims=0"), same, entry(4, "second@1?sims=0")
     )
-    points = from_ladder.points(ladder, tmp_path)
+    points = from_ladder.read_versions(ladder, tmp_path)
     assert points.run.tolist() == ["first", "second"]
     assert len(set(points.recipe.tolist())) == 2

@@ -1,8 +1,9 @@
 """The promise: the same config and seed give the same bytes, whoever plays and whatever dies.
 
-Each run is the real command in its own process; what is compared is the digest of the whole
-learner state, of the new replay rows and of the carries, at every iteration. A tiny config serves
-the everyday suite; the full matrix on ``connect_four_smoke`` is marked slow.
+Each run is the real command; one that is killed or has actors runs in its own process. What is
+compared is the digest of the whole learner state, of the new replay rows and of the carries, at
+every iteration. A tiny config serves the everyday suite; the full matrix on
+``connect_four_smoke`` is marked slow.
 """
 
 import itertools
@@ -20,7 +21,7 @@ from selfplay.experts.filters import Filters
 from selfplay.experts.game_record import ExpertGame
 from selfplay.experts.selection import Account
 from selfplay.imitation.imitate import FOLDER
-from tests.small_runs import TINY, digests, finish, start, train
+from tests.small_runs import TINY, digests, finish, start, train, trained
 
 COMMIT_POINTS = ("shard", "checkpoint", "snapshot", "point", "metrics", "prune")
 DRIVER_POINTS = (
@@ -35,7 +36,7 @@ IN_PROCESS = ("--cluster.actors", "0")
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     """Digests of the tiny run, in-process."""
-    return train(tmp_path_factory.mktemp("tiny") / "run", *TINY, *IN_PROCESS)
+    return trained(tmp_path_factory.mktemp("tiny") / "run", *TINY)
 
 
 def test_every_iteration_has_digests_and_they_change(undisturbed: list[dict[str, str]]) -> None:
@@ -52,7 +53,7 @@ def test_two_ray_actors_give_the_bytes_of_none(
 
 
 def test_another_seed_gives_other_bytes(tmp_path: Path, undisturbed: list[dict[str, str]]) -> None:
-    other = train(tmp_path / "run", *TINY, *IN_PROCESS, "--seed", "1")
+    other = trained(tmp_path / "run", *TINY, "--seed", "1")
     assert all(a["state"] != b["state"] for a, b in zip(other, undisturbed, strict=True))
 
 

@@ -1,0 +1,59 @@
+"""Gumbel AlphaZero (Danihelka et al. 2022), on mctx."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+import mctx
+from jax import Array
+
+from games.game import Game, State
+from selfplay.model.network import Evaluate, Params
+from selfplay.search.base import SearchFn, SearchResult, evaluate_states, expansion, root_of
+from selfplay.search.config import GumbelConfig
+
+
+def make(game: Game, evaluate: Evaluate, num_simulations: int, config: GumbelConfig) -> SearchFn:
+    """Builds the search at a budget of at least 1."""
+    expand = expansion(game, evaluate)
+    qtransform = partial(
+        mctx.qtransform_completed_by_mix_value,
+        value_scale=config.c_scale,
+        maxvisit_init=config.c_visit,
+        rescale_values=config.rescale_values,
+    )
+
+    def search(params: Params, states: State, key: Array) -> SearchResult:
+        leaves = evaluate_states(game, evaluate, params, states)
+        output: Any = mctx.gumbel_muzero_policy(
+            params,
+            key,
+            root_of(leaves, states),
+            expand,
+            num_simulations,
+            invalid_actions=~leaves.legal,
+            max_num_considered_actions=config.max_considered_actions,
+            gumbel_scale=config.scale,
+            qtransform=qtransform,
+        )
+        policy = jnp.where(leaves.legal, output.action_weights, 0.0)
+        value = jnp.clip(_root_value(output.search_tree, policy), -1.0, 1.0)
+        return SearchResult(output.action.astype(jnp.int32), policy, value)
+
+    return search
+
+
+def _root_value(tree: Any, policy: Array) -> Array:
+    """Returns the root's value under the improved policy, float32[B].
+
+    Sequential halving gives every considered action its share of visits, however bad it is, so the
+    mean over simulations would be too low. The visited actions' Q-values are weighted by the
+    improved policy instead.
+    """
+    summary = tree.summary()
+    weight = jnp.where(summary.visit_counts > 0, policy, 0.0)  # [B, A]
+    total = jnp.sum(weight, axis=-1)
+    mean = jnp.sum(weight * summary.qvalues, axis=-1) / jnp.maximum(total, 1e-6)
+    return jnp.where(total > 1e-6, mean, summary.value)

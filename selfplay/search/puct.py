@@ -1,0 +1,92 @@
+"""PUCT with Dirichlet noise and first-play urgency, by default AlphaZero's, on mctx."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mctx
+from jax import Array
+
+from games.game import Game, State
+from selfplay.model.network import Evaluate, Params
+from selfplay.search.base import (
+    ILLEGAL_LOGIT,
+    Leaves,
+    SearchFn,
+    SearchResult,
+    evaluate_states,
+    expansion,
+    root_of,
+)
+from selfplay.search.config import PuctConfig
+
+
+def make(game: Game, evaluate: Evaluate, num_simulations: int, config: PuctConfig) -> SearchFn:
+    """Builds the search at a budget of at least 1."""
+    expand = expansion(game, evaluate)
+
+    def search(params: Params, states: State, key: Array) -> SearchResult:
+        leaves = evaluate_states(game, evaluate, params, states)
+        noise_key, search_key = jax.random.split(key)
+        root = root_of(leaves, states)
+        if config.dirichlet_fraction > 0:
+            root = root.replace(prior_logits=_with_noise(noise_key, leaves, config))
+        output: Any = mctx.muzero_policy(
+            params,
+            search_key,
+            root,
+            expand,
+            num_simulations,
+            invalid_actions=~leaves.legal,
+            qtransform=partial(puct_q, fpu_reduction=config.fpu_reduction),
+            dirichlet_fraction=0.0,
+            pb_c_init=config.pb_c_init,
+            pb_c_base=config.pb_c_base,
+            temperature=config.temperature,
+        )
+        policy = jnp.where(leaves.legal, output.action_weights, 0.0)
+        # PUCT visits as it would play, so the mean over simulations is the value under `policy`.
+        tree = output.search_tree
+        value = jnp.clip(tree.node_values[:, tree.ROOT_INDEX], -1.0, 1.0)
+        return SearchResult(output.action.astype(jnp.int32), policy, value)
+
+    return search
+
+
+def _with_noise(key: Array, leaves: Leaves, config: PuctConfig) -> Array:
+    """Returns the root's logits after Dirichlet noise was mixed into its prior, float32[B, A]."""
+    noise = dirichlet_over(key, leaves.legal, config.dirichlet_concentration)
+    mixed = (1 - config.dirichlet_fraction) * jax.nn.softmax(leaves.logits)
+    mixed = mixed + config.dirichlet_fraction * noise
+    return jnp.where(leaves.legal, jnp.log(jnp.maximum(mixed, 1e-20)), ILLEGAL_LOGIT)
+
+
+def dirichlet_over(key: Array, legal: Array, concentration: float) -> Array:
+    """Draws symmetric Dirichlet noise over each row's legal actions, float32[B, A], 0 elsewhere."""
+    count = jnp.maximum(legal.sum(axis=-1, keepdims=True), 1)  # [B, 1]
+    alpha = jnp.broadcast_to(concentration / count, legal.shape)
+    # Logarithms of gamma draws: small concentrations underflow otherwise.
+    draws = jnp.where(legal, jax.random.loggamma(key, alpha), -jnp.inf)
+    draws = jnp.where(legal.any(axis=-1, keepdims=True), draws, 0.0)
+    return jnp.where(legal, jax.nn.softmax(draws), 0.0)
+
+
+def puct_q(tree: Any, node: Any, fpu_reduction: float) -> Array:
+    """Returns AlphaZero's (q + 1)/2 of a node's actions, float32[A], with first-play urgency.
+
+    Illegal actions sink below every legal one. mctx's default rescales values between their
+    minimum and maximum; since outcomes lie in [−1, 1], that would only exaggerate noise.
+    """
+    logits = tree.children_prior_logits[node]  # [A]
+    visited = tree.children_visits[node] > 0
+    mass = jnp.sum(jnp.where(visited, jax.nn.softmax(logits), 0.0))
+    reduction = jnp.where(node == tree.ROOT_INDEX, 0.0, fpu_reduction * jnp.sqrt(mass))
+    unvisited_q = jnp.maximum(tree.node_values[node] - reduction, -1.0)
+    q = jnp.where(visited, tree.qvalues(node), unvisited_q)
+    legal = logits > ILLEGAL_LOGIT / 2
+    # Below a terminal node nothing matters but depth. If its children all sank alike, they would
+    # form a chain that every further visit walks to the end.
+    return jnp.where(legal | ~legal.any(), (q + 1.0) / 2.0, ILLEGAL_LOGIT / 4)
