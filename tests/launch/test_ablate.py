@@ -24,7 +24,10 @@ BAD = {
         "hex_3 --fix learner.emma=1",
         "did you mean 'learner.ema-decay'?); choose from learner.batch",
     ),
-    "nested": ("hex_3 --grid imitation.learner.emas=1,2", "mean 'imitation.learner.ema-decay'?)"),
+    "nested": (
+        "hex_3 --grid imitation.learner.ema=1,2",
+        "is now called imitation.learner.ema-decay",
+    ),
     "section": ("hex_3 --grid netwrk.width=4", "(did you mean 'network.width'?); choose from game"),
     "type": ("hex_3 --grid network.width=4,wide", "wide"),
     "value": ("hex_3 --grid network.width=4,0", "got 0"),
