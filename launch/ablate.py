@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ from games.spelling import did_you_mean
 from launch import cli
 from launch.train import parse
 from selfplay import command_line
-from selfplay.command_line import documented, near
+from selfplay.command_line import documented, near, without
 from selfplay.study import grid
 from selfplay.study.grid import Arm, Axis, RatingConfig, RunSpec
 from selfplay.training.config import TrainConfig
@@ -124,7 +125,11 @@ def runs_of(options: Options) -> list[tuple[RunSpec, TrainConfig]]:
         if getattr(options, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
     specs = grid.run_specs(arms_of(options), options.seeds)
-    runs = [(spec, parse([spec.preset, *spec.flags])[1].config) for spec in specs]
+    recipe = cache(lambda preset, *flags: parse([preset, *flags])[1].config)  # parsed once
+    runs = [
+        (spec, replace(recipe(spec.preset, *without(spec.flags, "--seed")), seed=spec.seed))
+        for spec in specs
+    ]
     for game in dict.fromkeys(config.game for _, config in runs):
         games.make(game)  # an unknown game is an error before any work
     return runs
