@@ -213,7 +213,7 @@ def test_damaged_or_long_metrics_do_not_stop_the_view(
             raise answer
         return answer
 
-    monkeypatch.setattr(Study, "done", done)
+    monkeypatch.setattr(Study, "last_iteration", done)
     watch.started(Job(one.runs[0].cell.name, (), tmp_path))
     seen = []
     for _ in range(8):
