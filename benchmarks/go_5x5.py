@@ -91,7 +91,7 @@ def main() -> None:
     versions = options.versions or [v for v in snapshot_versions(run) if v]
     console = Console(soft_wrap=True, highlight=False)
     console.print(machine())
-    minutes = {row[metrics.STEP]: metrics.total_seconds(row) / 60 for row in metrics.read(run)}
+    minutes = {row.iteration: row.seconds.total / 60 for row in metrics.read_rows(run)}
     table = Table(title=f"Against itself, {options.sims} simulations a move")
     for name in ("version", "minutes", "opens", "centre", "winner", "plies", "Black wins"):
         table.add_column(name, justify="right")

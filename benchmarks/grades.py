@@ -95,10 +95,10 @@ def ours_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
 def ours_progress(folder: Path) -> tuple[float, bool]:
     """Seconds trained so far, and True = the run is at its config's last iteration."""
     run = folder / "run"
-    rows = metrics.read(run) if (run / metrics.FILE).exists() else []
+    rows = metrics.read_rows(run) if (run / metrics.FILE).exists() else []
     if not rows:
         return 0.0, False
-    return metrics.total_seconds(rows[-1]), rows[-1][metrics.STEP] >= read_config(run)["iterations"]
+    return rows[-1].seconds.total, rows[-1].iteration >= read_config(run)["iterations"]
 
 
 def committed_at(run: Path) -> list[tuple[int, float]]:
@@ -111,14 +111,14 @@ def committed_at(run: Path) -> list[tuple[int, float]]:
     starts = {session["next_iteration"] for session in read_json(run / "manifest.json")["sessions"]}
     times: list[tuple[int, float]] = []
     seconds, clock, written = 0.0, 0.0, None
-    for row in metrics.read(run):
-        version, before = row[metrics.STEP], written
+    for row in metrics.read_rows(run):
+        version, before = row.iteration, written
         file = run / "commits" / f"{version:08d}.json"
         written = file.stat().st_mtime if file.exists() else None
-        lasted = metrics.total_seconds(row) - clock
+        lasted = row.seconds.total - clock
         if before and written and version not in {*starts, 1}:
             lasted = max(lasted, written - before)
-        seconds, clock = seconds + lasted, metrics.total_seconds(row)
+        seconds, clock = seconds + lasted, row.seconds.total
         times.append((version, seconds))
     return times
 

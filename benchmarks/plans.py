@@ -1,7 +1,7 @@
 """How well a study's plan foretells its time: small studies, planned and then run.
 
     python -m benchmarks.plans --out /tmp/plans              # ten studies, 1 to 3 minutes each
-    python -m benchmarks.plans --out /tmp/plans --only hex_widths lag
+    python -m benchmarks.plans --out /tmp/plans --only hex_widths rates
 
 Each study is run by launch/ablate.py as a user would run it. What is compared is the range in the
 plan's last line and the seconds from that line to the end of the command. They share a compilation

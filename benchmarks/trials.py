@@ -111,8 +111,7 @@ class Rated(NamedTuple):
 
 def spent(run: Path) -> dict[int, int]:
     """All FLOPs behind each version of a run."""
-    rows = metrics.read(run)
-    return {row["iteration"]: Ledger.of(row).total for row in rows if "ledger" in row}
+    return {row.iteration: Ledger.of(row).total for row in metrics.read_rows(run)}
 
 
 def closest(spent_by: dict[int, int], flops: float) -> int:

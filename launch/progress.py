@@ -19,6 +19,7 @@ from selfplay.command_line import command, program
 from selfplay.imitation import imitate
 from selfplay.phase import Phase
 from selfplay.runs import metrics, window
+from selfplay.runs.metrics_row import ImitationRow, MetricsRow, SelfPlayRow, StartRow
 from selfplay.runs.run import CONFIG
 from selfplay.solved import suite
 from selfplay.training.config import TrainConfig
@@ -102,24 +103,24 @@ class Progress:
         elif phase.iteration is None:
             self.say(f"{phase} …")
 
-    def show(self, row: Mapping[str, Any]) -> None:
+    def show(self, row: MetricsRow) -> None:
         """Shows a committed iteration."""
-        imitates = "selfplay" not in row
+        imitates = isinstance(row, ImitationRow)
         if imitates != self._imitates:  # self-play has other columns than imitation
             self._imitates, self._lines, self._recent = imitates, [], []
-        seconds, now = row["seconds"], time.monotonic()
-        took = seconds["learn"] + seconds["measure" if imitates else "play"]
+        seconds, now = row.seconds, time.monotonic()
+        took = seconds.learn + (seconds.measure if imitates else seconds.play)
         if self._before is None:
-            self._before = seconds["total"] - took
+            self._before = seconds.total - took
         self._recent = [*self._recent[-9:], (took, now - self._mark if self._mark else took)]
         self._mark = now
-        if row.get("exam"):
-            self._grades = grades(row["exam"])
+        if isinstance(row, SelfPlayRow) and row.exam:
+            self._grades = grades(row.exam)
         cells = self._cells(row)
         self._lines = [*self._lines, cells][-ROWS:]  # another list: a thread draws the old one
-        if "steps" in row and not row["steps"]:
-            reason = why_idle(self._config, row["selfplay"]["positions"])
-            self._explain_idle(f"iteration {row['iteration']} took no learner step: {reason}")
+        if isinstance(row, SelfPlayRow) and not row.steps:
+            reason = why_idle(self._config, int(row.selfplay["positions"]))
+            self._explain_idle(f"iteration {row.iteration} took no learner step: {reason}")
         if self._live:
             self._live.refresh()
         else:
@@ -131,11 +132,13 @@ class Progress:
         if version < 0:
             self.end(f"stopped during imitation; the same command resumes it in {self._folder}")
             return
-        learnt = run.commits.read(0).metrics_row["imitation"]
-        if learnt:
+        start = run.commits.read(0).row
+        if isinstance(start, StartRow) and (learnt := start.imitation):
             texts = ", ".join(f"{name} {text}" for name, text in measured(learnt["held_out"]))
             self.say(f"version 0 is version {learnt['version']} of imitation: {texts}")
-        if version and not any(row.get("steps") for row in metrics.read(self._folder)):
+        if version and not any(
+            isinstance(row, SelfPlayRow) and row.steps for row in metrics.read_rows(self._folder)
+        ):
             self.say(f"no iteration took a learner step: version {version} is still version 0")
         state = "complete" if version >= self._config.iterations else "stopped"
         steps = next_steps(self._config, self._folder, version)
@@ -151,8 +154,8 @@ class Progress:
         """
         safe = "nothing is committed yet"
         for part, what in ((imitate.FOLDER, " of imitation"), ("", "")):
-            if done := metrics.read(self._folder / part):
-                last = f"iteration {done[-1]['iteration']}{what}"
+            if done := metrics.read_rows(self._folder / part):
+                last = f"iteration {done[-1].iteration}{what}"
                 safe = f"everything up to {last} is safe in {self._folder}"
         took = cli.duration(time.time() - started)
         self.end(f"{why} after {took}; {safe}. The same command resumes it.")
@@ -173,38 +176,40 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def _cells(self, row: Mapping[str, Any]) -> Cells:
-        learn, nan = row["learner"], math.nan
+    def _cells(self, row: MetricsRow) -> Cells:
+        assert isinstance(row, (ImitationRow, SelfPlayRow))
         pace, whole = (sum(times) / len(times) for times in zip(*self._recent, strict=True))
-        total = row["of"] if self._imitates else self._config.iterations
+        epochs, total = self._config.imitation.epochs, self._config.iterations
+        if isinstance(row, ImitationRow):
+            total = round(row.iteration / row.epoch * epochs)
         spent = [
-            ("FLOPs", f"10^{row['ledger']['ooms']:.2f}"),
+            ("FLOPs", f"10^{row.ledger['ooms']:.2f}"),
             ("time", clock((self._before or 0.0) + time.monotonic() - self._began)),
-            ("left", clock((total - row["iteration"]) * whole)),
+            ("left", clock((total - row.iteration) * whole)),
         ]
         losses = [
-            ("policy", number(learn.get("policy_loss", nan), ".3f")),
-            ("value", number(learn.get("value_loss", nan), ".3f")),
+            ("policy", number(row.learner.get("policy_loss", math.nan), ".3f")),
+            ("value", number(row.learner.get("value_loss", math.nan), ".3f")),
         ]
-        if self._imitates:
+        if isinstance(row, ImitationRow):
             return [
-                ("imitation", f"{row['iteration']}/{total}"),
-                ("epoch", f"{row['epoch']:.2f}/{self._config.imitation.epochs}"),
+                ("imitation", f"{row.iteration}/{total}"),
+                ("epoch", f"{row.epoch:.2f}/{epochs}"),
                 *losses,
-                *measured(row["held_out"]),
+                *measured(row.held_out),
                 *spent,
             ]
-        play = row["selfplay"]
+        play = row.selfplay
         speed = self._config.selfplay.positions / max(pace, 1e-9)
         return [
-            ("iteration", f"{row['iteration']}/{total}"),
+            ("iteration", f"{row.iteration}/{total}"),
             ("games", f"{play['games']}"),
-            ("plies", number(play.get("plies", nan), ".1f")),
+            ("plies", number(play.get("plies", math.nan), ".1f")),
             ("positions/s", f"{speed:,.0f}"),
             *losses,
-            ("exam", grades(row.get("exam", {}))),
-            *([("actors", f"{row['pool']['actors']:.0f}")] if self._config.cluster.address else []),
-            *([("Elo", rated(row["elo"]))] if self._config.elo.budgets else []),
+            ("exam", grades(row.exam)),
+            *([("actors", f"{row.pool['actors']:.0f}")] if self._config.cluster.address else []),
+            *([("Elo", rated(row.elo))] if self._config.elo.budgets else []),
             *spent,
         ]
 

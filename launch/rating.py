@@ -228,6 +228,6 @@ def compare(
     console.print(f"\n{finding.title}\n", markup=False)
     for sentence in finding.sentences:
         console.print(f"  {sentence}", markup=False)
-    if finding.drawing:
+    if finding.figure:
         numbers = near(folder / finding.name)
         console.print(f"\nfigure and numbers are {numbers}.*", markup=False)

@@ -43,11 +43,11 @@ def main() -> None:
     from selfplay.report.page import write
     from selfplay.runs.files import check_writable
 
-    inputs = study_report.material(options.study)
+    inputs = study_report.read_inputs(options.study)
     home = inputs.rated.ladder.parent if inputs.rated else options.study[0]
     folder = options.out or home / "report"
     check_writable(folder)
-    page = study_report.page(inputs)
+    page = study_report.build_page(inputs)
     write(page, folder)
     console, html, text = cli.console(), near(folder / "index.html"), near(folder / "report.md")
     console.print(page.lead, markup=False)

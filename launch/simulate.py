@@ -54,7 +54,7 @@ def main() -> None:
 
     from rich.console import Console
 
-    from selfplay.cluster.simulator import measured, simulate
+    from selfplay.cluster.simulator import costs_from_metrics, simulate
     from selfplay.learning.config import LearnerConfig
     from selfplay.runs import metrics
     from selfplay.runs.codec import from_json
@@ -64,7 +64,7 @@ def main() -> None:
     measured_streams = config["selfplay"]["streams"]
     streams = options.streams or measured_streams
     iterations = options.iterations or config["iterations"]
-    costs = measured(metrics.read(options.run))
+    costs = costs_from_metrics(metrics.read_rows(options.run))
     learner = from_json(LearnerConfig, config["learner"])
     rows = config["selfplay"]["batch_size"] * config["selfplay"]["segment_length"]
     steps = learner.steps(streams * rows) / max(learner.steps(measured_streams * rows), 1)
@@ -76,7 +76,7 @@ def main() -> None:
     console = Console(highlight=False)
     console.print(
         f"measured: a segment {costs.segment:.2f} s (± {costs.spread:.0%}), its way there and back "
-        f"{costs.hand_out + costs.take_in:.3f} s; learning {costs.learn:.2f} s, commit "
+        f"{costs.send + costs.receive:.3f} s; learning {costs.learn:.2f} s, commit "
         f"{costs.commit:.2f} s; {streams} streams, {iterations} iterations"
     )
     console.print(table(predictions, iterations, options))
@@ -112,7 +112,7 @@ def table(predictions: Sequence[Prediction], iterations: int, options: Options) 
         hours = iterations / prediction.per_hour
         shares = (prediction.actors_busy, prediction.driver_busy, prediction.learner_busy)
         hourly = prediction.actors * options.actor_price_per_hour + options.learner_price_per_hour
-        row = [str(prediction.actors), str(prediction.lag)]
+        row = [str(prediction.actors), str(prediction.policy_lag)]
         row += [f"{prediction.per_hour:,.0f}", f"{hours:,.2f}"]
         row += [f"{share:.0%}" for share in shares] + ([f"{hours * hourly:,.2f}"] if priced else [])
         result.add_row(*row, prediction.bottleneck)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from games.notation import action_to_text, board_to_text, text_to_action
-from selfplay.serve.analysis import Thinker, analyse
+from selfplay.serve.analysis import Analyst, analyze
 from selfplay.serve.rules import compiled
 
 Side = Literal["first", "second", "ask"]
@@ -37,7 +37,7 @@ class Session:
     """A series of games, until the person leaves.
 
     Args:
-        thinker: the opponent.
+        analyst: the opponent.
         num_simulations: its budget for a move and for a hint.
         side: whether the person moves first or second; "ask" asks before every game.
         name: the opponent's name.
@@ -47,17 +47,17 @@ class Session:
 
     def __init__(
         self,
-        thinker: Thinker,
+        analyst: Analyst,
         num_simulations: int,
         side: Side = "ask",
         name: str = "the version",
         console: Console | None = None,
         ask: Callable[[str], str] | None = None,
     ) -> None:
-        self._thinker, self._sims, self._side, self._name = thinker, num_simulations, side, name
+        self._analyst, self._sims, self._side, self._name = analyst, num_simulations, side, name
         self._console = console or Console()
         self._ask = ask or self._console.input
-        self._game = thinker.game
+        self._game = analyst.game
         self._rules = compiled(self._game)
         self._person = 0
         self._past: list[tuple[Any, int | None]] = []  # positions and the moves that led there
@@ -140,7 +140,7 @@ class Session:
     def _reply(self) -> None:
         """Searches and plays the version's move."""
         with self._console.status(f"{self._name} is thinking"):
-            action = int(self._thinker.search(self._past[-1][0], self._sims).action)
+            action = int(self._analyst.search(self._past[-1][0], self._sims).action)
         name = action_to_text(self._game, action, self._past[-1][0])
         self._say(f"{self._name} plays {name}")
         self._step(action)
@@ -166,8 +166,8 @@ class Session:
     def _hint(self) -> None:
         state = self._past[-1][0]
         with self._console.status("looking"):
-            candidates = analyse(self._thinker, state, self._sims, least=3)
-            _, value = self._thinker.evaluate(state)
+            candidates = analyze(self._analyst, state, self._sims, least=3)
+            _, value = self._analyst.evaluate(state)
         if not candidates:
             self._say("The game is over: there is nothing to hint at.")
             return

@@ -13,10 +13,9 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 if __name__ == "__main__":  # a checkout need not be installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,6 +27,7 @@ from selfplay import command_line
 from selfplay.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from selfplay.runs.metrics_row import MetricsRow
     from selfplay.runs.run import OtherConfig
 
 
@@ -87,13 +87,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Progress(config, folder, plain=command.plain) as progress:
 
-        def report(row: Mapping[str, Any]) -> bool:
+        def on_iteration(row: MetricsRow) -> bool:
             progress.show(row)
-            return limit is not None and row["seconds"]["total"] >= limit
+            return limit is not None and row.seconds.total >= limit
 
         started = time.time()
         try:
-            run = train(config, folder, report, progress.say, progress.enter)
+            run = train(config, folder, on_iteration, progress.say, progress.enter)
         except KeyboardInterrupt:
             progress.interrupted(started)
             raise SystemExit(130) from None

@@ -44,12 +44,12 @@ def main() -> None:
                 "recomputed; train with --store.keep 2 or more, or with --store.keep-for-verify"
             )
 
-    def report(iteration: int, digests: Mapping[str, str]) -> None:
+    def print_digests(iteration: int, digests: Mapping[str, str]) -> None:
         text = "  ".join(f"{name} {digest[:16]}" for name, digest in digests.items())
         print(f"iteration {iteration}: {text}")
 
     first, last = iterations[0], iterations[-1]
-    difference = verify(options.run, first, last, report)
+    difference = verify(options.run, first, last, print_digests)
     if difference:
         print(f"different: {difference}")
         raise SystemExit(1)

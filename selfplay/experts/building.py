@@ -30,7 +30,7 @@ from selfplay.experts.selection import (
     total,
 )
 from selfplay.experts.writer import Writer
-from selfplay.runs.files import check_writable, plain
+from selfplay.runs.files import check_writable, to_jsonable
 
 NO_ROWS = "filter: no move of a player who is strong enough"
 
@@ -98,7 +98,7 @@ def already(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
     if not (folder / MANIFEST).exists():
         raise ValueError(f"{folder} exists and is no archive of expert games; choose another --out")
     manifest = read_manifest(folder)
-    before, now = manifest["recipe"], plain(recipe)
+    before, now = manifest["recipe"], to_jsonable(recipe)
     if before != now:
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         raise ValueError(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from selfplay.experts.game_record import ExpertGame
-from selfplay.runs.files import plain, write_bytes
+from selfplay.runs.files import to_jsonable, write_bytes
 
 Chunk = Sequence[ExpertGame]
 
@@ -27,7 +27,7 @@ class Journal:
     def __init__(self, archive: Path, recipe: Mapping[str, Any]) -> None:
         """The journal of an archive that this recipe makes."""
         self.path = archive.parent / f".{archive.name}.games.jsonl"
-        self._head = json.dumps(plain(recipe), sort_keys=True)
+        self._head = json.dumps(to_jsonable(recipe), sort_keys=True)
 
     def read(self) -> list[Chunk]:
         """The chunks that are complete."""

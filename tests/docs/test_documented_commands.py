@@ -26,6 +26,7 @@ import pytest
 import tyro
 
 import configs
+import games
 from launch import cli
 from selfplay import determinism
 from selfplay.runs import renamed
@@ -48,14 +49,17 @@ WITH_NEW_NAMES = [page for page in pages() if page.name != "CHANGELOG.md"]
 MISTYPED = {"conect_four", "--serach.num-simulations"}  # shown with the error they get
 RAY = {"get-auth-token", "start", "status", "stop", "up"}
 RAY_OPTIONS = {"--address", "--generate", "--head", "--node-ip-address", "--num-cpus", "--num-gpus"}
+SHOWING = ("benchmarks", "configs", "launch")  # folders whose docstrings show commands
+OLD_SPELLINGS = {"--set"}  # named by a page as what it was called before
 OTHER_PROGRAMS = {".venv/bin/tensorboard", "gnugo", "ray", "uv"}
 UV_OPTIONS = {"--fork-strategy", "--universal"}
 
 
 def documented() -> list[Command]:
     """Lists the commands of the documentation, each once."""
-    files = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("launch/*.py")])
+    files = sorted(path for folder in SHOWING for path in ROOT.glob(f"{folder}/*.py"))
     commands = [command for page in pages() for command in page_commands(page)]
+    files.remove(ROOT / "benchmarks" / "worker.py")  # a program for programs
     commands += [command for path in files for command in docstring_commands(path)]
     right = [command for command in commands if not MISTYPED.intersection(command.words)]
     return list({command.words: command for command in right}.values())
@@ -112,22 +116,19 @@ def parse(module: str, arguments: Sequence[str]) -> Any:
     raise AssertionError(f"{module} has parsed nothing")
 
 
-def check_train(preset: str, flags: Sequence[str]) -> None:
-    """Fails if `launch/train.py` does not accept these flags for a preset."""
-    parse("launch.train", [preset, *flags])
-
-
 def check_launch(name: str, arguments: Sequence[str]) -> None:
     """Fails if a command of `launch/`, or a run that it would start, is not accepted."""
     assert (ROOT / "launch" / f"{name}.py").is_file()
     if not arguments or arguments[0] == "PRESET":  # only its name is meant
         return
     options = parse(f"launch.{name}", arguments)
+    if isinstance(config := getattr(options, "config", None), TrainConfig):
+        games.make(config.game)
     if name == "ablate" and options.name in configs.PRESETS:
         for text in (*options.grid, *options.fix):
             axis = Axis.parse(text)
             for value in axis.values:
-                check_train(options.name, axis.flags(value))
+                check_launch("train", [options.name, *axis.flags(value)])
 
 
 def check_benchmark(name: str, arguments: Sequence[str]) -> None:
@@ -137,7 +138,7 @@ def check_benchmark(name: str, arguments: Sequence[str]) -> None:
         check_python(arguments[arguments.index("--") + 2 :])  # behind "-- python"
     elif "--" in arguments:
         preset = next((word for word in arguments if word in configs.PRESETS), PRESET)
-        check_train(preset, arguments[arguments.index("--") + 1 :])
+        check_launch("train", [preset, *arguments[arguments.index("--") + 1 :]])
     if arguments:
         parse(f"benchmarks.{name}", arguments)
 
@@ -179,7 +180,7 @@ def test_documented_command_is_accepted_by_its_parser(command: Command) -> None:
 @functools.cache
 def options() -> frozenset[str]:
     """Returns the options of all commands and benchmarks, as in "--search.num-simulations"."""
-    names = {"--help", *RAY_OPTIONS, *UV_OPTIONS}
+    names = {"--help", *OLD_SPELLINGS, *RAY_OPTIONS, *UV_OPTIONS}
     for path in ROOT.glob("benchmarks/*.py"):
         names.update(re.findall(r'"(--[a-z-]+)"', path.read_text("utf-8")))
     for path in ROOT.glob("launch/*.py"):

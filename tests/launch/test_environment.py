@@ -24,7 +24,7 @@ from selfplay.cluster import connection
 from selfplay.runs.files import check_writable, describe, write_bytes
 from tests.selfplay.report.test_study_report import play
 from tests.selfplay.scaling.test_from_ladder import make_run
-from tests.selfplay.serve.thinkers import untrained
+from tests.selfplay.serve.analysts import untrained
 from tests.small_runs import PLAIN, ROOT, TINY, digests, finish, start
 
 LONG = "n" * 300
@@ -226,7 +226,7 @@ def test_unwritable_path_is_rejected_in_one_sentence(
         raise AssertionError("work has begun")
 
     monkeypatch.setattr("selfplay.study.forecast.time_recipes", work)
-    monkeypatch.setattr("selfplay.report.study_report.page", work)
+    monkeypatch.setattr("selfplay.report.study_report.build_page", work)
     monkeypatch.setattr("selfplay.generated.teacher.play", work)
     for name in ("file.safetensors", "loop.safetensors"):
         (tmp_path / name).mkdir()

@@ -79,7 +79,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_hint_for_a_missing_ladder_makes_it(run: Path, accepts: Any) -> None:
     other = Path("another")
     for missing, named in (
-        (lambda: study_report.material([run]), [run]),
+        (lambda: study_report.read_inputs([run]), [run]),
         (lambda: rated_runs.shared_by([run, other]), [run, other]),
         (lambda: Version.load(f"{run}@best"), [run]),
     ):
@@ -98,7 +98,7 @@ def test_hint_for_an_unfinished_study_works_in_any_folder(
     for folder in (tmp_path, tmp_path / RUN, ROOT):
         monkeypatch.chdir(folder)
         with pytest.raises(ValueError, match=r"0 of 2 runs have begun") as error:
-            study_report.material([tmp_path / RUN / "study"])
+            study_report.read_inputs([tmp_path / RUN / "study"])
         options = accepts(hint(error.value))
         assert options.out.samefile(tmp_path / RUN / "study")
         assert (options.name, options.grid) == ("hex_3", ("network.width=4,8",))
@@ -119,7 +119,7 @@ def test_commands_of_a_report_name_no_path_of_this_machine(run: Path, accepts: A
     specs = [(f"{name}@2?sims=0", 1.0) for name in (RUN, "another")]
     play(Path("ladders") / RUN / "ladder.db", specs)
     for paths in ([Path("ladders", RUN)], [run, Path("another")], [Path("another"), run]):
-        (line,) = study_report.material(paths).commands
+        (line,) = study_report.read_inputs(paths).commands
         python, script, *arguments = shlex.split(line)
         assert (python, script) == ("python", "launch/report.py")
         assert arguments == list(map(str, paths))

@@ -207,13 +207,13 @@ def test_damaged_or_long_metrics_do_not_stop_the_view(
     watch = Watch(Study(tmp_path, ()), one, Console(file=io.StringIO(), width=200))
     answers: list[int | Exception] = [3, ValueError("a damaged line"), OSError(5, "broken"), 4]
 
-    def done(_: Study, cell: object) -> int:
+    def last_iteration(_: Study, run: object) -> int:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr(Study, "last_iteration", done)
+    monkeypatch.setattr(Study, "last_iteration", last_iteration)
     watch.started(Job(one.runs[0].cell.name, (), tmp_path))
     seen = []
     for _ in range(8):

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import games
 from launch.terminal import Session, Side
-from tests.selfplay.serve.thinkers import FirstLegal, untrained
+from tests.selfplay.serve.analysts import FirstLegal, untrained
 from tests.small_runs import ROOT, ask
 
 

@@ -27,7 +27,7 @@ def test_simulate_prints_a_table_and_rejects_bad_input(tmp_path: Path) -> None:
         "launch.simulate",
         {
             "no actors": ([nothing], "have no times of actors"),
-            "no run": ([str(tmp_path / "c")], "is no run folder"),
+            "no run": ([str(tmp_path / "c")], "is not a run folder"),
             "no actor": (
                 [measured, "--actors", "2", "0"],
                 "--actors must be 1 or more, got (2, 0)",

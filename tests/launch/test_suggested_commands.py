@@ -42,7 +42,7 @@ BAD = {
     "actors": ("connect_four --cluster.actors -2", "got -2"),
     "lanes": ("connect_four --selfplay.batch-size 0", "at least 1, got 0"),
     "address": ("connect_four --out {new} --cluster.address 127.0.0.1:9", "'127.0.0.1:9'"),
-    "folder": ("connect_four --out {other}", "is no run folder"),
+    "folder": ("connect_four --out {other}", "is not a run folder"),
     "width": ("connect_four --network.width 0", "got 0"),
 }
 

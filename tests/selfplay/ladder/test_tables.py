@@ -60,10 +60,10 @@ def test_progress_line_is_always_visible(players: int, monkeypatch: pytest.Monke
     monkeypatch.setenv("TERM", "xterm")
     out = io.StringIO()
     console = Console(width=80, height=24, file=out, force_terminal=True, soft_wrap=True)
-    made = chain_state([f"player {i}" for i in range(players)])
+    state = chain_state([f"player {i}" for i in range(players)])
     with Watcher("tic_tac_toe", console, plain=False) as watcher:
         assert "0:00" in out.getvalue() and "compiled" in out.getvalue(), "before any game"
-        watcher.round(made)
+        watcher.round(state)
         out.truncate(0)
         watcher.played(Pairing(2, 0, 1, 2, 0, 1), [])
         watcher._games = 8

@@ -95,5 +95,5 @@ def test_a_minimum_is_no_maximum() -> None:
 
 def test_two_sizes_have_no_curvature() -> None:
     design = studies.sizes(3, each=(4.0, 5.0))
-    with pytest.raises(ValueError, match="tell 5 of 6 coefficients apart"):
+    with pytest.raises(ValueError, match="determine 5 of 6 coefficients"):
         best_size.fit(replace(design, elo=design.training))

@@ -160,12 +160,12 @@ def test_of_several_sides_the_top_two_are_told_and_all_are_in_the_table() -> Non
     three = replace(points, recipe=recipe, elo=points.elo + 300.0 * (recipe == "c"))
     finding = compared(three)
     assert "`c` is ahead of `b`" in finding.sentences[0]
-    assert finding.table is not None and finding.drawing is not None
-    assert {row[1:3] for row in finding.table[1]} == {("b", "a"), ("c", "a")}
-    assert {row[1:3] for row in finding.drawing.rows} == {("b", "a"), ("c", "a")}
+    assert finding.table is not None and finding.figure is not None
+    assert {row[1:3] for row in finding.table.rows} == {("b", "a"), ("c", "a")}
+    assert {row[1:3] for row in finding.figure.table.rows} == {("b", "a"), ("c", "a")}
     again = comparison_section.finding(three, information, "b")
     assert again is not None and again.table is not None
-    assert {row[1:3] for row in again.table[1]} == {("a", "b"), ("c", "b")}
+    assert {row[1:3] for row in again.table.rows} == {("a", "b"), ("c", "b")}
 
 
 def test_sides_that_most_share_no_training_with_do_not_hide_the_leaders() -> None:
@@ -175,7 +175,7 @@ def test_sides_that_most_share_no_training_with_do_not_hide_the_leaders() -> Non
     assert comparison.rank_sides(late, 8) == ["b", "a"]
     finding = compared(late)
     assert "in favor of `b` against `a`" in finding.sentences[0]
-    assert finding.table is not None and [row[1:3] for row in finding.table[1]] == [("b", "a")]
+    assert finding.table is not None and [row[1:3] for row in finding.table.rows] == [("b", "a")]
 
 
 def test_the_caption_says_what_is_thin_and_what_the_intervals_are_about() -> None:
@@ -183,13 +183,13 @@ def test_the_caption_says_what_is_thin_and_what_the_intervals_are_about() -> Non
     pair = rated(seeds=1)
     mixed = np.where(points.run == "b-run2", "c", points.recipe)
     said = {
-        name: finding.drawing.caption
+        name: finding.figure.caption
         for name, finding in {
             "recipes": compared(points),
             "networks": compared(pair),
             "mixed": compared(replace(points, recipe=mixed)),
         }.items()
-        if finding.drawing
+        if finding.figure
     }
     assert {name: "thin lines are runs" in text for name, text in said.items()} == {
         "recipes": True, "networks": False, "mixed": True,
@@ -211,8 +211,8 @@ def test_any_name_of_a_side_is_in_the_legend(name: str) -> None:
     points = rated(seeds=1)
     finding = compared(replace(points, recipe=np.where(points.recipe == "b", name, points.recipe)))
     page.single(finding)  # a formula that does not parse would raise here
-    assert finding.drawing is not None
-    (legend,) = finding.drawing.figure.legends
+    assert finding.figure is not None
+    (legend,) = finding.figure.plot.legends
     shown = [text.get_text().strip().replace(r"\$", "$") for text in legend.get_texts()]
     assert shown == ["a", name]
 
@@ -229,8 +229,8 @@ def test_sides_that_miss_each_other_by_less_than_the_tolerance_are_ranked(miss: 
 
 def test_the_figure_ends_where_the_table_says() -> None:
     finding = compared(rated())
-    assert finding.table is not None and finding.drawing is not None
-    (row,), last = finding.table[1], finding.drawing.rows[-1]
+    assert finding.table is not None and finding.figure is not None
+    (row,), last = finding.table.rows, finding.figure.table.rows[-1]
     assert [f"{x:+.0f}" for x in last[4:7]] == list(row[5:8])
 
 
@@ -241,7 +241,7 @@ def test_runs_without_common_training_are_told_by_how_much_they_miss() -> None:
         comparison.compare(far, "a", "b", 8, information)
     finding = compared(far)
     assert "nothing is compared" in finding.sentences[0]
-    assert finding.table is None and finding.drawing is None
+    assert finding.table is None and finding.figure is None
 
 
 def test_a_budget_at_which_one_side_alone_is_rated_is_told() -> None:
@@ -258,7 +258,7 @@ def test_a_run_with_one_version_is_compared_there_or_told() -> None:
     rest = np.flatnonzero(points.recipe == "a")
     finding = compared(points.select([*rest, own[2]]))
     assert "`b-run0`" in finding.sentences[0] or "`b`" in finding.sentences[0]
-    assert finding.table is not None and len(finding.table[1]) == 1
+    assert finding.table is not None and len(finding.table.rows) == 1
     outside = compared(points.select([*rest[:-3], own[-1]]))
     assert "`b-run0` has one rated version" in outside.sentences[0]
 

@@ -115,7 +115,7 @@ def test_runs_of_one_config_are_one_recipe_whatever_they_are_called(tmp_path: Pa
 def test_one_version_in_two_folders_is_refused(study: Path) -> None:
     one = entry(1, "small-0@1?sims=0")
     twice = rated(one, replace(entry(2, "small-1@1?sims=0"), digest=one.digest))
-    with pytest.raises(ValueError, match=r"small-0@1.* and small-1@1.* are the same parameters"):
+    with pytest.raises(ValueError, match=r"small-0@1.* and small-1@1.* have the same parameters"):
         from_ladder.read_versions(twice, study)
 
 
@@ -125,7 +125,7 @@ def test_one_version_in_two_folders_is_refused(study: Path) -> None:
         ("random", "rates no version that cost any training"),
         ("small-0@0", "rates no version that cost any training"),
         ("small-0@7", "small-0 has no ledger of version 7"),
-        ("gone@1", "gone is no run folder"),
+        ("gone@1", "gone is not a run folder"),
         ("small.safetensors?sims=4", "does not say which version of which run it is"),
     ],
 )
@@ -137,7 +137,7 @@ def test_errors_are_a_sentence(study: Path, spec: str, sentence: str) -> None:
 def test_two_recipes_of_one_name_are_refused(study: Path) -> None:
     make_run(study / "small-2", replace(PLAIN, seed=2, search=SearchConfig(num_simulations=9)))
     ladder = rated(*(entry(i, f"small-{i}@1") for i in (0, 1, 2)))
-    with pytest.raises(ValueError, match=r"small-2 is no other seed .* search\.num_simulations"):
+    with pytest.raises(ValueError, match=r"small-2 is not another seed .* search\.num_simulations"):
         from_ladder.read_versions(ladder, study)
 
 
@@ -158,7 +158,7 @@ def test_seeds_that_go_on_from_versions_of_their_own_have_names_of_their_own() -
     names = from_ladder.recipe_names(configs)
     assert names == {"more": "more", "more-1": "more-1", "more-2": "more-1"}
     other = to_json(replace(PLAIN, seed=3, init_from="cc", game="hex?size=3"))
-    with pytest.raises(ValueError, match=r"more-3 is no other seed .* game, init_from"):
+    with pytest.raises(ValueError, match=r"more-3 is not another seed .* game, init_from"):
         from_ladder.recipe_names({**configs, "more-3": other})
 
 

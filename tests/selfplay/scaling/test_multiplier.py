@@ -88,7 +88,7 @@ def test_errors_are_a_sentence() -> None:
     points = compared()
     with pytest.raises(ValueError, match="no version is of 'd'; choose from a, b"):
         multiplier.between(points, "a", "d")
-    with pytest.raises(ValueError, match="'simulations' is no quantity"):
+    with pytest.raises(ValueError, match="no quantity 'simulations'"):
         multiplier.search_multiplier(points, "simulations", 0, 64)
     alone = points.select((points.recipe == "a") | (points.run == "b-run1"))
     with pytest.raises(ValueError, match="run 'b-run1' alone decides this number"):

@@ -196,7 +196,7 @@ def test_one_run_has_no_interval() -> None:
 
 def test_equal_training_has_no_slope() -> None:
     points = replace(runs(3), training=np.full(18, 13.0))
-    with pytest.raises(ValueError, match="18 versions tell 1 of 2 coefficients apart"):
+    with pytest.raises(ValueError, match="18 versions determine 1 of 2 coefficients"):
         regress(points, columns(points))
 
 

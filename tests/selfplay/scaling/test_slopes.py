@@ -37,7 +37,7 @@ def test_only_versions_at_two_budgets_tell_of_search() -> None:
 def test_size_and_training_must_be_varied_apart() -> None:
     design, truth = studies.line(3)
     points = replace(design, elo=truth, parameters=design.training - 8)
-    with pytest.raises(ValueError, match="tell 2 of 3 coefficients apart"):
+    with pytest.raises(ValueError, match="determine 2 of 3 coefficients"):
         slopes.per_parameters(points)
     assert slopes.per_size(points).value == pytest.approx(500)
 
