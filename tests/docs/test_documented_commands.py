@@ -50,7 +50,6 @@ MISTYPED = {"conect_four", "--serach.num-simulations"}  # shown with the error t
 RAY = {"get-auth-token", "start", "status", "stop", "up"}
 RAY_OPTIONS = {"--address", "--generate", "--head", "--node-ip-address", "--num-cpus", "--num-gpus"}
 SHOWING = ("benchmarks", "configs", "launch")  # folders whose docstrings show commands
-OLD_SPELLINGS = {"--set"}  # named by a page as what it was called before
 OTHER_PROGRAMS = {".venv/bin/tensorboard", "gnugo", "ray", "uv"}
 UV_OPTIONS = {"--fork-strategy", "--universal"}
 
@@ -180,7 +179,7 @@ def test_documented_command_is_accepted_by_its_parser(command: Command) -> None:
 @functools.cache
 def options() -> frozenset[str]:
     """Returns the options of all commands and benchmarks, as in "--search.num-simulations"."""
-    names = {"--help", *OLD_SPELLINGS, *RAY_OPTIONS, *UV_OPTIONS}
+    names = {"--help", *RAY_OPTIONS, *UV_OPTIONS}
     for path in ROOT.glob("benchmarks/*.py"):
         names.update(re.findall(r'"(--[a-z-]+)"', path.read_text("utf-8")))
     for path in ROOT.glob("launch/*.py"):
