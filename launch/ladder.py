@@ -35,7 +35,7 @@ from games.game import Game
 from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
-from selfplay.ladder import database, openings, plot, tables
+from selfplay.ladder import database, openings, rating_plot, tables
 from selfplay.ladder.anchor import default_anchor, resolve_anchor
 from selfplay.ladder.config import AUTO, LadderConfig
 from selfplay.ladder.ladder import Ladder, LadderState
@@ -161,7 +161,7 @@ def write(
     """Write table, CSV, plot, and games on request."""
     write_bytes(folder / "ladder.csv", tables.to_csv(standing).encode())
     write_bytes(folder / "ladder.md", tables.to_markdown(standing).encode())
-    write_bytes(folder / "ladder.png", plot.to_png(standing, title))
+    write_bytes(folder / "ladder.png", rating_plot.to_png(standing, title))
     if options.sgf:
         recorded = ladder.database.games()
         write_bytes(folder / "games.sgf", tables.to_sgf(game, standing.entries, recorded))
@@ -241,7 +241,7 @@ def rate(options: Options, console: Console) -> bool:
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     anchor = options.anchor or resolve_anchor(AUTO, game, folder / database.FILE)
     players, anchor = gather(replace(options, anchor=anchor), game)
-    title = f"{game_name}, {plot.labels([anchor])[anchor]} at 0 Elo"
+    title = f"{game_name}, {rating_plot.labels([anchor])[anchor]} at 0 Elo"
     said = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(said, markup=False)
     if apart := without_common_training(players):
