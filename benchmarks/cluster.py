@@ -19,7 +19,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from benchmarks.commands import end_on_sigterm, launch
-from benchmarks.report import machine
+from benchmarks.speed_table import machine
 from selfplay.cluster.simulator import costs_from_metrics, simulate
 from selfplay.runs import metrics
 from selfplay.runs.run import read_config
