@@ -93,7 +93,7 @@ def test_each_budget_of_a_run_is_a_line(tmp_path: Path) -> None:
     versions = [f"runs/a@{number}?sims={budget}" for budget in (0, 4) for number in (1, 2)]
     state = chain_state(["solver", *versions])
     figure = rating_plot.plot(state, "a title")
-    figure.savefig(tmp_path / "rating_plot.png")
+    figure.savefig(tmp_path / "plot.png")
     axes = figure.axes[0]
     assert axes.get_xscale() == "log" and [t.get_text() for t in axes.texts] == ["solver"]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
