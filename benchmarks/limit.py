@@ -12,7 +12,7 @@ from jax import Array
 import games
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning import batches
+from selfplay.learning.row_sources import unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.model.network import Params
@@ -48,9 +48,9 @@ class Segments:
         self._params = jax.device_put(weights(game, net, jax.random.key(seed)))
         self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
         # Observations of real play, repeated if a short segment has too few.
-        seen = np.concatenate([rows["planes"], self._carry.waiting["planes"]])
-        shape = (config.segment_length, config.batch_size, seen.shape[-1])
-        self._planes = jax.device_put(np.resize(seen, shape))
+        planes = np.concatenate([rows["planes"], self._carry.pending["planes"]])
+        shape = (config.segment_length, config.batch_size, planes.shape[-1])
+        self._planes = jax.device_put(np.resize(planes, shape))
         self._evaluations = _evaluations(game, net, 1 + search.num_simulations)
         self._iteration = 0
         self.evaluations()
@@ -87,7 +87,7 @@ def _evaluations(name: str, net: NetworkConfig, repeats: int) -> Callable[[Param
     @jax.jit
     def evaluations(params: Params, planes: Array) -> tuple[Array, Array]:
         def ply(sums: tuple[Array, Array], packed: Array) -> tuple[tuple[Array, Array], None]:
-            observations = batches.unpack(packed, game.observation_shape)  # [B, H, W, C]
+            observations = unpack(packed, game.observation_shape)  # [B, H, W, C]
             start = (params, observations, *sums)
             _, _, *after = jax.lax.fori_loop(0, repeats, once, start)
             return (after[0], after[1]), None

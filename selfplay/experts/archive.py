@@ -25,6 +25,7 @@ from selfplay.command_line import command
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.replaying import FIELDS
 from selfplay.runs.files import CorruptedFile, load_arrays, read_hashed_json, reject_links
+from selfplay.runs.renamed import ON_DISK
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -120,15 +121,19 @@ class ExpertArchive:
         self.fields = {name: self._mapped(name) for name in FIELDS}
 
     def _mapped(self, name: str) -> np.ndarray:
-        path = self.folder / f"{name}.npy"
+        path = self._path(name)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptedFile(path, str(error)) from error
-        said = self.manifest["fields"][name]
+        said = self.manifest["fields"][ON_DISK.get(name, name)]
         if [array.dtype.name, list(array.shape)] != [said["dtype"], said["shape"]]:
             raise CorruptedFile(path, f"it holds {array.dtype.name}{list(array.shape)}")
         return array
+
+    def _path(self, name: str) -> Path:
+        """Returns the file of a field."""
+        return self.folder / f"{ON_DISK.get(name, name)}.npy"
 
     @property
     def digest(self) -> str:
@@ -183,14 +188,14 @@ class ExpertArchive:
         Raises:
             CorruptedFile: an array is not the one that was written.
         """
-        for name, said in self.manifest["fields"].items():
+        for name, array in self.fields.items():
             sha = hashlib.sha256()
-            array = self.fields[name]
+            said = self.manifest["fields"][ON_DISK.get(name, name)]
             step = max(1, (1 << 24) // max(1, array[:1].nbytes))
             for at in range(0, len(array), step):
                 sha.update(np.ascontiguousarray(array[at : at + step]).view(np.uint8).data)
             if sha.hexdigest() != said["sha256"]:
-                raise CorruptedFile(self.folder / f"{name}.npy", "its bytes were altered")
+                raise CorruptedFile(self._path(name), "its bytes were altered")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

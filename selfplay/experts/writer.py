@@ -27,6 +27,7 @@ from selfplay.runs.files import (
     take_lock,
     write_hashed_json,
 )
+from selfplay.runs.renamed import disk_names
 
 
 class Column:
@@ -99,10 +100,10 @@ class Writer:
 
     def append(self, rows: Rows) -> None:
         """Put rows behind those before."""
-        for name in FIELDS:
+        for name, array in disk_names({name: rows[name] for name in FIELDS}).items():
             if name not in self._columns:
-                self._columns[name] = Column(self._temporary / f"{name}.npy", rows[name])
-            self._columns[name].append(rows[name])
+                self._columns[name] = Column(self._temporary / f"{name}.npy", array)
+            self._columns[name].append(array)
 
     def commit(self, table: Rows, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Finish: the table of games, the manifest, and the folder's name; the manifest made."""

@@ -12,8 +12,7 @@ from selfplay import rng
 from selfplay.experts.archive import ExpertArchive, View
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import HeldOutEvaluator
-from selfplay.learning.learner import Source
-from selfplay.learning.mixture import beside
+from selfplay.learning.row_sources import Source, with_experts
 from selfplay.model.network import Model
 from selfplay.rng import Purpose
 
@@ -103,7 +102,7 @@ class ExpertData:
         """
         halvings = (iteration - 1) / self.config.expert_half_life
         fraction = self.config.expert_fraction * 0.5**halvings
-        return beside(window, self.train, fraction, self.seed, iteration)
+        return with_experts(window, self.train, fraction, self.seed, iteration)
 
     def check_digest(self, expected: str, folder: Path) -> None:
         """Raises ValueError unless the run in `folder` was begun with this archive.

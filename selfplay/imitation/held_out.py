@@ -16,7 +16,8 @@ from jax import Array
 
 from games.game import Game
 from selfplay.experts.archive import View
-from selfplay.learning.batches import unpack
+from selfplay.learning.loss import masked_cross_entropy, masked_log_policy, policy_target
+from selfplay.learning.row_sources import unpack
 from selfplay.model.network import Evaluate, Params
 from selfplay.runs.codec import Json
 from selfplay.runs.tree import PyTree
@@ -52,7 +53,7 @@ class HeldOutEvaluator:
         ply = held_out.archive.fields["ply"][held_out.rows].astype(np.int64)
         thirds = 3 * ply // np.maximum(table["plies"][of_row], 1)
         self._phase = np.clip(thirds, 0, 2)
-        result = table["outcome"][of_row] * held_out.archive.fields["outcome"][held_out.rows]
+        result = table["outcome"][of_row] * held_out.archive.fields["mover_outcome"][held_out.rows]
         known = train.archive.games["known"][train.games]
         outcome = train.archive.games["outcome"][train.games][known]
         wins = float((outcome > 0).mean() + (outcome == 0).mean() / 2) if len(outcome) else 0.5
@@ -80,7 +81,7 @@ class HeldOutEvaluator:
             inputs = {name: rows[name] for name in ("planes", "legal", "policy")}
             for name, column in jax.device_get(self._predict(params, inputs)).items():
                 parts.setdefault(name, []).append(column[: len(batch)])
-            for name in ("outcome", "value"):
+            for name in ("mover_outcome", "value"):
                 parts.setdefault(name, []).append(rows[name][: len(batch)].astype(np.float32))
         columns = {name: np.concatenate(arrays) for name, arrays in parts.items()}
         measures: dict[str, Json] = {
@@ -107,15 +108,14 @@ def _predict_function(
     def predict(params: Params, rows: Mapping[str, Array]) -> dict[str, Array]:
         observation = unpack(rows["planes"], game.observation_shape)
         legal = unpack(rows["legal"], (game.num_actions,))
-        target = rows["policy"].astype(jnp.float32)
-        target = target / jnp.maximum(target.sum(axis=-1, keepdims=True), 1e-6)
+        target = policy_target(rows["policy"].astype(jnp.float32))
         logits, value = evaluate(params, observation)
-        log_policy = jax.nn.log_softmax(jnp.where(legal, logits, -1e9))
+        log_policy = masked_log_policy(logits, legal)
         best = jnp.max(jnp.where(target > 0, log_policy, -jnp.inf), axis=-1, keepdims=True)
         return {
             "moved": jnp.any(target > 0, axis=-1),
             "rank": jnp.sum(log_policy > best, axis=-1),
-            "cross_entropy": -jnp.sum(jnp.where(target > 0, target * log_policy, 0.0), axis=-1),
+            "cross_entropy": masked_cross_entropy(target, log_policy),
             "predicted_value": value,
         }
 
@@ -140,7 +140,7 @@ def _value(columns: Columns, base_rate: np.ndarray) -> dict[str, float]:
     names = ("value_loss", "value_log_loss", "colour_log_loss")
     if not known.any():
         return dict.fromkeys(names, float("nan"))
-    predicted, outcome = columns["predicted_value"][known], columns["outcome"][known]
+    predicted, outcome = columns["predicted_value"][known], columns["mover_outcome"][known]
     squared_error = float(np.mean((predicted - outcome) ** 2))
     won = (outcome + 1) / 2
     log_losses = [_log_loss(p, won) for p in ((predicted + 1) / 2, base_rate[known])]

@@ -18,7 +18,7 @@ import numpy as np
 from selfplay import rng
 from selfplay.imitation.dataset import ExpertData
 from selfplay.learning.learner import Learner, LearnerState, check_finite
-from selfplay.learning.mixture import Part
+from selfplay.learning.row_sources import Subset
 from selfplay.model import flops
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
@@ -77,7 +77,7 @@ class Imitation:
         draw = rng.generator(self.data.seed, Purpose.EPOCH, epoch)
         order = draw.permutation(self.data.train.size)
         rows = np.array_split(order, len(self.steps))[part]
-        source = Part(self.data.train, rows)
+        source = Subset(self.data.train, rows)
         return self.learner.fit(state, source, IMITATION_KEY_OFFSET + iteration, self.steps[part])
 
     def ledger(self, iteration: int) -> Ledger:
@@ -161,7 +161,7 @@ def _restore_or_initialize(
 
     Unless imitation is complete, checks the archive and the learner's arithmetic, and compiles.
     """
-    data, state = imitation.data, imitation.learner.initial()
+    data, state = imitation.data, imitation.learner.init()
     is_new = run.next_iteration == 0
     if not is_new:
         data.check_digest(run.commits.identity().dataset, run.folder)
@@ -177,10 +177,10 @@ def _restore_or_initialize(
     identity = RunIdentity(None, imitation.learner.fingerprint(example), data.digest)
     if not is_new and not allow_mismatch:
         run.commits.identity().check_arithmetic(identity, run.folder)
-    data.evaluate(state.averaged, 1)  # compiles
+    data.evaluate(state.ema_params, 1)  # compiles
     if is_new:
         row = StartRow(iteration=0, digests={"state": digest(state)}, identity=identity)
-        run.commit(0, state, row.to_json(), state.averaged, ledger=asdict(Ledger()))
+        run.commit(0, state, row.to_json(), state.ema_params, ledger=asdict(Ledger()))
     return state
 
 
@@ -195,7 +195,7 @@ def _iterate(
     check_finite(metrics, iteration, run.folder)
     learned = time.perf_counter()
     enter(Phase("measuring on held-out games", iteration))
-    held_out = imitation.data.evaluate(state.averaged, config.eval_positions)
+    held_out = imitation.data.evaluate(state.ema_params, config.eval_positions)
     ledger = imitation.ledger(iteration)
     seconds_before = rows[-1].seconds.total if rows else 0.0
     row = ImitationRow(
@@ -214,7 +214,7 @@ def _iterate(
     rows.append(row)
     best = best_iteration(rows)
     keep = best == iteration or is_snapshot(iteration) or iteration == imitation.iterations
-    params = state.averaged if keep else None
+    params = state.ema_params if keep else None
     run.commit(iteration, state, row.to_json(), params, ledger=asdict(ledger), needed={best})
     return state
 

@@ -27,7 +27,7 @@ from selfplay.players.specs import Player
 from selfplay.players.version import Version
 from selfplay.runs import metrics
 from selfplay.runs.files import CorruptedFile, write_bytes
-from selfplay.runs.metrics_row import SelfPlayRow
+from selfplay.runs.metrics_row import Section, SelfPlayRow
 from selfplay.runs.snapshots import is_snapshot, snapshot_versions
 
 FOLDER = "elo"  # in the run's folder
@@ -136,7 +136,7 @@ class BackgroundEvaluator:
         """
         rows = metrics.read_rows(folder)
         last = rows[-1] if rows else None
-        self._newest: Mapping[str, Any] = last.elo if isinstance(last, SelfPlayRow) else {}
+        self._newest: Section = last.elo if isinstance(last, SelfPlayRow) else {}
         arguments = (folder, run_config, seed, config)
         self._actor = (
             BackgroundActor(Evaluator, "rate", arguments, cluster) if config.budgets else None
@@ -144,7 +144,7 @@ class BackgroundEvaluator:
 
     def evaluate_if_due(
         self, params: Params, iteration: int, ledger: Ledger, final: bool
-    ) -> Mapping[str, Any]:
+    ) -> Section:
         """Submits this version if it is to be rated, and returns the newest ratings.
 
         Does not wait, except in the final iteration, which waits for all ratings.

@@ -15,6 +15,7 @@ import numpy as np
 
 from selfplay.runs.codec import JsonObject
 from selfplay.runs.files import CorruptedFile, load_arrays, save_arrays
+from selfplay.runs.renamed import code_names, disk_names
 from selfplay.runs.window import ReplayConfig, window_size
 
 Rows = Mapping[str, np.ndarray]  # name -> [rows, ...]
@@ -198,7 +199,7 @@ class Replay:
         if iteration not in self._unsaved:
             raise ValueError(f"the replay has no unsaved rows of iteration {iteration}")
         rows = self._unsaved[iteration]
-        digest = save_arrays(shard_path(self._folder, iteration), rows)
+        digest = save_arrays(shard_path(self._folder, iteration), disk_names(rows))
         del self._unsaved[iteration]
         saved = Shard(iteration, next(iter(rows.values())).shape[0], digest)
         self._shards = [saved if s.iteration == iteration else s for s in self._shards]
@@ -222,7 +223,7 @@ class Replay:
         replay._total = index.total_rows - available
         for shard in index.shards:
             path = shard_path(replay._folder, shard.iteration)
-            arrays = load_arrays(path, shard.digest)
+            arrays = code_names(load_arrays(path, shard.digest))
             if replay._check(shard.iteration, arrays) != shard.rows:
                 raise CorruptedFile(path, f"it does not have the {shard.rows} committed rows")
             replay._reserve(arrays, wanted)

@@ -20,7 +20,7 @@ from selfplay import rng
 from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder import match, openings
 from selfplay.ladder.config import EloConfig
-from selfplay.learning.batches import Noise
+from selfplay.learning.row_sources import RandomRows
 from selfplay.players import specs
 from selfplay.players.version import Version
 from selfplay.runs.codec import from_json, to_json
@@ -145,7 +145,7 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
         starts["play"] = compiling.phase(trainer.player.fingerprint)
         state, carries = trainer.start()
         learner, params = state.learner, jax.device_get(state.acting_params)
-        noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
+        noise = carries[0].pending | {"mover_outcome": np.zeros(0, np.int8)}
 
         def learn() -> None:
             trainer.learner.fingerprint(noise)
@@ -158,7 +158,7 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
         compiled = compiling.saved < compiling.missed
         carry, rows = trainer.player.play(params, carries[0], 1, 0, 0)
         segment = _median_seconds(lambda: trainer.player.play(params, carry, 2, 0, 1))
-        source = Noise(noise, config.learner.batch_size)
+        source = RandomRows(noise, config.learner.batch_size)
         steps = _median_seconds(lambda: trainer.learner.fit(learner, source, 0, STEPS))
 
         def commit() -> None:

@@ -228,7 +228,7 @@ def _restore_or_initialize(
         ValueError: the run was begun by other arithmetic, or with other expert games.
     """
     state, carries = trainer.start(start.params if start else None)
-    example = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
+    example = carries[0].pending | {"mover_outcome": np.zeros(0, np.int8)}
     identity = RunIdentity(
         fingerprint,
         trainer.learner.fingerprint(example),
@@ -297,7 +297,7 @@ class Iterations:
         self._workers, self._versions, self._enter = workers, versions, enter
         self._progress = progress
         self._watch = Stopwatch()
-        versions.warm_up(progress.state.learner.averaged)
+        versions.warm_up(progress.state.learner.ema_params)
 
     def run_all(self, on_iteration: OnIteration) -> None:
         """Iterates to the config's last iteration, or until `on_iteration` returns True."""
@@ -329,7 +329,7 @@ class Iterations:
         """Learns from the replay; the next iteration's self-play starts as early as it can."""
         lag = self._config.policy_lag
         if lag:  # the actors play while the learner learns
-            params = self._progress.state.learner.averaged
+            params = self._progress.state.learner.ema_params
             self._submit(work.iteration + 1, params)
         self._enter(Phase("learning", work.iteration))
         failpoint("train.learn", work.iteration)
@@ -350,7 +350,7 @@ class Iterations:
 
     def evaluate(self, work: plan.Work) -> Evaluation:
         """Evaluates the new version, as far as it is due."""
-        params, ledger = self._progress.state.learner.averaged, self._progress.ledger
+        params, ledger = self._progress.state.learner.ema_params, self._progress.ledger
         evaluation = self._versions.evaluate_if_due(
             params, work.iteration, ledger, final=self._is_final(work)
         )
@@ -365,7 +365,7 @@ class Iterations:
         row = self._row(work, rows, learned, evaluation)
         keep = is_snapshot(work.iteration) or bool(evaluation.exam) or self._is_final(work)
         keep = keep or self._config.store.keep_for_verify
-        params = state.learner.averaged if keep else None
+        params = state.learner.ema_params if keep else None
         self._enter(Phase("saving", work.iteration))
         self._run.commit(
             work.iteration, state, row.to_json(), params, carries=carries, ledger=asdict(ledger)
@@ -421,15 +421,16 @@ def summarize(rows: Rows) -> dict[str, float]:
     count = int(last.sum())
     if not count:
         return {"games": 0, "positions": len(last)}
-    first = np.where(rows["ply"] % 2 == 0, rows["outcome"], -rows["outcome"])[last]
+    mover_outcome = rows["mover_outcome"]
+    outcome = np.where(rows["ply"] % 2 == 0, mover_outcome, -mover_outcome)[last]
     policy = rows["policy"].astype(np.float32)
     entropy = -(policy * np.log(np.maximum(policy, 1e-9))).sum(axis=-1)
     return {
         "games": count,
         "positions": len(last),
         "plies": float((rows["ply"][last] + 1).mean()),
-        "first_player_wins": float((first > 0).mean()),
-        "draws": float((first == 0).mean()),
+        "first_player_wins": float((outcome > 0).mean()),
+        "draws": float((outcome == 0).mean()),
         "policy_entropy": float(entropy.mean()),
-        "value_error": float(np.mean((rows["value"].astype(np.float32) - rows["outcome"]) ** 2)),
+        "value_error": float(np.mean((rows["value"].astype(np.float32) - mover_outcome) ** 2)),
     }

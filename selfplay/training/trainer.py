@@ -15,8 +15,8 @@ from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import plan
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
-from selfplay.learning.batches import Source
 from selfplay.learning.learner import Learner, LearnerState
+from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Model, Params
@@ -79,7 +79,7 @@ class Trainer:
             CorruptedFile: the archive of expert games is damaged.
         """
         game = games.make(config.game)
-        model = network.make_once(game, config.network)
+        model = network.make(game, config.network)
         steps = config.iterations * config.learner.steps(config.selfplay.positions)
         devices = config.cluster.learner_devices or None
         learner = Learner(game, model, config.learner, steps, config.seed, devices)
@@ -102,9 +102,9 @@ class Trainer:
 
     def start(self, params: Params | None = None) -> tuple[TrainState, list[Carry]]:
         """Returns state and carries of version 0, from `params` or from fresh parameters."""
-        learner = self.learner.initial(params)
+        learner = self.learner.init(params)
         carries = [self.player.start(s) for s in range(self.config.selfplay.streams)]
-        return TrainState(learner, learner.averaged), carries
+        return TrainState(learner, learner.ema_params), carries
 
     def fit(self, state: TrainState, source: Source, work: plan.Work, new_rows: int) -> Learned:
         """Learns for one iteration.
@@ -121,7 +121,7 @@ class Trainer:
         learner, metrics = self.learner.fit(state.learner, source, work.iteration, steps)
         # With lag 1 the version before this one plays the next iteration.
         acting = state.learner if self.config.policy_lag else learner
-        return Learned(TrainState(learner, acting.averaged), metrics, steps)
+        return Learned(TrainState(learner, acting.ema_params), metrics, steps)
 
     def ledger(self, before: Ledger, steps: int) -> Ledger:
         """Computes the ledger after one more iteration with so many gradient steps."""

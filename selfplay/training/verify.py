@@ -140,7 +140,7 @@ def _verify_imitation(
     """Recomputes iterations of ``RUN/imitation``, which learns and does not play."""
     imitation = trainer.imitation()
     imitation.data.check_digest(commits.identity().dataset, folder)
-    start = imitation.learner.initial()
+    start = imitation.learner.init()
     for iteration in iterations:
         state = unflatten(start, commits.load(iteration - 1).state)
         if iteration == 1 and (difference := _compare_start(start, state)):

@@ -19,6 +19,7 @@ from selfplay.cluster.config import ClusterConfig
 from selfplay.ladder.config import EloConfig
 from selfplay.learning.config import LearnerConfig
 from selfplay.phase import Phase
+from selfplay.runs.metrics_row import parse
 from selfplay.training.config import TrainConfig
 from tests.small_runs import PLAIN
 
@@ -63,7 +64,7 @@ def row(config: TrainConfig, iteration: int = 99, **changes: Any) -> dict[str, A
 
 def imitated(config: TrainConfig) -> dict[str, Any]:
     held_out = {"policy_loss": 1.625, "value_loss": 0.812, "top1": 0.375, "top5": 0.875}
-    made = {"of": 160, "epoch": 5.25, "held_out": held_out}
+    made = {"epoch": 5.25, "held_out": held_out}
     seconds = {"learn": 1.0, "measure": 1.0, "total": 3725.0}
     made = row(config, 105, seconds=seconds, **made)
     return {name: value for name, value in made.items() if name not in ("selfplay", "steps")}
@@ -116,7 +117,7 @@ def test_no_value_is_cut_at_any_width(terminal: Any, tmp_path: Path, width: int,
     made = imitated(config) if kind == "imitation" else row(config)
     with Progress(config, tmp_path) as progress:
         for _ in range(20):
-            progress.show(made)
+            progress.show(parse(made))
     lines = drawn(screen)
     shown = " ".join(lines)
     assert max(map(len, lines)) <= width and "…" not in shown
@@ -133,7 +134,7 @@ def test_at_80_columns_the_headline_stands_in_the_table(terminal: Any, tmp_path:
         screen = terminal(80)
         with Progress(config, tmp_path) as progress:
             for iteration in (98, 99):
-                progress.show(row(config, iteration))
+                progress.show(parse(row(config, iteration)))
         before = next(line for line in drawn(screen) if "98/100" in line)
         assert [text for text in ("1024", *HEADLINE, EXAM) if text not in before] == []
 
@@ -145,7 +146,7 @@ def test_the_newest_iteration_and_the_step_stay_on_a_low_terminal(
     screen = terminal(80, height)
     with Progress(full(), tmp_path) as progress:
         for iteration in range(70, 100):
-            progress.show(row(full(), iteration))
+            progress.show(parse(row(full(), iteration)))
         progress.enter(Phase("playing", 100))
         lines = drawn(screen)
     assert len(lines) < height
@@ -186,7 +187,7 @@ def test_the_time_shown_counts_compilation_exams_and_commits(
             ticking.now += 10  # 4 of training, 6 of exam and commit
             total = resumed_at + 4 * (iteration - 50)
             seconds = {"play": 3.0, "learn": 1.0, "exam": 5.0, "commit": 1.0, "total": total}
-            progress.show(row(config, iteration, seconds=seconds))
+            progress.show(parse(row(config, iteration, seconds=seconds)))
     said = capsys.readouterr().out
     assert "compiling self-play …" in said and "playing" not in said
     assert "time 9:30  left 8:10" in said  # 500 + 60 + 10 s; 49 iterations of 10 s
@@ -205,7 +206,7 @@ def test_an_iteration_without_a_learner_step_says_why(
     for words, play in cases.items():
         with Progress(config, tmp_path, plain=True) as progress:
             for iteration in (1, 2):
-                progress.show(row(config, iteration, **idle, selfplay=play))
+                progress.show(parse(row(config, iteration, **idle, selfplay=play)))
         said = capsys.readouterr().out
         assert "nan" not in said and "policy -  value -" in said
         assert said.count("took no learner step") == 1 and words in said
@@ -217,7 +218,7 @@ def test_a_run_that_never_learns_says_so_at_its_start_and_end(
     config = replace(PLAIN, learner=LearnerConfig(batch_size=4096, shards=2, replay_ratio=1.0))
     assert config.learner.steps(config.selfplay.positions) == 0
     (tmp_path / "metrics.jsonl").write_text('{"iteration": 6, "steps": 0}\n')
-    commit = SimpleNamespace(metrics_row={"imitation": {}})
+    commit = SimpleNamespace(row=parse({"iteration": 0}))
     run = SimpleNamespace(next_iteration=7, commits=SimpleNamespace(read=lambda _: commit))
     with Progress(config, tmp_path, plain=True) as progress:
         said = capsys.readouterr().out

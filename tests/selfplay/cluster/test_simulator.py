@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.cluster.simulator import Costs, costs_from_metrics, simulate
+from selfplay.runs.metrics_row import parse
 
 seconds = st.floats(0, 10)
 
@@ -70,16 +71,17 @@ def test_iteration_is_never_faster_than_its_parts(costs: Costs, streams: int, ac
 def test_costs_are_medians_of_metrics_and_the_mean_exam() -> None:
     rows = [
         {
+            "iteration": 1,
             "pool": {"actors": 2.0, "stream_seconds": 1.2 + x, "play_seconds": 1.0, "spread": 0.1},
             "seconds": {"learn": 3.0, "commit": x, "exam": 4.0 * (x == 0.2) + 60 * (x == 9)},
         }
         for x in (0.0, 0.2, 9.0)  # the last one has the long exam
     ]
-    found = costs_from_metrics([{"iteration": 0}, {"pool": {}}, *rows])
+    found = costs_from_metrics([parse(row) for row in ({"iteration": 0}, {"iteration": 1}, *rows)])
     assert found.send == found.receive == pytest.approx(0.2)
     assert found == Costs(1.0, found.send, found.receive, 3.0, 0.2 + 2.0, 0.1)
     with pytest.raises(ValueError, match="have no times of actors"):
-        costs_from_metrics([{"iteration": 0}, {"pool": {}}])
+        costs_from_metrics([parse({"iteration": 0}), parse({"iteration": 1})])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from selfplay.generated import importing, teacher
 from selfplay.generated.journal import Journal
 from selfplay.generated.teacher import Teacher
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.learner import make_loss
+from selfplay.learning.loss import make_loss
 from selfplay.players import solvers
 from selfplay.solved.suite import ILLEGAL
 
@@ -54,14 +54,14 @@ def test_games_of_a_teacher_end_with_their_result(tmp_path: Path) -> None:
     assert manifest["kept"] + manifest["left_out"]["duplicate"] == 60
     assert manifest["kept"] > 40
     rows = experts.gather(np.arange(experts.size))
-    assert (rows["value"] == rows["outcome"]).all() and table["known"].all()
+    assert (rows["value"] == rows["mover_outcome"]).all() and table["known"].all()
     assert (rows["policy"].max(axis=1) == 1).all()
     step, is_over = jax.jit(GAME.step), jax.jit(GAME.is_terminal)
     for start, plies, outcome in zip(table["start"], table["plies"], table["outcome"], strict=True):
         state = GAME.init()
         for at in range(start, start + plies):
             assert not is_over(state)
-            assert rows["outcome"][at] == outcome * (1 - 2 * (rows["ply"][at] % 2))
+            assert rows["mover_outcome"][at] == outcome * (1 - 2 * (rows["ply"][at] % 2))
             state = step(state, int(rows["action"][at]))
         assert is_over(state) and GAME.outcome(state) == outcome
     scores = solved(experts)
@@ -76,7 +76,7 @@ def test_the_solvers_lessons_are_its_best_moves_and_the_true_result(tmp_path: Pa
     best = (scores == scores.max(axis=1, keepdims=True)) & (scores != ILLEGAL)
     np.testing.assert_allclose(rows["policy"], best / best.sum(axis=1, keepdims=True), atol=1e-3)
     np.testing.assert_array_equal(rows["value"], np.sign(scores.max(axis=1)))
-    np.testing.assert_array_equal(rows["outcome"], rows["value"])
+    np.testing.assert_array_equal(rows["mover_outcome"], rows["value"])
     moves = made(tmp_path / "moves", HOW)
     np.testing.assert_array_equal(moves.fields["action"], experts.fields["action"])
     assert moves.digest != experts.digest
@@ -148,7 +148,7 @@ def test_solved_positions_teach_values_only(tmp_path: Path) -> None:
     rows = experts.gather(np.arange(experts.size))
     found = dict(zip(rows["ply"].tolist(), rows["value"].tolist(), strict=True))
     assert sorted(rows["value"].tolist()) == [-1, 0, 1] and found[4] == -1
-    assert (rows["outcome"] == rows["value"]).all()
+    assert (rows["mover_outcome"] == rows["value"]).all()
     assert not rows["policy"].any() and (rows["action"] == -1).all() and rows["last"].all()
     at = int(np.flatnonzero(rows["value"] == 1)[0])
     state = game.step(game.step(game.init(), 3), 3)
@@ -165,7 +165,7 @@ def test_a_row_without_a_policy_has_no_policy_loss() -> None:
         "legal": np.packbits(np.ones((1, 9), bool), axis=1),
         "policy": np.zeros((1, 9), np.float16),
         "value": np.ones(1, np.float16),
-        "outcome": np.ones(1, np.int8),
+        "mover_outcome": np.ones(1, np.int8),
     }
 
     def evaluate(params: jax.Array, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
