@@ -26,23 +26,23 @@ UNITS = {"s": 1, "min": 60, "h": 3600}
 RATED = "--versions 2 --max-games 500"
 STUDIES = {
     "hex_widths": "hex_3 --grid network.width=4,16 search.num-simulations=2,8 --seeds 1 "
-    f"--set iterations=4 --sims 0 8 {RATED}",
-    "rates": "hex_3 --grid learner.learning-rate=0.001,0.004 --seeds 2 --set iterations=6 "
+    f"--fix iterations=4 --sims 0 8 {RATED}",
+    "rates": "hex_3 --grid learner.learning-rate=0.001,0.004 --seeds 2 --fix iterations=6 "
     f"--sims 0 {RATED}",
-    "hex_4": "hex_4 --grid search.num-simulations=4,16 --seeds 1 --set iterations=3 "
+    "hex_4": "hex_4 --grid search.num-simulations=4,16 --seeds 1 --fix iterations=3 "
     f"network.width=8 --sims 0 16 --anchor random {RATED}",
     "search": "connect_four_smoke --grid search.algorithm=gumbel,puct --seeds 2 "
     f"--sims 0 8 --anchor random {RATED}",
-    "symmetries": "connect_four --grid learner.symmetries=true,false --seeds 1 --set iterations=2 "
+    "symmetries": "connect_four --grid learner.symmetries=true,false --seeds 1 --fix iterations=2 "
     f"network.width=8 network.depth=1 --sims 0 --anchor random {RATED}",
-    "kinds": f"hex_3 --grid network.kind=conv,mlp --seeds 2 --set iterations=4 --sims 0 32 {RATED}",
-    "depths": "hex_5 --grid network.depth=1,2 --seeds 1 --set iterations=2 network.width=8 "
+    "kinds": f"hex_3 --grid network.kind=conv,mlp --seeds 2 --fix iterations=4 --sims 0 32 {RATED}",
+    "depths": "hex_5 --grid network.depth=1,2 --seeds 1 --fix iterations=2 network.width=8 "
     f"search.num-simulations=8 --sims 0 {RATED}",
-    "seeds": "hex_3 --seeds 6 --set iterations=3 --versions 3 --max-games 2000",
+    "seeds": "hex_3 --seeds 6 --fix iterations=3 --versions 3 --max-games 2000",
     "connect_four_widths": "connect_four_smoke --grid network.width=8,16,32 --seeds 2 "
-    f"--set iterations=8 --sims 0 --anchor random {RATED}",
+    f"--fix iterations=8 --sims 0 --anchor random {RATED}",
     "tic_tac_toe": "connect_four_smoke --grid selfplay.batch_size=16,64 --seeds 2 "
-    f"--set game=tic_tac_toe iterations=12 --sims 0 4 {RATED}",
+    f"--fix game=tic_tac_toe iterations=12 --sims 0 4 {RATED}",
 }
 
 

@@ -15,7 +15,11 @@ from rich.console import Console
 
 from benchmarks.commands import launch
 from benchmarks.worker import ROOT
-from launch.train import parse as parse_training  # pins JAX, before anything imports it
+from launch import cli
+from launch.train import parse as parse_training
+
+cli.configure_process()  # before JAX is imported
+
 from selfplay.imitation.config import ImitationConfig
 from selfplay.model.flops import Ledger
 from selfplay.runs import metrics

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,8 +22,8 @@ class Filters:
     Attributes:
         min_rating: least rating, a number, as GoQuest's and EGF's are.
         min_rank: least rank, such as 4k, 1d or 1p.
-        of: who has to be strong enough: both players, or only the mover; then the rows of
-            a weaker player are left out, and games of two weaker ones.
+        strength_applies_to: who has to be strong enough: both players, or only the mover; then the
+            rows of a weaker player are left out, and games of two weaker ones.
         result_known: leave out games without a result; else they teach the policy only.
         min_plies: least number of moves.
         no_bots: leave out games in which a name looks like a program's.
@@ -32,7 +32,7 @@ class Filters:
 
     min_rating: float | None = None
     min_rank: str | None = None
-    of: Literal["both", "mover"] = "both"
+    strength_applies_to: Literal["both", "mover"] = "both"
     result_known: bool = False
     min_plies: int = 1
     no_bots: bool = False
@@ -47,8 +47,13 @@ class Filters:
             if getattr(self, name) < 0:
                 flag = name.replace("_", "-")
                 raise ValueError(f"--{flag} must not be negative, got {getattr(self, name)}")
-        if self.of == "mover" and not self.limits:
-            raise ValueError("--of mover asks for --min-rating or --min-rank")
+        if self.strength_applies_to == "mover" and not self.limits:
+            raise ValueError("--strength-applies-to mover needs --min-rating or --min-rank")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the filters as archives record them, with the names of format 1."""
+        names = {"strength_applies_to": "of"}
+        return {names.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def limits(self) -> bool:
@@ -64,7 +69,7 @@ class Filters:
         if len(game.moves) < self.min_plies:
             return f"filter: less than {self.min_plies} moves"
         strong = self.strong(game)
-        if any(strong) if self.of == "mover" else all(strong):
+        if any(strong) if self.strength_applies_to == "mover" else all(strong):
             return None
         known = [self._limit(player) is not None for player in game.players]
         return "filter: not strong enough" if all(known) else "filter: strength not known"
@@ -85,7 +90,7 @@ class Filters:
     def taught(self, game: ExpertGame) -> np.ndarray | None:
         """bool [T], True = the move of a player who is strong enough; None for all of them."""
         strong = self.strong(game)
-        if self.of == "both" or all(strong):
+        if self.strength_applies_to == "both" or all(strong):
             return None
         first = game.start.player if game.start else 0
         return np.array([strong[(first + ply) % 2] for ply in range(len(game.moves))])

@@ -16,8 +16,8 @@ from selfplay.experts.game_record import ExpertGame, LeftOut
 from selfplay.experts.selection import Account
 from selfplay.experts.sgf import reader, sources
 from selfplay.generated import teacher
+from selfplay.generated.config import Teacher
 from selfplay.generated.journal import Journal
-from selfplay.generated.teacher import Teacher
 
 Built = tuple[dict[str, Any], bool]
 """An archive's manifest, and True if it was there before."""
@@ -43,7 +43,7 @@ def import_sgf(
     accounts = [Account(str(path), sources.sha256(path)) for path in files]
     recipe = {
         "made by": "import",
-        "filters": asdict(filters),
+        "filters": filters.to_json(),
         "contents": sorted(account.sha256 for account in accounts),
     }
     readers = [partial(_records, path, game) for path in files]

@@ -8,10 +8,9 @@ import multiprocessing
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,7 @@ from games.game import Game
 from selfplay import rng
 from selfplay.experts.building import Progress
 from selfplay.experts.game_record import ExpertGame, Start
+from selfplay.generated.config import Teacher
 from selfplay.ladder import openings
 from selfplay.players import solvers, specs
 from selfplay.rng import Purpose
@@ -32,37 +32,6 @@ CHUNK = 16  # games side by side: few, so that the solver's table still holds th
 RESULTS = {"win": 1, "loss": -1, "draw": 0}
 CELLS = {"x": 1, "o": -1, "b": 0}
 _LINE = re.compile("(?:[xob],){42}(win|loss|draw)")
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Games of a perfect player against itself.
-
-    Attributes:
-        games: how many to play; those that come out the same count once.
-        blunder: share of its moves that are random.
-        seed: seed of the games.
-        targets: what is learnt. "moves": the move it played and the game's result, as from
-            any expert. "solver": all best moves, evenly, and the result of perfect play.
-        opening_plies: random moves before it begins; they are not learnt.
-    """
-
-    games: int = 2000
-    blunder: float = 0.2
-    seed: int = 0
-    targets: Literal["moves", "solver"] = "moves"
-    opening_plies: int = 0
-
-    def __post_init__(self) -> None:
-        if self.games < 1:
-            raise ValueError(f"--games must be at least 1, got {self.games}")
-        if self.opening_plies < 0:
-            raise ValueError(f"--opening-plies must not be negative, got {self.opening_plies}")
-
-    @property
-    def spec(self) -> str:
-        """The player, as the arena names it."""
-        return f"solver?blunder={self.blunder:g}"
 
 
 def check(game: Game, teacher: Teacher) -> None:

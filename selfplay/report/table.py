@@ -29,8 +29,8 @@ class Table:
         """Drops the columns whose values are all equal.
 
         Returns:
-            The narrower table, and a sentence with the dropped values, empty if no column is dropped. A
-            table of fewer than two rows, or of equal rows, is returned as it is.
+            The narrower table, and a sentence with the dropped values; the table itself and an
+            empty sentence if no column is constant, or all are, or there are fewer than two rows.
         """
         if len(self.rows) < 2:
             return self, ""

@@ -26,7 +26,6 @@ from typing import IO
 import numpy as np
 
 from selfplay.runs.codec import Json, JsonObject
-from selfplay.runs.digest import digest as digest_of
 
 TEMPORARY = ".tmp-"  # prefix of file names; such files may be deleted when a run is opened
 LOCK = "lock"  # name of the file that the folder's only writer locks
@@ -246,13 +245,20 @@ def read_hashed_json(path: Path) -> JsonObject:
     return {key: value for key, value in data.items() if key != _SHA}
 
 
+def _digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """Returns the digest of arrays."""
+    from selfplay.runs.digest import digest  # imports JAX, which reading a JSON file does not need
+
+    return digest(arrays)
+
+
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     """Writes ``{name: array}`` atomically as an uncompressed ``.npz``; returns its digest.
 
     Takes every NumPy and ml_dtypes dtype, such as bfloat16, but raises TypeError for objects.
     """
     host = {name: np.asarray(array) for name, array in arrays.items()}
-    digest = digest_of(host)  # raises TypeError for arrays of objects
+    digest = _digest_of(host)  # raises TypeError for arrays of objects
     foreign = {n: a.dtype.name for n, a in host.items() if a.dtype.isbuiltin == 2}
     for name in foreign:
         host[name] = host[name].view(f"u{host[name].dtype.itemsize}")
@@ -290,6 +296,6 @@ def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
     except Exception as error:  # a damaged zip or header raises one of a dozen types
         text = describe(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise CorruptedFile(path, f"its arrays cannot be read ({text})") from error
-    if digest is not None and (actual := digest_of(arrays)) != digest:
+    if digest is not None and (actual := _digest_of(arrays)) != digest:
         raise CorruptedFile(path, f"its digest is {actual[:12]}…, expected {digest[:12]}…")
     return arrays

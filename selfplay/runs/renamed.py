@@ -89,19 +89,6 @@ def with_today_names(config: Mapping[str, Any]) -> JsonObject:
     return result
 
 
-def check_option(text: str) -> None:
-    """Raises ValueError with the new name if an option is spelled as before it was renamed.
-
-    Args:
-        text: a field's dotted path, with or without leading dashes and a value behind "=".
-    """
-    typed = text.partition("=")[0]
-    path = typed.removeprefix("--").replace("-", "_").replace(".no_", ".")
-    if path in FIELDS:
-        dashes = "--" if typed.startswith("--") else ""
-        raise ValueError(f"{typed} is now called {dashes}{FIELDS[path].replace('_', '-')}")
-
-
 def today_field(typed: str) -> str:
     """Returns a field as it is typed today, "learner.replay-ratio" for "learner.reuse"."""
     path = typed.replace("-", "_")

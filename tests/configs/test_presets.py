@@ -32,7 +32,7 @@ def shrunk(preset: TrainConfig) -> TrainConfig:
 
 
 @pytest.mark.parametrize("name", configs.PRESETS)
-def test_presets_are_well_formed(name: str) -> None:
+def test_preset_is_well_formed(name: str) -> None:
     config = configs.get(name)
     assert games.make(config.game).num_actions > 1
     doc = configs.PRESETS[name].__doc__
@@ -41,7 +41,7 @@ def test_presets_are_well_formed(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hex_3", "go_5x5", "hex_5"])
-def test_small_presets_train(name: str, tmp_path: Path) -> None:
+def test_small_preset_trains(name: str, tmp_path: Path) -> None:
     run = train(shrunk(configs.get(name)), tmp_path / "run")
     rows = [row for row in metrics.read_rows(run.folder) if isinstance(row, SelfPlayRow)]
     assert run.next_iteration == 3
@@ -51,7 +51,7 @@ def test_small_presets_train(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in configs.PRESETS if name.endswith("_gpu")])
-def test_presets_for_one_accelerator_play_where_they_learn(name: str) -> None:
+def test_preset_for_one_accelerator_plays_in_the_process_of_the_learner(name: str) -> None:
     """Actors would play on CPUs, in float32, beside an idle card."""
     cluster = configs.get(name).cluster
     assert cluster.actors == 0 and not cluster.address

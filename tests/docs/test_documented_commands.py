@@ -50,7 +50,6 @@ MISTYPED = {"conect_four", "--serach.num-simulations"}  # shown with the error t
 RAY = {"get-auth-token", "start", "status", "stop", "up"}
 RAY_OPTIONS = {"--address", "--generate", "--head", "--node-ip-address", "--num-cpus", "--num-gpus"}
 SHOWING = ("benchmarks", "configs", "launch")  # folders whose docstrings show commands
-OLD_SPELLINGS = {"--set"}  # named by a page as what it was called before
 OTHER_PROGRAMS = {".venv/bin/tensorboard", "gnugo", "ray", "uv"}
 UV_OPTIONS = {"--fork-strategy", "--universal"}
 
@@ -85,7 +84,7 @@ def only_parsing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(tyro, "cli", parse_with_tyro)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_with_argparse)
-    monkeypatch.setattr(cli, "prepare", lambda: None, raising=False)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     monkeypatch.setattr(determinism, "pin", lambda devices=1: None)
     handler = signal.getsignal(signal.SIGTERM)
     yield
@@ -180,7 +179,7 @@ def test_documented_command_is_accepted_by_its_parser(command: Command) -> None:
 @functools.cache
 def options() -> frozenset[str]:
     """Returns the options of all commands and benchmarks, as in "--search.num-simulations"."""
-    names = {"--help", *OLD_SPELLINGS, *RAY_OPTIONS, *UV_OPTIONS}
+    names = {"--help", *RAY_OPTIONS, *UV_OPTIONS}
     for path in ROOT.glob("benchmarks/*.py"):
         names.update(re.findall(r'"(--[a-z-]+)"', path.read_text("utf-8")))
     for path in ROOT.glob("launch/*.py"):
@@ -207,7 +206,8 @@ def fields(config: type, prefix: str = "") -> Iterator[str]:
 def test_options_and_fields_in_text_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     known = {*options(), *fields(TrainConfig)}
-    known |= {*renamed.FIELDS} if "decisions" in page.parts else set()
+    if {"decisions", "results"} & {*page.parts}:  # history: may name what was renamed
+        known |= {*renamed.FIELDS}.union(*cli.RENAMED.values())
     sections = {name.split(".")[0] for name in fields(TrainConfig) if "." in name}
     unknown = []
     for line, span in code_spans(page.read_text("utf-8")):

@@ -111,7 +111,9 @@ def drawn(screen: io.StringIO) -> list[str]:
 
 @pytest.mark.parametrize("width", [200, 120, 80, 60, 40])
 @pytest.mark.parametrize("kind", ["plain", "full", "imitation"])
-def test_no_value_is_cut_at_any_width(terminal: Any, tmp_path: Path, width: int, kind: str) -> None:
+def test_view_cuts_no_value_at_any_width(
+    terminal: Any, tmp_path: Path, width: int, kind: str
+) -> None:
     config = full() if kind == "full" else connect_four()
     screen = terminal(width)
     made = imitated(config) if kind == "imitation" else row(config)
@@ -129,7 +131,9 @@ def test_no_value_is_cut_at_any_width(terminal: Any, tmp_path: Path, width: int,
     assert [text for text in expected if text not in shown] == []
 
 
-def test_at_80_columns_the_headline_stands_in_the_table(terminal: Any, tmp_path: Path) -> None:
+def test_view_of_80_columns_keeps_the_main_columns_in_the_table(
+    terminal: Any, tmp_path: Path
+) -> None:
     for config in (connect_four(), full()):
         screen = terminal(80)
         with Progress(config, tmp_path) as progress:
@@ -140,7 +144,7 @@ def test_at_80_columns_the_headline_stands_in_the_table(terminal: Any, tmp_path:
 
 
 @pytest.mark.parametrize("height", [24, 12, 8])
-def test_the_newest_iteration_and_the_step_stay_on_a_low_terminal(
+def test_low_terminal_shows_the_newest_iteration_and_the_phase(
     terminal: Any, tmp_path: Path, height: int
 ) -> None:
     screen = terminal(80, height)
@@ -153,9 +157,7 @@ def test_the_newest_iteration_and_the_step_stay_on_a_low_terminal(
     assert any("99/100" in line for line in lines) and "iteration 100: playing 0:00" in lines[-1]
 
 
-def test_the_view_tells_the_step_and_its_clock(
-    terminal: Any, tmp_path: Path, ticking: Clock
-) -> None:
+def test_view_shows_the_phase_and_its_clock(terminal: Any, tmp_path: Path, ticking: Clock) -> None:
     screen = terminal(80)
     with Progress(connect_four(), tmp_path) as progress:
         ticking.now += 3
@@ -175,7 +177,7 @@ def test_the_view_tells_the_step_and_its_clock(
     assert "since the start" not in screen.getvalue().rsplit(" → ", 1)[1]
 
 
-def test_the_time_shown_counts_compilation_exams_and_commits(
+def test_remaining_time_counts_compilation_exams_and_commits(
     tmp_path: Path, ticking: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, resumed_at = connect_four(), 500.0
@@ -194,7 +196,7 @@ def test_the_time_shown_counts_compilation_exams_and_commits(
     assert "time 9:40  left 8:00" in said
 
 
-def test_an_iteration_without_a_learner_step_says_why(
+def test_iteration_without_a_learner_step_is_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = connect_four()
@@ -212,7 +214,7 @@ def test_an_iteration_without_a_learner_step_says_why(
         assert said.count("took no learner step") == 1 and words in said
 
 
-def test_a_run_that_never_learns_says_so_at_its_start_and_end(
+def test_run_that_never_learns_is_explained_at_start_and_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = replace(PLAIN, learner=LearnerConfig(batch_size=4096, shards=2, replay_ratio=1.0))
@@ -228,6 +230,6 @@ def test_a_run_that_never_learns_says_so_at_its_start_and_end(
     assert "version 6 is still version 0" in capsys.readouterr().out
 
 
-def test_clock() -> None:
+def test_clock_formats_seconds() -> None:
     texts = [clock(seconds) for seconds in (0, 59.9, 61, 3599, 3600, 36_125)]
     assert texts == ["0:00", "0:59", "1:01", "59:59", "1:00:00", "10:02:05"]

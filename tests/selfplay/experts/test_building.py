@@ -201,7 +201,7 @@ def test_filters(tmp_path: Path, filters: Filters, kept: int, why: dict[str, int
 
 def test_moves_of_the_strong_player_only(tmp_path: Path) -> None:
     path = write(tmp_path / "a.sgf", *RATED, record([9], more="BR[1k]WR[9d]"))
-    filters = Filters(min_rating=2000, min_rank="2d", of="mover")
+    filters = Filters(min_rating=2000, min_rank="2d", strength_applies_to="mover")
     manifest = run(tmp_path / "out", path, filters=filters)
     assert manifest["left_out"] == {building.NO_ROWS: 1}
     experts = ExpertArchive(tmp_path / "out")

@@ -15,8 +15,8 @@ import pytest
 import games
 from selfplay.experts.archive import ExpertArchive
 from selfplay.generated import importing, teacher
+from selfplay.generated.config import Teacher
 from selfplay.generated.journal import Journal
-from selfplay.generated.teacher import Teacher
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.loss import make_loss
 from selfplay.players import solvers

@@ -21,7 +21,7 @@ from selfplay.cluster import plan
 from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
-from selfplay.generated.teacher import Teacher
+from selfplay.generated.config import Teacher
 from selfplay.imitation import imitate
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.dataset import ExpertData
@@ -180,8 +180,9 @@ def test_verify_recomputes_imitation_and_self_play(whole: Path) -> None:
 
 def test_ladder_includes_version_0_of_an_imitating_run(whole: Path) -> None:
     ask = (
-        "import sys, launch.ladder as command, games; options = command.Options((sys.argv[1],), "
-        "(0,)); print([p.spec for p in command.gather(options, games.make('tic_tac_toe'))[0]])"
+        "import sys, games; from launch import ladder, rating; "
+        "options = ladder.Options((sys.argv[1],), (0,)); "
+        "print([p.spec for p in rating.gather(options, games.make('tic_tac_toe'))[0]])"
     )
     done = subprocess.run(
         [sys.executable, "-c", ask, str(whole)], cwd=ROOT, capture_output=True, text=True

@@ -43,7 +43,7 @@ Specs = list[tuple[str, float]]
 def launch() -> Iterator[Any]:
     """Returns a function that imports a command's module without preparing the process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "prepare", lambda: None)
+        patch.setattr(cli, "configure_process", lambda: None)
         yield lambda name: importlib.import_module(f"launch.{name}")
 
 

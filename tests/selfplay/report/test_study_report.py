@@ -29,6 +29,8 @@ from tests.selfplay.scaling.test_from_ladder import make_run
 from tests.small_runs import PLAIN
 
 WIDTHS, SEEDS, VERSIONS = (4, 8), 3, 4
+GOLDEN = Path(__file__).with_name("golden_report.txt")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]\d+)?")
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,15 @@ def test_report_has_answers_missing_runs_and_no_external_files(written: Path) ->
         rows = list(csv.DictReader(file))
     assert {row["recipe"] for row in rows} == {"network.width 4", "network.width 8"}
     assert len(rows) == 28
+
+
+def test_report_has_the_golden_text(written: Path) -> None:
+    """Compares all text but the provenance; other machines may round numbers differently."""
+    text = (written / "report.md").read_text().partition("## How it was made")[0]
+    renewed = written.with_name("golden_report.txt")
+    renewed.write_text(text)
+    same = [NUMBER.sub("0", version) for version in (text, GOLDEN.read_text())]
+    assert same[0] == same[1], f"if the change is intended: cp {renewed} {GOLDEN}"
 
 
 def limits(page: Page) -> Sequence[str]:

@@ -327,7 +327,7 @@ def test_error_does_not_steer_the_terminal(
     with pytest.raises(ValueError, match=r'^"x\\ntouch" is an unknown key') as refused:
         from_json(NetworkConfig, {"x\ntouch": 1})
     with pytest.raises(SystemExit):
-        cli.refuse(f"{refused.value} \x1b[2J")
+        cli.exit_with_error(f"{refused.value} \x1b[2J")
     said = capsys.readouterr().err
     assert said.startswith('error: "x\\ntouch" is an unknown key') and "\x1b" not in said
 
