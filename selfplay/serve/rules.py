@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from games.game import Game
-from selfplay.players import any_komi
+from selfplay.players import komi_argument
 
 
 class Rules:
@@ -22,7 +22,7 @@ class Rules:
 
     def method(self, name: str) -> Callable[..., Any]:
         """A method of the game, compiled when it is first called."""
-        return any_komi.jit(self.game, getattr, name)
+        return komi_argument.jit(self.game, getattr, name)
 
 
 @lru_cache(maxsize=8)
