@@ -199,7 +199,7 @@ class Grader:
 
     def _take(self, saved: Saved, sims: int) -> Row:
         params, shape = saved.load()
-        result = exams.take(games.make(GAME), self.exam, _search_fn(shape, sims), params)
+        result = exams.evaluate(games.make(GAME), self.exam, _search_fn(shape, sims), params)
         return Row(
             label=saved.label,
             seconds=saved.seconds,

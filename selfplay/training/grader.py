@@ -57,6 +57,6 @@ class Grader:
         exam = self.exam if whole else self.part
         params = jax.device_put(jax.device_get(params))
         return {
-            f"sims{budget}": exams.take(self.game, exam, fn, params).metrics()
+            f"sims{budget}": exams.evaluate(self.game, exam, fn, params).metrics()
             for budget, fn in self.searches.items()
         }
