@@ -147,12 +147,12 @@ def make(options: Import | Label | Positions, console: Console) -> None:
             if options.processes < 1:
                 raise ValueError(f"--processes must be at least 1, got {options.processes}")
             how = options.teacher
-            built = importing.label(out, name, game, how, held_out, options.processes, bar)
+            built = importing.generate(out, name, game, how, held_out, options.processes, bar)
         else:
             built = importing.import_positions(out, name, game, options.file, held_out, bar)
     manifest, was_there = built
     seconds = time.monotonic() - began
-    console.print(summary.accounts(manifest))
+    console.print(summary.source_counts(manifest))
     speed = f"in {seconds:.1f} s: {manifest['positions'] / seconds:,.0f} positions/s"
     console.print(
         f"{out}: {manifest['kept']:,} games, {manifest['positions']:,} positions "
@@ -164,7 +164,7 @@ def show(name: Path, console: Console) -> None:
     """Print the tables and write the plot."""
     folder = name if name.exists() or len(name.parts) > 1 else FOLDER / name
     experts = ExpertArchive(folder)
-    console.print(summary.accounts(read_manifest(folder)))
+    console.print(summary.source_counts(read_manifest(folder)))
     for table in summary.tables(experts):
         console.print(table)
     write_bytes(folder / PLOT, plot.to_png(experts))

@@ -10,7 +10,7 @@ import numpy as np
 from games.game import Game
 from games.go import Go
 from selfplay import rng
-from selfplay.experts.archive import ExpertArchive, View
+from selfplay.experts.archive import ExpertArchive, Split
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import Measure
 from selfplay.learning.learner import Source
@@ -28,8 +28,8 @@ class ExpertData:
     config: ImitationConfig
     game: Game
     seed: int
-    train: View
-    held_out: View
+    train: Split
+    held_out: Split
     measure: Measure
 
     @classmethod
@@ -48,7 +48,7 @@ class ExpertData:
                 f"imitation.dataset={config.dataset} holds games of {experts.manifest['game']}, "
                 f"this run plays {game_spec}"
             )
-        train, out = experts.train.share(config.game_fraction), experts.held_out
+        train, out = experts.train.sample(config.game_fraction), experts.held_out
         if train.size < config.learner.batch_size or not out.size:
             raise ValueError(
                 f"imitation.dataset={config.dataset} has {train.size} positions to learn from and "

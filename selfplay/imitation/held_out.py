@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
-from selfplay.experts.archive import View
+from selfplay.experts.archive import Split
 from selfplay.learning.batches import unpack
 from selfplay.model.network import Evaluate, Params
 
@@ -30,7 +30,7 @@ class Measure:
     """Measures networks on the held-out side of an archive."""
 
     def __init__(
-        self, game: Game, evaluate: Evaluate, train: View, out: View, order: np.ndarray
+        self, game: Game, evaluate: Evaluate, train: Split, out: Split, order: np.ndarray
     ) -> None:
         """Prepare.
 
@@ -42,7 +42,7 @@ class Measure:
             order: int64[out.size], which positions come first.
         """
         self._out, self._order = out, order
-        self._seen = out.seen_in(train)
+        self._seen = out.positions_in(train)
         table, lines = out.archive.games, out.games
         of_row = np.repeat(lines, table["rows"][lines])
         ply = out.archive.fields["ply"][out.rows].astype(np.int64)

@@ -107,7 +107,7 @@ def cells(text: str, row: str) -> list[str]:
 
 
 def test_the_tables_count_what_is_there(experts: ExpertArchive) -> None:
-    text = printed(summary.accounts(experts.manifest))
+    text = printed(summary.source_counts(experts.manifest))
     assert re.search(r"14 │ +12 │ +2 ", text) and "1 another board size" in text, text
     sizes = printed(summary.sizes(experts))
     train, held_out = cells(sizes, "training"), cells(sizes, "held out")
