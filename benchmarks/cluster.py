@@ -19,8 +19,8 @@ from typing import NamedTuple
 from rich.console import Console
 
 from benchmarks.commands import end_on_sigterm, launch
-from benchmarks.report import machine
-from selfplay.cluster.simulator import measured, simulate
+from benchmarks.speed_table import machine
+from selfplay.cluster.simulator import costs_from_metrics, simulate
 from selfplay.runs import metrics
 from selfplay.runs.run import read_config
 
@@ -90,7 +90,7 @@ def main() -> None:
                 took[setting].append(seconds(run))
                 played[setting].append(play_seconds(run))
             base = Path(folder) / f"{BASE}-{repeat}"
-            costs = measured(metrics.read(base)[1 + WARM_UP :])
+            costs = costs_from_metrics(metrics.read_rows(base)[1 + WARM_UP :])
             streams = read_config(base)["selfplay"]["streams"]
             for setting in SETTINGS:
                 guesses[setting].append(simulate(costs, streams, *setting).seconds)

@@ -1,4 +1,4 @@
-"""Our commands, run by a benchmark as a user would run them."""
+"""Runs the project's commands as a user would run them."""
 
 import contextlib
 import signal
@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 
 from benchmarks.worker import ROOT, default_environment
 
-GRACE = 30  # seconds that a program gets to end after an interrupt
+GRACE = 30  # seconds to wait for a program after an interrupt
 
 
 def end_on_sigterm() -> None:
-    """A batch system's SIGTERM ends what was launched, too."""
+    """Turns SIGTERM, as from a batch system, into an exit that also ends launched programs."""
 
     def stop(number: int, _: Any) -> NoReturn:
         raise SystemExit(128 + number)
@@ -21,11 +21,15 @@ def end_on_sigterm() -> None:
 
 
 def launch(command: Sequence[str]) -> None:
-    """Runs a program of ours in our place, with an environment that we did not shape."""
+    """Runs a program to its end, without the settings that this process made for XLA.
+
+    Raises:
+        SystemExit: the program failed.
+    """
     process = subprocess.Popen(command, cwd=ROOT, env=default_environment())
     try:
         status = process.wait()
-    except BaseException:  # stopped: the program must not go on without us
+    except BaseException:  # this process is stopped: stop the program as well
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.terminate()
             process.wait(GRACE)

@@ -1,7 +1,7 @@
-"""Errors over minutes, ours against the peer: table, ratios with their intervals, plot, JSON.
+"""Error rates over minutes, ours against the peer: table, ratios with intervals, plot, JSON.
 
 The ratio at a moment is ours / the peer's, taken seed by seed; its mean is geometric, and the
-95 % interval is Student's t over the seeds' log ratios (none for a single seed).
+95 % interval is Student's t over the seeds' log ratios; a single seed has no interval.
 """
 
 import math
@@ -22,7 +22,7 @@ NAMES = {64: "64 simulations", 0: "raw network"}
 
 
 class Ratio(NamedTuple):
-    """Ours / the peer's; the interval is None for a single seed."""
+    """The ratio of ours to the peer's; the interval is None for a single seed."""
 
     mean: float
     interval: tuple[float, float] | None
@@ -35,15 +35,15 @@ class Ratio(NamedTuple):
 
 
 def rows_at(curves: Curves, side: str, minutes: float, sims: int) -> dict[int, Row]:
-    """``{seed: grade}`` of a side at a moment."""
-    found = {
+    """Selects a side's grades at a moment: ``{seed: grade}``."""
+    rows = {
         seed: curve.get(minutes, {}).get(sims) for (s, seed), curve in curves.items() if s == side
     }
-    return {seed: row for seed, row in sorted(found.items()) if row is not None}
+    return {seed: row for seed, row in sorted(rows.items()) if row is not None}
 
 
 def ratio(curves: Curves, minutes: float, sims: int) -> Ratio | None:
-    """Over the seeds that both sides have; None where there are none."""
+    """Computes the ratio over the seeds that both sides have; None without such seeds."""
     ours, theirs = (rows_at(curves, side, minutes, sims) for side in ("ours", "peer"))
     seeds = tuple(seed for seed in ours if seed in theirs)
     if not seeds:
@@ -59,12 +59,12 @@ def ratio(curves: Curves, minutes: float, sims: int) -> Ratio | None:
 
 
 def moments_of(curves: Curves) -> list[float]:
-    """Every moment that has a grade."""
+    """Lists the moments with a grade."""
     return sorted({minutes for curve in curves.values() for minutes in curve})
 
 
 def table(curves: Curves, sims: int) -> Table:
-    """Errors of every seed at every moment at one budget, and the ratios."""
+    """Makes a table of errors, seed by seed, and ratios at every moment for one budget."""
     grid = Table(
         title=f"{NAMES[sims]}: moves that lose the result, % of questions, seed by seed",
         caption="ratio: ours / the peer's, geometric mean and 95 % interval over seeds",
@@ -81,35 +81,37 @@ def table(curves: Curves, sims: int) -> Table:
 
 
 def verdicts(curves: Curves) -> Table:
-    """The ratios at the moments that have a target."""
+    """Makes a table of the ratios at the moments with a target."""
     grid = Table(title="Targets", caption="held: the whole interval lies below the target")
     for name in ("minutes", "budget", "ratio", "target", ""):
         grid.add_column(name, justify="right")
     for minutes, targets in TARGETS.items():
         for sims, target in targets.items():
-            found = ratio(curves, minutes, sims)
-            if found is None:
+            result = ratio(curves, minutes, sims)
+            if result is None:
                 verdict = "not measured"
-            elif found.mean > target:
+            elif result.mean > target:
                 verdict = "[red]fail"
-            elif found.interval is None or found.interval[1] > target:
+            elif result.interval is None or result.interval[1] > target:
                 verdict = "[green]pass"
             else:
                 verdict = "[green]pass, held"
-            grid.add_row(f"{minutes:g}", NAMES[sims], str(found or "-"), f"≤ {target:.0%}", verdict)
+            grid.add_row(
+                f"{minutes:g}", NAMES[sims], str(result or "-"), f"≤ {target:.0%}", verdict
+            )
     return grid
 
 
 def summary(curves: Curves, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that was measured, for a program to read."""
+    """Collects all measurements as JSON values."""
     ratios = []
     for minutes in moments_of(curves):
         for sims in BUDGETS:
-            found = ratio(curves, minutes, sims)
-            if found is not None:
+            result = ratio(curves, minutes, sims)
+            if result is not None:
                 target = TARGETS.get(minutes, {}).get(sims)
                 at = {"minutes": minutes, "sims": sims, "target": target}
-                ratios.append({**at, **found._asdict()})
+                ratios.append({**at, **result._asdict()})
     trainings = [
         {
             "side": side,
@@ -126,9 +128,9 @@ def summary(curves: Curves, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plot(curves: Curves, file: Path, chance: float) -> None:
-    """Errors over minutes of training, both axes logarithmic: thin lines seeds, thick their mean.
+    """Plots errors over minutes on logarithmic axes: thin lines are seeds, thick lines their mean.
 
-    A seed's points stand at the time when they were saved, the mean's at the moment asked for.
+    A seed's points are at the time when the network was saved, the mean's at the nominal moment.
     """
     import matplotlib
 
@@ -138,11 +140,11 @@ def plot(curves: Curves, file: Path, chance: float) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
     looks = {"ours": ("#0072b2", "ours"), "peer": ("#d55e00", "pgx's example")}
     styles = {64: "-", 0: "--"}
-    for side, (colour, name) in looks.items():
+    for side, (color, name) in looks.items():
         for sims in BUDGETS:
             seeds = [seed for s, seed in curves if s == side]
             lines = [_line(curves[side, seed], sims) for seed in seeds]
-            look: dict[str, Any] = {"color": colour, "linestyle": styles[sims]}
+            look: dict[str, Any] = {"color": color, "linestyle": styles[sims]}
             for xs, ys in lines:
                 single: dict[str, Any] = {
                     "linewidth": 1.0,
@@ -176,7 +178,7 @@ def plot(curves: Curves, file: Path, chance: float) -> None:
 
 
 def _line(curve: Curve, sims: int) -> tuple[Sequence[float], Sequence[float]]:
-    """A seed's own points: the minutes it had really trained when it was saved, and % errors."""
+    """Returns a seed's points: minutes trained when it was saved, and errors in %."""
     rows = [curve[minutes][sims] for minutes in sorted(curve) if sims in curve[minutes]]
     rows = [row for row in rows if row.seconds > 0]
     return [row.seconds / 60 for row in rows], [100 * math.exp(row.log_errors) for row in rows]

@@ -1,14 +1,14 @@
-"""Rules: time per step with legal actions against pgx, and state bytes side by side.
+"""Speed of the rules: time per step with legal actions against pgx, and bytes per state.
 
-    python -m benchmarks.game_speed                # a few minutes; leave the machine otherwise idle
+    python -m benchmarks.game_speed                # a few minutes, on an idle machine
     python -m benchmarks.game_speed go_9x9 hex     # some of them
 
 Both sides step 1 024 games at once in one jitted loop, in this process, on one thread. The games
-stand at all stages, from the first move to as many as the board has cells; moves are random legal
-ones, chosen the same cheap way from noise that is drawn beforehand. Two figures each: *rules* is
-a step and its legal actions alone (pgx's step without the observation that it always makes),
-*with observation* adds what the network sees. The sides take turns, ours first; the figure is the
-median of the pairs' ratios. A state's bytes are what every node of a search tree holds.
+are at all stages, from the first move to as many moves as the board has cells. Moves are random and
+legal, chosen in the same cheap way from noise that is drawn beforehand. There are two figures:
+*rules* is a step and its legal actions (pgx's step without the observation that it always makes),
+and *with observation* adds the network's input. The sides take turns, ours first; the figure is the
+median of the pairs' ratios. The bytes of a state are what every node of a search tree holds.
 
 Then self-play on 9×9 Go: the same network, search and lanes, with pgx's rules and with ours.
 """
@@ -33,20 +33,20 @@ from rich.table import Table
 
 import games
 from benchmarks.limit import Segments
-from benchmarks.report import columns, machine, row
+from benchmarks.speed_table import columns, machine, row
 from games.game import Game, State
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.model.config import NetworkConfig
 from selfplay.search.config import SearchConfig
 
 BATCH = 1024
-SAMPLES = 64  # games that are played to spread the batch over all stages; each stands there often
+SAMPLES = 64  # games played to spread the batch over all stages; each is then repeated
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Race:
-    """The same rules twice, and how much faster ours should be."""
+    """A game of ours to race against pgx's, and how much faster ours should be."""
 
     ours: str
     steps: int  # in one measurement
@@ -65,14 +65,14 @@ SELFPLAY = SelfPlayConfig(streams=1, batch_size=128, segment_length=4)
 
 
 def choose(legal: Array, noise: Array) -> Array:
-    """int32 [], a legal action, from noise uint16 [A]; the last one where none is legal."""
+    """Chooses a legal action, int32 [], from noise uint16 [A]; the last one if none is legal."""
     last = legal.shape[0] - 1  # a maximum of both is cheaper than an argmax
     ranked = noise.astype(jnp.int32) * legal.shape[0] + jnp.arange(last + 1)
     return jnp.max(jnp.where(legal, ranked, -1)) % (last + 1)
 
 
 def stages(game: Game, key: Array) -> State:
-    """BATCH states, game i mod SAMPLES played for (i mod SAMPLES) / SAMPLES of its cells."""
+    """Plays BATCH states; state i has (i mod SAMPLES) / SAMPLES as many moves as cells."""
     height, width, _ = game.observation_shape
     longest = height * width
     stop = jnp.arange(SAMPLES) * longest // SAMPLES
@@ -82,10 +82,10 @@ def stages(game: Game, key: Array) -> State:
         legal = jax.vmap(game.legal_actions)(states)
         noise = jax.random.bits(key, legal.shape, jnp.uint16)
         after = jax.vmap(game.step)(states, jax.vmap(choose)(legal, noise))
-        go_on = (t < stop) & legal.any(axis=-1)
+        playing = (t < stop) & legal.any(axis=-1)
 
         def pick(new: Array, old: Array) -> Array:
-            return jnp.where(go_on.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+            return jnp.where(playing.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
         return jax.tree.map(pick, after, states), None
 
@@ -96,7 +96,7 @@ def stages(game: Game, key: Array) -> State:
 
 
 def racer(game: Game, steps: int, observe: bool, key: Array) -> Callable[[], float]:
-    """A function that plays `steps` moves in every game, and says the microseconds per step."""
+    """Makes a function that plays `steps` moves in every game and returns microseconds per step."""
     states = stages(game, key)
     noise = jax.random.bits(key, (steps, BATCH, game.num_actions), jnp.uint16)
 
@@ -104,7 +104,7 @@ def racer(game: Game, steps: int, observe: bool, key: Array) -> Callable[[], flo
         states, seen = carry
         actions = jax.vmap(choose)(jax.vmap(game.legal_actions)(states), noise)
         after = jax.vmap(game.step)(states, actions)
-        if observe:  # every plane counts, or XLA would leave it out
+        if observe:  # use every plane, or XLA would not compute it
             seen += jax.vmap(game.observe)(after).sum(axis=(1, 2, 3), dtype=jnp.int32)
         return (after, seen), None
 
@@ -123,13 +123,13 @@ def racer(game: Game, steps: int, observe: bool, key: Array) -> Callable[[], flo
 
 
 def state_bytes(game: Game) -> int:
-    """What one state takes."""
+    """Counts the bytes of one state."""
     leaves = jax.tree.leaves(jax.eval_shape(game.init))
     return sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in leaves)
 
 
 def race(name: str, pairs: int, table: Table, console: Console) -> None:
-    """Both figures of one game, into the table."""
+    """Measures both figures of one game and adds them to the table."""
     contest = RACES[name]
     ours, theirs = games.make(contest.ours), games.make(f"pgx:{name}")
     for observe in (False, True):
@@ -148,7 +148,7 @@ def race(name: str, pairs: int, table: Table, console: Console) -> None:
 
 
 def selfplay(pairs: int, table: Table, console: Console) -> None:
-    """Moves per second of whole self-play on 9×9, with pgx's rules and with ours; our share."""
+    """Measures self-play on 9×9 with pgx's rules and with ours, and the share of the limit."""
     console.print("self-play on 9×9: compiling …")
     ours, theirs = (
         Segments(name, NETWORK, SEARCH, SELFPLAY, SEED) for name in ("go?size=9", "pgx:go_9x9")
@@ -159,7 +159,7 @@ def selfplay(pairs: int, table: Table, console: Console) -> None:
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Measures and prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

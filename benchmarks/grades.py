@@ -1,10 +1,10 @@
-"""Exam grades of what a training run saved on its way, ours or the peer's, each taken once.
+"""Exam grades of the networks that a training saved, ours or the peer's; each is graded once.
 
 A *side* folder holds one training: ``run/`` (ours, a run folder) or ``models/`` and ``done.json``
 (the peer's, see worker.py), and ``grades.jsonl``, a line for each saved network and budget. Both
 sides answer the same questions behind the same search: `SearchConfig`'s defaults without noise,
-which serve the peer too (its errors behind mctx's own constants were 1–4 points more). Moments are
-minutes of training, compilation and evaluation left out.
+which also suit the peer (with mctx's own constants its error rate was 1–4 points higher). Moments
+are minutes of training, without compilation and evaluation.
 """
 
 import json
@@ -33,7 +33,7 @@ from selfplay.solved import suite
 GAME = "connect_four"
 BUDGETS = (64, 0)
 FILE = "grades.jsonl"
-Loaded = tuple[Any, NetworkConfig | None]  # parameters and our network's shape; None: the peer's
+Loaded = tuple[Any, NetworkConfig | None]  # parameters, and our network's config or the peer's None
 
 
 class Side(NamedTuple):
@@ -46,7 +46,7 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True)
 class Saved:
-    """A network as it was at some time of its training."""
+    """A network saved at some time of its training."""
 
     label: str
     seconds: float
@@ -60,25 +60,25 @@ class Row:
     label: str
     seconds: float
     sims: int
-    kept: float  # share of moves that keep the result
+    kept: float  # fraction of moves that keep the result
     best: float
     resistance: float
-    positions: int  # questions that `kept` is a share of
-    exam: str  # the start of its digest
+    positions: int  # questions behind `kept`
+    exam: str  # the start of the exam's digest
 
     @property
     def errors(self) -> float:
-        """The share of moves that lose the result."""
+        """The fraction of moves that lose the result."""
         return 1 - self.kept
 
     @property
     def log_errors(self) -> float:
-        """Its logarithm; no error at all counts as half of one."""
+        """The logarithm of `errors`; no error counts as half of one."""
         return math.log(max(self.errors, 0.5 / self.positions))
 
 
 def ours_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
-    """The last version committed by each moment, of those moments that the run has reached."""
+    """Finds the last version committed by each moment that the run has reached."""
     run = folder / "run"
     reached, over = ours_progress(folder)
     if not reached:
@@ -93,55 +93,55 @@ def ours_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
 
 
 def ours_progress(folder: Path) -> tuple[float, bool]:
-    """Seconds trained so far, and True = the run is at its config's last iteration."""
+    """Returns the seconds trained so far, and True if the run is at its last iteration."""
     run = folder / "run"
-    rows = metrics.read(run) if (run / metrics.FILE).exists() else []
+    rows = metrics.read_rows(run) if (run / metrics.FILE).exists() else []
     if not rows:
         return 0.0, False
-    return metrics.total_seconds(rows[-1]), rows[-1][metrics.STEP] >= read_config(run)["iterations"]
+    return rows[-1].seconds.total, rows[-1].iteration >= read_config(run)["iterations"]
 
 
 def committed_at(run: Path) -> list[tuple[int, float]]:
-    """``(version, seconds)``, with the time of committing counted in.
+    """Lists ``(version, seconds)``, with the time of commits included.
 
-    The run's clock stops while it commits, but with lag 1 its actors play on; so an iteration
-    counts at least the time between its commit file and the one before. That is not known for
-    the first iteration after a start or a resume, which counts what the run says.
+    The run's clock stops during a commit, but with policy lag 1 its actors keep playing. So an
+    iteration counts at least the time between its commit file and the previous one. The first
+    iteration after a start or resume has no previous one and counts its recorded seconds.
     """
     starts = {session["next_iteration"] for session in read_json(run / "manifest.json")["sessions"]}
     times: list[tuple[int, float]] = []
     seconds, clock, written = 0.0, 0.0, None
-    for row in metrics.read(run):
-        version, before = row[metrics.STEP], written
+    for row in metrics.read_rows(run):
+        version, before = row.iteration, written
         file = run / "commits" / f"{version:08d}.json"
         written = file.stat().st_mtime if file.exists() else None
-        lasted = metrics.total_seconds(row) - clock
+        lasted = row.seconds.total - clock
         if before and written and version not in {*starts, 1}:
             lasted = max(lasted, written - before)
-        seconds, clock = seconds + lasted, metrics.total_seconds(row)
+        seconds, clock = seconds + lasted, row.seconds.total
         times.append((version, seconds))
     return times
 
 
 def peer_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
-    """What the peer saved at the end of the first iteration past each moment, once it is done."""
+    """Finds what the peer saved after the first iteration past each moment, once it is done."""
     if not peer_done(folder, 0):
         return {}
-    asked = read_json(folder / "done.json")["eval_at"]
+    saved_at = read_json(folder / "done.json")["eval_at"]
     files = sorted((folder / "models").glob("*.npz"))
-    found = {}
+    networks = {}
     for moment in moments:
         later = [file for file in files if int(file.stem) / 1000 >= 60 * moment]
-        if later and any(math.isclose(60 * moment, seconds) for seconds in asked):
+        if later and any(math.isclose(60 * moment, seconds) for seconds in saved_at):
             file = later[0]
-            found[moment] = Saved(
+            networks[moment] = Saved(
                 file.stem, int(file.stem) / 1000, lambda file=file: (nest(load_arrays(file)), None)
             )
-    return found
+    return networks
 
 
 def peer_done(folder: Path, minutes: float) -> bool:
-    """True = a training of that many minutes, or more, has ended."""
+    """Tells whether a training of at least `minutes` has ended."""
     done = folder / "done.json"
     return done.exists() and read_json(done)["seconds"] >= 60 * minutes
 
@@ -152,10 +152,10 @@ def _load_ours(run: Path, version: int) -> Loaded:
 
 
 @cache
-def _search_fn(shape: NetworkConfig | None, sims: int) -> SearchFn:
-    """One function for each shape and budget, so that it is compiled once."""
+def _search_fn(network_config: NetworkConfig | None, sims: int) -> SearchFn:
+    """Caches one function per network and budget, so that it is compiled once."""
     game = games.make(GAME)
-    evaluate = network.make(game, shape).apply if shape else _evaluate_peer
+    evaluate = network.make(game, network_config).apply if network_config else _evaluate_peer
     return make_search(game, evaluate, SearchConfig(algorithm="gumbel").for_evaluation(sims))
 
 
@@ -164,16 +164,16 @@ def _evaluate_peer(params: Any, observations: Any) -> Any:
 
 
 class Grader:
-    """Grades saved networks, or finds their grades in the side's folder."""
+    """A grader of saved networks that keeps grades in the side's folder."""
 
     def __init__(self, say: Callable[[str], None], positions: int | None = None) -> None:
-        """`positions` asks only so many questions of each set; the whole exam without it."""
+        """Loads the exam, with at most `positions` questions per set if given."""
         whole = suite.load(GAME)
         self.exam = whole.sample(positions) if positions else whole
         self._say = say
 
     def grade(self, side: Side, moments: Sequence[float]) -> dict[float, dict[int, Row]]:
-        """``{moment: {sims: row}}`` of the moments that the training has reached."""
+        """Grades the moments that the training has reached: ``{moment: {sims: row}}``."""
         at = (ours_at if side.name == "ours" else peer_at)(side.folder, moments)
         file = side.folder / FILE
         rows = read(file)
@@ -182,7 +182,7 @@ class Grader:
             for sims in BUDGETS:
                 row = next((r for r in rows if self._is_of(r, saved, sims)), None)
                 if row is None:
-                    row = self._take(saved, sims)
+                    row = self._grade_one(saved, sims)
                     rows.append(row)
                     lines = "".join(json.dumps(vars(r)) + "\n" for r in rows)
                     write_bytes(file, lines.encode())
@@ -194,12 +194,14 @@ class Grader:
         return curve
 
     def _is_of(self, row: Row, saved: Saved, sims: int) -> bool:
-        asked = (saved.label, sims, len(self.exam.result), self.exam.digest[:12])
-        return (row.label, row.sims, row.positions, row.exam) == asked
+        key = (saved.label, sims, len(self.exam.result), self.exam.digest[:12])
+        return (row.label, row.sims, row.positions, row.exam) == key
 
-    def _take(self, saved: Saved, sims: int) -> Row:
-        params, shape = saved.load()
-        result = exams.evaluate(games.make(GAME), self.exam, _search_fn(shape, sims), params)
+    def _grade_one(self, saved: Saved, sims: int) -> Row:
+        params, network_config = saved.load()
+        result = exams.evaluate(
+            games.make(GAME), self.exam, _search_fn(network_config, sims), params
+        )
         return Row(
             label=saved.label,
             seconds=saved.seconds,
@@ -213,6 +215,6 @@ class Grader:
 
 
 def read(file: Path) -> list[Row]:
-    """The rows of a grades file; none where there is no file."""
+    """Reads the rows of a grades file; no rows without a file."""
     lines = file.read_text().splitlines() if file.exists() else []
     return [Row(**json.loads(line)) for line in lines]

@@ -1,4 +1,4 @@
-"""Self-play in this process, and its network evaluations alone: the share of the limit."""
+"""Times self-play and its network evaluations alone, for the share of the limit."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jax import Array
 import games
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning import batches
+from selfplay.learning.row_sources import unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.model.network import Params
@@ -20,10 +20,10 @@ from selfplay.search.config import SearchConfig
 
 
 def weights(game: str, config: NetworkConfig, key: Array) -> Params:
-    """Untrained parameters without the zeros that ours start with.
+    """Draws untrained parameters, including the layers that the project initializes to zero.
 
-    A network of zeros calls all moves equal, which keeps search trees flatter than a peer's,
-    whose layers are all drawn; so those layers are drawn here as well (LeCun-normal, as its are).
+    A network with zero heads rates all moves equal, which keeps search trees flatter than those of
+    the peer, whose layers are all drawn. So these layers are drawn as the peer's are, LeCun-normal.
     """
     params = network.make(games.make(game), config).init(key)
     leaves, structure = jax.tree.flatten(params)
@@ -38,17 +38,17 @@ def weights(game: str, config: NetworkConfig, key: Array) -> Params:
 
 
 class Segments:
-    """Segments of one stream, and their network evaluations alone; both are timed when asked."""
+    """Segments of one stream, and their network evaluations alone, to be timed in turns."""
 
     def __init__(
         self, game: str, net: NetworkConfig, search: SearchConfig, config: SelfPlayConfig, seed: int
     ) -> None:
-        """Compile both."""
+        """Compiles both programs."""
         self._player = StreamPlayer.from_spec(StreamSpec(game, net, search, config, seed))
         self._params = jax.device_put(weights(game, net, jax.random.key(seed)))
         self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
-        # Observations of real play; repeated where a short segment has too few.
-        seen = np.concatenate([rows["planes"], self._carry.waiting["planes"]])
+        # Observations of real play, repeated if a short segment has too few.
+        seen = np.concatenate([rows["planes"], self._carry.pending["planes"]])
         shape = (config.segment_length, config.batch_size, seen.shape[-1])
         self._planes = jax.device_put(np.resize(seen, shape))
         self._evaluations = _evaluations(game, net, 1 + search.num_simulations)
@@ -56,14 +56,14 @@ class Segments:
         self.evaluations()
 
     def segment(self) -> float:
-        """Seconds of one segment, episodes included."""
+        """Measures the seconds of one segment, episodes included."""
         self._iteration += 1
         start = time.perf_counter()
         self._carry, _ = self._player.play(self._params, self._carry, self._iteration, 0, 0)
         return time.perf_counter() - start
 
     def evaluations(self) -> float:
-        """Seconds of a segment's network evaluations: the root's and each simulation's."""
+        """Measures the seconds of a segment's evaluations: the root's and each simulation's."""
         start = time.perf_counter()
         jax.block_until_ready(self._evaluations(self._params, self._planes))
         return time.perf_counter() - start
@@ -87,7 +87,7 @@ def _evaluations(name: str, net: NetworkConfig, repeats: int) -> Callable[[Param
     @jax.jit
     def evaluations(params: Params, planes: Array) -> tuple[Array, Array]:
         def ply(sums: tuple[Array, Array], packed: Array) -> tuple[tuple[Array, Array], None]:
-            observations = batches.unpack(packed, game.observation_shape)  # [B, H, W, C]
+            observations = unpack(packed, game.observation_shape)  # [B, H, W, C]
             start = (params, observations, *sums)
             _, _, *after = jax.lax.fori_loop(0, repeats, once, start)
             return (after[0], after[1]), None

@@ -1,7 +1,7 @@
 """The peer: pgx's AlphaZero example, playing Connect Four on a CPU.
 
-An independent rendering of the algorithm in ``examples/alphazero`` of github.com/sotetsuk/pgx
-(read at commit 1001ab3), in flax instead of haiku, so that our own figures are ratios to
+An independent implementation of the algorithm in ``examples/alphazero`` of github.com/sotetsuk/pgx
+(read at commit 1001ab3), in flax instead of haiku, so that our figures are ratios to
 something that others know.
 
 Kept:

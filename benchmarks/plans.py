@@ -1,12 +1,11 @@
-"""How well a study's plan foretells its time: small studies, planned and then run.
+"""Accuracy of plans: small studies are planned and then run.
 
     python -m benchmarks.plans --out /tmp/plans              # ten studies, 1 to 3 minutes each
-    python -m benchmarks.plans --out /tmp/plans --only hex_widths lag
+    python -m benchmarks.plans --out /tmp/plans --only hex_widths rates
 
-Each study is run by launch/ablate.py as a user would run it. What is compared is the range in the
-plan's last line and the seconds from that line to the end of the command. They share a compilation
-cache that is empty at first. Studies in OUT/plans.jsonl are not repeated. Run it on a machine that
-does nothing else.
+Runs each study by launch/ablate.py, as a user would, and compares the range in the plan's last line
+with the seconds from that line to the end of the command. The studies share a compilation cache
+that is empty at first. Studies in OUT/plans.jsonl are not repeated. Run it on an idle machine.
 """
 
 import argparse
@@ -27,29 +26,29 @@ UNITS = {"s": 1, "min": 60, "h": 3600}
 RATED = "--versions 2 --max-games 500"
 STUDIES = {
     "hex_widths": "hex_3 --grid network.width=4,16 search.num-simulations=2,8 --seeds 1 "
-    f"--set iterations=4 --sims 0 8 {RATED}",
-    "rates": "hex_3 --grid learner.learning-rate=0.001,0.004 --seeds 2 --set iterations=6 "
+    f"--fix iterations=4 --sims 0 8 {RATED}",
+    "rates": "hex_3 --grid learner.learning-rate=0.001,0.004 --seeds 2 --fix iterations=6 "
     f"--sims 0 {RATED}",
-    "hex_4": "hex_4 --grid search.num-simulations=4,16 --seeds 1 --set iterations=3 "
+    "hex_4": "hex_4 --grid search.num-simulations=4,16 --seeds 1 --fix iterations=3 "
     f"network.width=8 --sims 0 16 --anchor random {RATED}",
     "search": "connect_four_smoke --grid search.algorithm=gumbel,puct --seeds 2 "
     f"--sims 0 8 --anchor random {RATED}",
-    "symmetries": "connect_four --grid learner.symmetries=true,false --seeds 1 --set iterations=2 "
+    "symmetries": "connect_four --grid learner.symmetries=true,false --seeds 1 --fix iterations=2 "
     f"network.width=8 network.depth=1 --sims 0 --anchor random {RATED}",
-    "kinds": f"hex_3 --grid network.kind=conv,mlp --seeds 2 --set iterations=4 --sims 0 32 {RATED}",
-    "depths": "hex_5 --grid network.depth=1,2 --seeds 1 --set iterations=2 network.width=8 "
+    "kinds": f"hex_3 --grid network.kind=conv,mlp --seeds 2 --fix iterations=4 --sims 0 32 {RATED}",
+    "depths": "hex_5 --grid network.depth=1,2 --seeds 1 --fix iterations=2 network.width=8 "
     f"search.num-simulations=8 --sims 0 {RATED}",
-    "seeds": "hex_3 --seeds 6 --set iterations=3 --versions 3 --max-games 2000",
+    "seeds": "hex_3 --seeds 6 --fix iterations=3 --versions 3 --max-games 2000",
     "connect_four_widths": "connect_four_smoke --grid network.width=8,16,32 --seeds 2 "
-    f"--set iterations=8 --sims 0 --anchor random {RATED}",
+    f"--fix iterations=8 --sims 0 --anchor random {RATED}",
     "tic_tac_toe": "connect_four_smoke --grid selfplay.batch_size=16,64 --seeds 2 "
-    f"--set game=tic_tac_toe iterations=12 --sims 0 4 {RATED}",
+    f"--fix game=tic_tac_toe iterations=12 --sims 0 4 {RATED}",
 }
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One study: the range of its plan, and what came of it; seconds."""
+class TimedPlan:
+    """The planned range of a study and its real time, in seconds."""
 
     name: str
     planning: float
@@ -59,12 +58,12 @@ class Outcome:
 
     @property
     def held(self) -> bool:
-        """True = the truth lies in the range."""
+        """True = the study took a time within the range."""
         return self.low <= self.took <= self.high
 
 
 def seconds(text: str) -> float:
-    """Read a time as launch/cli.py writes it: "45 s", "12 min", "1 h 05 min"."""
+    """Parses a time as commands print it: "45 s", "12 min", "1 h 05 min"."""
     words = text.split()
     return sum(
         float(number) * UNITS[unit] for number, unit in zip(words[::2], words[1::2], strict=True)
@@ -72,15 +71,15 @@ def seconds(text: str) -> float:
 
 
 def bounds(text: str) -> tuple[float, float]:
-    """Read a range: "8 to 14 min"; a low end without a unit has that of the high end."""
+    """Parses a range such as "8 to 14 min"; a low end without a unit has that of the high end."""
     low, _, high = text.partition(" to ")
     high = high or low
     low = low if " " in low else f"{low} {high.split()[1]}"
     return seconds(low), seconds(high)
 
 
-def run(name: str, arguments: str, out: Path) -> Outcome:
-    """Run a study into `out`/`name`, and time its plan and the rest.
+def run(name: str, arguments: str, out: Path) -> TimedPlan:
+    """Runs a study in `out`/`name`, and times its plan and the rest.
 
     Raises:
         RuntimeError: the command failed, or printed no plan.
@@ -103,24 +102,24 @@ def run(name: str, arguments: str, out: Path) -> Outcome:
             for line in process.stdout or ():
                 log.write(line)
                 log.flush()
-                if not planned and (found := PLANNED.fullmatch(line)):
-                    planned, text = time.monotonic(), found[1]
+                if not planned and (match := PLANNED.fullmatch(line)):
+                    planned, text = time.monotonic(), match[1]
         except BaseException:
             process.terminate()
             raise
     ended = time.monotonic()
     if process.returncode or not planned:
         raise RuntimeError(f"{name} ended with status {process.returncode}, see {log.name}")
-    return Outcome(name, planned - began, *bounds(text), ended - planned)
+    return TimedPlan(name, planned - began, *bounds(text), ended - planned)
 
 
-def report(outcomes: list[Outcome]) -> str:
-    """A table, and how many plans held."""
+def report(outcomes: list[TimedPlan]) -> str:
+    """Formats a table, with the number of plans that held."""
     lines = [f"{'study':20}{'planning':>9}{'low':>7}{'high':>7}{'ratio':>7}{'took':>7}  held"]
-    for one in outcomes:
+    for x in outcomes:
         lines.append(
-            f"{one.name:20}{one.planning:9.0f}{one.low:7.0f}{one.high:7.0f}"
-            f"{one.high / one.low:7.2f}{one.took:7.0f}  {'yes' if one.held else 'NO'}"
+            f"{x.name:20}{x.planning:9.0f}{x.low:7.0f}{x.high:7.0f}"
+            f"{x.high / x.low:7.2f}{x.took:7.0f}  {'yes' if x.held else 'NO'}"
         )
     held, widest = sum(o.held for o in outcomes), max(o.high / o.low for o in outcomes)
     lines.append(f"held {held} of {len(outcomes)}; the widest range is {widest:.2f}×")
@@ -128,7 +127,7 @@ def report(outcomes: list[Outcome]) -> str:
 
 
 def main() -> None:
-    """Run what has not been run, and print the table."""
+    """Runs the studies that are missing, and prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -139,7 +138,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     results = out / "plans.jsonl"
     lines = results.read_text().splitlines() if results.exists() else []
-    outcomes = {one.name: one for one in (Outcome(**json.loads(line)) for line in lines)}
+    outcomes = {x.name: x for x in (TimedPlan(**json.loads(line)) for line in lines)}
     for name in options.only:
         if name in outcomes:
             continue

@@ -1,14 +1,14 @@
-"""A study beside what others have published, each figure in the convention of its source.
+"""Compares a study with published figures, each in the units of its source.
 
     python -m benchmarks.published studies/hex_scaling
     python -m benchmarks.published studies/connect_four_budget_vs_size
     python -m benchmarks.published studies/hex_scaling --plain
 
-Hex is compared with Jones (2021), and so in multiply-adds of self-play; Connect Four with Neumann
-and Gros (2022), in FLOPs, which leave slopes as they are. ``--plain`` rates the same games by
-Bradley and Terry's model as it is, as Jones did: what moving first and openings decide lies in the
-ratings then, and presses them together. Prints Markdown: one line for each
-published number, with ours, its interval, and whether the interval holds the published one.
+Hex is compared with Jones (2021), so in multiply-adds of self-play; Connect Four with Neumann and
+Gros (2022), in FLOPs, a constant factor that does not change slopes. ``--plain`` rates the same
+games by the plain Bradley-Terry model, as Jones did: without terms for the first move and the
+openings, their effects compress the ratings. Prints Markdown: a line for each published number,
+with ours, its interval, and whether the interval holds the published number.
 """
 
 import argparse
@@ -49,7 +49,7 @@ SEARCH_PER_TRAINING = -1.2  # Jones: OOMs of search per OOM of training, on 9x9
 
 
 class Line(NamedTuple):
-    """One published number, and ours."""
+    """A published number and the question that estimates ours."""
 
     what: str
     published: float
@@ -65,7 +65,7 @@ class Line(NamedTuple):
 
 
 def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator[Line]:
-    """Hex at every search budget, board by board, then all boards that have perfect play at 0.
+    """Compares Hex at every search budget, board by board, then all boards with perfect play at 0.
 
     Jones rates at 64 simulations.
     """
@@ -83,12 +83,12 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
                 what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
                 yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
         frontiers = {b: _or_none(p) for b, p in by_budget(points).items()}
-        below, _ = saturation.not_saturated(points, frontiers, anchors[game] == PERFECT)
+        improving, _ = saturation.not_saturated(points, frontiers, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
         yield Line(
             what,
             SEARCH_PER_TRAINING,
-            lambda p=points, k=below: exchange.fit_frontier(p, k).training_exponent,
+            lambda p=points, k=improving: exchange.fit_frontier(p, k).training_exponent,
         )
     for budget, rows in sorted(took):
         if (budget, rows + 1) in took:
@@ -102,9 +102,9 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
             chosen = same.select(frontier.on_frontier_by(same, "board"))
 
             def part(name: str, points: RatedVersions = chosen) -> Estimate:
-                found = getattr(change_point.fit(points, "board"), name)
-                assert isinstance(found, Estimate)  # none is None with a covariate
-                return found
+                estimate = getattr(change_point.fit(points, "board"), name)
+                assert isinstance(estimate, Estimate)  # with a covariate no parameter is None
+                return estimate
 
             for (what, value), name in zip(
                 ON_BOARDS.items(), ("slope", "slope_cost", "plateau_cost"), strict=True
@@ -120,7 +120,7 @@ def _or_none(points: RatedVersions) -> Frontier | None:
 
 
 def neumann_gros(points: RatedVersions) -> Iterator[Line]:
-    """Connect Four at every search budget: networks trained to the end, and the frontier."""
+    """Compares Connect Four at every budget: networks trained to the end, and the frontier."""
     for budget, same in by_budget(points).items():
         spent, where = same.require("training"), f"{budget:g} simulations"
         last = spent == np.array([spent[same.run == run].max() for run in same.run])
@@ -134,69 +134,69 @@ def neumann_gros(points: RatedVersions) -> Iterator[Line]:
 
 
 def strongest(points: RatedVersions) -> float:
-    """Elo of the best recipe's last versions at their largest budget, mean over its runs."""
+    """Returns the Elo of the best recipe's last versions at the largest budget, mean over runs."""
     deep = points.select(points.require("simulations") == points.require("simulations").max())
     ends = {run: deep.elo[deep.run == run][np.argmax(deep.training[deep.run == run])]
             for run in deep.runs}  # fmt: skip
     recipe = {run: deep.recipe[deep.run == run][0] for run in deep.runs}
     means = [
-        np.mean([ends[run] for run in deep.runs if recipe[run] == one]) for one in set(deep.recipe)
+        np.mean([ends[run] for run in deep.runs if recipe[run] == name])
+        for name in set(deep.recipe)
     ]
     return float(max(means))
 
 
 def _less(a: Estimate, b: Estimate) -> Estimate:
-    """a - b of separate runs and ladders, with Welch's degrees of freedom."""
+    """Estimates a - b of separate runs and ladders, with Welch's degrees of freedom."""
     variances = np.array([a.stderr, b.stderr]) ** 2
     df = variances.sum() ** 2 / np.sum(variances**2 / np.array([a.df, b.df]))
     return Estimate.student(a.value - b.value, np.sqrt(variances.sum()), df, "OOMs of training")
 
 
 def plain(rated: LadderState) -> LadderState:
-    """The same games without a term for the first move and for openings; a little less sure of it.
+    """Rates the same games without terms for the first move and the openings.
 
-    The two games of a pair count as independent, and are less than that.
+    The covariance is too small: the two games of a pair count as independent.
     """
     ratings = elo.fit(color_blind(rated.games), len(rated.entries), rated.ratings.anchor)
     return rated._replace(ratings=replace(ratings, covariance=2 * ratings.covariance))
 
 
 def lines(study: Study, rate: Callable[[LadderState], LadderState]) -> Iterator[Line]:
-    """Every comparison that the study's games have, after `rate` of their ratings.
+    """Yields every comparison of the study's games, with ratings changed by `rate`.
 
     Raises:
-        ValueError: nothing rated, or a game that nobody here is compared with.
+        ValueError: nothing is rated, or there are no published figures of the game.
     """
     rated = {game: study.ladder_folder(game) / database.FILE for game in study.runs_to_rate()}
     rated = {game: path for game, path in rated.items() if path.exists()}
     if not rated:
-        raise ValueError(f"{study.folder} has no ladder yet; go on with launch/ablate.py")
+        raise ValueError(f"{study.folder} has no ladder yet; resume it with launch/ablate.py")
     kind = next(iter(rated)).partition("?")[0]
     if kind not in ("hex", "connect_four"):
-        raise ValueError(f"no published figures of {kind} here; choose hex or connect_four")
-    standings = {game: rate(from_ladder.read_state(path)) for game, path in rated.items()}
-    anchors = {game: one.entries[one.ratings.anchor].spec for game, one in standings.items()}
+        raise ValueError(f"no published figures of {kind}; choose hex or connect_four")
+    states = {game: rate(from_ladder.read_state(path)) for game, path in rated.items()}
+    anchors = {game: one.entries[one.ratings.anchor].spec for game, one in states.items()}
     if kind == "connect_four":
-        (standing,) = standings.values()
-        yield from neumann_gros(from_ladder.read_versions(standing, study.folder))
+        (state,) = states.values()
+        yield from neumann_gros(from_ladder.read_versions(state, study.folder))
         return
     count = selfplay_multiply_adds
     yield from jones(
-        {
-            game: from_ladder.read_versions(one, study.folder, count)
-            for game, one in standings.items()
-        },
+        {game: from_ladder.read_versions(one, study.folder, count) for game, one in states.items()},
         anchors,
     )
 
 
 def main() -> None:
-    """Print the table."""
+    """Prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("study", type=Path)
-    parser.add_argument("--plain", action="store_true", help="Bradley-Terry without further terms")
+    parser.add_argument(
+        "--plain", action="store_true", help="rate by the plain Bradley-Terry model"
+    )
     options = parser.parse_args()
     rate = plain if options.plain else lambda rated: rated
     print("| | published | here | holds it |\n|---|---|---|---|")

@@ -1,20 +1,20 @@
-"""Self-play speed: moves per second against the peer, and our share of the limit.
+"""Self-play speed: moves per second against the peer, and the share of the limit.
 
-    python -m benchmarks.selfplay_speed                  # minutes; leave the machine otherwise idle
+    python -m benchmarks.selfplay_speed                  # minutes, on an idle machine
 
-**Against the peer.** Ours: Ray actors, one a core, each playing streams on one thread, as a
-training run does: what is timed is an iteration's play from `submit` to `collect`, parameters and
-carries sent, episodes assembled and brought back. The peer: pgx's Connect Four searched by mctx,
-one jitted program in one process with XLA's own threads, as pgx's example runs it; what is timed
-is that program alone. Both have 32 channels and 3 residual blocks, 32 simulations of mctx's
-Gumbel search, untrained weights, and the same lanes per batch: each of our streams is as wide as
-the peer's whole batch. The sides take turns, ours first; each waits, idle, while the other plays.
-The figure is the median of the pairs' ratios.
+**Against the peer.** Ours: Ray actors, one per core, each playing streams on one thread, as in a
+training run. Timed is an iteration's play from `submit` to `collect`, including the transfer of
+parameters, carries and episodes. The peer: pgx's Connect Four searched by mctx, one jitted program
+in one process with XLA's own threads, as in pgx's example; timed is that program alone. Both have
+32 channels and 3 residual blocks, 32 simulations of mctx's Gumbel search, untrained weights, and
+the same games per batch: each of our streams is as wide as the peer's whole batch. The sides take
+turns, ours first, and each is idle while the other plays. The figure is the median of the pairs'
+ratios.
 
-**Share of the limit.** One process on one thread: the time that a segment's network evaluations
-take alone (as many batches of the same size, on observations of real play, in a jitted loop)
-over the time of the whole segment, taken in turns. What is missing to 100 % is everything that
-self-play adds to the network: rules, trees, keys, records, episodes.
+**Share of the limit.** One process on one thread: the time of a segment's network evaluations alone
+(as many batches of the same size, on observations of real play, in a jitted loop), divided by the
+time of the whole segment, measured in turns. The rest to 100 % is what self-play adds to the
+network: rules, trees, keys, records, episodes.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.limit import Segments, weights
-from benchmarks.report import columns, cores, machine, row
+from benchmarks.speed_table import columns, cores, machine, row
 from benchmarks.worker import Peer
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
@@ -50,10 +50,10 @@ RATIO_TARGET, SHARE_TARGET = 1.8, 0.85
 
 
 class Ours:
-    """Actors that play an iteration when asked and otherwise sleep; a context manager."""
+    """Actors that play an iteration on request; a context manager."""
 
     def __init__(self, config: SelfPlayConfig, actors: int) -> None:
-        """Start the actors and let them play once, so that everything is compiled."""
+        """Starts the actors and lets them play once, so that everything is compiled."""
         spec = StreamSpec(GAME, NETWORK, SEARCH, config, SEED)
         player = StreamPlayer.from_spec(spec)
         self._config = config
@@ -66,7 +66,7 @@ class Ours:
         self.play()
 
     def play(self) -> float:
-        """Moves per second of one iteration."""
+        """Plays one iteration; returns moves per second."""
         self._iteration += 1
         start = time.perf_counter()
         work = Work(self._iteration, 0, self._config.streams)
@@ -84,14 +84,14 @@ class Ours:
 
 
 def main() -> None:
-    """Measure both figures and print the table."""
+    """Measures both figures and prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=5, help="measurements of each side [5]")
-    parser.add_argument("--lanes", type=int, default=256, help="games in a batch [256]")
-    parser.add_argument("--plies", type=int, default=16, help="moves a lane and measurement [16]")
-    parser.add_argument("--actors", type=int, default=cores(), help="of ours [one a core]")
+    parser.add_argument("--lanes", type=int, default=256, help="games per batch [256]")
+    parser.add_argument("--plies", type=int, default=16, help="moves per game and measurement [16]")
+    parser.add_argument("--actors", type=int, default=cores(), help="of ours [one per core]")
     options = parser.parse_args()
     if min(options.pairs, options.lanes, options.plies, options.actors) < 1:
         parser.error("--pairs, --lanes, --plies and --actors must be at least 1")
@@ -104,7 +104,7 @@ def main() -> None:
     console.print(machine())
     if os.getloadavg()[0] > 0.5:
         load = f"{os.getloadavg()[0]:.1f}"
-        console.print(f"[yellow]load average {load}: something else runs, and shapes the figures")
+        console.print(f"[yellow]load average {load}: other programs distort the figures")
     ours, theirs, ratios, shares = [], [], [], []
     console.print("compiling the peer, then our actors …")
     with Peer(peer_config) as peer, Ours(config, options.actors) as actors:
@@ -128,11 +128,11 @@ def main() -> None:
             f"share {shares[-1]:.1%}"
         )
 
-    own = network.num_parameters(weights(GAME, NETWORK, jax.random.key(SEED)))
+    our_parameters = network.num_parameters(weights(GAME, NETWORK, jax.random.key(SEED)))
     table = Table(
-        title=f"Self-play, {options.lanes} lanes a batch, {SEARCH.num_simulations} simulations",
-        caption=f"ours: {options.actors} actors, one stream each, {own:,} parameters; the peer: "
-        f"one process, {parameters:,} parameters; {options.plies} plies a lane",
+        title=f"Self-play, {options.lanes} games per batch, {SEARCH.num_simulations} simulations",
+        caption=f"ours: {options.actors} actors, one stream each, {our_parameters:,} parameters; "
+        f"the peer: one process, {parameters:,} parameters; {options.plies} plies per game",
     )
     columns(table, options.pairs)
     row(table, "ours, moves/s", ours, ",.0f")

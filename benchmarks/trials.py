@@ -1,4 +1,4 @@
-"""Studies: runs of a preset one after the other, and what folders and a ladder say of them."""
+"""What the imitation benchmarks share: runs of a preset, their ladder, and published tables."""
 
 import argparse
 import csv
@@ -15,7 +15,11 @@ from rich.console import Console
 
 from benchmarks.commands import launch
 from benchmarks.worker import ROOT
-from launch.train import parse as parse_training  # pins JAX, before anything imports it
+from launch import cli
+from launch.train import parse as parse_training
+
+cli.configure_process()  # before JAX is imported
+
 from selfplay.imitation.config import ImitationConfig
 from selfplay.model.flops import Ledger
 from selfplay.runs import metrics
@@ -25,34 +29,38 @@ from selfplay.training.config import TrainConfig
 console = Console(soft_wrap=True, highlight=False)
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that all studies of runs on one ladder have."""
-    made = argparse.ArgumentParser(
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Makes a parser with the options of all studies of runs on one ladder."""
+    result = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("preset", help="one with imitation, such as go_9x9_imitation")
-    made.add_argument("--players", nargs="*", default=[], help="others on the ladder")
-    made.add_argument("--engines", nargs="*", default=[], help="of Go, command lines")
-    made.add_argument("--until-stderr", type=float, default=25.0, help="of the ladder [25]")
-    made.add_argument("--max-games", type=int, default=20_000, help="of the ladder [20000]")
-    made.add_argument("--out", type=Path, help="[studies/STUDY/PRESET]")
-    return made
+    result.add_argument("preset", help="one with imitation, such as go_9x9_imitation")
+    result.add_argument("--players", nargs="*", default=[], help="other players on the ladder")
+    result.add_argument("--engines", nargs="*", default=[], help="command lines of Go engines")
+    result.add_argument("--until-stderr", type=float, default=25.0, help="of the ladder [25]")
+    result.add_argument("--max-games", type=int, default=20_000, help="of the ladder [20000]")
+    result.add_argument("--out", type=Path, help="[studies/STUDY/PRESET]")
+    return result
 
 
-def parse(made: argparse.ArgumentParser, arguments: list[str], study: str) -> argparse.Namespace:
-    """The options, with `extra` for what follows ``--``, and `out` below the repository."""
+def parse(parser: argparse.ArgumentParser, arguments: list[str], study: str) -> argparse.Namespace:
+    """Parses options; `extra` holds the arguments after ``--``, and `out` is in the repository."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
-    options = made.parse_args(arguments[:cut])
+    options = parser.parse_args(arguments[:cut])
     options.extra = arguments[cut + 1 :]
     out = options.out or Path("studies") / study / options.preset
     options.out = Path(os.path.abspath(ROOT / out))
     if not options.out.is_relative_to(ROOT):
-        made.error(f"--out must lie in {ROOT}, got {options.out}")
+        parser.error(f"--out must be inside {ROOT}, got {options.out}")
     return options
 
 
 def config_of(options: argparse.Namespace) -> TrainConfig:
-    """The preset with what followed ``--``; ValueError for one that knows no imitation."""
+    """Builds the config of the preset and the arguments after ``--``.
+
+    Raises:
+        ValueError: the preset has no imitation.
+    """
     config = parse_training([options.preset, *options.extra])[1].config
     if config.imitation == ImitationConfig():
         raise ValueError(f"{options.preset} has no imitation; choose a preset that has")
@@ -60,13 +68,13 @@ def config_of(options: argparse.Namespace) -> TrainConfig:
 
 
 def train(preset: str, folder: Path, *flags: str) -> None:
-    """Train a run to its end, or go on with it."""
+    """Trains a run to its end, from the start or by resuming it."""
     out = ("--out", str(folder), "--plain")
     launch([sys.executable, "launch/train.py", preset, *out, *flags])
 
 
 def rate(options: argparse.Namespace, names: Iterable[str], sims: int) -> dict[str, "Rated"]:
-    """Play these versions, with so many simulations, and the others on a ladder; all on it."""
+    """Plays versions with `sims` simulations and other players on a ladder; returns all ratings."""
     folder = options.out / "ladder"
     flags = ["--out", str(folder), "--plain", "--sims", str(sims)]
     flags += ["--until-stderr", str(options.until_stderr), "--max-games", str(options.max_games)]
@@ -82,7 +90,7 @@ def rate(options: argparse.Namespace, names: Iterable[str], sims: int) -> dict[s
 def publish(
     stem: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], table: str, figure: Any
 ) -> None:
-    """Prints the Markdown table; writes STEM.csv, STEM.md and STEM.png."""
+    """Prints the Markdown table, and writes STEM.csv, STEM.md and STEM.png."""
     text, image = io.StringIO(), io.BytesIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     figure.savefig(image, format="png", dpi=150)
@@ -106,25 +114,24 @@ class Rated(NamedTuple):
 
 
 def spent(run: Path) -> dict[int, int]:
-    """All FLOPs behind each version of a run."""
-    rows = metrics.read(run)
-    return {row["iteration"]: Ledger.of(row).total for row in rows if "ledger" in row}
+    """Reads all FLOPs behind each version of a run."""
+    return {row.iteration: Ledger.of(row).total for row in metrics.read_rows(run)}
 
 
 def closest(spent_by: dict[int, int], flops: float) -> int:
-    """The version behind which there are about so many FLOPs."""
+    """Finds the version whose FLOPs are closest to `flops` in log."""
     return min(spent_by, key=lambda version: abs(math.log(max(spent_by[version], 1) / flops)))
 
 
 class Mean(NamedTuple):
-    """Over seeds; `half` is half of the 95 % interval, Student's t, NaN for one seed."""
+    """A mean over seeds; `half` is half the 95 % interval by Student's t, NaN for one seed."""
 
     mean: float
     half: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Mean":
-        """The mean and its interval."""
+        """Computes the mean and its interval."""
         if len(values) < 2:
             return cls(fmean(values), math.nan)
         from scipy.stats import t  # slow to import

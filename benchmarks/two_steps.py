@@ -1,15 +1,15 @@
-"""Imitation and then self-play, against self-play alone, for equal FLOPs.
+"""Imitation followed by self-play, against self-play alone, for equal FLOPs.
 
     python -m benchmarks.two_steps connect_four_imitation --iterations 40 --players random \\
         "solver?blunder=0.2"
     python -m benchmarks.two_steps go_9x9_imitation --iterations 60 -- --network.width 32
 
-Both sides of a seed are the preset, but for `imitation`; self-play alone takes `--iterations`, and
-the other side as many as cost the same with imitation. Then versions of all runs meet on
-one ladder, near the same fractions of the budget, and are compared at the same FLOPs.
-Table, CSV and plot show Elo against FLOPs, the mean over seeds with its interval.
+The two sides of a seed differ only in `imitation`. Self-play alone takes `--iterations`; the other
+side takes as many as cost the same together with imitation. Then versions of all runs, near the
+same fractions of the budget, meet on one ladder and are compared at equal FLOPs. Table, CSV and
+plot show Elo against FLOPs, the mean over seeds with its interval.
 
-The same command goes on where it was stopped. What follows ``--`` goes to launch/train.py.
+Rerun the command to resume. Arguments after ``--`` go to launch/train.py.
 """
 
 import argparse
@@ -35,14 +35,14 @@ from selfplay.training.trainer import Trainer
 
 SIDES = {"one": "self-play alone", "two": "imitation, then self-play"}
 FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the budget, near which versions are rated
-NEAR = 1.05  # so far outside its first and last version, a run's Elo is that of the version
-WITHOUT = [  # no imitation, and no other config when imitation's is changed
+NEAR = 1.05  # up to this factor outside its versions, a run has the nearest version's Elo
+WITHOUT = [  # all of imitation at its defaults, so that the preset's values do not matter
     text
     for field in fields(ImitationConfig)
     if field.default is not MISSING
     for text in (f"--imitation.{field.name}", str(field.default))
 ]
-APART = 1.2  # two steps are rated from so many times the FLOPs of imitation on
+APART = 1.2  # the two-step side is rated from this many times the FLOPs of imitation on
 
 
 class Point(NamedTuple):
@@ -55,7 +55,11 @@ class Point(NamedTuple):
 
 
 def equal(config: TrainConfig, iterations: int) -> tuple[int, int, int]:
-    """``(FLOPs of the budget, of imitation, iterations behind imitation for the same budget)``."""
+    """Computes the budget's FLOPs, imitation's, and the iterations after it for the same budget.
+
+    Raises:
+        ValueError: imitation costs more than the budget.
+    """
     trainer = Trainer.build(config)
     imitation = trainer.imitation()
     cost = imitation.ledger(imitation.iterations).total
@@ -71,7 +75,7 @@ def equal(config: TrainConfig, iterations: int) -> tuple[int, int, int]:
 
 
 def train(options: argparse.Namespace, behind: int) -> dict[tuple[str, int], Path]:
-    """All runs, seed by seed; where they lie."""
+    """Trains all runs, seed by seed; returns their folders."""
     runs = {}
     for seed in range(options.seeds):
         for side in SIDES:
@@ -85,22 +89,22 @@ def train(options: argparse.Namespace, behind: int) -> dict[tuple[str, int], Pat
 
 
 def points(runs: dict[tuple[str, int], Path], budget: int, learnt: int) -> list[Point]:
-    """The versions to rate: near `FRACTIONS` of the budget, and what imitation left."""
-    found = []
+    """Chooses the versions to rate: near `FRACTIONS` of the budget, and the result of imitation."""
+    versions = []
     for (side, seed), run in runs.items():
         spent = trials.spent(run)
         least = APART * learnt if side == "two" else 0
         chosen = {trials.closest(spent, f * budget) for f in FRACTIONS if f * budget > least}
         chosen |= {0} if side == "two" else set()
-        found += [Point(side, seed, version, spent[version]) for version in sorted(chosen)]
-    return found
+        versions += [Point(side, seed, version, spent[version]) for version in sorted(chosen)]
+    return versions
 
 
 def at(elo: Mapping[Point, Rated], side: str, flops: float) -> list[float]:
-    """The Elo of a side's runs, seed by seed, after so many FLOPs.
+    """Interpolates the Elo of a side's runs at equal FLOPs, seed by seed.
 
-    Between two versions it is interpolated, in log FLOPs: an iteration is a step of 20 % when few
-    have been made. Empty where a run has no version yet, or none any more.
+    Interpolation is in log FLOPs, because an early iteration is a step of 20 %. Returns [] if the
+    FLOPs are outside the versions of a run.
     """
     values = []
     for seed in sorted({p.seed for p in elo if p.side == side}):
@@ -113,7 +117,7 @@ def at(elo: Mapping[Point, Rated], side: str, flops: float) -> list[float]:
 
 
 def levels(elo: Mapping[Point, Rated]) -> list[float]:
-    """The FLOPs behind the versions of self-play alone and behind imitation, mean over seeds."""
+    """Lists the FLOPs to compare at: of the versions of self-play alone, and of imitation."""
     groups: dict[int, list[int]] = {}
     for p in elo:
         if p.side == "one" or p.version == 0:
@@ -121,9 +125,9 @@ def levels(elo: Mapping[Point, Rated]) -> list[float]:
     return sorted(fmean(group) for group in groups.values())
 
 
-def report(options: argparse.Namespace, rated: dict[str, Rated], found: list[Point]) -> None:
-    """Prints the table; writes two_steps.csv, .md and .png."""
-    elo = {p: rated[spec(options, p)] for p in found}
+def report(options: argparse.Namespace, rated: dict[str, Rated], versions: list[Point]) -> None:
+    """Prints the table, and writes two_steps.csv, .md and .png."""
+    elo = {p: rated[spec(options, p)] for p in versions}
     lines = [
         f"| FLOPs | {SIDES['one']} | {SIDES['two']} | difference |",
         "|---|---|---|---|",
@@ -137,28 +141,28 @@ def report(options: argparse.Namespace, rated: dict[str, Rated], found: list[Poi
     lines += ["", "| player | Elo |", "|---|---|"]
     lines += [f"| `{name}` | {one} |" for name, one in others.items()]
     header = ["side", "seed", "version", "flops", "elo", "low", "high"]
-    rows = [[p.side, p.seed, p.version, p.flops, *elo[p][:3]] for p in found]
+    rows = [[p.side, p.seed, p.version, p.flops, *elo[p][:3]] for p in versions]
     figure = plot(options, elo, others)
     trials.publish(options.out / "two_steps", header, rows, "\n".join(lines) + "\n", figure)
 
 
 def plot(options: argparse.Namespace, elo: dict[Point, Rated], others: dict[str, Rated]) -> Any:
-    """Elo against all FLOPs: seeds thin, their mean thick, other players as lines."""
+    """Plots Elo against FLOPs: thin lines are seeds, thick lines their mean, dotted others."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    for (side, name), colour in zip(SIDES.items(), ("tab:orange", "tab:blue"), strict=True):
-        own = [p for p in elo if p.side == side]
-        for seed in sorted({p.seed for p in own}):
-            line = [p for p in own if p.seed == seed]
+    for (side, name), color in zip(SIDES.items(), ("tab:orange", "tab:blue"), strict=True):
+        of_side = [p for p in elo if p.side == side]
+        for seed in sorted({p.seed for p in of_side}):
+            line = [p for p in of_side if p.seed == seed]
             values = [elo[p] for p in line]
             bars = [1.96 * value.stderr for value in values]
             x, y = [p.flops for p in line], [value.elo for value in values]
-            axes.errorbar(x, y, bars, color=colour, alpha=0.35, linewidth=1, capsize=2)
+            axes.errorbar(x, y, bars, color=color, alpha=0.35, linewidth=1, capsize=2)
         x = [flops for flops in levels(elo) if at(elo, side, flops)]
         means = [Mean.of(at(elo, side, flops)) for flops in x]
-        axes.plot(x, [m.mean for m in means], "o-", color=colour, linewidth=2.5, label=name)
+        axes.plot(x, [m.mean for m in means], "o-", color=color, linewidth=2.5, label=name)
     for name, one in others.items():
         axes.axhline(one.elo, color="grey", linewidth=0.8, linestyle=":")
         axes.annotate(
@@ -177,14 +181,14 @@ def plot(options: argparse.Namespace, elo: dict[Point, Rated], others: dict[str,
 
 
 def spec(options: argparse.Namespace, point: Point) -> str:
-    """The version's name on the ladder."""
+    """Returns the version's spec on the ladder."""
     run = (options.out / f"{point.side}-{point.seed}").relative_to(ROOT)
     return f"{run}@{point.version}?sims={options.sims}"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """The options, with `extra` for what follows ``--``."""
-    parser = trials.parser(__doc__)
+    """Parses the options; `extra` holds the arguments after ``--``."""
+    parser = trials.make_parser(__doc__)
     parser.add_argument("--iterations", type=int, required=True, help="of self-play alone")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each side [3]")
     parser.add_argument("--sims", type=int, default=16, help="simulations on the ladder [16]")
@@ -195,7 +199,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Train what is missing, rate, report."""
+    """Trains what is missing, rates and reports."""
     options = parse(sys.argv[1:])
     end_on_sigterm()
     config = trials.config_of(options)
@@ -204,9 +208,9 @@ def main() -> None:
         f"{budget:.2e} FLOPs a run: {options.iterations} iterations of self-play, or "
         f"{behind} after imitation, which takes {learnt / budget:.0%}"
     )
-    found = points(train(options, behind), budget, learnt)
-    versions = [spec(options, point).partition("?")[0] for point in found]
-    report(options, trials.rate(options, versions, options.sims), found)
+    versions = points(train(options, behind), budget, learnt)
+    names = [spec(options, point).partition("?")[0] for point in versions]
+    report(options, trials.rate(options, names, options.sims), versions)
 
 
 if __name__ == "__main__":

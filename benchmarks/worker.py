@@ -1,11 +1,12 @@
-"""The peer in a process of its own, with XLA as it comes.
+"""Runs the peer in a separate process, with XLA's default settings.
 
-Our programs pin JAX to one thread a process before they import it; the peer's example does no
-such thing, so it must not share a process with them, nor inherit their environment. This file is
-both ends: `Peer` starts itself as a program, asks and reads answers (one JSON value a line).
+The project's programs pin JAX to one thread per process before they import it. The peer's example
+does not, so it must not share a process with them or inherit their environment. This file is both
+ends of the connection: `Peer` starts the module as a program, and requests and answers are one JSON
+value per line.
 
-    python -m benchmarks.worker speed CONFIG    # a request, a line: play once; answers seconds
-    python -m benchmarks.worker train REQUEST   # trains once, saves models on the way
+    python -m benchmarks.worker speed CONFIG    # plays once per request, answers the seconds
+    python -m benchmarks.worker train REQUEST   # trains once, and saves models along the way
 
 CONFIG holds fields of `peer.PeerConfig`; REQUEST is what :func:`train_request` makes.
 """
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 NOT_INHERITED = (
     *determinism.NAMES,
-    "JAX_COMPILATION_CACHE_DIR",  # programs compiled under other flags lie there
+    "JAX_COMPILATION_CACHE_DIR",  # it holds programs compiled under other flags
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
     "JAX_NUM_CPU_DEVICES",
     "OMP_NUM_THREADS",
@@ -33,15 +34,15 @@ NOT_INHERITED = (
 
 
 def default_environment() -> dict[str, str]:
-    """This process's environment without anything that shapes XLA's programs or its threads."""
+    """Returns this process's environment without settings of XLA's programs or threads."""
     return {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
 
 
 class Peer:
-    """A worker that plays when asked and otherwise sleeps; a context manager."""
+    """A worker process that plays on request; a context manager."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """Start it, and wait until it has compiled; `facts` is what it says about itself."""
+        """Starts the process and waits until it has compiled; `facts` holds its parameter count."""
         command = [sys.executable, "-m", "benchmarks.worker", "speed", json.dumps(dict(config))]
         self._process = subprocess.Popen(
             command,
@@ -54,7 +55,7 @@ class Peer:
         self.facts = self._read()
 
     def play(self, index: int) -> dict[str, Any]:
-        """One call of the peer's self-play: ``{"moves": …, "seconds": …}``."""
+        """Plays one segment of the peer's self-play; returns ``{"moves": …, "seconds": …}``."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"index": index}) + "\n")
         self._process.stdin.flush()
@@ -83,19 +84,20 @@ class Peer:
 def train_request(
     folder: Path, config: Mapping[str, Any], seconds: float, eval_at: Sequence[float]
 ) -> str:
-    """The argument of ``worker.py train``, which fills `folder` as :func:`_train` says."""
+    """Encodes the argument of the role ``train``, which fills `folder` as :func:`_train` says."""
     request = {"folder": str(folder), "config": dict(config), "seconds": seconds}
     return json.dumps({**request, "eval_at": list(eval_at)})
 
 
 def _speed(config: Mapping[str, Any], requests: TextIO, reply: Callable[[Any], None]) -> None:
+    """Compiles the peer, then plays once per request."""
     import jax
 
     from benchmarks import peer
 
     settings = peer.PeerConfig(**config)
-    initialise, selfplay = peer.make_selfplay(settings)
-    model = initialise(jax.random.key(settings.seed))
+    init_model, selfplay = peer.make_selfplay(settings)
+    model = init_model(jax.random.key(settings.seed))
     jax.block_until_ready(selfplay(model, jax.random.key(0)))
     reply({"parameters": sum(leaf.size for leaf in jax.tree.leaves(model.params))})
     for line in requests:
@@ -107,9 +109,9 @@ def _speed(config: Mapping[str, Any], requests: TextIO, reply: Callable[[Any], N
 
 
 def _train(request: Mapping[str, Any]) -> None:
-    """Trains; each model asked for becomes ``models/SECONDS.npz``, and the end ``done.json``.
+    """Trains the peer, saves ``models/MILLISECONDS.npz`` on the way and ``done.json`` at the end.
 
-    SECONDS are of training, in milliseconds: ``models/000600123.npz``.
+    MILLISECONDS are of training, as in ``models/000600123.npz``.
     """
     from benchmarks import peer
     from selfplay.runs.files import save_arrays, write_json
@@ -135,12 +137,12 @@ def _train(request: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
-    """Take the role that the command line names."""
+    """Takes the role that the command line names."""
     role, argument = sys.argv[1:]
     if role == "train":
         _train(json.loads(argument))
         return
-    # Answers go out by the real stdout alone; whatever a library prints goes to stderr.
+    # Only answers go to the real stdout; whatever a library prints goes to stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 

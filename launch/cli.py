@@ -1,8 +1,9 @@
-"""What every command shares: pins before JAX, one clear sentence for bad input."""
+"""What every command shares: its process, its command line, one clear sentence for bad input."""
+
+from __future__ import annotations
 
 import _thread
 import codecs
-import importlib.util
 import inspect
 import io
 import os
@@ -10,60 +11,171 @@ import re
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import UnionType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import tyro
+
+from launch import ROOT
+from selfplay import determinism
+from selfplay.command_line import is_oomzero
+from selfplay.runs.renamed import FIELDS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # run as a file, from anywhere
-
-from selfplay import determinism
+T = TypeVar("T")
 
 BAD_INPUT = 2
-PLAIN = {  # in ASCII, what our texts use beside it; anything else becomes "?"
+"""Exit status of a command that was asked for something impossible."""
+
+Positional = tyro.conf.Positional
+"""Marks an option that is given by its place: ``Annotated[Path, Positional]``."""
+
+Inline = tyro.conf.arg(name="")
+"""Marks a field whose own fields are options without a prefix."""
+
+FlagCreatePairsOff = tyro.conf.FlagCreatePairsOff
+"""Marks options whose switches have no ``--no-`` form."""
+
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "ablate": {"--set": "--fix"},
+    "experts": {"label": "generate", "--of": "--strength-applies-to"},
+    "simulate": {
+        "--per-actor-hour": "--actor-price-per-hour",
+        "--per-learner-hour": "--learner-price-per-hour",
+    },
+}
+"""Command → old spelling of an option or a subcommand → its name today."""
+
+LOOK_ALIKES = {  # in ASCII, for the signs that our texts use; every other sign becomes "?"
     **{"×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "…": "...", "±": "+-", "·": "*"},
     **{"σ": "sigma", "√": "sqrt", "≥": ">=", "≤": "<=", "•": "*", "’": "'", "“": '"', "”": '"'},
 }
 
 
-def speak_plainly() -> None:
-    """Let output to a terminal that is not UTF-8 write "x" for "×", instead of failing.
+def run_command(main: Callable[[], None]) -> None:
+    """Runs a command; an error that names a bad input becomes one sentence and status 2.
 
-    Tables adapt by themselves: rich draws their lines in ASCII there.
+    With OOMZERO_TRACEBACK set, the error is raised instead.
     """
+    configure_process()
+    from selfplay.runs.files import CorruptedFile, in_words  # NumPy, which help does not need
 
-    def plain(error: UnicodeError) -> tuple[str, int]:
-        assert isinstance(error, UnicodeEncodeError)
-        text = error.object[error.start : error.end]
-        return "".join(PLAIN.get(c, "?") for c in text), error.end
+    try:
+        main()
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except (ValueError, OSError, CorruptedFile) as error:
+        if os.environ.get("OOMZERO_TRACEBACK"):
+            raise
+        exit_with_error(in_words(error))
 
-    codecs.register_error("plain", plain)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not one that a caller has put in its place
-            stream.reconfigure(errors="plain")
 
+@cache  # once a process, also where several commands run in it
+def configure_process() -> None:
+    """Prepares the process before JAX starts: output, Ctrl-C, caches, pinned arithmetic.
 
-def console() -> "Console":
-    """Returns the output of a command: on a terminal, lines break between words.
-
-    A line that is to be copied, as a command is, is printed with ``soft_wrap=True``.
+    JAX gets a virtual CPU device for each core, at most 8, for the learner's shards.
     """
-    from rich.console import Console  # after `prepare` has looked whether packages are there
+    replace_unprintable_signs()
+    redeliver_ctrl_c()
+    if os.access(ROOT, os.W_OK):  # otherwise matplotlib keeps its list of fonts in the home folder
+        os.environ.setdefault("MPLCONFIGDIR", str(determinism.CACHE / "matplotlib"))
+    power_of_two = 1 << (min(cores(), 8).bit_length() - 1)  # it divides the number of shards
+    determinism.pin(devices=power_of_two)
 
-    output = Console(highlight=False)
-    output.soft_wrap = not output.is_terminal
-    return output
+
+def exit_with_error(message: object) -> NoReturn:
+    """Prints one sentence to stderr and exits with status 2."""
+    unprintable = "\N{REPLACEMENT CHARACTER}"  # for signs that would steer the terminal
+    text = "".join(c if c.isprintable() or c == "\n" else unprintable for c in str(message))
+    print(f"error: {text}", file=sys.stderr)
+    raise SystemExit(BAD_INPUT)
 
 
-def laid_out(text: str | None) -> str:
-    """A docstring as a description that tyro prints with its examples on lines of their own.
+def parse(
+    kind: type[T] | UnionType,
+    command: str,
+    description: str | None,
+    *,
+    arguments: Sequence[str] | None = None,
+    default: T | None = None,
+    config: Sequence[Any] = (),
+) -> T:
+    """Returns the options of a command; wrong ones and ``--help`` end the process.
 
-    Tyro joins the lines of a paragraph, unless they are indented, and doubles the empty line before
-    one that is. So examples are indented, and follow their heading without an empty line.
+    Args:
+        kind: the dataclass of the options, or a union of them: a subcommand each.
+        command: the command's name, and words that follow it: "train connect_four".
+        description: a docstring, see `format_description`.
+        arguments: what was typed behind the command; that of this process if None.
+        default: options with the defaults; those of `kind` if None.
+        config: tyro's markers for all options.
+
+    Raises:
+        ValueError: an option is spelled as before it was renamed.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    check_spelling(command.split()[0], words)
+    defaults: dict[str, Any] = {} if default is None else {"default": default}
+    return tyro.cli(
+        kind,  # pyright: ignore
+        prog=program(command),
+        description=format_description(description),
+        args=words,
+        config=tuple(config),
+        **defaults,
+    )
+
+
+def program(command: str) -> str:
+    """Returns how a command was started: "oomzero train", or "launch/train.py"."""
+    name, _, rest = command.partition(" ")
+    start = f"oomzero {name}" if is_oomzero() else f"launch/{name}.py"
+    return f"{start} {rest}".rstrip()
+
+
+def check_spelling(command: str, arguments: Sequence[str]) -> None:
+    """Raises ValueError with the new name if an argument is spelled as before a renaming.
+
+    Fields of the config are checked as options of ``train``, and in the FIELD=VALUE of ``ablate``.
+    """
+    renamed = RENAMED.get(command, {})
+    for place, argument in enumerate(arguments):
+        typed, equals, _ = argument.partition("=")
+        new = None
+        if typed.startswith("--") or place == 0:
+            new = renamed.get(typed.replace("_", "-"))
+        if new is None and command in ("train", "ablate") and (equals or typed.startswith("--")):
+            new = _new_field(typed)
+        if new is not None:
+            raise ValueError(f"{typed} is now called {new}")
+
+
+def _new_field(typed: str) -> str | None:
+    """Returns a renamed field as it is typed today; None for every other text.
+
+    "--search.no-rescale_values" gives "--search.gumbel.no-rescale-values".
+    """
+    dashes = "--" if typed.startswith("--") else ""
+    section, dot, name = typed.removeprefix("--").replace("-", "_").rpartition(".")
+    no = "no_" if name.startswith("no_") else ""
+    new = FIELDS.get(f"{section}{dot}{name.removeprefix('no_')}")
+    if new is None:
+        return None
+    section, dot, name = new.rpartition(".")
+    return dashes + f"{section}{dot}{no}{name}".replace("_", "-")
+
+
+def format_description(text: str | None) -> str:
+    """Formats a docstring as a description that tyro prints with examples on lines of their own.
+
+    Tyro joins the lines of a paragraph unless they are indented, and doubles the empty line before
+    an indented one. So examples are indented, and follow their heading without an empty line.
     """
     blocks: list[str] = []
     for block in re.split(r"\n\s*\n", inspect.cleandoc(text or "")):
@@ -76,22 +188,58 @@ def laid_out(text: str | None) -> str:
     return "\n\n".join(blocks)
 
 
-def refuse(message: object) -> NoReturn:
-    """Say one sentence and leave with status 2; nothing was done."""
-    odd = "\N{REPLACEMENT CHARACTER}"  # for what would steer the terminal
-    text = "".join(c if c.isprintable() or c == "\n" else odd for c in str(message))
-    print(f"error: {text}", file=sys.stderr)
-    raise SystemExit(BAD_INPUT)
+def console() -> Console:
+    """Returns the output of a command: on a terminal, lines break between words.
+
+    Print a line that is to be copied, such as a command, with ``soft_wrap=True``.
+    """
+    from rich.console import Console
+
+    output = Console(highlight=False)
+    output.soft_wrap = not output.is_terminal
+    return output
+
+
+def replace_unprintable_signs() -> None:
+    """Lets output that is not UTF-8 write "x" for "×" instead of failing.
+
+    Tables adapt by themselves: rich draws their lines in ASCII there.
+    """
+
+    def look_alike(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        text = error.object[error.start : error.end]
+        return "".join(LOOK_ALIKES.get(c, "?") for c in text), error.end
+
+    codecs.register_error("look_alike", look_alike)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a caller may have replaced it
+            stream.reconfigure(errors="look_alike")
+
+
+def redeliver_ctrl_c() -> None:
+    """Raises a Ctrl-C again, 0.1 s later, if Python dropped it inside a callback."""
+    previous, timers = sys.unraisablehook, list[threading.Timer]()
+
+    def hook(event: Any) -> None:
+        if event.exc_type is not KeyboardInterrupt:
+            previous(event)
+        elif not any(timer.is_alive() for timer in timers):
+            timers[:] = [threading.Timer(0.1, _thread.interrupt_main)]  # after the callback
+            timers[0].daemon = True
+            timers[0].start()
+
+    sys.unraisablehook = hook
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """Returns how many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def duration(seconds: float) -> str:
-    """Write a time for people: "45 s" (below two minutes), "12 min", "1 h 05 min", "27 h"."""
+    """Writes a time for people: "45 s" (below two minutes), "12 min", "1 h 05 min", "27 h"."""
     if round(seconds) < 120:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -103,7 +251,7 @@ def duration(seconds: float) -> str:
 
 
 def time_range(low: float, high: float) -> str:
-    """Write a range of times, "8 to 14 min": a unit that both ends share is written once.
+    """Writes a range of times, "8 to 14 min": a unit that both ends share is written once.
 
     Below seven minutes it is in seconds, because whole minutes would shift its ends too much.
     """
@@ -116,51 +264,3 @@ def time_range(low: float, high: float) -> str:
     if units[0] == units[1] and len(units[0]) == 1:
         first = first.split()[0]
     return f"{first} to {second}"
-
-
-def keep_interrupts() -> None:
-    """Ctrl-C that comes in a callback, where Python drops it, comes again behind it."""
-    before, timers = sys.unraisablehook, list[threading.Timer]()
-
-    def hook(event: Any) -> None:
-        if event.exc_type is not KeyboardInterrupt:
-            before(event)
-        elif not any(timer.is_alive() for timer in timers):
-            timers[:] = [threading.Timer(0.1, _thread.interrupt_main)]  # not in here again
-            timers[0].daemon = True
-            timers[0].start()
-
-    sys.unraisablehook = hook
-
-
-@cache  # a command may use another one's parser
-def prepare() -> None:
-    """Pin the process, with one virtual CPU device per core for the learner."""
-    speak_plainly()
-    for name in ("jax", "tyro"):
-        if importlib.util.find_spec(name) is None:
-            refuse(
-                f"{sys.executable} has no package {name!r}; run this with "
-                f"{ROOT / '.venv/bin/python'}, which `make train` builds"
-            )
-    keep_interrupts()
-    if os.access(ROOT, os.W_OK):  # or else matplotlib keeps its list of fonts in the home folder
-        os.environ.setdefault("MPLCONFIGDIR", str(determinism.CACHE / "matplotlib"))
-    determinism.pin(
-        devices=1 << (min(cores(), 8).bit_length() - 1)
-    )  # a power of two divides the shards
-
-
-def guarded(main: Callable[[], None]) -> None:
-    """Run a command; errors that name a bad input become one sentence and status 2."""
-    from selfplay.runs.files import CorruptedFile, in_words
-
-    try:
-        main()
-    except BrokenPipeError:  # whoever read our output has enough of it, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
-    except (ValueError, OSError, CorruptedFile) as error:
-        if os.environ.get("OOMZERO_TRACEBACK"):
-            raise
-        refuse(in_words(error))

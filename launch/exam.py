@@ -4,46 +4,46 @@ python launch/exam.py runs/connect_four                  # the newest version
 python launch/exam.py runs/a@16 runs/a@last --sims 0 16 64
 """
 
+from __future__ import annotations
+
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from launch import cli
-
-cli.prepare()
-
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-import tyro
-from rich.console import Console
+if __name__ == "__main__":  # a checkout need not be installed
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from selfplay.players.version import Version
+from launch import cli
 from selfplay.search.config import SearchConfig
-from selfplay.solved import exam as exams
-from selfplay.solved import suite
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which versions sit the exam, and at which budgets."""
+    """Which versions are graded, and at which budgets."""
 
-    runs: Annotated[tuple[str, ...], tyro.conf.Positional]
+    runs: Annotated[tuple[str, ...], cli.Positional]
     """Versions: RUN, RUN@VERSION, RUN@last, RUN@best, or an exported .safetensors file."""
     sims: tuple[int, ...] = (0, 64)
     """Simulations a move; 0 is the raw network."""
     positions: int | None = None
-    """Ask only this many questions of each set, evenly spread; all when left out."""
+    """Ask only this many questions of each set, evenly spaced; all if left out."""
 
 
 def main() -> None:
-    """Load everything first, then grade and print one table a version."""
-    options = tyro.cli(Options, prog="launch/exam.py", description=cli.laid_out(__doc__))
+    """Grades versions and prints a table for each; bad input ends it before any search."""
+    options = cli.parse(Options, "exam", __doc__)
     if not options.runs:
         raise ValueError("no version to grade; name a run folder, as in runs/connect_four@last")
     for budget in options.sims:
         SearchConfig(num_simulations=budget)  # a negative budget is an error before any work
+
+    from rich.console import Console
+
+    from selfplay.players.version import Version
+    from selfplay.solved import exam as exams
+    from selfplay.solved import suite
+
     versions = [Version.load(name) for name in options.runs]
     papers = [suite.load(version.config["game"]) for version in versions]
     console = Console()
@@ -52,10 +52,12 @@ def main() -> None:
         results = {}
         for budget in options.sims:
             with console.status(f"{version.name}: {budget} simulations"):
-                fn = version.search_fn(budget)
-                results[f"{budget}"] = exams.evaluate(version.game, paper, fn, version.params)
+                search_fn = version.search_fn(budget)
+                results[f"{budget}"] = exams.evaluate(
+                    version.game, paper, search_fn, version.params
+                )
         console.print(exams.table(paper, results, title=version.name))
 
 
 if __name__ == "__main__":
-    cli.guarded(main)
+    cli.run_command(main)

@@ -3,37 +3,36 @@
 python launch/export.py runs/connect_four@last --out connect_four.safetensors
 """
 
+from __future__ import annotations
+
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from launch import cli
-
-cli.prepare()
-
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-import tyro
+if __name__ == "__main__":  # a checkout need not be installed
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from selfplay.model import network
-from selfplay.players.version import SUFFIX, Version
+from launch import cli
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to export and where to."""
+    """Which version is exported, and to which file."""
 
-    version: Annotated[str, tyro.conf.Positional]
+    version: Annotated[str, cli.Positional]
     """RUN, RUN@VERSION, RUN@last or RUN@best."""
     out: Path | None = None
-    """File to write, ending in .safetensors; named after the run and version when left out."""
+    """File to write, ending in .safetensors; named after the run and version if left out."""
 
 
 def main() -> None:
-    """Load, write, and say how to load it again."""
-    options = tyro.cli(Options, prog="launch/export.py", description=cli.laid_out(__doc__))
+    """Exports a version and prints how to load it."""
+    options = cli.parse(Options, "export", __doc__)
+
+    from selfplay.model import network
+    from selfplay.players.version import SUFFIX, Version
+
     version = Version.load(options.version)
     out = options.out or Path(Path(options.version).name.replace("@", "-") + SUFFIX)
     if out.suffix != SUFFIX:
@@ -44,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.guarded(main)
+    cli.run_command(main)

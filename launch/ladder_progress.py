@@ -17,7 +17,7 @@ from selfplay.ladder.ladder import LadderState
 from selfplay.ladder.match import GameResult
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
-QUIET = ("", "resigned")  # ends of games that need no words
+QUIET = ("", "resigned")  # ends of games that are not printed
 
 
 class Watcher:
@@ -26,9 +26,9 @@ class Watcher:
     def __init__(self, title: str, console: Console, plain: bool) -> None:
         self._title, self._console = title, console
         self._started = time.monotonic()
-        self._games = self._known = 0  # of this call; of them, in the standing
-        self._said: set[str] = set()  # failures are told once
-        self._standing: LadderState | None = None
+        self._games = self._rated = 0  # games of this call; of them, those in the state
+        self._printed: set[str] = set()  # reasons of failures, each printed once
+        self._state: LadderState | None = None
         self._table: list[Table] = []
         self._handlers: dict[int, Any] = {}  # of signals, as they were before `catch`
         live = console.is_terminal and not plain
@@ -36,23 +36,23 @@ class Watcher:
         self._live = Live(console=console, transient=True, **look) if live else None
 
     def played(self, pairing: Pairing, games: list[GameResult]) -> None:
-        """Show that a pairing's games are safe."""
+        """Shows that a pairing's games are stored."""
         self._games += len(games)
         for reason in sorted({game.reason for game in games if game.reason not in QUIET}):
-            if reason not in self._said:
-                self._said.add(reason)
+            if reason not in self._printed:
+                self._printed.add(reason)
                 self._console.print(reason, markup=False)
         self._show()
 
-    def round(self, standing: LadderState) -> None:
-        """Show the standing after a round."""
-        self._standing, self._known = standing, self._games
-        if self._live and standing.rounds:
-            table = tables.table(standing, self._title, self._console.width)
+    def round(self, state: LadderState) -> None:
+        """Shows the ratings after a round."""
+        self._state, self._rated = state, self._games
+        if self._live and state.rounds:
+            table = tables.table(state, self._title, self._console.width)
             table.caption = None  # printed below the final table
             fits = len(self._console.render_lines(table)) < self._console.height - 2
-            self._table = [table] if fits else []  # the line below it must be seen
-        if not self._live and standing.rounds:
+            self._table = [table] if fits else []  # the line below it must stay visible
+        if not self._live and state.rounds:
             self._console.print(self._line())
         self._show()
 
@@ -62,35 +62,35 @@ class Watcher:
             self._handlers[number] = signal.signal(number, self.stop)
 
     def stop(self, *_: object) -> None:
-        """Handle Ctrl-C and SIGTERM: let the matches in play end, and start no others."""
+        """Handles Ctrl-C and SIGTERM: lets the matches in play end, and starts no others."""
         for number in ENDINGS:
             signal.signal(number, signal.SIG_DFL)
         self._console.print("the matches in play are finished first; a second signal stops at once")
         raise KeyboardInterrupt
 
     def _view(self) -> Group:
-        """Return what a terminal shows: the table if there is room, and one line."""
+        """Returns what a terminal shows: the table if there is room, and one line."""
         words = self._line() if self._games else "the first matches are being compiled and played"
         line = f"{clock(time.monotonic() - self._started)}  {words}"
         return Group(*self._table, Text(line, no_wrap=True, overflow="ellipsis"))
 
     def _line(self) -> str:
-        standing = self._standing
-        if not standing:
+        state = self._state
+        if not state:
             return f"{self._games:,} games"
-        games = len(standing.recorded) + self._games - self._known
-        rounds = standing.rounds + (self._games > self._known)  # with the one that is being played
+        games = len(state.recorded) + self._games - self._rated
+        rounds = state.rounds + (self._games > self._rated)  # with the one that is being played
         done = f"round {rounds}: {games:,} games, {self.rate:.1f} games/s"
-        return f"{done}, largest standard error {standing.max_stderr:.0f} Elo"
+        return f"{done}, largest standard error {state.max_stderr:.0f} Elo"
 
     @property
     def rate(self) -> float:
-        """Games a second since the start, compilation included."""
+        """Returns the games a second since the start, compilation included."""
         return self._games / (time.monotonic() - self._started)
 
     @property
     def summary(self) -> str:
-        """What this call has played, and how long it took."""
+        """Returns how many games this call has played, and how long that took."""
         seconds = time.monotonic() - self._started
         return f"{self._games:,} games in {cli.duration(seconds)}, {self.rate:.1f} games/s"
 

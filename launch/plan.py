@@ -1,4 +1,4 @@
-"""What launch/ablate.py shows: the plan of a study, and how far it has come."""
+"""The view of launch/ablate.py: the plan of a study, and the progress of its runs."""
 
 import math
 import re
@@ -23,7 +23,7 @@ from selfplay.study.grid import Axis, RunSpec
 from selfplay.study.timing import StartCost
 from selfplay.training.config import TrainConfig
 
-FRESH = 10.0  # seconds for which what a run's metrics said is shown
+REREAD_S = 10.0  # seconds until the metrics of a run are read again
 
 
 class Planned(NamedTuple):
@@ -32,10 +32,10 @@ class Planned(NamedTuple):
     Attributes:
         cell: which run.
         config: its config.
-        flops: of the whole run.
+        flops: FLOPs of the whole run.
         whole: seconds of the whole run with its programs compiled; None: it could not be timed.
-        left: seconds of what is still to be done, and of compiling for it.
-        finished: True = nothing is left to do.
+        left: seconds of the remaining iterations, and of compiling for them.
+        finished: True = nothing remains to be done.
     """
 
     cell: RunSpec
@@ -48,13 +48,13 @@ class Planned(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, and how long each part may take.
+    """The work of a study, and how long each part may take.
 
     Attributes:
-        runs: all of them.
+        runs: all runs, finished ones included.
         slots: how many train at a time.
-        rating: seconds of the ladders, each with its size; empty where they could not be timed.
-        failure: why there is no estimate of time; empty where there is one.
+        rating: seconds of the ladders, each with its size; empty if they could not be timed.
+        failure: why there is no estimate of time; "" if there is one.
         elsewhere: True = runs train on other machines than the one that was timed.
     """
 
@@ -65,26 +65,27 @@ class Plan:
     elsewhere: bool = False
 
     def parts(self) -> dict[str, float]:
-        """Seconds of training, compiling and rating."""
-        warm = makespan([one.left.seconds for one in self.runs], self.slots)
-        cold = makespan([one.left.seconds + one.left.compiling for one in self.runs], self.slots)
+        """Returns the seconds of training, compiling and rating that remain."""
+        warm = makespan([run.left.seconds for run in self.runs], self.slots)
+        cold_runs = [run.left.seconds + run.left.compiling for run in self.runs]
+        cold = makespan(cold_runs, self.slots)
         compiling = cold - warm + sum(phase.compiling for _, phase in self.rating)
         rating = sum(phase.seconds for _, phase in self.rating)
         return {"training": warm, "compiling": compiling, "rating": rating}
 
     @property
     def rating_seconds(self) -> float:
-        """Seconds of all ladders, compiling included."""
+        """Returns the seconds of all ladders, compiling included."""
         return sum(phase.seconds + phase.compiling for _, phase in self.rating)
 
 
 def show(plan: Plan, console: Console) -> None:
-    """Print the combinations with their cost, and how long what is left may take."""
+    """Prints the combinations with their cost, and how long the remaining work may take."""
     groups: dict[str, list[Planned]] = {}
-    for one in plan.runs:
-        groups.setdefault(one.cell.label, []).append(one)
-    axes = list(dict.fromkeys(f for one in plan.runs for f, _ in one.cell.settings))
-    several = len({one.cell.arm for one in plan.runs}) > 1 or not axes
+    for run in plan.runs:
+        groups.setdefault(run.cell.label, []).append(run)
+    axes = list(dict.fromkeys(field for run in plan.runs for field, _ in run.cell.settings))
+    several = len({run.cell.arm for run in plan.runs}) > 1 or not axes
     table = Table(box=None, padding=(0, 2, 0, 0))
     names = [grid.short_name([Axis(f, ()) for f in axes], f) for f in axes]
     for title in (*(["runs"] if several else []), *names):
@@ -92,7 +93,7 @@ def show(plan: Plan, console: Console) -> None:
     for title in ("seeds", "FLOPs each", "time each", "iterations", "done"):
         table.add_column(title, justify="right", no_wrap=True)
     for group in groups.values():
-        first, done = group[0], sum(one.finished for one in group)
+        first, done = group[0], sum(run.finished for run in group)
         settings = dict(first.cell.settings)
         row = [first.cell.arm] if several else []
         row += [settings.get(f, "") for f in axes] + [str(len(group)), _power(first.flops)]
@@ -100,13 +101,13 @@ def show(plan: Plan, console: Console) -> None:
         table.add_row(*row, str(first.config.iterations), f"{done} of {len(group)}")
     console.print(table)
     count = f"{len(plan.runs)} {'run' if len(plan.runs) == 1 else 'runs'}"
-    total = f"{count}, {_power(sum(one.flops for one in plan.runs))} FLOPs"
+    total = f"{count}, {_power(sum(run.flops for run in plan.runs))} FLOPs"
     if plan.failure:
         console.print(f"{total}; no estimate of time: {plan.failure}", markup=False)
         return
     notes = {
         "training": f"{plan.slots} {'run' if plan.slots == 1 else 'runs'} at a time",
-        "compiling": "programs that no cache holds yet",
+        "compiling": "programs that are not cached yet",
         "rating": ", ".join(
             f"{size.players} players, about {size.games:,} games" for size, _ in plan.rating
         ),
@@ -116,8 +117,8 @@ def show(plan: Plan, console: Console) -> None:
         if seconds:
             parts.add_row(name, _range(seconds), notes[name])
     console.print(parts)
-    left = sum(plan.parts().values())
-    console.print(f"{total}; {_range(left)} left" if left else f"{total}; all is done")
+    seconds = sum(plan.parts().values())
+    console.print(f"{total}; {_range(seconds)} left" if seconds else f"{total}; all is done")
     if plan.elsewhere:
         console.print("timed on this machine; the cluster's nodes may be faster or slower")
     if any(config.elo.budgets for _, config, *_ in plan.runs):
@@ -126,7 +127,7 @@ def show(plan: Plan, console: Console) -> None:
 
 @contextmanager
 def waiting(words: str, console: Console) -> Iterator[None]:
-    """Shows what is being waited for: with a clock on a terminal, as one line elsewhere."""
+    """Shows `words` until the block ends: with a clock on a terminal, as one line elsewhere."""
     if not console.is_terminal or console.is_dumb_terminal:
         console.print(words)
         yield
@@ -142,10 +143,10 @@ def waiting(words: str, console: Console) -> Iterator[None]:
 
 
 def fitted(running: Sequence[tuple[str, str]], room: int) -> str:
-    """Lists runs and how far they are in at most `room` characters, without cutting a number.
+    """Lists runs and their iterations in at most `room` characters, without cutting a number.
 
-    The words in names are shortened to as many letters as fit. Runs that even then have no room are
-    counted; where there is no room for that, the list is empty.
+    The words in names are shortened to as many letters as fit. Runs that do not fit even then are
+    counted; if there is no room for the count, the text is "".
     """
     longest = max((len(name) for name, _ in running), default=0)
     for shown in range(len(running), 0, -1):
@@ -173,23 +174,23 @@ def _range(seconds: float) -> str:
 
 
 class Watch:
-    """Says what runs now, how much is done, and how long the rest may take."""
+    """The progress of a study: which runs train, how many are done, how long the rest may take."""
 
     def __init__(self, study: Study, plan: Plan, console: Console) -> None:
         """Watches the plan's unfinished runs; prints a line to `console` when one ends."""
         self._study, self._plan, self._console = study, plan, console
-        self._todo = {one.cell.name: one for one in plan.runs if not one.finished}
+        self._todo = {run.cell.name: run for run in plan.runs if not run.finished}
         self._count = len(self._todo)
-        self._began: dict[str, float] = {}  # those that run now
-        self._took = self._expected = 0.0  # of those that have ended
-        self._seen: dict[str, tuple[float, int]] = {}  # when metrics were read, and how far it was
+        self._began: dict[str, float] = {}  # of runs that train now, by name: when they started
+        self._took = self._expected = 0.0  # seconds of the runs that have ended
+        self._read: dict[str, tuple[float, int]] = {}  # when metrics were read; the iteration then
         self._live = Live(
             console=console, get_renderable=self._line, refresh_per_second=1, transient=True
         )
 
     @property
     def todo(self) -> list[Planned]:
-        """What has not ended."""
+        """Returns the runs that have not ended."""
         return list(self._todo.values())
 
     def started(self, job: jobs.Job) -> None:
@@ -198,29 +199,29 @@ class Watch:
 
     def ended(self, end: jobs.JobResult) -> None:
         """Records a run's end and prints a line about it."""
-        one = self._todo.pop(end.name)
+        run = self._todo.pop(end.name)
         self._began.pop(end.name, None)
-        how = cli.duration(end.seconds)
+        text = cli.duration(end.seconds)
         if end.status:
-            how = f"failed with status {end.status} after {how}, {end.tries} tries"
-            how += f": {end.last_line}" if end.last_line else ""
+            text = f"failed with status {end.status} after {text}, {end.tries} tries"
+            text += f": {end.last_line}" if end.last_line else ""
         else:
             self._took += end.seconds
-            self._expected += self._work(one)
-        until = f", {self.left()}" if self._todo and self.left() else ""
+            self._expected += self._work(run)
+        rest = f", {self.left()}" if self._todo and self.left() else ""
         done = f"{self._count - len(self._todo)} of {self._count}"
-        self._console.print(f"{done}  {end.name}  {how}{until}", markup=False)
+        self._console.print(f"{done}  {end.name}  {text}{rest}", markup=False)
 
     def left(self) -> str:
-        """How long the rest may take, rating included; empty where nothing is known yet."""
+        """Returns how long the rest may take, rating included; "" if nothing was measured yet."""
         if self._plan.failure and not self._expected:
             return ""
         todo = dict(self._todo)  # a run may end while the live line is drawn
-        rest = [self._work(one) for one in todo.values()]
-        # The plan counts as one run that took as long as it said, until more have ended.
+        rest = [self._work(run) for run in todo.values()]
+        # The plan's estimate counts as one run that took exactly as long as estimated.
         trust = 0.0 if self._plan.failure else sum(rest) / max(len(rest), 1)
         pace = (self._took + trust) / ((self._expected + trust) or 1.0)
-        waiting = [pace * self._work(one) for name, one in todo.items() if name not in self._began]
+        waiting = [pace * self._work(run) for name, run in todo.items() if name not in self._began]
         running = []
         for name, began in list(self._began.items()):
             if name in todo:
@@ -229,26 +230,29 @@ class Watch:
         training = makespan(waiting, self._plan.slots, running)
         return f"{_range(training + pace * self._plan.rating_seconds)} left"
 
-    def _work(self, one: Planned) -> float:
-        return one.left.seconds + one.left.compiling if not self._plan.failure else 1.0
+    def _work(self, run: Planned) -> float:
+        """Returns the estimated seconds of a run; 1 for each run if there is no estimate."""
+        return run.left.seconds + run.left.compiling if not self._plan.failure else 1.0
 
     def _line(self) -> Text:
         now = []
         for name in list(self._began):
-            if (one := self._todo.get(name)) is not None:
-                now.append((name, f"{self._done(one.cell)}/{one.config.iterations}"))
+            if (run := self._todo.get(name)) is not None:
+                now.append((name, f"{self._done(run.cell)}/{run.config.iterations}"))
         done = f"{self._count - len(self._todo)} of {self._count} runs done"
-        line = "; ".join([done, *([left] if (left := self.left()) else [])])
+        line = "; ".join(text for text in (done, self.left()) if text)
         running = fitted(now, self._console.width - 1 - len(f"{line}; "))
         return _one_line(f"{line}; {running}" if running else line)
 
     def _done(self, cell: RunSpec) -> int:
-        """Returns how far a run was a few seconds ago; reading its metrics takes time."""
-        at, done = self._seen.get(cell.name, (-math.inf, 0))
-        if time.monotonic() - at >= FRESH:
-            with suppress(ValueError, OSError, CorruptedFile):  # the drawing thread must go on
+        """Returns the iteration that a run had committed a few seconds ago; reading takes time."""
+        at, done = self._read.get(cell.name, (-math.inf, 0))
+        if time.monotonic() - at >= REREAD_S:
+            with suppress(
+                ValueError, OSError, CorruptedFile
+            ):  # an error would end the drawing thread
                 done = max(self._study.last_iteration(cell), 0)
-            self._seen[cell.name] = time.monotonic(), done
+            self._read[cell.name] = time.monotonic(), done
         return done
 
     def __enter__(self) -> "Watch":

@@ -19,13 +19,14 @@ from selfplay.command_line import command, program
 from selfplay.imitation import imitate
 from selfplay.phase import Phase
 from selfplay.runs import metrics, window
+from selfplay.runs.metrics_row import ImitationRow, MetricsRow, SelfPlayRow, StartRow
 from selfplay.runs.run import CONFIG
 from selfplay.solved import suite
 from selfplay.training.config import TrainConfig
 from selfplay.training.verify import newest, verifiable
 
 Cells = list[tuple[str, str]]
-"""What is shown of an iteration: the names of the columns, and their texts."""
+"""The cells of an iteration: pairs of a column's name and its text."""
 
 ROWS = 12  # iterations that the table shows at most
 SHORT = {  # headings where there is little room
@@ -35,25 +36,25 @@ SHORT = {  # headings where there is little room
     "held out: policy": "held out:\npolicy",
 }
 LEAVING = ("plies", "actors", "top 5", "top 1", "Elo", "exam", "games", "epoch", "positions/s")
-"""Columns in the order in which they leave a narrow table; then the others, from the right."""
+"""Columns that leave a narrow table first, in this order; the others follow from the right."""
 
 
 class Progress:
     """Shows committed iterations and the step that training is at; a context manager."""
 
     def __init__(self, config: TrainConfig, folder: Path, *, plain: bool = False) -> None:
-        """Announce the run and the disk it will take."""
+        """Prints the run and its expected disk usage."""
         self._config, self._folder = config, folder
         self._console = Console()
         self._lines: list[Cells] = []  # of the newest iterations
-        self._grades = "-"  # of the last exam
-        self._recent: list[tuple[float, float]] = []  # seconds: of play and learning, and in all
+        self._grades = "-"  # the text of the last exam
+        self._recent: list[tuple[float, float]] = []  # seconds of play and learning; of everything
         self._imitates = False
         self._began = time.monotonic()
         self._before: float | None = None  # seconds of training in earlier processes
         self._mark: float | None = None  # when the last iteration ended, or the first one began
         self._phase: tuple[str, float] | None = ("starting", self._began)
-        self._idle = False  # said why there are iterations without a learner step
+        self._explained_idle = False  # printed why there are iterations without a learner step
         live = self._console.is_terminal and not plain
         self._live = None
         if live:
@@ -67,7 +68,7 @@ class Progress:
             f"positions into {folder}; replay will take about {needed / 2**20:,.0f} MB of disk"
         )
         if config.iterations and not config.learner.steps(rows):
-            self._say_idle(f"no iteration will take a learner step: {why_idle(config, rows)}")
+            self._explain_idle(f"no iteration will take a learner step: {why_idle(config, rows)}")
 
     def __enter__(self) -> "Progress":
         if self._live:
@@ -83,11 +84,11 @@ class Progress:
         self._stop()
 
     def say(self, text: str) -> None:
-        """Print a sentence, which stays: above the live view, if there is one."""
+        """Prints a sentence that stays: above the live view, if there is one."""
         self._print(text, soft_wrap=self._live is None)
 
     def end(self, text: str) -> None:
-        """Print the last words, below the live view; commands in them can be copied."""
+        """Prints the last lines, below the live view; commands in them can be copied."""
         self._stop()
         self._print(text, soft_wrap=True)
 
@@ -102,40 +103,42 @@ class Progress:
         elif phase.iteration is None:
             self.say(f"{phase} …")
 
-    def show(self, row: Mapping[str, Any]) -> None:
-        """Show a committed iteration."""
-        imitates = "selfplay" not in row
+    def show(self, row: MetricsRow) -> None:
+        """Shows a committed iteration."""
+        imitates = isinstance(row, ImitationRow)
         if imitates != self._imitates:  # self-play has other columns than imitation
             self._imitates, self._lines, self._recent = imitates, [], []
-        seconds, now = row["seconds"], time.monotonic()
-        took = seconds["learn"] + seconds["measure" if imitates else "play"]
+        seconds, now = row.seconds, time.monotonic()
+        took = seconds.learn + (seconds.measure if imitates else seconds.play)
         if self._before is None:
-            self._before = seconds["total"] - took
+            self._before = seconds.total - took
         self._recent = [*self._recent[-9:], (took, now - self._mark if self._mark else took)]
         self._mark = now
-        if row.get("exam"):
-            self._grades = grades(row["exam"])
+        if isinstance(row, SelfPlayRow) and row.exam:
+            self._grades = grades(row.exam)
         cells = self._cells(row)
         self._lines = [*self._lines, cells][-ROWS:]  # another list: a thread draws the old one
-        if "steps" in row and not row["steps"]:
-            reason = why_idle(self._config, row["selfplay"]["positions"])
-            self._say_idle(f"iteration {row['iteration']} took no learner step: {reason}")
+        if isinstance(row, SelfPlayRow) and not row.steps:
+            reason = why_idle(self._config, int(row.selfplay["positions"]))
+            self._explain_idle(f"iteration {row.iteration} took no learner step: {reason}")
         if self._live:
             self._live.refresh()
         else:
             self.say("  ".join(f"{name} {text}" for name, text in cells))
 
     def finished(self, run: Any) -> None:
-        """Say where the run lies and what can be done with it."""
+        """Prints where the run is stored and what can be done with it."""
         version = run.next_iteration - 1
         if version < 0:
-            self.end(f"stopped during imitation; the same command goes on in {self._folder}")
+            self.end(f"stopped during imitation; the same command resumes it in {self._folder}")
             return
-        learnt = run.commits.read(0).metrics_row["imitation"]
-        if learnt:
+        start = run.commits.read(0).row
+        if isinstance(start, StartRow) and (learnt := start.imitation):
             texts = ", ".join(f"{name} {text}" for name, text in measured(learnt["held_out"]))
             self.say(f"version 0 is version {learnt['version']} of imitation: {texts}")
-        if version and not any(row.get("steps") for row in metrics.read(self._folder)):
+        if version and not any(
+            isinstance(row, SelfPlayRow) and row.steps for row in metrics.read_rows(self._folder)
+        ):
             self.say(f"no iteration took a learner step: version {version} is still version 0")
         state = "complete" if version >= self._config.iterations else "stopped"
         steps = next_steps(self._config, self._folder, version)
@@ -143,68 +146,75 @@ class Progress:
         self.end("\n".join([f"{state}: version {version} in {self._folder}", *lines]))
 
     def interrupted(self, started: float, why: object = "interrupted") -> None:
-        """Ctrl-C, or a cluster that is gone: what is safe, and how to go on."""
+        """Prints what is committed and how to resume, after Ctrl-C or a failure.
+
+        Args:
+            started: ``time.time()`` at the start of the training.
+            why: the first words of the line.
+        """
         safe = "nothing is committed yet"
         for part, what in ((imitate.FOLDER, " of imitation"), ("", "")):
-            if done := metrics.read(self._folder / part):
-                last = f"iteration {done[-1]['iteration']}{what}"
+            if done := metrics.read_rows(self._folder / part):
+                last = f"iteration {done[-1].iteration}{what}"
                 safe = f"everything up to {last} is safe in {self._folder}"
         took = cli.duration(time.time() - started)
         self.end(f"{why} after {took}; {safe}. The same command resumes it.")
 
     def _print(self, text: str, soft_wrap: bool) -> None:
-        """Print a text; without `soft_wrap`, lines end between words."""
+        """Prints a text; without `soft_wrap`, lines end between words."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=soft_wrap)
 
-    def _say_idle(self, text: str) -> None:
-        """Say, once, why there are iterations that learn nothing."""
-        if not self._idle:
+    def _explain_idle(self, text: str) -> None:
+        """Prints, once, why there are iterations without a learner step."""
+        if not self._explained_idle:
             self.say(text)
-        self._idle = True
+        self._explained_idle = True
 
     def _stop(self) -> None:
-        """Leave the table as it stands."""
+        """Ends the live view; its last table stays on the screen."""
         self._phase = None
         if self._live:
             self._live.stop()
 
-    def _cells(self, row: Mapping[str, Any]) -> Cells:
-        learn, nan = row["learner"], math.nan
+    def _cells(self, row: MetricsRow) -> Cells:
+        assert isinstance(row, (ImitationRow, SelfPlayRow))
         pace, whole = (sum(times) / len(times) for times in zip(*self._recent, strict=True))
-        total = row["of"] if self._imitates else self._config.iterations
+        epochs, total = self._config.imitation.epochs, self._config.iterations
+        if isinstance(row, ImitationRow):
+            total = round(row.iteration / row.epoch * epochs)
         spent = [
-            ("FLOPs", f"10^{row['ledger']['ooms']:.2f}"),
+            ("FLOPs", f"10^{row.ledger['ooms']:.2f}"),
             ("time", clock((self._before or 0.0) + time.monotonic() - self._began)),
-            ("left", clock((total - row["iteration"]) * whole)),
+            ("left", clock((total - row.iteration) * whole)),
         ]
         losses = [
-            ("policy", number(learn.get("policy_loss", nan), ".3f")),
-            ("value", number(learn.get("value_loss", nan), ".3f")),
+            ("policy", number(row.learner.get("policy_loss", math.nan), ".3f")),
+            ("value", number(row.learner.get("value_loss", math.nan), ".3f")),
         ]
-        if self._imitates:
+        if isinstance(row, ImitationRow):
             return [
-                ("imitation", f"{row['iteration']}/{total}"),
-                ("epoch", f"{row['epoch']:.2f}/{self._config.imitation.epochs}"),
+                ("imitation", f"{row.iteration}/{total}"),
+                ("epoch", f"{row.epoch:.2f}/{epochs}"),
                 *losses,
-                *measured(row["held_out"]),
+                *measured(row.held_out),
                 *spent,
             ]
-        play = row["selfplay"]
+        play = row.selfplay
         speed = self._config.selfplay.positions / max(pace, 1e-9)
         return [
-            ("iteration", f"{row['iteration']}/{total}"),
+            ("iteration", f"{row.iteration}/{total}"),
             ("games", f"{play['games']}"),
-            ("plies", number(play.get("plies", nan), ".1f")),
+            ("plies", number(play.get("plies", math.nan), ".1f")),
             ("positions/s", f"{speed:,.0f}"),
             *losses,
-            ("exam", grades(row.get("exam", {}))),
-            *([("actors", f"{row['pool']['actors']:.0f}")] if self._config.cluster.address else []),
-            *([("Elo", rated(row["elo"]))] if self._config.elo.budgets else []),
+            ("exam", grades(row.exam)),
+            *([("actors", f"{row.pool['actors']:.0f}")] if self._config.cluster.address else []),
+            *([("Elo", rated(row.elo))] if self._config.elo.budgets else []),
             *spent,
         ]
 
     def _view(self) -> Text:
-        """What the terminal shows at this moment."""
+        """Returns the live view: the table, the phase and its clock."""
         width, height = self._console.size
         lines, phase = self._lines, self._phase
         view = Text(no_wrap=True, overflow="ignore")
@@ -230,7 +240,7 @@ class Progress:
 
 
 class Layout(NamedTuple):
-    """Lines of text that fit a width: headings, one line an iteration, what did not fit."""
+    """Lines of text that fit a width: headings, a line for each iteration, what did not fit."""
 
     head: list[str]
     rows: list[str]
@@ -238,37 +248,39 @@ class Layout(NamedTuple):
 
 
 def fit_columns(lines: Sequence[Cells], width: int) -> Layout:
-    """Lays out iterations in columns, none of them cut.
+    """Arranges iterations in columns without cutting any text.
 
-    Where there is not room for all, headings and gaps shrink; then columns leave the table, and
-    the newest iteration has theirs below it.
+    If there is no room for all, headings and gaps shrink; then columns leave the table, and their
+    texts of the newest iteration go below it.
     """
     names = [name for name, _ in lines[-1]]
     order = {name: place for place, name in enumerate(LEAVING)}
-    kept = list(range(len(names)))
-    leaving = sorted(kept[1:], key=lambda i: (order.get(names[i], len(order)), -i))
+    columns = list(range(len(names)))
+    leaving = sorted(columns[1:], key=lambda i: (order.get(names[i], len(order)), -i))
     while True:
         for heads, gap in ((names, 2), ([SHORT.get(n, n) for n in names], 1)):
-            parts = [heads[i].split("\n") for i in kept]
+            parts = [heads[i].split("\n") for i in columns]
             sizes = [
                 max(map(len, (*part, *(line[i][1] for line in lines))))
-                for i, part in zip(kept, parts, strict=True)
+                for i, part in zip(columns, parts, strict=True)
             ]
-            if sum(sizes) + gap * (len(kept) - 1) <= width or not leaving:
+            if sum(sizes) + gap * (len(columns) - 1) <= width or not leaving:
                 high = max(map(len, parts))
                 head = [[""] * (high - len(part)) + part for part in parts]
-                rows = [[line[i][1] for i in kept] for line in lines]
-                rest = [f"{names[i]} {lines[-1][i][1]}" for i in range(len(names)) if i not in kept]
+                rows = [[line[i][1] for i in columns] for line in lines]
+                rest = [
+                    f"{names[i]} {lines[-1][i][1]}" for i in range(len(names)) if i not in columns
+                ]
                 return Layout(
                     [_line(line, sizes, gap) for line in zip(*head, strict=True)],
                     [_line(line, sizes, gap) for line in rows],
                     textwrap.wrap("  ".join(rest), width, break_on_hyphens=False),
                 )
-        kept.remove(leaving.pop(0))
+        columns.remove(leaving.pop(0))
 
 
 def _line(texts: Sequence[str], sizes: Sequence[int], gap: int) -> str:
-    """Texts in columns of these sizes, at their right ends."""
+    """Joins texts, each right-aligned in a column of its size."""
     return (" " * gap).join(text.rjust(size) for text, size in zip(texts, sizes, strict=True))
 
 
@@ -279,8 +291,8 @@ def next_steps(config: TrainConfig, folder: Path, version: int) -> list[tuple[st
     if config.game in suite.FILES:
         steps.append(("grade it", command("exam", last)))
     learned = folder if version else folder / imitate.FOLDER
-    if (learned / CONFIG).exists() and (kept := newest(verifiable(learned))):
-        iterations = f"{kept[0]}:{kept[-1]}"
+    if (learned / CONFIG).exists() and (recent := newest(verifiable(learned))):
+        iterations = f"{recent[0]}:{recent[-1]}"
         steps.append(("prove it", command("verify", learned, "--iterations", iterations)))
     steps.append(("export it", command("export", last)))
     if curves := program("tensorboard", "--logdir", folder):
@@ -304,7 +316,7 @@ def why_idle(config: TrainConfig, rows: int) -> str:
 
 
 def measured(held_out: Mapping[str, Any]) -> Cells:
-    """How well held-out games are predicted, as columns; a dash for what they do not tell."""
+    """Returns the columns of a held-out evaluation; a dash for a number that is missing."""
     columns = [
         ("held out: policy", held_out["policy_loss"], ".3f"),
         ("value", held_out["value_loss"], ".3f"),
@@ -315,24 +327,24 @@ def measured(held_out: Mapping[str, Any]) -> Cells:
 
 
 def number(value: float, form: str) -> str:
-    """Formats a number; a dash for one that is not known."""
+    """Formats a number; NaN becomes a dash."""
     return "-" if math.isnan(value) else format(value, form)
 
 
 def grades(exam: Mapping[str, Any]) -> str:
-    """Shares of an exam's questions that keep the result, by budget: "0:81.6% 64:86.9%"."""
+    """Formats the fraction of questions that keep the result, by budget: "0:81.6% 64:86.9%"."""
     texts = (f"{n.removeprefix('sims')}:{100 * grade['kept']:.1f}%" for n, grade in exam.items())
     return " ".join(texts) or "-"
 
 
 def rated(elo: Mapping[str, Any]) -> str:
-    """The newest rated version at its largest budget, with half its 95 % interval: "12:-320±60"."""
+    """Formats the newest rating, with half its 95 % interval: "12:-320±60" is of version 12."""
     if not elo:
         return "-"
     budget = max(int(name[4:]) for name in elo if name.startswith("sims"))
-    found = elo[f"sims{budget}"]
-    half = (found["high"] - found["low"]) / 2
-    return f"{elo['version']}:{found['elo']:+.0f}±{half:.0f}"
+    rating = elo[f"sims{budget}"]
+    half = (rating["high"] - rating["low"]) / 2
+    return f"{elo['version']}:{rating['elo']:+.0f}±{half:.0f}"
 
 
 def clock(seconds: float) -> str:

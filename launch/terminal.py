@@ -1,6 +1,6 @@
-"""A game between a person and a version in the terminal, in any game.
+"""Games between a person and a version in the terminal, of any kind.
 
-The board is `games.notation`'s: X moves first, O second, the last move stands in parentheses.
+`games.notation` draws the board: X moves first, O second, the last move is in parentheses.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,57 +13,57 @@ from rich.table import Table
 from rich.text import Text
 
 from games.notation import action_to_text, board_to_text, text_to_action
-from selfplay.serve.analysis import Thinker, analyse
+from selfplay.serve.analysis import Analyst, analyze
 from selfplay.serve.rules import compiled
 
 Side = Literal["first", "second", "ask"]
 HELP = {
-    "hint": "what the version thinks of this position: its best moves and their values",
+    "hint": "show the version's best moves in this position and their values",
     "undo": "take your last move back, and the answer to it",
     "board": "show the board again",
     "new": "start another game",
-    "quit": "leave; so do Ctrl-C and Ctrl-D",
-    "help": "this list",
+    "quit": "leave, as Ctrl-C and Ctrl-D do",
+    "help": "show this list",
 }
 SHOWN = 24  # legal moves that a sentence lists
-COLOURS = {"X": "bold red", "O": "bold cyan"}
+COLORS = {"X": "bold red", "O": "bold cyan"}
 
 
 class Leave(Exception):
-    """The person wants to go."""
+    """Raised when the person wants to leave."""
 
 
 class Session:
-    """Games at one table, until the person leaves.
+    """A series of games, until the person leaves.
 
     Args:
-        thinker: the opponent.
-        num_simulations: its budget for a move and for hints.
-        side: who the person is; "ask" asks before every game.
-        name: what the opponent is called.
+        analyst: the opponent.
+        num_simulations: its budget for a move and for a hint.
+        side: whether the person moves first or second; "ask" asks before every game.
+        name: the opponent's name.
         console: where to print.
         ask: shows a prompt and returns a line; raises EOFError or KeyboardInterrupt at the end.
     """
 
     def __init__(
         self,
-        thinker: Thinker,
+        analyst: Analyst,
         num_simulations: int,
         side: Side = "ask",
         name: str = "the version",
         console: Console | None = None,
         ask: Callable[[str], str] | None = None,
     ) -> None:
-        self._thinker, self._sims, self._side, self._name = thinker, num_simulations, side, name
+        self._analyst, self._sims, self._side, self._name = analyst, num_simulations, side, name
         self._console = console or Console()
         self._ask = ask or self._console.input
-        self._game = thinker.game
+        self._game = analyst.game
         self._rules = compiled(self._game)
         self._person = 0
         self._past: list[tuple[Any, int | None]] = []  # positions and the moves that led there
 
     def run(self) -> None:
-        """Play until the person leaves, politely in any case."""
+        """Plays games until the person leaves; Ctrl-C and Ctrl-D are taken as "quit"."""
         self._say(f"{self._game.name} against {self._name}, {self._sims} simulations a move")
         self._help()
         try:
@@ -73,7 +73,7 @@ class Session:
             self._say("\nGoodbye.")
 
     def _play(self) -> None:
-        """One game, to its end or until "new"."""
+        """Plays one game, to its end or until "new"."""
         self._person = self._choose_side()
         self._past = [(self._rules.init(), None)]
         if self._person == self._player:
@@ -88,21 +88,21 @@ class Session:
         if self._side != "ask":
             return 0 if self._side == "first" else 1
         while True:
-            said = self._ask("Do you move first, as X? (y/n) ").strip().lower()
-            if said in ("quit", "q"):
+            answer = self._ask("Do you move first, as X? (y/n) ").strip().lower()
+            if answer in ("quit", "q"):
                 raise Leave
-            if said in ("", "y", "yes", "first", "x"):
+            if answer in ("", "y", "yes", "first", "x"):
                 return 0
-            if said in ("n", "no", "second", "o"):
+            if answer in ("n", "no", "second", "o"):
                 return 1
             self._say("Please answer y (you are X and move first), n (you are O), or quit.")
 
     def _command(self) -> bool:
-        """Ask for a move or a word; True = a new game."""
+        """Asks for a move or a command and carries it out; returns True for a new game."""
         piece = "XO"[self._person]
         prompt = "new or quit? " if self._over else f"Your move ({piece}): "
-        said = self._ask(prompt).strip()
-        word = said.lower()
+        text = self._ask(prompt).strip()
+        word = text.lower()
         if word in ("quit", "exit", "q"):
             raise Leave
         if word == "new":
@@ -116,32 +116,31 @@ class Session:
         elif word == "undo":
             self._undo()
         else:
-            self._move(said)
+            self._move(text)
         return False
 
-    def _move(self, said: str) -> None:
-        """The person's move, or a sentence on why it is none."""
+    def _move(self, text: str) -> None:
+        """Plays the person's move, or prints why the text is not a legal move."""
         if self._over:
             self._say("The game is over; choose from new, undo, board, quit.")
             return
         state = self._past[-1][0]
         legal = np.flatnonzero(np.asarray(self._rules.legal_actions(state))).tolist()
         try:
-            action = text_to_action(self._game, said, state)
-            wrong = None if action in legal else f"{said} is not a legal move here"
+            action = text_to_action(self._game, text, state)
+            error = None if action in legal else f"{text} is not a legal move here"
         except ValueError:
-            action, wrong = -1, f"{said!r} is neither a move nor a command (help lists those)"
-        if wrong:
+            action, error = -1, f"{text!r} is neither a move nor a command (help lists those)"
+        if error:
             names = [action_to_text(self._game, choice, state) for choice in legal]
-            self._say(f"{wrong}; choose from {_listed(names)}.")
+            self._say(f"{error}; choose from {_listed(names)}.")
             return
         self._step(action)
 
     def _reply(self) -> None:
-        """The version's move."""
+        """Searches and plays the version's move."""
         with self._console.status(f"{self._name} is thinking"):
-            found = self._thinker.search(self._past[-1][0], self._sims)
-            action = int(found.action)
+            action = int(self._analyst.search(self._past[-1][0], self._sims).action)
         name = action_to_text(self._game, action, self._past[-1][0])
         self._say(f"{self._name} plays {name}")
         self._step(action)
@@ -152,7 +151,7 @@ class Session:
             self._show()
 
     def _undo(self) -> None:
-        """Back to the person's turn before this one."""
+        """Goes back to the person's previous turn."""
         mine = [
             index
             for index, (state, _) in enumerate(self._past[:-1])
@@ -167,13 +166,13 @@ class Session:
     def _hint(self) -> None:
         state = self._past[-1][0]
         with self._console.status("looking"):
-            found = analyse(self._thinker, state, self._sims, least=3)
-            _, value = self._thinker.evaluate(state)
-        if not found:
+            candidates = analyze(self._analyst, state, self._sims, least=3)
+            _, value = self._analyst.evaluate(state)
+        if not candidates:
             self._say("The game is over: there is nothing to hint at.")
             return
         table = Table("move", "network", "search", "you win", "expected line", box=None)
-        for candidate in found:
+        for candidate in candidates:
             table.add_row(
                 action_to_text(self._game, candidate.action, state),
                 f"{candidate.prior:.0%}",
@@ -197,8 +196,8 @@ class Session:
         state, last = self._past[-1]
         *rows, status = board_to_text(self._game, state, last).splitlines()
         board = Text("\n".join(rows))
-        for piece, colour in COLOURS.items():
-            board.highlight_regex(rf"(?<![A-Za-z]){piece}(?![A-Za-z])", colour)
+        for piece, color in COLORS.items():
+            board.highlight_regex(rf"(?<![A-Za-z]){piece}(?![A-Za-z])", color)
         if self._over:
             outcome = int(self._game.outcome(state)) * (1 - 2 * self._person)
             status = {1: "You win.", 0: "A draw.", -1: f"{self._name} wins."}[outcome]
@@ -230,7 +229,7 @@ class Session:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The choices in one line; the middle of a long list is left out."""
+    """Joins the choices to one line; leaves out the middle of a long list."""
     if len(names) > SHOWN:
         return ", ".join([*names[: SHOWN - 2], "...", names[-1]])
     return ", ".join(names)

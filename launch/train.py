@@ -6,63 +6,59 @@ python launch/train.py connect_four_smoke --cluster.actors 0      # in-process, 
 python launch/train.py connect_four --init-from runs/connect_four@80 --seed 1 --out runs/more
 """
 
-import sys
-from pathlib import Path
+from __future__ import annotations
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from launch import cli
-
-cli.prepare()
-
-import dataclasses
 import itertools
 import json
 import signal
+import sys
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import tyro
+if __name__ == "__main__":  # a checkout need not be installed
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import configs
-from launch.progress import Progress
+import games
+from launch import cli
 from selfplay import command_line
-from selfplay.cluster.ray_pool import PoolFailed
-from selfplay.learning.learner import Diverged
-from selfplay.runs.renamed import check_option
-from selfplay.runs.run import DiskFull, OtherConfig
-from selfplay.runs.snapshots import snapshot_versions
 from selfplay.training.config import TrainConfig
-from selfplay.training.loop import train
+
+if TYPE_CHECKING:
+    from selfplay.runs.metrics_row import MetricsRow
+    from selfplay.runs.run import OtherConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Options:
-    """Where the run lives and when it ends early; everything else is the config."""
+    """Where the run is stored and when it ends early; everything else is its config."""
 
     out: Path | None = None
-    """Run folder; runs/PRESET when left out. An existing run is resumed."""
+    """Run folder; runs/PRESET if left out. An existing run is resumed."""
     max_seconds: float | None = None
     """End cleanly at the first commit after this many seconds of training."""
     plain: bool = False
-    """One line per iteration, also on a terminal."""
+    """Print one line per iteration, on a terminal as well."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Command(Options):
     """The options and a preset's config, every field of which can be overridden."""
 
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = dataclasses.field(
-        default_factory=TrainConfig
-    )
+    config: Annotated[TrainConfig, cli.Inline] = field(default_factory=TrainConfig)
 
 
 def parse(arguments: list[str]) -> tuple[str, Command]:
-    """``(preset, options and config)``; ValueError for an unknown preset."""
+    """Returns the preset's name, and the options with the config.
+
+    Raises:
+        ValueError: no preset or an unknown one, or an option that has another name today.
+    """
     names = ", ".join(configs.PRESETS)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"{cli.laid_out(__doc__)}\n\npresets:")
+        print(f"{cli.format_description(__doc__)}\n\npresets:")
         for name, preset in configs.PRESETS.items():
             print(f"  {name:24}{(preset.__doc__ or '').splitlines()[0]}")
         print(f"\n`{command_line.command('train', 'PRESET', '--help')}` lists every field.")
@@ -70,20 +66,52 @@ def parse(arguments: list[str]) -> tuple[str, Command]:
     if arguments[0].startswith("-"):
         raise ValueError(f"the preset comes first, got {arguments[0]!r}; choose from {names}")
     name, rest = arguments[0], arguments[1:]
-    for argument in rest:
-        check_option(argument)
     default = Command(config=configs.get(name))
-    command = tyro.cli(
-        Command,
-        prog=f"launch/train.py {name}",
-        description=cli.laid_out(configs.PRESETS[name].__doc__),
-        default=default,
-        args=rest,
-    )
-    return name, command
+    text = configs.PRESETS[name].__doc__
+    return name, cli.parse(Command, f"train {name}", text, arguments=rest, default=default)
 
 
-def another_length(
+def main() -> None:
+    """Trains, then prints where the run is stored and what can be done with it."""
+    name, command = parse(sys.argv[1:])
+    config, folder, limit = command.config, command.out or Path("runs") / name, command.max_seconds
+    games.make(config.game)  # an unknown game is an error before any work
+
+    from launch.progress import Progress
+    from selfplay.cluster.ray_pool import PoolFailed
+    from selfplay.learning.learner import Diverged
+    from selfplay.runs.run import DiskFull, OtherConfig
+    from selfplay.training.loop import train
+
+    # A batch system's SIGTERM ends the run as cleanly as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Progress(config, folder, plain=command.plain) as progress:
+
+        def on_iteration(row: MetricsRow) -> bool:
+            progress.show(row)
+            return limit is not None and row.seconds.total >= limit
+
+        started = time.time()
+        try:
+            run = train(config, folder, on_iteration, progress.say, progress.enter)
+        except KeyboardInterrupt:
+            progress.interrupted(started)
+            raise SystemExit(130) from None
+        except OtherConfig as error:
+            if set(error.fields) != {"iterations"}:
+                raise
+            text = explain_other_length(error, sys.argv[1:], config, folder)
+            raise ValueError(text) from None
+        except (PoolFailed, DiskFull) as error:
+            progress.interrupted(started, f"stopped ({error})")
+            raise SystemExit(1) from None
+        except Diverged as error:
+            progress.end(f"alarm: {error}")
+            raise SystemExit(1) from None
+        progress.finished(run)
+
+
+def explain_other_length(
     error: OtherConfig, arguments: list[str], config: TrainConfig, folder: Path
 ) -> str:
     """Returns why a run cannot have another number of iterations, and which commands to use.
@@ -91,9 +119,11 @@ def another_length(
     Args:
         error: of a run that was started with another number, and agrees in everything else.
         arguments: what was typed behind ``launch/train.py``.
-        config: what they say.
-        folder: of the run.
+        config: the config that they give.
+        folder: the run's folder.
     """
+    from selfplay.runs.snapshots import snapshot_versions
+
     before = json.loads(error.fields["iterations"][0])
     typed = command_line.without(arguments, "--out", "--iterations")
     length = ("--iterations", config.iterations)
@@ -101,7 +131,7 @@ def another_length(
     lines = []
     if not versions or versions[-1] < before:
         same = command_line.command("train", *typed, "--iterations", before, "--out", folder)
-        lines.append(f"  resume it as it was begun:\n    {same}")
+        lines.append(f"  resume it with its own number:\n    {same}")
     if versions and versions[-1]:
         origin = ("--init-from", f"{folder}@{versions[-1]}", "--seed", config.seed + 1)
         if config.imitation.dataset:
@@ -120,48 +150,16 @@ def another_length(
     )
     return (
         f"{folder} is a run of {before} iterations, not of {config.iterations}. The schedule of "
-        "its learning rate, which falls towards the end, is laid out over all of them: another "
-        "number is another training. You can\n" + "\n".join(lines)
+        "its learning rate covers all of them and falls towards the end, so another number gives "
+        "another training. You can\n" + "\n".join(lines)
     )
 
 
 def _unused(folder: Path, suffix: str) -> Path:
-    """A folder beside this one that is not there yet."""
+    """Returns a path next to `folder` that does not exist: "runs/a_more", "runs/a_more_2", …"""
     names = (f"{folder.name}_{suffix}{f'_{n}' if n > 1 else ''}" for n in itertools.count(1))
     return next(path for name in names if not (path := folder.with_name(name)).exists())
 
 
-def main() -> None:
-    """Parse, train, and say where the run lies and what to do next."""
-    name, command = parse(sys.argv[1:])
-    config, folder = command.config, command.out or Path("runs") / name
-    limit = command.max_seconds
-    # A batch system's SIGTERM ends the run as cleanly as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Progress(config, folder, plain=command.plain) as progress:
-
-        def report(row: Mapping[str, Any]) -> bool:
-            progress.show(row)
-            return limit is not None and row["seconds"]["total"] >= limit
-
-        started = time.time()
-        try:
-            run = train(config, folder, report, progress.say, progress.enter)
-        except KeyboardInterrupt:
-            progress.interrupted(started)
-            raise SystemExit(130) from None
-        except OtherConfig as error:
-            if set(error.fields) != {"iterations"}:
-                raise
-            raise ValueError(another_length(error, sys.argv[1:], config, folder)) from None
-        except (PoolFailed, DiskFull) as error:
-            progress.interrupted(started, f"stopped ({error})")
-            raise SystemExit(1) from None
-        except Diverged as error:
-            progress.end(f"alarm: {error}")
-            raise SystemExit(1) from None
-        progress.finished(run)
-
-
 if __name__ == "__main__":
-    cli.guarded(main)
+    cli.run_command(main)

@@ -5,62 +5,65 @@
 Prints "identical" and exits with status 0, or the first difference and status 1.
 """
 
+from __future__ import annotations
+
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from launch import cli
-
-cli.prepare()
-
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-import tyro
+if __name__ == "__main__":  # a checkout need not be installed
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from selfplay.training.verify import newest, verifiable, verify
+from launch import cli
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to recompute."""
+    """What is recomputed."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, cli.Positional]
     """The run folder."""
     iterations: str | None = None
-    """FIRST:LAST, both included, or one number; if left out, the newest that can be, at most 3."""
+    """FIRST:LAST, both included, or one number; if left out, the newest possible, at most 3."""
 
 
 def main() -> None:
-    """Recompute, compare, say so."""
-    options = tyro.cli(Options, prog="launch/verify.py", description=cli.laid_out(__doc__))
-    if options.iterations is None:
-        kept = newest(verifiable(options.run))
-        if not kept:
+    """Recomputes iterations and prints whether their digests are the recorded ones."""
+    options = cli.parse(Options, "verify", __doc__)
+    iterations = None if options.iterations is None else parse_iterations(options.iterations)
+
+    from selfplay.training.verify import newest, verifiable, verify
+
+    if iterations is None:
+        iterations = newest(verifiable(options.run))
+        if not iterations:
             raise ValueError(
                 f"{options.run} keeps no two checkpoints in a row, so no iteration can be "
                 "recomputed; train with --store.keep 2 or more, or with --store.keep-for-verify"
             )
-        first, last = kept[0], kept[-1]
-    else:
-        first_text, _, last_text = options.iterations.partition(":")
-        last_text = last_text or first_text
-        if not (first_text.isdigit() and last_text.isdigit()):
-            raise ValueError(
-                f"--iterations must look like 5:8 or 5 (counted from 1), got {options.iterations!r}"
-            )
-        first, last = int(first_text), int(last_text)
 
-    def report(iteration: int, found: dict[str, str]) -> None:
-        print(f"iteration {iteration}: " + "  ".join(f"{k} {v[:16]}" for k, v in found.items()))
+    def print_digests(iteration: int, digests: Mapping[str, str]) -> None:
+        text = "  ".join(f"{name} {digest[:16]}" for name, digest in digests.items())
+        print(f"iteration {iteration}: {text}")
 
-    difference = verify(options.run, first, last, report)
+    first, last = iterations[0], iterations[-1]
+    difference = verify(options.run, first, last, print_digests)
     if difference:
         print(f"different: {difference}")
         raise SystemExit(1)
     print("identical")
 
 
+def parse_iterations(text: str) -> tuple[int, int]:
+    """Returns the first and the last iteration of "5:8" or "5"; ValueError for other texts."""
+    first, _, last = text.partition(":")
+    last = last or first
+    if not (first.isdigit() and last.isdigit()):
+        raise ValueError(f"--iterations must look like 5:8 or 5 (counted from 1), got {text!r}")
+    return int(first), int(last)
+
+
 if __name__ == "__main__":
-    cli.guarded(main)
+    cli.run_command(main)

@@ -1,4 +1,4 @@
-"""Command lines and paths as a reader of our messages can type them."""
+"""Command lines and paths, written so that the reader of a message can type them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch"
-USER_FOLDER = "OOMZERO_USER_FOLDER"  # where the user stands, in a command's environment
+USER_FOLDER = "OOMZERO_USER_FOLDER"
+"""Environment variable: the user's directory, for a command that is started in another one."""
 
 
 def command(script: str, *arguments: object) -> str:
     """Returns the command line of ``launch/SCRIPT.py`` as it can be typed in the current directory.
 
-    It names this process's own interpreter and is quoted for a shell.
+    It names this process's own interpreter and is quoted for a shell. In a process that was started
+    as ``oomzero``, it is ``oomzero SCRIPT`` if that program is installed.
     """
+    if is_oomzero() and (line := program("oomzero", script, *arguments)):
+        return line
     return shlex.join([_python(), near(LAUNCH / f"{script}.py"), *map(str, arguments)])
+
+
+def is_oomzero() -> bool:
+    """Tells whether this process was started as ``oomzero`` or ``python -m launch``."""
+    path = Path(sys.argv[0])
+    return path.name == "oomzero" or path.parts[-2:] == ("launch", "__main__.py")
 
 
 def documented(script: str, *arguments: object) -> str:
@@ -38,9 +48,9 @@ def program(name: str, *arguments: object) -> str | None:
 
 
 def near(path: str | Path) -> str:
-    """Writes a path as the user would type it: from where they stand, if that is shorter.
+    """Returns a path as the user would type it: relative to their directory if that is shorter.
 
-    A command that is started in another folder learns from `USER_FOLDER` where that is.
+    That directory is `USER_FOLDER` if it is set, otherwise the current one.
     """
     absolute = os.path.abspath(path)
     relative = os.path.relpath(absolute, os.environ.get(USER_FOLDER) or os.getcwd())
@@ -49,14 +59,14 @@ def near(path: str | Path) -> str:
 
 def without(arguments: Iterable[str], *options: str) -> list[str]:
     """Returns arguments without some options and the values that follow them."""
-    kept, rest = [], iter(arguments)
+    result, rest = [], iter(arguments)
     for argument in rest:
         name, equals, _ = argument.partition("=")
         if name.replace("_", "-") not in options:
-            kept.append(argument)
+            result.append(argument)
         elif not equals:
             next(rest, None)
-    return kept
+    return result
 
 
 def _python() -> str:
@@ -65,9 +75,9 @@ def _python() -> str:
 
 
 def _shell_finds(name: str, path: Path) -> bool:
-    """Tells whether a shell runs this file, in this folder, by its name.
+    """Tells whether a shell that is given this name runs this file.
 
-    The folder counts: all virtual environments link to the same interpreter.
+    The folders are compared as well, because all virtual environments link to one interpreter.
     """
-    found = Path(shutil.which(name) or "")
-    return found.parent.resolve() == path.parent.resolve() and found.samefile(path)
+    file = Path(shutil.which(name) or "")
+    return file.parent.resolve() == path.parent.resolve() and file.samefile(path)

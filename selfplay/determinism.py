@@ -1,14 +1,14 @@
-"""What floating-point results depend on, pinned in one place before JAX starts.
+"""The flags that floating-point results depend on, set in one place before JAX starts.
 
-XLA's CPU backend lets the number of threads it sees shape its kernels: weight gradients changed
-with the host's core count. Here every program runs on one thread (``NPROC=1``), and parallelism
-comes from processes (one actor per core) and from virtual CPU devices (the learner's shards);
-neither touches a program's arithmetic. The instruction set is pinned to AVX2, which every
-x86-64 host of the last decade has. On GPU, XLA's deterministic kernels are asked for, and Triton's
-matrix products are switched off: from JAX 0.11 on, no network compiles with both, because only
-autotuning finds tiles for the products, and deterministic kernels do without autotuning.
+The kernels of XLA's CPU backend depend on the number of threads it sees: weight gradients changed
+with the host's core count. Here every program runs on one thread (``NPROC=1``). Parallelism comes
+from processes (one actor per core) and from virtual CPU devices (the learner's shards), which do
+not change a program's arithmetic. The instruction set is AVX2, which every x86-64 host of the last
+decade has. On GPU, XLA uses deterministic kernels and not Triton's matrix products: from JAX 0.11
+on, no network compiles with both, because only autotuning finds tiles for the products, and
+deterministic kernels exclude autotuning.
 
-This module must not import JAX: whoever starts a process calls :func:`pin` first.
+A process calls :func:`pin` before it imports JAX, so this module must not import JAX.
 """
 
 import os
@@ -25,13 +25,14 @@ first cell:
     from selfplay import determinism
     determinism.pin()
 """
-CACHE = Path(__file__).resolve().parent.parent / ".jax_cache"  # of programs, beside the code
+CACHE = Path(__file__).resolve().parent.parent / ".jax_cache"
+"""Folder of compiled programs, beside the code."""
 
 
 def environment(devices: int = 1) -> dict[str, str]:
-    """The pinned variables of a process started from here, with `devices` virtual CPU devices.
+    """Returns the pinned variables for a process with `devices` virtual CPU devices.
 
-    What the user's own ``XLA_FLAGS`` add stays in front: actors compute as their driver does.
+    Other flags in the user's ``XLA_FLAGS`` stay, in front: actors compute as their driver does.
     """
     flags = [
         "--xla_cpu_multi_thread_eigen=false",
@@ -42,14 +43,14 @@ def environment(devices: int = 1) -> dict[str, str]:
     ]
     names = {flag.split("=")[0] for flag in flags}
     inherited = os.environ.get("XLA_FLAGS", "").split()
-    own = [flag for flag in inherited if flag.split("=")[0] not in names]
-    return {"NPROC": "1", "XLA_FLAGS": " ".join([*own, *flags])}
+    others = [flag for flag in inherited if flag.split("=")[0] not in names]
+    return {"NPROC": "1", "XLA_FLAGS": " ".join([*others, *flags])}
 
 
 def pin(devices: int = 1) -> None:
-    """Pin this process; the user's own ``XLA_FLAGS`` stay, see :func:`environment`.
+    """Sets the pinned variables in this process; see :func:`environment`.
 
-    Calling it again does nothing, as when a notebook's first cell runs twice.
+    A second call does nothing, so that the first cell of a notebook may run twice.
 
     Raises:
         RuntimeError: JAX was imported before, so the flags could come too late, or the process is
@@ -72,16 +73,26 @@ def pin(devices: int = 1) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 
-def check_fingerprint(here: str, run: str | None, whose: str, folder: Path) -> None:
-    """ValueError if the run in `folder` was begun with another fingerprint; None: with none."""
-    if run not in (here, None):
+def check_fingerprint(actual: str, recorded: str | None, whose: str, folder: Path) -> None:
+    """Compares a fingerprint of this machine with the one that a run was started with.
+
+    Args:
+        actual: this machine's fingerprint.
+        recorded: the run's; None in runs that are older than this fingerprint.
+        whose: what the fingerprint is of, as a message begins: "self-play's".
+        folder: the run's folder.
+
+    Raises:
+        ValueError: they differ.
+    """
+    if recorded not in (actual, None):
         raise ValueError(
-            f"{whose} fingerprint is {here[:12]} on this machine, and {run[:12]} in the run: "
+            f"{whose} fingerprint is {actual[:12]} on this machine, {recorded[:12]} in the run: "
             "its processor, flags or packages give other bits than those that the run was started "
             f"with; see {folder / 'manifest.json'}"
         )
 
 
 def pinned() -> dict[str, str]:
-    """The pinned variables as this process has them, for the manifest."""
+    """Returns the pinned variables as this process has them, for the manifest."""
     return {name: os.environ.get(name, "") for name in NAMES}

@@ -1,4 +1,4 @@
-"""The step that training is at, for whoever watches it."""
+"""The step that training is at, for progress displays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Phase(NamedTuple):
 
     Attributes:
         what: "compiling self-play", "playing", "learning", …
-        iteration: the iteration that it is a part of; None outside of them.
+        iteration: the iteration that it is a part of; None outside of iterations.
     """
 
     what: str
@@ -23,7 +23,7 @@ class Phase(NamedTuple):
 
 
 Enter = Callable[[Phase], None]
-"""``enter(phase)``: gets each phase as it begins; the one before has ended."""
+"""``enter(phase)`` is called as each phase begins; the phase before it has ended."""
 
 
 def unwatched(phase: Phase) -> None:

@@ -100,13 +100,13 @@ def _answer(command: str, arguments: Sequence[str]) -> tuple[int, str]:
     output, status = io.StringIO(), 0
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(ROOT):
-        patch.setattr(cli, "prepare", lambda: None)
+        patch.setattr(cli, "configure_process", lambda: None)
         module = importlib.import_module(command)
         patch.setattr(sys, "argv", [command, *arguments])
         patch.setattr(sys, "stdin", io.StringIO())
         try:
             with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-                cli.guarded(module.main)
+                cli.run_command(module.main)
         except SystemExit as end:
             assert isinstance(end.code, int)
             status = end.code

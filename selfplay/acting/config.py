@@ -1,4 +1,4 @@
-"""Settings of self-play (section `selfplay`), and all that defines what a stream plays."""
+"""Settings of self-play (section `selfplay`), and the spec of a stream."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from selfplay.search.config import SearchConfig
 
 @dataclass(frozen=True)
 class SelfPlayConfig:
-    """How self-play is cut into work and how it explores.
+    """Settings that cut self-play into pieces of work, and settings of its exploration.
 
     Attributes:
         streams: pieces of work per iteration; at least as many as there are actors.
-        batch_size: games that one stream plays side by side: the batch of the search.
+        batch_size: games that a stream plays at the same time: the batch of the search.
         segment_length: moves that each game of the batch advances per iteration.
         temperature: moves are drawn in proportion to (improved policy)^(1/temperature).
         temperature_plies: plies of a game that are drawn so; afterwards the search's own move is
@@ -40,13 +40,13 @@ class SelfPlayConfig:
 
     @property
     def positions(self) -> int:
-        """Positions that are played in one iteration."""
+        """Number of positions that are played in one iteration."""
         return self.streams * self.batch_size * self.segment_length
 
 
 @dataclass(frozen=True)
 class StreamSpec:
-    """What a process needs to know to play any stream of a run, parameters and carry excepted.
+    """Everything that an actor is built from; parameters and carries come with each piece of work.
 
     Attributes:
         game: the game's spec, "go?size=9&komi=7.5".

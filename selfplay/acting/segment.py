@@ -1,22 +1,23 @@
-"""The jitted heart of self-play: every lane of a stream advances T plies.
+"""The jitted part of self-play: all games of a stream advance by T plies.
 
-Lanes never wait for each other: where a game ends, the lane restarts within the same ply, so no
-ply is wasted on finished games and no game is cut off. An episode that is not over when the
-segment ends goes on in the next one (its records wait in the carry, see ``episode.py``).
+A lane is one place of a stream's batch, where games follow each other. Lanes never wait for each
+other: where a game ends, the next one starts within the same ply, so no ply is wasted on finished
+games and no game is cut off. An episode that is not over at the end of a segment continues in the
+next one; its records stay in the carry, see ``episode.py``.
 
-What one ply records is what the learner needs and no more: bit-packed observation and legal
-actions, the improved policy in half precision, the root's search value, the move and the result.
+A ply records what the learner needs and no more: bit-packed observation and legal actions, the
+improved policy in half precision, the root's search value, the move and the result.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from games.game import Game
+from games.game import Game, State
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.model.network import Evaluate, Params
 from selfplay.search.base import SearchResult
@@ -25,14 +26,14 @@ from selfplay.search.make import make_search
 
 
 class Lanes(NamedTuple):
-    """Where each lane's game stands between segments."""
+    """The running games of a stream between segments."""
 
-    state: Any  # game states [B, …]
+    state: State  # [B, …]
     ply: Array  # int32[B], moves made in the running game, random ones included
 
 
 class PlyRecord(NamedTuple):
-    """One ply of every lane; ``[T, B, …]`` after a segment."""
+    """The record of one ply of every lane; ``[T, B, …]`` after a segment."""
 
     planes: Array  # uint8[B, ceil(H·W·C / 8)], the observation, bit-packed
     legal: Array  # uint8[B, ceil(A / 8)], True = legal, bit-packed
@@ -69,15 +70,15 @@ def make(
     def one_ply(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, PlyRecord]:
         search_key, move_key, restart_key = jax.random.split(key, 3)
         state, ply = lanes
-        found = search_fn(params, state, search_key)
-        action = choose(found, ply, move_key, config)
+        result = search_fn(params, state, search_key)
+        action = choose(result, ply, move_key, config)
         after = jax.vmap(game.step)(state, action)
         over = jax.vmap(game.is_terminal)(after)
         record = PlyRecord(
             planes=_pack(jax.vmap(game.observe)(state)),
             legal=_pack(jax.vmap(game.legal_actions)(state)),
-            policy=found.policy.astype(jnp.float16),
-            value=found.value.astype(jnp.float16),
+            policy=result.policy.astype(jnp.float16),
+            value=result.value.astype(jnp.float16),
             action=action.astype(jnp.int16),
             player=jax.vmap(game.player)(state).astype(jnp.int8),
             ply=ply.astype(jnp.int16),
@@ -97,30 +98,30 @@ def make(
     return SegmentFns(start, advance)
 
 
-def choose(found: SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:
-    """The moves to play, int32[B]: drawn early in a game, the search's own later."""
-    logits = jnp.log(jnp.maximum(found.policy, 1e-30)) / max(config.temperature, 1e-3)
-    drawn = jax.random.categorical(key, jnp.where(found.policy > 0, logits, -jnp.inf))
-    return jnp.where(ply < config.temperature_plies, drawn, found.action).astype(jnp.int32)
+def choose(result: SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:
+    """Chooses the moves to play, int32[B]: drawn early in a game, the search's own later."""
+    logits = jnp.log(jnp.maximum(result.policy, 1e-30)) / max(config.temperature, 1e-3)
+    drawn = jax.random.categorical(key, jnp.where(result.policy > 0, logits, -jnp.inf))
+    return jnp.where(ply < config.temperature_plies, drawn, result.action).astype(jnp.int32)
 
 
 def opening(game: Game, config: SelfPlayConfig, key: Array) -> Lanes:
-    """The first position of one game: the empty board, or some random legal moves after it."""
+    """Starts one game, from the empty board or after some random legal moves."""
     state = game.init()
     plies = config.random_opening_plies
     if plies == 0 or config.random_opening_fraction == 0:
         return Lanes(state, jnp.int32(0))
-    share_key, length_key, moves_key = jax.random.split(key, 3)
-    wanted = jax.random.randint(length_key, (), 1, plies + 1)
-    wanted = jnp.where(jax.random.uniform(share_key) < config.random_opening_fraction, wanted, 0)
+    fraction_key, length_key, moves_key = jax.random.split(key, 3)
+    length = jax.random.randint(length_key, (), 1, plies + 1)
+    length = jnp.where(jax.random.uniform(fraction_key) < config.random_opening_fraction, length, 0)
     noise = jax.random.gumbel(moves_key, (plies, game.num_actions))
 
     def body(carry: Lanes, t: Array) -> tuple[Lanes, None]:
         state, ply = carry
         scores = jnp.where(game.legal_actions(state), noise[t], -jnp.inf)
         after = game.step(state, jnp.argmax(scores).astype(jnp.int32))
-        go_on = (t < wanted) & ~game.is_terminal(after)
-        new = jax.tree.map(lambda a, b: jnp.where(go_on, a, b), Lanes(after, ply + 1), carry)
+        running = (t < length) & ~game.is_terminal(after)
+        new = jax.tree.map(lambda a, b: jnp.where(running, a, b), Lanes(after, ply + 1), carry)
         return new, None
 
     lanes, _ = jax.lax.scan(body, Lanes(state, jnp.int32(0)), jnp.arange(plies))

@@ -1,7 +1,7 @@
-"""One stream's work: ``play(params, carry, iteration, stream, version) → (carry, rows)``.
+"""Self-play as a pure function: `StreamPlayer.play` advances one stream by one segment.
 
-The pure function that self-play is (DESIGN.md §3). A player holds compiled code and nothing
-else: the same call gives the same bytes in any process whose fingerprint is the same.
+A player holds compiled code and nothing else: the same call gives the same bytes in every process
+with the same fingerprint.
 """
 
 from __future__ import annotations
@@ -42,29 +42,40 @@ class StreamPlayer:
     def from_spec(cls, spec: StreamSpec) -> StreamPlayer:
         """Builds a player in a process that has nothing but the spec."""
         game = games.make(spec.game)
-        return cls(game, network.make_once(game, spec.network), spec)
+        return cls(game, network.make(game, spec.network), spec)
 
     def start(self, stream: int) -> Carry:
-        """The carry of a stream that has not played yet."""
+        """Returns the carry of a stream that has not played yet."""
         lanes = jax.device_get(self._start(rng.key(self.seed, rng.Purpose.START, stream)))
         params = network.shapes(self._init)
         _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
-        return episode.empty(Lanes(*lanes), record)
+        return episode.empty_carry(Lanes(*lanes), record)
 
     def play(
         self, params: Params, carry: Carry, iteration: int, stream: int, version: int
     ) -> tuple[Carry, Rows]:
-        """Advance a stream by one segment: its new carry, and the episodes that ended."""
+        """Advances a stream by one segment.
+
+        Args:
+            params: the network's parameters.
+            carry: the stream's state after the iteration before.
+            iteration: counts from 1.
+            stream: the stream's number, from 0.
+            version: the version that `params` are; rows record it.
+
+        Returns:
+            The stream's new carry, and the rows of the episodes that ended.
+        """
         key = rng.key(self.seed, rng.Purpose.PLAY, iteration, stream)
         lanes, record = jax.device_get(self._advance(params, carry.lanes, key))
-        waiting, rows = episode.assemble(carry.waiting, record, version)
-        return Carry(Lanes(*lanes), waiting), rows
+        pending, rows = episode.finish_episodes(carry.pending, record, version)
+        return Carry(Lanes(*lanes), pending), rows
 
     def fingerprint(self) -> str:
-        """A digest of one segment with pseudo-random parameters, from this very program.
+        """Returns a digest of one segment with pseudo-random parameters, played by this program.
 
-        Two processes with the same fingerprint run the same arithmetic; equal device names do not
-        say so.
+        Two processes with the same fingerprint compute the same bits, which equal device names do
+        not guarantee.
         """
         params = network.pseudo_random(self._init)
         return digest(self.play(params, self.start(0), 0, 0, 0))

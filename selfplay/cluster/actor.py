@@ -1,4 +1,4 @@
-"""A thin Ray actor: compiled code and the parameters of the last version it saw, nothing else."""
+"""The Ray actor that plays: it holds compiled code and the parameters of the last version."""
 
 import os
 import threading
@@ -10,44 +10,51 @@ from selfplay.acting.config import StreamSpec
 
 
 class StreamActor:
-    """Plays segments for whoever asks. Wrapped by ``ray.remote`` in the pool."""
+    """Player of segments in a process of its own; the pool wraps it with ``ray.remote``."""
 
     def __init__(self, spec: StreamSpec, pinned: dict[str, str]) -> None:
-        """Build the player in this process; `pinned` is what its environment must hold.
+        """Builds the player in this process.
+
+        Args:
+            spec: what to play.
+            pinned: variables that the process's environment must hold.
 
         Raises:
-            RuntimeError: the process does not have the pinned flags, so its bits would differ.
+            RuntimeError: the environment differs, so the process would compute different bits.
         """
         for name, value in pinned.items():
             if os.environ.get(name) != value:
                 raise RuntimeError(
                     f"actor started with {name}={os.environ.get(name)!r}, the run pins {value!r}"
                 )
-        import jax  # must not start before the flags are checked
+        import jax  # only after the flags are checked
 
         from selfplay.acting.stream_player import StreamPlayer
 
-        if not jax.config.values["jax_compilation_cache_dir"]:  # nobody said where
+        if not jax.config.values["jax_compilation_cache_dir"]:
             jax.config.update("jax_compilation_cache_dir", str(determinism.CACHE))
         self._player = StreamPlayer.from_spec(spec)
         self._version, self._params = -1, {}
 
     def fingerprint(self) -> str:
-        """The player's fingerprint; compiles everything on the way."""
+        """Returns the player's fingerprint; compiles all its programs to compute it."""
         return self._player.fingerprint()
 
-    def stay(self) -> None:
-        """Do nothing until the process ends: who waits for it learns of that."""
+    def block_until_killed(self) -> None:
+        """Blocks forever, so that a pending reference resolves when the process dies."""
         threading.Event().wait()
 
     def pid(self) -> int:
-        """This actor's process id on its node."""
+        """Returns this actor's process id on its node."""
         return os.getpid()
 
     def play(
         self, version: int, params: Any, carry: Any, iteration: int, stream: int
     ) -> tuple[tuple[Any, Any], float]:
-        """``(carry, rows)`` of one stream's segment (see ``StreamPlayer.play``), and seconds."""
+        """Returns ``(carry, rows)`` of one stream's segment, and the seconds that it took.
+
+        `params` is copied to the device only when `version` changes. See `StreamPlayer.play`.
+        """
         import jax
 
         began = time.perf_counter()

@@ -1,7 +1,8 @@
-"""Who may play: actors are started where there is room, and let in if they compute the run's bits.
+"""Starts actors where resources allow and admits those whose fingerprint matches the run's.
 
-They join whenever they are ready. One that dies is replaced; one with another fingerprint is
-refused, and stays where it is, so that nobody else is started there to be refused as well.
+Actors join whenever they are ready. An actor that dies is replaced. An actor with another
+fingerprint is rejected but kept alive, so that it occupies its resources and no second actor is
+started there only to be rejected as well.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.failures import Failures, last_line
 
+Actor = Any
+"""A handle of a Ray actor that runs a `StreamActor`."""
+
+Reference = Any
+"""Ray's reference to the result of a call."""
+
 
 class ActorManager:
-    """Actors that have not joined, or may not. Those that have belong to the pool.
+    """Actors that are starting or were rejected; the pool owns the admitted ones.
 
     Attributes:
-        joining: reference to its fingerprint → actor, and when it was started.
-        turned_away: reference to its end → actor with another fingerprint.
-        fingerprint: the run's; the first actor's in a run that begins.
+        starting: reference to an actor's fingerprint → the actor, and when it was started.
+        fingerprint: the run's fingerprint; in a new run, that of the first actor.
         losses: actors that died and were replaced so far.
-        reason: why the last one was not let in.
+        reason: why the last actor was rejected or could not start.
         announce: gets sentences for the user.
     """
 
@@ -39,90 +45,118 @@ class ActorManager:
         announce: Callable[[str], None],
         streams: int,
     ) -> None:
-        """Nobody yet; see ``pool.make`` for the arguments."""
+        """Starts no actors. Arguments as in `pool.make`."""
         self._ray, self._failures, self._config = ray, failures, config
         self._spec, self.announce, self._streams = spec, announce, streams
-        self.joining: dict[Any, tuple[Any, float]] = {}
-        self.turned_away: dict[Any, Any] = {}
+        self.starting: dict[Reference, tuple[Actor, float]] = {}
+        self._rejected: dict[Reference, Actor] = {}  # reference to an actor's end → the actor
         self.fingerprint, self.losses, self.reason = fingerprint or "", 0, ""
-        self._refused = 0  # that could not start
-        self._stillborn, self._last = 0, 0.0  # died before they joined, in a row; when the last did
-        self._seen: set[str] = set()  # nodes
+        self._failed_starts = 0  # places that are given up until a new node appears
+        self._consecutive_deaths, self._last_death = 0, 0.0  # of actors that were starting
+        self._known_nodes: set[str] = set()
 
     @property
-    def others(self) -> list[Any]:
-        """All its actors, whether they join or were turned away."""
-        return [*(actor for actor, _ in self.joining.values()), *self.turned_away.values()]
+    def all_actors(self) -> list[Actor]:
+        """Starting and rejected actors."""
+        return [*(actor for actor, _ in self.starting.values()), *self._rejected.values()]
 
-    def look_for_room(self) -> None:
-        """Say who will have to wait; raises ValueError where no node will ever come."""
-        if text := self._config.lacking([*self._nodes().values()]):
+    @property
+    def rejected(self) -> list[Reference]:
+        """References that become ready when a rejected actor's node goes away."""
+        return list(self._rejected)
+
+    def check_capacity(self) -> None:
+        """Announces which actors have to wait for a node.
+
+        Raises:
+            ValueError: there is no room for the actors, and on a local cluster no node will come.
+        """
+        nodes = [*self._nodes().values()]
+        if shortage := self._config.shortage(nodes):
             if not self._config.address:
-                raise ValueError(text)
-            room = self._config.room([*self._nodes().values()])
-            self.announce(f"{text}; {'the others join' if room else 'play begins'} when nodes come")
+                raise ValueError(shortage)
+            rest = "the others join" if self._config.capacity(nodes) else "play begins"
+            self.announce(f"{shortage}; {rest} when nodes come")
 
-    def grow(self, joined: int) -> None:
-        """Start as many as there are room and work for, beyond the `joined` and the refused.
+    def scale_up(self, admitted: int) -> None:
+        """Starts as many actors as there are resources and work for.
 
-        Who could not start does not count any more once there is a node that was not there.
+        When a new node appears, earlier start failures are forgotten.
+
+        Args:
+            admitted: actors that the pool owns.
         """
         nodes = self._nodes()
-        if not nodes.keys() <= self._seen:
-            self._refused = self._stillborn = 0
-            self._seen |= nodes.keys()
-        away = len(self.turned_away) + self._refused
-        wanted = self._config.wanted([*nodes.values()], self._streams + away)
-        for _ in range(wanted - away - joined - len(self.joining)):
+        if not nodes.keys() <= self._known_nodes:
+            self._failed_starts = self._consecutive_deaths = 0
+            self._known_nodes |= nodes.keys()
+        occupied = len(self._rejected) + self._failed_starts
+        target = self._config.target_actors([*nodes.values()], self._streams + occupied)
+        for _ in range(target - occupied - admitted - len(self.starting)):
             self._start()
 
-    def replace(self) -> None:
-        """Start one in the place of one that was lost."""
+    def start_replacement(self) -> None:
+        """Starts an actor in place of one that died."""
         self.losses += 1
         self._start()
 
-    def let_in(self, reference: Any) -> list[Any]:
-        """The actor that says its fingerprint there, if it may play; else nobody."""
-        actor, started = self.joining.pop(reference)
+    def admit(self, reference: Reference) -> list[Actor]:
+        """Returns ``[actor]`` if its fingerprint matches the run's, else [].
+
+        Args:
+            reference: one of `starting` that is ready.
+        """
+        actor, started = self.starting.pop(reference)
         try:
-            found = self._ray.get(reference)
-        except self._failures.any as error:
-            if started >= self._last:  # else it died with the one before: their node did
-                self._stillborn, self._last = self._stillborn + 1, time.monotonic()
-            if self._failures.died(error) and self._stillborn <= self._config.retries:
-                self.replace()
-            else:
-                self._ray.kill(actor)
-                self._refused += 1
-                self._refuse(f"an actor could not start: {last_line(error)}")
+            fingerprint = self._ray.get(reference)
+        except self._failures.ray_error as error:
+            self._handle_failed_start(actor, started, error)
             return []
-        self._stillborn = 0
-        self.fingerprint = self.fingerprint or found
-        if found == self.fingerprint or self._config.allow_mismatched_actors:
+        self._consecutive_deaths = 0
+        self.fingerprint = self.fingerprint or fingerprint
+        if fingerprint == self.fingerprint or self._config.allow_mismatched_actors:
             return [actor]
-        self.turned_away[actor.stay.remote()] = actor  # it keeps its room, where nobody fits
-        self._refuse(
-            f"an actor's fingerprint is {found[:12]}, the run's is {self.fingerprint[:12]}: its "
-            "processor, flags or packages give other bits; use the run's machines and environment, "
-            "or --cluster.allow-mismatched-actors without the promise of equal bits"
+        self._rejected[actor.block_until_killed.remote()] = actor
+        self._announce_refusal(
+            f"an actor's fingerprint is {fingerprint[:12]}, the run's is {self.fingerprint[:12]}: "
+            "its processor, flags or packages compute different bits; use the run's machines and "
+            "environment, or give up equal bits with --cluster.allow-mismatched-actors"
         )
         return []
 
-    def _refuse(self, reason: str) -> None:
+    def forget_rejected(self, reference: Reference) -> None:
+        """Frees the place of a rejected actor that ended with its node."""
+        del self._rejected[reference]
+
+    def _handle_failed_start(self, actor: Actor, started: float, error: Exception) -> None:
+        """Replaces an actor that died while starting, unless that happens again and again."""
+        if started >= self._last_death:  # otherwise it died together with the previous one
+            self._consecutive_deaths += 1
+            self._last_death = time.monotonic()
+        died = self._failures.is_actor_death(error)
+        if died and self._consecutive_deaths <= self._config.retries:
+            self.start_replacement()
+            return
+        self._ray.kill(actor)
+        self._failed_starts += 1
+        self._announce_refusal(f"an actor could not start: {last_line(error)}")
+
+    def _announce_refusal(self, reason: str) -> None:
         self.reason = reason
         self.announce(f"refused: {reason}")
 
     def _nodes(self) -> dict[str, dict[str, float]]:
-        """The resources of those that are alive, by their ids."""
+        """Returns the resources of every live node, by its id."""
         return {node["NodeID"]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
 
     def _start(self) -> None:
+        """Starts an actor with the pinned environment."""
         from selfplay.cluster.actor import StreamActor
 
         pinned = determinism.environment()
         variables = {n: v for n, v in os.environ.items() if n.startswith("JAX_")}
         if variables.get("JAX_COMPILATION_CACHE_DIR") == str(determinism.CACHE):
-            del variables["JAX_COMPILATION_CACHE_DIR"]  # theirs lies beside their code
+            del variables["JAX_COMPILATION_CACHE_DIR"]  # an actor's cache is next to its own code
         variables |= pinned | self._config.actor_environment()
         actor = (
             self._ray.remote(StreamActor)
@@ -134,4 +168,4 @@ class ActorManager:
             )
             .remote(self._spec, pinned)
         )
-        self.joining[actor.fingerprint.remote()] = actor, time.monotonic()
+        self.starting[actor.fingerprint.remote()] = actor, time.monotonic()

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-MEMORY = 0.9  # of its share of a GPU that an actor claims; the rest is for kernels and libraries
+GPU_MEMORY_FRACTION = 0.9  # of an actor's share of a GPU; the rest is for kernels and libraries
 PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
@@ -15,17 +15,17 @@ Nodes = Sequence[Mapping[str, float]]
 """The resources of every node of a cluster."""
 
 
-def claim(share: float) -> dict[str, str]:
-    """Variables of a process that takes a share of a GPU's memory at most.
+def gpu_memory_env(fraction: float) -> dict[str, str]:
+    """Returns variables that limit a process to a fraction of a GPU's memory.
 
-    JAX refuses to start with its old name for it beside the new one, which others may have set.
+    The old name is set to "", because JAX refuses to start if both names have a value.
     """
-    return {"XLA_CLIENT_MEM_FRACTION": f"{share:.3f}", "XLA_PYTHON_CLIENT_MEM_FRACTION": ""}
+    return {"XLA_CLIENT_MEM_FRACTION": f"{fraction:.3f}", "XLA_PYTHON_CLIENT_MEM_FRACTION": ""}
 
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """Actors and the Ray cluster they live on.
+    """Actors and the Ray cluster they run on.
 
     Attributes:
         actors: Ray actors that play; 0 plays in-process, without Ray; −1: as many as there are
@@ -81,82 +81,88 @@ class ClusterConfig:
                     f"cluster.{name.replace('_', '-')} must be between 0 and 1, or a whole "
                     f"number, got {value:g}"
                 )
-        if not self.needs:
+        if not self.resources_per_actor:
             raise ValueError("an actor must take something: cluster.cpus-per-actor is 0")
 
     @property
     def resources(self) -> dict[str, float]:
-        """`actor_resources`, by name."""
-        found = {}
+        """`actor_resources` as name → amount."""
+        resources = {}
         for text in self.actor_resources:
             name, _, amount = text.partition("=")
             try:
-                found[name] = float(amount)
+                resources[name] = float(amount)
             except ValueError:
-                found[name] = -1.0
-            if not name or not found[name] > 0 or name in ("CPU", "GPU"):
+                resources[name] = -1.0
+            if not name or not resources[name] > 0 or name in ("CPU", "GPU"):
                 raise ValueError(
                     f"cluster.actor-resources {text!r} is not NAME=AMOUNT as in TPU=4; CPUs and "
                     "GPUs have options of their own"
                 )
-        return found
+        return resources
 
     @property
-    def needs(self) -> dict[str, float]:
-        """All that an actor takes, by Ray's names."""
-        own = {"CPU": self.cpus_per_actor, "GPU": self.gpus_per_actor} | self.resources
-        return {name: amount for name, amount in own.items() if amount}
+    def resources_per_actor(self) -> dict[str, float]:
+        """Everything that one actor takes, by Ray's resource names."""
+        resources = {"CPU": self.cpus_per_actor, "GPU": self.gpus_per_actor} | self.resources
+        return {name: amount for name, amount in resources.items() if amount}
 
-    def room(self, nodes: Nodes) -> int:
-        """How many actors fit into these nodes."""
+    def capacity(self, nodes: Nodes) -> int:
+        """Returns how many actors fit into these nodes."""
 
-        def fits(node: Mapping[str, float], name: str, each: float) -> int:
-            there = node.get(name, 0.0)
-            if name == "GPU" and each < 1:  # a share is of one card
-                return math.floor(there) * math.floor(1 / each + 1e-9)
-            return math.floor(there / each + 1e-9)
+        def fits(node: Mapping[str, float], name: str, amount: float) -> int:
+            available = node.get(name, 0.0)
+            if name == "GPU" and amount < 1:  # a fraction is of one card
+                return math.floor(available) * math.floor(1 / amount + 1e-9)
+            return math.floor(available / amount + 1e-9)
 
-        return sum(min(fits(node, *need) for need in self.needs.items()) for node in nodes)
+        return sum(
+            min(fits(node, *need) for need in self.resources_per_actor.items()) for node in nodes
+        )
 
-    def wanted(self, nodes: Nodes, most: int) -> int:
-        """How many actors there should be on these nodes, where there is work for `most`.
+    def target_actors(self, nodes: Nodes, limit: int) -> int:
+        """Returns how many actors should run on these nodes if there is work for `limit`.
 
-        One at least, to ask for a node.
+        At least one, so that an autoscaling cluster adds a node.
         """
-        return self.actors if self.actors > 0 else max(1, min(most, self.room(nodes)))
+        return self.actors if self.actors > 0 else max(1, min(limit, self.capacity(nodes)))
 
-    def lacking(self, nodes: Nodes) -> str:
-        """What these nodes lack for one actor, or for as many as were asked for; else empty."""
-        room, wanted = self.room(nodes), max(1, self.actors)
-        if room >= wanted:
+    def shortage(self, nodes: Nodes) -> str:
+        """Returns what the nodes lack for the configured actors (at least one); "" if nothing."""
+        capacity, wanted = self.capacity(nodes), max(1, self.actors)
+        if capacity >= wanted:
             return ""
-        needs = ", ".join(f"{name} {amount:g}" for name, amount in self.needs.items())
-        has = ", ".join(f"{name} {sum(n.get(name, 0) for n in nodes):g}" for name in self.needs)
+        amounts = self.resources_per_actor
+        needs = ", ".join(f"{name} {amount:g}" for name, amount in amounts.items())
+        has = ", ".join(f"{name} {sum(n.get(name, 0) for n in nodes):g}" for name in amounts)
         spread = f" on {len(nodes)} nodes" if len(nodes) > 1 else ""
         return (
-            f"there is room for {room} of {wanted} actors: each takes {needs}, "
+            f"there is room for {capacity} of {wanted} actors: each takes {needs}, "
             f"and there is {has}{spread}"
         )
 
     def actor_environment(self) -> dict[str, str]:
-        """Variables of an actor's process: the devices that it may use, and how much of them."""
+        """Returns variables of an actor's process that select its devices and its share of them."""
         if self.on_cpu:
             return {"JAX_PLATFORMS": "cpu"}
-        own = {"JAX_PLATFORMS": ""}  # what the driver's says is the driver's
+        variables = {"JAX_PLATFORMS": ""}  # do not inherit the driver's platform
         if 0 < self.gpus_per_actor < 1:
-            own |= claim(MEMORY * self.gpus_per_actor) | {PREALLOCATE: "true"}
-        return own
+            variables |= gpu_memory_env(GPU_MEMORY_FRACTION * self.gpus_per_actor) | {
+                PREALLOCATE: "true"
+            }
+        return variables
 
     @property
     def on_cpu(self) -> bool:
-        """Whether actors play on the CPU, whatever devices their nodes have."""
+        """True = actors play on the CPU, whatever devices their nodes have."""
         return not self.gpus_per_actor and "TPU" not in self.resources
 
     def idle_accelerator(self, platform: str, kind: str) -> str:
-        """The sentence to announce if actors play on the CPU while the driver has an accelerator.
+        """Returns a warning if actors play on the CPU while the driver has an accelerator, else "".
 
-        Empty if they do not, or if the driver has none. Arguments: the driver's JAX platform, as
-        "gpu", and its device kind, as "NVIDIA H100".
+        Args:
+            platform: the driver's JAX platform, for example "gpu".
+            kind: its device kind, for example "NVIDIA H100".
         """
         if not self.actors or not self.on_cpu or platform == "cpu":
             return ""
@@ -167,6 +173,6 @@ class ClusterConfig:
         return f"actors play on CPUs while this machine's {platform} ({kind}) only learns; {remedy}"
 
     def learner_environment(self) -> dict[str, str]:
-        """The same of the process that learns, which shares its cards with a local cluster."""
+        """Returns variables of the learner's process, which may share GPUs with local actors."""
         shares = self.actors and not self.address and 0 < self.gpus_per_actor < 1
-        return {PREALLOCATE: "false"} if shares else {}  # else JAX claims three quarters at once
+        return {PREALLOCATE: "false"} if shares else {}  # otherwise JAX preallocates three quarters

@@ -1,4 +1,4 @@
-"""To Ray: a cluster that is there, or one of this machine's own."""
+"""Connects to Ray: to an existing cluster, or to a local one that it starts."""
 
 import contextlib
 import logging
@@ -17,24 +17,24 @@ from typing import Any
 
 from selfplay.cluster.config import ClusterConfig
 
-HERE = Path(__file__).resolve().parent.parent.parent  # Ray's workers import from where we are
+ROOT = Path(__file__).resolve().parents[2]  # Ray's workers import from the working directory
 SOCKET = "/ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store.00"
-"""The longest path of a socket of Ray's below its temporary folder."""
-LONGEST_SOCKET = 107  # bytes of a path that Linux binds a socket to
-SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # of every Linux
-PULSE = 2.0  # seconds between two looks at whether the head is there, and of one look
+"""Longest path of a socket that Ray makes in its temporary folder."""
+LONGEST_SOCKET = 107  # bytes that Linux allows in the path of a socket
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # exist on every Linux
+HEARTBEAT_S = 2.0  # time between two checks of the head, and the timeout of one check
 
 
 def connect(config: ClusterConfig, actors: int) -> Any:
-    """The ray module, initialised: joined to `config.address`, or on a local cluster.
+    """Returns the ray module, connected to `config.address` or to a new local cluster.
 
     Raises:
         ConnectionError: nothing answers at the address.
     """
-    reachable(config)
+    check_reachable(config)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not config.address:  # no cluster, says this, and so Ray listens on the loopback alone
+    if not config.address:  # a single node, so Ray binds to the loopback interface only
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         if not has_token(os.environ):
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
@@ -43,7 +43,7 @@ def connect(config: ClusterConfig, actors: int) -> Any:
     import ray
 
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    with _own_sigterm(), contextlib.chdir(HERE):
+    with _keep_sigterm_handler(), contextlib.chdir(ROOT):
         if not config.address:
             folder = temporary_folder(os.environ)
             try:
@@ -55,7 +55,7 @@ def connect(config: ClusterConfig, actors: int) -> Any:
                     _temp_dir=folder,
                     **common,
                 )
-            except Exception as error:  # of whatever type
+            except Exception as error:  # Ray raises several types
                 raise ConnectionError(
                     f"Ray cannot start on this machine, with its files in {folder}: "
                     f"{_first_line(error)}; --cluster.actors 0 plays without Ray"
@@ -66,22 +66,22 @@ def connect(config: ClusterConfig, actors: int) -> Any:
         except ConnectionError as error:
             if config.address == "auto":
                 raise _no_answer(config.address, error) from error
-            # Somebody listens there, or `reachable` had raised it.
+            # Something listens there, otherwise `check_reachable` would have raised.
             raise ConnectionError(
-                f"no Ray cluster at cluster.address {config.address!r} lets us in: it needs this "
-                "version of Ray, and RAY_AUTH_MODE=token where it has a token "
+                f"the Ray cluster at cluster.address {config.address!r} rejected the connection: "
+                "it needs this version of Ray, and RAY_AUTH_MODE=token if it uses a token "
                 "(docs/guide/cluster.md)"
             ) from error
-        except Exception as error:  # another version of Ray or Python, say
+        except Exception as error:  # for example another version of Ray or Python
             text = _first_line(error)
             raise ConnectionError(f"cluster.address {config.address!r}: {text}") from error
     return ray
 
 
 def has_token(environment: Mapping[str, str]) -> bool:
-    """Whether a local Ray finds its access token, or needs none.
+    """Tells whether a local Ray finds its access token, or does not need one.
 
-    Otherwise Ray writes one into the home folder, which may be missing or read-only.
+    Otherwise Ray would write one to the home folder, which may be missing or read-only.
     """
     if environment.get("RAY_AUTH_MODE", "token").lower() != "token":
         return True
@@ -90,7 +90,7 @@ def has_token(environment: Mapping[str, str]) -> bool:
 
 
 def temporary_folder(environment: Mapping[str, str]) -> str:
-    """The folder for a local Ray's sessions: the one that Ray itself would choose, if that works.
+    """Returns a folder for a local Ray's sessions: the one that Ray would choose, if it is usable.
 
     Ray takes RAY_TMPDIR, TMPDIR or /tmp, and cannot start if the folder is not writable or its name
     is so long that the paths of its sockets exceed what Linux allows.
@@ -118,8 +118,8 @@ def temporary_folder(environment: Mapping[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """Keep the handler of SIGTERM: Ray's ends us in the middle of a commit, with its stack."""
+def _keep_sigterm_handler() -> Iterator[None]:
+    """Restores the handler of SIGTERM; Ray's would end the process in the middle of a commit."""
     handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -128,23 +128,23 @@ def _own_sigterm() -> Iterator[None]:
             signal.signal(signal.SIGTERM, handler)
 
 
-def reachable(config: ClusterConfig) -> None:
-    """Fail early where nothing listens at the address: Ray itself would retry for minutes.
+def check_reachable(config: ClusterConfig) -> None:
+    """Checks that something listens at the address; Ray itself would retry for minutes.
 
     Raises:
-        ConnectionError: says the address, and what to do.
+        ConnectionError: nothing answers; names the address and what to do.
     """
     try:
-        knock(config.address or "", config.connect_seconds)
+        ping(config.address or "", config.connect_seconds)
     except OSError as error:
         raise _no_answer(f"{config.address}", error) from error
 
 
-def knock(address: str, seconds: float) -> None:
-    """Connect to ``host:port`` and leave; an address without a port is not tried.
+def ping(address: str, seconds: float) -> None:
+    """Opens and closes a connection to ``host:port``; skips an address without a port.
 
     Raises:
-        OSError: nobody answers in this time.
+        OSError: nothing answers within `seconds`.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
@@ -152,48 +152,58 @@ def knock(address: str, seconds: float) -> None:
 
 
 class Head:
-    """Whether a cluster's head is still there. Ray would wait a minute, and end this process then.
+    """Monitor of a cluster's head; Ray itself would wait a minute and then end this process.
 
-    One that can not be reached from here in the first place, as behind ``ray://``, is not missed.
+    If the head was never reachable (for example via ``ray://``), it counts as alive.
+
+    Attributes:
+        address: ``host:port``; "" if it was never reachable.
+        is_gone: True = the head has been silent for too long.
     """
 
     def __init__(self, address: str, patience: float) -> None:
-        """``host:port`` of the head, and how many seconds it may be silent."""
+        """Pings the head once.
+
+        Args:
+            address: ``host:port`` of the head.
+            patience: seconds that it may be silent.
+        """
         self.address, self._patience = address, patience
-        self._silent, self.gone = float("inf"), False  # since when on the monotonic clock
-        self._knocked = 0.0
+        self._silent_since, self.is_gone = float("inf"), False  # on the monotonic clock
+        self._last_ping = 0.0
         try:
-            knock(address, patience)
+            ping(address, patience)
         except OSError:
             self.address = ""
 
-    def answers(self) -> bool:
-        """False once it has been silent for too long; waits `PULSE` for it.
+    def is_alive(self) -> bool:
+        """Pings the head; returns False once it has been silent for longer than `patience`.
 
-        Silence counts from the first of the last knocks: nobody may have knocked for hours.
+        Silence counts from the first failed ping of the latest series: hours may have passed since
+        the ping before.
         """
         now = time.monotonic()
-        if now - self._knocked > self._patience:
-            self._silent = float("inf")
-        self._knocked = now
+        if now - self._last_ping > self._patience:
+            self._silent_since = float("inf")
+        self._last_ping = now
         try:
-            knock(self.address, PULSE)
-            self._silent, self.gone = float("inf"), False
+            ping(self.address, HEARTBEAT_S)
+            self._silent_since, self.is_gone = float("inf"), False
         except OSError:
-            self._silent = min(self._silent, now)
-            self.gone = time.monotonic() - self._silent > self._patience
-        return not self.gone
+            self._silent_since = min(self._silent_since, now)
+            self.is_gone = time.monotonic() - self._silent_since > self._patience
+        return not self.is_gone
 
-    def there(self) -> bool:
-        """Whether it answers, waited for until it does or is gone."""
-        while self.answers() and self._silent < float("inf"):
-            time.sleep(PULSE / 4)
-        return not self.gone
+    def wait_until_alive(self) -> bool:
+        """Waits until the head answers or counts as gone; returns whether it answers."""
+        while self.is_alive() and self._silent_since < float("inf"):
+            time.sleep(HEARTBEAT_S / 4)
+        return not self.is_gone
 
 
 @cache
 def head(address: str, patience: float) -> Head:
-    """The one of this process: who looks after another one has found it gone does not wait."""
+    """Returns the process's monitor of a head: only the first caller waits for a timeout."""
     return Head(address, patience)
 
 

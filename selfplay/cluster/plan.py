@@ -1,9 +1,9 @@
-"""The plan: which streams an iteration plays, with which version. It decides *what* is computed.
+"""The plan: which streams an iteration plays, and with which version.
 
-Version 0 is the start, and iteration *i* (counted from 1) makes version *i*. With lag 0 it is
-played by version *i − 1* and learning waits for it. With lag 1 it is played by version *i − 2*
-(the first two by version 0) while the learner still makes version *i − 1*: staleness is in the
-plan, not in the timing, so it is as reproducible as lag 0.
+Version 0 is the start, and iteration *i* (counted from 1) makes version *i*. With policy lag 0 an
+iteration is played by version *i − 1*, and learning waits for it. With policy lag 1 it is played by
+version *i − 2* (the first two iterations by version 0) while the learner still makes version
+*i − 1*. The lag is fixed by the plan, not by timing, so both are equally reproducible.
 """
 
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ class Work:
     streams: int
 
 
-def work(iteration: int, streams: int, lag: int) -> Work:
-    """The work of one iteration."""
-    return Work(iteration, max(0, iteration - 1 - lag), streams)
+def work(iteration: int, streams: int, policy_lag: int) -> Work:
+    """Returns the work of one iteration."""
+    return Work(iteration, max(0, iteration - 1 - policy_lag), streams)
 
 
-def iterations(first: int, last: int, streams: int, lag: int) -> Iterator[Work]:
-    """The work of iterations `first` … `last`, both included."""
+def iterations(first: int, last: int, streams: int, policy_lag: int) -> Iterator[Work]:
+    """Yields the work of iterations `first` … `last`, both included."""
     for iteration in range(first, last + 1):
-        yield work(iteration, streams, lag)
+        yield work(iteration, streams, policy_lag)

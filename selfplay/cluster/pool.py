@@ -1,7 +1,6 @@
-"""A pool plays an iteration's streams somewhere; results come back in stream order.
+"""Pools: they play an iteration's streams and return the results in stream order.
 
-Two pools with one face: :class:`InProcess` plays here, and Ray is never imported;
-:class:`~selfplay.cluster.ray_pool.RayPool` plays on Ray actors.
+`InProcess` plays in this process and never imports Ray; `RayPool` plays on Ray actors.
 """
 
 import sys
@@ -15,40 +14,40 @@ from selfplay.cluster.ray_pool import RayPool
 
 
 class Pool(Protocol):
-    """Plays the plan's work, one iteration at a time."""
+    """Interface of pools, which play one iteration at a time."""
 
     @property
     def fingerprint(self) -> str:
-        """Of the program that the run's actors run."""
+        """The fingerprint of the run's actors."""
         ...
 
     @property
     def losses(self) -> int:
-        """Actors that died and were replaced so far."""
+        """Number of actors that died and were replaced so far."""
         ...
 
     def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
-        """Start an iteration's play from one carry per stream."""
+        """Starts an iteration's play from one carry per stream."""
         ...
 
     def collect(self) -> list[Result]:
-        """Wait for the submitted iteration; results in stream order."""
+        """Waits for the submitted iteration and returns the results in stream order."""
         ...
 
     def usage(self) -> dict[str, float]:
-        """Of the iteration that was collected last: how busy its actors were. No digest has it."""
+        """Returns how busy the actors were in the iteration collected last; not part of digests."""
         ...
 
     def close(self) -> None:
-        """Stop all work and every process that was started for it."""
+        """Stops all work and every process that was started for it."""
         ...
 
 
 class InProcess:
-    """Plays in this process when asked for the results."""
+    """Pool that plays in this process, when the results are collected."""
 
     def __init__(self, spec: StreamSpec) -> None:
-        """Compile the player and take its fingerprint."""
+        """Compiles the player and computes its fingerprint."""
         from selfplay.acting.stream_player import StreamPlayer
 
         self._player = StreamPlayer.from_spec(spec)
@@ -56,14 +55,19 @@ class InProcess:
         self._submitted: tuple[Work, Any, Sequence[Any]] | None = None
 
     def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
-        """Remember the work; `params` may be device arrays that the learner donates later."""
+        """Stores the work, with a copy of `params`, which the learner may donate later."""
         import jax
 
         self._submitted = work, jax.device_get(params), list(carries)
 
     def collect(self) -> list[Result]:
-        """Play the submitted iteration."""
-        assert self._submitted is not None, "collect() before submit()"
+        """Plays the submitted iteration.
+
+        Raises:
+            RuntimeError: nothing was submitted.
+        """
+        if self._submitted is None:
+            raise RuntimeError("submit() an iteration before collect()")
         (work, params, carries), self._submitted = self._submitted, None
         return [
             self._player.play(params, carry, work.iteration, stream, work.version)
@@ -71,11 +75,11 @@ class InProcess:
         ]
 
     def usage(self) -> dict[str, float]:
-        """Nothing: there are no actors."""
+        """Returns {}, because there are no actors."""
         return {}
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Does nothing: there is no process to stop."""
 
 
 def make(
@@ -85,14 +89,14 @@ def make(
     announce: Callable[[str], None] = lambda text: None,
     streams: int = sys.maxsize,
 ) -> Pool:
-    """The pool that `config` asks for.
+    """Builds the pool that `config` asks for.
 
     Args:
         spec: what the streams play.
         config: where to play.
-        fingerprint: the run's, if it has begun; actors with another one are refused.
-        announce: gets sentences about actors that are refused or lost.
-        streams: how many an iteration has, for as many actors there is work.
+        fingerprint: the run's fingerprint if it has begun; actors with another one are rejected.
+        announce: gets sentences about actors that are rejected or lost.
+        streams: streams of an iteration, the largest number of actors that have work.
     """
     if config.actors == 0:
         return InProcess(spec)

@@ -1,4 +1,4 @@
-"""How the time of an iteration's play was used: who played, and how long streams were away."""
+"""Measures one iteration's play: which actors played, and how long streams took."""
 
 from __future__ import annotations
 
@@ -10,61 +10,62 @@ from typing import Any
 
 @dataclass
 class Usage:
-    """Of one iteration, from when its work was handed to the pool; seconds.
+    """Times of one iteration, in seconds, from when its work was handed to the pool.
 
     Attributes:
-        began: on the monotonic clock.
-        ended: when the last stream came back.
-        away: of each stream that is back, from when an actor was asked until then.
-        played: the actor's part of that.
-        players: who played them, by their ids.
-        usual: median of `away` in the iteration before; 0: there was none.
+        began: start, on the monotonic clock.
+        ended: when the last stream came back, on the monotonic clock.
+        round_trips: for each stream that is back, the time from its dispatch to its result.
+        play_times: the actor's part of each round trip.
+        players: the actors that played, by their ids.
+        previous_median: median round trip of the previous iteration; 0 if there was none.
     """
 
     began: float = field(default_factory=time.monotonic)
     ended: float = 0.0
-    away: list[float] = field(default_factory=list)
-    played: list[float] = field(default_factory=list)
+    round_trips: list[float] = field(default_factory=list)
+    play_times: list[float] = field(default_factory=list)
     players: dict[int, Any] = field(default_factory=dict)
-    usual: float = 0.0
+    previous_median: float = 0.0
 
-    def following(self) -> Usage:
-        """The next iteration's, which begins now."""
-        return Usage(usual=self._median)
+    def next_iteration(self) -> Usage:
+        """Returns the record of the next iteration, which begins now."""
+        return Usage(previous_median=self._median)
 
-    def landed(self, actor: Any, asked: float, played: float) -> None:
-        """A stream is back that `actor` was asked for at `asked`."""
+    def record(self, actor: Any, dispatched: float, play_time: float) -> None:
+        """Records a stream's result that has just come back from `actor`."""
         self.ended = time.monotonic()
         self.players[id(actor)] = actor
-        self.away.append(self.ended - asked)
-        self.played.append(played)
+        self.round_trips.append(self.ended - dispatched)
+        self.play_times.append(play_time)
 
-    def asked_before(self, times: float, least: float) -> float:
-        """When it was that many times the median of `away` ago, or `least` seconds.
+    def latest_start(self, factor: float, minimum: float) -> float:
+        """Returns when a stream must have been dispatched to have taken too long by now.
 
-        Until a stream is back it is the median of the iteration before. In the first one nobody
-        knows how long they take: minus infinity.
+        Too long is `factor` times the median round trip (of the previous iteration until a stream
+        is back), and at least `minimum` seconds. Without any measurement it is minus infinity.
         """
         if not self._median:
             return float("-inf")
-        return time.monotonic() - max(least, times * self._median)
+        return time.monotonic() - max(minimum, factor * self._median)
 
     @property
     def _median(self) -> float:
-        return statistics.median(self.away) if self.away else self.usual
+        return statistics.median(self.round_trips) if self.round_trips else self.previous_median
 
     def summary(self, actors: int) -> dict[str, float]:
-        """For the metrics: `actors`, the share of their time in which they played, and means.
+        """Returns the metrics of the iteration: actors, their busy fraction, and mean times.
 
-        `actors` are those that are there at the end; who died on the way has played as well.
+        Args:
+            actors: actors at the end of the iteration; those that died meanwhile played as well.
         """
         wall = max(self.ended - self.began, 1e-9)
-        play = statistics.fmean(self.played) if self.played else 0.0
+        play = statistics.fmean(self.play_times) if self.play_times else 0.0
         return {
             "actors": float(actors),
-            "busy": sum(self.played) / (max(actors, len(self.players), 1) * wall),
+            "busy": sum(self.play_times) / (max(actors, len(self.players), 1) * wall),
             "seconds": wall,
-            "stream_seconds": statistics.fmean(self.away) if self.away else 0.0,
+            "stream_seconds": statistics.fmean(self.round_trips) if self.round_trips else 0.0,
             "play_seconds": play,
-            "spread": statistics.pstdev(self.played) / play if play else 0.0,
+            "spread": statistics.pstdev(self.play_times) / play if play else 0.0,
         }

@@ -26,7 +26,8 @@ from selfplay.command_line import command
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.replaying import FIELDS
 from selfplay.experts.selection import SourceCounts
-from selfplay.runs.files import CorruptedFile, check_own, load_arrays, read_hashed_json
+from selfplay.runs.files import CorruptedFile, load_arrays, read_hashed_json, reject_links
+from selfplay.runs.renamed import ON_DISK
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -166,7 +167,7 @@ class ExpertArchive:
         """
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
-        check_own(self.folder)
+        reject_links(self.folder)
         self.game: Game = games.make(self.manifest["game"])
         self.games = load_arrays(self.folder / GAMES, self.manifest["games"]["digest"])
         self.fields = {name: self._mapped(name) for name in FIELDS}
@@ -178,14 +179,14 @@ class ExpertArchive:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptedFile(path, str(error)) from error
-        expected = self.manifest["fields"][name]
+        expected = self.manifest["fields"][ON_DISK.get(name, name)]
         if [array.dtype.name, list(array.shape)] != [expected["dtype"], expected["shape"]]:
             raise CorruptedFile(path, f"it holds {array.dtype.name}{list(array.shape)}")
         return array
 
     def _path(self, name: str) -> Path:
         """Returns the file of a field."""
-        return self.folder / f"{name}.npy"
+        return self.folder / f"{ON_DISK.get(name, name)}.npy"
 
     @property
     def digest(self) -> str:
@@ -242,11 +243,12 @@ class ExpertArchive:
             CorruptedFile: an array was altered.
         """
         for name, array in self.fields.items():
+            expected = self.manifest["fields"][ON_DISK.get(name, name)]["sha256"]
             sha = hashlib.sha256()
             step = max(1, (1 << 24) // max(1, array[:1].nbytes))
             for at in range(0, len(array), step):
                 sha.update(np.ascontiguousarray(array[at : at + step]).view(np.uint8).data)
-            if sha.hexdigest() != self.manifest["fields"][name]["sha256"]:
+            if sha.hexdigest() != expected:
                 raise CorruptedFile(self._path(name), "its bytes were altered")
 
 

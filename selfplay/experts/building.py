@@ -30,7 +30,7 @@ from selfplay.experts.selection import (
     total_left_out,
 )
 from selfplay.experts.writer import Writer
-from selfplay.runs.files import check_writable, plain
+from selfplay.runs.files import check_writable, to_jsonable
 
 NO_ROWS = Rejected("filter: no move of a player who is strong enough")
 
@@ -135,7 +135,7 @@ def existing_manifest(folder: Path, recipe: Mapping[str, object]) -> Manifest | 
             f"{folder} exists and is not an archive of expert games; choose another --out"
         )
     manifest = read_manifest(folder)
-    before, now = manifest["recipe"], plain(recipe)
+    before, now = manifest["recipe"], to_jsonable(recipe)
     if before != now:
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         raise ValueError(

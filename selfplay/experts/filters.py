@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,8 +22,8 @@ class Filters:
     Attributes:
         min_rating: minimum rating, a number, as GoQuest's and EGF's are.
         min_rank: minimum rank, such as 4k, 1d or 1p.
-        of: who has to be strong enough: both players, or only the mover; then the rows of
-            a weaker player are left out, and games of two weaker ones.
+        strength_applies_to: who has to be strong enough: both players, or only the mover; then the
+            rows of a weaker player are left out, and games of two weaker ones.
         result_known: leave out games without a result; otherwise they teach the policy only.
         min_plies: minimum number of moves.
         no_bots: leave out games in which a name looks like a program's.
@@ -32,7 +32,7 @@ class Filters:
 
     min_rating: float | None = None
     min_rank: str | None = None
-    of: Literal["both", "mover"] = "both"
+    strength_applies_to: Literal["both", "mover"] = "both"
     result_known: bool = False
     min_plies: int = 1
     no_bots: bool = False
@@ -47,8 +47,13 @@ class Filters:
             if getattr(self, name) < 0:
                 flag = name.replace("_", "-")
                 raise ValueError(f"--{flag} must not be negative, got {getattr(self, name)}")
-        if self.of == "mover" and not self.limits:
-            raise ValueError("--of mover asks for --min-rating or --min-rank")
+        if self.strength_applies_to == "mover" and not self.limits:
+            raise ValueError("--strength-applies-to mover needs --min-rating or --min-rank")
+
+    def to_json(self) -> dict[str, object]:
+        """Returns the filters as archives record them, with the names of format 1."""
+        names = {"strength_applies_to": "of"}
+        return {names.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def limits(self) -> bool:
@@ -72,7 +77,7 @@ class Filters:
         if len(game.moves) < self.min_plies:
             return Rejected(f"filter: less than {self.min_plies} moves")
         strong = self.strong_players(game)
-        if any(strong) if self.of == "mover" else all(strong):
+        if any(strong) if self.strength_applies_to == "mover" else all(strong):
             return None
         known = all(self._is_strong(player) is not None for player in game.players)
         return Rejected("filter: not strong enough" if known else "filter: strength not known")
@@ -93,7 +98,7 @@ class Filters:
     def target_moves(self, game: ExpertGame) -> np.ndarray | None:
         """Marks the moves to learn, bool [T]: those of strong players; None means all of them."""
         strong = self.strong_players(game)
-        if self.of == "both" or all(strong):
+        if self.strength_applies_to == "both" or all(strong):
             return None
         first = game.first_player
         return np.array([strong[(first + ply) % 2] for ply in range(len(game.moves))])

@@ -33,6 +33,7 @@ from selfplay.runs.files import (
     take_lock,
     write_hashed_json,
 )
+from selfplay.runs.renamed import disk_names
 
 
 class Column:
@@ -106,10 +107,10 @@ class Writer:
 
     def append(self, rows: Rows) -> None:
         """Appends rows with the fields of `replaying.FIELDS`."""
-        for name in FIELDS:
+        for name, array in disk_names({name: rows[name] for name in FIELDS}).items():
             if name not in self._columns:
-                self._columns[name] = Column(self._temporary / f"{name}.npy", rows[name])
-            self._columns[name].append(rows[name])
+                self._columns[name] = Column(self._temporary / f"{name}.npy", array)
+            self._columns[name].append(array)
 
     def commit(self, table: Rows, contents: Contents) -> Manifest:
         """Writes the table of games and the manifest, and renames the folder; returns the manifest.

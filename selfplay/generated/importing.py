@@ -41,7 +41,7 @@ def import_sgf(
     stats = [SourceStats(str(path), sources.sha256(path)) for path in paths]
     recipe = {
         "made by": "import",
-        "filters": asdict(filters),
+        "filters": filters.to_json(),
         "contents": sorted(source.sha256 for source in stats),
     }
     readers = [partial(_records, path, go) for path in paths]

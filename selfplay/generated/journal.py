@@ -16,7 +16,7 @@ from typing import NotRequired, TypeAlias, TypedDict
 import numpy as np
 
 from selfplay.experts.game_record import ExpertGame, Targets
-from selfplay.runs.files import plain, write_bytes
+from selfplay.runs.files import to_jsonable, write_bytes
 
 Chunk: TypeAlias = Sequence[ExpertGame]
 
@@ -27,7 +27,7 @@ class Journal:
     def __init__(self, archive: Path, recipe: Mapping[str, object]) -> None:
         """Names the file of the journal; `recipe` is what decides the games."""
         self.path = archive.parent / f".{archive.name}.games.jsonl"
-        self._head = json.dumps(plain(recipe), sort_keys=True)
+        self._head = json.dumps(to_jsonable(recipe), sort_keys=True)
 
     def read(self) -> list[Chunk]:
         """Reads the complete chunks."""

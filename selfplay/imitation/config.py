@@ -9,14 +9,14 @@ from selfplay.runs.codec import MUTABLE
 
 @dataclass(frozen=True)
 class ImitationConfig:
-    """What the network learns from expert games before self-play, and beside its first iterations.
+    """Settings of learning from expert games, before self-play and during its first iterations.
 
     Attributes:
         dataset: an archive that ``launch/experts.py`` made; "" starts self-play from scratch.
         epochs: passes over the archive's training games.
         game_fraction: fraction of the training games that is used.
-        positions_per_iteration: positions of one iteration, approximately; after each iteration
-            come a held-out evaluation and a commit.
+        positions_per_iteration: positions of one iteration, approximately; each iteration ends
+            with a held-out evaluation and a commit.
         patience: iterations without a lower held-out loss that end imitation early; 0: never.
         eval_positions: held-out positions of an evaluation; the last one takes all of them.
         learner: settings of the learner during imitation. Its `replay_ratio` and `max_steps` have

@@ -1,102 +1,125 @@
-"""What a run takes from experts: which of their games, for how long, and how well it knows them."""
+"""Expert data of a run: its training and held-out games, and their mixture with self-play."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from games.game import Game
-from games.go import Go
 from selfplay import rng
 from selfplay.experts.archive import ExpertArchive, Split
 from selfplay.imitation.config import ImitationConfig
-from selfplay.imitation.held_out import Measure
-from selfplay.learning.learner import Source
-from selfplay.learning.mixture import beside
+from selfplay.imitation.held_out import HeldOutEvaluator
+from selfplay.learning.row_sources import Source, with_experts
 from selfplay.model.network import Model
 from selfplay.rng import Purpose
 
-RARE = 0.01  # of the games; what is rarer than that is hardly known
+MIN_KOMI_SHARE = 0.01  # of the games; a network hardly knows a komi that is rarer
 
 
 @dataclass(frozen=True, eq=False)
 class ExpertData:
-    """An archive as a run uses it: games to learn from, and games held out."""
+    """An archive of expert games as a run uses it.
+
+    Attributes:
+        config: the run's settings of imitation.
+        game: the run's game.
+        seed: the run's seed.
+        train: positions to learn from.
+        held_out: positions of other games, for evaluation.
+        evaluate: ``(params, count) → measures`` on the first `count` held-out positions, in an
+            order drawn from the seed.
+    """
 
     config: ImitationConfig
     game: Game
     seed: int
     train: Split
     held_out: Split
-    measure: Measure
+    evaluate: HeldOutEvaluator
 
     @classmethod
     def open(
         cls, config: ImitationConfig, game_spec: str, game: Game, model: Model, seed: int
     ) -> ExpertData:
-        """Opens `config.dataset` for a run of `game`, which is the game of `game_spec`.
+        """Opens the archive ``config.dataset``.
+
+        Args:
+            config: settings of imitation.
+            game_spec: the run's game as its config names it.
+            game: the run's game.
+            model: the run's network.
+            seed: the run's seed.
 
         Raises:
-            ValueError: no archive, one of another game, or one without positions.
+            ValueError: it is not an archive, one of another game, or has too few positions.
             CorruptedFile: a file is missing or cut.
         """
-        experts = ExpertArchive(config.dataset)
-        if (experts.game.name, *_shapes(experts.game)) != (game.name, *_shapes(game)):
+        archive = ExpertArchive(config.dataset)
+        if not _same_shapes(archive.game, game):
             raise ValueError(
-                f"imitation.dataset={config.dataset} holds games of {experts.manifest['game']}, "
+                f"imitation.dataset={config.dataset} has games of {archive.manifest['game']}, "
                 f"this run plays {game_spec}"
             )
-        train, out = experts.train.sample(config.game_fraction), experts.held_out
-        if train.size < config.learner.batch_size or not out.size:
+        train, held_out = archive.train.sample(config.game_fraction), archive.held_out
+        if train.size < config.learner.batch_size or not held_out.size:
             raise ValueError(
                 f"imitation.dataset={config.dataset} has {train.size} positions to learn from and "
-                f"{out.size} held out; a batch ({config.learner.batch_size}) and 1 are needed"
+                f"{held_out.size} held out; a batch ({config.learner.batch_size}) and 1 are needed"
             )
-        order = rng.generator(seed, Purpose.HELD_OUT).permutation(out.size)
-        measure = Measure(game, model.apply, train, out, order)
-        return cls(config, game, seed, train, out, measure)
+        order = rng.generator(seed, Purpose.HELD_OUT).permutation(held_out.size)
+        evaluator = HeldOutEvaluator(game, model.apply, train, held_out, order)
+        return cls(config, game, seed, train, held_out, evaluator)
 
     @property
     def digest(self) -> str:
-        """Of the archive."""
+        """The digest of the archive."""
         return self.train.archive.digest
 
     @property
-    def doubt(self) -> str:
-        """A sentence on what self-play will show the network and no expert did; mostly empty."""
-        if not isinstance(self.game, Go):
+    def komi_warning(self) -> str:
+        """A warning if hardly any expert game has the run's komi; "" otherwise."""
+        komi = self.game.komi
+        if komi is None:
             return ""
-        shown = self.train.archive.games["komi"][self.train.games]
-        counts = dict(zip(*np.unique(shown, return_counts=True), strict=True))
-        if counts.get(self.game.komi, 0) >= RARE * len(shown):
+        expert_komi = self.train.archive.games["komi"][self.train.games]
+        counts = dict(zip(*np.unique(expert_komi, return_counts=True), strict=True))
+        if counts.get(komi, 0) >= MIN_KOMI_SHARE * len(expert_komi):
             return ""
         most = max(counts, key=counts.__getitem__)
         return (
-            f"{counts.get(self.game.komi, 0)} of {len(shown):,} games in {self.config.dataset} "
-            f"have komi {self.game.komi:g}, which this run plays with, and most have {most:g}"
+            f"{counts.get(komi, 0)} of {len(expert_komi):,} games in {self.config.dataset} have "
+            f"komi {komi:g}, with which this run plays, and most have {most:g}"
         )
 
     def with_window(self, window: Source, iteration: int) -> Source:
-        """What an iteration of self-play learns from: the window, and experts as long as any stay.
+        """Adds expert rows to the replay window from which an iteration of self-play learns.
 
-        Their share is `expert_fraction` in iteration 1 and halves every `expert_half_life`
+        Their fraction is `expert_fraction` in iteration 1 and halves every `expert_half_life`
         iterations.
         """
-        share = self.config.expert_fraction * 0.5 ** (
-            (iteration - 1) / self.config.expert_half_life
-        )
-        return beside(window, self.train, share, self.seed, iteration)
+        halvings = (iteration - 1) / self.config.expert_half_life
+        fraction = self.config.expert_fraction * 0.5**halvings
+        return with_experts(window, self.train, fraction, self.seed, iteration)
 
-    def check(self, known: str, folder: Any) -> None:
-        """Raises ValueError unless this is the archive that a run was begun with."""
-        if known != self.digest:
+    def check_digest(self, expected: str, folder: Path) -> None:
+        """Raises ValueError unless the run in `folder` was begun with this archive.
+
+        `expected` is the archive's digest in the run.
+        """
+        if expected != self.digest:
             raise ValueError(
                 f"{self.config.dataset} has changed since {folder} began with it (digest "
-                f"{self.digest[:12]}, was {known[:12]}); begin another run"
+                f"{self.digest[:12]}, was {expected[:12]}); begin another run"
             )
 
 
-def _shapes(game: Any) -> tuple[Any, ...]:
-    return game.observation_shape, game.num_actions
+def _same_shapes(a: Game, b: Game) -> bool:
+    """Returns True if two games have the same name, observations and actions."""
+    return (a.name, a.observation_shape, a.num_actions) == (
+        b.name,
+        b.observation_shape,
+        b.num_actions,
+    )

@@ -1,24 +1,24 @@
-"""Imitation: what the network learns from expert games before it plays itself.
+"""Imitation: learning from expert games before self-play.
 
-It is a run of its own, in ``RUN/imitation``: an iteration learns from a part of the experts'
-positions, measures itself on games that were held out, and commits. So it resumes as self-play
-does, and its versions can be rated, graded and proven. The one with the lowest held-out loss is
-what it leaves: version 0 of self-play.
+It is a run of its own in ``RUN/imitation``: an iteration learns from a part of the experts'
+positions, evaluates the network on games that were held out, and commits. So it can be resumed,
+verified, rated and graded like self-play. The version with the lowest held-out loss becomes version
+0 of self-play.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from selfplay import determinism, rng
+from selfplay import rng
 from selfplay.imitation.dataset import ExpertData
 from selfplay.learning.learner import Learner, LearnerState, check_finite
-from selfplay.learning.mixture import Part
+from selfplay.learning.row_sources import Subset
 from selfplay.model import flops
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
@@ -26,12 +26,13 @@ from selfplay.model.network import Model, Params
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.rng import Purpose
 from selfplay.runs.digest import digest
-from selfplay.runs.metrics import total_seconds
+from selfplay.runs.identity import RunIdentity
+from selfplay.runs.metrics_row import ImitationRow, MetricsRow, Seconds, Section, StartRow
 from selfplay.runs.run import Run, load_version
 from selfplay.runs.snapshots import is_snapshot
 
 FOLDER = "imitation"  # in the run's folder
-FIRST = 1 << 24  # its iterations' keys are those of iterations from here on; self-play has fewer
+IMITATION_KEY_OFFSET = 1 << 24  # added to iterations in keys; self-play has fewer iterations
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,167 +40,199 @@ class Imitation:
     """The compiled parts of imitation, without its state.
 
     Attributes:
-        lessons: what is learnt.
-        learner: what learns.
-        steps: gradient steps of each part of an epoch.
-        step_flops: FLOPs of one of them.
+        data: the experts' games.
+        learner: the learner, with a schedule over all epochs.
+        steps: gradient steps of each iteration of an epoch.
+        step_flops: FLOPs of a gradient step.
     """
 
-    lessons: ExpertData
+    data: ExpertData
     learner: Learner
     steps: tuple[int, ...]
     step_flops: int
 
     @classmethod
     def build(
-        cls, lessons: ExpertData, model: Model, shape: NetworkConfig, devices: int = 0
+        cls, data: ExpertData, model: Model, network_config: NetworkConfig, devices: int = 0
     ) -> Imitation:
-        """Compile-ready parts; `devices` of the learner, 0: as many as suit."""
-        config, game, size = lessons.config, lessons.game, lessons.train.size
-        parts = max(
-            1, min(round(size / config.positions_per_iteration), size // config.learner.batch_size)
-        )
-        places = np.array_split(np.arange(size), parts)
-        steps = tuple(len(rows) // config.learner.batch_size for rows in places)
+        """Builds the parts; the learner uses `devices` local devices, 0: as many as fit."""
+        config, game, size = data.config, data.game, data.train.size
+        batch_size = config.learner.batch_size
+        parts = max(1, min(round(size / config.positions_per_iteration), size // batch_size))
+        split = np.array_split(np.arange(size), parts)
+        steps = tuple(len(rows) // batch_size for rows in split)
         total = config.epochs * sum(steps)
-        learner = Learner(game, model, config.learner, total, lessons.seed, devices or None)
-        step_flops = flops.training_step(game, shape, config.learner.batch_size)
-        return cls(lessons, learner, steps, step_flops)
+        learner = Learner(game, model, config.learner, total, data.seed, devices or None)
+        step_flops = flops.training_step(game, network_config, batch_size)
+        return cls(data, learner, steps, step_flops)
 
     @property
     def iterations(self) -> int:
-        """Of all epochs."""
-        return self.lessons.config.epochs * len(self.steps)
+        """The number of iterations of all epochs."""
+        return self.data.config.epochs * len(self.steps)
 
     def fit(self, state: LearnerState, iteration: int) -> tuple[LearnerState, dict[str, float]]:
-        """One iteration's learning, counted from 1: the state after it, and metrics."""
+        """Learns for one iteration, counted from 1; returns the new state and metrics."""
         epoch, part = divmod(iteration - 1, len(self.steps))
-        draw = rng.generator(self.lessons.seed, Purpose.EPOCH, epoch)
-        order = draw.permutation(self.lessons.train.size)
+        draw = rng.generator(self.data.seed, Purpose.EPOCH, epoch)
+        order = draw.permutation(self.data.train.size)
         rows = np.array_split(order, len(self.steps))[part]
-        source = Part(self.lessons.train, rows)
-        return self.learner.fit(state, source, FIRST + iteration, self.steps[part])
+        source = Subset(self.data.train, rows)
+        return self.learner.fit(state, source, IMITATION_KEY_OFFSET + iteration, self.steps[part])
 
     def ledger(self, iteration: int) -> Ledger:
-        """What was spent up to an iteration."""
+        """Computes the FLOPs spent up to an iteration."""
         epochs, parts = divmod(iteration, len(self.steps))
         steps = epochs * sum(self.steps) + sum(self.steps[:parts])
         return Ledger(imitation=steps * self.step_flops)
 
 
-class Outcome(NamedTuple):
-    """What imitation leaves to self-play."""
+class ImitationResult(NamedTuple):
+    """The result of imitation, from which self-play starts.
+
+    Attributes:
+        params: parameters of the best version.
+        ledger: FLOPs of all iterations.
+        seconds: wall-clock seconds of all iterations.
+        record: of the best version: "version", "data" (digest of the archive) and "held_out" (its
+            measures on all held-out games).
+    """
 
     params: Params
     ledger: Ledger
     seconds: float
-    row: dict[str, Any]  # for the metrics of version 0: version, data, measures
+    record: Section
 
 
-def loss(row: Mapping[str, Any]) -> float:
-    """What the best version is chosen by: policy and value loss on held-out positions."""
-    measured = row["held_out"]
-    return float(np.nansum([measured["policy_loss"], measured["value_loss"]]))
+def held_out_loss(row: ImitationRow) -> float:
+    """Computes the policy loss plus the value loss on held-out positions; NaN counts as 0."""
+    return float(np.nansum([row.held_out["policy_loss"], row.held_out["value_loss"]]))
 
 
-def best_of(rows: Sequence[Mapping[str, Any]]) -> int:
-    """The iteration with the lowest held-out loss, of rows 1, 2, …; the first of equals."""
-    return min(range(len(rows)), key=lambda i: loss(rows[i])) + 1
+def best_iteration(rows: Sequence[ImitationRow]) -> int:
+    """Returns the first iteration with the lowest held-out loss, of the rows of 1, 2, …"""
+    return min(range(len(rows)), key=lambda i: held_out_loss(rows[i])) + 1
 
 
 def imitate(
     imitation: Imitation,
     run: Run,
-    report: Callable[[Mapping[str, Any]], bool | None],
+    on_iteration: Callable[[MetricsRow], bool | None],
     announce: Callable[[str], None],
     enter: Enter = unwatched,
-    mixing: bool = False,
-) -> Outcome | None:
-    """Learn to the end, resuming where the run stands; None if `report` ended it by True.
+    allow_mismatch: bool = False,
+) -> ImitationResult | None:
+    """Learns to the end, resuming from the run's last commit.
 
     Args:
-        imitation: what is learnt.
-        run: ``RUN/imitation``, opened.
-        report: gets every committed row.
-        announce: gets sentences.
-        enter: gets each step as it begins.
-        mixing: go on also where the learner computes other bits than the run was begun with.
+        imitation: the compiled parts.
+        run: ``RUN/imitation``, open.
+        on_iteration: gets every committed row; ends imitation by returning True.
+        announce: gets messages for the user.
+        enter: gets each phase as it begins.
+        allow_mismatch: resume also if the learner's arithmetic differs from that of the run.
+
+    Returns:
+        The best version; None if `on_iteration` ended imitation before its last iteration.
 
     Raises:
-        ValueError: the archive is not the one that the run was begun with, or this machine's bits.
-        CorruptedFile: a byte of it was altered.
-        Diverged: the loss is not a number any more.
+        ValueError: the run was begun with another archive, or by other arithmetic.
+        CorruptedFile: the archive was altered.
+        Diverged: the loss is not finite.
     """
-    lessons = imitation.lessons
-    config, measure = lessons.config, lessons.measure
-    state = imitation.learner.initial()
-    rows: list[Mapping[str, Any]] = [
-        run.commits.read(i).metrics_row for i in range(run.next_iteration)
-    ]
-    if rows:
-        lessons.check(rows[0]["data"], run.folder)
+    committed = [run.commits.read(iteration).row for iteration in range(1, run.next_iteration)]
+    rows = [row for row in committed if isinstance(row, ImitationRow)]
+    state = _restore_or_initialize(imitation, run, announce, enter, allow_mismatch)
+    while len(rows) < imitation.iterations and not _has_stalled(imitation, rows):
+        state = _iterate(imitation, run, state, rows, enter)
+        if on_iteration(rows[-1]) and len(rows) < imitation.iterations:
+            return None
+    return _result(imitation, run, rows, enter)
+
+
+def _restore_or_initialize(
+    imitation: Imitation,
+    run: Run,
+    announce: Callable[[str], None],
+    enter: Enter,
+    allow_mismatch: bool,
+) -> LearnerState:
+    """Returns the state at the last commit; a new run commits version 0 first.
+
+    Unless imitation is complete, checks the archive and the learner's arithmetic, and compiles.
+    """
+    data, state = imitation.data, imitation.learner.init()
+    is_new = run.next_iteration == 0
+    if not is_new:
+        data.check_digest(run.commits.identity().dataset, run.folder)
         state = run.restore(state).state
-    if len(rows) <= imitation.iterations:
-        enter(Phase("reading the experts' games"))
-        lessons.train.archive.check()
-        if lessons.doubt:
-            announce(f"mind the komi: {lessons.doubt}")
-        enter(Phase("compiling the learner of imitation"))
-        fingerprint = imitation.learner.fingerprint(lessons.train.gather(np.zeros(1, np.int64)))
-        if rows and not mixing:
-            determinism.check_fingerprint(
-                fingerprint, rows[0].get("learner_probe"), "the learner's", run.folder
-            )
-        measure(state.averaged, 1)
-        if not rows:
-            first = {"digest": {"state": digest(state)}, "data": lessons.digest}
-            rows = [{**first, "learner_probe": fingerprint}]
-            run.commit(0, state, rows[0], state.averaged, ledger=asdict(Ledger()))
-    rows = rows[1:]
-    while len(rows) < imitation.iterations and not _given_up(rows, config.patience):
-        iteration = len(rows) + 1
-        started = time.perf_counter()
-        enter(Phase("learning from experts", iteration))
-        state, metrics = imitation.fit(state, iteration)
-        check_finite(metrics, iteration, run.folder)
-        learned = time.perf_counter()
-        enter(Phase("measuring on held-out games", iteration))
-        measured = measure(state.averaged, config.eval_positions)
-        ledger = imitation.ledger(iteration)
-        row = {
-            "version": iteration,
-            "epoch": iteration / len(imitation.steps),
-            "digest": {"state": digest(state)},
-            "ledger": {**asdict(ledger), "ooms": ledger.ooms},
-            "learner": metrics,
-            "held_out": measured,
-            "seconds": {
-                "learn": learned - started,
-                "measure": time.perf_counter() - learned,
-                "total": learned - started + (total_seconds(rows[-1]) if rows else 0.0),
-            },
-        }
-        rows.append(row)
-        best = best_of(rows)
-        keep = best == iteration or is_snapshot(iteration) or iteration == imitation.iterations
-        params = state.averaged if keep else None
-        run.commit(iteration, state, row, params, ledger=asdict(ledger), needed={best})
-        if report({"iteration": iteration, "of": imitation.iterations, **row}):
-            if len(rows) < imitation.iterations:
-                return None
-            break
-    best = best_of(rows)
-    size = lessons.held_out.size
+    if run.next_iteration > imitation.iterations:
+        return state
+    enter(Phase("reading the experts' games"))
+    data.train.archive.check()
+    if warning := data.komi_warning:
+        announce(f"warning: {warning}")
+    enter(Phase("compiling the learner of imitation"))
+    example = data.train.gather(np.zeros(1, np.int64))
+    identity = RunIdentity(None, imitation.learner.fingerprint(example), data.digest)
+    if not is_new and not allow_mismatch:
+        run.commits.identity().check_arithmetic(identity, run.folder)
+    data.evaluate(state.ema_params, 1)  # compiles
+    if is_new:
+        row = StartRow(iteration=0, digests={"state": digest(state)}, identity=identity)
+        run.commit(0, state, row.to_json(), state.ema_params, ledger=asdict(Ledger()))
+    return state
+
+
+def _iterate(
+    imitation: Imitation, run: Run, state: LearnerState, rows: list[ImitationRow], enter: Enter
+) -> LearnerState:
+    """Learns, evaluates and commits one iteration; appends its row and returns the new state."""
+    iteration, config = len(rows) + 1, imitation.data.config
+    started = time.perf_counter()
+    enter(Phase("learning from experts", iteration))
+    state, metrics = imitation.fit(state, iteration)
+    check_finite(metrics, iteration, run.folder)
+    learned = time.perf_counter()
+    enter(Phase("measuring on held-out games", iteration))
+    held_out = imitation.data.evaluate(state.ema_params, config.eval_positions)
+    ledger = imitation.ledger(iteration)
+    seconds_before = rows[-1].seconds.total if rows else 0.0
+    row = ImitationRow(
+        iteration=iteration,
+        epoch=iteration / len(imitation.steps),
+        digests={"state": digest(state)},
+        ledger={**asdict(ledger), "ooms": ledger.ooms},
+        learner=metrics,
+        held_out=held_out,
+        seconds=Seconds(
+            learn=learned - started,
+            measure=time.perf_counter() - learned,
+            total=learned - started + seconds_before,
+        ),
+    )
+    rows.append(row)
+    best = best_iteration(rows)
+    keep = best == iteration or is_snapshot(iteration) or iteration == imitation.iterations
+    params = state.ema_params if keep else None
+    run.commit(iteration, state, row.to_json(), params, ledger=asdict(ledger), needed={best})
+    return state
+
+
+def _has_stalled(imitation: Imitation, rows: Sequence[ImitationRow]) -> bool:
+    """Returns True if the last `patience` iterations did not lower the loss; patience 0: never."""
+    patience = imitation.data.config.patience
+    return bool(rows) and 0 < patience <= len(rows) - best_iteration(rows)
+
+
+def _result(
+    imitation: Imitation, run: Run, rows: Sequence[ImitationRow], enter: Enter
+) -> ImitationResult:
+    """Loads the best version and evaluates it on all held-out positions."""
+    data, best = imitation.data, best_iteration(rows)
+    size = data.held_out.size
     enter(Phase(f"measuring version {best} of imitation on {size:,} held-out positions"))
     params = load_version(run.folder, best).params
-    row = {
-        "version": best,
-        "data": lessons.digest,
-        "held_out": measure(params, lessons.held_out.size),
-    }
-    return Outcome(params, imitation.ledger(len(rows)), total_seconds(rows[-1]), row)
-
-
-def _given_up(rows: Sequence[Mapping[str, Any]], patience: int) -> bool:
-    """True = the last `patience` iterations have not lowered the held-out loss; 0: never."""
-    return bool(rows) and 0 < patience <= len(rows) - best_of(rows)
+    held_out = data.evaluate(params, size)
+    record = {"version": best, "data": data.digest, "held_out": held_out}
+    return ImitationResult(params, imitation.ledger(len(rows)), rows[-1].seconds.total, record)

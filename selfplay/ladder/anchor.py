@@ -49,8 +49,8 @@ def resolve_anchor(anchor: str, game: Game, path: Path) -> str:
         path: the ladder's file, ladder.db.
 
     Raises:
-        ValueError: the ladder began with another anchor; or the anchor is the solver, and there is
-            none for this game, or it is not installed.
+        ValueError: the ladder began with another anchor; or the anchor is the solver, and this
+            game has no solver, or it is not installed.
     """
     recorded = recorded_anchor(path)
     if recorded and anchor not in (AUTO, recorded):

@@ -27,6 +27,7 @@ from selfplay.players.specs import Player
 from selfplay.players.version import Version
 from selfplay.runs import metrics
 from selfplay.runs.files import CorruptedFile, write_bytes
+from selfplay.runs.metrics_row import Section, SelfPlayRow
 from selfplay.runs.snapshots import is_snapshot, snapshot_versions
 
 FOLDER = "elo"  # in the run's folder
@@ -133,8 +134,9 @@ class BackgroundEvaluator:
 
         A resumed run begins with the ratings of its last row.
         """
-        rows = metrics.read(folder)
-        self._newest: dict[str, Any] = rows[-1].get("elo", {}) if rows else {}
+        rows = metrics.read_rows(folder)
+        last = rows[-1] if rows else None
+        self._newest: Section = last.elo if isinstance(last, SelfPlayRow) else {}
         arguments = (folder, run_config, seed, config)
         self._actor = (
             BackgroundActor(Evaluator, "rate", arguments, cluster) if config.budgets else None
@@ -142,7 +144,7 @@ class BackgroundEvaluator:
 
     def evaluate_if_due(
         self, params: Params, iteration: int, ledger: Ledger, final: bool
-    ) -> dict[str, Any]:
+    ) -> Section:
         """Submits this version if it is to be rated, and returns the newest ratings.
 
         Does not wait, except in the final iteration, which waits for all ratings.
@@ -157,7 +159,7 @@ class BackgroundEvaluator:
             return {}
         if is_snapshot(iteration) or final:
             self._actor.submit(iteration, jax.device_get(params), asdict(ledger))
-        answers = self._actor.drain() if final else self._actor.answers()
+        answers = self._actor.drain() if final else self._actor.results()
         if answers:
             self._newest = answers[-1]
         return self._newest

@@ -28,7 +28,7 @@ from selfplay import rng
 from selfplay.ladder import openings
 from selfplay.ladder.openings import Opening
 from selfplay.players.gtp_engine import Color, Engine, EngineFailure
-from selfplay.players.specs import Player
+from selfplay.players.specs import Act, Player
 from selfplay.rng import Purpose
 
 COLORS: tuple[Color, Color] = ("b", "w")  # of players 0 and 1, in GTP
@@ -92,8 +92,8 @@ def play(
     pairing = pairing_number(a, b)
     indices = np.array([[first_index + i, swapped] for i, swapped in rows], np.int32)
     game_keys = _keys(rng.key(seed, Purpose.MATCH, pairing), indices)
-    if a.command is None and b.command is None:
-        endings = _play_batched(a, b, game, starts, game_keys)
+    if a.act is not None and b.act is not None:
+        endings = _play_batched((a.act, b.act), game, starts, game_keys)
     else:
         with Seat(a, game, timeout_s) as seat_a, Seat(b, game, timeout_s) as seat_b:
             seats = (seat_a, seat_b)
@@ -138,21 +138,20 @@ def _programs(game: Game) -> _Programs:
 
 
 def _play_batched(
-    a: Player, b: Player, game: Game, starts: Sequence[Opening], game_keys: Array
+    acts: tuple[Act, Act], game: Game, starts: Sequence[Opening], game_keys: Array
 ) -> list[Ending]:
     """Plays 2 P games at once: P openings, and the same openings with colors swapped.
 
-    In one game of a pair it is always `a` who is to move, in the other one `b`. So there are two
-    batches of P games: in one `a` moves on even plies, in the other on odd ones, and no evaluation
-    is wasted.
+    At every ply the first player is to move in one game of a pair, and the second player in the
+    other. So there are two batches of P games: in one the first player moves on even plies, in the
+    other on odd ones, and no evaluation is wasted.
     """
-    assert a.act is not None and b.act is not None
     step, ply_keys = _programs(game)
     states = openings.positions(game, list(starts))
     count = len(starts)
     black_moves = np.asarray(jax.vmap(game.player)(states)) == 0
     order = np.arange(count)
-    # The games in which `a` moves first after the opening, and those in which `b` does.
+    # The games in which the first player moves after the opening, and those of the second player.
     rows = [order + np.where(black_moves, 0, count), order + np.where(black_moves, count, 0)]
     halves, row_keys = [states, states], [game_keys[r] for r in rows]
     moves: list[list[np.ndarray]] = [[], []]
@@ -161,11 +160,9 @@ def _play_batched(
     for ply in range(game.max_plies):
         if all(over.all() for over in overs):
             break
-        movers = (a, b) if ply % 2 == 0 else (b, a)
-        for half, mover in enumerate(movers):
-            assert mover.act is not None
+        for half, act in enumerate(acts if ply % 2 == 0 else acts[::-1]):
             keys = ply_keys(row_keys[half], ply)
-            actions = jnp.asarray(mover.act(halves[half], keys), jnp.int32)
+            actions = jnp.asarray(act(halves[half], keys), jnp.int32)
             halves[half], over = step(halves[half], actions)
             moves[half].append(np.asarray(actions))
             lengths[half] += ~overs[half]

@@ -216,7 +216,7 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 
 
 def labels(specs: Iterable[str]) -> dict[str, str]:
-    """Shortens players' names for a plot: engines by `shortened`, runs to the names of folders.
+    """Maps players to names for a plot: engines shortened, runs without their parent folders.
 
     Runs whose folders have the same name keep as many parts of their paths as are needed to tell
     them apart.

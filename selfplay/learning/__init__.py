@@ -1,1 +1,1 @@
-"""The learner: sources of batches, losses, the optimizer, sharded gradients."""
+"""The learner: sources of batches, loss, optimizer, and gradients summed from shards."""

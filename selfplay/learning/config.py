@@ -7,7 +7,7 @@ from selfplay.ranges import check_above, check_fraction
 
 @dataclass(frozen=True)
 class LearnerConfig:
-    """How the network learns from the replay window.
+    """Settings of learning from the replay window.
 
     Attributes:
         batch_size: positions per gradient step.

@@ -1,8 +1,8 @@
-"""Policy-value networks, the only file that knows flax.
+"""Policy-value networks, in flax.
 
 A network maps one observation ``[H, W, C]`` to policy logits ``[A]`` and a value in [−1, 1],
 the expected outcome **for the player to move**. Two kinds, sized by `width` and `depth`: a
-residual convolutional tower (He et al. 2016) and a residual MLP. Both end in zero-initialised
+residual convolutional tower (He et al. 2016) and a residual MLP. Both end in zero-initialized
 heads, so an untrained network is uniform over actions and calls every position even.
 
 Parameters are float32. Compute is float32 on CPU and bfloat16 on accelerators; logits and
@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
 
 from games.game import Game
 from selfplay.model.config import NetworkConfig
@@ -43,11 +45,11 @@ class Network(nn.Module):
 
     config: NetworkConfig
     num_actions: int
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, observation: Array) -> tuple[Array, Array]:  # [B, H, W, C]
-        """Evaluate a batch of observations."""
+        """Evaluates a batch of observations."""
         config, batch = self.config, observation.shape[0]
         x = observation.astype(self.dtype)
         if config.kind == "mlp":
@@ -71,18 +73,22 @@ class Network(nn.Module):
         return logits.astype(jnp.float32), jnp.tanh(scalar[:, 0].astype(jnp.float32))
 
     def _branch(self, x: Array, block: int) -> Array:
-        """One residual branch, zero at initialisation (Fixup, Zhang et al. 2019)."""
+        """Computes a residual branch, which is zero at first (Fixup, Zhang et al. 2019)."""
         width, zeros = self.config.width, nn.initializers.zeros_init()
         y = nn.relu(self._norm(f"block{block}_norm0")(x))
         y = self._layer(width, f"block{block}_layer0")(y)
         y = nn.relu(self._norm(f"block{block}_norm1")(y))
         return self._layer(width, f"block{block}_layer1", kernel_init=zeros)(y)
 
-    def _layer(self, features: int, name: str, kernel: int = 3, **options: Any) -> nn.Module:
-        options = {"kernel_init": nn.initializers.he_normal(), **options}
+    def _layer(
+        self, features: int, name: str, kernel: int = 3, kernel_init: Initializer | None = None
+    ) -> nn.Module:
+        """Makes a layer of the trunk: dense, or a convolution of `kernel` × `kernel` cells."""
+        kernel_init = kernel_init or nn.initializers.he_normal()
         if self.config.kind == "mlp":
-            return nn.Dense(features, dtype=self.dtype, name=name, **options)
-        return nn.Conv(features, (kernel, kernel), dtype=self.dtype, name=name, **options)
+            return nn.Dense(features, dtype=self.dtype, kernel_init=kernel_init, name=name)
+        size = (kernel, kernel)
+        return nn.Conv(features, size, dtype=self.dtype, kernel_init=kernel_init, name=name)
 
     def _norm(self, name: str) -> Callable[[Array], Array]:
         if self.config.norm == "none":
@@ -91,8 +97,13 @@ class Network(nn.Module):
         return kind(dtype=self.dtype, name=name)
 
 
+@lru_cache(maxsize=16)
 def make(game: Game, config: NetworkConfig) -> Model:
-    """Builds the network for a game's observations and actions."""
+    """Builds the network for a game's observations and actions.
+
+    Equal arguments give the same object in a process, so that programs that are cached by it are
+    compiled once.
+    """
     dtype = config.dtype
     if dtype == "auto":
         dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
@@ -106,15 +117,6 @@ def make(game: Game, config: NetworkConfig) -> Model:
         return cast("tuple[Array, Array]", module.apply({"params": params}, observations))
 
     return Model(init, apply)
-
-
-@lru_cache(maxsize=16)
-def make_once(game: Game, config: NetworkConfig) -> Model:
-    """Returns what `make` returns, the same object at every call.
-
-    Programs that are cached by it are compiled once in a process.
-    """
-    return make(game, config)
 
 
 @lru_cache(maxsize=16)
@@ -133,5 +135,5 @@ def pseudo_random(init: Callable[[Array], Params]) -> Params:
 
 
 def num_parameters(params: Params) -> int:
-    """How many numbers the parameters hold."""
+    """Counts the numbers in a tree of parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,7 +1,7 @@
-"""A process that talks over pipes, cannot outlive us, and cannot make us wait or grow.
+"""A child process that communicates over pipes and ends with this process.
 
-It runs under a guardian (`guardian.py`), in a session of its own. Everything read here has a
-deadline; its stderr is read along, so that it never blocks on it, and only the last words are kept.
+It runs under a guardian (`guard.py`) in a session of its own. Every read has a deadline. Its stderr
+is read along with stdout, so that the child never blocks on it; only the last bytes are kept.
 """
 
 import os
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from selfplay.process import guard
 
-CHUNK = 1 << 16  # bytes a read
-LAST_WORDS = 200  # bytes of stderr kept
-END_S = 5.0  # a guardian that takes longer to end is killed, and its engine with it
+CHUNK = 1 << 16  # bytes per read
+STDERR_TAIL = 200  # bytes of stderr that are kept
+END_TIMEOUT_S = 5.0  # a guardian that takes longer to end is killed together with its child
 
 
 class Process:
@@ -33,42 +33,45 @@ class Process:
     def __init__(self, command: list[str]) -> None:
         if shutil.which(command[0]) is None:
             raise FileNotFoundError(f"no program {command[0]!r}")
-        theirs, ours = os.pipe()
+        guard_end, own_end = os.pipe()
         script = [sys.executable, "-I", "-S", str(Path(guard.__file__))]
         try:
             self._process = subprocess.Popen(
-                [*script, str(os.getpid()), str(theirs), *command],
+                [*script, str(os.getpid()), str(guard_end), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                pass_fds=(theirs,),
+                pass_fds=(guard_end,),
                 start_new_session=True,
             )
         except OSError:
-            os.close(ours)
+            os.close(own_end)
             raise
         finally:
-            os.close(theirs)
-        self._lifeline = open(ours, "wb", buffering=0)  # noqa: SIM115 closed by kill
+            os.close(guard_end)
+        self._lifeline = open(own_end, "wb", buffering=0)  # noqa: SIM115 closed by kill
         process = self._process
         assert process.stdin and process.stdout and process.stderr
         self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
         for pipe in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(pipe.fileno(), False)
-        self._words = b""
+        self._stderr_tail = b""
 
     def write(self, data: bytes) -> bool:
-        """Send all of `data`; False = it does not read, or has ended."""
+        """Sends `data` to its stdin; returns False if it does not read, or has ended."""
         with suppress(OSError):
             return os.write(self._stdin.fileno(), data) == len(data)
         return False
 
     def read(self, deadline: float) -> bytes:
-        """What it wrote to stdout, at most `CHUNK` bytes; empty at `deadline` (monotonic seconds).
+        """Returns what it wrote to stdout, at most `CHUNK` bytes; b"" at the deadline.
+
+        Args:
+            deadline: on the monotonic clock, seconds.
 
         Raises:
-            EOFError: it has closed its stdout, so nothing more will come.
+            EOFError: it has closed its stdout.
         """
         while True:
             with selectors.DefaultSelector() as selector:
@@ -78,7 +81,7 @@ class Process:
                 seconds = max(0.0, min(deadline - time.monotonic(), 1.0))
                 ready = {key.fd for key, _ in selector.select(seconds)}
             if not self._stderr.closed and self._stderr.fileno() in ready:
-                self._listen()
+                self._read_stderr()
             if self._stdout.fileno() in ready:
                 data = os.read(self._stdout.fileno(), CHUNK)
                 if not data:
@@ -87,44 +90,44 @@ class Process:
             if time.monotonic() >= deadline:
                 return b""
             if not ready and self._process.poll() is not None:
-                raise EOFError  # the guardian was killed, and a lost child holds the pipe open
+                raise EOFError  # the guardian was killed; an orphan keeps the pipe open
 
     def ending(self) -> str:
-        """How it ended, "exited with status 3", with the last line that it wrote to stderr."""
+        """Says how it ended, "exited with status 3", with the last line of its stderr."""
         try:
             status = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
             return "closed its output and ran on"
         if not self._stderr.closed:
-            self._listen()
-        lines = self._words.decode("utf-8", errors="replace").split("\n")
-        words = [line.strip() for line in lines if line.strip()]
+            self._read_stderr()
+        lines = self._stderr_tail.decode("utf-8", errors="replace").split("\n")
+        text = [line.strip() for line in lines if line.strip()]
         number = -status if status < 0 else status - 128
-        how = f"was killed by signal {number}" if number > 0 else f"exited with status {status}"
-        return how + (f", saying {words[-1]!r}" if words else "")
+        end = f"was killed by signal {number}" if number > 0 else f"exited with status {status}"
+        return end + (f", saying {text[-1]!r}" if text else "")
 
     def wait(self, seconds: float) -> None:
-        """Let it end by itself, for so long; what it says is read and forgotten."""
+        """Waits at most `seconds` for it to end by itself, and discards its output."""
         deadline = time.monotonic() + seconds
         with suppress(EOFError):
             while self.read(deadline):
                 pass
 
     def kill(self) -> None:
-        """End it and all it started, and wait until that is done."""
+        """Ends it and every process that it started, and waits until they are gone."""
         self._lifeline.close()
         for pipe in (self._stdin, self._stdout, self._stderr):
             pipe.close()
         try:
-            self._process.wait(timeout=END_S)
+            self._process.wait(timeout=END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
-    def _listen(self) -> None:
-        """Take in some stderr."""
+    def _read_stderr(self) -> None:
+        """Reads what is available of its stderr."""
         with suppress(BlockingIOError):
             data = os.read(self._stderr.fileno(), CHUNK)
-            self._words = (self._words + data)[-LAST_WORDS:]
+            self._stderr_tail = (self._stderr_tail + data)[-STDERR_TAIL:]
             if not data:
                 self._stderr.close()

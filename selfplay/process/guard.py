@@ -1,19 +1,19 @@
-"""A process between us and an engine, so that the engine never outlives us.
+"""Guardian process: starts an engine and kills it when the driver ends.
 
     python -I -S selfplay/process/guard.py DRIVER_PID LIFELINE_FD COMMAND [ARGUMENT...]
 
-The engine speaks over the guardian's standard streams, which the guardian itself lets go of. It
-kills the engine, and whatever the engine started, as soon as
+The engine inherits the guardian's standard streams, which the guardian closes on its side. The
+guardian kills the engine and every process that the engine started as soon as
 
-- the lifeline, a pipe whose other end only the driver holds, is closed, by a SIGKILL too;
+- the lifeline closes, a pipe whose other end only the driver holds (a SIGKILL closes it as well);
 - the driver is no longer its parent (a forked sibling may keep the pipe open);
-- the engine has ended: a child that a wrapper script left behind ends with it.
+- the engine has ended, so that children left behind by a wrapper script end with it.
 
-SIGINT is passed on to the engine. Should the guardian itself be killed, the kernel's parent-death
-signal takes the engine along. That signal alone would not do: it comes when the *thread* that
-started the process ends, and it spares the engine's own children. On Linux the guardian is their
-subreaper: those that left the process group are found, too. It imports the standard library only,
-so that it starts in milliseconds.
+SIGINT is forwarded to the engine. If the guardian itself is killed, the kernel's parent-death
+signal ends the engine. That signal alone is not enough: it is sent when the *thread* that started
+the process ends, and it spares the engine's own children. On Linux the guardian is their subreaper, so
+it also finds children that left the process group. It imports only the standard library and
+therefore starts in milliseconds.
 
 Its exit status is the engine's, 128 + n for signal n, 127 if the engine could not be started.
 """
@@ -27,14 +27,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-POLL_S = 0.5  # how often the parent's id is looked at; the pipe needs no polling
+POLL_S = 0.5  # between two checks of the parent's id; the pipe needs no polling
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 NOT_STARTED = 127
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
-    """Start the engine, wait for its end or the driver's, leave nothing running."""
+    """Starts the engine, waits until it or the driver ends, and leaves no process running."""
     driver, lifeline, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     os.set_inheritable(lifeline, False)
     libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -51,9 +51,9 @@ def main() -> None:
 
     engine = os.fork()
     if engine == 0:
-        _become(command, libc)
-    signal.signal(signal.SIGINT, lambda number, frame: _pass_on(number, engine))
-    for stream in (0, 1):  # the engine's alone: its end must be seen by the driver
+        _exec_engine(command, libc)
+    signal.signal(signal.SIGINT, lambda number, frame: _forward_signal(number, engine))
+    for stream in (0, 1):  # only the engine keeps them, so that the driver sees its end
         os.close(stream)
     status = None
     while status is None and not stop and os.getppid() == driver:
@@ -67,13 +67,13 @@ def main() -> None:
     os._exit(NOT_STARTED if status is None else status if status >= 0 else 128 - status)
 
 
-def _pass_on(number: int, engine: int) -> None:
+def _forward_signal(number: int, engine: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(engine, number)
 
 
-def _become(command: list[str], libc: Any) -> None:
-    """Turn the forked child into the engine, in a session and process group of its own."""
+def _exec_engine(command: list[str], libc: Any) -> None:
+    """Replaces the forked child by the engine, in a session and process group of its own."""
     try:
         guardian = os.getppid()
         os.setsid()
@@ -88,7 +88,7 @@ def _become(command: list[str], libc: Any) -> None:
             signal.signal(number, signal.SIG_DFL)
         if libc:
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != guardian:  # it died before the signal was asked for
+            if os.getppid() != guardian:  # the guardian died before the signal was set up
                 os._exit(NOT_STARTED)
         os.execvp(command[0], command)
     except OSError as error:
@@ -98,26 +98,26 @@ def _become(command: list[str], libc: Any) -> None:
 
 
 def _reap(engine: int) -> int | None:
-    """The engine's status if it has ended, −n for signal n; adopted children are buried, too."""
-    found = None
+    """Reaps ended children; returns the engine's status if it has ended, −n for signal n."""
+    engine_status = None
     with suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
             if pid == engine:
-                found = os.waitstatus_to_exitcode(status)
-    return found
+                engine_status = os.waitstatus_to_exitcode(status)
+    return engine_status
 
 
 def _kill_all(engine: int) -> None:
-    """Kill the engine's process group, then every descendant that the kernel hands us."""
+    """Kills the engine's process group, then every adopted descendant."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(engine, signal.SIGKILL)
     with suppress(ProcessLookupError, PermissionError):
-        os.kill(engine, signal.SIGKILL)  # in case it had no group of its own yet
+        os.kill(engine, signal.SIGKILL)  # in case it has no group of its own yet
     children = Path(f"/proc/self/task/{os.getpid()}/children")
-    with suppress(ChildProcessError):  # raised when there is none left
+    with suppress(ChildProcessError):  # raised when no child is left
         while True:
             with suppress(OSError):
                 for pid in children.read_text().split():

@@ -1,7 +1,7 @@
-"""Figures of rated versions, each with the table that it shows.
+"""Figures of rated versions, each with the table of its numbers.
 
-Colors are safe for the color-blind and differ in lightness, so that they hold in print. Whatever
-carries data has a contrast of 3:1 with the white paper, at least.
+Colors are safe for the color-blind and differ in lightness, so that they survive black-and-white
+print. Everything that carries data has a contrast of at least 3:1 with white paper.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import Colormap, ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
+from selfplay.report.powers_of_ten import label_powers
+from selfplay.report.table import Row, Table
 from selfplay.scaling import frontier
 from selfplay.scaling.at_training import interpolation_weights
 from selfplay.scaling.estimate import Floats
@@ -31,11 +32,16 @@ from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
 Z95 = 1.96
-PANELS = 3  # beside each other
-RAMP, RAMP_END = "plasma", 0.62  # of numbers; what is beyond is too pale for a line on white
+MAX_COLUMNS = 3  # of panels
+RAMP, RAMP_END = "plasma", 0.62  # for numbers; colors beyond are too pale for lines on white
 HUES = ("#0072b2", "#c75000", "#00805c", "#a8508a", "#8a6d00", "#3a3a3a")  # Okabe and Ito, darker
 MARKERS = "os^DvP"
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
+DASHES = (
+    "-",
+    (0, (5, 2)),
+    (0, (1.2, 1.4)),
+    (0, (6, 1.5, 1.2, 1.5)),
+)
 INK, PALE = "#222222", "#767676"
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -49,11 +55,14 @@ STYLE: dict[Any, Any] = {
 }
 
 
+LineStyle: TypeAlias = dict[str, Any]  # arguments of Matplotlib: color, linestyle, marker
+
+
 @contextmanager
 def style() -> Iterator[None]:
-    """Sets matplotlib up as the figures need it; afterwards it is as its user has set it.
+    """Sets Matplotlib up for these figures, and restores its user's settings afterwards.
 
-    What a matplotlibrc in this folder says does not count: it may name programs to run.
+    Ignores a matplotlibrc in the working directory, because it may name programs to run.
     """
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -62,66 +71,82 @@ def style() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure, what is in it, and the words below it."""
+class ReportFigure:
+    """A figure of a report.
 
-    figure: Figure
-    header: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
+    Attributes:
+        plot: what Matplotlib draws.
+        table: the numbers in it.
+        caption: the text below it.
+    """
+
+    plot: Figure
+    table: Table
     caption: str = ""
 
 
 @dataclass(frozen=True)
-class Looks:
-    """How the lines of each recipe are drawn: one factor's color, another one's dashes."""
+class LineStyles:
+    """Line styles of recipes: colors for one factor, dashes and markers for others.
 
-    line: Mapping[str, dict[str, Any]]  # recipe → color, dashes and marker
-    legend: list[Any]  # of handles, the factors' names above their levels
+    Attributes:
+        by_recipe: recipe → color, dashes and marker.
+        legend: handles, with a factor's name above its levels.
+    """
+
+    by_recipe: Mapping[str, LineStyle]
+    legend: list[Artist]
 
     @classmethod
-    def of(cls, factors: Sequence[Factor], recipes: Sequence[str]) -> Looks:
-        """Gives colors to the factor with the most levels; at most three factors are told apart."""
-        line: dict[str, dict[str, Any]] = {
+    def of(cls, factors: Sequence[Factor], recipes: Sequence[str]) -> LineStyles:
+        """Gives colors to the factor with the most levels, and distinguishes at most three."""
+        by_recipe: dict[str, LineStyle] = {
             recipe: {"color": HUES[0], "linestyle": "-", "marker": "o"} for recipe in recipes
         }
         ordered = sorted(factors[:3], key=lambda factor: -len(factor.levels))
-        legend: list[Any] = []
+        legend: list[Artist] = []
         for place, factor in enumerate(ordered):
-            looks = _looks_of(factor, place, len(ordered))
+            styles = _level_styles(factor, place, len(ordered))
             for recipe in recipes:
-                line[recipe] |= looks[factor.level(recipe)]
+                by_recipe[recipe] |= styles[factor.level(recipe)]
             legend.append(Patch(alpha=0, label=plain(factor.field)))
             base = {"color": INK, "linestyle": "-" if place < 2 else "none"}
             used = {factor.level(recipe) for recipe in recipes}
             legend += [
-                Line2D([], [], **{**base, **looks[level]}, markersize=4, label=plain(level))
+                Line2D([], [], **{**base, **styles[level]}, markersize=4, label=plain(level))
                 for level in factor.levels
                 if level in used
             ]
-        return cls(line, legend)
+        return cls(by_recipe, legend)
 
 
-def _looks_of(factor: Factor, place: int, of: int) -> dict[str, dict[str, Any]]:
-    """Maps each level to what it changes in the line of a recipe."""
+def _level_styles(factor: Factor, place: int, count: int) -> dict[str, LineStyle]:
+    """Maps each level of a factor to its part of a line style.
+
+    Args:
+        factor: whose levels are distinguished.
+        place: 0 chooses colors, 1 dashes.
+        count: of all factors; the last one also chooses markers.
+    """
     levels = factor.levels
     markers = [MARKERS[i % len(MARKERS)] for i in range(len(levels))]
     if place == 0:
-        colors: Sequence[Any] = HUES
+        colors: Sequence[str] = HUES
         if factor.numeric or len(levels) > len(HUES):
             shades = mpl.colormaps[RAMP](np.linspace(0, RAMP_END, len(levels)))
             colors = [to_hex(shade) for shade in shades]
-        looks = [{"color": color} for color in colors[: len(levels)]]
+        styles: list[LineStyle] = [{"color": color} for color in colors[: len(levels)]]
     elif place == 1:
-        looks = [{"linestyle": DASHES[i % len(DASHES)]} for i in range(len(levels))]
+        styles = [{"linestyle": DASHES[i % len(DASHES)]} for i in range(len(levels))]
     else:
-        looks = [{} for _ in levels]
-    if place == of - 1:
-        looks = [{**one, "marker": m} for one, m in zip(looks, markers, strict=True)]
-    return dict(zip(levels, looks, strict=True))
+        styles = [{} for _ in levels]
+    if place == count - 1:
+        styles = [{**style, "marker": m} for style, m in zip(styles, markers, strict=True)]
+    return dict(zip(levels, styles, strict=True))
 
 
 def plain(text: str) -> str:
-    """Makes a name that matplotlib shows as it is: without formulas, and in the legend."""
+    """Escapes a name so that Matplotlib shows it as it is, in legends as well."""
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
@@ -132,11 +157,11 @@ def _canvas(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     """Creates `count` panels in rows, with shared axes."""
-    columns = min(count, PANELS)
-    lines = -(-count // columns)
-    size = (7.2, 4.4) if count == 1 else (3.0 * columns + 1.6, 3.5 * lines)
+    columns = min(count, MAX_COLUMNS)
+    rows = -(-count // columns)
+    size = (7.2, 4.4) if count == 1 else (3.0 * columns + 1.6, 3.5 * rows)
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for empty in grid.ravel()[count:]:
         empty.set_visible(False)
     for row in grid:
@@ -144,77 +169,82 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, grid.ravel().tolist()[:count]
 
 
-def _legend(figure: Figure, looks: Looks, more: Sequence[Any] = ()) -> None:
-    handles = [*looks.legend, *more]
+def _legend(figure: Figure, styles: LineStyles, more: Sequence[Artist] = ()) -> None:
+    handles = [*styles.legend, *more]
     if not handles:
         return
     legend = figure.legend(handles=handles, fontsize=8, frameon=False, loc="outside right center")
-    for handle, words in zip(handles, legend.get_texts(), strict=True):
+    for handle, label in zip(handles, legend.get_texts(), strict=True):
         if isinstance(handle, Patch):  # the name of a factor, above its levels
-            words.set_fontweight("bold")
+            label.set_fontweight("bold")
 
 
 @style()
 def training(
-    at: Mapping[float, RatedVersions],
-    found: Mapping[float, Frontier | None],
+    by_budget: Mapping[float, RatedVersions],
+    frontiers: Mapping[float, Frontier | None],
     factors: Sequence[Factor] = (),
-) -> Drawing:
+) -> ReportFigure:
     """Draws Elo against training FLOPs, a panel for each search budget, the frontier on top.
 
     Args:
-        at: search budget → the versions rated at it.
-        found: search budget → its frontier.
-        factors: what tells the recipes apart; their sizes or names if left out.
+        by_budget: search budget → the versions rated at it.
+        frontiers: search budget → its frontier; None if there is no fit.
+        factors: that distinguish the recipes; their sizes or names if left out.
     """
-    figure, panels = _panels(len(at))
-    recipes = list(dict.fromkeys(r for points in at.values() for r in points.recipe.tolist()))
-    factors = factors or factors_of_versions(max(at.values(), key=len))
-    looks = Looks.of(factors, recipes)
+    figure, panels = _panels(len(by_budget))
+    recipes = list(dict.fromkeys(r for p in by_budget.values() for r in p.recipe.tolist()))
+    factors = factors or factors_of_versions(max(by_budget.values(), key=len))
+    styles = LineStyles.of(factors, recipes)
     rows = []
-    for axes, (budget, points) in zip(panels, at.items(), strict=True):
+    for axes, (budget, points) in zip(panels, by_budget.items(), strict=True):
         for recipe in dict.fromkeys(points.recipe.tolist()):
-            own = np.flatnonzero(points.recipe == recipe)
-            _curve(axes, points, own, points.training, looks.line[recipe])
-        one = found[budget]
-        if one is not None:
-            spent = points.training[one.on_frontier]
+            chosen = np.flatnonzero(points.recipe == recipe)
+            _curve(axes, points, chosen, points.training, styles.by_recipe[recipe])
+        fit = frontiers[budget]
+        if fit is not None:
+            spent = points.training[fit.on_frontier]
             x = np.linspace(spent.min(), spent.max(), 60)
-            fitted = frontier.curve(points, one, x)
+            fitted = frontier.curve(points, fit, x)
             axes.fill_between(x, fitted.low, fitted.high, color=INK, alpha=0.18, linewidth=0,
                               zorder=4)  # fmt: skip
             axes.plot(x, fitted.value, color=INK, linewidth=2.2, zorder=5)
-        if len(at) > 1:
+        if len(by_budget) > 1:
             axes.set_title(f"{budget:g} simulations a move", fontsize=10)
         axes.set_xlabel("training, FLOPs")
-        powers(axes.xaxis)
-        on = one.on_frontier if one is not None else np.zeros(len(points), bool)
+        label_powers(axes.xaxis)
+        on = fit.on_frontier if fit is not None else np.zeros(len(points), bool)
         rows += _rows(points, on.astype(int))
-    _bound(panels[0], np.concatenate([points.elo for points in at.values()]))  # all share it
-    fit = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]
-    _legend(figure, looks, fit if any(found.values()) else ())
+    _limit_elo(panels[0], np.concatenate([p.elo for p in by_budget.values()]))  # a shared axis
+    line = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]
+    _legend(figure, styles, line if any(frontiers.values()) else ())
     caption = (
-        f"{_lines_are(points for points in at.values())} The black line is the frontier's fit, the "
+        f"{_describe_lines(iter(by_budget.values()))} The black line is the frontier's fit, the "
         "gray band its 95 % interval."
     )
-    return Drawing(figure, (*COLUMNS, "on_frontier"), rows, caption)
+    return ReportFigure(figure, Table((*COLUMNS, "on_frontier"), rows), caption)
 
 
-def _curve(
-    axes: Axes, points: RatedVersions, own: Ints, x: Floats, looks: Mapping[str, Any]
-) -> None:
-    """Draws the runs of a recipe as thin lines, and their mean where all are, with markers.
+def _curve(axes: Axes, points: RatedVersions, chosen: Ints, x: Floats, style: LineStyle) -> None:
+    """Draws the runs of a recipe as thin lines, and with markers their mean where all runs exist.
 
-    A single run has the intervals of its ratings.
+    A single run is drawn with the 95 % intervals of its ratings instead.
+
+    Args:
+        axes: to draw on.
+        points: all versions.
+        chosen: int[K], indices of the recipe's versions.
+        x: float[N], horizontal coordinates of all versions.
+        style: of the recipe.
     """
     lines = []
-    for run in dict.fromkeys(points.run[own].tolist()):
-        at = own[points.run[own] == run]
+    for run in dict.fromkeys(points.run[chosen].tolist()):
+        at = chosen[points.run[chosen] == run]
         lines.append(at[np.argsort(x[at], kind="stable")])
-    thin = {"color": looks["color"], "linestyle": looks["linestyle"]}
+    thin = {"color": style["color"], "linestyle": style["linestyle"]}
     if len(lines) == 1:
         (at,) = lines
-        axes.errorbar(x[at], points.elo[at], Z95 * _stderr(points)[at], **looks, linewidth=1.4,
+        axes.errorbar(x[at], points.elo[at], Z95 * _stderr(points)[at], **style, linewidth=1.4,
                       elinewidth=0.8, markersize=4, zorder=3)  # fmt: skip
         return
     for at in lines:
@@ -224,11 +254,11 @@ def _curve(
     ends = np.unique(ends)
     if len(ends):
         each = [interpolation_weights(x[at], ends) @ points.elo[at] for at in lines]
-        axes.plot(ends, np.mean(each, axis=0), **looks, linewidth=1.7, markersize=4, zorder=3)
+        axes.plot(ends, np.mean(each, axis=0), **style, linewidth=1.7, markersize=4, zorder=3)
 
 
-def _lines_are(parts: Iterator[RatedVersions]) -> str:
-    """Says what is thin and what is thick."""
+def _describe_lines(parts: Iterator[RatedVersions]) -> str:
+    """Describes thin and thick lines for a caption."""
     if any(len(set(p.run[p.recipe == r].tolist())) > 1 for p in parts for r in set(p.recipe)):
         return "Thin lines are runs, thick ones the mean over the seeds of a recipe."
     return "Each line is a run; bars are 95 % intervals of its ratings."
@@ -238,11 +268,11 @@ STAGES = ("first", "middle", "last")
 
 
 @style()
-def search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Drawing:
-    """Draws Elo against search FLOPs per move: first, middle and last rated versions of runs."""
+def search(points: RatedVersions, factors: Sequence[Factor] = ()) -> ReportFigure:
+    """Draws Elo against search FLOPs per move, for first, middle and last versions of runs."""
     spent, cost = points.require("training"), points.require("search")
     recipes = list(dict.fromkeys(points.recipe.tolist()))
-    looks = Looks.of(factors or factors_of_versions(points), recipes)
+    styles = LineStyles.of(factors or factors_of_versions(points), recipes)
     stages: dict[str, list[int]] = {name: [] for name in STAGES}
     for run in points.runs:
         amounts = np.unique(spent[points.run == run])
@@ -254,37 +284,37 @@ def search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Drawing:
                 stages[name] += np.flatnonzero(
                     (points.run == run) & (spent == amounts[place])
                 ).tolist()
-    shown = {name: np.array(own) for name, own in stages.items() if own}
+    shown = {name: np.array(at) for name, at in stages.items() if at}
     figure, panels = _panels(len(shown))
-    for axes, (name, own) in zip(panels, shown.items(), strict=True):
-        for recipe in dict.fromkeys(points.recipe[own].tolist()):
-            _curve(axes, points, own[points.recipe[own] == recipe], cost, looks.line[recipe])
+    for axes, (name, at) in zip(panels, shown.items(), strict=True):
+        for recipe in dict.fromkeys(points.recipe[at].tolist()):
+            chosen = at[points.recipe[at] == recipe]
+            _curve(axes, points, chosen, cost, styles.by_recipe[recipe])
         if len(shown) > 1:
             axes.set_title(f"{name} versions", fontsize=10)
         axes.set_xlabel("search, FLOPs a move")
-        powers(axes.xaxis)
-    _bound(panels[0], points.elo)  # all share it
-    _legend(figure, looks)
-    caption = f"{_lines_are(iter([points]))} Each line is one network at several budgets."
-    return Drawing(figure, COLUMNS, _rows(points), caption)
+        label_powers(axes.xaxis)
+    _limit_elo(panels[0], points.elo)  # a shared axis
+    _legend(figure, styles)
+    caption = f"{_describe_lines(iter([points]))} Each line is one network at several budgets."
+    return ReportFigure(figure, Table(COLUMNS, _rows(points)), caption)
 
 
 @style()
-def exchange(points: RatedVersions, found: Exchange) -> Drawing:
+def exchange(points: RatedVersions, fit: Exchange) -> ReportFigure:
     """Draws versions over training and search, colored by Elo, with lines of equal Elo.
 
-    Those that are not in the fit are small. Where the data set no bound on the lines' slope there
-    are none.
+    Versions outside the fit are small. No lines are drawn if the data do not bound their slope.
     """
     figure, axes = _canvas()
     x, y = points.require("training"), points.require("search")
     low, high = np.percentile(points.elo, [10, 90])
     levels = (
-        np.unique(np.round(np.linspace(low, high, 5), -1))
-        if found.training_exponent.bounded
-        else ()
+        np.unique(np.round(np.linspace(low, high, 5), -1)) if fit.training_exponent.bounded else ()
     )
-    a, b, c = (float(one.value) for one in (found.training_exponent, found.elo_scale, found.offset))
+    a, b, c = (
+        float(estimate.value) for estimate in (fit.training_exponent, fit.elo_scale, fit.offset)
+    )
     ends = np.array([x.min(), x.max()])
     axes.set_xlim(ends[0] - 0.1, ends[1] + 0.1)
     axes.set_ylim(y.min() - 0.3, y.max() + 0.3)
@@ -297,36 +327,37 @@ def exchange(points: RatedVersions, found: Exchange) -> Drawing:
             f"{level:+.0f}", (at, a * at + b * level + c), fontsize=8, ha="center", va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
-    size = np.where(found.in_fit, 34, 7)
-    drawn = axes.scatter(
+    size = np.where(fit.in_fit, 34, 7)
+    dots = axes.scatter(
         x, y, c=points.elo, cmap=_ramp(), s=size, edgecolors="white", linewidths=0.4
     )
-    figure.colorbar(drawn, ax=axes, pad=0.01).set_label("Elo")
+    figure.colorbar(dots, ax=axes, pad=0.01).set_label("Elo")
     axes.set(xlabel="training, FLOPs", ylabel="search, FLOPs a move")
-    powers(axes.xaxis)
-    powers(axes.yaxis)
+    label_powers(axes.xaxis)
+    label_powers(axes.yaxis)
     caption = (
-        "Black lines join what plays equally well in the fit, with their Elo. Large dots are the "
+        "Black lines join training and search of equal Elo in the fit. Large dots are the "
         "versions in the fit, small ones all others."
     )
-    return Drawing(figure, (*COLUMNS, "fitted"), _rows(points, found.in_fit.astype(int)), caption)
+    table = Table((*COLUMNS, "fitted"), _rows(points, fit.in_fit.astype(int)))
+    return ReportFigure(figure, table, caption)
 
 
 @style()
-def extrapolation(points: RatedVersions, found: Extrapolation) -> Drawing:
-    """Draws what was fitted, the line, and held-out versions with their prediction intervals."""
+def extrapolation(points: RatedVersions, fit: Extrapolation) -> ReportFigure:
+    """Draws fitted versions, their line, and held-out versions with prediction intervals."""
     figure, axes = _canvas(7.2, 3.8)
-    out = np.isin(points.run, found.held_out)
+    out = np.isin(points.run, fit.held_out)
     fitted = points.select(~out)
     axes.plot(fitted.training, fitted.elo, "o", color=PALE, markersize=4, label="fitted")
     x = np.array([points.training.min(), points.training.max()])
-    line = fitted.elo.mean() + float(found.slope.value) * (x - fitted.training.mean())
+    line = fitted.elo.mean() + float(fit.slope.value) * (x - fitted.training.mean())
     axes.plot(x, line, color=INK, linewidth=1)
-    beyond = np.argsort(found.training)
-    predicted = found.predicted
+    beyond = np.argsort(fit.training)
+    predicted = fit.predicted
     half = np.stack([predicted.value - predicted.low, predicted.high - predicted.value])
     axes.errorbar(
-        found.training[beyond], predicted.value[beyond], half[:, beyond], fmt="none", ecolor=INK,
+        fit.training[beyond], predicted.value[beyond], half[:, beyond], fmt="none", ecolor=INK,
         capsize=3, linewidth=1.2, label="predicted, 95 %",
     )  # fmt: skip
     axes.plot(
@@ -334,27 +365,29 @@ def extrapolation(points: RatedVersions, found: Extrapolation) -> Drawing:
     )
     axes.legend(fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
-    powers(axes.xaxis)
-    _bound(axes, points.elo)
+    label_powers(axes.xaxis)
+    _limit_elo(axes, points.elo)
     intervals = {
-        (run, spent): tuple(one)
-        for run, spent, *one in zip(
-            found.run, found.training, predicted.value, predicted.low, predicted.high, strict=True
+        (run, spent): interval
+        for run, spent, *interval in zip(
+            fit.run, fit.training, predicted.value, predicted.low, predicted.high, strict=True
         )
     }
-    none = (np.nan, np.nan, np.nan)
-    known = [intervals.get(key, none) for key in zip(points.run, points.training, strict=True)]
+    unknown = [np.nan, np.nan, np.nan]
+    keys = zip(points.run, points.training, strict=True)
+    predictions = np.array([intervals.get(key, unknown) for key in keys])
     header = (*COLUMNS, "held_out", "predicted", "low", "high")
-    caption = "The line is fitted to the gray dots alone; bars are what it predicts beyond them."
-    rows = _rows(points, out.astype(int), *np.array(known).T)
-    return Drawing(figure, header, rows, caption)
+    caption = "The line is fitted to the gray dots alone; bars are its predictions beyond them."
+    rows = _rows(points, out.astype(int), *predictions.T)
+    return ReportFigure(figure, Table(header, rows), caption)
 
 
 COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops",
            "parameters_log10", "simulations", "elo", "stderr")  # fmt: skip
 
 
-def _rows(points: RatedVersions, *more: Any) -> list[tuple[Any, ...]]:
+def _rows(points: RatedVersions, *more: Ints | Floats) -> list[Row]:
+    """Lists the values of `COLUMNS` and of more columns, [N] each, for every version."""
     simulations = points.covariates.get("simulations", np.full(len(points), np.nan))
     columns = (points.run, points.recipe, points.seed, points.training, points.search)
     columns = (*columns, points.parameters, simulations, points.elo, _stderr(points), *more)
@@ -362,26 +395,18 @@ def _rows(points: RatedVersions, *more: Any) -> list[tuple[Any, ...]]:
 
 
 def _stderr(points: RatedVersions) -> Floats:
-    """Returns the ratings' standard errors, float[N], Elo."""
+    """Computes the ratings' standard errors, float[N], in Elo."""
     return np.sqrt(np.diag(points.covariance))
 
 
 def _ramp() -> Colormap:
-    """Returns the ramp of numbers, as far as it shows on white."""
+    """Returns the color ramp for numbers, without its pale end."""
     shades = mpl.colormaps[RAMP](np.linspace(0, RAMP_END, 256))
     return ListedColormap(shades)
 
 
-def _bound(axes: Axes, elo: Floats) -> None:
-    """Limits the axis so that no interval, however wide, presses the ratings together."""
+def _limit_elo(axes: Axes, elo: Floats) -> None:
+    """Limits the Elo axis so that wide intervals do not squeeze the ratings together."""
     low, high = axes.get_ylim()
     room = 0.5 * max(float(np.ptp(elo)), 1.0)
     axes.set_ylim(max(low, elo.min() - room), min(high, elo.max() + room))
-
-
-def powers(axis: Axis) -> None:
-    """Labels an axis that holds log10, once all is drawn: 10^11, or 10^11.2 in two decades."""
-    low, high = axis.get_view_interval()
-    whole = high - low >= 2
-    axis.set_major_locator(MaxNLocator(6 if whole else 4, steps=[1, 2, 5, 10], integer=whole))
-    axis.set_major_formatter(lambda value, _: f"$10^{{{value:g}}}$")

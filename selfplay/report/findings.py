@@ -1,6 +1,6 @@
-"""What a ladder's ratings say about compute: every question asked, figure and sentence each.
+"""Findings: what a ladder's ratings say about compute, in sentences with figures and tables.
 
-A question that the data cannot answer is not left out: its sentence says why.
+If the data cannot support an estimate, the finding says why.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.report import figures, maps
-from selfplay.report.figures import Drawing
+from selfplay.report.figures import ReportFigure
+from selfplay.report.table import Row, Table
 from selfplay.scaling import (
     best_size,
     change_point,
@@ -32,256 +33,312 @@ from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 T = TypeVar("T")
-REACH = 0.3  # OOMs that an extrapolation goes at least
-FEW_SEEDS = 5  # intervals over fewer are wide, and cover a little less than they say
+MIN_REACH = 0.3  # OOMs of training between fitted and predicted runs
+FEW_SEEDS = 5  # intervals over fewer are wide, and cover a little less than they claim
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A question and what the data answer.
+    """A question, and the answer of the data.
 
     Attributes:
         name: of its files.
         title: the question.
         sentences: the answers, each with its interval.
-        drawing: the figure and its numbers, if there is one.
-        table: (header, rows), where a table says it best.
-        note: which versions it is about.
+        figure: with its numbers, if there is one.
+        table: of results, if there are many.
+        note: which versions the finding is about.
+        results: the estimates behind the sentences, in order; an `InsufficientData` where the data
+            could not support one.
     """
 
     name: str
     title: str
-    sentences: list[str]
-    drawing: Drawing | None = None
-    table: tuple[tuple[str, ...], list[tuple[Any, ...]]] | None = None
+    sentences: Sequence[str]
+    figure: ReportFigure | None = None
+    table: Table | None = None
     note: str = ""
+    results: Sequence[object] = ()
+
+    @property
+    def numbers(self) -> Table | None:
+        """Table of the figure, or else the finding's own."""
+        return self.figure.table if self.figure else self.table
 
 
 @dataclass
-class _Asked:
-    """Sentences as they come."""
+class Answers:
+    """Collector of answers to one finding's questions.
+
+    Attributes:
+        sentences: one for each question, and remarks.
+        results: an estimate or an `InsufficientData` for each question.
+    """
 
     sentences: list[str] = field(default_factory=list)
+    results: list[object] = field(default_factory=list)
 
-    def ask(
-        self, question: Callable[[], T], say: Callable[[T], str] = str, where: str = ""
+    def add(
+        self,
+        estimate: Callable[[], T],
+        describe: Callable[[T], str] = str,
+        context: str = "",
     ) -> T | None:
-        """The answer and its sentence, or None and the reason; `where` it was asked is said."""
+        """Estimates something and adds a sentence with the result, or with the reason for none.
+
+        Args:
+            estimate: makes the result, or raises `InsufficientData`.
+            describe: writes the result as a sentence without its period.
+            context: begins the sentence, such as " at 8 simulations".
+
+        Returns:
+            The result; None if the data cannot support it.
+        """
         try:
-            found = question()
+            result = estimate()
         except InsufficientData as reason:
             text = str(reason)
-            self.sentences.append(f"Not answered{where}: {text[:1].lower()}{text[1:]}.")
+            self.sentences.append(f"Not answered{context}: {text[:1].lower()}{text[1:]}.")
+            self.results.append(reason)
             return None
-        text = f"{where}: {say(found)}".strip() if where else say(found)
+        text = f"{context}: {describe(result)}".strip() if context else describe(result)
         self.sentences.append(f"{text[:1].upper()}{text[1:]}.")
-        return found
+        self.results.append(result)
+        return result
+
+    def finding(
+        self,
+        name: str,
+        title: str,
+        figure: ReportFigure | None = None,
+        table: Table | None = None,
+    ) -> Finding:
+        """Makes a finding of the answers."""
+        return Finding(name, title, self.sentences, figure, table, results=self.results)
 
 
 def of_map(
     points: RatedVersions, factors: Sequence[Factor], budget: float | None = None
 ) -> list[Finding]:
-    """Which recipe leads at equal compute, and the map of the grid.
+    """Finds the recipe that leads at equal compute, and draws the maps of the grid.
 
     Args:
-        points: of all budgets, plateaus included: no line goes through a map.
-        factors: what tells the recipes apart.
-        budget: of play, for which the first sentence answers; the one at which recipes differ most
-            surely if left out.
+        points: of all budgets, plateaus included: no line is fitted to a map.
+        factors: that distinguish the recipes.
+        budget: of play, which the first sentence is about; the one at which recipes differ most
+            clearly if left out.
     """
     if budget is None:
         budget = maps.telling_budget(points)
     if budget is None:
-        budget = headline_budget(points)  # where it is said why there is no map
+        budget = headline_budget(points)  # the comparison there says why there is no map
     title = f"Which {' and which '.join(factor.field for factor in factors)}?"
     try:
         trained, main = maps.of_training(points, budget)
     except InsufficientData as reason:
-        return [Finding("map", title, [f"No map is drawn: {reason}."])]
-    at_main = trained[main].at.training
-    played = maps.of_search(points, at_main)
-    others = [one for i, one in enumerate(trained) if i != main]
-    note = f"At {budget:g} simulations a move, where these recipes differ most surely."
-    first = Finding(
-        "map",
-        title,
-        _said((trained[main], *others), points, factors),
+        return [Finding("map", title, [f"No map is drawn: {reason}."], results=[reason])]
+    played = maps.of_search(points, trained[main].at.training)
+    ordered = (trained[main], *(c for i, c in enumerate(trained) if i != main))
+    note = f"At {budget:g} simulations a move, where these recipes differ most clearly."
+    first = replace(
+        _of_comparisons("map", title, ordered, points, factors),
         note=note if len(factors) > 1 and len(played) > 1 else "",
     )
-    if len(factors) > maps.MOST:
-        said = f"No map is drawn: {len(factors)} fields were varied, and a map shows {maps.MOST}."
-        return [
-            replace(
-                first,
-                sentences=[*first.sentences, said],
-                table=maps.table(trained, points, factors),
-            )
-        ]
-    found = [_mapped(first, trained if len(factors) > 1 else played, points, factors, main)]
+    if len(factors) > maps.MAX_FACTORS:
+        remark = (
+            f"No map is drawn: {len(factors)} fields were varied, and a map shows "
+            f"{maps.MAX_FACTORS}."
+        )
+        table = maps.table(trained, points, factors)
+        return [replace(first, sentences=[*first.sentences, remark], table=table)]
+    drawn = trained if len(factors) > 1 else played
+    findings = [replace(first, figure=maps.draw(drawn, points, factors, main))]
     if len(factors) > 1 and len(played) > 1:
         title = "And with less or more search in play?"
-        sentences = _said(played, points, factors)
-        found.append(_mapped(Finding("map_search", title, sentences), played, points, factors))
+        searched = _of_comparisons("map_search", title, played, points, factors)
+        findings.append(replace(searched, figure=maps.draw(played, points, factors)))
     try:
         moves = maps.of_move(points, trained[main].at)
     except InsufficientData:
-        return found
+        return findings
     title = "And for moves of equal cost?"
-    second = Finding("map_move", title, _said(moves, points, factors))
-    return [*found, _mapped(second, moves, points, factors) if len(factors) > 1 else second]
+    moved = _of_comparisons("map_move", title, moves, points, factors)
+    figure = maps.draw(moves, points, factors) if len(factors) > 1 else None
+    return [*findings, replace(moved, figure=figure)]
 
 
-def _said(
-    compared: Sequence[maps.Compared], points: RatedVersions, factors: Sequence[Factor]
-) -> list[str]:
-    """Lists who leads in each comparison, and what would fill the blanks."""
-    return [
-        *(f"{one.sentence(factors)}." for one in compared),
-        *maps.filled_by(compared, points),
-    ]
-
-
-def _mapped(
-    finding: Finding,
-    compared: Sequence[maps.Compared],
+def _of_comparisons(
+    name: str,
+    title: str,
+    comparisons: Sequence[maps.RecipeComparison],
     points: RatedVersions,
     factors: Sequence[Factor],
-    main: int | None = None,
 ) -> Finding:
-    """Returns the finding with its map."""
-    return replace(finding, drawing=maps.draw(compared, points, factors, main))
+    """Names the leader of each comparison, and what would fill the blank cells."""
+    sentences = [
+        *(f"{comparison.sentence(factors)}." for comparison in comparisons),
+        *maps.filled_by(comparisons, points),
+    ]
+    return Finding(name, title, sentences, results=comparisons)
 
 
 def of_training(
     points: RatedVersions, perfect: bool, factors: Sequence[Factor] = ()
 ) -> tuple[Finding, dict[float, Frontier | None]]:
-    """What training buys at every search budget, and the frontiers there."""
-    asked, found = _Asked(), {}
-    for budget, same in by_budget(points).items():
-        where = f" at {budget:g} simulations"
-        found[budget] = one = asked.ask(lambda p=same: frontier.fit(p), where=where)
-        if one is None or one.change_point_fit is None:
-            asked.ask(
-                lambda p=same: slopes.per_training(p),
-                lambda e: f"all versions, one line: {e}",
-                where,
+    """Estimates what training buys at every search budget; returns the frontiers as well."""
+    answers, frontiers = Answers(), dict[float, Frontier | None]()
+    for budget, rated in by_budget(points).items():
+        context = f" at {budget:g} simulations"
+        fit = answers.add(lambda p=rated: frontier.fit(p), context=context)
+        frontiers[budget] = fit
+        if fit is None or fit.change_point_fit is None:
+            answers.add(
+                lambda p=rated: slopes.per_training(p),
+                lambda slope: f"all versions, one line: {slope}",
+                context,
             )
         if perfect:
-            asked.ask(
-                lambda p=same: compute_to_reach.fit(p, -saturation.NEAR_PERFECT_ELO), where=where
+            answers.add(
+                lambda p=rated: compute_to_reach.fit(p, -saturation.NEAR_PERFECT_ELO),
+                context=context,
             )
-    drawing = figures.training(by_budget(points), found, factors)
-    finding = Finding("training", "What does training compute buy?", asked.sentences, drawing)
-    return finding, found
+    figure = figures.training(by_budget(points), frontiers, factors)
+    return answers.finding("training", "What does training compute buy?", figure), frontiers
 
 
 def of_search(points: RatedVersions, factors: Sequence[Factor] = ()) -> Finding:
-    """What search buys for a fixed network."""
-    asked = _Asked()
-    asked.ask(lambda: slopes.per_search(points), lambda e: f"at a fixed network: {e}")
+    """Estimates what search buys for a fixed network."""
+    answers = Answers()
+    answers.add(lambda: slopes.per_search(points), lambda slope: f"at a fixed network: {slope}")
     budgets = np.unique(points.require("simulations"))
     for low, high in pairwise(budgets):
-        asked.ask(lambda a=low, b=high: multiplier.search_multiplier(points, "simulations", a, b))
-    drawing = figures.search(points, factors) if len(budgets) > 1 else None
-    return Finding("search", "What does search buy for a fixed network?", asked.sentences, drawing)
+        answers.add(lambda a=low, b=high: multiplier.search_multiplier(points, "simulations", a, b))
+    figure = figures.search(points, factors) if len(budgets) > 1 else None
+    return answers.finding("search", "What does search buy for a fixed network?", figure)
 
 
 def of_exchange(points: RatedVersions, rising: NDArray[np.bool_]) -> Finding:
-    """How training and search replace each other, among those that lead and are still rising."""
-    asked = _Asked()
-    found = asked.ask(lambda: exchange.fit_frontier(points, rising))
-    drawing = None
-    if found is not None:
-        asked.sentences.append(
-            f"In the fit: {found.training}, {found.search}, over {found.in_fit.sum()} versions: "
-            "those on no plateau whose recipe no other one was ahead of at their training and budget. "
-            "They were chosen by the ratings that are fitted, and the interval does not account "
-            "for that."
+    """Estimates how training and search replace each other.
+
+    Args:
+        points: all versions.
+        rising: bool[N], True = not on a plateau; the fit uses leading versions among these.
+    """
+    answers = Answers()
+    fit = answers.add(lambda: exchange.fit_frontier(points, rising))
+    if fit is not None:
+        answers.sentences.append(
+            f"In the fit: {fit.training}, {fit.search}, over {fit.in_fit.sum()} versions: those "
+            "below a plateau whose recipe led at their training and budget. The same ratings chose "
+            "them, which the interval does not cover."
         )
-        drawing = figures.exchange(points, found)
-    title = "How much search replaces how much training?"
-    return Finding("exchange", title, asked.sentences, drawing)
+    figure = figures.exchange(points, fit) if fit is not None else None
+    return answers.finding("exchange", "How much search replaces how much training?", figure)
 
 
 def of_size(points: RatedVersions, at_budget: RatedVersions) -> Finding:
-    """What parameters buy, and the best size for a compute."""
-    asked = _Asked()
-    asked.ask(lambda: slopes.per_parameters(at_budget), lambda e: f"at equal training: {e}")
-    asked.ask(lambda: best_size.fit(at_budget)[0])
+    """Estimates what parameters buy, and the best size for a compute.
+
+    Args:
+        points: versions at all search budgets.
+        at_budget: those at one budget, for questions at equal search.
+    """
+    answers = Answers()
+    answers.add(
+        lambda: slopes.per_parameters(at_budget), lambda slope: f"at equal training: {slope}"
+    )
+    answers.add(lambda: best_size.fit(at_budget)[0])
     played = at_budget.covariates.get("selfplay_simulations", np.zeros(1))
-    if len(np.unique(played)) > 2:  # the search that made them was varied, too
-        asked.ask(
+    if len(np.unique(played)) > 2:  # the study varied the search budget of self-play as well
+        answers.add(
             lambda: best_size.fit(at_budget, ("selfplay_simulations",), controls=("parameters",))[0]
         )
-    asked.ask(
+    answers.add(
         lambda: best_size.fit(points, compute="search", controls=("training",))[0],
         lambda best: f"for a given compute per move, with all budgets: {best}",
     )
-    return Finding("size", "What does network size buy?", asked.sentences)
+    return answers.finding("size", "What does network size buy?")
 
 
 def of_recipes(points: RatedVersions, budget: float, baseline: str = "") -> Finding:
-    """What each recipe saves against one of them: in words at one search budget, a table of all.
+    """Estimates the training that each recipe saves against a baseline.
 
-    The first recipe is compared with where `baseline` is left out, or has no version there.
+    The sentences are about one search budget, the table about all.
+
+    Args:
+        points: all versions.
+        budget: that the sentences are about.
+        baseline: recipe to compare with; the first one if left out, or if it is not rated here.
     """
-    asked, rows = _Asked(), []
+    answers = Answers()
+    rows: list[Row] = []
     recipes = list(dict.fromkeys(by_budget(points)[budget].recipe.tolist()))
     if baseline not in recipes:
-        said = f"No version of {baseline} is here: {recipes[0]} stands in its place."
-        asked.sentences += [said] if baseline else []
+        if baseline:
+            answers.sentences.append(
+                f"No version of {baseline} is rated here; recipes are compared with {recipes[0]}."
+            )
         baseline = recipes[0]
-    for at, same in by_budget(points).items():
+    for other_budget, rated in by_budget(points).items():
         for recipe in recipes:
             if recipe == baseline:
                 continue
-            here = asked if at == budget else _Asked()
-            found = here.ask(lambda p=same, r=recipe: multiplier.between(p, baseline, r))
-            if found is not None:
-                numbers = (found.ooms.value, found.ooms.low, found.ooms.high)
-                p = float(np.asarray(found.p_parallel))
-                rows.append((recipe, f"{at:g}", *map(_rounded, map(float, numbers)), f"{p:.2g}"))
+            column = answers if other_budget == budget else Answers()
+            saving = column.add(lambda p=rated, r=recipe: multiplier.between(p, baseline, r))
+            if saving is not None:
+                numbers = (saving.ooms.value, saving.ooms.low, saving.ooms.high)
+                p = float(np.asarray(saving.p_parallel))
+                ooms = map(_ooms, map(float, numbers))
+                rows.append((recipe, f"{other_budget:g}", *ooms, f"{p:.2g}"))
     saved = f"OOMs saved against {baseline}"
     header = ("recipe", "simulations", saved, "from", "to", "p of equal slopes")
     title = "What does each recipe save at equal Elo?"
-    return Finding("recipes", title, asked.sentences, table=(header, rows) if rows else None)
+    return answers.finding("recipes", title, table=Table(header, rows) if rows else None)
 
 
 def of_extrapolation(points: RatedVersions) -> Finding:
-    """The recipes with the largest runs, predicted from the others."""
-    asked = _Asked()
-    found = asked.ask(lambda: extrapolation.predict_largest(points, REACH))
-    drawing = figures.extrapolation(points, found) if found is not None else None
+    """Predicts the recipes with the largest runs from all others."""
+    answers = Answers()
+    fit = answers.add(lambda: extrapolation.predict_largest(points, MIN_REACH))
+    figure = figures.extrapolation(points, fit) if fit is not None else None
     title = "Does the line hold beyond the runs that it was fitted to?"
-    return Finding("extrapolation", title, asked.sentences, drawing)
+    return answers.finding("extrapolation", title, figure)
 
 
 def of_boards(points: RatedVersions) -> Finding:
-    """Jones's five parameters on the frontiers of all boards, at every search budget.
+    """Fits Jones's five parameters to the frontiers of all boards, at every search budget.
 
     0 Elo is perfect play on every board.
     """
-    asked = _Asked()
-    for budget, same in by_budget(points).items():
-        where = f" at {budget:g} simulations"
-        chosen = same.select(frontier.on_frontier_by(same, "board"))
-        bends = asked.ask(lambda p=chosen: change_point.saturation_test(p, "board"), where=where)
-        if bends is None or not bends.significant:
+    answers = Answers()
+    for budget, rated in by_budget(points).items():
+        context = f" at {budget:g} simulations"
+        leading = rated.select(frontier.on_frontier_by(rated, "board"))
+        test = answers.add(
+            lambda p=leading: change_point.saturation_test(p, "board"), context=context
+        )
+        if test is None or not test.significant:
             continue
-        found = asked.ask(
-            lambda p=chosen: change_point.fit(p, "board"), lambda i: f"the mean board: {i}", where
+        mean_board = answers.add(
+            lambda p=leading: change_point.fit(p, "board"),
+            lambda fit: f"the mean board: {fit}",
+            context,
         )
-        parts = (
-            ("one more row costs on the incline", found and found.slope_cost),
-            ("one more row costs on the plateau", found and found.plateau_cost),
-            ("with one more row the plateau begins later by", found and found.delay),
+        if mean_board is None:
+            continue
+        costs = (
+            ("cost of one more row on the incline", mean_board.slope_cost),
+            ("cost of one more row on the plateau", mean_board.plateau_cost),
+            ("delay of the plateau by one more row", mean_board.delay),
         )
-        asked.sentences += [f"{where.strip().capitalize()} {t}: {p}." for t, p in parts if p]
-    return Finding("boards", "How does it change with the board?", asked.sentences)
+        for text, cost in costs:
+            if cost is not None:
+                answers.add(lambda c=cost: c, lambda c, t=text: f"{t}: {c}", context)
+    return answers.finding("boards", "How does it change with the board?")
 
 
 def headline_budget(points: RatedVersions) -> float:
-    """The search budget at which most versions were rated; of several, the largest."""
+    """Returns the search budget at which most versions were rated; the largest of several."""
     values, counts = np.unique(points.require("simulations"), return_counts=True)
     return float(values[counts == counts.max()].max())
 
@@ -289,54 +346,56 @@ def headline_budget(points: RatedVersions) -> float:
 def of_ladder(
     points: RatedVersions, baseline: str = "", perfect: bool = False, factors: Sequence[Factor] = ()
 ) -> list[Finding]:
-    """All questions about one game, the map of its recipes first.
+    """Answers all questions about one game; the map of its recipes comes first, if there is one.
 
     Args:
         points: all versions on its ladder.
         baseline: the recipe that others are compared with; see `of_recipes`.
         perfect: True = perfect play is at 0 Elo.
-        factors: what tells the recipes apart; their sizes or names if left out.
+        factors: that distinguish the recipes; their sizes or names if left out.
     """
     factors = factors or factors_of_versions(points)
-    first, found = of_training(points, perfect, factors)
-    whole = points
-    kept, left_out = saturation.not_saturated(whole, found, perfect)
-    points = whole.select(kept)
-    budget = headline_budget(points)
-    same = by_budget(points)[budget]
-    of_maps = of_map(whole, factors) if factors else []
-    of_all = [of_search(points, factors), of_exchange(whole, kept)]
-    of_same = [of_size(points, same)] if len(set(whole.parameters)) > 1 else []
-    if len(set(same.recipe)) > 1:
-        of_same.append(of_recipes(points, budget, baseline))
-    of_same.append(of_extrapolation(same))
-    at_budget = f"At {budget:g} simulations. {left_out}".strip()
-    noted = [replace(one, note=left_out) for one in of_all]
-    rest = [first, *noted, *(replace(one, note=at_budget) for one in of_same)]
-    answered = any(one.drawing for one in of_maps)  # a page begins with its answer
-    return [*of_maps, *rest] if answered else [*rest, *of_maps]
+    training, frontiers = of_training(points, perfect, factors)
+    rising, plateau_note = saturation.not_saturated(points, frontiers, perfect)
+    below_plateau = points.select(rising)
+    budget = headline_budget(below_plateau)
+    at_budget = by_budget(below_plateau)[budget]
+    of_all = [of_search(below_plateau, factors), of_exchange(points, rising)]
+    of_budget = [of_size(below_plateau, at_budget)] if len(set(points.parameters)) > 1 else []
+    if len(set(at_budget.recipe)) > 1:
+        of_budget.append(of_recipes(below_plateau, budget, baseline))
+    of_budget.append(of_extrapolation(at_budget))
+    budget_note = f"At {budget:g} simulations. {plateau_note}".strip()
+    others = [
+        training,
+        *(replace(finding, note=plateau_note) for finding in of_all),
+        *(replace(finding, note=budget_note) for finding in of_budget),
+    ]
+    mapped = of_map(points, factors) if factors else []
+    drawn = any(finding.figure for finding in mapped)
+    return [*mapped, *others] if drawn else [*others, *mapped]
 
 
 def caveats(points: RatedVersions) -> list[str]:
-    """What a reader has to know about these data."""
-    said = []
-    per_recipe = [len(set(points.seed[points.recipe == r])) for r in set(points.recipe)]
-    least = min(per_recipe)
-    if least < FEW_SEEDS:
-        many = "Only one seed" if least == 1 else f"Only {least} seeds"
-        said.append(
-            f"{many} of a recipe: intervals rest on how the runs differ, and are as wide as so few "
-            "make them."
+    """Lists the limits of these data."""
+    sentences = []
+    seeds = [len(set(points.seed[points.recipe == r])) for r in set(points.recipe)]
+    fewest = min(seeds)
+    if fewest < FEW_SEEDS:
+        count = "Only one seed" if fewest == 1 else f"Only {fewest} seeds"
+        sentences.append(
+            f"{count} of a recipe: intervals rest on how the runs differ, and are wide because "
+            "runs are few."
         )
-    if len(per_recipe) > 1:
-        said.append(
-            "Intervals are over more seeds of these recipes. What is asked across recipes, as Elo "
-            "per OOM of parameters, may differ for others."
+    if len(seeds) > 1:
+        sentences.append(
+            "Intervals are over more seeds of these recipes. Estimates across recipes, such as Elo "
+            "per OOM of parameters, may differ for other recipes."
         )
-    worst = float(np.sqrt(np.diag(points.covariance)).max())
-    said.append(f"The ratings' largest standard error is {worst:.0f} Elo.")
-    return said
+    largest = float(np.sqrt(np.diag(points.covariance)).max())
+    sentences.append(f"The ratings' largest standard error is {largest:.0f} Elo.")
+    return sentences
 
 
-def _rounded(value: float) -> str:
+def _ooms(value: float) -> str:
     return f"{value:+.2f}" if np.isfinite(value) else "no bound"

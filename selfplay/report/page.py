@@ -1,29 +1,26 @@
-"""A report as one self-contained HTML page, and as Markdown with figures and tables beside it."""
+"""Writes a report as one self-contained HTML page, and as Markdown with figures and tables."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import html
 import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from selfplay.report.figures import Drawing, style
+from selfplay.report.figures import ReportFigure, style
 from selfplay.report.findings import Finding
+from selfplay.report.table import Table, Value
 from selfplay.runs.files import write_bytes
-
-Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading with the text, the table and the findings below it."""
 
-    name: str  # of its files: empty, or such as hex-size-3
+    name: str  # prefix of its files' names: empty, or such as hex-size-3
     title: str
     text: Sequence[str] = ()
     table: Table | None = None
@@ -35,31 +32,31 @@ class Page:
     """A whole report.
 
     Attributes:
-        title: what it is about.
+        title: of the page.
         lead: the answer, in a sentence or two.
         sections: the figures, and then the tables.
-        commands: those that made what is reported.
-        made: when, by which code and on what, a sentence each.
+        commands: that trained and rated what is reported.
+        provenance: sentences on dates, code, versions and devices.
     """
 
     title: str
     lead: str
     sections: Sequence[Section]
     commands: Sequence[str]
-    made: Sequence[str] = ()
+    provenance: Sequence[str] = ()
 
 
 def write(page: Page, folder: Path) -> None:
-    """index.html, report.md, and for each figure a PNG, an SVG and a CSV.
+    """Writes index.html, report.md, and for each figure a PNG, an SVG and a CSV.
 
-    Figures and numbers that an earlier report left there, and this one does not have, are removed.
+    Removes the figures and numbers of an earlier report that this one does not have.
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = folder / "report.md"
     files = {"index.html": to_html(page).encode(), report.name: to_markdown(page).encode()}
     for section in page.sections:
         for finding in section.findings:
-            files |= _beside(finding, _stem(section, finding))
+            files |= _attachments(finding, _stem(section, finding))
     for name in _linked(report) - files.keys():
         (folder / name).unlink(missing_ok=True)
     for name, data in files.items():
@@ -67,31 +64,31 @@ def write(page: Page, folder: Path) -> None:
 
 
 def single(finding: Finding) -> dict[str, bytes]:
-    """Makes the files of a finding that is no part of a page: Markdown, figure and numbers."""
+    """Makes the files of a single finding without a page: Markdown, figure and numbers."""
     text = _joined([f"# {_escaped(finding.title)}", *_markdown_finding(finding, finding.name)])
-    return {f"{finding.name}.md": text.encode(), **_beside(finding, finding.name)}
+    return {f"{finding.name}.md": text.encode(), **_attachments(finding, finding.name)}
 
 
-def _beside(finding: Finding, stem: str) -> dict[str, bytes]:
+def _attachments(finding: Finding, stem: str) -> dict[str, bytes]:
     """Makes the figure and the numbers of a finding, as files by name."""
     files = {}
-    if finding.drawing:
-        files[f"{stem}.svg"] = _svg(finding.drawing)
-        files[f"{stem}.png"] = _image(finding.drawing, "png")
-    if numbers := _numbers(finding):
-        files[f"{stem}.csv"] = _csv(numbers)
+    if finding.figure:
+        files[f"{stem}.svg"] = to_svg(finding.figure)
+        files[f"{stem}.png"] = _image(finding.figure, "png")
+    if numbers := finding.numbers:
+        files[f"{stem}.csv"] = numbers.to_csv()
     return files
 
 
 def _linked(report: Path) -> set[str]:
-    """The files beside a report that it has links to; none if there is no report."""
+    """Finds the names of the files that a report links to; none if there is no report."""
     text = report.read_text("utf-8") if report.exists() else ""
     stems = re.findall(r"\]\(([\w-]+)\.(?:png|csv)\)", text)
     return {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "csv")}
 
 
 def to_markdown(page: Page) -> str:
-    """The report; its figures lie beside it."""
+    """Writes the report as Markdown, with links to the files of its figures."""
     parts = [f"# {_escaped(page.title)}", _escaped(page.lead)]
     for section in page.sections:
         parts += [f"## {_escaped(section.title)}", *map(_escaped, section.text)]
@@ -99,8 +96,11 @@ def to_markdown(page: Page) -> str:
         for finding in section.findings:
             parts.append(f"### {_escaped(finding.title)}")
             parts += _markdown_finding(finding, _stem(section, finding))
-    if page.made:
-        parts += ["## How it was made", "\n".join(f"- {_escaped(text)}" for text in page.made)]
+    if page.provenance:
+        parts += [
+            "## How it was made",
+            "\n".join(f"- {_escaped(text)}" for text in page.provenance),
+        ]
     commands = "\n".join(page.commands)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", commands)), default=0))
     parts += ["## Commands", f"{fence}\n{commands}\n{fence}"]
@@ -108,15 +108,15 @@ def to_markdown(page: Page) -> str:
 
 
 def _markdown_finding(finding: Finding, stem: str) -> list[str]:
-    """Makes the parts below a finding's heading; an empty one counts for nothing."""
+    """Writes the parts below a finding's heading; empty parts are to be ignored."""
     parts = []
-    if finding.drawing:
+    if finding.figure:
         parts.append(f"![{_escaped(finding.title)}]({stem}.png)")
-        parts.append(_escaped(finding.drawing.caption))
+        parts.append(_escaped(finding.figure.caption))
     parts.append(_escaped(finding.note))
     parts.append("\n".join(f"- {_escaped(sentence)}" for sentence in finding.sentences))
     parts += _markdown_table(finding.table) if finding.table else []
-    parts += [f"[The numbers]({stem}.csv)"] if _numbers(finding) else []
+    parts += [f"[The numbers]({stem}.csv)"] if finding.numbers else []
     return parts
 
 
@@ -125,7 +125,7 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def to_html(page: Page) -> str:
-    """The report in one file: nothing is loaded from elsewhere."""
+    """Writes the report as one HTML file that loads nothing from elsewhere."""
     parts = [f"<h1>{_text(page.title)}</h1>", f'<p class="lead">{_text(page.lead)}</p>']
     for section in page.sections:
         parts.append(f"<section><h2>{_text(section.title)}</h2>")
@@ -133,15 +133,16 @@ def to_html(page: Page) -> str:
         parts += [_html_table(section.table)] if section.table else []
         for finding in section.findings:
             parts.append(f"<article><h3>{_text(finding.title)}</h3>")
-            parts += [_html_figure(finding.title, finding.drawing)] if finding.drawing else []
+            parts += [_html_figure(finding.title, finding.figure)] if finding.figure else []
             parts += [f"<p>{_text(finding.note)}</p>"] if finding.note else []
             parts.append(_html_list(finding.sentences))
             parts += [_html_table(finding.table)] if finding.table else []
-            parts += [_download(_stem(section, finding), n)] if (n := _numbers(finding)) else []
+            if finding.numbers:
+                parts.append(_download(_stem(section, finding), finding.numbers))
             parts.append("</article>")
         parts.append("</section>")
-    if page.made:
-        parts.append(f"<section><h2>How it was made</h2>{_html_list(page.made)}</section>")
+    if page.provenance:
+        parts.append(f"<section><h2>How it was made</h2>{_html_list(page.provenance)}</section>")
     commands = html.escape("\n".join(page.commands))
     parts.append(f"<section><h2>Commands</h2><pre>{commands}</pre></section>")
     body = "\n".join(parts)
@@ -154,7 +155,7 @@ def to_html(page: Page) -> str:
     )
 
 
-# Figures keep their white paper in the dark: their colors were chosen for it.
+# Figures keep a white background in dark mode, because their colors were chosen for it.
 CSS = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1b1b; --quiet: #4a4a4a; --rule: #d4d4d4;
   --box: #f5f5f3; --link: #0b5394; }
@@ -201,48 +202,36 @@ def _stem(section: Section, finding: Finding) -> str:
     return f"{section.name}_{finding.name}" if section.name else finding.name
 
 
-def _numbers(finding: Finding) -> Table | None:
-    """What is in its figure, or else its table."""
-    if finding.drawing:
-        return finding.drawing.header, finding.drawing.rows
-    return finding.table
-
-
 def _download(stem: str, numbers: Table) -> str:
-    """A link that holds the numbers themselves."""
-    data = base64.b64encode(_csv(numbers)).decode()
+    """Writes a download link that contains the numbers."""
+    data = base64.b64encode(numbers.to_csv()).decode()
     return f'<p><a download="{stem}.csv" href="data:text/csv;base64,{data}">The numbers</a></p>'
 
 
-def _image(drawing: Drawing, kind: str) -> bytes:
+def _image(figure: ReportFigure, kind: str) -> bytes:
     data = io.BytesIO()
-    with style():  # no date, so that the same figure is the same file
-        metadata = {"Date": None} if kind == "svg" else None
-        drawing.figure.savefig(data, format=kind, dpi=160, metadata=metadata)
+    with style():
+        metadata = {"Date": None} if kind == "svg" else None  # equal figures make equal files
+        figure.plot.savefig(data, format=kind, dpi=160, metadata=metadata)
     return data.getvalue()
 
 
-def _svg(drawing: Drawing) -> bytes:
-    return _image(drawing, "svg")
-
-
-def _csv(table: Table) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([table[0], *table[1]])
-    return text.getvalue().encode()
+def to_svg(figure: ReportFigure) -> bytes:
+    """Draws a figure as SVG, without a date."""
+    return _image(figure, "svg")
 
 
 def _text(text: str) -> str:
-    """Escaped, with `code` in its own type and powers of ten raised."""
+    """Escapes text for HTML, with `code` in a <code> element and the exponents of ten raised."""
     raised = re.sub(r"10\^(-?\d+(?:\.\d+)?)", r"10<sup>\1</sup>", html.escape(text))
     pieces = raised.split("`")
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(pieces))
 
 
 def _escaped(text: str) -> str:
-    """Text in which nothing but `code` is Markdown: no name makes a table, a formula or a tag."""
-    pieces = re.split("`+", " ".join(text.split()))  # quotes in a row would match no single one
-    if len(pieces) % 2 == 0:  # a quote without its end is a character
+    """Escapes all Markdown except `code`, so that no name makes a table, a formula or a tag."""
+    pieces = re.split("`+", " ".join(text.split()))  # several backticks would match no single one
+    if len(pieces) % 2 == 0:  # the last backtick is unmatched: escape it
         pieces[-2:] = ["\\`".join(pieces[-2:])]
     marked = (
         piece if i % 2 else re.sub(r"([\\*|$<>\[\]#~]|\b_|_\b)", r"\\\1", piece)
@@ -251,15 +240,15 @@ def _escaped(text: str) -> str:
     return "`".join(marked)
 
 
-def _html_figure(title: str, drawing: Drawing) -> str:
-    """The figure on its paper, which scrolls where it would be too small to read."""
-    svg = _svg(drawing).decode()
+def _html_figure(title: str, figure: ReportFigure) -> str:
+    """Writes a figure in a box that scrolls rather than shrink it until it cannot be read."""
+    svg = to_svg(figure).decode()
     label = html.escape(title, quote=True)
-    least = f"--least: {drawing.figure.get_figwidth() * 5:.0f}rem"
-    words = f"<figcaption>{_text(drawing.caption)}</figcaption>" if drawing.caption else ""
+    least = f"--least: {figure.plot.get_figwidth() * 5:.0f}rem"
+    caption = f"<figcaption>{_text(figure.caption)}</figcaption>" if figure.caption else ""
     return (
         f'<figure><div class="plot" role="img" aria-label="{label}" style="{least}" tabindex="0">'
-        f"{svg[svg.index('<svg') :]}</div>{words}</figure>"
+        f"{svg[svg.index('<svg') :]}</div>{caption}</figure>"
     )
 
 
@@ -267,56 +256,43 @@ def _html_list(sentences: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>"
 
 
-def _narrowed(table: Table) -> tuple[Table, str]:
-    """Without the columns that say the same in every row, and a sentence that says it once."""
-    header, rows = table
-    if len(rows) < 2:
-        return table, ""
-    columns = list(zip(*rows, strict=True))
-    kept = [i for i, column in enumerate(columns) if len(set(map(str, column))) > 1]
-    same = [f"{header[i]} {columns[i][0]}" for i in range(len(header)) if i not in kept]
-    if not kept or not same:
-        return table, ""
-    narrow = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
-    return narrow, f"In every row: {', '.join(same)}."
-
-
 def _html_table(table: Table) -> str:
-    (names, lines), same = _narrowed(table)
-    numbers = [all(_is_number(line[i]) for line in lines) for i in range(len(names))]
+    narrow, constants = table.without_constant_columns()
+    columns = range(len(narrow.header))
+    numbers = [all(_is_number(row[i]) for row in narrow.rows) for i in columns]
     header = "".join(
-        f"<th{' class=number' if number else ''}>{_breakable(_text(str(name)))}</th>"
-        for name, number in zip(names, numbers, strict=True)
+        f"<th{' class=number' if number else ''}>{_breakable(_text(name))}</th>"
+        for name, number in zip(narrow.header, numbers, strict=True)
     )
-    rows = "".join(f"<tr>{''.join(map(_html_cell, line))}</tr>" for line in lines)
-    below = f"<p>{_text(same)}</p>" if same else ""
+    rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in narrow.rows)
+    below = f"<p>{_text(constants)}</p>" if constants else ""
     body = f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
     return f'<div class="table" tabindex="0">{body}{below}</div>'
 
 
 def _breakable(text: str) -> str:
-    """A long name of a field may go on in the next line."""
+    """Allows line breaks in the long name of a field."""
     return re.sub(r"(?<=\w)([._])(?=\w)", r"\1<wbr>", text)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Value) -> bool:
     return isinstance(value, (int, float)) or bool(
         re.fullmatch(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]\d+)?", str(value))
     )
 
 
-def _html_cell(value: Any) -> str:
+def _html_cell(value: Value) -> str:
     return f"<td{' class=number' if _is_number(value) else ''}>{_text(str(value))}</td>"
 
 
 def _markdown_table(table: Table) -> list[str]:
-    """The table, and what is the same in all its rows."""
-    (names, rows), same = _narrowed(table)
-    lines = [[_cell(name) for name in names], ["---"] * len(names)]
-    lines += [[_cell(value) for value in row] for row in rows]
-    return ["\n".join(f"| {' | '.join(line)} |" for line in lines), _escaped(same)]
+    """Writes the columns that vary, and a sentence on those that do not."""
+    narrow, constants = table.without_constant_columns()
+    lines = [[_markdown_cell(name) for name in narrow.header], ["---"] * len(narrow.header)]
+    lines += [[_markdown_cell(value) for value in row] for row in narrow.rows]
+    return ["\n".join(f"| {' | '.join(line)} |" for line in lines), _escaped(constants)]
 
 
-def _cell(value: Any) -> str:
-    """A bar ends a cell even inside of `code`."""
+def _markdown_cell(value: Value) -> str:
+    """Escapes a value for a table, where a bar ends a cell even inside `code`."""
     return re.sub(r"(?<!\\)\|", r"\\|", _escaped(str(value)))

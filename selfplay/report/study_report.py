@@ -1,4 +1,4 @@
-"""From a study's folder, a ladder's, or rated runs, to the page that says what they show."""
+"""Builds the report of a study, of a ladder, or of rated runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from selfplay.ratings import goodness_of_fit
 from selfplay.report import findings, rated_runs
 from selfplay.report.page import Page, Section
 from selfplay.report.rated_runs import PERFECT, RatedRuns
+from selfplay.report.table import Table, Value
 from selfplay.runs import metrics
 from selfplay.runs.codec import flat
 from selfplay.runs.run import check_distinct, read_config
@@ -27,26 +27,37 @@ from selfplay.study import provenance
 from selfplay.study.folder import STUDY, Study
 from selfplay.training.config import NOT_IN_RECIPE
 
+LEDGER_PARTS = ("imitation", "selfplay", "learning", "total")
+
 
 @dataclass(frozen=True)
-class Material:
-    """What a report is made from.
+class ReportedRun:
+    """A run's folder, and the name of its recipe."""
+
+    folder: Path
+    label: str
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Inputs of a report.
 
     Attributes:
         title: of the report.
-        runs: name → (folder, what it is but for the seed).
+        runs: by name.
         ladders: game → the file of its ladder.
-        missing: what is not there, a sentence each.
-        commands: those that made it.
-        root: that the ladders' names of runs start from.
-        baselines: game → the recipe that others are compared with; else the first one rated.
-        varied: the fields that were varied on purpose, in order; the configs tell if left out.
-        arms: what a run is → the part of the study that it belongs to.
-        rated: the runs that are compared at equal training; None: nothing is.
+        missing: sentences on runs and ratings that do not exist.
+        commands: that trained and rated the runs.
+        root: the folder that the ladders' names of runs start from.
+        baselines: game → the recipe that others are compared with; the first one if left out.
+        varied: the fields that were varied on purpose, in order; if left out, those in which the
+            configs differ.
+        arms: recipe → the part of the study that it belongs to.
+        rated: the runs to compare at equal training; None if there is nothing to compare.
     """
 
     title: str
-    runs: Mapping[str, tuple[Path, str]]
+    runs: Mapping[str, ReportedRun]
     ladders: Mapping[str, Path]
     missing: Sequence[str]
     commands: Sequence[str]
@@ -57,83 +68,107 @@ class Material:
     rated: RatedRuns | None = None
 
 
-def material(paths: Sequence[Path]) -> Material:
-    """Of one study, of one ladder, or of runs that have been rated.
+def read_inputs(paths: Sequence[Path]) -> ReportInputs:
+    """Reads a study, a ladder, or runs that have been rated.
 
     Several runs of one game are compared on the ladder that they share.
 
     Raises:
-        ValueError: nothing to report on, and why.
+        ValueError: there is nothing to report on; the message says why.
     """
     if len(paths) == 1 and (paths[0] / STUDY).exists():
-        return of_study(Study.read(paths[0]))
+        return inputs_of_study(Study.read(paths[0]))
     if len(paths) == 1 and (paths[0] / database.FILE).exists():
-        return of_ladder(rated_runs.of_folder(paths[0]))
-    of_game: dict[str, list[Path]] = {}
+        return inputs_of_ladder(rated_runs.of_folder(paths[0]))
+    by_game: dict[str, list[Path]] = {}
     for path in paths:
-        of_game.setdefault(read_config(path)["game"], []).append(path)
+        by_game.setdefault(read_config(path)["game"], []).append(path)
     check_distinct(paths)
-    apart = "; ".join(f"{game} in {', '.join(map(str, own))}" for game, own in of_game.items())
-    if len(of_game) == 1 and len(paths) > 1:
-        return of_ladder(rated_runs.shared_by(paths), paths[0])
-    if len(of_game) < len(paths):
+    if len(by_game) == 1 and len(paths) > 1:
+        return inputs_of_ladder(rated_runs.shared_by(paths), paths[0])
+    if len(by_game) < len(paths):
         raise ValueError(
-            f"these runs play different games ({apart}), and only runs of one game can be "
-            "compared: name those of one game"
+            f"these runs play different games ({_list_games(by_game)}), and only runs of one game "
+            "can be compared: name those of one game"
         )
+    return _inputs_of_single_runs(by_game)
+
+
+def _list_games(by_game: Mapping[str, Sequence[Path]]) -> str:
+    return "; ".join(f"{game} in {', '.join(map(str, paths))}" for game, paths in by_game.items())
+
+
+def _inputs_of_single_runs(by_game: Mapping[str, Sequence[Path]]) -> ReportInputs:
+    """Reads one run of each game, with its own ladder.
+
+    Raises:
+        ValueError: a run has no ladder.
+    """
+    apart = f"Ratings of different games are not compared ({_list_games(by_game)})"
+    several = len(by_game) > 1
     runs, ladders = {}, {}
-    for game, (path,) in of_game.items():
-        files = (path / name / database.FILE for name in ("ladder", "elo"))
-        found = [file for file in files if file.exists()]
-        if not found:
-            also = f"Ratings of different games are not compared ({apart}), and "
+    for game, (path,) in by_game.items():
+        candidates = (path / name / database.FILE for name in ("ladder", "elo"))
+        files = [file for file in candidates if file.exists()]
+        if not files:
             raise ValueError(
-                f"{also if len(paths) > 1 else ''}{path} has no ladder; make one: "
+                f"{f'{apart}, and ' if several else ''}{path} has no ladder; make one: "
                 f"{command('ladder', path)}"
             )
-        runs[str(path)], ladders[game] = (path, str(path)), found[0]
-    commands = [documented("ladder", path) for path in paths]
-    apart = f"Ratings of different games are not compared: {apart}."
-    return Material(", ".join(runs), runs, ladders, [apart] if len(paths) > 1 else [], commands)
+        runs[str(path)], ladders[game] = ReportedRun(path, str(path)), files[0]
+    commands = [documented("ladder", run.folder) for run in runs.values()]
+    missing = [f"{apart}."] if several else []
+    return ReportInputs(", ".join(runs), runs, ladders, missing, commands)
 
 
-def of_ladder(rated: RatedRuns, first: Path | None = None) -> Material:
-    """Of runs that share a ladder; the recipe of the run `first` is the baseline."""
-    runs = {name: (rated.root / name, label) for name, label in rated.labels.items()}
-    missing = [f"`{name}` is on the ladder, and its folder is not here." for name in rated.absent]
-    named = [rated.ladder.parent]
+def inputs_of_ladder(rated: RatedRuns, first: Path | None = None) -> ReportInputs:
+    """Reads runs that share a ladder; the recipe of the run `first` is the baseline."""
+    runs = {name: ReportedRun(rated.root / name, label) for name, label in rated.labels.items()}
+    missing = [f"`{name}` is on the ladder, but its folder was not found." for name in rated.absent]
+    sources = [rated.ladder.parent]
     title = rated.ladder.absolute().parent.name
     if (rated.root / STUDY).exists():
         title = f"{rated.root.absolute().name}, {title}"
     baselines = {}
     if first is not None:
-        title, folders = ", ".join(runs), [folder for folder, _ in runs.values()]
-        named = sorted(folders, key=lambda folder: folder.resolve() != first.resolve())
-        labels = {folder.resolve(): label for folder, label in runs.values()}
+        title, folders = ", ".join(runs), [run.folder for run in runs.values()]
+        sources = sorted(folders, key=lambda folder: folder.resolve() != first.resolve())
+        labels = {run.folder.resolve(): run.label for run in runs.values()}
         baselines[rated.game] = labels[first.resolve()]
-    commands = [documented("report", *named)]
-    ladders = {rated.game: rated.ladder}
-    return Material(
-        title, runs, ladders, missing, commands, rated.root, baselines, rated=rated
-    )  # fmt: skip
+    return ReportInputs(
+        title=title,
+        runs=runs,
+        ladders={rated.game: rated.ladder},
+        missing=missing,
+        commands=[documented("report", *sources)],
+        root=rated.root,
+        baselines=baselines,
+        rated=rated,
+    )
 
 
-def of_study(study: Study) -> Material:
-    """Of its runs that have a version; the others are missing."""
-    runs, missing, ladders = {}, [], {}
+def inputs_of_study(study: Study) -> ReportInputs:
+    """Reads the runs of a study that have a version; all others are listed as missing.
+
+    Raises:
+        ValueError: the study has no ladder yet.
+    """
+    runs: dict[str, ReportedRun] = {}
+    missing, ladders = [], {}
     labels = study.labels()
-    for cell in study.runs:
-        done = study.last_iteration(cell)
-        if done < 0:
-            tried = study.log_file(cell).exists()
-            how = "has no version yet: see its log" if tried else "has not begun"
-            missing.append(f"`{cell.name}` {how}.")
+    for run in study.runs:
+        last = study.last_iteration(run)
+        if last < 0:
+            started = study.log_file(run).exists()
+            state = "has no version yet: see its log" if started else "has not started"
+            missing.append(f"`{run.name}` {state}.")
             continue
-        runs[cell.name] = study.run_folder(cell), labels[cell.name]
-        wanted = read_config(study.run_folder(cell))["iterations"]
-        if done < wanted:
-            missing.append(f"`{cell.name}` stands at iteration {done} of {wanted}.")
-    for game in study.runs_to_rate():
+        runs[run.name] = ReportedRun(study.run_folder(run), labels[run.name])
+        iterations = read_config(study.run_folder(run))["iterations"]
+        if last < iterations:
+            missing.append(f"`{run.name}` is at iteration {last} of {iterations}.")
+    by_game = study.runs_to_rate()
+    for game in by_game:
         path = study.ladder_folder(game) / database.FILE
         if path.exists():
             ladders[game] = path
@@ -142,147 +177,199 @@ def of_study(study: Study) -> Material:
     if not ladders:
         raise ValueError(
             f"{study.folder} has no ladder yet ({len(runs)} of {len(study.runs)} runs have "
-            f"begun); go on: {study.resume_command()}"
+            f"begun); resume the study: {study.resume_command()}"
         )
-    name = study.folder.absolute().name
-    firsts = {game: labels[cells[0].name] for game, cells in study.runs_to_rate().items()}
-    varied = list(dict.fromkeys(name for cell in study.runs for name, _ in cell.settings))
-    return Material(
-        name, runs, ladders, missing, study.commands, study.folder, firsts, varied,
-        {labels[cell.name]: cell.arm for cell in study.runs},
-    )  # fmt: skip
+    return ReportInputs(
+        title=study.folder.absolute().name,
+        runs=runs,
+        ladders=ladders,
+        missing=missing,
+        commands=study.commands,
+        root=study.folder,
+        baselines={game: labels[specs[0].name] for game, specs in by_game.items()},
+        varied=list(dict.fromkeys(name for run in study.runs for name, _ in run.settings)),
+        arms={labels[run.name]: run.arm for run in study.runs},
+    )
 
 
-def factors(points: RatedVersions, given: Material) -> list[Factor]:
-    """What tells the rated recipes apart: the axes of the study's grid, or else of the configs."""
-    configs: dict[str, dict[str, Any]] = {}
-    for folder, label in given.runs.values():
-        if label in points.recipe and label not in configs:
-            configs[label] = _recipe(folder)
+def factors(points: RatedVersions, inputs: ReportInputs) -> list[Factor]:
+    """Finds the fields that distinguish the rated recipes: the grid's axes, or the configs'."""
+    configs: dict[str, dict[str, object]] = {}
+    for run in inputs.runs.values():
+        if run.label in points.recipe and run.label not in configs:
+            configs[run.label] = _recipe(run.folder)
     if set(points.recipe.tolist()) - configs.keys():  # the ladder rates other runs as well
         return factors_of_versions(points)
-    arms = {label: given.arms.get(label) for label in configs}
+    arms = {label: inputs.arms.get(label) for label in configs}
     if len(set(arms.values())) > 1:
         configs = {label: {**config, RECIPE: arms[label]} for label, config in configs.items()}
-    return factors_of_configs(configs, (*given.varied, RECIPE))
+    return factors_of_configs(configs, (*inputs.varied, RECIPE))
 
 
-def page(given: Material) -> Page:
-    """The report.
+@dataclass(frozen=True)
+class _RatedGame:
+    """The ratings of one game's runs, with their section of the report.
+
+    Attributes:
+        game: its spec.
+        points: the rated versions.
+        anchor: spec of the player at 0 Elo.
+        section: of the report.
+        fit: p-value of the test that one scale fits all players.
+    """
+
+    game: str
+    points: RatedVersions
+    anchor: str
+    section: Section
+    fit: float
+
+
+def _rate_game(game: str, ladder: Path, inputs: ReportInputs) -> _RatedGame:
+    """Reads a game's ladder, and answers all questions about it."""
+    standing = from_ladder.read_state(ladder)
+    anchor = standing.entries[standing.ratings.anchor].spec
+    if inputs.rated:
+        points = inputs.rated.points(standing)
+    else:
+        points = labeled(from_ladder.read_versions(standing, inputs.root), inputs)
+    baseline = inputs.baselines.get(game, "")
+    answers = findings.of_ladder(points, baseline, anchor == PERFECT, factors(points, inputs))
+    if inputs.rated:
+        comparison = rated_runs.compare(standing, points, baseline)
+        answers = [comparison, *answers] if comparison else answers
+    name = ladder.parent.name if len(inputs.ladders) > 1 else ""
+    text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
+    fit = goodness_of_fit.p_value(standing.games, len(standing.entries))
+    return _RatedGame(game, points, anchor, Section(name, game, [text], None, answers), fit)
+
+
+def build_page(inputs: ReportInputs) -> Page:
+    """Builds the report.
 
     Raises:
-        ValueError: a ladder that cannot be read, or that rates no version of these runs.
+        ValueError: a ladder cannot be read, or rates no version of these runs.
     """
-    parts: dict[str, tuple[RatedVersions, str]] = {}
-    games: list[Section] = []
-    missing, strange = list(given.missing), []
-    for game, path in given.ladders.items():
-        standing = from_ladder.read_state(path)
-        anchor = standing.entries[standing.ratings.anchor].spec
-        if given.rated:
-            points = given.rated.points(standing)
-        else:
-            points = _labelled(from_ladder.read_versions(standing, given.root), given)
-        parts[game] = points, anchor
-        name = path.parent.name if len(given.ladders) > 1 else ""
-        text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
-        found = findings.of_ladder(
-            points, given.baselines.get(game, ""), anchor == PERFECT, factors(points, given)
-        )
-        if given.rated:
-            compared = rated_runs.compare(standing, points, given.baselines.get(game, ""))
-            found = [compared, *found] if compared else found
-        games.append(Section(name, game, [text], None, found))
-        fit = goodness_of_fit.p_value(standing.games, len(standing.entries))
-        if fit < goodness_of_fit.P_REJECT:
-            strange.append(
-                f"{game}: a test of fit rejects one common scale (p = {fit:.1g}). Who beats whom "
-                "is not a matter of one number alone, and no interval here holds that."
-            )
-        known = {(given.root / run).absolute() for run in points.runs}
-        folders = (folder for folder, _ in given.runs.values())
-        unrated = [
-            f for f in folders if read_config(f)["game"] == game and f.absolute() not in known
-        ]
-        missing += [f"`{folder.name}` is not on the ladder." for folder in unrated]
-        for run in points.runs:
-            last = math.log10(Ledger.of(metrics.read(given.root / run)[-1]).total)
-            if points.training[points.run == run].max() < last - 1e-9:
-                missing.append(f"`{Path(run).name}` has gone on behind its last rated version.")
-    whole = join_ladders([points for points, _ in parts.values()])
-    said = [*findings.caveats(whole), *strange, *missing]
-    lead = " ".join(f"{one.title}: {one.findings[0].sentences[0]}" for one in games)
-    care = Section("", "What to keep in mind", said)
-    sections = [*games, *_boards(parts), care, what_was_run(given), ledger(given)]
-    made = provenance.sentences([folder for folder, _ in given.runs.values()])
-    return Page(given.title, lead, sections, given.commands, made)
-
-
-def _boards(parts: Mapping[str, tuple[RatedVersions, str]]) -> list[Section]:
-    """What several boards of one game say together; those without perfect play are left out."""
-    if len(parts) < 2 or len({game.partition("?")[0] for game in parts}) > 1:
-        return []
-    solved = {game: points for game, (points, anchor) in parts.items() if anchor == PERFECT}
-    text = [f"{game} is left out: its 0 Elo is not perfect play." for game in parts.keys() - solved]
-    found = []
-    if len(solved) > 1:
-        text.append("On the frontiers.")
-        found = [findings.of_boards(join_ladders(list(solved.values())))]
-    return [Section("boards", "All boards", text, None, found)]
-
-
-def what_was_run(given: Material) -> Section:
-    """The fields in which the configs differ, one line for each combination.
-
-    What every line's name says has no column.
-    """
-    configs = {name: _recipe(folder) for name, (folder, _) in given.runs.items()}
-    fields = sorted({f for config in configs.values() for f in config})
-    differ = [f for f in fields if len({str(c.get(f)) for c in configs.values()}) > 1]
-    labels = {label for _, label in given.runs.values()}
-    differ = [
-        f for f in differ if not all(f" {f.replace('_', '-')} " in f" {one}" for one in labels)
+    games = [_rate_game(game, ladder, inputs) for game, ladder in inputs.ladders.items()]
+    limits = [
+        *findings.caveats(join_ladders([rated.points for rated in games])),
+        *(_misfit(rated) for rated in games if rated.fit < goodness_of_fit.P_REJECT),
+        *inputs.missing,
+        *(sentence for rated in games for sentence in _unrated(rated, inputs)),
     ]
-    lines: dict[str, tuple[dict[str, Any], int]] = {}
-    for name, (_, label) in given.runs.items():
-        lines[label] = configs[name], lines.get(label, ({}, 0))[1] + 1
-    header = ("run", *differ, "seeds")
-    rows = [(label, *(c.get(f, "") for f in differ), n) for label, (c, n) in lines.items()]
-    text = [f"{len(given.runs)} runs. " + " ".join(given.missing)]
-    return Section("", "What was run", text, (header, rows))
+    lead = " ".join(f"{rated.game}: {rated.section.findings[0].sentences[0]}" for rated in games)
+    sections = [
+        *(rated.section for rated in games),
+        *_boards(games),
+        Section("", "What to keep in mind", limits),
+        what_was_run(inputs),
+        ledger(inputs),
+    ]
+    sources = provenance.sentences([run.folder for run in inputs.runs.values()])
+    return Page(inputs.title, lead, sections, inputs.commands, sources)
 
 
-def ledger(given: Material) -> Section:
-    """What each combination cost, mean over its seeds."""
+def _misfit(rated: _RatedGame) -> str:
+    """Warns that one number per player does not explain the results."""
+    return (
+        f"{rated.game}: a test of fit rejects one common scale (p = {rated.fit:.1g}). One number "
+        "per player does not explain who beats whom, and no interval in this report covers that."
+    )
+
+
+def _unrated(rated: _RatedGame, inputs: ReportInputs) -> list[str]:
+    """Lists the runs of a game without ratings, and those trained beyond their ratings."""
+    points = rated.points
+    on_ladder = {(inputs.root / run).absolute() for run in points.runs}
+    sentences = [
+        f"`{run.folder.name}` is not on the ladder."
+        for run in inputs.runs.values()
+        if read_config(run.folder)["game"] == rated.game and run.folder.absolute() not in on_ladder
+    ]
+    for run in points.runs:
+        last = math.log10(Ledger.of(metrics.read_rows(inputs.root / run)[-1]).total)
+        if points.training[points.run == run].max() < last - 1e-9:
+            sentences.append(f"`{Path(run).name}` was trained beyond its last rated version.")
+    return sentences
+
+
+def _boards(games: Sequence[_RatedGame]) -> list[Section]:
+    """Answers how results change with the board, on the boards with perfect play at 0 Elo.
+
+    There is no such section unless several games differ in their options only.
+    """
+    if len(games) < 2 or len({rated.game.partition("?")[0] for rated in games}) > 1:
+        return []
+    solved = [rated.points for rated in games if rated.anchor == PERFECT]
+    text = [
+        f"{rated.game} is left out: its 0 Elo is not perfect play."
+        for rated in games
+        if rated.anchor != PERFECT
+    ]
+    answers = []
+    if len(solved) > 1:
+        text.append("Fitted to the frontiers.")
+        answers = [findings.of_boards(join_ladders(solved))]
+    return [Section("boards", "All boards", text, None, answers)]
+
+
+def what_was_run(inputs: ReportInputs) -> Section:
+    """Lists the fields in which the configs differ, with a row for each recipe.
+
+    A field that the name of every recipe contains has no column.
+    """
+    configs = {name: _recipe(run.folder) for name, run in inputs.runs.items()}
+    labels = {run.label for run in inputs.runs.values()}
+    columns = [
+        field
+        for field in sorted({field for config in configs.values() for field in config})
+        if len({str(config.get(field)) for config in configs.values()}) > 1
+        and not all(f" {field.replace('_', '-')} " in f" {label}" for label in labels)
+    ]
+    of_recipe = {run.label: configs[name] for name, run in inputs.runs.items()}
+    seeds = [run.label for run in inputs.runs.values()]
+    rows = [
+        (label, *(_value(config.get(field, "")) for field in columns), seeds.count(label))
+        for label, config in of_recipe.items()
+    ]
+    text = [f"{len(inputs.runs)} runs. " + " ".join(inputs.missing)]
+    return Section("", "What was run", text, Table(("run", *columns, "seeds"), rows))
+
+
+def _value(value: object) -> Value:
+    """Returns a field's value for a table: numbers as they are, everything else as text."""
+    return value if isinstance(value, (int, float)) else str(value)
+
+
+def ledger(inputs: ReportInputs) -> Section:
+    """Lists the mean cost of each recipe over its seeds."""
     costs: dict[str, list[tuple[Ledger, float]]] = {}
-    for folder, label in given.runs.values():
-        row = metrics.read(folder)[-1]
-        costs.setdefault(label, []).append((Ledger.of(row), metrics.total_seconds(row)))
+    for run in inputs.runs.values():
+        row = metrics.read_rows(run.folder)[-1]
+        costs.setdefault(run.label, []).append((Ledger.of(row), row.seconds.total))
     rows = []
-    for label, all_of_it in costs.items():
-        parts = [np.mean([getattr(one, name) for one, _ in all_of_it]) for name in _PARTS]
-        seconds = float(np.mean([s for _, s in all_of_it]))
-        rows.append((label, *(f"{part:.2e}" for part in parts), f"{seconds:,.0f}"))
-    header = ("run", *(f"{name}, FLOPs" for name in ("imitation", "self-play", "learning", "all")),
-              "seconds")  # fmt: skip
+    for label, runs in costs.items():
+        flops = [np.mean([getattr(spent, part) for spent, _ in runs]) for part in LEDGER_PARTS]
+        seconds = float(np.mean([seconds for _, seconds in runs]))
+        rows.append((label, *(f"{mean:.2e}" for mean in flops), f"{seconds:,.0f}"))
+    names = ("imitation", "self-play", "learning", "all")
+    header = ("run", *(f"{name}, FLOPs" for name in names), "seconds")
     text = [
         "FLOPs count 2 for each multiply-add of a weight. Means over seeds, of the last version."
     ]
-    return Section("", "Ledger", text, (header, rows))
+    return Section("", "Ledger", text, Table(header, rows))
 
 
-_PARTS = ("imitation", "selfplay", "learning", "total")
-
-
-def _recipe(folder: Path) -> dict[str, Any]:
+def _recipe(folder: Path) -> dict[str, object]:
+    """Reads the config of a run without what does not belong to its recipe."""
     config = read_config(folder)
-    apart = {name for name in NOT_IN_RECIPE if name != "iterations"}
-    return flat({name: value for name, value in config.items() if name not in apart})
+    excluded = {name for name in NOT_IN_RECIPE if name != "iterations"}
+    return flat({name: value for name, value in config.items() if name not in excluded})
 
 
-def _labelled(points: RatedVersions, given: Material) -> RatedVersions:
-    """With the recipes called as the report calls them."""
-    labels = {folder.absolute(): label for folder, label in given.runs.values()}
+def labeled(points: RatedVersions, inputs: ReportInputs) -> RatedVersions:
+    """Replaces the recipes' names by those of the report."""
+    labels = {run.folder.absolute(): run.label for run in inputs.runs.values()}
     both = zip(points.run, points.recipe, strict=True)
-    names = [labels.get((given.root / run).absolute(), recipe) for run, recipe in both]
+    names = [labels.get((inputs.root / run).absolute(), recipe) for run, recipe in both]
     return replace(points, recipe=np.array(names, np.str_))

@@ -1,9 +1,9 @@
-"""Full checkpoints: the arrays of a pytree, written by Orbax, checked by digest.
+"""Full checkpoints: the arrays of a pytree, written by Orbax and compared by digest.
 
-``checkpoints/00000012/arrays`` is an Orbax checkpoint of one flat vector for each dtype, because
-Orbax takes about a millisecond for every array it stores; ``tree.json`` beside it lists, in the
-order of the vectors, each leaf's path, dtype and shape, the digest, and the caller's extra JSON.
-A save is finished, and on disk, when it returns.
+``checkpoints/00000012/arrays`` is an Orbax checkpoint with one flat vector for each dtype, because
+Orbax takes about a millisecond for every array that it stores. ``tree.json`` lists, in the order of
+the vectors, each leaf's path, dtype and shape, and the digest. A checkpoint is complete and on disk
+when ``save`` returns.
 """
 
 from __future__ import annotations
@@ -15,23 +15,31 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from selfplay.runs.codec import Json
 from selfplay.runs.digest import digest
 from selfplay.runs.files import CorruptedFile, read_hashed_json, sync, write_hashed_json
-from selfplay.runs.tree import flatten, unflatten
+from selfplay.runs.tree import PyTree, flatten
+
+
+class Checkpoint(NamedTuple):
+    """The arrays of a checkpoint by their paths, and their digest."""
+
+    arrays: dict[str, np.ndarray]
+    digest: str
 
 
 def checkpoint_path(folder: Path, iteration: int) -> Path:
-    """``folder/checkpoints/00000012``."""
+    """Returns ``folder/checkpoints/00000012``."""
     return folder / "checkpoints" / f"{iteration:08d}"
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences Orbax's progress messages, which go through absl's logger."""
+    """Mutes Orbax's progress messages, which are logged by absl."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -43,13 +51,14 @@ def _quiet() -> Iterator[None]:
 
 @functools.cache
 def _orbax() -> tuple[Any, Any]:
-    import orbax.checkpoint as ocp  # slow to import
+    """Returns the module and a checkpointer; imported here because the import is slow."""
+    import orbax.checkpoint as ocp
 
     return ocp, ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
 
 
 def _pack(flat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """``{dtype name: vector [elements]}`` of all leaves of that dtype, in path order."""
+    """Joins leaves of the same dtype, in path order: ``{dtype name: vector [elements]}``."""
     groups: dict[str, list[np.ndarray]] = {}
     for array in flat.values():
         if array.size:  # Orbax refuses empty arrays
@@ -57,7 +66,7 @@ def _pack(flat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.concatenate(parts) for name, parts in groups.items()}
 
 
-def _unpack(vectors: Mapping[str, np.ndarray], leaves: list[Any]) -> dict[str, np.ndarray]:
+def _unpack(vectors: Mapping[str, np.ndarray], leaves: list[Json]) -> dict[str, np.ndarray]:
     """Undoes ``_pack``; ``leaves`` are ``[path, dtype name, shape]``."""
     flat, used = {}, dict.fromkeys(vectors, 0)
     for path, dtype, shape in leaves:
@@ -76,18 +85,17 @@ def _read_vectors(arrays: Path, dtypes: list[str]) -> dict[str, np.ndarray]:
     wanted = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in dtypes}
     with _quiet():
         args = ocp.args.PyTreeRestore(restore_args=wanted)
-        found = checkpointer.restore(arrays.resolve(), args=args)
-    return {name: np.asarray(found[name]) for name in dtypes}
+        vectors = checkpointer.restore(arrays.resolve(), args=args)
+    return {name: np.asarray(vectors[name]) for name in dtypes}
 
 
-def save(
-    folder: Path, iteration: int, state_tree: Any, extra_json: Mapping[str, Any] | None = None
-) -> str:
-    """Writes a checkpoint, over one that is there, and returns the digest of ``state_tree``.
+def save(folder: Path, iteration: int, state: PyTree) -> str:
+    """Writes a checkpoint, replacing an existing one, and returns the digest of ``state``.
 
-    Leaves are arrays, PRNG keys or numbers (0-d and empty arrays too); raises TypeError for others.
+    Leaves are arrays (0-d and empty ones included), PRNG keys or numbers. Raises TypeError for
+    other leaves.
     """
-    flat = flatten(state_tree)
+    flat = flatten(state)
     for path, array in flat.items():
         if array.dtype.kind in "USOMm":
             raise TypeError(f"the leaf at {path!r} is {array.dtype}, expected numbers")
@@ -95,25 +103,24 @@ def save(
     if target.exists():
         shutil.rmtree(target)
     target.mkdir(parents=True)
-    answer = digest(flat)
+    state_digest = digest(flat)
     if vectors := _pack(flat):
         _, checkpointer = _orbax()
         with _quiet():
             checkpointer.save((target / "arrays").resolve(), vectors)
-        for path in (target / "arrays").rglob("*"):  # Orbax leaves its metadata to the kernel
+        for path in (target / "arrays").rglob("*"):  # Orbax does not sync its metadata
             sync(path)
     sync(target.parent)
     leaves = [[path, a.dtype.name, list(a.shape)] for path, a in flat.items()]
-    write_hashed_json(
-        target / "tree.json", {"digest": answer, "leaves": leaves, "extra": extra_json or {}}
-    )
-    return answer
+    document = {"digest": state_digest, "leaves": leaves, "extra": {}}
+    write_hashed_json(target / "tree.json", document)
+    return state_digest
 
 
-def load(folder: Path, iteration: int) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
-    """``({path: array}, extra_json, digest)`` of a checkpoint, after comparing the digest.
+def load(folder: Path, iteration: int) -> Checkpoint:
+    """Reads a checkpoint and compares its digest.
 
-    Raises CorruptedFile naming what is missing or altered.
+    Raises CorruptedFile naming the file that is missing or altered.
     """
     target = checkpoint_path(Path(folder), iteration)
     info = read_hashed_json(target / "tree.json")
@@ -128,12 +135,4 @@ def load(folder: Path, iteration: int) -> tuple[dict[str, np.ndarray], dict[str,
     if (actual := digest(flat)) != info["digest"]:
         why = f"its digest is {actual[:12]}…, expected {info['digest'][:12]}…"
         raise CorruptedFile(arrays, why)
-    return flat, info["extra"], info["digest"]
-
-
-def restore(folder: Path, iteration: int, like: Any) -> Any:
-    """The tree of a checkpoint with the structure, leaf types and devices of ``like``.
-
-    Raises CorruptedFile for a damaged checkpoint, ValueError where it does not fit ``like``.
-    """
-    return unflatten(like, load(folder, iteration)[0])
+    return Checkpoint(flat, info["digest"])

@@ -1,7 +1,8 @@
-"""Frozen dataclass configs as JSON, and back, with one clear sentence for whatever is wrong.
+"""Frozen dataclass configs as JSON and back, with a one-sentence error for every mistake.
 
 Fields may be bool, int, float (finite), str, None, tuples, Literal, Optional and other unions of
-these, and nested dataclasses. No pickling, no class names in the file: the reader names the class.
+these, and nested dataclasses. Files contain neither pickles nor class names: the reader names the
+class.
 """
 
 from __future__ import annotations
@@ -15,31 +16,40 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
 FORMAT_VERSION = 2
-"""Format that run folders are written in; raised by changes that old readers cannot read."""
+"""The format of new run folders; raised by changes that older programs cannot read."""
 
 READABLE_FORMATS = (1, 2)
-"""Formats that this program reads; format 1 has other field names, see `selfplay.runs.renamed`."""
+"""The formats that this program reads; format 1 has other names, see `selfplay.runs.renamed`."""
 
 # Metadata of a field that was added after runs of this format were written. Its default is not
-# written, and read where the key is missing: files and comparisons of configs stay as they were.
+# written, and a missing key means the default: old files and comparisons of configs stay the same.
 ADDED = {"added": True}
 
 # Metadata of a field, or of a section, that does not affect what is computed: it may change when a
 # run is resumed. The keys of both can be combined: `ADDED | MUTABLE`.
 MUTABLE = {"mutable": True}
 
+Json = Any
+"""A JSON value: None, bool, int, float, str, or a list or dict of them."""
+
+JsonObject = dict[str, Any]
+"""A JSON object."""
+
+TypeForm = Any
+"""A type as in an annotation: a class, a union, a Literal, a parameterized tuple."""
+
 T = TypeVar("T")
 _ABSENT = object()
 
 
-def to_json(config: Any) -> dict[str, Any]:
-    """The dataclass ``config`` as JSON values; raises ValueError naming a field that has none."""
+def to_json(config: object) -> JsonObject:
+    """Converts a config to JSON values; raises ValueError for a field without a JSON form."""
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         raise ValueError(f"a config must be a dataclass instance, not {config!r}")
     return _encode(config, "")
 
 
-def _encode(value: Any, path: str) -> Any:
+def _encode(value: object, path: str) -> Json:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
         unused = [name for name, default in _added(type(value)).items() if fields[name] == default]
@@ -56,16 +66,16 @@ def _encode(value: Any, path: str) -> Any:
     )
 
 
-def from_json(cls: type[T], data: Any) -> T:
-    """A ``cls`` from what ``to_json`` gave.
+def from_json(cls: type[T], data: Json) -> T:
+    """Builds a ``cls`` from what ``to_json`` returned.
 
     Raises ValueError for an unknown key, a missing key or a wrong type, naming the key, its value
-    and what was expected; and whatever the classes' own checks raise.
+    and what was expected; and what the dataclasses' own checks raise.
     """
     return _decode(cls, data, "")
 
 
-def _decode(kind: Any, value: Any, path: str) -> Any:
+def _decode(kind: TypeForm, value: Json, path: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _decode_dataclass(kind, value, path)
@@ -88,7 +98,7 @@ def _decode(kind: Any, value: Any, path: str) -> Any:
     raise _wrong(path, value, _name(kind))
 
 
-def _decode_dataclass(cls: type, data: Any, path: str) -> Any:
+def _decode_dataclass(cls: type, data: Json, path: str) -> object:
     if not isinstance(data, Mapping):
         raise _wrong(path, data, f"an object with the fields of {cls.__name__}")
     hints = typing.get_type_hints(cls)
@@ -106,8 +116,8 @@ def _decode_dataclass(cls: type, data: Any, path: str) -> Any:
     return cls(**{n: _decode(hints[n], data[n], _join(path, n)) for n in names if n in data})
 
 
-def _added(cls: type) -> dict[str, Any]:
-    """The fields of a dataclass that are marked with ``ADDED``, and their defaults."""
+def _added(cls: type) -> dict[str, object]:
+    """Returns the fields of a dataclass that are marked with ``ADDED``, and their defaults."""
     marked = [f for f in dataclasses.fields(cls) if "added" in f.metadata]
     missing = dataclasses.MISSING
     return {
@@ -127,11 +137,11 @@ def mutable_fields(config_type: type) -> list[str]:
     return paths
 
 
-def _decode_union(kind: Any, members: tuple[Any, ...], value: Any, path: str) -> Any:
-    # float last: it accepts an int, which an int member has the better claim to
+def _decode_union(kind: TypeForm, members: tuple[TypeForm, ...], value: Json, path: str) -> object:
+    # float comes last: it accepts an int, which must become an int if the union has one
     for member in sorted(members, key=lambda m: m is float):
         if dataclasses.is_dataclass(member) and isinstance(value, Mapping):
-            return _decode(member, value, path)  # its errors say more than "none fits"
+            return _decode(member, value, path)  # its error is more precise than ours
         try:
             return _decode(member, value, path)
         except ValueError:
@@ -139,7 +149,7 @@ def _decode_union(kind: Any, members: tuple[Any, ...], value: Any, path: str) ->
     raise _wrong(path, value, _name(kind))
 
 
-def _decode_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+def _decode_tuple(kinds: tuple[TypeForm, ...], value: Json, path: str) -> tuple[object, ...]:
     if not isinstance(value, (list, tuple)):
         raise _wrong(path, value, "a list")
     if len(kinds) == 2 and kinds[1] is Ellipsis:
@@ -152,45 +162,42 @@ def _decode_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, .
 
 
 def _join(path: str, name: str) -> str:
-    shown = name if name.isidentifier() else json.dumps(name)  # it may come from a stranger's file
+    # Names may come from an untrusted file: quote those that could steer a terminal.
+    shown = name if name.isidentifier() else json.dumps(name)
     return f"{path}.{shown}" if path else shown
 
 
-def _name(kind: Any) -> str:
+def _name(kind: TypeForm) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
-def _wrong(path: str, value: Any, expected: str) -> ValueError:
+def _wrong(path: str, value: Json, expected: str) -> ValueError:
     what = path or "the config"
     return ValueError(f"{what} is {value!r} ({type(value).__name__}), expected {expected}")
 
 
-def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """``{dotted path: value}`` of a config's JSON form."""
+def flat(value: Json, path: str = "") -> JsonObject:
+    """Flattens a config's JSON form to ``{dotted path: value}``."""
     if isinstance(value, Mapping) and (value or not path):
         parts = [flat(item, _join(path, str(key))) for key, item in value.items()]
         return {key: item for part in parts for key, item in part.items()}
     return {path: value}
 
 
-def differing(a: Any, b: Any) -> dict[str, tuple[str, str]]:
-    """``{dotted path: (value in a, value in b)}`` as JSON text, "absent" where there is none.
+def differing(a: object, b: object) -> dict[str, tuple[str, str]]:
+    """Compares two configs, or their JSON forms, field by field.
 
-    ``a`` and ``b`` are configs or their JSON forms. 3 and 3.0 are equal, True and 1 are not.
+    Returns ``{dotted path: (value in a, value in b)}`` of the fields that differ, as JSON text;
+    "absent" for a field that one of them lacks. 3 and 3.0 are equal, True and 1 are not.
     """
-    left, right = (flat(x if isinstance(x, Mapping) else to_json(x)) for x in (a, b))
+    in_a, in_b = (flat(x if isinstance(x, Mapping) else to_json(x)) for x in (a, b))
 
-    def text(side: dict[str, Any], key: str) -> str:
+    def text(side: JsonObject, key: str) -> str:
         return json.dumps(side[key]) if key in side else "absent"
 
     def same(key: str) -> bool:
-        x, y = left.get(key, _ABSENT), right.get(key, _ABSENT)
+        x, y = in_a.get(key, _ABSENT), in_b.get(key, _ABSENT)
         return x == y and isinstance(x, bool) == isinstance(y, bool)
 
-    keys = [key for key in {**left, **right} if not same(key)]
-    return {key: (text(left, key), text(right, key)) for key in keys}
-
-
-def differences(a: Any, b: Any) -> list[str]:
-    """One text for each differing field: ``"search.num_simulations: 64 != 32"``."""
-    return [f"{key}: {x} != {y}" for key, (x, y) in differing(a, b).items()]
+    keys = [key for key in {**in_a, **in_b} if not same(key)]
+    return {key: (text(in_a, key), text(in_b, key)) for key in keys}

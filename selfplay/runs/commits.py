@@ -1,48 +1,66 @@
-"""The commit protocol: an iteration exists once its commit file does, and not before.
+"""The commit protocol: an iteration exists once its commit file exists.
 
-Shard, checkpoint and snapshot of iteration i are written first; then one atomic rename creates
-``commits/00000012.json``, which names them by digest. Commit files are small and all kept; full
-checkpoints only of the newest ``keep`` commits (all with ``keep_all``).
+Shard, checkpoint and snapshot of an iteration are written first; then one atomic rename creates
+``commits/00000012.json``, which names them by digest. Commit files are small and all of them are
+kept; full checkpoints are kept of the newest ``keep`` commits, or of all with ``keep_all``.
 """
 
 from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from selfplay.runs import metrics_row
 from selfplay.runs.checkpoint import checkpoint_path, load
-from selfplay.runs.codec import FORMAT_VERSION, READABLE_FORMATS
+from selfplay.runs.codec import FORMAT_VERSION, READABLE_FORMATS, JsonObject
 from selfplay.runs.files import (
     TEMPORARY,
     CorruptedFile,
+    from_jsonable,
     read_hashed_json,
-    revive,
     write_hashed_json,
 )
-from selfplay.runs.replay import Replay, ReplayIndex, shard_path
+from selfplay.runs.identity import RunIdentity
+from selfplay.runs.metrics_row import MetricsRow
+from selfplay.runs.replay import Replay, ReplayIndex
 from selfplay.runs.snapshots import is_snapshot, load_snapshot, snapshot_path
+from selfplay.runs.tree import SEPARATOR
 from selfplay.runs.window import ReplayConfig
 
 
 @dataclass(frozen=True)
 class Commit:
-    """One iteration, by digest. ``snapshot_digest`` and ``replay`` are None where there is none."""
+    """The content of a commit file: one iteration, its files named by digest.
+
+    Attributes:
+        iteration: the iteration, 0 for the start.
+        state_digest: digest of the checkpoint, ``{"state": …, "carries": …}``.
+        snapshot_digest: digest of the version's parameters; None if no snapshot was saved.
+        replay: index of the replay after the iteration; None if it has no replay.
+        ledger: FLOPs behind the version.
+        metrics_row: the row of metrics, as in metrics.jsonl.
+    """
 
     iteration: int
-    state_digest: str  # of {"state": ..., "carries": ...}
+    state_digest: str
     snapshot_digest: str | None
     replay: ReplayIndex | None
-    ledger: dict[str, Any]
-    metrics_row: dict[str, Any]
+    ledger: JsonObject
+    metrics_row: JsonObject
 
-    def to_json(self) -> dict[str, Any]:
-        """The commit file's content, with the names of the files that it commits."""
+    @property
+    def row(self) -> MetricsRow:
+        """The row of metrics with its sections as attributes."""
+        return metrics_row.parse(self.metrics_row)
+
+    def to_json(self) -> JsonObject:
+        """Converts the commit to a file's content, with the paths of the files that it commits."""
         files = {"checkpoint": f"checkpoints/{self.iteration:08d}"}
         if self.snapshot_digest:
             files["snapshot"] = f"snapshots/{self.iteration:08d}.npz"
@@ -60,23 +78,31 @@ class Commit:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Commit:
+    def from_json(cls, data: JsonObject) -> Commit:
         """Undoes ``to_json``."""
         return cls(
             iteration=data["iteration"],
             state_digest=data["state_digest"],
             snapshot_digest=data["snapshot_digest"],
             replay=ReplayIndex.from_json(data["replay"]) if data["replay"] else None,
-            ledger=revive(data["ledger"]),
-            metrics_row=revive(data["metrics_row"]),
+            ledger=from_jsonable(data["ledger"]),
+            metrics_row=from_jsonable(data["metrics_row"]),
         )
 
 
 class Loaded(NamedTuple):
-    """A commit whose files were all read and found good."""
+    """A commit whose files were all read and are undamaged.
+
+    Attributes:
+        commit: the commit file's content.
+        state: ``{path: array}`` of the learner's state.
+        carries: ``{path: array}`` of the streams' carries.
+        replay: the replay buffer after the iteration.
+    """
 
     commit: Commit
-    arrays: dict[str, np.ndarray]  # path -> array of {"state": ..., "carries": ...}
+    state: dict[str, np.ndarray]
+    carries: dict[str, np.ndarray]
     replay: Replay
 
 
@@ -86,6 +112,7 @@ class Commits:
     def __init__(
         self, folder: Path, window: ReplayConfig, keep: int = 2, keep_all: bool = False
     ) -> None:
+        """Opens the commits of ``folder``; arguments as in `Run.create_or_open`."""
         if keep < 1:
             raise ValueError(f"keep is {keep}, expected at least 1 checkpoint")
         self._folder = Path(folder)
@@ -94,16 +121,16 @@ class Commits:
         self._keep_all = keep_all
 
     def path(self, iteration: int) -> Path:
-        """``folder/commits/00000012.json``."""
+        """Returns ``folder/commits/00000012.json``."""
         return self._folder / "commits" / f"{iteration:08d}.json"
 
     def iterations(self) -> list[int]:
-        """Committed iterations, ascending."""
+        """Lists the committed iterations, ascending."""
         files = (self._folder / "commits").glob("*.json")
         return sorted(int(path.stem) for path in files if path.stem.isdigit())
 
     def read(self, iteration: int) -> Commit:
-        """Raises CorruptedFile for a damaged commit file, ValueError for another format."""
+        """Reads a commit; raises CorruptedFile if it is damaged, ValueError for other formats."""
         data = read_hashed_json(self.path(iteration))
         if data.get("format_version") not in READABLE_FORMATS:
             raise ValueError(
@@ -112,31 +139,40 @@ class Commits:
             )
         return Commit.from_json(data)
 
+    def identity(self) -> RunIdentity:
+        """Reads from the first commit what the run is bound to; raises as `read` does."""
+        return RunIdentity.of(self.read(0).metrics_row)
+
     def write(self, commit: Commit) -> None:
-        """The commit point: one atomic rename."""
+        """Writes the commit file by one atomic rename: the commit point."""
         write_hashed_json(self.path(commit.iteration), commit.to_json())
 
     def load(self, iteration: int) -> Loaded:
-        """Reads a commit and every file it needs, comparing digests; raises CorruptedFile."""
+        """Reads a commit and every file it needs and compares digests; raises CorruptedFile."""
         commit = self.read(iteration)
-        arrays, _, found = load(self._folder, iteration)
-        if found != commit.state_digest:
-            why = f"its digest is {found[:12]}…, expected {commit.state_digest[:12]}…"
+        arrays, digest = load(self._folder, iteration)
+        if digest != commit.state_digest:
+            why = f"its digest is {digest[:12]}…, expected {commit.state_digest[:12]}…"
             raise CorruptedFile(checkpoint_path(self._folder, iteration), why)
         if commit.snapshot_digest:
             load_snapshot(self._folder, iteration, commit.snapshot_digest)
         index = commit.replay or ReplayIndex(0, ())
-        return Loaded(commit, arrays, Replay.restore(self._folder, index, self._window))
+        trees: dict[str, dict[str, np.ndarray]] = {"state": {}, "carries": {}}
+        for path, array in arrays.items():
+            tree, _, rest = path.partition(SEPARATOR)
+            trees[tree][rest] = array
+        replay = Replay.restore(self._folder, index, self._window)
+        return Loaded(commit, trees["state"], trees["carries"], replay)
 
     def latest_good(self) -> Loaded | None:
-        """The newest commit whose files are all good, or None when nothing was ever committed.
+        """Loads the newest commit whose files are undamaged; None if there are no commits.
 
-        Walks backwards over the commits whose checkpoints were kept, with a warning that names the
-        damaged file of each it passes. Raises CorruptedFile when none of them is good.
+        Walks backwards over the commits whose checkpoints were kept and warns about each damaged
+        one, naming the file. Raises CorruptedFile if all of them are damaged.
         """
         last: CorruptedFile | None = None
         for iteration in reversed(self.iterations()):
-            # an older checkpoint is absent because it was pruned: nothing further back is kept
+            # An absent older checkpoint was pruned, and so were those before it.
             if last is not None and not checkpoint_path(self._folder, iteration).exists():
                 break
             try:
@@ -150,10 +186,10 @@ class Commits:
         return None
 
     def remove_after(self, iteration: int | None) -> None:
-        """Deletes what belongs to iterations after ``iteration`` (None = all), commits first,
-        and temporary files: leftovers of a crash, or of a commit found to be damaged.
+        """Deletes files of iterations after ``iteration`` (None = all), and temporary files.
 
-        Raises ValueError, deleting nothing, when there are files that no crash can explain.
+        They are leftovers of a crash or of a damaged commit. Commits are deleted first. Raises
+        ValueError, without deleting anything, if there are files that no crash can explain.
         """
         last = -1 if iteration is None else iteration
         newest = max(self.iterations(), default=-1)
@@ -161,10 +197,10 @@ class Commits:
             for path in sorted((self._folder / name).glob("*")):
                 stem = path.name.split(".")[0]
                 if stem.isdigit() and int(stem) > newest + 1:
-                    at = "none" if newest < 0 else newest
+                    latest = "none" if newest < 0 else newest
                     raise ValueError(
-                        f"{path} is there, but the newest commit is {at}: files of "
-                        f"{self._folder / 'commits'} were lost; put them back, or move it away"
+                        f"{path} exists, but the newest commit is {latest}: files of "
+                        f"{self._folder / 'commits'} were lost; restore them, or move it away"
                     )
         for name in ("commits", "checkpoints", "snapshots", "replay"):
             folder = self._folder / name
@@ -177,32 +213,33 @@ class Commits:
             _delete(path)
 
     def retained(self) -> list[int]:
-        """Iterations whose full checkpoints are kept."""
+        """Lists the iterations whose full checkpoints are kept, ascending."""
         every = self.iterations()
         return every if self._keep_all else every[-self._keep :]
 
     def prune(self, replay: Replay, needed: Collection[int] = ()) -> None:
         """Deletes checkpoints, shards and snapshots that no retained commit needs.
 
-        Log-spaced snapshots stay for good, `needed` ones stay now, and with ``keep_all`` everything
-        does.
+        Log-spaced snapshots are always kept, those of the versions in `needed` are kept this time,
+        and with ``keep_all`` nothing is deleted.
         """
         if self._keep_all:
             return
-        kept = self.retained()
+        retained = self.retained()
         for path in sorted((self._folder / "checkpoints").glob("*")):
-            if path.name.isdigit() and int(path.name) not in kept:
+            if path.name.isdigit() and int(path.name) not in retained:
                 _delete(path)
         for version in self.iterations():
             path = snapshot_path(self._folder, version)
-            if version not in kept and version not in needed and not is_snapshot(version):
+            if version not in retained and version not in needed and not is_snapshot(version):
                 path.unlink(missing_ok=True)
-        older = [c.replay for c in self._older(kept) if c.replay]
-        replay.prune(keep_for_verify=False, retained=older)
+        # The index of the last one is that of the replay itself.
+        replay.prune(c.replay for c in self._readable(retained[:-1]) if c.replay)
 
-    def _older(self, kept: list[int]) -> list[Commit]:
+    def _readable(self, iterations: Sequence[int]) -> list[Commit]:
+        """Reads commits, and warns about damaged ones instead of raising."""
         commits = []
-        for iteration in kept[:-1]:  # the last one's index is the replay's own
+        for iteration in iterations:
             try:
                 commits.append(self.read(iteration))
             except CorruptedFile as error:
@@ -210,15 +247,8 @@ class Commits:
         return commits
 
 
-def committed_shard(folder: Path, commit: Commit) -> Path | None:
-    """The replay shard that ``commit``'s own iteration wrote, or None."""
-    if commit.replay is None or not commit.replay.shards:
-        return None
-    shard = commit.replay.shards[-1]
-    return shard_path(folder, shard.iteration) if shard.iteration == commit.iteration else None
-
-
 def _delete(path: Path) -> None:
+    """Deletes a file, or a folder with everything in it."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

@@ -1,34 +1,34 @@
-"""SHA-256 digests over arrays: what "the same bytes" means everywhere in this project.
+"""SHA-256 digests over arrays, which define "the same bytes" everywhere in this project.
 
-Never over files: checkpoint and event files are not byte-stable. The digest covers, in sorted path
-order, each array's path, dtype, shape and bytes (C order, little endian); the device, the memory
-layout and the order in which a dictionary was filled do not enter it. ``-0.0`` differs from
-``0.0``, and so do NaNs with different bits.
+Files are not hashed, because checkpoint and event files are not byte-stable. The digest covers, in
+sorted path order, each array's path, dtype, shape and bytes (C order, little endian). It does not
+depend on the device, the memory layout or the order in which a dictionary was filled. ``-0.0``
+differs from ``0.0``, and NaNs with different bits differ.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import numpy as np
 
-from selfplay.runs.tree import flatten
+from selfplay.runs.tree import PyTree, flatten
 
 
 def _bytes(array: np.ndarray) -> memoryview:
-    """The array's bytes, C order and little endian, without a copy where it already is so."""
+    """Returns the array's bytes in C order and little endian; copies only if needed."""
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("<"))
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def digest(tree: Any) -> str:
-    """64 hex digits for a pytree of arrays, PRNG keys and scalars; raises TypeError for others.
+def digest(tree: PyTree) -> str:
+    """Hashes a tree of arrays, PRNG keys and scalars; returns 64 hex digits.
 
-    Python scalars count as NumPy's (``1`` as int64, ``1.0`` as float64), keys as their key data,
-    and containers only by the paths they give: ``digest(tree) == digest(flatten(tree))``.
+    Python scalars are hashed as NumPy's (``1`` as int64, ``1.0`` as float64), keys as their key
+    data, and containers only through their paths: ``digest(tree) == digest(flatten(tree))``. Raises
+    TypeError for other leaves.
     """
     sha = hashlib.sha256()
     for path, array in flatten(tree).items():

@@ -1,7 +1,8 @@
-"""Named points at which a test can kill the process, to prove that a crash there loses nothing.
+"""Named points at which a test can kill the process, to show that a crash there loses nothing.
 
-``OOMZERO_FAILPOINT=commit.point@7`` makes the process SIGKILL itself (no clean-up, no flushing)
-when it reaches the point ``commit.point`` of iteration 7. Unset, a point costs one look-up.
+With ``OOMZERO_FAILPOINT=commit.point@7`` the process kills itself with SIGKILL (no clean-up, no
+flushing) when it reaches the point ``commit.point`` of iteration 7. If the variable is not set, a
+point costs one look-up.
 """
 
 from __future__ import annotations
@@ -13,6 +14,6 @@ VARIABLE = "OOMZERO_FAILPOINT"
 
 
 def failpoint(name: str, iteration: int) -> None:
-    """Kills this process when ``OOMZERO_FAILPOINT`` is ``f"{name}@{iteration}"``."""
+    """Kills this process if ``OOMZERO_FAILPOINT`` is ``f"{name}@{iteration}"``."""
     if os.environ.get(VARIABLE) == f"{name}@{iteration}":
         os.kill(os.getpid(), signal.SIGKILL)

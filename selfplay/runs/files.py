@@ -1,7 +1,8 @@
-"""Files that are either whole or absent, and that tell when they were damaged.
+"""Atomic files with checksums: JSON documents and archives of arrays.
 
-Writing is atomic: a temporary file in the same folder, fsync, rename, fsync of the folder. Arrays
-go to uncompressed ``.npz`` without pickle; JSON documents that matter carry their own SHA-256.
+A file is either whole or absent: it is written under a temporary name in the same folder, synced
+and renamed, and the folder is synced. Arrays go to uncompressed ``.npz`` without pickle; JSON
+documents that matter carry their own SHA-256.
 """
 
 from __future__ import annotations
@@ -20,18 +21,17 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
-from selfplay.runs.digest import digest as digest_of
+from selfplay.runs.codec import Json, JsonObject
 
-TEMPORARY = ".tmp-"  # file name prefix; whatever carries it may be deleted when a run opens
-LOCK = "lock"  # the file in a folder that its only writer holds
+TEMPORARY = ".tmp-"  # prefix of file names; such files may be deleted when a run is opened
+LOCK = "lock"  # name of the file that the folder's only writer locks
 _TEMPORARY_NAME = re.compile(rf"^{re.escape(TEMPORARY)}(\d+-)?(?=.)")
 _DTYPES = "__dtypes__"  # npz entry: JSON {name: dtype} of arrays that npz has no dtype for
 _SHA = "sha256"  # key of a hashed JSON document
-
 
 _REASONS = {
     errno.EACCES: "permission denied; run this as a user who may, or name another place",
@@ -51,7 +51,7 @@ _REASONS = {
 
 
 def describe(error: OSError) -> str:
-    """What the system refused, in words: ``PATH: it does not exist``."""
+    """Describes a system error in words: ``PATH: it does not exist``."""
     if error.errno is None:
         return str(error)
     reason = _REASONS.get(error.errno, (error.strerror or "unknown error").lower())
@@ -63,7 +63,7 @@ def describe(error: OSError) -> str:
 
 
 def in_words(error: Exception) -> str:
-    """Describes any error in words; see `describe` for what the system refused."""
+    """Describes any error in words; see `describe` for system errors."""
     return describe(error) if isinstance(error, OSError) else str(error)
 
 
@@ -80,7 +80,12 @@ def check_writable(folder: Path) -> None:
 
 
 class CorruptedFile(RuntimeError):
-    """A file that is missing, cut short or altered. ``path`` names it, ``why`` says how."""
+    """A file is missing, cut short or altered.
+
+    Attributes:
+        path: the file.
+        why: how it is damaged.
+    """
 
     def __init__(self, path: str | os.PathLike[str], why: str) -> None:
         super().__init__(f"{path} is damaged: {why}")
@@ -88,27 +93,28 @@ class CorruptedFile(RuntimeError):
         self.why = why
 
 
-def check_own(folder: Path) -> None:
-    """Raises ValueError if a folder holds links or devices: ours hold files and folders alone.
+def reject_links(folder: Path) -> None:
+    """Raises ValueError if a folder contains links or devices; the folder itself may be a link.
 
-    In a folder from a stranger they would make us read, write and delete what lies elsewhere. The
-    folder itself may be a link.
+    Links in a folder from an untrusted source would make us read, write or delete files elsewhere.
+    Each folder is checked once per process, because many readers open the same one: what is put
+    into it later is not noticed.
     """
-    _check_own(os.path.realpath(folder))
+    _reject_links(os.path.realpath(folder))
 
 
-@cache  # once per process: many read from the same folder
-def _check_own(folder: str) -> None:
+@cache
+def _reject_links(folder: str) -> None:
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = os.path.join(parent, name)
-            with contextlib.suppress(FileNotFoundError):  # of a run that goes on
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile: the run is training
                 mode = os.lstat(path).st_mode
                 if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                     kind = "link" if stat.S_ISLNK(mode) else "device"
                     raise ValueError(
-                        f"{path!r} is a {kind}, which none of our folders holds: put in its place "
-                        "what it stands for, or remove it"
+                        f"{path!r} is a {kind}, and only files and folders are allowed here; "
+                        "replace it by what it points to, or remove it"
                     )
 
 
@@ -122,9 +128,9 @@ def sync(path: Path) -> None:
 
 
 def take_lock(folder: Path) -> int:
-    """Makes this process the folder's only writer, until the handle is closed.
+    """Makes this process the folder's only writer until the returned handle is closed.
 
-    Raises ValueError, with the other's process id, when there is one already.
+    Raises ValueError with the other process's id if the folder already has a writer.
     """
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
@@ -146,10 +152,11 @@ def take_lock(folder: Path) -> int:
 
 @contextlib.contextmanager
 def _atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a temporary file that replaces ``path`` when the block ends without an error."""
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     temporary.unlink(missing_ok=True)
     try:
-        with open(temporary, "xb") as handle:  # never through a link that waits there
+        with open(temporary, "xb") as handle:  # fails on a link planted at that name
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
@@ -161,13 +168,14 @@ def _atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replaces ``path`` by ``data``; a reader or a crash sees the old file or the new one."""
+    """Replaces the content of ``path``; readers and crashes see the old content or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _atomic(path) as handle:
         handle.write(data)
 
 
-def _map(data: Any, leaf: Callable[[Any], Any]) -> Any:
+def _map(data: Json, leaf: Callable[[Json], Json]) -> Json:
+    """Applies ``leaf`` to every value in nested mappings and sequences."""
     if isinstance(data, Mapping):
         return {str(key): _map(value, leaf) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
@@ -175,36 +183,39 @@ def _map(data: Any, leaf: Callable[[Any], Any]) -> Any:
     return leaf(data)
 
 
-def _plain_leaf(value: Any) -> Any:
+def _to_jsonable_leaf(value: object) -> Json:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if hasattr(value, "tolist") and hasattr(value, "dtype"):  # NumPy and JAX arrays and scalars
-        return _map(np.asarray(value).tolist(), _plain_leaf)
+        return _map(np.asarray(value).tolist(), _to_jsonable_leaf)
     raise TypeError(f"{value!r} ({type(value).__name__}) has no JSON form")
 
 
-def plain(data: Any) -> Any:
-    """``data`` as strict JSON values: arrays become lists, NaN and infinities ``"nan"``, ``"inf"``,
-    ``"-inf"`` (JSON has no word for them; ``revive`` turns them back)."""
-    return _map(data, _plain_leaf)
+def to_jsonable(data: object) -> Json:
+    """Converts data to strict JSON values; arrays become lists.
+
+    NaN and infinities, which JSON lacks, become ``"nan"``, ``"inf"`` and ``"-inf"``. Raises
+    TypeError for a value without a JSON form.
+    """
+    return _map(data, _to_jsonable_leaf)
 
 
-def revive(data: Any) -> Any:
-    """Undoes ``plain`` for non-finite numbers."""
+def from_jsonable(data: Json) -> Json:
+    """Converts ``"nan"``, ``"inf"`` and ``"-inf"`` of ``to_jsonable`` back to numbers."""
     words = {"nan", "inf", "-inf"}
     return _map(data, lambda x: float(x) if isinstance(x, str) and x in words else x)
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Writes strict JSON atomically; ``data`` passes through ``plain``."""
-    text = json.dumps(plain(data), indent=1, allow_nan=False)
+def write_json(path: Path, data: object) -> None:
+    """Writes ``to_jsonable(data)`` atomically."""
+    text = json.dumps(to_jsonable(data), indent=1, allow_nan=False)
     write_bytes(path, text.encode() + b"\n")
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in ``path``; raises CorruptedFile when it is missing or does not parse."""
+def read_json(path: Path) -> Json:
+    """Reads a JSON value; raises CorruptedFile if the file is missing or does not parse."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -213,33 +224,41 @@ def read_json(path: Path) -> Any:
         raise CorruptedFile(path, f"it is not JSON ({error})") from error
 
 
-def _sha(data: dict[str, Any]) -> str:
+def _sha(data: JsonObject) -> str:
+    """Returns the SHA-256 over all entries but the checksum itself."""
     body = {key: value for key, value in data.items() if key != _SHA}
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_hashed_json(path: Path, data: Mapping[str, Any]) -> None:
-    """``write_json`` of a dictionary, with a ``sha256`` entry over all other entries."""
-    body = plain(data)
+def write_hashed_json(path: Path, data: Mapping[str, Json]) -> None:
+    """Writes a JSON object atomically, with a ``sha256`` entry over all other entries."""
+    body = to_jsonable(data)
     write_json(path, {**body, _SHA: _sha(body)})
 
 
-def read_hashed_json(path: Path) -> dict[str, Any]:
-    """What ``write_hashed_json`` wrote; raises CorruptedFile when any value was altered."""
+def read_hashed_json(path: Path) -> JsonObject:
+    """Reads what ``write_hashed_json`` wrote; raises CorruptedFile if any value was altered."""
     data = read_json(path)
     if not isinstance(data, dict) or data.get(_SHA) != _sha(data):
         raise CorruptedFile(path, "its content does not match the SHA-256 it carries")
     return {key: value for key, value in data.items() if key != _SHA}
 
 
+def _digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """Returns the digest of arrays."""
+    from selfplay.runs.digest import digest  # imports JAX, which reading a JSON file does not need
+
+    return digest(arrays)
+
+
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     """Writes ``{name: array}`` atomically as an uncompressed ``.npz``; returns its digest.
 
-    Any NumPy or ml_dtypes dtype except objects (bfloat16 too). Raises TypeError for objects.
+    Takes every NumPy and ml_dtypes dtype, such as bfloat16, but raises TypeError for objects.
     """
     host = {name: np.asarray(array) for name, array in arrays.items()}
-    answer = digest_of(host)  # refuses object arrays
+    digest = _digest_of(host)  # raises TypeError for arrays of objects
     foreign = {n: a.dtype.name for n, a in host.items() if a.dtype.isbuiltin == 2}
     for name in foreign:
         host[name] = host[name].view(f"u{host[name].dtype.itemsize}")
@@ -250,22 +269,22 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
         for name, array in sorted(host.items()):
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
-    return answer
+    return digest
 
 
 def _check_size(archive: zipfile.ZipFile, size: int) -> None:
-    """ValueError for a zip file that would grow when it is read."""
+    """Raises ValueError if the entries are larger than the file, so that they would inflate."""
     if sum(entry.file_size for entry in archive.infolist()) > size:
-        raise ValueError("it holds more than its size")
+        raise ValueError("its uncompressed size exceeds the size of the file")
 
 
 def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
-    """``{name: array}`` from ``save_arrays``, compared with ``digest`` when one is given.
+    """Reads ``{name: array}`` from ``save_arrays`` and compares the digest, if one is given.
 
-    Raises CorruptedFile when the file is missing, truncated or altered.
+    Raises CorruptedFile if the file is missing, truncated or altered.
     """
     try:
-        # Opened here: np.load forgets to close the file it opened when the archive is damaged.
+        # np.load does not close a file that it opened itself if the archive is damaged.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             _check_size(archive.zip, path.stat().st_size)
             arrays = {name: archive[name] for name in archive.files}
@@ -277,6 +296,6 @@ def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
     except Exception as error:  # a damaged zip or header raises one of a dozen types
         text = describe(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise CorruptedFile(path, f"its arrays cannot be read ({text})") from error
-    if digest is not None and (actual := digest_of(arrays)) != digest:
+    if digest is not None and (actual := _digest_of(arrays)) != digest:
         raise CorruptedFile(path, f"its digest is {actual[:12]}…, expected {digest[:12]}…")
     return arrays

@@ -1,10 +1,11 @@
-"""What a run ran on: code, packages, devices, pinned flags. One entry for each start.
+"""The manifest of a run: code, packages, devices and pinned flags, one entry for each start.
 
-Environment variables are copied from an allow-list and nowhere else: an environment holds secrets.
+Only environment variables on an allow-list are copied, because an environment holds secrets.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -13,8 +14,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from selfplay.runs.codec import Json, JsonObject
 from selfplay.runs.files import CorruptedFile, read_json, write_json
 
 FILE = "manifest.json"
@@ -33,16 +34,16 @@ ENVIRONMENT = (
 def _git(source: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(source), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
-def code_version(source: Path) -> dict[str, Any]:
-    """Commit of the checkout that holds ``source``, and whether files differ from it.
+def code_version(source: Path) -> JsonObject:
+    """Returns the commit of the checkout with ``source``, and whether its files were changed.
 
-    Both are None outside git.
+    ``{"commit": …, "dirty": …}``; both are None outside git.
     """
     commit = _git(source, "rev-parse", "HEAD")
     status = None if commit is None else _git(source, "status", "--porcelain")
@@ -50,13 +51,11 @@ def code_version(source: Path) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _cpu_model() -> str:
@@ -67,15 +66,15 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _devices() -> dict[str, Any]:
+def _devices() -> JsonObject:
     import jax
 
     devices = jax.devices()
     return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
 
 
-def collect(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """This process's code, packages, devices and machine, as JSON values. Starts JAX's backend.
+def collect(flags: Mapping[str, Json]) -> JsonObject:
+    """Describes this process's code, packages, devices and machine. Starts JAX's backend.
 
     ``flags`` are the pinned settings that the caller applied before JAX started.
     """
@@ -91,14 +90,14 @@ def collect(flags: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def record(folder: Path, session: Mapping[str, Any]) -> None:
+def record(folder: Path, session: Mapping[str, Json]) -> None:
     """Appends ``session`` to the ``sessions`` list of ``folder/manifest.json``, atomically.
 
-    Raises CorruptedFile when what is there is no manifest.
+    Raises CorruptedFile if the file is not a manifest.
     """
     path = Path(folder) / FILE
     document = read_json(path) if path.exists() else {"sessions": []}
     sessions = document.get("sessions") if isinstance(document, dict) else None
     if not isinstance(sessions, list):
-        raise CorruptedFile(path, "it lists no sessions")
+        raise CorruptedFile(path, "it has no list of sessions")
     write_json(path, {"sessions": [*sessions, session]})

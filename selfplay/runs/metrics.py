@@ -1,4 +1,4 @@
-"""One row of metrics per iteration: ``metrics.jsonl`` for programs, TensorBoard for people."""
+"""The metrics file: one row per iteration, in ``metrics.jsonl`` and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from selfplay.runs.files import plain, revive, write_bytes
+from selfplay.runs.codec import Json, JsonObject
+from selfplay.runs.files import from_jsonable, to_jsonable, write_bytes
+from selfplay.runs.metrics_row import MetricsRow, parse
 
 FILE = "metrics.jsonl"
-STEP = "iteration"  # the one entry that every row must have
+STEP = "iteration"  # the one key that every row must have
 
 
-def _scalars(row: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, float]]:
-    """``{"a": {"b": 1}}`` as ``("a/b", 1.0)``; what is no finite number is skipped."""
+def _scalars(row: Mapping[str, Json], prefix: str = "") -> Iterable[tuple[str, float]]:
+    """Yields ``("a/b", 1.0)`` for ``{"a": {"b": 1}}``; skips all but finite numbers."""
     for key, value in row.items():
         if isinstance(value, Mapping):
             yield from _scalars(value, f"{prefix}{key}/")
@@ -24,10 +26,17 @@ def _scalars(row: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, fl
             yield f"{prefix}{key}", float(value)
 
 
-def _parse(path: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The rows of ``path``, and whether its last line was torn by a crash."""
+class _Parsed(NamedTuple):
+    """The rows of a file, and whether its last line was cut off by a crash."""
+
+    rows: list[JsonObject]
+    is_torn: bool
+
+
+def _parse(path: Path) -> _Parsed:
+    """Reads the rows; raises ValueError for a damaged line before the last."""
     lines = path.read_bytes().split(b"\n") if path.exists() else []
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -37,41 +46,43 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], bool]:
                 raise ValueError(f"a row needs an integer {STEP!r}")
         except (ValueError, RecursionError) as error:
             if number == len(lines):  # no newline after it: the write was cut off
-                return rows, True
-            raise ValueError(f"{path}, line {number} is no metrics row: {error}") from error
+                return _Parsed(rows, True)
+            raise ValueError(f"{path}, line {number} is not a metrics row: {error}") from error
         rows.append(row)
-    # a row whose newline is missing is complete, yet the next append would join it
-    return rows, bool(lines) and bool(lines[-1].strip())
+    # A last row without its newline is complete, but the next append would join it.
+    return _Parsed(rows, bool(lines) and bool(lines[-1].strip()))
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
-    """All rows of a run folder, oldest first; a torn last line is left out.
+def read(folder: Path) -> list[JsonObject]:
+    """Reads all rows of a run folder as JSON objects, oldest first; see `read_rows`.
 
-    Safe while the run is being written. Raises ValueError for a damaged line before the last.
+    Leaves out a torn last line, so a run can be read while it is written. Raises ValueError for a
+    damaged line before the last.
     """
-    return [revive(row) for row in _parse(Path(folder) / FILE)[0]]
+    return [from_jsonable(row) for row in _parse(Path(folder) / FILE).rows]
 
 
-def total_seconds(row: Mapping[str, Any]) -> float:
-    """Seconds of training up to a row, by the run's own clock; version 0 has none."""
-    return float(row.get("seconds", {}).get("total", 0.0))
+def read_rows(folder: Path) -> list[MetricsRow]:
+    """Reads all rows of a run folder, oldest first; like `read`, with sections as attributes."""
+    return [parse(row) for row in read(folder)]
 
 
 class MetricsLog:
-    """Appends rows to ``folder/metrics.jsonl`` and ``folder/tensorboard/``."""
+    """Writer of ``folder/metrics.jsonl`` and ``folder/tensorboard/``."""
 
     def __init__(self, folder: Path) -> None:
+        """Opens nothing yet; the first append does."""
         self._folder = Path(folder)
         self._path = self._folder / FILE
-        self._writer: Any = None  # tensorboardX.SummaryWriter, made by the first append
+        self._writer: Any = None  # tensorboardX.SummaryWriter, opened by the first append
         self._purge_step: int | None = None
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Writes one row, on disk when this returns; ``row["iteration"]`` is its step.
+    def append(self, row: Mapping[str, Json]) -> None:
+        """Writes one row, which is on disk when this returns; ``row["iteration"]`` is its step.
 
         Raises ValueError without an integer ``iteration``, TypeError for a value without JSON form.
         """
-        data = plain(row)
+        data = to_jsonable(row)
         if type(data.get(STEP)) is not int:
             raise ValueError(f"a metrics row needs an integer {STEP!r}, got {data.get(STEP)!r}")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -80,13 +91,14 @@ class MetricsLog:
             handle.flush()
             os.fsync(handle.fileno())
         writer = self._board()
-        for tag, value in _scalars(revive(data)):
+        for tag, value in _scalars(from_jsonable(data)):
             if tag != STEP:
                 writer.add_scalar(tag, value, data[STEP])
 
     def _board(self) -> Any:
+        """Returns the TensorBoard writer, opening it at the first call."""
         if self._writer is None:
-            from tensorboardX import SummaryWriter  # slow to import, and readers do without
+            from tensorboardX import SummaryWriter  # slow to import, and not needed by readers
 
             self._writer = SummaryWriter(
                 str(self._folder / "tensorboard"), purge_step=self._purge_step, flush_secs=10
@@ -94,29 +106,29 @@ class MetricsLog:
         return self._writer
 
     def truncate(self, next_iteration: int) -> None:
-        """Removes rows of ``next_iteration`` and later, and a torn last line.
+        """Removes the rows of ``next_iteration`` and later, and a torn last line.
 
-        TensorBoard hides what it had of those steps from the next append on.
+        TensorBoard hides its values of those steps from the next append on.
         """
         self.close()
         self._purge_step = next_iteration
-        rows, torn = _parse(self._path)
-        kept = [row for row in rows if row[STEP] < next_iteration]
-        if torn or len(kept) != len(rows):
-            self._rewrite(kept)
+        rows, is_torn = _parse(self._path)
+        earlier = [row for row in rows if row[STEP] < next_iteration]
+        if is_torn or len(earlier) != len(rows):
+            self._rewrite(earlier)
 
-    def fill(self, missing: Iterable[Mapping[str, Any]]) -> None:
-        """Puts rows back that a crash kept from being appended, in order of iteration."""
-        rows, _ = _parse(self._path)
-        new = [plain(row) for row in missing]
+    def fill(self, missing: Iterable[Mapping[str, Json]]) -> None:
+        """Inserts rows that were not appended because of a crash, in order of iteration."""
+        rows = _parse(self._path).rows
+        new = [to_jsonable(row) for row in missing]
         if new:
             self._rewrite(sorted([*rows, *new], key=lambda row: row[STEP]))
 
     def iterations(self) -> set[int]:
-        """The iterations that have a row."""
-        return {row[STEP] for row in _parse(self._path)[0]}
+        """Returns the iterations that have a row."""
+        return {row[STEP] for row in _parse(self._path).rows}
 
-    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
+    def _rewrite(self, rows: list[JsonObject]) -> None:
         lines = [json.dumps(row, allow_nan=False).encode() + b"\n" for row in rows]
         write_bytes(self._path, b"".join(lines))
 

@@ -9,7 +9,10 @@ that digests and checkpoints were made with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+JsonObject: TypeAlias = dict[str, Any]
 
 FIELDS: Mapping[str, str] = {
     "lag": "policy_lag",
@@ -46,11 +49,31 @@ FIELDS: Mapping[str, str] = {
 }
 """Dotted path of a config field in format 1 → its path today."""
 
-ON_DISK: Mapping[str, str] = {}
-"""Part of an array's path in the code → the same part in digests and files."""
+ON_DISK: Mapping[str, str] = {
+    "acting_params": "playing",  # of `TrainState`
+    "mover_outcome": "outcome",  # of a row; only `PlyRecord` has an `outcome`, which is player 0's
+    "ema_params": "averaged",  # of `LearnerState`
+    "pending": "waiting",  # of `Carry`
+}
+"""Part of an array's path in the code → the same part in digests and files.
+
+Trees are renamed where they are flattened (`selfplay.runs.tree`). Rows are flat: whoever writes
+them to files calls `disk_names`, and whoever reads them `code_names`.
+"""
+_IN_CODE: Mapping[str, str] = {disk: code for code, disk in ON_DISK.items()}
 
 
-def with_today_names(config: Mapping[str, Any]) -> dict[str, Any]:
+def disk_names(rows: Mapping[str, T]) -> dict[str, T]:
+    """Returns the fields of rows under the names that files and digests have for them."""
+    return {ON_DISK.get(name, name): array for name, array in rows.items()}
+
+
+def code_names(rows: Mapping[str, T]) -> dict[str, T]:
+    """Returns the fields of rows that were read from files under the names that the code uses."""
+    return {_IN_CODE.get(name, name): array for name, array in rows.items()}
+
+
+def with_today_names(config: Mapping[str, Any]) -> JsonObject:
     """Returns a stored config with the field names of today; today's configs stay as they are."""
     result = _copied(config)
     for old, new in FIELDS.items():
@@ -64,19 +87,6 @@ def with_today_names(config: Mapping[str, Any]) -> dict[str, Any]:
             target = target.setdefault(section, {})
         target[new_name] = source.pop(name)
     return result
-
-
-def check_option(text: str) -> None:
-    """Raises ValueError with the new name if an option is spelled as before it was renamed.
-
-    Args:
-        text: a field's dotted path, with or without leading dashes and a value behind "=".
-    """
-    typed = text.partition("=")[0]
-    path = typed.removeprefix("--").replace("-", "_").replace(".no_", ".")
-    if path in FIELDS:
-        dashes = "--" if typed.startswith("--") else ""
-        raise ValueError(f"{typed} is now called {dashes}{FIELDS[path].replace('_', '-')}")
 
 
 def today_field(typed: str) -> str:
@@ -93,14 +103,14 @@ def today_option(text: str) -> str:
     return f"--{today_field(typed.removeprefix('--'))}{equals}{value}"
 
 
-def _copied(config: Mapping[str, Any]) -> dict[str, Any]:
+def _copied(config: Mapping[str, Any]) -> JsonObject:
     """Returns a copy of nested mappings; other values are shared."""
     return {k: _copied(v) if isinstance(v, Mapping) else v for k, v in config.items()}
 
 
-def _section(config: dict[str, Any], names: list[str]) -> dict[str, Any] | None:
-    """Returns the nested mapping at `names`; None if there is none."""
-    section: Any = config
+def _section(config: JsonObject, names: list[str]) -> JsonObject | None:
+    """Returns the nested mapping at `names`; None where no mapping has that path."""
+    section: JsonObject | None = config
     for name in names:
         section = section.get(name) if isinstance(section, dict) else None
     return section if isinstance(section, dict) else None

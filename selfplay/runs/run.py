@@ -1,12 +1,12 @@
-"""A run folder: everything a run needs to go on after a crash, and an evaluator to read it.
+"""A run folder: everything that resuming a run and evaluating its versions needs.
 
     config.json  manifest.json  metrics.jsonl  tensorboard/  lock
     commits/00000012.json       the commit point of iteration 12
     checkpoints/00000012/       state and carries (Orbax), of the newest commits
     replay/00000012.npz         the rows that iteration 12 added
-    snapshots/00000012.npz      params of version 12
+    snapshots/00000012.npz      parameters of version 12
 
-Commit 0 holds the start (version 0, no rows); the commit of iteration v holds version v.
+Commit 0 is the start (version 0, no rows); the commit of iteration v contains version v.
 """
 
 from __future__ import annotations
@@ -17,38 +17,52 @@ import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
 from games.spelling import did_you_mean
 from selfplay.runs import checkpoint, manifest
-from selfplay.runs.codec import FORMAT_VERSION, READABLE_FORMATS, differing, to_json
+from selfplay.runs.codec import (
+    FORMAT_VERSION,
+    READABLE_FORMATS,
+    Json,
+    JsonObject,
+    differing,
+    to_json,
+)
 from selfplay.runs.commits import Commit, Commits, Loaded
 from selfplay.runs.failpoints import failpoint
-from selfplay.runs.files import TEMPORARY, check_own, plain, read_json, take_lock, write_json
+from selfplay.runs.files import (
+    TEMPORARY,
+    read_json,
+    reject_links,
+    take_lock,
+    to_jsonable,
+    write_json,
+)
 from selfplay.runs.metrics import STEP, MetricsLog
 from selfplay.runs.renamed import with_today_names
 from selfplay.runs.replay import Replay
 from selfplay.runs.snapshots import load_snapshot, save_snapshot, snapshot_versions
-from selfplay.runs.tree import nest, unflatten
+from selfplay.runs.tree import PyTree, nest, unflatten
 from selfplay.runs.window import ReplayConfig
 
 CONFIG = "config.json"  # the file that makes a folder a run
-LITTLE = 64 * 1024  # bytes: a disk with less room is full
-FULL = (errno.ENOSPC, errno.EDQUOT)
+MIN_FREE_BYTES = 64 * 1024  # a disk with less free space is full
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskFull(OSError):
-    """The run's disk is full. What was committed is safe, and the run can be resumed."""
+    """The run's disk is full. All commits are safe, and the run can be resumed."""
 
 
 class OtherConfig(ValueError):
-    """A run was started with another config than the one it is opened with.
+    """A run is opened with another config than the one it was started with.
 
     Attributes:
-        fields: ``{dotted name: (value in the run, value now)}`` as JSON text, of those that may not
-            change.
+        fields: ``{dotted path: (value in the run, value now)}`` as JSON text, of the fields that
+            differ and may not.
     """
 
     def __init__(self, folder: Path, fields: Mapping[str, tuple[str, str]]) -> None:
@@ -61,24 +75,28 @@ class OtherConfig(ValueError):
 
 
 class Restored(NamedTuple):
-    """What the last good commit held; the replay is in ``Run.replay``."""
+    """The content of the newest undamaged commit, without the replay, which is ``Run.replay``."""
 
-    state: Any
-    carries: Any
-    ledger: dict[str, Any]
+    state: PyTree
+    carries: PyTree
+    ledger: JsonObject
     iteration: int
 
 
 class Run:
-    """A run folder, opened for writing by this process alone. Use it as a context manager.
+    """A run folder that only this process may write to. Use it as a context manager.
 
-    ``replay`` is the window as of the last good commit.
+    Attributes:
+        folder: the folder.
+        commits: its commits.
+        metrics: the writer of its metrics.
+        replay: the replay buffer, at first as of the newest undamaged commit.
     """
 
     def __init__(
         self, folder: Path, lock: int, commits: Commits, loaded: Loaded | None, replay: Replay
     ) -> None:
-        """Use ``create_or_open``."""
+        """Takes over an open folder; use ``create_or_open`` instead."""
         self.folder = folder
         self.commits = commits
         self.metrics = MetricsLog(folder)
@@ -91,33 +109,44 @@ class Run:
     def create_or_open(
         cls,
         folder: Path | str,
-        config: Any,
+        config: object,
         *,
         window: ReplayConfig | None = None,
         mutable: Collection[str] = (),
         keep: int = 2,
         keep_all: bool = False,
-        flags: Mapping[str, Any] | None = None,
-        notes: Mapping[str, Any] | None = None,
+        flags: Mapping[str, Json] | None = None,
+        notes: Mapping[str, Json] | None = None,
     ) -> Run:
-        """Opens a run, or starts one in a folder that is empty or not there.
+        """Opens a run, or starts one in a folder that is empty or does not exist.
 
-        ``config`` is a dataclass; fields under a dotted prefix in ``mutable`` may differ from the
-        run's. ``keep_all`` keeps every checkpoint, shard and snapshot for ``verify``. Leftovers of
-        an interrupted commit are removed, missing metrics rows are put back, and the start is
-        recorded in the manifest with ``flags``, and with ``notes`` as entries beside them.
+        Removes leftovers of an interrupted commit, restores missing metrics rows, and adds a
+        session to the manifest.
 
-        Raises ValueError for a folder with something else in it or another format, and for a run
-        that another process writes; OtherConfig; CorruptedFile when no commit can be restored;
-        DiskFull.
+        Args:
+            folder: the run folder.
+            config: a dataclass (see `codec`).
+            window: settings of the replay window.
+            mutable: dotted paths of fields and sections that may differ from the run's config.
+            keep: number of the newest commits whose checkpoints are kept.
+            keep_all: keep every checkpoint, shard and snapshot, for verification.
+            flags: pinned settings, for the manifest.
+            notes: more entries for the manifest.
+
+        Raises:
+            ValueError: the folder contains something else or a run of another format, or another
+                process writes to it.
+            OtherConfig: a field that may not change differs from the run's config.
+            CorruptedFile: no commit can be restored.
+            DiskFull: nothing can be written.
         """
-        path = Path(os.path.realpath(folder))  # unlike resolve(), it bears links in a circle
+        path = Path(os.path.realpath(folder))  # resolve() would raise for links in a circle
         window = window or ReplayConfig()
         commits = Commits(path, window, keep, keep_all)
         wanted = to_json(config)
         _check_is_run(path)
-        check_own(path)
-        with _room(path):
+        reject_links(path)
+        with _raise_disk_full(path):
             path.mkdir(parents=True, exist_ok=True)
             lock = take_lock(path)
             try:
@@ -146,76 +175,88 @@ class Run:
         """The iteration to commit next: 0 (the start) in a new run."""
         return 0 if self._last is None else self._last + 1
 
-    def restore(self, like: Any, like_carries: Any = None) -> Restored:
-        """State and carries of the last commit, in the structure, types and devices of ``like``.
+    def restore(self, like: PyTree, like_carries: PyTree = None) -> Restored:
+        """Restores state and carries of the last commit.
 
-        Shapes of carries are not compared. Without ``like_carries``, carries come as nested
-        dictionaries of host arrays (None when there are none). Raises ValueError when nothing was
-        committed or the trees do not fit, RuntimeError after the next commit.
+        Args:
+            like: a state with the structure, types and devices to restore to.
+            like_carries: the same for carries, whose shapes may differ. Without it, carries are
+                returned as nested dictionaries of host arrays, or None if there are none.
+
+        Raises:
+            ValueError: nothing was committed, or the trees do not fit.
+            RuntimeError: the run was opened and has committed since.
         """
         if self._last is None:
-            raise ValueError(f"{self.folder} holds no commit to restore")
+            raise ValueError(f"{self.folder} has no commit to restore")
         if self._loaded is None:
-            raise RuntimeError("restore reads the commit found on opening: call it before commit")
-        commit, arrays, _ = self._loaded
-        parts: dict[str, dict[str, Any]] = {"state": {}, "carries": {}}
-        for path, array in arrays.items():
-            part, _, rest = path.partition("/")
-            parts[part][rest] = array
-        state = unflatten(like, parts["state"])
+            raise RuntimeError("restore reads the commit loaded on opening: call it before commit")
+        loaded = self._loaded
+        state = unflatten(like, loaded.state)
         if like_carries is None:
-            carries = nest(parts["carries"]) or None
+            carries = nest(loaded.carries) or None
         else:
-            carries = unflatten(like_carries, parts["carries"], check_shape=False)
-        return Restored(state, carries, commit.ledger, commit.iteration)
+            carries = unflatten(like_carries, loaded.carries, check_shape=False)
+        return Restored(state, carries, loaded.commit.ledger, loaded.commit.iteration)
 
     def commit(
         self,
         iteration: int,
-        state: Any,
-        metrics_row: Mapping[str, Any],
-        snapshot_params: Any = None,
+        state: PyTree,
+        metrics_row: Mapping[str, Json],
+        snapshot_params: PyTree = None,
         *,
-        carries: Any = None,
-        ledger: Mapping[str, Any] | None = None,
+        carries: PyTree = None,
+        ledger: Mapping[str, Json] | None = None,
         needed: Collection[int] = (),
     ) -> Commit:
-        """Makes an iteration permanent; on disk when this returns.
+        """Makes an iteration permanent; it is on disk when this returns.
 
-        The rows that ``replay.add`` took for it are saved with it. ``snapshot_params`` becomes
-        version ``iteration``, for ``load_version``; of older versions, log-spaced ones stay, and
-        those that are `needed`. Raises ValueError for any iteration but ``next_iteration``, and
-        DiskFull, with nothing of the iteration left behind.
+        Args:
+            iteration: must be ``next_iteration``. The rows that ``replay.add`` took for it are
+                saved with it.
+            state: the learner's state.
+            metrics_row: the row of metrics, as in metrics.jsonl.
+            snapshot_params: parameters of version ``iteration``, for ``load_version``; None saves
+                no snapshot.
+            carries: states of the streams.
+            ledger: FLOPs behind the version.
+            needed: older versions whose snapshots are kept this time, besides log-spaced ones.
+
+        Raises:
+            ValueError: it is another iteration's turn, or another iteration's row.
+            DiskFull: no part of the iteration remains on the disk.
         """
         if iteration != self.next_iteration:
             raise ValueError(
                 f"iteration {iteration} cannot be committed, {self.next_iteration} is next"
             )
-        row = {STEP: iteration, **plain(metrics_row)}
+        row = {STEP: iteration, **to_jsonable(metrics_row)}
         if row[STEP] != iteration:
             raise ValueError(f"the metrics row of iteration {iteration} says {row[STEP]}")
         self._loaded = None
         try:
-            # Asked first: Orbax, short of room, ends with the stacks of all its writers.
-            if shutil.disk_usage(self.folder).free < 2 * _size((state, carries)):
+            # Check first: on a full disk Orbax prints the stack traces of all its writers.
+            if shutil.disk_usage(self.folder).free < 2 * _num_bytes((state, carries)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return self._commit(iteration, state, row, snapshot_params, carries, ledger, needed)
         except Exception as error:
-            if not _is_full(self.folder, error):
+            if not _is_disk_full(self.folder, error):
                 raise
-            self.commits.remove_after(self._last)  # makes room for those who still have to write
+            self.commits.remove_after(self._last)  # also makes room for other writers
             raise DiskFull(f"the disk of {self.folder} is full") from error
 
     def _commit(
         self,
         iteration: int,
-        state: Any,
-        row: dict[str, Any],
-        snapshot_params: Any,
-        carries: Any,
-        ledger: Mapping[str, Any] | None,
+        state: PyTree,
+        row: JsonObject,
+        snapshot_params: PyTree,
+        carries: PyTree,
+        ledger: Mapping[str, Json] | None,
         needed: Collection[int],
     ) -> Commit:
+        """Writes shard, checkpoint, snapshot and commit file, in this order; then prunes."""
         failpoint("commit.shard", iteration)
         if self.replay.last_iteration == iteration:
             self.replay.save(iteration)
@@ -227,7 +268,7 @@ class Run:
         if snapshot_params is not None:
             snapshot = save_snapshot(self.folder, iteration, snapshot_params)
         commit = Commit(
-            iteration, state_digest, snapshot, self.replay.index, plain(ledger or {}), row
+            iteration, state_digest, snapshot, self.replay.index, to_jsonable(ledger or {}), row
         )
         failpoint("commit.point", iteration)
         self.commits.write(commit)
@@ -239,14 +280,14 @@ class Run:
         return commit
 
     def _mend_metrics(self) -> None:
-        """Drops rows that were never committed, and puts back rows lost after a commit point."""
+        """Drops rows that were never committed and restores rows lost after a commit point."""
         self.metrics.truncate(self.next_iteration)
         missing = sorted(set(self.commits.iterations()) - self.metrics.iterations())
         self.metrics.fill(self.commits.read(iteration).metrics_row for iteration in missing)
 
     def close(self) -> None:
-        """Closes the metrics and lets other processes write the run."""
-        with contextlib.suppress(OSError):  # on a full disk: curves can be made again, see fill
+        """Closes the metrics and releases the lock."""
+        with contextlib.suppress(OSError):  # the disk is full: metrics can be restored, see fill
             self.metrics.close()
         if self._lock >= 0:
             os.close(self._lock)
@@ -259,64 +300,67 @@ class Run:
         self.close()
 
 
-def _size(tree: Any) -> int:
-    """Bytes of a tree's arrays."""
+def _num_bytes(tree: PyTree) -> int:
+    """Counts the bytes of a tree's arrays."""
     return sum(getattr(leaf, "nbytes", 8) for leaf in jax.tree.leaves(tree))
 
 
 @contextlib.contextmanager
-def _room(folder: Path) -> Iterator[None]:
-    """What is raised inside for want of room is DiskFull."""
+def _raise_disk_full(folder: Path) -> Iterator[None]:
+    """Raises DiskFull for errors inside the block that mean a full disk."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL_ERRNOS:
             raise
         raise DiskFull(f"the disk of {folder} is full") from error
 
 
-def _is_full(folder: Path, error: Exception) -> bool:
-    """Whether an error comes from a full disk; libraries have types of their own for it."""
-    full = isinstance(error, OSError) and error.errno in FULL
-    return full or shutil.disk_usage(folder).free < LITTLE
+def _is_disk_full(folder: Path, error: Exception) -> bool:
+    """Returns True if an error comes from a full disk; libraries raise types of their own."""
+    is_full = isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS
+    return is_full or shutil.disk_usage(folder).free < MIN_FREE_BYTES
 
 
 def _check_is_run(path: Path) -> None:
-    """Raises ValueError for a file, and for a folder that holds something but no run."""
+    """Raises ValueError for a file, and for a folder that contains something other than a run."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file, expected a run folder")
     if not path.exists() or (path / CONFIG).exists():
         return
-    # what a start that was killed before it wrote config.json leaves behind
+    # A start that was killed before it wrote config.json leaves only these behind.
     others = [p.name for p in path.iterdir() if p.name != "lock" and TEMPORARY not in p.name]
     if others:
         raise ValueError(
-            f"{path} is no run folder: it has no config.json, but holds {sorted(others)[0]!r}; "
-            "name an empty or a new folder"
+            f"{path} is not a run folder: it contains {sorted(others)[0]!r} but no config.json; "
+            "choose an empty or a new folder"
         )
 
 
 def check_distinct(runs: Iterable[str | Path]) -> None:
     """Raises ValueError if two of these paths are the same folder."""
-    known = set[Path]()
+    folders = set[Path]()
     for run in runs:
         folder = Path(run).resolve()
-        if folder in known:
+        if folder in folders:
             raise ValueError(f"{run} is named twice; name two different runs to compare them")
-        known.add(folder)
+        folders.add(folder)
 
 
-def read_config(folder: Path | str) -> dict[str, Any]:
-    """The run's config as JSON values; raises ValueError where there is no run of this format."""
+def read_config(folder: Path | str) -> JsonObject:
+    """Reads a run's config as JSON values, with today's names of the fields.
+
+    Raises ValueError if the folder is not a run, or one of an unknown format.
+    """
     path = Path(folder) / CONFIG
     if not path.exists():
         if path.parent.exists():
-            raise ValueError(f"{folder} is no run folder: it has no {CONFIG}")
-        above = path.parent.parent
-        runs = (other.parent.name for other in above.glob(f"*/{CONFIG}"))
-        meant = did_you_mean(path.parent.name, runs, lambda name: str(above / name))
-        raise ValueError(f"{folder} is no run folder: it does not exist{meant}")
-    check_own(path.parent)
+            raise ValueError(f"{folder} is not a run folder: it has no {CONFIG}")
+        parent = path.parent.parent
+        runs = (other.parent.name for other in parent.glob(f"*/{CONFIG}"))
+        suggestion = did_you_mean(path.parent.name, runs, lambda name: str(parent / name))
+        raise ValueError(f"{folder} is not a run folder: it does not exist{suggestion}")
+    reject_links(path.parent)
     data = read_json(path)
     version = data.get("format_version") if isinstance(data, dict) else None
     if version not in READABLE_FORMATS:
@@ -327,8 +371,8 @@ def read_config(folder: Path | str) -> dict[str, Any]:
     return with_today_names(data["config"])
 
 
-def _check_config(path: Path, new: Mapping[str, Any], mutable: Collection[str]) -> list[str]:
-    """Differences that ``mutable`` allows; raises OtherConfig naming those it does not."""
+def _check_config(path: Path, new: JsonObject, mutable: Collection[str]) -> list[str]:
+    """Describes differences that ``mutable`` allows; raises OtherConfig if there are others."""
     fields = differing(read_config(path), new)
     free = {f for f in fields if any(f == m or f.startswith(f"{m}.") for m in mutable)}
     if fixed := {field: values for field, values in fields.items() if field not in free}:
@@ -337,26 +381,33 @@ def _check_config(path: Path, new: Mapping[str, Any], mutable: Collection[str]) 
 
 
 class StoredVersion(NamedTuple):
-    """A version as its run keeps it."""
+    """A version in its run's folder.
 
-    params: dict[str, Any]  # nested dictionaries of host arrays
-    config: dict[str, Any]  # as in `read_config`
-    ledger: dict[str, Any]  # the FLOPs that made it
+    Attributes:
+        params: nested dictionaries of host arrays.
+        config: the run's config, as from `read_config`.
+        ledger: FLOPs behind the version.
+        number: the version.
+    """
+
+    params: dict[str, PyTree]
+    config: JsonObject
+    ledger: JsonObject
     number: int
 
 
 def load_version(folder: Path | str, version: int | str) -> StoredVersion:
-    """A version, or the newest for ``"last"``; takes no lock.
+    """Loads a version, or the newest for ``"last"``, without locking the run.
 
-    Raises ValueError for a version that was not kept, naming those that were; CorruptedFile.
+    Raises ValueError for a version that was not kept, listing those that were; CorruptedFile.
     """
     path = Path(folder)
     config = read_config(path)
     commits = Commits(path, ReplayConfig())
-    kept = sorted(set(snapshot_versions(path)) & set(commits.iterations()))
-    number = kept[-1] if version == "last" and kept else version
-    if not isinstance(number, int) or number not in kept:
-        listed = ", ".join(map(str, kept)) or "none"
+    available = sorted(set(snapshot_versions(path)) & set(commits.iterations()))
+    number = available[-1] if version == "last" and available else version
+    if not isinstance(number, int) or number not in available:
+        listed = ", ".join(map(str, available)) or "none"
         raise ValueError(f"{path} has no version {version!r}; versions available: {listed}")
     commit = commits.read(number)
     params = load_snapshot(path, number, commit.snapshot_digest)

@@ -1,14 +1,14 @@
 """Trees of arrays as flat ``{path: host array}`` dictionaries, and back.
 
-A path is the tree's keys joined by ``/``: ``{"dense": {"kernel": x}}`` is ``dense/kernel``. List
-positions and attribute names are path parts as well, so the same arrays in a dictionary, a named
-tuple or a dataclass have the same flat form, and therefore the same digest.
+A path joins the tree's keys with ``/``: ``{"dense": {"kernel": x}}`` becomes ``dense/kernel``. List
+positions and attribute names are parts of a path as well, so the same arrays in a dictionary, a
+named tuple or a dataclass have the same flat form and therefore the same digest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,33 +18,40 @@ from selfplay.runs.renamed import ON_DISK
 
 SEPARATOR = "/"
 
+PyTree = Any
+"""Nested containers that JAX knows, with arrays as leaves."""
 
-def _is_key(leaf: Any) -> bool:
+Tree = TypeVar("Tree")
+
+
+def _is_key(leaf: object) -> bool:
+    """Returns True for an array of PRNG keys."""
     dtype = getattr(leaf, "dtype", None)
     return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
 
 
-def _path(keys: tuple[Any, ...]) -> str:
+def _path(keys: tuple[object, ...]) -> str:
     """Returns a leaf's path, with the names that parts have on disk."""
     parts = (jax.tree_util.keystr((key,), simple=True) for key in keys)
     return SEPARATOR.join(ON_DISK.get(part, part) for part in parts)
 
 
-def _paths(tree: Any) -> tuple[list[str], list[Any], Any]:
-    """Path and leaf of every leaf, in the tree's own order, and the tree's structure."""
+def _paths(tree: PyTree) -> tuple[list[str], list[PyTree], Any]:
+    """Returns paths and leaves in the tree's own order, and the tree's structure."""
     pairs, structure = jax.tree_util.tree_flatten_with_path(tree)
     paths = [_path(keys) for keys, _ in pairs]
     if len(set(paths)) != len(paths):
-        twice = sorted({p for p in paths if paths.count(p) > 1})
-        raise ValueError(f"the tree holds two leaves at {twice[0]!r}; a path must name one array")
+        repeated = min(p for p in paths if paths.count(p) > 1)
+        raise ValueError(f"the tree has two leaves at {repeated!r}; a path must name one array")
     return paths, [leaf for _, leaf in pairs], structure
 
 
-def flatten(tree: Any) -> dict[str, np.ndarray]:
-    """``{path: host array}`` of every leaf, sorted by path.
+def flatten(tree: PyTree) -> dict[str, np.ndarray]:
+    """Flattens a tree to ``{path: host array}``, sorted by path.
 
-    Device arrays are copied to the host; PRNG keys become their key data; Python and NumPy
-    scalars become 0-d arrays. Raises TypeError for a leaf that no array can hold.
+    Copies device arrays to the host; PRNG keys become their key data, Python and NumPy scalars 0-d
+    arrays. Raises TypeError for a leaf that is no array of numbers, ValueError for two leaves with
+    the same path.
     """
     paths, leaves, _ = _paths(tree)
     leaves = [jax.random.key_data(x) if _is_key(x) else x for x in leaves]
@@ -52,28 +59,31 @@ def flatten(tree: Any) -> dict[str, np.ndarray]:
     flat = {path: np.asarray(leaf) for path, leaf in zip(paths, leaves, strict=True)}
     for path, array in flat.items():
         if array.dtype == object:
-            raise TypeError(f"the leaf at {path!r} is a {type(array[()])!r}, which is no array")
+            raise TypeError(f"the leaf at {path!r} is a {type(array[()])!r}, expected an array")
     return dict(sorted(flat.items()))
 
 
-def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"a/b": x}`` as ``{"a": {"b": x}}``. Raises ValueError where a path is also a folder."""
-    root: dict[str, Any] = {}
+def nest(flat: Mapping[str, np.ndarray]) -> dict[str, PyTree]:
+    """Converts ``{"a/b": x}`` to ``{"a": {"b": x}}``.
+
+    Raises ValueError if a path names both an array and a group of arrays.
+    """
+    root: dict[str, PyTree] = {}
     for path, leaf in flat.items():
-        *folders, name = path.split(SEPARATOR)
-        node: Any = root
-        for folder in folders:
-            node = node.setdefault(folder, {})
+        *groups, name = path.split(SEPARATOR)
+        node = root
+        for group in groups:
+            node = node.setdefault(group, {})
             if not isinstance(node, dict):
-                raise ValueError(f"{path!r} passes through {folder!r}, which holds an array")
+                raise ValueError(f"{path!r} passes through {group!r}, which is an array")
         if name in node:
             raise ValueError(f"{path!r} names both an array and a group of arrays")
         node[name] = leaf
     return root
 
 
-def _as(like: Any, array: np.ndarray, path: str, check_shape: bool) -> Any:
-    """``array`` in the form of the leaf ``like``: its device, key type or Python type."""
+def _as(like: PyTree, array: np.ndarray, path: str, check_shape: bool) -> PyTree:
+    """Converts an array to the form of the leaf ``like``: its device, key type or Python type."""
     if _is_key(like):
         return jax.random.wrap_key_data(jax.device_put(array), impl=jax.random.key_impl(like))
     if isinstance(like, (bool, int, float)):
@@ -89,12 +99,12 @@ def _as(like: Any, array: np.ndarray, path: str, check_shape: bool) -> Any:
     return array[()] if isinstance(like, np.generic) else array
 
 
-def unflatten(like: Any, flat: Mapping[str, np.ndarray], check_shape: bool = True) -> Any:
-    """The tree with ``like``'s structure and leaf types, and the arrays of ``flat``.
+def unflatten(like: Tree, flat: Mapping[str, np.ndarray], check_shape: bool = True) -> Tree:
+    """Builds a tree with the structure and leaf types of ``like`` and the arrays of ``flat``.
 
-    Leaves of ``like`` may be arrays, ``jax.ShapeDtypeStruct`` (NumPy comes back) or scalars.
-    Raises ValueError naming the path where the structure, a dtype or (unless ``check_shape`` is
-    false) a shape differs.
+    Leaves of ``like`` may be arrays, ``jax.ShapeDtypeStruct`` (which become NumPy arrays) or
+    scalars. Raises ValueError naming a path at which the structure, a dtype or (if ``check_shape``)
+    a shape differs.
     """
     paths, leaves, structure = _paths(like)
     missing, extra = sorted(set(paths) - set(flat)), sorted(set(flat) - set(paths))

@@ -1,4 +1,4 @@
-"""How many of the newest positions training samples from: KataGo's growing window."""
+"""The replay window: the number of newest positions that training samples from, as in KataGo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from selfplay.ranges import check_at_least
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """The replay window W as a function of all N rows ever produced; units are rows (positions).
+    """Settings of the replay window (section `replay`).
+
+    The window has W rows (positions) after N rows were produced:
 
     W(N) = (N^a - M^a) / (a · M^(a-1)) · b + M,   M = minimum, a = exponent, b = scale
 
@@ -21,7 +23,7 @@ class ReplayConfig:
 
     Attributes:
         minimum: M, in rows: with at most this many rows, training samples from all of them.
-        exponent: a in (0, 1]: how the window grows beyond the minimum; 1 is in proportion.
+        exponent: a in (0, 1]: growth of the window beyond the minimum; 1 is proportional growth.
         scale: b in [0, 1): rows by which the window grows for each new row at the minimum.
         maximum: largest window, in rows; None: no limit.
     """
@@ -32,7 +34,7 @@ class ReplayConfig:
     maximum: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values with which the window's old edge could move backwards."""
+        """Raises ValueError for values that could move the window's old edge backwards."""
         check_at_least(self, "replay", 1, "minimum")
         if not 0 < self.exponent <= 1:
             raise ValueError(f"replay.exponent must be above 0 and at most 1, got {self.exponent}")
@@ -46,7 +48,7 @@ class ReplayConfig:
 
 
 def window_size(total_rows: int, config: ReplayConfig) -> int:
-    """Rows in the window after ``total_rows`` were produced; rounds down, never over the total.
+    """Computes the rows in the window after ``total_rows`` were produced, rounded down.
 
     One more row never moves the window's old edge back (the slope is at most ``scale`` < 1), so
     rows that have left the window are never needed again.
@@ -62,10 +64,10 @@ def window_size(total_rows: int, config: ReplayConfig) -> int:
 def bytes_needed(
     config: ReplayConfig, total_rows: int, row_bytes: int, keep_for_verify: bool = False
 ) -> int:
-    """Bytes of replay on disk after ``total_rows``: the window's, or all when kept for verify.
+    """Estimates the bytes of replay on disk: the window's rows, or all with ``keep_for_verify``.
 
-    Memory holds the window alone. Whole shards are kept, so add up to one iteration's rows for
-    each retained commit.
+    Memory holds only the window. Whole shards are kept on disk, so add up to one iteration's rows
+    for each retained commit.
     """
     rows = total_rows if keep_for_verify else window_size(total_rows, config)
     return rows * row_bytes

@@ -1,21 +1,21 @@
-"""Elo of recipes after equal training, for a move of equal cost: what each has, and who leads.
+"""Elo of recipes at equal training compute, and equal compute per move, and which one leads.
 
-A run's Elo at a training compute is read inside its own curve, on the straight line over log10
-FLOPs between the two rated versions around it; for a given compute of a move also between the two
-budgets around that. A recipe has the mean over its runs that have got there, and the others have no
-cell: nothing is extrapolated. Every number is thus a weighted sum of ratings, y = W elo, and all
-cells have one covariance of two parts:
+A run's Elo at a training compute is interpolated on the straight line over log10 FLOPs between the
+two rated versions around it, and for a fixed compute per move also between the two budgets around
+that. A recipe's Elo is the mean over its runs that reach the compute. A recipe that no run takes
+there has no Elo: nothing is extrapolated. So every Elo is a weighted sum of ratings, y = W elo, and
+their covariance has two parts:
 
-* what runs of one recipe differ by, one variance for all recipes, estimated from the runs within
-  them, less what the ladder's errors contribute to it in expectation. With two or three seeds a
-  recipe's own variance is hardly known. If one recipe's seeds scatter three times as much as those
-  of others, its interval holds the truth in 85 of 100 studies instead of 95;
-* the ratings' errors, W S Wᵀ, which all cells share through the ladder.
+* the variance between runs of one recipe, assumed equal for all recipes. It is estimated from the
+  runs within recipes, less the expected contribution of the ratings' errors. Two or three seeds
+  say little about the variance of one recipe. If the seeds of one recipe scatter three times as
+  much as those of the others, its interval holds the truth in 85 of 100 studies instead of 95;
+* the ratings' errors, W S Wᵀ, which all recipes share through the ladder.
 
-Intervals are Student's t with Satterthwaite's degrees of freedom. The leader of many recipes has
-also been lucky. So the lead, and the set of recipes that may be the best, come from Dunnett's
-comparison of all with one, whose two-sided quantile is drawn from the joint distribution (Edwards
-and Hsu 1983): in 95 of 100 studies the truly best recipe is in that set.
+Intervals are Student's t with Satterthwaite's degrees of freedom. The leader among many recipes is
+also selected for luck. So the lead, and the set of recipes that may be the best, come from
+Dunnett's comparison of all with one, whose two-sided quantile is drawn from the joint distribution
+(Edwards and Hsu 1983): in 95 of 100 studies the truly best recipe is in that set.
 """
 
 from dataclasses import dataclass
@@ -28,25 +28,25 @@ from selfplay.scaling.at_training import TOLERANCE, interpolation_weights
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
-APART = 0.5  # OOMs between two levels that are shown
-DRAWS = 4000
+MIN_DISTANCE = 0.5  # OOMs between two chosen levels
+DRAWS = 4000  # of the errors, for the quantile and the probabilities
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, eq=False)
 class EloAtCompute:
-    """K recipes at one compute of training. Leading axes `[...]` are replicates.
+    """The Elo of K recipes at one training compute. Leading axes `[...]` are replicates.
 
     Attributes:
         training: log10 FLOPs.
-        recipes: str[K]: those with a run that has got there.
-        runs: int[K], how many have.
+        recipes: the K recipes with a run that reaches this compute.
+        runs: int[K], how many of their runs do.
         elo: float[..., K].
-        search: float[K], log10 FLOPs of a move, mean over the runs; NaN where it is not known.
-        simulations: float[K], of a move; NaN where that is not known.
-        run_stddev: float[...], Elo: the standard deviation of runs of one recipe; NaN if no recipe has
-            two runs. All intervals are then of the ratings' errors alone.
-        rating_covariance: float[K, K], Elo²: the part of the covariance from the ratings' errors.
+        search: float[K], log10 FLOPs per move, mean over the runs; NaN if unknown.
+        simulations: float[K], per move; NaN if unknown.
+        run_stddev: float[...], Elo: the standard deviation between runs of one recipe. NaN if no
+            recipe has two runs; all intervals are then of the ratings' errors alone.
+        rating_covariance: float[K, K], Elo²: the covariance from the ratings' errors.
     """
 
     training: float
@@ -57,70 +57,72 @@ class EloAtCompute:
     simulations: Floats
     run_stddev: Floats
     rating_covariance: Floats
-    _total: Floats  # [...]: mean square of runs within recipes, ratings' errors included
-    _noise: Floats  # [G, G]: the ratings' errors of the runs, within recipes
+    _total: Floats  # [...]: mean square of runs within recipes, with the ratings' errors
+    _noise: Floats  # [G, G]: covariance of the ratings' errors of runs, within recipes
 
     @property
     def covariance(self) -> Floats:
-        """Returns the covariance of the cells, float[..., K, K], Elo²."""
+        """The covariance of the recipes' Elo, float[..., K, K], Elo²."""
         between = np.square(np.nan_to_num(self.run_stddev))[..., None, None]
         return between * np.diag(1 / self.runs) + self.rating_covariance
 
     def contrast(self, weights: Floats) -> Estimate:
-        """Sums the cells times `weights` float[K]: one cell, or a difference of two."""
+        """Estimates the sum of the recipes' Elo times `weights` float[K]."""
         variance = np.einsum("k,...kl,l->...", weights, self.covariance, weights)
         share = float(np.square(weights) @ (1 / self.runs))
         df = np.full(variance.shape, np.inf)
-        if self._free:
+        if self._residual_df:
             sigma2 = np.square(self.run_stddev)
             spread = (  # the trace of (H (σ² + S) H)²
-                self._free * sigma2**2
+                self._residual_df * sigma2**2
                 + 2 * sigma2 * np.trace(self._noise)
                 + np.square(self._noise).sum()
             )
             with np.errstate(divide="ignore", invalid="ignore"):
-                df = np.square(variance * self._free) / (share**2 * spread)
-            df = np.where(np.isfinite(df), np.maximum(df, 1), self._free)
+                df = np.square(variance * self._residual_df) / (share**2 * spread)
+            df = np.where(np.isfinite(df), np.maximum(df, 1), self._residual_df)
         return Estimate.student(self.elo @ weights, np.sqrt(variance), df, "Elo")
 
     def elo_of(self, k: int) -> Estimate:
-        """Estimates a recipe's Elo."""
+        """Estimates the Elo of recipe `k`."""
         return self.contrast(np.eye(len(self.recipes))[k])
 
     def difference(self, a: int, b: int) -> Estimate:
-        """Estimates by how much `a` is ahead of `b`, of these two alone."""
+        """Estimates how far recipe `a` is ahead of `b`, without regard to the other recipes."""
         return self.contrast(np.eye(len(self.recipes))[a] - np.eye(len(self.recipes))[b])
 
     @property
-    def _free(self) -> int:
+    def _residual_df(self) -> int:
+        """The number of runs less the number of recipes."""
         return int(self.runs.sum()) - len(self.recipes)
 
     def errors(self, draws: int) -> Floats:
-        """Draws what the cells of a single study may be off by, float[draws, K]; a fixed seed."""
+        """Draws errors of one replicate's Elo, float[draws, K], from a fixed seed."""
         rng = np.random.default_rng(0)
         values, vectors = np.linalg.eigh(self.rating_covariance)
         root = vectors * np.sqrt(np.maximum(values, 0))
         ratings = rng.normal(size=(draws, len(self.recipes))) @ root.T
-        if not self._free:
+        if not self._residual_df:
             return ratings
-        total = float(self._total) * self._free / rng.chisquare(self._free, draws)
-        sigma2 = np.maximum(total - np.trace(self._noise) / self._free, 0)
+        total = float(self._total) * self._residual_df / rng.chisquare(self._residual_df, draws)
+        sigma2 = np.maximum(total - np.trace(self._noise) / self._residual_df, 0)
         luck = rng.normal(size=ratings.shape) / np.sqrt(self.runs)
         return ratings + np.sqrt(sigma2)[:, None] * luck
 
 
 @dataclass(frozen=True, eq=False)
 class BestRecipe:
-    """Who leads, and how sure that is.
+    """The leading recipe, and how certain its lead is.
 
     Attributes:
-        leader: the recipe with the most Elo, an index.
-        runner_up: the one behind it.
-        lead: Elo between them; its interval holds for the comparison of all recipes with one.
-        candidates: the leader, and all that these data do not tell from the best; in 95 of 100
-            studies the truly best one is among them.
-        probability: float[K], that each is the best, if nothing is known beforehand.
-        selection_bias: Elo by which the leader looks better than it is, on average, because it was selected.
+        leader: the index of the recipe with the highest Elo.
+        runner_up: the index of the second.
+        lead: Elo between them, with an interval for the comparison of all recipes with one.
+        candidates: the leader and all recipes that these data do not distinguish from the best; in
+            95 of 100 studies the truly best recipe is among them.
+        probability: float[K], that each recipe is the best, under a flat prior.
+        selection_bias: Elo by which the leader appears better than it is, on average, because it
+            was selected.
     """
 
     leader: int
@@ -137,10 +139,10 @@ class BestRecipe:
 
 
 def best_recipe(at: EloAtCompute, draws: int = DRAWS) -> BestRecipe:
-    """Compares the recipes of a single study, with so many draws of what they may be off by.
+    """Finds the leading recipe of a single replicate, with `draws` draws of the errors.
 
     Raises:
-        InsufficientData: only one recipe has got there.
+        InsufficientData: there is only one recipe.
     """
     count = len(at.recipes)
     if count < 2:
@@ -150,7 +152,7 @@ def best_recipe(at: EloAtCompute, draws: int = DRAWS) -> BestRecipe:
     gaps = variance[:, None] + variance - 2 * at.covariance
     stderr = np.sqrt(np.maximum(gaps, 1e-12))
     quantile = 0.0
-    for k in range(count):  # Dunnett's, with each of them as the one that all are compared with
+    for k in range(count):  # Dunnett's quantile, with each recipe in turn as the control
         away = np.abs(errors - errors[:, [k]]) / stderr[k]
         quantile = max(quantile, float(np.quantile(away.max(axis=1), CONFIDENCE)))
     behind = elo[:, None] - elo >= -quantile * stderr
@@ -175,27 +177,27 @@ def best_recipe(at: EloAtCompute, draws: int = DRAWS) -> BestRecipe:
 def interpolate(
     points: RatedVersions, training: float, search: float | None = None
 ) -> EloAtCompute:
-    """Reads every recipe's Elo at `training` log10 FLOPs.
+    """Interpolates every recipe's Elo at `training` log10 FLOPs.
 
     Args:
-        points: of one search budget; of several if `search` is given.
-        training: the compute at which they are compared.
-        search: log10 FLOPs of a move; each run is read between its budgets there.
+        points: versions of one search budget; of several if `search` is given.
+        training: log10 FLOPs of training.
+        search: log10 FLOPs per move; each run is interpolated between its budgets.
 
     Raises:
-        InsufficientData: no run has got there, FLOPs that are not known, or several budgets and no
-            `search`.
+        InsufficientData: no run reaches this compute, FLOPs are unknown, or there are several
+            budgets and no `search`.
     """
     spent = points.require("training")
     cost = points.search if search is None else points.require("search")
     simulations = points.covariates.get("simulations", np.full(len(points), np.nan))
     rows, recipes = [], []
     for run in points.runs:
-        own = points.run == run
-        weights = _weights(spent, cost, simulations, own, training, search)
+        of_run = points.run == run
+        weights = _weights(spent, cost, simulations, of_run, training, search)
         if weights is not None:
             rows.append(weights)
-            recipes.append(str(points.recipe[own][0]))
+            recipes.append(str(points.recipe[of_run][0]))
     if not rows:
         raise InsufficientData(f"no recipe was rated at 10^{training:.2f} FLOPs of training")
     names = [r for r in dict.fromkeys(points.recipe.tolist()) if r in recipes]
@@ -206,10 +208,10 @@ def interpolate(
     weights = np.array(rows)  # [G, N]
     elo = points.elo @ weights.T
     noise = weights @ points.covariance @ weights.T
-    left = within @ noise @ within
-    free = len(rows) - len(names)
-    total = np.square(elo @ within).sum(axis=-1) / max(free, 1)
-    sigma2 = np.maximum(total - np.trace(left) / max(free, 1), 0.0)
+    noise_within = within @ noise @ within
+    residual_df = len(rows) - len(names)
+    total = np.square(elo @ within).sum(axis=-1) / max(residual_df, 1)
+    sigma2 = np.maximum(total - np.trace(noise_within) / max(residual_df, 1), 0.0)
     return EloAtCompute(
         training=training,
         recipes=names,
@@ -217,24 +219,28 @@ def interpolate(
         elo=elo @ mean.T,
         search=mean @ weights @ cost,
         simulations=10 ** (mean @ weights @ np.log10(1 + simulations)) - 1,
-        run_stddev=np.sqrt(sigma2) if free else np.full(total.shape, np.nan),
+        run_stddev=np.sqrt(sigma2) if residual_df else np.full(total.shape, np.nan),
         rating_covariance=mean @ noise @ mean.T,
         _total=total,
-        _noise=left,
+        _noise=noise_within,
     )
 
 
 def choose_levels(spans: Floats) -> tuple[list[float], int]:
-    """Chooses at most three computes to compare at, and which of them is the main one.
+    """Chooses up to three levels of compute to compare recipes at.
 
-    The main one is the most compute at which the most recipes can be compared. One with less and
-    one with more follow where at least half as many recipes, and two, are to be had.
+    The main level is the largest one at which the most recipes can be compared. A lower and a
+    higher one are added if at least two recipes, and half as many as at the main level, can be
+    compared there.
 
     Args:
         spans: float[K, 2]: where each recipe's curve begins and ends, log10 FLOPs.
 
+    Returns:
+        The levels in ascending order, log10 FLOPs, and the index of the main one.
+
     Raises:
-        InsufficientData: nowhere two recipes can be compared.
+        InsufficientData: no level has two recipes.
     """
     ends = np.unique(np.round(spans, 2))
     begun = spans[:, :1] <= ends + TOLERANCE
@@ -243,43 +249,46 @@ def choose_levels(spans: Floats) -> tuple[list[float], int]:
         raise InsufficientData("no two recipes have curves that reach the same compute")
     main = float(ends[count == count.max()].max())
     enough = count >= max(2, count.max() / 2)
-    found = [main]
-    for side, pick in ((ends <= main - APART, np.min), (ends >= main + APART, np.max)):
+    chosen = [main]
+    for side, pick in (
+        (ends <= main - MIN_DISTANCE, np.min),
+        (ends >= main + MIN_DISTANCE, np.max),
+    ):
         near = side & enough
         if near.any():
-            found.append(float(pick(ends[near & (count == count[near].max())])))
-    found.sort()
-    return found, found.index(main)
+            chosen.append(float(pick(ends[near & (count == count[near].max())])))
+    chosen.sort()
+    return chosen, chosen.index(main)
 
 
 def recipe_ranges(
     points: RatedVersions, quantity: str = "training"
 ) -> dict[str, tuple[float, float]]:
-    """Finds where each recipe's curve begins and ends in log10 of a quantity: medians of runs.
+    """Computes where each recipe's curve begins and ends in log10 of a quantity.
 
-    One that stopped early does not shorten the others' range.
+    Both ends are medians over runs, so one run that stopped early does not shorten the range.
     """
     values = points.require(quantity)
-    found = {}
+    ranges = {}
     for recipe in dict.fromkeys(points.recipe.tolist()):
-        own = points.recipe == recipe
-        each = [values[own & (points.run == run)] for run in np.unique(points.run[own])]
-        first = np.quantile([one.min() for one in each], 0.5, method="higher")
-        last = np.quantile([one.max() for one in each], 0.5, method="lower")
-        found[str(recipe)] = float(first), float(last)
-    return found
+        same = points.recipe == recipe
+        runs = [values[same & (points.run == run)] for run in np.unique(points.run[same])]
+        first = np.quantile([run.min() for run in runs], 0.5, method="higher")
+        last = np.quantile([run.max() for run in runs], 0.5, method="lower")
+        ranges[str(recipe)] = float(first), float(last)
+    return ranges
 
 
 def _weights(
     spent: Floats,
     cost: Floats,
     simulations: Floats,
-    own: NDArray[np.bool_],
+    of_run: NDArray[np.bool_],
     training: float,
     search: float | None,
 ) -> Floats | None:
-    """Weights each rating in a run's Elo there, float[N]; None if its curve does not get there."""
-    budgets = np.unique(np.nan_to_num(simulations[own], nan=-1.0))
+    """Computes the ratings' weights in a run's Elo, float[N]; None if it does not get there."""
+    budgets = np.unique(np.nan_to_num(simulations[of_run], nan=-1.0))
     if search is None and len(budgets) > 1:
         raise InsufficientData(
             f"runs were rated at {len(budgets)} search budgets: select one, or give the compute of "
@@ -287,11 +296,11 @@ def _weights(
         )
     rows, costs = [], []
     for budget in budgets:
-        here = own & (np.nan_to_num(simulations, nan=-1.0) == budget)
-        share = interpolation_weights(spent[here], training)
+        at_budget = of_run & (np.nan_to_num(simulations, nan=-1.0) == budget)
+        share = interpolation_weights(spent[at_budget], training)
         if np.isfinite(share).all():
             row = np.zeros(len(spent))
-            row[here] = share
+            row[at_budget] = share
             rows.append(row)
             costs.append(float(row @ cost))
     if not rows:

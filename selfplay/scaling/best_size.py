@@ -1,15 +1,15 @@
 """The best network size, and the best budget, for a given compute.
 
-At a fixed compute a small network is limited by its size, and a large one sees too little play or
-searches too little: Elo has a maximum between. With v what is chosen (log10 parameters, or log10 of
-a budget) and g the log10 of the compute that is given,
+At a fixed compute, a small network is limited by its size, and a large one sees too few games or
+searches too little, so Elo has a maximum between them. With v the log10 of what is chosen
+(parameters, or a budget) and g the log10 of the fixed compute,
 
     Elo = κ + λ g + μ g² + Σ (α v + β v² + γ v g)
 
-is a parabola in every v, with the vertex at v* = -(α + γ g) / 2β. A power law of the best size,
-N* ∝ C^s, has s = -γ / 2β (Neumann and Gros 2022: 0.63). Both are ratios of coefficients and have
-Fieller's intervals: these have no bound where the curvature β may be 0. Several choices at once
-are taken as separate: no product of them is fitted.
+is a parabola in every v, with its vertex at v* = -(α + γ g) / 2β. So the best size follows a power
+law N* ∝ C^s with s = -γ / 2β (Neumann and Gros 2022: 0.63). Both are ratios of coefficients and
+have Fieller's intervals, which are unbounded if the curvature β may be 0. Several choices are
+fitted as separate effects: there is no term for their product.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from selfplay.scaling.regression import Regression, regress
 
 @dataclass(frozen=True, eq=False)
 class BestSize:
-    """The ridge of one choice over compute.
+    """The best value of one choice as a function of compute.
 
     Attributes:
         choice: what is chosen: "parameters", or a covariate.
         compute: the compute that is fixed: "training", "search" or a covariate, all log10 FLOPs.
         exponent: OOMs of the choice per OOM of compute.
-        curvature: Elo per squared OOM, β; a maximum has it below 0.
-        choice_range: the least and the most of the choice in the data, log10.
-        compute_range: the least and the most of the compute in the data, log10 FLOPs.
+        curvature: Elo per squared OOM, β; negative at a maximum.
+        choice_range: the smallest and the largest choice in the data, log10.
+        compute_range: the smallest and the largest compute in the data, log10 FLOPs.
     """
 
     choice: str
@@ -44,18 +44,18 @@ class BestSize:
     _elo: Floats
     _regression: Regression
     _weights: Floats  # [3, K]: of α, β and γ
-    _middle: tuple[float, float]  # of the choice and of the compute: where both are 0 in the fit
+    _means: tuple[float, float]  # of the choice and of the compute, subtracted in the fit
 
     def best_at(self, compute: float) -> Estimate:
-        """The best log10 of the choice at a log10 compute; see `choice_range` for what was tried."""
+        """Estimates the best log10 choice at a log10 compute; it may be outside `choice_range`."""
         alpha, beta, gamma = self._weights
-        choice, given = self._middle
-        above = -alpha - (compute - given) * gamma + 2 * choice * beta
+        mean_choice, mean_compute = self._means
+        above = -alpha - (compute - mean_compute) * gamma + 2 * mean_choice * beta
         return self._regression.ratio(self._elo, above, 2 * beta, f"log10 {self.choice}")
 
     @property
     def is_maximum(self) -> bool:
-        """True = Elo has a maximum between sizes that these data tell from a straight line."""
+        """True = Elo significantly has a maximum, not a straight line or a minimum."""
         return bool(self.curvature.high < 0)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class BestSize:
         if not self.is_maximum:
             return (
                 f"no best {self.choice} can be told: the curvature is {self.curvature}, "
-                "which may be none"
+                "which may be 0"
             )
         least, most = self.choice_range
         ends = [
@@ -73,13 +73,13 @@ class BestSize:
         ]
         if not any(least <= best <= most for best, _ in ends):
             return f"no best {self.choice} within those tried, 10^{least:.1f} to 10^{most:.1f}"
-        said = [
+        parts = [
             f"fewer than tried at {where}" if best < least
             else f"more than tried at {where}" if best > most
             else f"10^{best:.1f} at {where}"
             for best, where in ends
         ]  # fmt: skip
-        return f"the best {self.choice}: {', '.join(said)}; {self.exponent}"
+        return f"the best {self.choice}: {', '.join(parts)}; {self.exponent}"
 
 
 def fit(
@@ -88,20 +88,20 @@ def fit(
     compute: str = "training",
     controls: Sequence[str] = (),
 ) -> list[BestSize]:
-    """The best of each choice for a given compute.
+    """Fits the best value of each choice at a fixed compute.
 
-    For a given compute per move, give "search" and control "training": every network is then rated
-    at several budgets, and what a smaller one saves goes into simulations.
+    For a fixed compute per move, pass "search" and control for "training": every network is then
+    rated at several budgets, and a smaller network can afford more simulations.
 
     Args:
-        points: versions whose choices and compute were varied apart.
+        points: versions whose choices and compute were varied separately.
         choices: quantities or covariates, log10.
-        compute: the compute.
-        controls: quantities or covariates whose linear effect is taken out.
+        compute: the quantity or covariate that is fixed, log10 FLOPs.
+        controls: quantities or covariates whose linear effect is removed.
 
     Raises:
-        InsufficientData: unknown values, fewer than three of a choice or of the compute, or one
-            run.
+        InsufficientData: values are unknown, a choice or the compute has fewer than three levels,
+            or there is a single run.
     """
     amounts = points.require(compute)
     middle = float(amounts.mean())
@@ -114,13 +114,13 @@ def fit(
         v = points.require(choice) - means[-1]
         columns += [v, v**2, v * g]
     fitted = regress(points, np.stack(columns, axis=1))
-    found = []
+    best_sizes = []
     for k, choice in enumerate(choices):
         values = points.require(choice)
         weights = np.eye(len(columns))[first + 3 * k : first + 3 * k + 3]
         _, beta, gamma = weights
         unit = f"OOMs of {choice} per OOM of {compute}"
-        found.append(
+        best_sizes.append(
             BestSize(
                 choice=choice,
                 compute=compute,
@@ -131,7 +131,7 @@ def fit(
                 _elo=points.elo,
                 _regression=fitted,
                 _weights=weights,
-                _middle=(means[k], middle),
+                _means=(means[k], middle),
             )
         )
-    return found
+    return best_sizes

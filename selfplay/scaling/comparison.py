@@ -1,13 +1,13 @@
-"""Two sides compared at equal training FLOPs: who is ahead, and what would settle it.
+"""Comparison of two sides at equal training FLOPs: which one is ahead, and what would settle it.
 
-A side is a recipe, with one run for each of its seeds, or a single run. Every run's Elo is
-interpolated between its rated versions (`at_training`), and a side's Elo is the mean over its runs.
-There are two questions, with one estimate and two intervals:
+A side is a recipe with one run per seed, or a single run. Every run's Elo is interpolated between
+its rated versions (`at_training`), and a side's Elo is the mean over its runs. Two questions share
+one estimate and have different intervals:
 
-* Which of these networks is stronger? Only the ratings' errors count, with their whole covariance.
-  More games answer it.
-* Which recipe is stronger? How runs of a recipe differ counts as well: Student's t over runs
-  (`regression`). Only more seeds answer it, and one run a side says nothing about it.
+* Which of these networks is stronger? Only the ratings' errors count, with their full covariance.
+  More games narrow the interval.
+* Which recipe is stronger? The differences between runs of a recipe count as well, by Student's t
+  over runs (`regression`). Only more seeds narrow the interval, and one run per side has none.
 """
 
 from collections.abc import Callable
@@ -23,35 +23,35 @@ from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
 
 Information = Callable[[Floats], Floats]
-"""``information(ahead [C]) -> [C]``: what an opening, colors swapped, tells of a difference in Elo
-between two players, 1 / Elo²."""
+"""``information(ahead [C]) -> [C]``: the information, 1 / Elo², that one opening played with both
+colors gives about the difference between two players, as a function of that difference in Elo."""
 
-MAX_GAMES = 20_000  # a difference that takes more is as good as none
-MAX_SEEDS = 100
-NARROW_ELO = 10.0  # Elo: half the interval that is aimed at where a difference is as good as none
-STEPS = 501  # of training, at which equal strength is looked for
-SHORTER = 0.1  # OOMs: a run that ends so much before the others of its side is named
+MAX_GAMES = 20_000  # a difference that takes more games to show does not matter
+MAX_SEEDS = 100  # more are not looked for
+NARROW_ELO = 10.0  # half-width of the interval to aim for if a difference does not matter
+STEPS = 501  # levels of training at which `equal_strength` compares
+EARLY = 0.1  # OOMs; a run that ends this much before another one of its recipe stopped early
 
 
 @dataclass(frozen=True, eq=False)
 class Lead:
-    """By how much side `b` is ahead of side `a` at one search budget and equal training.
+    """The lead of side `b` over side `a` at one search budget and equal training.
 
     Attributes:
         a: the side that is compared with.
         b: the side that is compared.
-        runs: how many runs a has, and how many b has.
-        budget: simulations a move.
+        runs: the numbers of runs of a and b.
+        budget: simulations per move.
         training: log10 FLOPs, the same for every run.
-        networks: Elo by which b's networks are ahead; the interval holds the ratings' errors.
-        recipes: the same number for the recipes; the interval holds how runs differ, too. None if
-            a side has a single run.
+        networks: Elo by which b's networks are ahead; the interval covers the ratings' errors.
+        recipes: the same number for the recipes; the interval also covers the differences between
+            runs. None if a side has a single run.
         one_recipe: True = the sides are runs of the same recipe.
-        games_to_decide: more games between these networks after which the interval of `networks` excludes 0,
-            if the estimate stays; 0 if it does already.
-        games_to_narrow: more games after which that interval is ± `NARROW_ELO` Elo.
-        seeds_to_decide: seeds a side with which the interval of `recipes` excludes 0, if estimate and spread
-            stay; None if a side has a single run, or where it takes more than `MAX_SEEDS`.
+        games_to_decide: further games between these networks until the interval of `networks`
+            excludes 0, if the estimate stays; 0 if it already does.
+        games_to_narrow: further games until that interval is ± `NARROW_ELO`.
+        seeds_to_decide: seeds per side with which the interval of `recipes` excludes 0, if estimate
+            and spread stay; None if a side has a single run, or if it takes over `MAX_SEEDS`.
     """
 
     a: str
@@ -68,28 +68,28 @@ class Lead:
 
     @property
     def estimate(self) -> Estimate:
-        """What the data say at most: about the recipes, or else about the networks."""
+        """The estimate for the recipes, or for the networks if a side has a single run."""
         return self.networks if self.recipes is None else self.recipes
 
 
 def side_of_versions(points: RatedVersions) -> Labels:
-    """Names the side of each version, str[N]: its recipe, or its run if all are of one recipe."""
+    """Returns each version's side, str[N]: its recipe, or its run if all have one recipe."""
     return points.recipe if len(set(points.recipe.tolist())) > 1 else points.run
 
 
 def compare(points: RatedVersions, a: str, b: str, budget: float, information: Information) -> Lead:
-    """Compares side `b` with side `a` at the largest training that every run of both has reached.
+    """Compares side `b` with side `a` at the largest training that all their runs reach.
 
     Args:
-        points: versions of both sides, and of others; of all search budgets.
+        points: versions of both sides, possibly of others, at all search budgets.
         a: the side that is compared with.
         b: the side that is compared.
-        budget: simulations a move.
-        information: what one more opening is expected to tell; see `pairing.information`.
+        budget: simulations per move.
+        information: what one more opening is expected to give; see `pairing.information`.
 
     Raises:
-        InsufficientData: a side without versions at this budget, or no training that is common to
-            all runs.
+        InsufficientData: a side has no versions at this budget, or no training is common to all
+            runs.
     """
     both = select_pair(points, a, b, budget)
     _, training = common_training(both)
@@ -117,16 +117,16 @@ def compare(points: RatedVersions, a: str, b: str, budget: float, information: I
 def estimate_lead(
     points: RatedVersions, a: str, b: str, training: float
 ) -> tuple[Estimate, Estimate | None]:
-    """Estimates by how much b is ahead of a at one level of training, log10 FLOPs.
+    """Estimates the lead of b over a at one level of training, log10 FLOPs.
 
     Args:
         points: both sides' versions of one search budget; ratings may be a batch.
         a: the side that is compared with.
         b: the side that is compared.
-        training: a level that every run has reached.
+        training: a level that every run reaches.
 
     Returns:
-        Of the networks, and of the recipes: None if a side has a single run.
+        The lead of the networks, and that of the recipes: None if a side has a single run.
     """
     weights = at_training.interpolated(points, training)
     elo = points.elo @ weights.T  # [..., R]
@@ -136,8 +136,8 @@ def estimate_lead(
     contrast = _contrast(side, a, b)
     value = elo @ contrast
     stderr = np.sqrt(max(float(contrast @ covariance @ contrast), 0.0))
-    known = np.full(np.shape(value), np.inf)  # degrees of freedom
-    networks = Estimate.student(value, np.full(np.shape(value), stderr), known, "Elo")
+    df = np.full(np.shape(value), np.inf)  # the ratings' covariance is known
+    networks = Estimate.student(value, np.full(np.shape(value), stderr), df, "Elo")
     if min((side == a).sum(), (side == b).sum()) < 2:
         return networks, None
     columns = np.stack([side == a, side == b], axis=1).astype(float)
@@ -148,44 +148,45 @@ def estimate_lead(
 def training_saved(
     points: RatedVersions, a: str, b: str, budget: float, perfect: bool = False
 ) -> tuple[Estimate, str]:
-    """Estimates how many times less training b takes than a for the same Elo, at one budget.
+    """Estimates the training that b saves against a at the same Elo, at one budget.
 
-    Recipes with several runs a side are compared by `multiplier.between`, without what is on a
-    plateau; networks by `equal_strength`.
+    Recipes with several runs per side are compared by `multiplier.between`, without saturated
+    versions, and networks by `equal_strength`.
 
     Args:
-        points: versions of both sides, and of others; of all search budgets.
+        points: versions of both sides, possibly of others, at all search budgets.
         a: the side that is compared with.
         b: the side that is compared.
-        budget: simulations a move.
+        budget: simulations per move.
         perfect: True = perfect play is at 0 Elo.
 
     Returns:
         The OOMs of training that b saves, and a sentence about them.
 
     Raises:
-        InsufficientData: the data do not say.
+        InsufficientData: as `select_pair`, `common_training`, `frontier.fit` and
+            `multiplier.between`.
     """
     both = select_pair(points, a, b, budget)
     side = _side_of_runs(both)
     if min((side == a).sum(), (side == b).sum()) < 2:
         training, ooms = equal_strength(both, a, b)
-        asked = f", that of `{a}` after 10^{training:.2f} FLOPs"
-        anything = np.isinf(ooms.low) and np.isinf(ooms.high)
-        return ooms, _takes(a, b, ooms) + ("" if anything else asked)
-    kept, left_out = saturation.not_saturated(both, {budget: frontier.fit(both)}, perfect)
-    found = multiplier.between(both.select(kept), a, b)
-    away = f", without {(~kept).sum()} versions on a plateau" if left_out else ""
-    return found.ooms, f"{found}{away}"
+        strength = f", that of `{a}` after 10^{training:.2f} FLOPs"
+        unbounded = np.isinf(ooms.low) and np.isinf(ooms.high)
+        return ooms, _saving_sentence(a, b, ooms) + ("" if unbounded else strength)
+    improving, note = saturation.not_saturated(both, {budget: frontier.fit(both)}, perfect)
+    saving = multiplier.between(both.select(improving), a, b)
+    without = f", without {(~improving).sum()} versions on a plateau" if note else ""
+    return saving.ooms, f"{saving}{without}"
 
 
 def equal_strength(points: RatedVersions, a: str, b: str) -> tuple[float, Estimate]:
-    """Estimates the OOMs of training with which b's networks are as strong as a's, below a's.
+    """Estimates how many OOMs less training b's networks need to be as strong as a's.
 
-    That is asked of a's Elo at the largest training that all runs have reached. The interval holds
-    every training of b, inside its rated versions, at which the difference to that Elo is not
-    significant by the ratings' errors. Where it goes up to the first or the last of them, and where
-    b is stronger or weaker throughout, it has no bound on that side.
+    The strength is a's Elo at the largest training that all runs reach. The interval holds every
+    training of b, within its rated versions, at which b's difference from that Elo is not
+    significant by the ratings' errors. It has no bound on a side where it reaches b's first or last
+    version, or where b is stronger or weaker throughout.
 
     Args:
         points: both sides' versions of one search budget.
@@ -193,7 +194,7 @@ def equal_strength(points: RatedVersions, a: str, b: str) -> tuple[float, Estima
         b: the side that is compared.
 
     Returns:
-        a's training, log10 FLOPs, and the estimate.
+        a's training, log10 FLOPs, and the estimate, in OOMs.
     """
     training = common_training(points)[1]
     side = _side_of_runs(points)
@@ -205,8 +206,8 @@ def equal_strength(points: RatedVersions, a: str, b: str) -> tuple[float, Estima
     rows = of_a + of_b  # [STEPS, N]
     ahead = rows @ points.require_single().elo
     error = Z95 * np.sqrt(np.maximum((rows @ points.covariance * rows).sum(axis=1), 0.0))
-    first, last = ahead > error, ahead < -error  # surely stronger, surely weaker
-    same = np.flatnonzero(~first & ~last)
+    stronger, weaker = ahead > error, ahead < -error  # significantly
+    same = np.flatnonzero(~stronger & ~weaker)
     crossing = np.flatnonzero(ahead >= 0)
     at = float(levels[crossing[0]] if len(crossing) else levels[-1])
     if len(crossing) and crossing[0]:
@@ -216,20 +217,20 @@ def equal_strength(points: RatedVersions, a: str, b: str) -> tuple[float, Estima
     if len(same):
         least = training - levels[min(same[-1] + 1, STEPS - 1)]
         most = training - levels[max(same[0] - 1, 0)]
-    least = -np.inf if not first[-1] else min(least, training - at)
-    most = np.inf if not last[0] else max(most, training - at)
+    least = -np.inf if not stronger[-1] else min(least, training - at)
+    most = np.inf if not weaker[0] else max(most, training - at)
     value, infinite = np.array(training - at), np.array(np.inf)
     unit = "OOMs of training"
     return training, Estimate(value, np.array(least), np.array(most), infinite, infinite, unit)
 
 
 def _filled(weights: Floats) -> Floats:
-    """Replaces what is blank: runs that have weight 0 there."""
+    """Replaces NaN, the weights of runs that do not reach a level, by 0."""
     return np.where(np.isnan(weights), 0.0, weights)
 
 
-def _takes(a: str, b: str, ooms: Estimate) -> str:
-    """Says how many times the training of `a` it is that `b` takes, with the bounds there are."""
+def _saving_sentence(a: str, b: str, ooms: Estimate) -> str:
+    """Says how much training `b` takes compared with `a`, if only by a bound."""
     if np.isfinite(ooms.low) == np.isfinite(ooms.high):
         return multiplier.sentence(a, b, ooms)
     bound, end = ("at most", ooms.low) if np.isfinite(ooms.low) else ("at least", ooms.high)
@@ -243,17 +244,18 @@ def games_needed(
 ) -> float:
     """Computes how many more games bring a difference of ratings to a standard error.
 
-    The games are between the versions that the difference is of, those with a positive weight
-    against those with a negative one, in proportion to their weights.
+    The games are played between the versions with a positive weight and those with a negative one,
+    in proportion to their weights.
 
     Args:
-        points: the versions, with what is known of them.
-        contrast: float[N], weights that sum to 0.
-        stderr: the wanted one, Elo.
-        information: see `lead`.
+        points: the versions, with the covariance of their ratings.
+        contrast: float[N], weights of the difference, which sum to 0.
+        stderr: the standard error to reach, Elo.
+        information: see `compare`.
 
     Returns:
-        A number of games, colors swapped; 0 if none are needed, inf for a standard error of 0.
+        The number of games, two per opening; 0 if none are needed, inf if it is out of reach, as a
+        standard error of 0 is.
     """
     now = float(contrast @ points.covariance @ contrast)
     if now <= stderr**2:
@@ -264,10 +266,10 @@ def games_needed(
     i, j = (grid.ravel() for grid in np.meshgrid(ups, downs, indexing="ij"))
     share = contrast[i] * -contrast[j]
     share = share / share.sum()
-    told = information(points.require_single().elo[i] - points.elo[j])
+    per_opening = information(points.require_single().elo[i] - points.elo[j])
     along = np.zeros((len(i), len(points)))  # an opening of each pairing is a row
-    along[np.arange(len(i)), i] = np.sqrt(share * told)
-    along[np.arange(len(i)), j] = -np.sqrt(share * told)
+    along[np.arange(len(i)), i] = np.sqrt(share * per_opening)
+    along[np.arange(len(i)), j] = -np.sqrt(share * per_opening)
     # After n openings the variance is c Σ c - u (1/n + G)⁻¹ u, in G's eigenvectors a sum.
     values, vectors = np.linalg.eigh(along @ points.covariance @ along.T)
     along_values = np.square(vectors.T @ (along @ points.covariance @ contrast))
@@ -288,13 +290,13 @@ def games_needed(
 
 
 def seeds_needed(recipes: Estimate, runs: tuple[int, int]) -> int | None:
-    """Computes how many seeds a side make the interval exclude 0, if estimate and spread stay.
+    """Computes how many seeds per side make the interval exclude 0, if estimate and spread stay.
 
     Returns:
-        At least as many as the smaller side has; None where it takes more than `MAX_SEEDS`.
+        At least the smaller side's number of runs; None if it takes more than `MAX_SEEDS`.
     """
     now = 2 / (1 / runs[0] + 1 / runs[1])
-    each = float(recipes.stderr) * np.sqrt(now)  # of one run a side
+    each = float(recipes.stderr) * np.sqrt(now)  # with one run per side
     for seeds in range(max(2, min(runs)), MAX_SEEDS + 1):
         if stdtrit(2 * seeds - 2, 0.975) * each / np.sqrt(seeds) < abs(float(recipes.value)):
             return seeds
@@ -302,10 +304,10 @@ def seeds_needed(recipes: Estimate, runs: tuple[int, int]) -> int | None:
 
 
 def common_training(points: RatedVersions) -> tuple[float, float]:
-    """Finds the common range of training, log10 FLOPs, of versions of one search budget.
+    """Returns the range of training, log10 FLOPs, that all runs share at one search budget.
 
     Raises:
-        InsufficientData: there is none; the message says what is missing.
+        InsufficientData: the runs share no training; the message says what is missing.
     """
     low, high = at_training.common_range(points)
     if low <= high:
@@ -314,10 +316,10 @@ def common_training(points: RatedVersions) -> tuple[float, float]:
     firsts = [spent[index == run].min() for run in range(len(points.runs))]
     lasts = [spent[index == run].max() for run in range(len(points.runs))]
     late, short = points.runs[int(np.argmax(firsts))], points.runs[int(np.argmin(lasts))]
-    alone = [run for run in (short, late) if (points.run == run).sum() == 1]
-    advice = "rate earlier versions of the one, or train the other one for longer"
-    if alone:
-        advice = f"{_and(alone)} has one rated version here: rate more of them"
+    single = [run for run in (short, late) if (points.run == run).sum() == 1]
+    advice = f"rate earlier versions of `{late}`, or train `{short}` for longer"
+    if single:
+        advice = f"{_and(single)} has one rated version here: rate more of them"
     raise InsufficientData(
         f"no training is common to all of them: `{short}` is rated up to 10^{high:.2f} FLOPs and "
         f"`{late}` from 10^{low:.2f}, {low - high:.2f} orders of magnitude apart; {advice}"
@@ -329,14 +331,14 @@ def rank_sides(points: RatedVersions, budget: float) -> list[str]:
 
     Args:
         points: versions of all sides and search budgets.
-        budget: simulations a move.
+        budget: simulations per move.
 
     Returns:
-        The names of the sides that have got there, the strongest first; the training is the largest
-        one that so many have in common.
+        The names of the sides that reach this training, the strongest first. The training is the
+        largest one that the most sides share.
 
     Raises:
-        InsufficientData: one side alone is rated at this budget, or no two share any training.
+        InsufficientData: only one side is rated at this budget, or no two sides share any training.
     """
     chosen = np.flatnonzero(points.require("simulations") == budget)
     same = replace(points.select(chosen), recipe=side_of_versions(points)[chosen])
@@ -345,14 +347,14 @@ def rank_sides(points: RatedVersions, budget: float) -> list[str]:
         raise InsufficientData(f"`{names[0]}` alone is rated there")
     ranges = [at_training.common_range(same.select(same.recipe == name)) for name in names]
 
-    def there(level: float) -> list[str]:
+    def sharing(level: float) -> list[str]:
         slack = at_training.TOLERANCE / 2
         inside = [low - slack <= level <= high + slack for low, high in ranges]
         return [name for name, holds in zip(names, inside, strict=True) if holds]
 
-    level = max((high for _, high in ranges), key=lambda high: (len(there(high)), high))
-    compared = there(level)
-    if len(compared) < 2:  # they meet within the tolerance, or this says what is missing
+    level = max((high for _, high in ranges), key=lambda high: (len(sharing(high)), high))
+    compared = sharing(level)
+    if len(compared) < 2:  # they meet within the tolerance, or this raises
         level, compared = common_training(same)[1], names
     weights = at_training.interpolated(same, level)
     elo, side = weights @ same.require_single().elo, _side_of_runs(same)
@@ -361,17 +363,21 @@ def rank_sides(points: RatedVersions, budget: float) -> list[str]:
 
 
 def stopped_early(points: RatedVersions) -> list[str]:
-    """Names the runs that end more than `SHORTER` before the longest run of their recipe."""
+    """Lists the runs that end more than `EARLY` before the longest run of their recipe."""
     spent, names = points.training, []
     for recipe in dict.fromkeys(points.recipe.tolist()):
-        own = points.recipe == recipe
-        ends = {run: spent[own & (points.run == run)].max() for run in set(points.run[own])}
-        names += [run for run, end in ends.items() if end < max(ends.values()) - SHORTER]
+        same = points.recipe == recipe
+        ends = {run: spent[same & (points.run == run)].max() for run in set(points.run[same])}
+        names += [run for run, end in ends.items() if end < max(ends.values()) - EARLY]
     return sorted(names)
 
 
 def select_pair(points: RatedVersions, a: str, b: str, budget: float) -> RatedVersions:
-    """Selects two sides at one budget, with the side as the recipe."""
+    """Selects the versions of two sides at one budget, with the side as their recipe.
+
+    Raises:
+        InsufficientData: a side has no versions at this budget.
+    """
     side = side_of_versions(points)
     at = points.require("simulations") == budget
     for name in (a, b):
@@ -382,15 +388,16 @@ def select_pair(points: RatedVersions, a: str, b: str, budget: float) -> RatedVe
 
 
 def _side_of_runs(points: RatedVersions) -> Labels:
-    """Names the side of each run, str[R], in the order of `points.runs`."""
+    """Returns each run's side, str[R], in the order of `points.runs`."""
     side = side_of_versions(points)
     return np.array([side[points.run == run][0] for run in points.runs], np.str_)
 
 
 def _contrast(side: Labels, a: str, b: str) -> Floats:
-    """Weights runs, float[R], so that their sum is b's mean less a's."""
+    """Computes the runs' weights, float[R], whose weighted sum is b's mean less a's."""
     return (side == b) / max(1, (side == b).sum()) - (side == a) / max(1, (side == a).sum())
 
 
 def _and(names: list[str]) -> str:
+    """Joins quoted names by "and"."""
     return " and ".join(f"`{name}`" for name in names)

@@ -1,16 +1,16 @@
-"""The training that a strength takes: the least compute with which a recipe plays at a given Elo.
+"""Compute to reach a strength: the least training with which a recipe plays at a given Elo.
 
-A run's strength is taken not to fall: isotonic regression pools the versions whose ratings do, and
-a straight line over log10 FLOPs joins the pools. Where it crosses the level is the run's threshold,
-and how its versions' ratings move it is known; so thresholds have a covariance, as ratings have
-one, and their mean over the runs of a recipe has the same interval as every other number here.
-No curve is assumed, so a plateau just above the level does no harm.
+A run's strength is assumed not to fall: isotonic regression pools versions whose ratings fall, and
+straight lines over log10 FLOPs connect the pools. A run's threshold is where this curve crosses the
+given Elo. Its derivatives by the ratings are known, so the covariance of the ratings gives one of
+the thresholds, and their mean over the runs of a recipe gets an interval like all other estimates.
+No shape of the curve is assumed, so a plateau just above the level does not bias the threshold.
 
-Jones (2021) asks it at 50 Elo below perfect play.
+Jones (2021) reports it at 50 Elo below perfect play.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -24,13 +24,14 @@ UNIT = "log10 FLOPs of training"
 
 @dataclass(frozen=True, eq=False)
 class Threshold:
-    """What a strength takes.
+    """The least training that reaches a strength, over recipes.
 
     Attributes:
         elo: the strength.
-        recipe: the one that takes the least, in the mean over its runs.
-        training: log10 FLOPs.
-        recipes_that_fall_short: recipe → how many of its runs do not get there; these recipes are not compared.
+        recipe: the recipe with the least training, in the mean over its runs.
+        training: that mean, log10 FLOPs.
+        recipes_that_fall_short: recipe → how many of its runs do not reach the strength; these
+            recipes are not compared.
     """
 
     elo: float
@@ -46,41 +47,42 @@ class Threshold:
             f"10^{float(t.value):.2f} FLOPs (10^{low:.2f} to 10^{high:.2f})"
         )
         if self.recipes_that_fall_short:
-            text += (
-                f"; of {len(self.recipes_that_fall_short)} other recipes not every run gets there"
-            )
+            count = len(self.recipes_that_fall_short)
+            text += f"; of {count} other recipes not every run gets there"
         return text
 
 
 def fit(points: RatedVersions, elo: float) -> Threshold:
-    """The least training for a strength. Points are of one search budget.
+    """Estimates the least training that reaches a strength, for versions of one search budget.
 
-    The recipe is chosen by the same runs: of several equally good ones the luckiest.
+    The recipe is selected by the same runs that are averaged, so among several equally good recipes
+    the estimate is that of the luckiest.
 
     Raises:
-        InsufficientData: no recipe gets there with all its runs, one is there in a first version,
-            FLOPs that are not known, a single run, or a batch of ratings.
+        InsufficientData: no recipe reaches the strength with all its runs, a run is there in its
+            first version, FLOPs are unknown, or there is a single run.
+        ValueError: the ratings are a batch.
     """
     spent = points.require_single().require("training")
-    found: dict[str, Estimate] = {}
+    thresholds: dict[str, Estimate] = {}
     short: dict[str, int] = {}
     for recipe in dict.fromkeys(points.recipe.tolist()):
-        own = points.select(points.recipe == recipe)
-        late = sum(_curve(own, run)[1].x[-1] < elo for run in own.runs)
-        if late:
-            short[recipe] = late
+        versions = points.select(points.recipe == recipe)
+        count = sum(_curve(versions, run).elo[-1] < elo for run in versions.runs)
+        if count:
+            short[recipe] = count
         else:
-            found[recipe] = _mean(own, elo)
-    if not found:
+            thresholds[recipe] = _mean(versions, elo)
+    if not thresholds:
         raise InsufficientData(
             f"no recipe gets to {elo:+.0f} Elo with all its runs, by 10^{spent.max():.1f} FLOPs"
         )
-    best = min(found, key=lambda recipe: float(found[recipe].value))
-    return Threshold(elo, best, found[best], short)
+    best = min(thresholds, key=lambda recipe: float(thresholds[recipe].value))
+    return Threshold(elo, best, thresholds[best], short)
 
 
 def _mean(points: RatedVersions, elo: float) -> Estimate:
-    """Of one recipe, over its runs."""
+    """Averages the thresholds of one recipe's runs."""
     crossings = [_crossing(points, run, elo) for run in points.runs]
     gradient = np.stack([slope for _, slope in crossings])  # [runs, N]
     covariance = gradient @ points.covariance @ gradient.T
@@ -90,28 +92,37 @@ def _mean(points: RatedVersions, elo: float) -> Estimate:
     return regress(means, np.ones((len(means), 1))).contrast(means.elo, [1.0], UNIT)
 
 
-def _curve(points: RatedVersions, run: str) -> tuple[Ints, Any]:
-    """A run's versions int[n] by training, and their strengths as they do not fall."""
-    own = np.flatnonzero(points.run == run)
-    own = own[np.argsort(points.training[own], kind="stable")]
-    return own, isotonic_regression(points.elo[own])
+class _Curve(NamedTuple):
+    """A run's strength as it does not fall, over n versions in P pools of equal strength."""
+
+    versions: Ints  # [n], indices of the run's versions by training
+    elo: Floats  # [n], not falling
+    pools: Ints  # [P + 1], where each pool begins among the n versions; the last is n
+
+
+def _curve(points: RatedVersions, run: str) -> _Curve:
+    """Fits a run's strength by isotonic regression on its versions, ordered by training."""
+    versions = np.flatnonzero(points.run == run)
+    versions = versions[np.argsort(points.training[versions], kind="stable")]
+    fitted = isotonic_regression(points.elo[versions])
+    return _Curve(versions, fitted.x, fitted.blocks)
 
 
 def _crossing(points: RatedVersions, run: str, elo: float) -> tuple[float, Floats]:
-    """A run's threshold, and its change per Elo of every rating, float[N]."""
-    own, fitted = _curve(points, run)
-    after = int(np.searchsorted(fitted.x, elo))  # the first version that is there
+    """Computes a run's threshold, and its derivatives by all ratings, float[N]."""
+    versions, strengths, pools = _curve(points, run)
+    after = int(np.searchsorted(strengths, elo))  # the first version that reaches it
     if not after:
         raise InsufficientData(
             f"run {run!r} is at {elo:+.0f} Elo in its first version, at "
-            f"10^{points.training[own[0]]:.2f} FLOPs: rate more of them"
+            f"10^{points.training[versions[0]]:.2f} FLOPs: rate more of them"
         )
-    below, above = fitted.x[after - 1], fitted.x[after]
-    x0, x1 = points.training[own[after - 1]], points.training[own[after]]
+    below, above = strengths[after - 1], strengths[after]
+    x0, x1 = points.training[versions[after - 1]], points.training[versions[after]]
     share = (elo - below) / (above - below)
     gradient = np.zeros(len(points))
     for member, weight in ((after - 1, share - 1), (after, -share)):
-        pool = int(np.searchsorted(fitted.blocks, member, side="right")) - 1
-        pooled = own[fitted.blocks[pool] : fitted.blocks[pool + 1]]
+        pool = int(np.searchsorted(pools, member, side="right")) - 1
+        pooled = versions[pools[pool] : pools[pool + 1]]
         gradient[pooled] = weight * (x1 - x0) / (above - below) / len(pooled)
     return float(x0 + share * (x1 - x0)), gradient

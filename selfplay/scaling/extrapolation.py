@@ -1,10 +1,14 @@
-"""Extrapolation put to the test: fit all but the largest runs, predict them, count the misses.
+"""A test of extrapolation: fit all runs except the largest ones, predict those, count the misses.
 
-A held-out version's rating is predicted from the line through the other runs. What it may be off
-by has three parts: the line's own variance, from the runs it was fitted to; that of one more run
-like them, which is the number of runs times as large (a line through G runs is a mean over G), and
-no less than what single versions scatter by; and the ratings' errors, of both sides and with all
-that they share, which the ladder knows. Student's t has the degrees of freedom of the line.
+The rating of a held-out version is predicted from the line through the other runs. The error of the
+prediction has three parts:
+
+* the variance of the line, estimated from the runs that it was fitted to;
+* the variance of one more run: G times as large, as a line through G runs is a mean over G, and at
+  least the scatter of single versions;
+* the errors of the ratings on both sides, with their covariance from the ladder.
+
+Student's t has the degrees of freedom of the line.
 """
 
 from collections.abc import Sequence
@@ -22,12 +26,12 @@ from selfplay.scaling.slopes import per_training
 
 @dataclass(frozen=True, eq=False)
 class Extrapolation:
-    """M held-out versions beyond the compute of all that was fitted.
+    """M held-out versions with more compute than all fitted versions, and their predictions.
 
     Attributes:
         held_out: the runs that were not fitted.
-        reach: OOMs of training by which their last version is beyond all that was fitted.
-        slope: Elo per OOM of training, of what was fitted.
+        reach: OOMs of training by which their last version is beyond all fitted versions.
+        slope: Elo per OOM of training of the fitted versions.
         run: str[M].
         training: float[M], log10 FLOPs.
         rated: float[..., M], Elo.
@@ -44,17 +48,17 @@ class Extrapolation:
 
     @property
     def error(self) -> Floats:
-        """float[..., M]: rated less predicted, Elo; above 0: stronger than predicted."""
+        """Rated minus predicted Elo, float[..., M]; positive = stronger than predicted."""
         return self.rated - self.predicted.value
 
     @property
     def covered(self) -> NDArray[np.bool_]:
-        """bool[..., M], True = the rating lies in its prediction interval."""
+        """True = the rating is inside its prediction interval, bool[..., M]."""
         return (self.predicted.low <= self.rated) & (self.rated <= self.predicted.high)
 
     @property
     def root_mean_square(self) -> Floats:
-        """float[...], of the errors, Elo."""
+        """The root mean square of the errors over versions, float[...], Elo."""
         return np.sqrt(np.square(self.error).mean(axis=-1))
 
     def __str__(self) -> str:
@@ -66,33 +70,33 @@ class Extrapolation:
         )
 
 
-def predict_largest(points: RatedVersions, least: float) -> Extrapolation:
-    """Hold out the recipes with the largest runs, as many as it takes to go `least` OOMs beyond.
+def predict_largest(points: RatedVersions, min_reach: float) -> Extrapolation:
+    """Holds out as few of the largest recipes as reach `min_reach` OOMs beyond the rest.
 
     Raises:
-        InsufficientData: the recipes do not lie so far apart, or fewer than two runs are left.
+        InsufficientData: no choice of recipes reaches that far with two other runs to fit.
     """
     spent, reach = points.require("training"), 0.0
     most = {recipe: spent[points.recipe == recipe].max() for recipe in set(points.recipe)}
     order = sorted(most, key=lambda recipe: (-most[recipe], recipe))
     for count in range(1, len(order)):
-        held = points.run[np.isin(points.recipe, order[:count])]
+        held_out = points.run[np.isin(points.recipe, order[:count])]
         with suppress(InsufficientData):
-            found = predict_runs(points, sorted(set(held)))
-            if found.reach >= least:
-                return found
-            reach = max(reach, found.reach)
+            extrapolation = predict_runs(points, sorted(set(held_out)))
+            if extrapolation.reach >= min_reach:
+                return extrapolation
+            reach = max(reach, extrapolation.reach)
     raise InsufficientData(
-        f"the largest runs go only {reach:.2g} OOMs beyond the others, not {least}"
+        f"the largest runs go only {reach:.2g} OOMs beyond the others, not {min_reach}"
     )
 
 
 def predict_runs(points: RatedVersions, held_out: Sequence[str]) -> Extrapolation:
-    """Fit a line to all other runs and predict the held-out ones, beyond the fitted compute.
+    """Fits a line to all other runs and predicts the held-out ones beyond the fitted compute.
 
     Raises:
-        InsufficientData: no such run, fewer than two others, or a held-out run that never goes
-            beyond them.
+        InsufficientData: there is no such run, fewer than two others are left, or no held-out
+            version has more training than they.
     """
     missing = sorted(set(held_out) - set(points.runs))
     if missing or not held_out:
@@ -105,8 +109,8 @@ def predict_runs(points: RatedVersions, held_out: Sequence[str]) -> Extrapolatio
     target = np.flatnonzero(out & (spent > spent[~out].max()))
     if not len(target):
         raise InsufficientData(
-            f"no version of {', '.join(held_out)} has more training than the fitted runs: "
-            "that is no extrapolation"
+            f"no version of {', '.join(held_out)} has more training than the fitted runs, so there "
+            "is nothing to extrapolate"
         )
     fitted = points.select(~out)
     mean = fitted.training.mean()

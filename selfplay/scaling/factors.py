@@ -1,31 +1,30 @@
-"""The config fields that tell the recipes of a study apart: the axes of its maps."""
+"""Factors: the config fields in which the recipes of a study differ, the axes of its maps."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from selfplay.scaling.rated_versions import RatedVersions
 
-RECIPE = "recipe"  # the factor whose values are the recipes' names
-FIRST = ("network.", "search.")  # sections whose fields name a difference before all others do
-SPARSE = 2  # a grid with more cells than this times the recipes is no grid
+RECIPE = "recipe"  # the field of a factor whose values are the recipes' names
+FIRST = ("network.", "search.")  # fields of these sections are preferred to all others
+SPARSE = 2  # a grid must have at most this many cells per recipe
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A field that was varied.
+    """A config field that was varied.
 
     Attributes:
-        field: as on the command line: search.num-simulations.
+        field: as on the command line, such as search.num-simulations.
         values: recipe → its value.
     """
 
     field: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
     @property
     def numeric(self) -> bool:
@@ -35,17 +34,18 @@ class Factor:
 
     @property
     def levels(self) -> list[str]:
-        """Lists the distinct values as text: numbers by size, others as they come."""
+        """The distinct values as text: numbers by size, others in order of appearance."""
         distinct = list({_key(value): value for value in self.values.values()}.values())
-        return [text(value) for value in (sorted(distinct) if self.numeric else distinct)]
+        numbers = [value for value in distinct if isinstance(value, int | float)]
+        return [text(value) for value in (sorted(numbers) if self.numeric else distinct)]
 
     def level(self, recipe: str) -> str:
         """Returns a recipe's value as text."""
         return text(self.values[recipe])
 
 
-def text(value: Any) -> str:
-    """Writes a value as the command line takes it: 1e-3 is 0.001, True is true."""
+def text(value: object) -> str:
+    """Formats a value as on the command line: 1e-3 as 0.001, True as true."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):
@@ -56,47 +56,50 @@ def text(value: Any) -> str:
 
 
 def recipe_text(factors: Sequence[Factor], recipe: str) -> str:
-    """Says what a recipe is: ``network.width 8, search.num-simulations 2``."""
+    """Describes a recipe by its values: ``network.width 8, search.num-simulations 2``."""
     if not factors or factors[0].field == RECIPE:
         return recipe
     return ", ".join(f"{factor.field} {factor.level(recipe)}" for factor in factors)
 
 
 def factors_of_configs(
-    configs: Mapping[str, Mapping[str, Any]], chosen: Sequence[str] = ()
+    configs: Mapping[str, Mapping[str, object]], chosen: Sequence[str] = ()
 ) -> list[Factor]:
-    """Finds the fewest fields that tell recipes apart, in the order in which they were chosen.
+    """Selects the fewest fields that distinguish all recipes, in the order of `chosen`.
 
-    A field that only repeats what the fields before it tell, as a learning rate that was changed
-    together with the batch, is no factor of its own. Recipes that are far from a grid, as one
-    change each to a common base, have their name as the only factor.
+    A field that adds no distinction is skipped, for example a learning rate that was always changed
+    together with the batch size. If the recipes do not resemble a grid, for example if each makes
+    one change to a common base, their names are the only factor.
 
     Args:
         configs: recipe → dotted path → value.
-        chosen: fields that somebody varied on purpose; others follow if these do not suffice.
+        chosen: fields that were varied on purpose; others follow if these do not suffice.
     """
     fields = dict.fromkeys(
         _path(name) for name in chosen if any(_path(name) in config for config in configs.values())
     )
     others = sorted({name for config in configs.values() for name in config})
     others.sort(key=lambda name: not name.startswith(FIRST))
-    found: list[Factor] = []
+    factors: list[Factor] = []
     groups = dict.fromkeys(configs, ())
     for name in (*fields, *others):
         values = {recipe: config.get(name) for recipe, config in configs.items()}
         refined = {recipe: (*groups[recipe], _key(values[recipe])) for recipe in configs}
         if len(set(refined.values())) > len(set(groups.values())):
-            found.append(Factor(name.replace("_", "-"), values))
+            factors.append(Factor(name.replace("_", "-"), values))
             groups = refined
-    cells = np.prod([len(factor.levels) for factor in found])
-    told = len(set(groups.values())) == len(configs)
-    if not told or (len(found) > 1 and cells > SPARSE * len(configs)):
+    cells = np.prod([len(factor.levels) for factor in factors])
+    distinguished = len(set(groups.values())) == len(configs)
+    if not distinguished or (len(factors) > 1 and cells > SPARSE * len(configs)):
         return by_name(configs)
-    return found
+    return factors
 
 
 def factors_of_versions(points: RatedVersions) -> list[Factor]:
-    """Finds the factor of recipes whose configs are not known: their size, or else their names."""
+    """Returns the factor of recipes without configs: their size if that distinguishes them.
+
+    Otherwise their names.
+    """
     recipes = list(dict.fromkeys(points.recipe.tolist()))
     sizes = {r: set(np.round(points.parameters[points.recipe == r], 6)) for r in recipes}
     distinct = set().union(*sizes.values())
@@ -105,8 +108,8 @@ def factors_of_versions(points: RatedVersions) -> list[Factor]:
     return by_name(recipes)
 
 
-def by_name(recipes: Mapping[str, Any] | Sequence[str]) -> list[Factor]:
-    """Takes names as the only factor; none for a single recipe."""
+def by_name(recipes: Collection[str]) -> list[Factor]:
+    """Returns the names as the only factor; no factor for a single recipe."""
     return [Factor(RECIPE, {name: name for name in recipes})] if len(recipes) > 1 else []
 
 
@@ -114,6 +117,6 @@ def _path(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _key(value: Any) -> Hashable:
-    """Makes a key that is equal for equal values; True is not 1, and 1 is 1.0."""
+def _key(value: object) -> Hashable:
+    """Makes a key that is equal for equal values: True differs from 1, and 1 equals 1.0."""
     return (isinstance(value, bool), text(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,15 +29,16 @@ from selfplay.training.config import NOT_IN_RECIPE
 
 
 def read_state(path: Path, anchor: str | None = None) -> LadderState:
-    """The ratings of a ladder's file, without loading its players.
+    """Reads the ratings of a ladder's file, without loading its players.
 
     Args:
         path: ladder.db.
-        anchor: the spec of the player at 0 Elo; when left out, the first one that learns nothing
-            (a solver, say), or else the first.
+        anchor: the spec of the player at 0 Elo; when left out, the first one without learned
+            parameters (a solver, for example), or else the first.
 
     Raises:
-        ValueError: no ladder, no games, no such player, or another process plays on it.
+        ValueError: there is no ladder, it has no players, the anchor is not on it, or another
+            process plays on it.
     """
     with closing(LadderDatabase(path, database.settings(path))) as base:
         players = base.players()
@@ -48,99 +49,65 @@ def read_state(path: Path, anchor: str | None = None) -> LadderState:
 
 
 def read_versions(
-    rated: LadderState,
+    state: LadderState,
     root: Path = Path(),
     count: Callable[[Ledger], float] = all_flops,
     runs: Container[str] | None = None,
 ) -> RatedVersions:
-    """The versions of runs on a ladder.
+    """Reads the rated versions of runs on a ladder.
 
-    Players of other kinds are left out, versions that cost nothing, and version 0 of a run that
-    took its parameters from another run's version (``init_from``), which is that version. The
-    covariance is the whole one, relative to the ladder's anchor. Runs whose configs differ only in
-    the seed and the length are seeds of one recipe. A recipe has the name of its runs' folders
-    without the seed. Covariates: "simulations" of the rated search, "board", the length of its
-    side, and "selfplay_simulations", log10 of 1 + those that the run played with.
+    Left out are all other players, versions without games, versions without training FLOPs, and
+    version 0 of a run with ``init_from``, which is a version of another run. The covariance is the
+    full one, relative to the ladder's anchor. Runs whose configs differ only in seed and length are
+    seeds of one recipe; see `recipe_names`.
+
+    The covariates are "simulations" per move of the rated search, "board", its number of rows, and
+    "selfplay_simulations", log10 of 1 + the simulations per move in self-play.
 
     Args:
-        rated: see `standing`, or `Ladder.standing`.
-        root: the folder that the players' names start from.
-        count: what of a ledger is training compute; see `conventions`.
-        runs: the runs, as the ladder names them, whose versions are read; all when left out.
+        state: the ladder's ratings; see `read_state`, or `Ladder.state`.
+        root: the folder that the players' specs are relative to.
+        count: the training compute of a ledger; see `compute_units`.
+        runs: the runs to read, by their names on the ladder; all when left out.
 
     Raises:
-        ValueError: no version on the ladder, no such run, a version that its run has no ledger of,
-            the same parameters in two runs, or different recipes under one name.
+        ValueError: no version to read, no such run, a version without a ledger, the same
+            parameters in two runs, or two recipes with one name.
     """
-    played = {*rated.games.first.tolist(), *rated.games.second.tolist()}
-    found: dict[str, _Run] = {}
-    same: dict[tuple[str, str], Entry] = {}
-    at, rows = [], []
-    for i, entry in enumerate(rated.entries):
-        if not entry.digest or (runs is not None and run_of(entry) not in runs):
-            continue
-        if i not in played:  # its rating is a guess
-            continue
-        version = _version(entry)
-        _, behind = split_stored(entry.spec)
-        run = found.get(version.run) or _Run.read(root / version.run)
-        if version.number == 0 and run.config.get("init_from"):
-            continue
-        found[version.run] = run
-        other = same.setdefault((entry.digest, behind), entry)
-        if _version(other).run != version.run:
-            raise ValueError(
-                f"{other.spec} and {entry.spec} are the same parameters: they count as two runs, "
-                "and are one"
-            )
-        spent = count(run.ledger(version.number))
-        if spent > 0:
-            at.append(i)
-            rows.append((version, run, math.log10(spent), math.log10(entry.flops_per_move)))
-    if not rows:
+    versions = list(_versions(state, root, runs))
+    recipes = recipe_names({version.run.name: version.run.config for version in versions})
+    spent = [count(version.run.ledger(version.number)) for version in versions]
+    versions = [v for v, flops in zip(versions, spent, strict=True) if flops > 0]
+    if not versions:
         raise ValueError("the ladder rates no version that cost any training")
-    recipes = recipe_names({name: run.config for name, run in found.items()})
+    at = [version.player for version in versions]
     return RatedVersions.of(
-        rated.ratings.elo[at],
-        rated.ratings.covariance[np.ix_(at, at)],
-        [version.run for version, _, _, _ in rows],
-        [training for _, _, training, _ in rows],
-        search=[search for _, _, _, search in rows],
-        parameters=[run.parameters for _, run, _, _ in rows],
-        recipe=[recipes[version.run] for version, _, _, _ in rows],
-        seed=[run.config["seed"] for _, run, _, _ in rows],
+        state.ratings.elo[at],
+        state.ratings.covariance[np.ix_(at, at)],
+        [version.run.name for version in versions],
+        [math.log10(flops) for flops in spent if flops > 0],
+        search=[math.log10(state.entries[i].flops_per_move) for i in at],
+        parameters=[version.run.parameters for version in versions],
+        recipe=[recipes[version.run.name] for version in versions],
+        seed=[version.run.config["seed"] for version in versions],
         covariates={
-            "simulations": [float(version.simulations) for version, _, _, _ in rows],
-            "board": [run.board for _, run, _, _ in rows],
-            "selfplay_simulations": [run.selfplay_simulations for _, run, _, _ in rows],
+            "simulations": [float(version.simulations) for version in versions],
+            "board": [version.run.board for version in versions],
+            "selfplay_simulations": [version.run.selfplay_simulations for version in versions],
         },
     )
 
 
 def run_of(entry: Entry) -> str:
-    """Names the run of a version, as its ladder does; empty for all other players."""
+    """Returns the run of a version by its name on the ladder; "" for all other players."""
     run, _, number = split_stored(entry.spec)[0].rpartition("@")
     return run if entry.digest and number.isdigit() else ""
 
 
-class _Version(NamedTuple):
-    run: str
-    number: int
-    simulations: int
-
-
-def _version(entry: Entry) -> _Version:
-    """From ``runs/a@40?sims=64``."""
-    run = run_of(entry)
-    if not run:
-        raise ValueError(f"player {entry.spec!r} does not say which version of which run it is")
-    where, sims, _ = version_spec(entry.spec)
-    return _Version(run, int(where.rpartition("@")[2]), SIMULATIONS if sims is None else sims)
-
-
 class _Run(NamedTuple):
-    """What a run's folder says of all its versions."""
+    """A run's folder: its config, and what all its versions have in common."""
 
+    name: str  # on the ladder
     folder: Path
     config: Mapping[str, Any]
     ledgers: Mapping[int, Ledger]
@@ -149,30 +116,73 @@ class _Run(NamedTuple):
     selfplay_simulations: float  # log10 of 1 + simulations
 
     @classmethod
-    def read(cls, folder: Path) -> _Run:
+    def read(cls, name: str, root: Path) -> _Run:
+        """Reads a run's config and ledgers."""
+        folder = root / name
         config = read_config(folder)
         game = games.make(config["game"])
         model = network.make(game, from_json(NetworkConfig, config["network"]))
         return cls(
-            folder,
-            config,
-            {row["iteration"]: Ledger.of(row) for row in metrics.read(folder) if "ledger" in row},
-            math.log10(network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))),
-            float(game.observation_shape[0]),
-            math.log10(1 + config["search"]["num_simulations"]),
+            name=name,
+            folder=folder,
+            config=config,
+            ledgers={row.iteration: Ledger.of(row) for row in metrics.read_rows(folder)},
+            parameters=math.log10(
+                network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))
+            ),
+            board=float(game.observation_shape[0]),
+            selfplay_simulations=math.log10(1 + config["search"]["num_simulations"]),
         )
 
     def ledger(self, version: int) -> Ledger:
+        """Returns a version's ledger; ValueError if the run's metrics have none."""
         if version not in self.ledgers:
             raise ValueError(f"{self.folder} has no ledger of version {version}")
         return self.ledgers[version]
 
 
-def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Names the recipe of each run: as the first of its runs, without the seed behind that name.
+class _Version(NamedTuple):
+    """A version on a ladder, and the search behind which it plays."""
 
-    A run that began from another version than its namesake (``init_from``) is a recipe of its own,
-    and has its own name.
+    player: int  # an index into the ladder's players
+    run: _Run
+    number: int
+    simulations: int
+
+
+def _versions(state: LadderState, root: Path, runs: Container[str] | None) -> Iterator[_Version]:
+    """Yields the versions that played, except those that are versions of another run."""
+    played = {*state.games.first.tolist(), *state.games.second.tolist()}
+    folders: dict[str, _Run] = {}
+    by_content: dict[tuple[str, str], Entry] = {}
+    for player, entry in enumerate(state.entries):
+        if not entry.digest or (runs is not None and run_of(entry) not in runs):
+            continue
+        if player not in played:  # without games its rating is only the prior
+            continue
+        name = run_of(entry)
+        if not name:
+            raise ValueError(f"player {entry.spec!r} does not say which version of which run it is")
+        where, sims, _ = version_spec(entry.spec)
+        number = int(where.rpartition("@")[2])
+        run = folders.get(name) or _Run.read(name, root)
+        if number == 0 and run.config.get("init_from"):
+            continue
+        folders[name] = run
+        other = by_content.setdefault((entry.digest, split_stored(entry.spec)[1]), entry)
+        if run_of(other) != name:
+            raise ValueError(
+                f"{other.spec} and {entry.spec} have the same parameters, so their two runs would "
+                "count one training twice"
+            )
+        yield _Version(player, run, number, SIMULATIONS if sims is None else sims)
+
+
+def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Names the recipe of each run after its first run, without the seed at the end of that name.
+
+    Runs are of one recipe if their configs differ only in `NOT_IN_RECIPE`. A run that would get
+    the name of another recipe and differs from it only in ``init_from`` keeps its own name.
 
     Args:
         configs: run → its config.
@@ -180,21 +190,21 @@ def recipe_names(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     Raises:
         ValueError: two recipes would have the same name.
     """
-    kinds: list[tuple[str, dict[str, Any]]] = []
-    named = {}
-    for name in sorted(configs):
-        recipe = {k: v for k, v in configs[name].items() if k not in NOT_IN_RECIPE}
-        known = next((kind for kind, other in kinds if other == recipe), None)
-        if known is None:
-            known = re.sub(rf"([-_]seed)?[-_]?{configs[name]['seed']}$", "", name) or name
-            fields = next((differing(o, recipe) for kind, o in kinds if kind == known), ())
-            if [*fields] == ["init_from"]:  # each seed goes on from a version of its own
-                known = name
+    recipes: list[tuple[str, dict[str, Any]]] = []
+    names = {}
+    for run in sorted(configs):
+        config = {k: v for k, v in configs[run].items() if k not in NOT_IN_RECIPE}
+        name = next((name for name, other in recipes if other == config), None)
+        if name is None:
+            name = re.sub(rf"([-_]seed)?[-_]?{configs[run]['seed']}$", "", run) or run
+            fields = next((differing(other, config) for n, other in recipes if n == name), ())
+            if [*fields] == ["init_from"]:  # each seed continues from a version of its own
+                name = run
             elif fields:
                 raise ValueError(
-                    f"{name} is no other seed of the recipe {known}: they differ in "
+                    f"{run} is not another seed of the recipe {name}: they differ in "
                     f"{', '.join(fields)}"
                 )
-            kinds.append((known, recipe))
-        named[name] = known
-    return named
+            recipes.append((name, config))
+        names[run] = name
+    return names

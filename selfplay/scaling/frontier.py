@@ -1,10 +1,11 @@
 """The frontier: the most Elo that each amount of training compute buys, and its slope.
 
-Several recipes (sizes, say) each lead in a part of the range. A version is on the frontier if no
-other recipe's mean curve lies above its own recipe's there. A curve is the mean over the runs that
-have begun, straight between two versions of a run, and level behind its last one. The choice is
-made between means over seeds, not between versions: the best of many versions is one that was
-lucky. Where two recipes are equally good some of that luck remains.
+Several recipes (for example sizes) may each lead in a part of the range. A version is on the
+frontier if no other recipe's mean curve is above its own recipe's at its training. A mean curve
+averages the runs that have a version by then; each run is interpolated between its versions and
+constant after its last one. Recipes are compared by means over seeds, not by versions, because the
+best of many versions is the one with the luckiest error. Between two equally good recipes some of
+that selection bias remains.
 """
 
 from contextlib import suppress
@@ -24,15 +25,15 @@ from selfplay.scaling.slopes import per_training
 
 @dataclass(frozen=True, eq=False)
 class Frontier:
-    """What training compute buys.
+    """A fit of Elo against training to the versions on the frontier.
 
     Attributes:
-        slope: Elo per OOM of training: of the line, or of the incline where strength saturates.
+        slope: Elo per OOM of training: of the line, or of the incline if strength saturates.
         saturation: the test that decided between the two.
-        change_point_fit: the change-point fit; None where no saturation was found.
+        change_point_fit: incline and plateau; None if saturation was not significant.
         on_frontier: bool[N], True = the version is on the frontier.
-        slope_beyond: Elo per OOM of those on the frontier behind the incline; None where there is no
-            incline, or too few of them to tell.
+        slope_beyond: Elo per OOM of training of the frontier's versions beyond the change point;
+            None if there is no change point, or too few versions beyond it.
     """
 
     slope: Estimate
@@ -50,71 +51,79 @@ class Frontier:
 
 
 def fit(points: RatedVersions) -> Frontier:
-    """The frontier's slope; through a plateau no line is fitted.
+    """Fits a line to the frontier, or an incline and a plateau if strength saturates.
 
     Raises:
-        InsufficientData: training FLOPs that are not known or do not differ, too few versions, a
-            single run on the frontier, or a batch of ratings.
+        InsufficientData: training FLOPs are unknown or do not differ, there are too few versions,
+            or a single run is on the frontier.
+        ValueError: the ratings are a batch.
     """
-    on = on_frontier(points)
-    chosen = points.select(on)
-    found = change_point.saturation_test(chosen)
-    if not found.significant:
-        return Frontier(per_training(chosen), found, None, on)
-    bent = change_point.fit(chosen)
-    beyond = None
+    mask = on_frontier(points)
+    chosen = points.select(mask)
+    saturation = change_point.saturation_test(chosen)
+    if not saturation.significant:
+        return Frontier(per_training(chosen), saturation, None, mask)
+    bend = change_point.fit(chosen)
+    slope_beyond = None
     with suppress(InsufficientData):
-        beyond = per_training(chosen.select(~bent.on_slope))
-    return Frontier(bent.slope, found, bent, on, beyond)
+        slope_beyond = per_training(chosen.select(~bend.on_slope))
+    return Frontier(bend.slope, saturation, bend, mask, slope_beyond)
 
 
-def curve(points: RatedVersions, found: Frontier, training: Floats) -> Estimate:
-    """What the fit says at `training` float[M], log10 FLOPs: Elo, with intervals of the mean."""
-    chosen = points.select(found.on_frontier)
-    if found.change_point_fit is not None:
-        return change_point.curve(chosen, found.change_point_fit, training)
+def curve(points: RatedVersions, frontier: Frontier, training: Floats) -> Estimate:
+    """Evaluates the fit at `training` float[M], log10 FLOPs: mean Elo with its intervals."""
+    chosen = points.select(frontier.on_frontier)
+    if frontier.change_point_fit is not None:
+        return change_point.curve(chosen, frontier.change_point_fit, training)
     middle = chosen.training.mean()
     line = regress(chosen, np.stack([np.ones(len(chosen)), chosen.training - middle], axis=1))
     return stack([line.contrast(chosen.elo, [1, x - middle], "Elo") for x in training])
 
 
 def on_frontier(points: RatedVersions) -> NDArray[np.bool_]:
-    """bool[N], True = on the frontier.
+    """Marks the versions on the frontier, bool[N].
 
     Raises:
-        InsufficientData: training FLOPs that are not known, or a batch of ratings.
+        InsufficientData: training FLOPs are unknown, or there are several search budgets.
+        ValueError: the ratings are a batch.
     """
     means, recipe = mean_curves(points)
     return means[recipe, np.arange(len(points))] >= means.max(axis=0)
 
 
 def mean_curves(points: RatedVersions) -> tuple[Floats, Ints]:
-    """Mean curves float[R, N] of all recipes at every version's training, and its recipe int[N].
+    """Evaluates the mean curve of every recipe at every version's training.
 
-    -inf where no run of a recipe has begun.
+    Returns:
+        Elo float[R, N], -inf before the first version of a recipe; and each version's recipe
+        int[N], an index into the R recipes in alphabetical order.
 
     Raises:
-        InsufficientData: as `on_frontier`.
+        InsufficientData, ValueError: as `on_frontier`.
     """
     elo, spent = points.require_single().elo, points.require("training")
     check_one_budget(points)
     recipes, recipe = np.unique(points.recipe, return_inverse=True)
     total, count = np.zeros((2, len(recipes), len(elo)))
     for run in points.runs:
-        for kind in set(recipe[points.run == run]):
-            own = np.flatnonzero((points.run == run) & (recipe == kind))
-            own = own[np.argsort(spent[own])]
-            begun = spent >= spent[own[0]]
-            total[kind] += np.where(begun, np.interp(spent, spent[own], elo[own]), 0.0)
-            count[kind] += begun
+        for index in set(recipe[points.run == run]):
+            versions = np.flatnonzero((points.run == run) & (recipe == index))
+            versions = versions[np.argsort(spent[versions])]
+            begun = spent >= spent[versions[0]]
+            curve_of_run = np.interp(spent, spent[versions], elo[versions])
+            total[index] += np.where(begun, curve_of_run, 0.0)
+            count[index] += begun
     return np.where(count > 0, total / np.maximum(count, 1), -np.inf), recipe
 
 
 def on_frontier_by(points: RatedVersions, covariate: str) -> NDArray[np.bool_]:
-    """bool[N], True = on the frontier of those with its value of the covariate: its board, say."""
+    """Marks the versions, bool[N], on the frontier of all with their value of the covariate.
+
+    For example, a frontier for each size of the board. Raises as `on_frontier` does.
+    """
     values = points.require(covariate)
-    on = np.zeros(len(points), bool)
+    mask = np.zeros(len(points), bool)
     for value in np.unique(values):
-        own = np.flatnonzero(values == value)
-        on[own] = on_frontier(points.select(own))
-    return on
+        same = np.flatnonzero(values == value)
+        mask[same] = on_frontier(points.select(same))
+    return mask

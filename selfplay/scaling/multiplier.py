@@ -1,4 +1,4 @@
-"""Compute multipliers: how many OOMs of training a better recipe, or search, saves at equal Elo."""
+"""Compute multipliers: how many OOMs of training a recipe, or search, saves at equal Elo."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from selfplay.scaling.regression import regress
 
 @dataclass(frozen=True, eq=False)
 class Multiplier:
-    """What B saves against A.
+    """The training that B saves against A at equal Elo.
 
     Attributes:
-        a: who is compared with,
-        b: whom.
-        ooms: of training FLOPs that B saves at equal Elo; above 0: B is the better one.
-        slope: Elo per OOM of training, of both.
-        p_parallel: float[...]: the p-value of equal slopes. Where it is small, what B saves changes
-            with compute, and `ooms` holds in the middle of the data only.
+        a: the recipe or budget that is compared with.
+        b: the recipe or budget that is compared.
+        ooms: OOMs of training FLOPs that B saves; positive = B is better.
+        slope: Elo per OOM of training, common to both.
+        p_parallel: float[...]: the p-value of equal slopes. If it is small, the saving changes with
+            compute, and `ooms` holds only in the middle of the data.
     """
 
     a: str
@@ -39,7 +39,7 @@ class Multiplier:
 
 
 def sentence(a: str, b: str, ooms: Estimate) -> str:
-    """Says how many times the training of `a` it is that `b` takes, if it saves these OOMs."""
+    """Says how much training `b` takes compared with `a`, if it saves these OOMs."""
     if not ooms.bounded:
         return f"these data set no bound on what `{b}` saves against `{a}`"
     saved = (float(ooms.value), float(ooms.low), float(ooms.high))
@@ -56,23 +56,23 @@ def sentence(a: str, b: str, ooms: Estimate) -> str:
 
 
 def between(points: RatedVersions, a: str, b: str) -> Multiplier:
-    """What recipe `b` saves against recipe `a`.
+    """Estimates the training that recipe `b` saves against recipe `a`.
 
     Raises:
-        InsufficientData: a recipe that no version has, FLOPs that are not known or do not differ,
-            or a recipe with a single run.
+        InsufficientData: no version is of one of the recipes, FLOPs are unknown or do not differ,
+            or a recipe has a single run.
     """
     return _compare(points, points.recipe, a, b)
 
 
 def search_multiplier(points: RatedVersions, budget: str, low: float, high: float) -> Multiplier:
-    """What more search adds to the same networks, in OOMs of training.
+    """Estimates the OOMs of training that more search is worth to the same networks.
 
     Args:
-        points: of which only networks that were rated at both budgets count.
-        budget: the covariate that tells them, such as "simulations".
+        points: rated versions; only networks that were rated at both budgets count.
+        budget: the covariate that holds the budget, such as "simulations".
         low: the smaller budget; 0 for the raw network.
-        high: the larger one.
+        high: the larger budget.
 
     Raises:
         InsufficientData: as `between`.
@@ -87,13 +87,13 @@ def search_multiplier(points: RatedVersions, budget: str, low: float, high: floa
 
 
 def _compare(points: RatedVersions, labels: Labels, a: str, b: str) -> Multiplier:
-    """Two parallel lines, Elo = α_r + β log10 C: their distance along C is (α_b - α_a) / β."""
+    """Fits two parallel lines Elo = α_r + β log10 C, which are (α_b - α_a) / β apart along C."""
     for name in (a, b):
         if name not in labels:
             choices = ", ".join(sorted(map(str, set(labels))))
             raise InsufficientData(f"no version is of {name!r}; choose from {choices}")
-    taken: NDArray[np.bool_] = (labels == a) | (labels == b)
-    points, is_b = points.select(taken), (labels[taken] == b).astype(float)
+    compared: NDArray[np.bool_] = (labels == a) | (labels == b)
+    points, is_b = points.select(compared), (labels[compared] == b).astype(float)
     spent = points.require("training")
     x = spent - spent.mean()
     both = np.stack([1 - is_b, is_b, x], axis=1)

@@ -1,8 +1,7 @@
-"""Rated versions, as the statistics of scaling see them."""
+"""Rated versions: the data points of all statistics of scaling."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,21 +17,21 @@ QUANTITIES = ("training", "search", "parameters")
 
 @dataclass(frozen=True, eq=False)
 class RatedVersions:
-    """N rated versions: a network behind a search at a budget, each on one ladder with all others.
+    """N rated versions, each a network with a search budget, all on one ladder.
 
-    What is not known is NaN, and only a fit that needs it minds. Make them by `RatedVersions.of`,
-    which checks them.
+    Unknown values are NaN; fits that need them raise. Use `RatedVersions.of` to make them: it
+    checks the values.
 
     Attributes:
-        elo: float[..., N]. Leading axes are replicates of the same design, for calibration.
-        covariance: float[N, N], of the ratings' errors, in Elo².
-        run: str[N]. Versions of one run are correlated; runs are not, but for their ratings.
-        recipe: str[N]: which config made it, but for the seed.
+        elo: float[..., N]. Leading axes are replicates of one design, for calibration.
+        covariance: float[N, N], of the ratings' errors, Elo².
+        run: str[N]. Versions of one run are correlated; runs only through their ratings' errors.
+        recipe: str[N], the name of the run's config without its seed.
         seed: int[N], of the run.
-        training: float[N], log10 of the FLOPs that made it.
-        search: float[N], log10 of the FLOPs that one of its moves costs.
-        parameters: float[N], log10 of how many the network has.
-        covariates: name → float[N]: whatever else was varied, such as the size of the board.
+        training: float[N], log10 of the FLOPs that made the version.
+        search: float[N], log10 of the FLOPs per move.
+        parameters: float[N], log10 of the network's number of parameters.
+        covariates: name → float[N], other quantities that were varied, such as the board's size.
     """
 
     elo: Floats
@@ -59,19 +58,19 @@ class RatedVersions:
         seed: ArrayLike | None = None,
         covariates: Mapping[str, ArrayLike] | None = None,
     ) -> "RatedVersions":
-        """From sequences; see the attributes for shapes and units.
+        """Makes rated versions from sequences; see the attributes for shapes and units.
 
         Raises:
-            ValueError: shapes that do not fit, a rating that is not finite, or a covariance that
-                is none.
+            ValueError: the shapes do not match, a rating is not finite, or the covariance is not
+                finite, symmetric and positive semidefinite.
         """
         rated = np.asarray(elo, np.float64)
         count = rated.shape[-1] if rated.ndim else 0
 
-        def floats(given: ArrayLike | None) -> Floats:
-            return np.full(count, np.nan) if given is None else np.asarray(given, np.float64)
+        def floats(values: ArrayLike | None) -> Floats:
+            return np.full(count, np.nan) if values is None else np.asarray(values, np.float64)
 
-        made = cls(
+        versions = cls(
             elo=rated,
             covariance=np.asarray(covariance, np.float64),
             run=np.asarray(run, np.str_),
@@ -82,8 +81,8 @@ class RatedVersions:
             parameters=floats(parameters),
             covariates={name: floats(values) for name, values in (covariates or {}).items()},
         )
-        made._check()
-        return made
+        versions._check()
+        return versions
 
     def _check(self) -> None:
         count = len(self)
@@ -112,39 +111,39 @@ class RatedVersions:
     def __len__(self) -> int:
         return self.elo.shape[-1] if self.elo.ndim else 0
 
-    def _columns(self) -> dict[str, NDArray[Any]]:
-        """All that has shape [N]."""
+    def _columns(self) -> Mapping[str, NDArray[np.generic]]:
+        """Collects the arrays of shape [N] by name, covariates included."""
         names = [field.name for field in fields(self)]
-        own = {n: getattr(self, n) for n in names if n not in ("elo", "covariance", "covariates")}
-        return {**own, **self.covariates}
+        names = [name for name in names if name not in ("elo", "covariance", "covariates")]
+        return {name: getattr(self, name) for name in names} | dict(self.covariates)
 
     @property
     def runs(self) -> list[str]:
-        """The runs' labels, sorted."""
+        """The labels of the runs, sorted."""
         return np.unique(self.run).tolist()
 
     @property
     def run_index(self) -> Ints:
-        """int[N]: each version's run, an index into `runs`."""
+        """Each version's run as an index into `runs`, int[N]."""
         return indices(self.run)
 
     @property
     def network_index(self) -> Ints:
-        """int[N]: equal where run and training are: the same parameters, at whatever budget."""
+        """An index of networks, int[N]: equal for versions of one run after the same training."""
         spent = self.require("training")
         return indices(np.stack([self.run_index, indices(spent)]), axis=1)
 
     def require(self, name: str) -> Floats:
-        """float[N]: a quantity or a covariate, all of it known.
+        """Returns a quantity or a covariate, float[N], if it is known of all versions.
 
         Raises:
-            ValueError: no such name.
-            InsufficientData: versions of which it is not known.
+            ValueError: there is no such name.
+            InsufficientData: it is unknown of some versions.
         """
         if name not in QUANTITIES and name not in self.covariates:
             choices = ", ".join((*QUANTITIES, *self.covariates))
-            raise ValueError(f"{name!r} is no quantity of these versions; choose from {choices}")
-        values: Floats = self._columns()[name]
+            raise ValueError(f"these versions have no quantity {name!r}; choose from {choices}")
+        values: Floats = self.covariates[name] if name in self.covariates else getattr(self, name)
         unknown = ~np.isfinite(values)
         if unknown.any():
             first = self.run[unknown][0]
@@ -154,13 +153,14 @@ class RatedVersions:
         return values
 
     def select(self, which: ArrayLike) -> "RatedVersions":
-        """Some of them, by bool[N] (True = taken) or by indices, in that order.
+        """Selects versions by a mask bool[N] (True = selected), or by indices, in their order.
 
         Raises:
-            InsufficientData: none is taken.
+            InsufficientData: none is selected.
         """
-        taken = np.asarray(which)
-        at = np.flatnonzero(taken) if taken.dtype == bool else taken.astype(np.int64)
+        selection = np.asarray(which)
+        mask = selection.dtype == bool
+        at = np.flatnonzero(selection) if mask else selection.astype(np.int64)
         if not len(at):
             raise InsufficientData(f"none of the {len(self)} versions is selected")
         columns = {name: array[at] for name, array in self._columns().items()}
@@ -174,43 +174,47 @@ class RatedVersions:
         )
 
     def require_single(self) -> "RatedVersions":
-        """Itself, if it is no batch of replicates; ValueError otherwise."""
+        """Returns itself if it is not a batch of replicates.
+
+        Raises:
+            ValueError: it is a batch.
+        """
         if self.elo.ndim != 1:
             raise ValueError(f"this takes one set of ratings, got a batch {self.elo.shape[:-1]}")
         return self
 
 
-def indices(values: NDArray[Any], axis: int | None = None) -> Ints:
-    """int[N]: which of the sorted distinct values each is."""
+def indices(values: NDArray[np.generic], axis: int | None = None) -> Ints:
+    """Returns each value's index among the sorted distinct values, int[N]."""
     return np.unique(values, axis=axis, return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def join_ladders(parts: Sequence[RatedVersions]) -> RatedVersions:
-    """Versions of several ladders: no rating of one has anything in common with one of another.
+    """Joins the versions of several ladders, whose ratings' errors are independent.
 
-    Covariates that not all of them have are left out.
+    Covariates that are not on every ladder are dropped.
 
     Raises:
-        ValueError: a run that is in two of them.
+        ValueError: a run is on two ladders.
     """
     runs = [run for part in parts for run in part.runs]
-    twice = sorted({run for run in runs if runs.count(run) > 1})
-    if twice:
-        raise ValueError(f"run {twice[0]} is on two ladders")
+    repeated = sorted({run for run in runs if runs.count(run) > 1})
+    if repeated:
+        raise ValueError(f"run {repeated[0]} is on two ladders")
     shared = [n for n in parts[0].covariates if all(n in part.covariates for part in parts)]
 
-    def column(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return RatedVersions(
+    names = ("run", "recipe", "seed", *QUANTITIES)
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(
+        parts[0],
         elo=np.concatenate([part.require_single().elo for part in parts]),
         covariance=np.asarray(block_diag(*(part.covariance for part in parts)), np.float64),
         covariates={n: np.concatenate([part.covariates[n] for part in parts]) for n in shared},
-        **{name: column(name) for name in ("run", "recipe", "seed", *QUANTITIES)},
+        **columns,
     )
 
 
 def by_budget(points: RatedVersions) -> dict[float, RatedVersions]:
-    """Search budget → the versions that were rated at it."""
+    """Groups versions by their search budget, in simulations."""
     spent = points.require("simulations")
     return {float(budget): points.select(spent == budget) for budget in np.unique(spent)}

@@ -1,20 +1,22 @@
 """Least squares on rated versions, with intervals over whole runs and the ratings' own errors.
 
-Ratings are y = Xβ + u + e. What runs of one recipe differ in, u, is independent between runs and
-anything within one; its covariance is estimated. The ratings' errors e have a covariance S that the
-ladder knows, and that ties all runs together. With β = A y and the residuals H y = (I - X A) y:
+The model is y = Xβ + u + e for ratings y. The differences u between runs of one recipe are
+independent between runs and arbitrary within a run; their covariance is estimated. The ratings'
+errors e have a known covariance S from the ladder, which connects all runs. The coefficients are
+A y, and the residuals are H y = (I - X A) y.
 
-* each run's part of the variance is taken from its own residuals, CR2 (Bell and McCaffrey 2002;
-  Pustejovsky and Tipton 2018): scaled by the inverse root of what H leaves of it, so that it is
-  unbiased where versions differ independently, and in balanced designs whatever u is;
-* what S contributes to these residuals is subtracted, in expectation, and A S Aᵀ is added. So an
-  error that runs share, such as the anchor's, counts once, and is not divided by their number;
-* Satterthwaite's degrees of freedom: a number of runs less one for what is estimated, infinite for
-  what is known, by their shares. The share of what is estimated is the larger of two estimates,
-  over runs and over versions; with the smaller one intervals cover too rarely.
+* Each run's part of the variance is estimated from its residuals by CR2 (Bell and McCaffrey 2002;
+  Pustejovsky and Tipton 2018). They are scaled by the inverse root of the run's block of H Hᵀ, so
+  the estimate is unbiased if versions differ independently, and in balanced designs for any u.
+* The expected contribution of S to these residuals is subtracted, and A S Aᵀ is added. So an error
+  that all runs share, such as the anchor's, counts once and is not divided by their number.
+* The degrees of freedom are Satterthwaite's: about the number of runs less one for the estimated
+  part, infinite for the known part, weighted by their shares. The estimated part's share is the
+  larger of two estimates, over runs and over versions; with the smaller one, intervals cover too
+  rarely.
 
-95 % intervals for a slope cover 94 to 95.5 % with 5 runs and 93.5 to 96.5 % with 3, by what runs
-differ in; a bootstrap over runs covers far less (docs/decisions/0016-students-t-over-runs.md).
+95 % intervals of a slope cover 94 to 95.5 % with 5 runs and 93.5 to 96.5 % with 3, depending on how
+runs differ; a bootstrap over runs covers far less (docs/decisions/0016-students-t-over-runs.md).
 """
 
 from dataclasses import dataclass
@@ -27,31 +29,31 @@ from scipy.special import stdtrit
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import RatedVersions
 
-TINY = 1e-9
+TINY = 1e-9  # relative size of what counts as 0
 
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """A design of N versions and K coefficients, ready for any ratings. See `regress`."""
+    """A least-squares design of N versions and K coefficients, for any ratings; see `regress`."""
 
-    runs: list[str]  # [G]: their labels
+    runs: list[str]  # [G]: the labels of the runs
     noise: Floats  # [N, N]: S
     columns: Floats  # [N, K]: X
     operator: Floats  # [K, N]: A
-    spread: Floats  # [G, K, N]: a run's CR2 part of the variance is the square of this times y
-    unseen: Floats  # [G, K, K]: the part of A Aᵀ that a run's residuals say nothing about
-    versions_left: float  # the trace of H Hᵀ
-    noise_left: float  # the trace of H S Hᵀ
+    spread: Floats  # [G, K, N]: the square of this times y is a run's CR2 part of the variance
+    unseen: Floats  # [G, K, K]: the part of A Aᵀ that a run's residuals do not determine
+    residual_versions: float  # the trace of H Hᵀ
+    residual_noise: float  # the trace of H S Hᵀ
 
     def coefficients(self, elo: Floats) -> Floats:
-        """float[..., K]."""
+        """Computes the coefficients, float[..., K]."""
         return elo @ self.operator.T
 
     def contrast(self, elo: Floats, weights: ArrayLike, unit: str) -> Estimate:
-        """The sum of the coefficients times `weights` float[K], of ratings float[..., N].
+        """Estimates the coefficients' sum, weighted by float[K], for ratings float[..., N].
 
         Raises:
-            InsufficientData: one run alone decides it.
+            InsufficientData: it depends on one run alone.
         """
         c = np.asarray(weights, np.float64)
         parts = self._parts(elo, c[None])
@@ -60,13 +62,19 @@ class Regression:
         return Estimate.student(elo @ (c @ self.operator), np.sqrt(variance), df, unit)
 
     def ratio(self, elo: Floats, above: ArrayLike, below: ArrayLike, unit: str) -> Estimate:
-        """A ratio of two such sums, with Fieller's interval (1954).
+        """Estimates the ratio of two weighted sums, with the interval of Fieller (1954).
 
-        It holds every ratio θ at which `above` - θ `below` is not significant. Where `below` may
-        be 0, what it holds is no interval; -inf to inf is said then.
+        The interval holds every ratio θ at which `above` - θ `below` is not significant. If `below`
+        may be 0, these ratios form no bounded interval, and it is -inf to inf.
+
+        Args:
+            elo: float[..., N].
+            above: float[K], weights of the numerator.
+            below: float[K], weights of the denominator.
+            unit: of the ratio.
 
         Raises:
-            InsufficientData: one run alone decides one of them.
+            InsufficientData: one of the sums depends on one run alone.
         """
         pair = np.stack([np.asarray(above, np.float64), np.asarray(below, np.float64)])
         a, b = np.moveaxis(elo @ (pair @ self.operator).T, -1, 0)
@@ -89,38 +97,38 @@ class Regression:
             stderr = np.sqrt(_form(along, variance)) / np.abs(b)
         return Estimate(value, low, high, stderr, df, unit)
 
-    def prediction(self, elo: Floats, row: ArrayLike, shared: Floats, own: float) -> Estimate:
-        """The rating that the same ladder will give to a version of one more run like these.
+    def prediction(self, elo: Floats, row: ArrayLike, shared: Floats, variance: float) -> Estimate:
+        """Predicts the rating that the same ladder gives to a version of one more run like these.
 
-        That run's variance is the number of runs times that of a sum over them, and at least what
-        versions scatter by.
+        The variance of that run is the number of runs times that of a sum over them, and at least
+        the scatter of versions.
 
         Args:
             elo: float[..., N], of the fitted versions.
             row: float[K], the version's row of the design.
             shared: float[N]: covariances of its rating's error with theirs, Elo².
-            own: the variance of its rating's error, Elo².
+            variance: of its rating's error, Elo².
 
         Raises:
-            InsufficientData: one run alone decides it.
+            InsufficientData: the prediction depends on one run alone.
         """
         c = np.asarray(row, np.float64)
         a = c @ self.operator
         parts = self._parts(elo, c[None])
         between = parts.between[..., 0, 0]
         another = np.maximum(len(self.runs) * between, parts.scatter)
-        known = a @ self.noise @ a + own - 2 * a @ shared
+        known = a @ self.noise @ a + variance - 2 * a @ shared
         df = parts.df(np.ones((*elo.shape[:-1], 1)), 1 + len(self.runs), known)
         return Estimate.student(elo @ a, np.sqrt(between + another + known), df, "Elo")
 
     def _parts(self, elo: Floats, contrasts: Floats) -> "_Parts":
-        """What the variance of `contrasts` float[C, K] consists of."""
+        """Splits the variance of `contrasts` float[C, K] into its parts."""
         hidden = np.sum(contrasts @ self.unseen * contrasts, axis=-1)  # [G, C]
         alone = (hidden > TINY * np.square(contrasts @ self.operator).sum(axis=-1)).any(axis=1)
         if alone.any():
             raise InsufficientData(
                 f"run {self.runs[int(np.argmax(alone))]!r} alone decides this number, and one run "
-                "does not tell how much runs differ: add another seed"
+                "does not show how much runs differ: add another seed"
             )
         a, q = contrasts @ self.operator, contrasts @ self.spread  # [C, N], [G, C, N]
         size, flat = q.shape[:2], q.reshape(-1, q.shape[-1])
@@ -128,32 +136,35 @@ class Regression:
         of_runs = np.swapaxes(each, -1, -2) @ each
         noise = (flat @ self.noise @ flat.T).reshape(*size, *size).transpose(0, 2, 1, 3)
         unit = (flat @ flat.T).reshape(*size, *size).transpose(0, 2, 1, 3)
-        left = elo - self.coefficients(elo) @ self.columns.T
-        excess = np.square(left).sum(axis=-1) - self.noise_left
+        residuals = elo - self.coefficients(elo) @ self.columns.T
+        excess = np.square(residuals).sum(axis=-1) - self.residual_noise
         return _Parts(
             between=_positive(of_runs - np.einsum("ggcd->cd", noise), a @ a.T),
             known=a @ self.noise @ a.T,
             unit=a @ a.T,
-            scatter=np.maximum(excess, 0) / self.versions_left,
+            scatter=np.maximum(excess, 0) / self.residual_versions,
             by_unit=unit,
             by_noise=noise,
         )
 
 
 class _Parts(NamedTuple):
-    """The variance of C sums of coefficients, and what Satterthwaite's formula needs."""
+    """The parts of the variance of C sums of coefficients, for Satterthwaite's formula."""
 
-    between: Floats  # [..., C, C]: estimated from how runs differ
+    between: Floats  # [..., C, C]: estimated from the differences between runs
     known: Floats  # [C, C]: from the ratings' errors
     unit: Floats  # [C, C]: as if versions differed independently, with variance 1
-    scatter: Floats  # [...]: the variance of single versions beside their ratings' errors
+    scatter: Floats  # [...]: the variance of single versions in excess of their ratings' errors
     by_unit: Floats  # [G, G, C, C]: covariances of the runs' parts, with variance 1
     by_noise: Floats  # [G, G, C, C]: the same from the ratings' errors
 
     def df(self, along: Floats, times: int = 1, known: Floats | float | None = None) -> Floats:
-        """Degrees of freedom float[...] of the sum times `along` float[..., C].
+        """Computes the degrees of freedom, float[...], of the sums combined by float[..., C].
 
-        `times` as much is estimated, and `known` is the rest if that is not what the sum has.
+        Args:
+            along: the weights of the sums.
+            times: how many times the estimated variance counts.
+            known: the known variance; that of the combination when left out.
         """
         unit = _form(along, self.unit)
         known = _form(along, self.known) if known is None else known
@@ -168,16 +179,16 @@ class _Parts(NamedTuple):
 
 
 def regress(points: RatedVersions, columns: ArrayLike) -> Regression:
-    """Prepare least squares of ratings on `columns` float[N, K], with runs as the clusters.
+    """Prepares least squares of ratings on a design, with runs as the clusters.
 
-    All versions count alike: weights taken from the ratings would make intervals too narrow.
+    All versions have the same weight: weights from the ratings would make intervals too narrow.
 
     Args:
-        points: whose runs and covariance count; their ratings are not looked at.
-        columns: the design.
+        points: the versions; only their runs and covariance are used, not their ratings.
+        columns: float[N, K], the design.
 
     Raises:
-        InsufficientData: one run, or columns that these versions cannot tell apart.
+        InsufficientData: there is one run, or these versions do not determine all coefficients.
     """
     x = np.asarray(columns, np.float64)
     if len(points.runs) < 2:
@@ -190,7 +201,7 @@ def regress(points: RatedVersions, columns: ArrayLike) -> Regression:
     rank = int((singular > TINY * singular[0]).sum())
     if rank < x.shape[1]:
         raise InsufficientData(
-            f"{len(x)} versions tell {rank} of {x.shape[1]} coefficients apart: vary more of what "
+            f"{len(x)} versions determine {rank} of {x.shape[1]} coefficients: vary more of what "
             "is fitted"
         )
     operator = np.linalg.pinv(scaled) / size[:, None]
@@ -198,13 +209,13 @@ def regress(points: RatedVersions, columns: ArrayLike) -> Regression:
     index = points.run_index
     spread, unseen = [], []
     for run in range(len(points.runs)):
-        own = index == run
-        rows = residual[own]
+        versions = index == run
+        rows = residual[versions]
         values, vectors = np.linalg.eigh(rows @ rows.T)
         seen = values > TINY
         inverse_root = (vectors[:, seen] / np.sqrt(values[seen])) @ vectors[:, seen].T
-        spread.append(operator[:, own] @ inverse_root @ rows)
-        hidden = operator[:, own] @ vectors[:, ~seen]
+        spread.append(operator[:, versions] @ inverse_root @ rows)
+        hidden = operator[:, versions] @ vectors[:, ~seen]
         unseen.append(hidden @ hidden.T)
     return Regression(
         runs=points.runs,
@@ -213,20 +224,21 @@ def regress(points: RatedVersions, columns: ArrayLike) -> Regression:
         operator=operator,
         spread=np.array(spread),
         unseen=np.array(unseen),
-        versions_left=float(np.square(residual).sum()),
-        noise_left=float(np.sum(residual @ points.covariance * residual)),
+        residual_versions=float(np.square(residual).sum()),
+        residual_noise=float(np.sum(residual @ points.covariance * residual)),
     )
 
 
 def _form(along: Floats, matrix: Floats) -> Floats:
-    """float[...]: the quadratic form of float[..., C, C] at float[..., C]."""
+    """Evaluates quadratic forms float[..., C, C] at float[..., C]; returns float[...]."""
     return np.einsum("...c,...cd,...d->...", along, matrix, along)
 
 
 def _positive(matrix: Floats, unit: Floats) -> Floats:
-    """The nearest float[..., C, C] without negative variances, in units of `unit` [C, C].
+    """Projects float[..., C, C] to the nearest matrix without negative variances.
 
-    In these units it is the same whatever the contrasts are measured in.
+    Distances are measured in units of `unit` [C, C], so the result does not depend on the units of
+    the contrasts.
     """
     if len(unit) == 1:
         return np.maximum(matrix, 0.0)

@@ -8,10 +8,10 @@ from selfplay.scaling.regression import regress
 
 
 def per_training(points: RatedVersions) -> Estimate:
-    """Elo per OOM of training FLOPs: one line through all versions.
+    """Fits Elo per OOM of training FLOPs: one line through all versions.
 
     Raises:
-        InsufficientData: training FLOPs that are not known or do not differ, or a single run.
+        InsufficientData: training FLOPs are unknown or do not differ, or there is a single run.
     """
     spent = points.require("training")
     fitted = regress(points, np.stack([np.ones_like(spent), spent - spent.mean()], axis=1))
@@ -19,31 +19,33 @@ def per_training(points: RatedVersions) -> Estimate:
 
 
 def per_search(points: RatedVersions) -> Estimate:
-    """Elo per OOM of search FLOPs at fixed networks: each network has a line, of a common slope.
+    """Fits Elo per OOM of search FLOPs at fixed networks: a line for each, with a common slope.
 
-    A network is a version's parameters; those of one run and one amount of training are the same.
+    Versions of one run after the same training FLOPs have the same network.
 
     Raises:
-        InsufficientData: FLOPs that are not known, no network at two budgets, or a single run.
+        InsufficientData: FLOPs are unknown, no network was rated at two budgets, or there is a
+            single run.
     """
     search = points.require("search")
     networks = points.network_index
-    own = np.eye(networks.max() + 1)[networks]
-    shift = search - (own.T @ search / own.sum(axis=0))[networks]
+    member = np.eye(networks.max() + 1)[networks]  # [N, networks]
+    shift = search - (member.T @ search / member.sum(axis=0))[networks]
     if np.ptp(shift) < 1e-9:
         raise InsufficientData("no network was rated at two search budgets")
-    fitted = regress(points, np.column_stack([own, shift]))
-    return fitted.contrast(points.elo, [*np.zeros(own.shape[1]), 1], "Elo per OOM of search")
+    fitted = regress(points, np.column_stack([member, shift]))
+    return fitted.contrast(points.elo, [*np.zeros(member.shape[1]), 1], "Elo per OOM of search")
 
 
 def per_parameters(points: RatedVersions) -> Estimate:
-    """Elo per OOM of parameters at equal training FLOPs: a plane over both.
+    """Fits Elo per OOM of parameters at equal training FLOPs: a plane over both.
 
-    Neumann and Gros (2022) let every size train until it gains no more; for their figure select the
-    last version of each run, whose training FLOPs then grow with size: `per_size`.
+    Neumann and Gros (2022) train every size until it stops improving. For their figure, select the
+    last version of each run, whose training FLOPs then grow with size, and use `per_size`.
 
     Raises:
-        InsufficientData: sizes or FLOPs that are not known or not varied apart, or a single run.
+        InsufficientData: sizes or FLOPs are unknown, they were not varied separately, or there is a
+            single run.
     """
     size, spent = points.require("parameters"), points.require("training")
     columns = [np.ones_like(size), size - size.mean(), spent - spent.mean()]
@@ -52,10 +54,10 @@ def per_parameters(points: RatedVersions) -> Estimate:
 
 
 def per_size(points: RatedVersions) -> Estimate:
-    """Elo per OOM of parameters, whatever training took: one line through all versions.
+    """Fits Elo per OOM of parameters, whatever the training took: one line through all versions.
 
     Raises:
-        InsufficientData: sizes that are not known or do not differ, or a single run.
+        InsufficientData: sizes are unknown or do not differ, or there is a single run.
     """
     size = points.require("parameters")
     fitted = regress(points, np.stack([np.ones_like(size), size - size.mean()], axis=1))

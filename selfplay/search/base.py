@@ -11,7 +11,7 @@ would still choose them for their Q-value, so `selfplay.search.puct.puct_q` sink
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,15 @@ from selfplay.model.network import Evaluate, Params
 
 ILLEGAL_LOGIT = jnp.finfo(jnp.float32).min.item()
 
-# chex dataclasses, whose constructors a type checker cannot see.
-_RootFnOutput: Any = mctx.RootFnOutput
-_RecurrentFnOutput: Any = mctx.RecurrentFnOutput
+Mctx: TypeAlias = Any
+"""A structure of mctx: a chex dataclass, whose constructor and fields type checkers do not see."""
+
+_RootFnOutput: Mctx = mctx.RootFnOutput
+_RecurrentFnOutput: Mctx = mctx.RecurrentFnOutput
 
 
 class SearchResult(NamedTuple):
-    """What a search computed at a batch of states (garbage at terminal ones)."""
+    """Result of a search at a batch of states; meaningless at terminal ones."""
 
     action: Array  # int32[B], the move to play
     policy: Array  # float32[B, A], the improved policy: the training target; 0 where illegal
@@ -55,15 +57,15 @@ def evaluate_states(game: Game, evaluate: Evaluate, params: Params, states: Stat
     return Leaves(jnp.where(legal, logits, ILLEGAL_LOGIT), value, legal)
 
 
-def root_of(leaves: Leaves, states: State) -> Any:
+def root_of(leaves: Leaves, states: State) -> Mctx:
     """Returns the root that mctx starts from."""
     return _RootFnOutput(prior_logits=leaves.logits, value=leaves.value, embedding=states)
 
 
-def expansion(game: Game, evaluate: Evaluate) -> Callable[..., Any]:
-    """Builds mctx's recurrent function: it plays one action and evaluates the state behind it."""
+def expansion(game: Game, evaluate: Evaluate) -> Callable[..., tuple[Mctx, State]]:
+    """Builds mctx's recurrent function: it plays an action and evaluates the next state."""
 
-    def expand(params: Params, _: Array, action: Array, states: State) -> tuple[Any, State]:
+    def expand(params: Params, _: Array, action: Array, states: State) -> tuple[Mctx, State]:
         mover = jax.vmap(game.player)(states)  # [B]
         over_before = jax.vmap(game.is_terminal)(states)
         states = jax.vmap(game.step)(states, action)

@@ -64,7 +64,7 @@ class PuctConfig:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How the search improves the network's policy.
+    """Settings of the search that improves the network's policy.
 
     Attributes:
         algorithm: ``gumbel`` or ``puct``; each has a section of its own.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 import mctx
@@ -11,7 +10,7 @@ from jax import Array
 
 from games.game import Game, State
 from selfplay.model.network import Evaluate, Params
-from selfplay.search.base import SearchFn, SearchResult, evaluate_states, expansion, root_of
+from selfplay.search.base import Mctx, SearchFn, SearchResult, evaluate_states, expansion, root_of
 from selfplay.search.config import GumbelConfig
 
 
@@ -27,7 +26,7 @@ def make(game: Game, evaluate: Evaluate, num_simulations: int, config: GumbelCon
 
     def search(params: Params, states: State, key: Array) -> SearchResult:
         leaves = evaluate_states(game, evaluate, params, states)
-        output: Any = mctx.gumbel_muzero_policy(
+        output: Mctx = mctx.gumbel_muzero_policy(
             params,
             key,
             root_of(leaves, states),
@@ -45,7 +44,7 @@ def make(game: Game, evaluate: Evaluate, num_simulations: int, config: GumbelCon
     return search
 
 
-def _root_value(tree: Any, policy: Array) -> Array:
+def _root_value(tree: Mctx, policy: Array) -> Array:
     """Returns the root's value under the improved policy, float32[B].
 
     Sequential halving gives every considered action its share of visits, however bad it is, so the

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import mctx
 from jax import Array
+from jax.typing import ArrayLike
 
 from games.game import Game, State
 from selfplay.model.network import Evaluate, Params
 from selfplay.search.base import (
     ILLEGAL_LOGIT,
     Leaves,
+    Mctx,
     SearchFn,
     SearchResult,
     evaluate_states,
@@ -34,7 +35,7 @@ def make(game: Game, evaluate: Evaluate, num_simulations: int, config: PuctConfi
         root = root_of(leaves, states)
         if config.dirichlet_fraction > 0:
             root = root.replace(prior_logits=_with_noise(noise_key, leaves, config))
-        output: Any = mctx.muzero_policy(
+        output: Mctx = mctx.muzero_policy(
             params,
             search_key,
             root,
@@ -74,7 +75,7 @@ def dirichlet_over(key: Array, legal: Array, concentration: float) -> Array:
     return jnp.where(legal, jax.nn.softmax(draws), 0.0)
 
 
-def puct_q(tree: Any, node: Any, fpu_reduction: float) -> Array:
+def puct_q(tree: Mctx, node: ArrayLike, fpu_reduction: float) -> Array:
     """Returns AlphaZero's (q + 1)/2 of a node's actions, float32[A], with first-play urgency.
 
     Illegal actions sink below every legal one. mctx's default rescales values between their

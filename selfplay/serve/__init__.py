@@ -1,1 +1,1 @@
-"""Versions as opponents: the GTP server, and the analysis that people see."""
+"""Versions as opponents: the GTP server, and the analysis of positions for people."""

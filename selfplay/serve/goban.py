@@ -1,10 +1,9 @@
-"""A game of Go as programs for people have it: anyone may move next, moves are taken back.
+"""A game of Go as GTP and game records have it: any player may move next, and moves can be undone.
 
-Our rules know turns and an end; GTP and game records know neither. A stone out of turn (handicap,
-analysis), a move after two passes and a game of more than `max_plies` moves go on from the same
-board. Every board of the game stays forbidden for the next move, however long the game is. For the
-moves behind that one, a search remembers the last `max_plies` / 2 boards, which leaves it as many
-moves to look ahead before our rules would end the game.
+Our rules have turns and an end; GTP and game records have neither. Moves out of turn (handicap,
+analysis), after two passes, or beyond `max_plies` continue from the same board. The next move may
+not repeat any earlier board, however long the game is. For later moves a search knows only the last
+`max_plies` / 2 boards, so it can look as many moves ahead before our rules would end the game.
 """
 
 from collections import defaultdict
@@ -21,11 +20,11 @@ from selfplay.experts.game_record import Rejected
 from selfplay.experts.sgf import reader, sources
 from selfplay.serve.rules import compiled
 
-MOST = 1 << 26  # bytes of a file that is loaded, unpacked: a controller waits for the answer
+MAX_BYTES = 1 << 26  # of a file that is loaded, uncompressed: a controller waits for the answer
 
 
 class Move(NamedTuple):
-    """Who played what, and the position after it."""
+    """One move, and the position after it."""
 
     player: int  # 0 Black, 1 White
     action: int
@@ -33,11 +32,11 @@ class Move(NamedTuple):
 
 
 class Goban:
-    """A board with its past.
+    """A board with the history of its moves.
 
     Args:
-        game: the rules; their komi plays no part here, who has won is asked elsewhere.
-        start: the position to begin with; None: the empty board.
+        game: the rules; the komi is not used, because scoring happens elsewhere.
+        start: the first position; None: the empty board.
     """
 
     def __init__(self, game: Go, start: GoState | None = None) -> None:
@@ -48,29 +47,29 @@ class Goban:
 
     @property
     def state(self) -> GoState:
-        """The position after the last move; `at_turn` says what may be played there."""
+        """The position after the last move; `position_for` knows the legal moves there."""
         return self.moves[-1].state if self.moves else self._start
 
     @property
     def last_action(self) -> int | None:
-        """The last move; None at the start."""
+        """The action of the last move; None at the start."""
         return self.moves[-1].action if self.moves else None
 
     @property
     def player(self) -> int:
-        """Whose turn it is by our rules: 0 Black, 1 White."""
+        """The player to move by our rules: 0 Black, 1 White."""
         return int(self.game.player(self.state))
 
     @property
     def over(self) -> bool:
         """True = the last two moves, in turn, were passes."""
-        passes = np.asarray(self.state.last) == self.game.num_actions - 1
+        passes = np.asarray(self.state.last) == self.game.pass_action
         return bool(passes.all())
 
-    def at_turn(self, player: int) -> GoState:
-        """Returns the position with `player` to move, the game still running.
+    def position_for(self, player: int) -> GoState:
+        """Returns the position with `player` to move, in a running game.
 
-        The moves that are legal there repeat no board of the game.
+        No move that is legal there repeats a board of the game.
         """
         state = self.state
         in_turn = not self.over and self.player == player
@@ -78,27 +77,31 @@ class Goban:
         if in_turn and int(state.ply) <= most:
             return state
         past = self._boards()[:-1]
-        # The last boards go into the state; older ones, as many at a time, only forbid moves.
+        # The history holds the last boards; all earlier ones, in equal parts, only forbid moves.
         ends = range(len(past), 0, -most) or [0]
-        recent, *older = (self._after(past[max(0, end - most) : end], player) for end in ends)
+        recent, *older = (
+            self._with_history(past[max(0, end - most) : end], player) for end in ends
+        )
         return recent._replace(
             legal=reduce(and_, (position.legal for position in older), recent.legal),
             last=state.last if in_turn else recent.last,
         )
 
     def play(self, player: int, action: int) -> bool:
-        """Makes a move of `player`, whosever turn it is; True = it breaks our superko rule.
+        """Plays a move of `player`, in turn or not; returns True if it breaks our superko rule.
 
-        Other programs may have another ko rule, so a move that makes a board of earlier in the game
-        is accepted, unless it takes back a ko at once. `at_turn` allows none.
+        Other programs may have another ko rule, so a move that repeats an earlier board is
+        accepted, unless it takes back a ko at once. `position_for` allows no repetition.
 
         Raises:
-            ValueError: the move is illegal by any ko rule; nothing has changed.
+            ValueError: the move is illegal by any ko rule; the game is unchanged.
         """
-        state = self.at_turn(player)
+        state = self.position_for(player)
         legal = bool(self._rules.legal_actions(state)[action])
-        if not legal and not bool(self._rules.legal_actions(self._after([], player))[action]):
-            raise ValueError("illegal move")
+        if not legal:
+            without_history = self._with_history([], player)
+            if not bool(self._rules.legal_actions(without_history)[action]):
+                raise ValueError("illegal move")
         after = self._rules.step(state, action)
         if not legal and np.array_equal(after.stones.hash, self._boards()[-2]):
             raise ValueError("illegal move")
@@ -106,17 +109,17 @@ class Goban:
         return not legal
 
     def undo(self) -> None:
-        """Take the last move back.
+        """Undoes the last move.
 
         Raises:
-            ValueError: there is none.
+            ValueError: no move has been played.
         """
         if not self.moves:
             raise ValueError("cannot undo")
         self.moves.pop()
 
     def margin(self) -> float:
-        """Black's area less White's as the board stands, without komi."""
+        """Returns Black's area minus White's as the board stands, without komi."""
         return float(self._rules.method("score")(self.state)) + self.game.komi
 
     def chains(self) -> list[list[int]]:
@@ -127,12 +130,12 @@ class Goban:
         return [points for chain, points in chains.items() if chain]  # 0: the empty points
 
     def _boards(self) -> list[np.ndarray]:
-        """Returns the hash, uint32 [2], of every board of the game, the present one last."""
+        """Returns the hash, uint32 [2], of every board of the game, the current one last."""
         states = [self._start, *(move.state for move in self.moves)]
         return [np.asarray(state.stones.hash) for state in states]
 
-    def _after(self, boards: list[np.ndarray], player: int) -> GoState:
-        """Returns this board with `player` to move, in a game that went through `boards`."""
+    def _with_history(self, boards: list[np.ndarray], player: int) -> GoState:
+        """Returns this board with `player` to move and the hashes `boards` as its history."""
         history = np.zeros((2, self.game.max_plies), np.uint32)
         if boards:
             history[:, : len(boards)] = np.stack(boards, axis=1)
@@ -141,43 +144,43 @@ class Goban:
 
 
 class Loaded(NamedTuple):
-    """A game record that was loaded."""
+    """A game loaded from a record."""
 
     goban: Goban
-    komi: float | None  # the record's; None where it names none that can be played with
-    note: str  # why the komi cannot be used; empty if it can, or if the record names none
+    komi: float | None  # None if the record has none, or one that our rules do not allow
+    note: str  # the reason why the record's komi cannot be used, or ""
 
 
 def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
-    """Loads the main line of the first game in a file that expert games could be imported from.
+    """Loads the main line of the first game in a file, which may be an archive.
 
-    More than an import, it takes problems without a move, moves out of turn, several moves in a
-    node, and games that go on after two passes.
+    Reads the same files as the import of expert games, and besides problems without moves, moves
+    out of turn, several moves in a node, and games that continue after two passes.
 
     Args:
         game: the rules, of the record's size.
         path: an SGF file, or an archive of them.
-        before_move: stop before this move, 1 being the first; None: play all.
+        before_move: stop before this move, counted from 1; None: play all.
 
     Raises:
         ValueError: no such file, no game record, another size, stones set up in mid-game, or an
             illegal move.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise ValueError("it is no file")
+    if path.exists() and not path.is_file():  # reading a pipe would block
+        raise ValueError("it is not a file")
     try:
         with path.open("rb") as file:
             file.read(1)
     except OSError as error:
         raise ValueError(error.strerror or "unreadable") from None
-    text = next(sources.games_in(path, MOST))
+    text = next(sources.games_in(path, MAX_BYTES))
     try:
         if isinstance(text, Rejected):
             raise reader.InvalidRecord(text.reason)
         line = reader.parse(text, game.size)
     except reader.InvalidRecord as reason:
         size = f"{game.size}×{game.size}"
-        raise ValueError(f"it is no game record that can be played on {size}: {reason}") from None
+        raise ValueError(f"it has no game that can be played on {size}: {reason}") from None
     goban = Goban(game, _start(game, line))
     for number, (player, action) in enumerate(line.moves, start=1):
         if number == before_move:
@@ -190,12 +193,12 @@ def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
 
 
 def _start(game: Go, line: reader.MainLine) -> GoState:
-    """Sets up the first position; in a problem without moves, PL says who is to move."""
+    """Sets up the first position; in a problem without moves, PL names the player to move."""
     if line.moves:
         player = line.moves[0][0]
     elif line.player is not None:
         player = line.player
-    else:  # handicap stones are answered by White
+    else:  # White moves first after handicap stones
         player = 1 if line.board.any() and line.board.min() == 0 else 0
     if not line.board.any() and player == 0:
         return compiled(game).init()
@@ -203,7 +206,7 @@ def _start(game: Go, line: reader.MainLine) -> GoState:
 
 
 def _komi(game: Go, text: str) -> tuple[float | None, str]:
-    """Reads a komi; None with the reason if it cannot be used, with nothing if there is no text."""
+    """Reads a komi; returns None and the reason if it cannot be used, None and "" without text."""
     if not text:
         return None, ""
     komi = reader.komi_of(text)

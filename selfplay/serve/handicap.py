@@ -1,7 +1,7 @@
-"""Places handicap stones: by the table of GTP, as a controller lists them, or as a search chooses.
+"""Handicap stones: from GTP's table, from a list of the controller's, or chosen by a search.
 
 The table is section 4.1.1 of the specification of GTP 2. Handicap stones are the start of a game,
-not moves, so they cannot be taken back; White moves next.
+not moves, so they cannot be undone; White moves next.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from games.go import Go
-from selfplay.serve.analysis import Thinker, analyse
+from selfplay.serve.analysis import Analyst, analyze
 from selfplay.serve.goban import Goban
 from selfplay.serve.rules import compiled
 
@@ -28,7 +28,7 @@ TABLE = {
     8: _CORNERS + _LEFT_AND_RIGHT + _BELOW_AND_ABOVE,
     9: _CORNERS + _LEFT_AND_RIGHT + _BELOW_AND_ABOVE + _CENTER,
 }
-"""Number of stones to their (line from below, line from the left)."""
+"""Maps the number of stones to their (line from below, line from the left)."""
 
 
 def fixed(size: int, number: int) -> list[int]:
@@ -47,17 +47,18 @@ def fixed(size: int, number: int) -> list[int]:
     return [(size - 1 - lines[row]) * size + lines[column] for row, column in TABLE[number]]
 
 
-def free(thinker: Thinker, game: Go, number: int, num_simulations: int) -> list[int]:
-    """Returns the points that a search takes when Black moves `number` times in a row."""
-    goban, passing = Goban(game), frozenset([game.num_actions - 1])
+def free(analyst: Analyst, game: Go, number: int, num_simulations: int) -> list[int]:
+    """Returns the points that a search plays if Black moves `number` times in a row."""
+    goban, no_pass = Goban(game), frozenset([game.pass_action])
     for _ in range(number):
-        state = goban.at_turn(0)
-        goban.play(0, analyse(thinker, state, num_simulations, most=1, forbidden=passing)[0].action)
+        state = goban.position_for(0)
+        best = analyze(analyst, state, num_simulations, most=1, forbidden=no_pass)[0]
+        goban.play(0, best.action)
     return [move.action for move in goban.moves]
 
 
 def start(game: Go, points: Sequence[int]) -> Goban:
-    """Returns a game with black stones on `points` and White to move."""
+    """Starts a game with black stones on `points` and White to move."""
     stones = np.zeros(game.size**2, np.int8)
     stones[list(points)] = 1
     board = stones.reshape(game.size, game.size)

@@ -19,7 +19,7 @@ from selfplay.command_line import command, near, without
 from selfplay.imitation.imitate import FOLDER as IMITATION
 from selfplay.ladder import database
 from selfplay.runs import metrics
-from selfplay.runs.files import check_own, read_json, write_json
+from selfplay.runs.files import read_json, reject_links, write_json
 from selfplay.runs.renamed import today_field, today_option
 from selfplay.runs.run import read_config
 from selfplay.study.grid import RunSpec
@@ -55,7 +55,7 @@ class Study:
                 f"{folder} is not a study: it has no {STUDY}. How to make one: "
                 f"{command('ablate', '--help')}"
             )
-        check_own(folder)
+        reject_links(folder)
         document = read_json(path)
         if document.get("format_version") != FORMAT_VERSION:
             raise ValueError(
@@ -132,16 +132,16 @@ class Study:
     def last_iteration(self, run: RunSpec) -> int:
         """Returns the last committed iteration of a run; −1 if none is committed."""
         folder = self.run_folder(run)
-        rows = metrics.read(folder) if folder.is_dir() else []
-        return rows[-1]["iteration"] if rows else -1
+        rows = metrics.read_rows(folder) if folder.is_dir() else []
+        return rows[-1].iteration if rows else -1
 
     def iteration_seconds(self, label: str) -> float | None:
         """Computes the mean seconds of an iteration over a recipe's runs; None before the first."""
         seconds = []
         for run in self.runs:
             if run.label == label and (last := self.last_iteration(run)) > 0:
-                rows = metrics.read(self.run_folder(run))
-                spent = metrics.total_seconds(rows[-1]) - metrics.total_seconds(rows[0])
+                rows = metrics.read_rows(self.run_folder(run))
+                spent = rows[-1].seconds.total - rows[0].seconds.total
                 seconds.append(spent / last)
         return statistics.fmean(seconds) if seconds else None
 

@@ -46,7 +46,7 @@ def ledger(config: TrainConfig) -> Ledger:
     """Estimates the FLOPs of a whole run, imitation included; rows of an iteration vary."""
     trainer = Trainer.build(config)
     spent = Ledger()
-    if trainer.lessons:
+    if trainer.experts:
         imitation = trainer.imitation()
         spent = imitation.ledger(imitation.iterations)
     steps = config.learner.steps(config.selfplay.positions)

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from selfplay.runs.renamed import check_option
-
 _FIELD = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")  # characters that a folder's name does not contain
 SEED_FIELD = "seed"
@@ -36,7 +34,6 @@ class Axis:
             raise ValueError(
                 f"--grid {text!r} is not FIELD=VALUE,VALUE,… as in network.width=8,32,128"
             )
-        check_option(name)
         if name == SEED_FIELD:
             raise ValueError("--grid seed=…: use --seeds N, which takes the seeds 0 to N − 1")
         if len(set(values)) < len(values):

@@ -20,7 +20,7 @@ from selfplay import rng
 from selfplay.imitation.config import ImitationConfig
 from selfplay.ladder import match, openings
 from selfplay.ladder.config import EloConfig
-from selfplay.learning.batches import Noise
+from selfplay.learning.row_sources import RandomRows
 from selfplay.players import specs
 from selfplay.players.version import Version
 from selfplay.runs.codec import from_json, to_json
@@ -29,7 +29,7 @@ from selfplay.runs.files import read_json, write_json
 from selfplay.runs.run import Run
 from selfplay.solved.suite import Exam
 from selfplay.training.config import TrainConfig
-from selfplay.training.grader import Grader
+from selfplay.training.grader import ExamGrader
 from selfplay.training.trainer import Trainer
 
 STEPS = 4  # gradient steps that are timed
@@ -138,14 +138,14 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
     alone = replace(config.cluster, actors=0, learner_devices=1)
     config = replace(config, imitation=ImitationConfig(), elo=EloConfig(), cluster=alone)
     compiling, trainer = CompileClock(), Trainer.build(config)
-    grader = Grader.build(config.game, config.network, config.search, config.exam)
+    grader = ExamGrader.build(config)
     starts: dict[str, StartCost] = {}
     run = Run.create_or_open(folder, config, window=config.replay)
     with run:
         starts["play"] = compiling.phase(trainer.player.fingerprint)
         state, carries = trainer.start()
-        learner, params = state["learner"], jax.device_get(state["playing"])
-        noise = carries[0].waiting | {"outcome": np.zeros(0, np.int8)}
+        learner, params = state.learner, jax.device_get(state.acting_params)
+        noise = carries[0].pending | {"mover_outcome": np.zeros(0, np.int8)}
 
         def learn() -> None:
             trainer.learner.fingerprint(noise)
@@ -158,7 +158,7 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
         compiled = compiling.saved < compiling.missed
         carry, rows = trainer.player.play(params, carries[0], 1, 0, 0)
         segment = _median_seconds(lambda: trainer.player.play(params, carry, 2, 0, 1))
-        source = Noise(noise, config.learner.batch_size)
+        source = RandomRows(noise, config.learner.batch_size)
         steps = _median_seconds(lambda: trainer.learner.fit(learner, source, 0, STEPS))
 
         def commit() -> None:
@@ -168,7 +168,7 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
 
         committed = _seconds(commit)
         exam = _median_seconds(lambda: grader.grade(params, whole=False)) if grader else 0.0
-    exam_ratio = _positions(grader.exam) / _positions(grader.part) if grader else 0.0
+    exam_ratio = _positions(grader.exam) / _positions(grader.sample) if grader else 0.0
     pairings, anchored = dict[str, float](), 0.0
     if request.budgets:
         starts["rules"] = compiling.phase(lambda: _seconds_against_random("random", request))

@@ -1,16 +1,18 @@
-"""The training loop: imitate, then play, remember, learn, commit. It reads as the paper does.
+"""The training loop: imitate, then play, learn, evaluate and commit in every iteration.
 
-The order holds for a reason: an iteration exists once it is committed, and everything that the
-next one needs is in the commit (parameters, optimizer, carries, replay index, ledger), so a run
-that is killed anywhere goes on from its last commit with the same bytes.
+An iteration exists once it is committed, and the commit contains everything that the next one
+needs: parameters, optimizer, carries, replay index, ledger. So a run that is killed at any point
+resumes from its last commit with the same bytes.
 """
+
+from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,99 +22,113 @@ from selfplay import determinism
 from selfplay.acting.episode import Carry, Rows
 from selfplay.cluster import connection, plan, pool
 from selfplay.imitation.imitate import FOLDER as IMITATION
-from selfplay.imitation.imitate import Outcome, imitate
+from selfplay.imitation.imitate import ImitationResult, imitate
 from selfplay.ladder import database, evaluator
 from selfplay.ladder.anchor import resolve_anchor
 from selfplay.learning.learner import check_finite
 from selfplay.model.flops import Ledger
+from selfplay.model.network import Params
 from selfplay.phase import Enter, Phase, unwatched
-from selfplay.runs.codec import mutable_fields
+from selfplay.runs.codec import Json, mutable_fields
 from selfplay.runs.digest import digest
 from selfplay.runs.failpoints import failpoint
-from selfplay.runs.metrics import total_seconds
+from selfplay.runs.identity import RunIdentity
+from selfplay.runs.metrics_row import MetricsRow, Seconds, SelfPlayRow, StartRow
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
-from selfplay.runs.window import ReplayConfig
 from selfplay.training.config import TrainConfig
-from selfplay.training.evaluation import Examination
+from selfplay.training.evaluation import Evaluation, VersionEvaluator
+from selfplay.training.grader import ExamGrader
 from selfplay.training.origin import Origin, resolve
-from selfplay.training.trainer import Trainer
+from selfplay.training.trainer import Learned, Trainer, TrainState, split_results
 
-MIXED = "actors may compute other bits than each other: this run promises none"  # in the manifest
+# In the manifest of a run whose actors need not compute the same bits.
+NOT_REPRODUCIBLE = "actors may differ numerically; this run is not bit-reproducible"
+
+OnIteration = Callable[[MetricsRow], bool | None]
+"""``on_iteration(row)``: gets every committed row; ends training by returning True."""
+
+
+class Callbacks(NamedTuple):
+    """What a caller of `train` is told, and when.
+
+    Attributes:
+        on_iteration: gets every committed row; ends training by returning True.
+        announce: gets messages for the user.
+        enter: gets each phase as it begins.
+    """
+
+    on_iteration: OnIteration
+    announce: Callable[[str], None]
+    enter: Enter
+
+
+class Progress(NamedTuple):
+    """Where a run is: what one iteration leaves to the next, besides the replay.
+
+    Attributes:
+        state: of the learner, and what plays next.
+        carries: states of the streams.
+        ledger: FLOPs behind the newest version.
+        seconds: wall-clock seconds of training so far.
+    """
+
+    state: TrainState
+    carries: list[Carry]
+    ledger: Ledger
+    seconds: float
 
 
 def train(
     config: TrainConfig,
     folder: Path,
-    report: Callable[[Mapping[str, Any]], bool | None] = lambda row: None,
+    on_iteration: OnIteration = lambda row: None,
     announce: Callable[[str], None] = lambda text: None,
     enter: Enter = unwatched,
 ) -> Run:
-    """Train to the config's last iteration, resuming where the folder's last commit stands.
+    """Trains to the config's last iteration, resuming from the folder's last commit.
 
-    `report` gets every committed metrics row and ends training by returning True; `announce`
-    gets sentences; `enter` gets each step as it begins. Returns the closed run.
+    Args:
+        config: the run's config.
+        folder: the run's folder.
+        on_iteration: gets every committed row; ends training by returning True.
+        announce: gets messages for the user.
+        enter: gets each phase as it begins.
+
+    Returns:
+        The run, closed.
 
     Raises:
-        ValueError: there is no such game; the folder belongs to another config, or is no run;
-            the version that the config's `init_from` names does not fit; or the player that the
-            run's ratings are relative to cannot play here.
+        ValueError: there is no such game; its exam is damaged; the folder belongs to another
+            config, or is not a run; the version that the config's `init_from` names does not fit;
+            or the player that the run's ratings are relative to cannot play here.
         ConnectionError: the cluster's address does not answer.
-        Diverged: the loss is not a number any more.
+        Diverged: the loss is not finite.
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
-    config = _with_anchor(config, folder)  # refuses an unknown game before any work
-    connection.reachable(config.cluster)
+    config = _with_anchor(config, folder)  # first of all, this refuses an unknown game
+    connection.check_reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
         os.environ.setdefault(name, value)
     config, origin = resolve(config, folder, announce)
-    trainer = Trainer.build(config)
-    notes: dict[str, Any] = {"origin": origin.record} if origin else {}
-    if config.elo.budgets:
-        notes["elo_anchor"] = config.elo.anchor
-    run = _open(config, folder, config.replay, notes)
-    with run:
+    trainer, grader = Trainer.build(config), ExamGrader.build(config)
+    callbacks = Callbacks(on_iteration, announce, enter)
+    with _open(config, folder, _notes(config, origin)) as run:
         if run.next_iteration > config.iterations:
             return run
-        outcome = None
+        start = origin
         if origin:
             announce(
                 f"version 0 has the parameters of {origin}, "
                 f"which cost 10^{origin.ledger.ooms:.2f} FLOPs"
             )
-        if trainer.lessons and run.next_iteration == 0:
-            with _open(config, run.folder / IMITATION) as first:
-                outcome = imitate(
-                    trainer.imitation(),
-                    first,
-                    report,
-                    announce,
-                    enter,
-                    config.cluster.allow_mismatched_actors,
-                )
-            if not outcome:
+        if trainer.experts and run.next_iteration == 0:
+            start = _imitate(trainer, run, callbacks)
+            if start is None:
                 return run
         if run.next_iteration:
             announce(f"resuming after iteration {run.next_iteration - 1}")
-        device = jax.devices()[0]
-        if idle := config.cluster.idle_accelerator(device.platform, device.device_kind):
-            announce(idle)
-        where = " and starting the actors" if config.cluster.actors else ""
-        enter(Phase(f"compiling self-play{where}"))
-        streams = config.selfplay.streams
-        workers = pool.make(
-            config.stream_spec(), config.cluster, _fingerprint(run), announce, streams
-        )
-        examination = Examination(config, run.folder, trainer.lessons, announce, enter)
-        try:
-            _loop(config, run, trainer, outcome or origin, workers, examination, report, enter)
-        finally:
-            examination.close()
-            workers.close()
-            if workers.losses:
-                actors = "1 actor was" if workers.losses == 1 else f"{workers.losses} actors were"
-                same = "" if config.cluster.allow_mismatched_actors else ", to the same bytes"
-                announce(f"{actors} replaced; their work was played again{same}")
+        _play_and_learn(trainer, run, start, grader, callbacks)
     return run
 
 
@@ -129,170 +145,292 @@ def _with_anchor(config: TrainConfig, folder: Path) -> TrainConfig:
     return replace(config, elo=replace(config.elo, anchor=anchor))
 
 
-def _open(
-    config: TrainConfig,
-    folder: Path,
-    window: ReplayConfig | None = None,
-    notes: Mapping[str, Any] | None = None,
-) -> Run:
+def _notes(config: TrainConfig, origin: Origin | None) -> dict[str, Json]:
+    """Returns entries for the manifest."""
+    notes: dict[str, Json] = {"origin": origin.record} if origin else {}
+    return notes | ({"elo_anchor": config.elo.anchor} if config.elo.budgets else {})
+
+
+def _open(config: TrainConfig, folder: Path, notes: Mapping[str, Json] | None = None) -> Run:
+    flags = determinism.pinned()
+    if config.cluster.allow_mismatched_actors:
+        flags["mixing"] = NOT_REPRODUCIBLE
     return Run.create_or_open(
         folder,
         config,
-        window=window,
+        window=config.replay,
         mutable=mutable_fields(TrainConfig),
         keep=config.store.keep,
         keep_all=config.store.keep_for_verify,
-        flags=determinism.pinned()
-        | ({"mixing": MIXED} if config.cluster.allow_mismatched_actors else {}),
+        flags=flags,
         notes=notes,
     )
 
 
-def _loop(
-    config: TrainConfig,
-    run: Run,
-    trainer: Trainer,
-    start: Outcome | Origin | None,
-    workers: pool.Pool,
-    examination: Examination,
-    report: Callable[[Mapping[str, Any]], bool | None],
-    enter: Enter,
-) -> None:
-    """Iterate from where the run stands; `report` and `enter` as for :func:`train`."""
-    enter(Phase("compiling the learner"))
-    state, carries, ledger, seconds = _stand(config, run, trainer, start, workers.fingerprint)
-    if run.next_iteration > config.iterations:
-        return  # imitation was all
-    examination.warm_up(state["learner"].averaged)
-
-    streams, lag, committing = config.selfplay.streams, config.policy_lag, 0.0
-    workers.submit(plan.work(run.next_iteration, streams, lag), state["playing"], carries)
-    for work in plan.iterations(run.next_iteration, config.iterations, streams, lag):
-        started = time.perf_counter()
-        enter(Phase("playing", work.iteration))
-        failpoint("train.play", work.iteration)
-        results = workers.collect()
-        usage = workers.usage()  # before anything else is submitted
-        carries = [carry for carry, _ in results]
-        rows = {n: np.concatenate([r[n] for _, r in results]) for n in results[0][1]}
-        run.replay.add(work.iteration, rows)
-        played = time.perf_counter()
-
-        following = plan.work(work.iteration + 1, streams, lag)
-        more = work.iteration < config.iterations
-        if more and lag:  # before learning, so that it overlaps
-            workers.submit(following, state["learner"].averaged, carries)
-        enter(Phase("learning", work.iteration))
-        failpoint("train.learn", work.iteration)
-        state, metrics, steps = trainer.fit(state, run.replay, work, len(rows["last"]))
-        check_finite(metrics, work.iteration, run.folder)
-        failpoint("train.learned", work.iteration)
-        learned = time.perf_counter()
-        if more and not lag:
-            workers.submit(following, state["playing"], carries)
-
-        ledger = trainer.ledger(ledger, steps)
-        version = state["learner"].averaged
-        found = examination.due(version, work.iteration, ledger, final=not more)
-        examined = time.perf_counter()
-        seconds += learned - started
-        row = {
-            "version": work.iteration,
-            "played_by": work.version,
-            "digest": {"state": digest(state), "rows": digest(rows), "carries": digest(carries)},
-            "ledger": {
-                **asdict(ledger),
-                "ooms": ledger.ooms,
-                "evaluation": found["elo"].get("flops", 0.0),  # not of the training, nor in `ooms`
-            },
-            "window": run.replay.size,
-            "steps": steps,
-            "learner": metrics,
-            "selfplay": summary(rows),
-            **found,
-            "pool": usage,
-            "seconds": {
-                "play": played - started,
-                "learn": learned - played,
-                "exam": examined - learned,
-                "commit": committing,  # of the iteration before
-                "total": seconds,
-            },
-        }
-        keep = is_snapshot(work.iteration) or bool(found["exam"]) or not more
-        keep = keep or config.store.keep_for_verify
-        enter(Phase("saving", work.iteration))
-        run.commit(
-            work.iteration,
-            state,
-            row,
-            version if keep else None,
-            carries=carries,
-            ledger=asdict(ledger),
+def _imitate(trainer: Trainer, run: Run, callbacks: Callbacks) -> ImitationResult | None:
+    """Imitates in ``RUN/imitation``; None if the caller ended it."""
+    config = trainer.config
+    with _open(config, run.folder / IMITATION) as imitation_run:
+        return imitate(
+            trainer.imitation(),
+            imitation_run,
+            *callbacks,
+            allow_mismatch=config.cluster.allow_mismatched_actors,
         )
-        committing = time.perf_counter() - examined
-        if report({"iteration": work.iteration, **row}):
-            break
 
 
-def _stand(
-    config: TrainConfig,
-    run: Run,
+def _play_and_learn(
     trainer: Trainer,
-    start: Outcome | Origin | None,
-    fingerprint: str,
-) -> tuple[dict[str, Any], list[Carry], Ledger, float]:
-    """State, carries, ledger and seconds at the last commit; a new run commits version 0 first."""
+    run: Run,
+    start: ImitationResult | Origin | None,
+    grader: ExamGrader | None,
+    callbacks: Callbacks,
+) -> None:
+    """Starts the actors and iterates to the last iteration; stops the actors in any case."""
+    config, (_, announce, enter) = trainer.config, callbacks
+    device = jax.devices()[0]
+    if idle := config.cluster.idle_accelerator(device.platform, device.device_kind):
+        announce(idle)
+    actors = " and starting the actors" if config.cluster.actors else ""
+    enter(Phase(f"compiling self-play{actors}"))
+    fingerprint = run.commits.identity().fingerprint if run.next_iteration else None
+    streams = config.selfplay.streams
+    workers = pool.make(config.stream_spec(), config.cluster, fingerprint, announce, streams)
+    versions = VersionEvaluator(config, run.folder, grader, trainer.experts, announce, enter)
+    try:
+        enter(Phase("compiling the learner"))
+        progress = _restore_or_initialize(trainer, run, start, workers.fingerprint)
+        if run.next_iteration <= config.iterations:  # otherwise the run only imitates
+            Iterations(trainer, run, workers, versions, enter, progress).run_all(
+                callbacks.on_iteration
+            )
+    finally:
+        versions.close()
+        workers.close()
+        if workers.losses:
+            lost = "1 actor was" if workers.losses == 1 else f"{workers.losses} actors were"
+            same = "" if config.cluster.allow_mismatched_actors else ", to the same bytes"
+            announce(f"{lost} replaced; their work was played again{same}")
+
+
+def _restore_or_initialize(
+    trainer: Trainer, run: Run, start: ImitationResult | Origin | None, fingerprint: str
+) -> Progress:
+    """Returns the progress at the last commit; a new run commits version 0 first.
+
+    Args:
+        trainer: the run's compiled parts.
+        run: the run, open.
+        start: what gives a new run its first parameters; None: they are drawn from the seed.
+        fingerprint: of the arithmetic of self-play.
+
+    Raises:
+        ValueError: the run was begun by other arithmetic, or with other expert games.
+    """
     state, carries = trainer.start(start.params if start else None)
-    learns = trainer.learner.fingerprint(carries[0].waiting | {"outcome": np.zeros(0, np.int8)})
+    example = carries[0].pending | {"mover_outcome": np.zeros(0, np.int8)}
+    identity = RunIdentity(
+        fingerprint,
+        trainer.learner.fingerprint(example),
+        trainer.experts.digest if trainer.experts else "",
+        start.record if isinstance(start, Origin) else {},
+    )
     if run.next_iteration == 0:
         ledger = start.ledger if start else Ledger()
-        imitated = isinstance(start, Outcome)
-        row = {
-            "digest": {"state": digest(state)},
-            "ledger": asdict(ledger),
-            "probe": fingerprint,
-            "learner_probe": learns,
-            "imitation": start.row if imitated else {},
-            "origin": start.record if isinstance(start, Origin) else {},
-            "seconds": {"total": start.seconds if imitated else 0.0},
-        }
-        run.commit(0, state, row, state["playing"], carries=carries, ledger=asdict(ledger))
+        imitated = isinstance(start, ImitationResult)
+        row = StartRow(
+            iteration=0,
+            digests={"state": digest(state)},
+            ledger=asdict(ledger),
+            seconds=Seconds(total=start.seconds if imitated else 0.0),
+            identity=identity,
+            imitation=start.record if imitated else {},
+        )
+        params = state.acting_params
+        run.commit(0, state, row.to_json(), params, carries=carries, ledger=asdict(ledger))
     else:
         state, carries, *_ = run.restore(state, carries)
-    first_row = run.commits.read(0).metrics_row
-    if trainer.lessons:
-        trainer.lessons.check(first_row["imitation"]["data"], run.folder)
-    if not config.cluster.allow_mismatched_actors:
-        determinism.check_fingerprint(fingerprint, first_row["probe"], "self-play's", run.folder)
-        determinism.check_fingerprint(
-            learns, first_row.get("learner_probe"), "the learner's", run.folder
-        )
+    recorded = run.commits.identity()
+    if trainer.experts:
+        trainer.experts.check_digest(recorded.dataset, run.folder)
+    if not trainer.config.cluster.allow_mismatched_actors:
+        recorded.check_arithmetic(identity, run.folder)
     last = run.commits.read(run.next_iteration - 1)
-    ledger = Ledger(**last.ledger)
-    return state, carries, ledger, total_seconds(last.metrics_row)
+    return Progress(state, carries, Ledger(**last.ledger), last.row.seconds.total)
 
 
-def _fingerprint(run: Run) -> str | None:
-    """The run's, once it has begun."""
-    return run.commits.read(0).metrics_row["probe"] if run.next_iteration else None
+@dataclass
+class Stopwatch:
+    """Wall-clock seconds of consecutive steps.
+
+    Attributes:
+        seconds: seconds of each step, by name, when it was last done.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _lap_started: float = 0.0
+
+    def start(self) -> None:
+        """Starts the first step."""
+        self._lap_started = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Ends the step called `name` and starts the next one."""
+        now = time.perf_counter()
+        self.seconds[name], self._lap_started = now - self._lap_started, now
 
 
-def summary(rows: Rows) -> dict[str, float]:
-    """What the finished episodes say of the play: counts, lengths, results, entropy."""
+class Iterations:
+    """The iterations of self-play: play, learn, evaluate, commit."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        run: Run,
+        workers: pool.Pool,
+        versions: VersionEvaluator,
+        enter: Enter,
+        progress: Progress,
+    ) -> None:
+        """Prepares to continue from `progress`; compiles the evaluation."""
+        self._trainer, self._config, self._run = trainer, trainer.config, run
+        self._workers, self._versions, self._enter = workers, versions, enter
+        self._progress = progress
+        self._watch = Stopwatch()
+        versions.warm_up(progress.state.learner.ema_params)
+
+    def run_all(self, on_iteration: OnIteration) -> None:
+        """Iterates to the config's last iteration, or until `on_iteration` returns True."""
+        first, last = self._run.next_iteration, self._config.iterations
+        streams, lag = self._config.selfplay.streams, self._config.policy_lag
+        self._submit(first)
+        for work in plan.iterations(first, last, streams, lag):
+            self._watch.start()
+            rows = self.play(work)
+            learned = self.learn(work, rows)
+            evaluation = self.evaluate(work)
+            row = self.commit(work, rows, learned, evaluation)
+            if on_iteration(row):
+                break
+
+    def play(self, work: plan.Work) -> Rows:
+        """Waits for the iteration's self-play and adds its rows to the replay."""
+        self._enter(Phase("playing", work.iteration))
+        failpoint("train.play", work.iteration)
+        results = self._workers.collect()
+        self._usage = self._workers.usage()  # before anything else is submitted
+        carries, rows = split_results(results)
+        self._progress = self._progress._replace(carries=carries)
+        self._run.replay.add(work.iteration, rows)
+        self._watch.lap("play")
+        return rows
+
+    def learn(self, work: plan.Work, rows: Rows) -> Learned:
+        """Learns from the replay; the next iteration's self-play starts as early as it can."""
+        lag = self._config.policy_lag
+        if lag:  # the actors play while the learner learns
+            params = self._progress.state.learner.ema_params
+            self._submit(work.iteration + 1, params)
+        self._enter(Phase("learning", work.iteration))
+        failpoint("train.learn", work.iteration)
+        state, ledger = self._progress.state, self._progress.ledger
+        learned = self._trainer.fit(state, self._run.replay, work, len(rows["last"]))
+        check_finite(learned.metrics, work.iteration, self._run.folder)
+        failpoint("train.learned", work.iteration)
+        self._watch.lap("learn")
+        spent = self._watch.seconds["play"] + self._watch.seconds["learn"]
+        self._progress = self._progress._replace(
+            state=learned.state,
+            ledger=self._trainer.ledger(ledger, learned.steps),
+            seconds=self._progress.seconds + spent,
+        )
+        if not lag:
+            self._submit(work.iteration + 1)
+        return learned
+
+    def evaluate(self, work: plan.Work) -> Evaluation:
+        """Evaluates the new version, as far as it is due."""
+        params, ledger = self._progress.state.learner.ema_params, self._progress.ledger
+        evaluation = self._versions.evaluate_if_due(
+            params, work.iteration, ledger, final=self._is_final(work)
+        )
+        self._watch.lap("exam")
+        return evaluation
+
+    def commit(
+        self, work: plan.Work, rows: Rows, learned: Learned, evaluation: Evaluation
+    ) -> SelfPlayRow:
+        """Saves the iteration; returns its row of metrics."""
+        state, carries, ledger, _ = self._progress
+        row = self._row(work, rows, learned, evaluation)
+        keep = is_snapshot(work.iteration) or bool(evaluation.exam) or self._is_final(work)
+        keep = keep or self._config.store.keep_for_verify
+        params = state.learner.ema_params if keep else None
+        self._enter(Phase("saving", work.iteration))
+        self._run.commit(
+            work.iteration, state, row.to_json(), params, carries=carries, ledger=asdict(ledger)
+        )
+        self._watch.lap("commit")
+        return row
+
+    def _row(
+        self, work: plan.Work, rows: Rows, learned: Learned, evaluation: Evaluation
+    ) -> SelfPlayRow:
+        state, carries, ledger, total = self._progress
+        rating_flops = evaluation.elo.get("flops", 0.0)  # not of the training, nor in "ooms"
+        return SelfPlayRow(
+            iteration=work.iteration,
+            played_by=work.version,
+            digests={"state": digest(state), "rows": digest(rows), "carries": digest(carries)},
+            ledger={**asdict(ledger), "ooms": ledger.ooms, "evaluation": rating_flops},
+            window=self._run.replay.size,
+            steps=learned.steps,
+            learner=learned.metrics,
+            selfplay=summarize(rows),
+            exam=evaluation.exam,
+            elo=evaluation.elo,
+            held_out=evaluation.held_out,
+            pool=self._usage,
+            seconds=Seconds(total=total, **self._watch.seconds),
+        )
+
+    def _submit(self, iteration: int, params: Params | None = None) -> None:
+        """Starts the self-play of an iteration, unless the run ends before it.
+
+        It is played with `params`; None: with the state's acting parameters.
+        """
+        if iteration > self._config.iterations:
+            return
+        work = plan.work(iteration, self._config.selfplay.streams, self._config.policy_lag)
+        state, carries, *_ = self._progress
+        self._workers.submit(work, state.acting_params if params is None else params, carries)
+
+    def _is_final(self, work: plan.Work) -> bool:
+        return work.iteration == self._config.iterations
+
+
+def summarize(rows: Rows) -> dict[str, float]:
+    """Summarizes an iteration's self-play by its finished games.
+
+    Returns:
+        "games" and "positions" (rows); if a game has finished, also "plies" (mean length), the
+        fractions "first_player_wins" and "draws", "policy_entropy" (mean, nats) of the search's
+        policies, and "value_error" (mean squared) of the search's values.
+    """
     last = rows["last"]
     count = int(last.sum())
-    first = np.where(rows["ply"] % 2 == 0, rows["outcome"], -rows["outcome"])[last]
-    policy = rows["policy"].astype(np.float32)
-    entropy = -(policy * np.log(np.maximum(policy, 1e-9))).sum(axis=-1)
     if not count:
         return {"games": 0, "positions": len(last)}
+    mover_outcome = rows["mover_outcome"]
+    outcome = np.where(rows["ply"] % 2 == 0, mover_outcome, -mover_outcome)[last]
+    policy = rows["policy"].astype(np.float32)
+    entropy = -(policy * np.log(np.maximum(policy, 1e-9))).sum(axis=-1)
     return {
         "games": count,
         "positions": len(last),
         "plies": float((rows["ply"][last] + 1).mean()),
-        "first_player_wins": float((first > 0).mean()),
-        "draws": float((first == 0).mean()),
+        "first_player_wins": float((outcome > 0).mean()),
+        "draws": float((outcome == 0).mean()),
         "policy_entropy": float(entropy.mean()),
-        "value_error": float(np.mean((rows["value"].astype(np.float32) - rows["outcome"]) ** 2)),
+        "value_error": float(np.mean((rows["value"].astype(np.float32) - mover_outcome) ** 2)),
     }

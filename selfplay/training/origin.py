@@ -1,11 +1,10 @@
-"""A run that begins from a version of another run: which one, and whether it fits."""
+"""The origin of a run that begins from a version of another run, and whether it fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +14,7 @@ from selfplay.model import network
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Params
 from selfplay.players.version import SUFFIX, Version
-from selfplay.runs.codec import differing, flat, to_json
+from selfplay.runs.codec import JsonObject, differing, flat, to_json
 from selfplay.runs.digest import digest
 from selfplay.runs.files import CorruptedFile, in_words
 from selfplay.runs.run import CONFIG, read_config
@@ -29,10 +28,10 @@ class Origin:
 
     Attributes:
         run: name of the run's folder, or of the exported file.
-        version: the version's number; None if an exported file does not tell.
+        version: the version's number; None if an exported file does not contain it.
         params: its averaged parameters, on the host.
-        digest: of the parameters.
-        ledger: the FLOPs that made them.
+        digest: digest of the parameters.
+        ledger: FLOPs behind them.
     """
 
     run: str
@@ -50,13 +49,13 @@ class Origin:
                 numbers that are not finite.
             CorruptedFile: its file is damaged.
         """
-        where = config.init_from
-        version = Version.load(where)
+        spec = config.init_from
+        version = Version.load(spec)
         _check_fits(version, config)
         ledger = version.ledger
         if ledger is None or not all(type(n) is int and n >= 0 for n in asdict(ledger).values()):
             raise ValueError(
-                f"init_from={where} does not tell what its training cost, which counts as this "
+                f"init_from={spec} has no ledger of the FLOPs of its training, which count as this "
                 "run's; name a version in its run's folder"
             )
         model = network.make(games.make(config.game), config.network)
@@ -65,12 +64,12 @@ class Origin:
             params = unflatten(like, flatten(version.params))
         except ValueError as error:
             raise ValueError(
-                f"init_from={where} does not hold the network that its config says: {error}"
+                f"init_from={spec} does not contain the network of its config: {error}"
             ) from None
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
-            raise ValueError(f"init_from={where} has parameters that are not finite numbers")
-        if where.endswith(SUFFIX):
-            name = Path(where).name
+            raise ValueError(f"init_from={spec} has parameters that are not finite numbers")
+        if spec.endswith(SUFFIX):
+            name = Path(spec).name
         else:
             name = Path(version.name.rpartition("@")[0]).resolve().name
         return cls(name, version.number, params, digest(params), ledger)
@@ -80,8 +79,8 @@ class Origin:
         return self.run if self.version is None else f"{self.run}@{self.version}"
 
     @property
-    def record(self) -> dict[str, Any]:
-        """What the run remembers of it, in its manifest and in the row of version 0."""
+    def record(self) -> JsonObject:
+        """The origin without its parameters, for the manifest and the row of version 0."""
         return {
             "run": self.run,
             "version": self.version,
@@ -95,48 +94,51 @@ def resolve(
 ) -> tuple[TrainConfig, Origin | None]:
     """Replaces ``config.init_from`` by the parameters' digest, and loads them for a new run.
 
-    A run that has version 0 needs no origin: it goes on with what it began from, unless `config`
-    names other parameters. `announce` gets a sentence if those that it names are gone.
+    A run with a version 0 does not need its origin any more, and resumes unless `config` names
+    other parameters. `announce` gets a message if the origin that `config` names cannot be read.
 
     Raises:
         ValueError: see `Origin.load`; or the run in `folder` began from other parameters.
         CorruptedFile: the origin's file is damaged.
     """
-    begun = (folder / "commits" / "00000000.json").exists() and (folder / CONFIG).exists()
-    if not begun:
+    has_begun = (folder / "commits" / "00000000.json").exists() and (folder / CONFIG).exists()
+    if not has_begun:
         if not config.init_from:
             return config, None
         origin = Origin.load(config)
         return replace(config, init_from=origin.digest), origin
-    known = str(flat(read_config(folder)).get("init_from", ""))
-    if config.init_from not in ("", known):
-        _check_same(config.init_from, known, folder, announce)
-    return (replace(config, init_from=known) if known else config), None
+    recorded = str(flat(read_config(folder)).get("init_from", ""))
+    if config.init_from not in ("", recorded):
+        _check_same(config.init_from, recorded, folder, announce)
+    return (replace(config, init_from=recorded) if recorded else config), None
 
 
-def _check_same(where: str, known: str, folder: Path, announce: Callable[[str], None]) -> None:
-    """Raises ValueError unless the run in `folder` began from the version that `where` names."""
-    if not known:
+def _check_same(spec: str, recorded: str, folder: Path, announce: Callable[[str], None]) -> None:
+    """Raises ValueError unless the run in `folder` began from the version that `spec` names.
+
+    `recorded` is the digest of the parameters that the run began from; "" if it has no origin.
+    """
+    if not recorded:
         raise ValueError(
-            f"{folder} holds a run that did not begin from {where}; give the new run a folder of "
-            f"its own with --out, for instance {folder}_more"
+            f"{folder} is a run that did not begin from {spec}; choose another folder for the new "
+            f"run with --out, for instance {folder}_more"
         )
     try:
-        found = digest(Version.load(where).params)
+        actual = digest(Version.load(spec).params)
     except (ValueError, OSError, CorruptedFile) as error:
         announce(
-            f"{where} cannot be read any more ({in_words(error)}); the run has what it took from it"
+            f"{spec} cannot be read any more ({in_words(error)}), and the run does not need it"
         )
         return
-    if found != known:
+    if actual != recorded:
         raise ValueError(
-            f"{folder} began from parameters with the digest {known[:12]}, and {where} has "
-            f"{found[:12]}; leave --init-from out to resume it, or choose another --out"
+            f"{folder} began from parameters with the digest {recorded[:12]}, and {spec} has "
+            f"{actual[:12]}; leave --init-from out to resume it, or choose another --out"
         )
 
 
 def _check_fits(version: Version, config: TrainConfig) -> None:
-    """Raises ValueError naming what differs if a version has another game or network."""
+    """Raises ValueError naming the fields that differ if a version has another game or network."""
     parts = ("game", "network")
     ours = {part: to_json(config)[part] for part in parts}
     theirs = {part: version.config[part] for part in parts if part in version.config}
@@ -144,10 +146,8 @@ def _check_fits(version: Version, config: TrainConfig) -> None:
     if "game" in fields and games.make(str(theirs.get("game"))) == games.make(config.game):
         del fields["game"]  # the same rules, written differently
     if fields:
-        texts = [
-            f"{name} is {there} there and {here} here" for name, (there, here) in fields.items()
-        ]
+        texts = [f"{name} is {a} there and {b} here" for name, (a, b) in fields.items()]
         raise ValueError(
-            f"init_from={config.init_from} does not fit this run: {'; '.join(texts)}. Give this "
-            "run the same game and network"
+            f"init_from={config.init_from} does not fit this run: {'; '.join(texts)}. Use the same "
+            "game and network"
         )

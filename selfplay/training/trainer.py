@@ -1,78 +1,138 @@
-"""The compiled parts of a run: what plays, what learns, and what it costs."""
+"""The compiled parts of a run: the player, the learner, and what they cost."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
+
+import numpy as np
 
 import games
 from games.game import Game
-from selfplay.acting.episode import Carry
+from selfplay.acting.episode import Carry, Rows
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import plan
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
-from selfplay.learning.batches import Source
-from selfplay.learning.learner import Learner
+from selfplay.learning.learner import Learner, LearnerState
+from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Model, Params
 from selfplay.training.config import TrainConfig
 
 
+class TrainState(NamedTuple):
+    """The state of training between iterations, besides the streams' carries and the replay.
+
+    Attributes:
+        learner: parameters, their averages and the optimizer.
+        acting_params: the parameters that play the next iteration; with a policy lag of 1 they are
+            one version behind.
+    """
+
+    learner: LearnerState
+    acting_params: Params
+
+
+class Learned(NamedTuple):
+    """The result of one iteration's learning.
+
+    Attributes:
+        state: the state after it.
+        metrics: mean losses and other numbers.
+        steps: gradient steps taken.
+    """
+
+    state: TrainState
+    metrics: dict[str, float]
+    steps: int
+
+
 @dataclass(frozen=True)
 class Trainer:
-    """The compiled parts of a run, without its state."""
+    """The compiled parts of a run, without its state.
+
+    Attributes:
+        config: the run's config.
+        game: its game.
+        model: its network.
+        learner: its learner.
+        player: its player, for one stream.
+        experts: its expert games; None without imitation.
+    """
 
     config: TrainConfig
     game: Game
     model: Model
     learner: Learner
     player: StreamPlayer
-    lessons: ExpertData | None  # of imitation
+    experts: ExpertData | None
 
     @classmethod
     def build(cls, config: TrainConfig) -> Trainer:
-        """Compile-ready parts for a config; ValueError for experts' games that cannot be used."""
+        """Builds the parts for a config; they compile at their first use.
+
+        Raises:
+            ValueError: there is no such game, or the expert games cannot be used.
+            CorruptedFile: the archive of expert games is damaged.
+        """
         game = games.make(config.game)
-        model = network.make_once(game, config.network)
+        model = network.make(game, config.network)
         steps = config.iterations * config.learner.steps(config.selfplay.positions)
         devices = config.cluster.learner_devices or None
         learner = Learner(game, model, config.learner, steps, config.seed, devices)
-        lessons = None
+        experts = None
         if config.imitation.dataset:
-            lessons = ExpertData.open(config.imitation, config.game, game, model, config.seed)
+            experts = ExpertData.open(config.imitation, config.game, game, model, config.seed)
         player = StreamPlayer(game, model, config.stream_spec())
-        return cls(config, game, model, learner, player, lessons)
+        return cls(config, game, model, learner, player, experts)
 
     def imitation(self) -> Imitation:
-        """The compiled parts of imitation; there are lessons."""
-        assert self.lessons
+        """Builds the compiled parts of imitation.
+
+        Raises:
+            ValueError: the run does not imitate.
+        """
+        if self.experts is None:
+            raise ValueError("imitation.dataset names no archive of expert games")
         devices = self.config.cluster.learner_devices
-        return Imitation.build(self.lessons, self.model, self.config.network, devices)
+        return Imitation.build(self.experts, self.model, self.config.network, devices)
 
-    def start(self, params: Params | None = None) -> tuple[dict[str, Any], list[Carry]]:
-        """State and carries of version 0: of these parameters, or of fresh ones."""
-        state = self.learner.initial(params)
+    def start(self, params: Params | None = None) -> tuple[TrainState, list[Carry]]:
+        """Returns state and carries of version 0, from `params` or from fresh parameters."""
+        learner = self.learner.init(params)
         carries = [self.player.start(s) for s in range(self.config.selfplay.streams)]
-        return {"learner": state, "playing": state.averaged}, carries
+        return TrainState(learner, learner.ema_params), carries
 
-    def fit(
-        self, state: dict[str, Any], source: Source, work: plan.Work, new_rows: int
-    ) -> tuple[dict[str, Any], dict[str, float], int]:
-        """One iteration's learning: the state after it, metrics, and the steps taken."""
-        before = state["learner"]
+    def fit(self, state: TrainState, source: Source, work: plan.Work, new_rows: int) -> Learned:
+        """Learns for one iteration.
+
+        Args:
+            state: the state before it.
+            source: the replay window, the iteration's own rows included.
+            work: the iteration.
+            new_rows: rows that it added, which determine the number of steps.
+        """
         steps = self.config.learner.steps(new_rows) if source.size else 0
-        if self.lessons:
-            source = self.lessons.with_window(source, work.iteration)
-        after, metrics = self.learner.fit(before, source, work.iteration, steps)
-        # With lag 1 the next iteration is played by the version before this one.
-        playing = before.averaged if self.config.policy_lag else after.averaged
-        return {"learner": after, "playing": playing}, metrics, steps
+        if self.experts:
+            source = self.experts.with_window(source, work.iteration)
+        learner, metrics = self.learner.fit(state.learner, source, work.iteration, steps)
+        # With lag 1 the version before this one plays the next iteration.
+        acting = state.learner if self.config.policy_lag else learner
+        return Learned(TrainState(learner, acting.ema_params), metrics, steps)
 
     def ledger(self, before: Ledger, steps: int) -> Ledger:
-        """The ledger after one more iteration with that many gradient steps."""
-        config, game = self.config, self.game
-        per_move = flops.move(game, config.network, config.search.num_simulations)
-        per_step = flops.training_step(game, config.network, config.learner.batch_size)
+        """Computes the ledger after one more iteration with so many gradient steps."""
+        config = self.config
+        per_move = flops.move(self.game, config.network, config.search.num_simulations)
+        per_step = flops.training_step(self.game, config.network, config.learner.batch_size)
         return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
+
+
+def split_results(results: Sequence[plan.Result]) -> tuple[list[Carry], Rows]:
+    """Splits the streams' results into their carries and their rows, joined in stream order."""
+    carries = [carry for carry, _ in results]
+    names = results[0][1]
+    return carries, {name: np.concatenate([rows[name] for _, rows in results]) for name in names}

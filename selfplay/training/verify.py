@@ -1,33 +1,60 @@
-"""Prove a run: recompute iterations from the commit before them and compare every digest.
+"""Verification of a run: recomputes iterations from the commit before and compares every digest.
 
-Each iteration starts from the run's own commit before it, so a difference is found in the
+Each iteration starts from the run's own commit before it, so a difference is reported for the
 iteration that made it and does not spread.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from selfplay.cluster import plan, pool
 from selfplay.imitation.imitate import FOLDER
 from selfplay.model.network import Params
+from selfplay.runs.checkpoint import checkpoint_path
 from selfplay.runs.codec import from_json
-from selfplay.runs.commits import Commits, Loaded
+from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
+from selfplay.runs.metrics_row import StartRow
 from selfplay.runs.run import load_version, read_config
-from selfplay.runs.tree import unflatten
+from selfplay.runs.tree import PyTree, unflatten
 from selfplay.training.config import TrainConfig
-from selfplay.training.trainer import Trainer
+from selfplay.training.trainer import Trainer, split_results
+
+OnIteration = Callable[[int, Mapping[str, str]], object]
+"""``on_iteration(iteration, digests)``: gets each recomputed iteration."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A digest that differs from the recorded one.
+
+    Attributes:
+        iteration: the iteration, 0 for the start.
+        part: "state", "rows", "carries", or at the start "parameters" or "fingerprint".
+        recomputed: the digest that this process computed.
+        recorded: the digest in the run.
+    """
+
+    iteration: int
+    part: str
+    recomputed: str
+    recorded: str
+
+    def __str__(self) -> str:
+        """Returns "iteration 3, state: recomputed 0123456789abcdef, recorded …"."""
+        return (
+            f"iteration {self.iteration}, {self.part}: recomputed {self.recomputed[:16]}, "
+            f"recorded {self.recorded[:16]}"
+        )
 
 
 def verifiable(folder: Path) -> list[int]:
-    """Iterations whose predecessor's checkpoint is still there, ascending."""
-    commits = Commits(folder, from_json(TrainConfig, read_config(folder)).replay)
-    kept = [i for i in commits.iterations() if (folder / "checkpoints" / f"{i:08d}").exists()]
-    there = set(commits.iterations())
-    return [i + 1 for i in kept if i + 1 in there]
+    """Lists the iterations whose predecessor's checkpoint was kept, ascending."""
+    committed = Commits(folder, from_json(TrainConfig, read_config(folder)).replay).iterations()
+    return [i for i in committed if i - 1 in committed and checkpoint_path(folder, i - 1).exists()]
 
 
 def newest(iterations: Sequence[int], count: int = 3) -> range:
@@ -41,14 +68,15 @@ def newest(iterations: Sequence[int], count: int = 3) -> range:
 
 
 def verify(
-    folder: Path, first: int, last: int, report: Callable[[int, dict[str, str]], Any]
-) -> str | None:
-    """Recompute iterations `first` … `last` in-process; None, or the first difference.
+    folder: Path, first: int, last: int, on_iteration: OnIteration = lambda *_: None
+) -> Difference | None:
+    """Recomputes iterations `first` … `last` in this process.
 
-    `report` gets each recomputed iteration and its digests.
+    Returns:
+        The first difference; None if all digests are equal.
 
     Raises:
-        ValueError: an iteration cannot be recomputed; says which can.
+        ValueError: an iteration cannot be recomputed; the message lists those that can.
     """
     config = from_json(TrainConfig, read_config(folder))
     possible = verifiable(folder)
@@ -58,48 +86,98 @@ def verify(
             f"iterations {first}:{last} of {folder} cannot be recomputed; checkpoints are kept for "
             f"{_spans(possible) or 'none'} (train with --store.keep-for-verify to keep all)"
         )
-    commits = Commits(folder, config.replay)
-    trainer = Trainer.build(config)
-    if "data" in commits.read(0).metrics_row:
-        return _verify_imitation(commits, trainer, range(first, last + 1), report)
-    workers = pool.InProcess(config.stream_spec())
-    first_row = commits.read(0).metrics_row
-    params = _params_of_version_0(folder, first_row, config)
-    if config.init_from and digest(params) != config.init_from:
-        return "version 0: it has other parameters than the run began from"
+    commits, trainer = Commits(folder, config.replay), Trainer.build(config)
+    iterations = range(first, last + 1)
+    if commits.identity().plays:
+        return _verify_selfplay(folder, commits, trainer, iterations, on_iteration)
+    return _verify_imitation(folder, commits, trainer, iterations, on_iteration)
+
+
+def _verify_selfplay(
+    folder: Path,
+    commits: Commits,
+    trainer: Trainer,
+    iterations: range,
+    on_iteration: OnIteration,
+) -> Difference | None:
+    config = trainer.config
+    params = _params_of_version_0(folder, commits, config)
+    if config.init_from and (actual := digest(params)) != config.init_from:
+        return Difference(0, "parameters", actual, config.init_from)
+    workers, recorded = pool.InProcess(config.stream_spec()), commits.identity().fingerprint
+    if workers.fingerprint != recorded:
+        return Difference(0, "fingerprint", workers.fingerprint, recorded or "none")
     start, first_carries = trainer.start(params)
-    fingerprint = first_row["probe"]
-    if workers.fingerprint != fingerprint:
-        return (
-            f"the fingerprint: this machine's is {workers.fingerprint[:12]}, "
-            f"the run's {fingerprint[:12]}"
-        )
-    for iteration in range(first, last + 1):
+    for iteration in iterations:
         loaded = commits.load(iteration - 1)
-        trees = _trees(loaded)
-        state = unflatten(start, trees["state"])
-        carries = unflatten(first_carries, trees["carries"], check_shape=False)
-        if iteration == 1 and digest(start) != digest(state):
-            return "version 0: the initial parameters"
+        state = unflatten(start, loaded.state)
+        carries = unflatten(first_carries, loaded.carries, check_shape=False)
+        if iteration == 1 and (difference := _compare_start(start, state)):
+            return difference
         work = plan.work(iteration, config.selfplay.streams, config.policy_lag)
-        workers.submit(work, state["playing"], carries)
-        results = workers.collect()
-        rows = {n: np.concatenate([r[n] for _, r in results]) for n in results[0][1]}
+        workers.submit(work, state.acting_params, carries)
+        carries, rows = split_results(workers.collect())
         loaded.replay.add(iteration, rows)
-        state, _, _ = trainer.fit(state, loaded.replay, work, len(rows["last"]))
-        found = {
+        learned = trainer.fit(state, loaded.replay, work, len(rows["last"]))
+        digests = {
             "rows": digest(rows),
-            "carries": digest([carry for carry, _ in results]),
-            "state": digest(state),
+            "carries": digest(carries),
+            "state": digest(learned.state),
         }
-        report(iteration, found)
-        if difference := _difference(commits, iteration, found):
+        on_iteration(iteration, digests)
+        if difference := _compare(iteration, digests, commits):
             return difference
     return None
 
 
+def _verify_imitation(
+    folder: Path,
+    commits: Commits,
+    trainer: Trainer,
+    iterations: range,
+    on_iteration: OnIteration,
+) -> Difference | None:
+    """Recomputes iterations of ``RUN/imitation``, which learns and does not play."""
+    imitation = trainer.imitation()
+    imitation.data.check_digest(commits.identity().dataset, folder)
+    start = imitation.learner.init()
+    for iteration in iterations:
+        state = unflatten(start, commits.load(iteration - 1).state)
+        if iteration == 1 and (difference := _compare_start(start, state)):
+            return difference
+        state, _ = imitation.fit(state, iteration)
+        digests = {"state": digest(state)}
+        on_iteration(iteration, digests)
+        if difference := _compare(iteration, digests, commits):
+            return difference
+    return None
+
+
+def _params_of_version_0(folder: Path, commits: Commits, config: TrainConfig) -> Params | None:
+    """Loads what imitation or another run gave version 0; None if it is drawn from the seed."""
+    row = commits.read(0).row
+    if isinstance(row, StartRow) and row.imitation:
+        return load_version(folder / FOLDER, row.imitation["version"]).params
+    return load_version(folder, 0).params if config.init_from else None
+
+
+def _compare_start(start: PyTree, state: PyTree) -> Difference | None:
+    """Compares the recomputed state of version 0 with that of its checkpoint."""
+    recomputed, recorded = digest(start), digest(state)
+    return Difference(0, "state", recomputed, recorded) if recomputed != recorded else None
+
+
+def _compare(iteration: int, digests: Mapping[str, str], commits: Commits) -> Difference | None:
+    """Compares the digests of an iteration with the recorded ones; returns the first difference."""
+    recorded = commits.read(iteration).row.digests
+    for part, value in digests.items():
+        if value != recorded[part]:
+            return Difference(iteration, part, value, recorded[part])
+    return None
+
+
 def _spans(iterations: Sequence[int]) -> str:
-    """Returns ascending iterations as text: "1:3, 7, 9:12"."""
+    """Formats ascending iterations as text: "1:3, 7, 9:12"."""
     spans: list[str] = []
     rest = list(iterations)
     while rest:
@@ -107,54 +185,3 @@ def _spans(iterations: Sequence[int]) -> str:
         spans.append(f"{part[0]}:{part[-1]}" if len(part) > 1 else f"{part[0]}")
         del rest[-len(part) :]
     return ", ".join(reversed(spans))
-
-
-def _params_of_version_0(
-    folder: Path, first_row: dict[str, Any], config: TrainConfig
-) -> Params | None:
-    """What imitation or another run gave to version 0; None: it is drawn from the seed."""
-    if imitated := first_row["imitation"]:
-        return load_version(folder / FOLDER, imitated["version"]).params
-    return load_version(folder, 0).params if config.init_from else None
-
-
-def _verify_imitation(
-    commits: Commits,
-    trainer: Trainer,
-    iterations: range,
-    report: Callable[[int, dict[str, str]], Any],
-) -> str | None:
-    """The same for ``RUN/imitation``, which learns and does not play."""
-    imitation = trainer.imitation()
-    imitation.lessons.check(commits.read(0).metrics_row["data"], "the run")
-    start = imitation.learner.initial()
-    for iteration in iterations:
-        state = unflatten(start, _trees(commits.load(iteration - 1))["state"])
-        if iteration == 1 and digest(start) != digest(state):
-            return "version 0: the initial parameters"
-        state, _ = imitation.fit(state, iteration)
-        found = {"state": digest(state)}
-        report(iteration, found)
-        if difference := _difference(commits, iteration, found):
-            return difference
-    return None
-
-
-def _trees(loaded: Loaded) -> dict[str, dict[str, np.ndarray]]:
-    """A checkpoint's arrays, those of the state apart from those of the carries."""
-    trees: dict[str, dict[str, np.ndarray]] = {"state": {}, "carries": {}}
-    for path, array in loaded.arrays.items():
-        part, _, rest = path.partition("/")
-        trees[part][rest] = array
-    return trees
-
-
-def _difference(commits: Commits, iteration: int, found: dict[str, str]) -> str | None:
-    recorded = commits.read(iteration).metrics_row["digest"]
-    for name, value in found.items():
-        if value != recorded[name]:
-            return (
-                f"iteration {iteration}, {name}: recomputed {value[:16]}, "
-                f"recorded {recorded[name][:16]}"
-            )
-    return None

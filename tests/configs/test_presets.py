@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import configs
 import games
+from selfplay.runs import metrics
+from selfplay.runs.metrics_row import SelfPlayRow
 from selfplay.training.config import TrainConfig
 from selfplay.training.loop import train
 
@@ -31,7 +32,7 @@ def shrunk(preset: TrainConfig) -> TrainConfig:
 
 
 @pytest.mark.parametrize("name", configs.PRESETS)
-def test_presets_are_well_formed(name: str) -> None:
+def test_preset_is_well_formed(name: str) -> None:
     config = configs.get(name)
     assert games.make(config.game).num_actions > 1
     doc = configs.PRESETS[name].__doc__
@@ -40,17 +41,17 @@ def test_presets_are_well_formed(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["hex_3", "go_5x5", "hex_5"])
-def test_small_presets_train(name: str, tmp_path: Path) -> None:
-    rows: list[Any] = []
-    run = train(shrunk(configs.get(name)), tmp_path / "run", report=rows.append)
+def test_small_preset_trains(name: str, tmp_path: Path) -> None:
+    run = train(shrunk(configs.get(name)), tmp_path / "run")
+    rows = [row for row in metrics.read_rows(run.folder) if isinstance(row, SelfPlayRow)]
     assert run.next_iteration == 3
-    assert len({row["digest"]["state"] for row in rows}) == 2
-    assert all(np.isfinite(value) for row in rows for value in row["learner"].values())
-    assert rows[-1]["steps"] > 0 and sum(row["selfplay"]["games"] for row in rows) > 0
+    assert len({row.digests["state"] for row in rows}) == 2
+    assert all(np.isfinite(value) for row in rows for value in row.learner.values())
+    assert rows[-1].steps > 0 and sum(row.selfplay["games"] for row in rows) > 0
 
 
 @pytest.mark.parametrize("name", [name for name in configs.PRESETS if name.endswith("_gpu")])
-def test_presets_for_one_accelerator_play_where_they_learn(name: str) -> None:
+def test_preset_for_one_accelerator_plays_in_the_process_of_the_learner(name: str) -> None:
     """Actors would play on CPUs, in float32, beside an idle card."""
     cluster = configs.get(name).cluster
     assert cluster.actors == 0 and not cluster.address

@@ -26,6 +26,7 @@ import pytest
 import tyro
 
 import configs
+import games
 from launch import cli
 from selfplay import determinism
 from selfplay.runs import renamed
@@ -48,14 +49,16 @@ WITH_NEW_NAMES = [page for page in pages() if page.name != "CHANGELOG.md"]
 MISTYPED = {"conect_four", "--serach.num-simulations"}  # shown with the error they get
 RAY = {"get-auth-token", "start", "status", "stop", "up"}
 RAY_OPTIONS = {"--address", "--generate", "--head", "--node-ip-address", "--num-cpus", "--num-gpus"}
+SHOWING = ("benchmarks", "configs", "launch")  # folders whose docstrings show commands
 OTHER_PROGRAMS = {".venv/bin/tensorboard", "gnugo", "ray", "uv"}
 UV_OPTIONS = {"--fork-strategy", "--universal"}
 
 
 def documented() -> list[Command]:
     """Lists the commands of the documentation, each once."""
-    files = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("launch/*.py")])
+    files = sorted(path for folder in SHOWING for path in ROOT.glob(f"{folder}/*.py"))
     commands = [command for page in pages() for command in page_commands(page)]
+    files.remove(ROOT / "benchmarks" / "worker.py")  # a program for programs
     commands += [command for path in files for command in docstring_commands(path)]
     right = [command for command in commands if not MISTYPED.intersection(command.words)]
     return list({command.words: command for command in right}.values())
@@ -81,7 +84,7 @@ def only_parsing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(tyro, "cli", parse_with_tyro)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_with_argparse)
-    monkeypatch.setattr(cli, "prepare", lambda: None)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     monkeypatch.setattr(determinism, "pin", lambda devices=1: None)
     handler = signal.getsignal(signal.SIGTERM)
     yield
@@ -112,22 +115,19 @@ def parse(module: str, arguments: Sequence[str]) -> Any:
     raise AssertionError(f"{module} has parsed nothing")
 
 
-def check_train(preset: str, flags: Sequence[str]) -> None:
-    """Fails if `launch/train.py` does not accept these flags for a preset."""
-    parse("launch.train", [preset, *flags])
-
-
 def check_launch(name: str, arguments: Sequence[str]) -> None:
     """Fails if a command of `launch/`, or a run that it would start, is not accepted."""
     assert (ROOT / "launch" / f"{name}.py").is_file()
     if not arguments or arguments[0] == "PRESET":  # only its name is meant
         return
     options = parse(f"launch.{name}", arguments)
+    if isinstance(config := getattr(options, "config", None), TrainConfig):
+        games.make(config.game)
     if name == "ablate" and options.name in configs.PRESETS:
         for text in (*options.grid, *options.fix):
             axis = Axis.parse(text)
             for value in axis.values:
-                check_train(options.name, axis.flags(value))
+                check_launch("train", [options.name, *axis.flags(value)])
 
 
 def check_benchmark(name: str, arguments: Sequence[str]) -> None:
@@ -137,7 +137,7 @@ def check_benchmark(name: str, arguments: Sequence[str]) -> None:
         check_python(arguments[arguments.index("--") + 2 :])  # behind "-- python"
     elif "--" in arguments:
         preset = next((word for word in arguments if word in configs.PRESETS), PRESET)
-        check_train(preset, arguments[arguments.index("--") + 1 :])
+        check_launch("train", [preset, *arguments[arguments.index("--") + 1 :]])
     if arguments:
         parse(f"benchmarks.{name}", arguments)
 
@@ -206,7 +206,8 @@ def fields(config: type, prefix: str = "") -> Iterator[str]:
 def test_options_and_fields_in_text_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     known = {*options(), *fields(TrainConfig)}
-    known |= {*renamed.FIELDS} if "decisions" in page.parts else set()
+    if {"decisions", "results"} & {*page.parts}:  # history: may name what was renamed
+        known |= {*renamed.FIELDS}.union(*cli.RENAMED.values())
     sections = {name.split(".")[0] for name in fields(TrainConfig) if "." in name}
     unknown = []
     for line, span in code_spans(page.read_text("utf-8")):

@@ -187,10 +187,10 @@ def test_the_jobs_command_is_one_of_ours(job: dict[str, Any]) -> None:
         "CPU": float(limits["limits"]["cpu"]),
         "GPU": float(limits["limits"]["nvidia.com/gpu"]),
     }
-    assert config.address == "auto" and config.room([worker]) == 4
+    assert config.address == "auto" and config.capacity([worker]) == 4
     most = cluster["workerGroupSpecs"][0]["maxReplicas"]
     assert asked_for.selfplay.streams >= config.actors == 4 * most  # demand for all, work for all
-    assert config.room([{"CPU": 0.0, "GPU": 0.0}]) == 0  # the head plays nothing
+    assert config.capacity([{"CPU": 0.0, "GPU": 0.0}]) == 0  # the head plays nothing
     start = cluster["headGroupSpec"]["rayStartParams"]
     assert start == {"num-cpus": "0", "num-gpus": "0"}
     mounted = cluster["headGroupSpec"]["template"]["spec"]["containers"][0]["volumeMounts"]
@@ -203,7 +203,7 @@ def test_the_clouds_command_is_one_of_ours(cloud: dict[str, Any]) -> None:
     (command,) = re.findall(r"launch/train\.py (.*)", text)
     asked_for = asked(shlex.split(command))
     config, slices = asked_for.cluster, cloud["available_node_types"]["tpu"]
-    assert config.room([slices["resources"]]) == 4
+    assert config.capacity([slices["resources"]]) == 4
     assert asked_for.selfplay.streams >= config.actors == 4 * slices["max_workers"]
     assert config.actor_environment() == {"JAX_PLATFORMS": ""}  # it may have the TPU
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-from configs import PRESETS
 from selfplay import determinism
 from tests.docs.pages import ROOT
 from tests.small_runs import TINY, trained
@@ -49,19 +48,6 @@ def test_readme_counts_published_values_as_the_table_does() -> None:
     verdicts = re.findall(r"^\|.*\| (yes|no) \|$", table.partition("## Against")[2], re.MULTILINE)
     outside, total = verdicts.count("no"), len(verdicts)
     assert f"{outside} of {total} published values lie outside" in " ".join(README.split())
-
-
-def test_accelerator_page_names_extras_and_presets() -> None:
-    page = (ROOT / "docs/guide/accelerators.md").read_text("utf-8")
-    for extra in ("cuda", "tpu"):
-        assert extra in PROJECT["optional-dependencies"] and f"'.[{extra}]'" in page
-    for preset in (name for name in PRESETS if name.endswith("_gpu")):
-        assert preset in page
-
-
-def test_train_page_lists_every_preset() -> None:
-    page = (ROOT / "docs/guide/train.md").read_text("utf-8")
-    assert {*PRESETS} <= {*re.findall(r"`(\w+)`", page)}
 
 
 def test_citation_agrees_with_the_package() -> None:

@@ -103,8 +103,8 @@ def test_swap_exchanges_the_colors_and_keeps_the_players() -> None:
     state = step(state, 9)
     assert int(game.player(state)) == 0 and not legal(state)[9], "nobody swaps twice"
     assert np.asarray(game.board(state))[0, 1] == -1, "the stone is player 1's now"
-    assert bool(game.is_blue(state)), "player 0 goes on as Blue"
-    assert not legal(state)[3], "his view is transposed: the stone lies in row 1, column 0"
+    assert bool(game.is_blue(state)), "player 0 continues as Blue"
+    assert not legal(state)[3], "his view is transposed: the stone is in row 1, column 0"
     assert np.asarray(game.observe(state))[1, 0, 1], "and is the opponent's"
     for move in (0, 4, 1, 7):  # Blue a1, Red b2, Blue a2, Red b3: top to bottom in column b
         assert legal(state)[move] and not terminal(state)

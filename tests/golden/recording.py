@@ -145,7 +145,7 @@ def main() -> None:
             recorded.setdefault("fingerprint", {})[name] = fingerprint(Path(folder) / "run")
         print(name, file=sys.stderr)
     run = FORMAT_1 / "run"
-    train(BASE, run, lambda row: row["iteration"] == STOPPED)
+    train(BASE, run, lambda row: row.iteration == STOPPED)
     shutil.rmtree(run / "tensorboard")
     (FORMAT_1 / "ladder").mkdir()
     with contextlib.chdir(FORMAT_1):  # names in files start from here, wherever the checkout is

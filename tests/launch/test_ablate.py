@@ -20,27 +20,30 @@ BAD = {
         "hex_3 --grid network.widht=4",
         "(did you mean 'network.width'?); choose from network.kind",
     ),
-    "set": (
-        "hex_3 --set learner.emma=1",
-        "did you mean 'learner.ema_decay'?); choose from learner.batch",
+    "fix": (
+        "hex_3 --fix learner.emma=1",
+        "did you mean 'learner.ema-decay'?); choose from learner.batch",
     ),
-    "nested": ("hex_3 --grid imitation.learner.emas=1,2", "mean 'imitation.learner.ema'?)"),
+    "nested": (
+        "hex_3 --grid imitation.learner.ema=1,2",
+        "is now called imitation.learner.ema-decay",
+    ),
     "section": ("hex_3 --grid netwrk.width=4", "(did you mean 'network.width'?); choose from game"),
     "type": ("hex_3 --grid network.width=4,wide", "wide"),
     "value": ("hex_3 --grid network.width=4,0", "got 0"),
     "form": ("hex_3 --grid network.width", "is not FIELD=VALUE"),
     "seed": ("hex_3 --grid seed=1,2", "use --seeds N"),
     "seeds": ("hex_3 --grid network.width=4 --seeds 0", "--seeds must be at least 1, got 0"),
-    "several": ("hex_3 --set network.width=4,8", "several values are a --grid"),
+    "several": ("hex_3 --fix network.width=4,8", "several values are a --grid"),
     "both": (
-        "hex_3 --set network.width=4 --grid network.width=4",
+        "hex_3 --fix network.width=4 --grid network.width=4",
         "names network.width, and the grid varies it",
     ),
     "no field": (
         "hex_3 --grid out=a,b",
         "out is not a field of the config; choose from game, iterations,",
     ),
-    "study": ("hex_scaling --set network.width=128", "names network.width, and the grid"),
+    "study": ("hex_scaling --fix network.width=128", "names network.width, and the grid"),
     "place": ("--plan hex_scaling", "launch/ablate.py hex_scaling …"),
     "grid": ("recipes --grid network.width=4,8", "the study recipes has its grid"),
     "jobs": ("hex_3 --grid network.width=4 --jobs 0", "--jobs must be at least 1, got 0"),
@@ -54,12 +57,12 @@ BAD = {
 }
 
 
-def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
+def test_ablate_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
     small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder --jobs 1"
-    small += " --set network.depth=1 search.num-simulations=2"
+    small += " --fix network.depth=1 search.num-simulations=2"
     small += " selfplay.batch-size=2 selfplay.segment-length=2"
     small += " game=tic_tac_toe init_from=first@1"
     bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
@@ -77,7 +80,7 @@ def command(study: Path, *grid: str) -> list[str]:
     fixed = dict(zip(TINY[::2], TINY[1::2], strict=False))
     fixed = [f"{name[2:]}={value}" for name, value in fixed.items() if name != "--exam.budgets"]
     made = [sys.executable, str(ROOT / "launch/ablate.py"), "connect_four_smoke", "--grid", *grid]
-    made += ["--set", *fixed, "--seeds", "1", "--out", str(study), "--sims", "0"]
+    made += ["--fix", *fixed, "--seeds", "1", "--out", str(study), "--sims", "0"]
     return [*made, "--versions", "2", "--anchor", "random", "--max-games", "100"]
 
 
@@ -87,7 +90,7 @@ def rated(study: Study) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+def test_killed_study_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     words = [*command(tmp_path / "study", "network.norm=none,rms"), "--jobs", "1"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     while not (tmp_path / "study" / "study.json").exists():
@@ -105,7 +108,7 @@ def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=elsewhere, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1  norm-rms_seed-0" in done.stdout
-    for start in ("what the runs say is in ", "table, CSV and plot are in ", "report: "):
+    for start in ("the output of the runs is in ", "table, CSV and plot are in ", "report: "):
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(start)]
         paths = [word for word in shlex.split(line.removeprefix(start)) if word != "python"]
         assert all((elsewhere / path).exists() for path in paths), line
@@ -116,7 +119,7 @@ def test_a_killed_study_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+def test_failed_run_is_reported_and_does_not_stop_the_others(tmp_path: Path) -> None:
     words = command(tmp_path / "study", "learner.learning-rate=1e30,0.001")
     done = subprocess.run(words, capture_output=True, text=True, timeout=900)
     assert done.returncode == 1, done.stdout + done.stderr

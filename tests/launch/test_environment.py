@@ -24,7 +24,7 @@ from selfplay.cluster import connection
 from selfplay.runs.files import check_writable, describe, write_bytes
 from tests.selfplay.report.test_study_report import play
 from tests.selfplay.scaling.test_from_ladder import make_run
-from tests.selfplay.serve.thinkers import untrained
+from tests.selfplay.serve.analysts import untrained
 from tests.small_runs import PLAIN, ROOT, TINY, digests, finish, start
 
 LONG = "n" * 300
@@ -34,11 +34,11 @@ IN_PROCESS = ("connect_four_smoke", "--cluster.actors", "0")
 # Terminals
 
 
-def test_a_terminal_without_unicode_shows_look_alikes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_without_unicode_shows_look_alikes(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", io.StringIO())  # a caller's own is left alone
-    cli.speak_plainly()
+    cli.replace_unprintable_signs()
     print("7×7 → 81 ± 3 … 黑", flush=True)
     table = Table("σ", title="a → b")
     table.add_row("×")
@@ -48,15 +48,16 @@ def test_a_terminal_without_unicode_shows_look_alikes(monkeypatch: pytest.Monkey
     assert "sigma" in text and "a -> b" in text
 
 
-def test_what_our_texts_use_has_a_look_alike() -> None:
+def test_every_sign_of_our_texts_has_a_look_alike() -> None:
     """The signs in what commands print; letters of other scripts become question marks."""
-    assert {*"×−→…±·σ√≥–"} <= cli.PLAIN.keys()
-    assert all(text.isascii() for text in cli.PLAIN.values())
+    assert {*"×−→…±·σ√≥–"} <= cli.LOOK_ALIKES.keys()
+    assert all(text.isascii() for text in cli.LOOK_ALIKES.values())
 
 
-def test_figures_keep_their_fonts_beside_the_code(tmp_path: Path) -> None:
+def test_matplotlib_keeps_its_fonts_in_the_checkout(tmp_path: Path) -> None:
     """Matplotlib would write into the home folder, and warn where there is none."""
-    script = "from launch import cli; cli.prepare(); import os; print(os.environ['MPLCONFIGDIR'])"
+    script = "import os; from launch import cli; cli.configure_process(); "
+    script += "print(os.environ['MPLCONFIGDIR'])"
     environment = {**os.environ, "HOME": str(tmp_path)}
     environment.pop("MPLCONFIGDIR", None)
     done = subprocess.run(
@@ -68,7 +69,7 @@ def test_figures_keep_their_fonts_beside_the_code(tmp_path: Path) -> None:
 # A local Ray
 
 
-def test_rays_sockets_fit_into_their_folder(tmp_path: Path) -> None:
+def test_temporary_folder_is_short_enough_for_the_sockets_of_ray(tmp_path: Path) -> None:
     long = tmp_path / ("long" * 25)
     long.mkdir()
     usable = f"/tmp/{os.getpid()}"
@@ -86,7 +87,7 @@ def test_rays_sockets_fit_into_their_folder(tmp_path: Path) -> None:
     assert longest > len("/dev/shm")
 
 
-def test_no_folder_for_ray_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_folder_for_ray_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "SHORT_FOLDERS", ("/none",))
     with pytest.raises(ValueError, match=r"RAY_TMPDIR.*--cluster.actors 0"):
         connection.temporary_folder({"TMPDIR": "/x" * 50})
@@ -111,7 +112,7 @@ def test_ray_needs_no_token_from_the_home_folder(
 
 
 @pytest.mark.slow
-def test_training_with_ray_works_anywhere_and_leaves_nothing_behind(
+def test_training_with_ray_works_in_odd_environments_and_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long TMPDIR, no home folder, an ASCII terminal, and a run called a@b?: the same bytes."""
@@ -137,7 +138,7 @@ def test_training_with_ray_works_anywhere_and_leaves_nothing_behind(
 @pytest.fixture
 def unpinned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process is pinned already; what commands do to signals is undone."""
-    monkeypatch.setattr(cli, "prepare", lambda: None)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     monkeypatch.delenv("OOMZERO_TRACEBACK", raising=False)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
@@ -150,7 +151,7 @@ def refuse(command: str, arguments: list[str], monkeypatch: Any, capsys: Any) ->
     module = importlib.import_module(f"launch.{command}")
     monkeypatch.setattr(sys, "argv", [command, *arguments])
     with pytest.raises(SystemExit) as end:
-        cli.guarded(module.main)
+        cli.run_command(module.main)
     said = capsys.readouterr().err
     assert end.value.code == 2, said
     assert said.startswith("error: ") and said.count("\n") == 1, said
@@ -189,7 +190,7 @@ MORE = [
 
 
 @pytest.mark.parametrize(("command", "arguments"), [*READERS.items(), *MORE])
-def test_what_cannot_be_read_is_one_sentence(
+def test_unreadable_path_is_rejected_in_one_sentence(
     command: str,
     arguments: list[str],
     tmp_path: Path,
@@ -204,7 +205,7 @@ def test_what_cannot_be_read_is_one_sentence(
 
 
 @pytest.mark.parametrize("command", ["train", "export", "ladder", "ablate", "report", "experts"])
-def test_what_cannot_be_written_is_one_sentence(
+def test_unwritable_path_is_rejected_in_one_sentence(
     command: str, tmp_path: Path, unpinned: None, monkeypatch: Any, capsys: Any
 ) -> None:
     version = tmp_path / "version.safetensors"
@@ -215,7 +216,7 @@ def test_what_cannot_be_written_is_one_sentence(
         "ladder": [*"--game tic_tac_toe --players random rollouts --out".split(), "{}"],
         "ablate": ["hex_3", "--plan", "--out", "{}"],
         "report": [str(tmp_path / "run"), "--out", "{}"],
-        "experts": ["label", "tic_tac_toe", "--games", "2", "--processes", "1", "--out", "{}"],
+        "experts": ["generate", "tic_tac_toe", "--games", "2", "--processes", "1", "--out", "{}"],
     }[command]
     if command == "report":
         make_run(tmp_path / "run", PLAIN)
@@ -225,7 +226,7 @@ def test_what_cannot_be_written_is_one_sentence(
         raise AssertionError("work has begun")
 
     monkeypatch.setattr("selfplay.study.forecast.time_recipes", work)
-    monkeypatch.setattr("selfplay.report.study_report.page", work)
+    monkeypatch.setattr("selfplay.report.study_report.build_page", work)
     monkeypatch.setattr("selfplay.generated.teacher.play", work)
     for name in ("file.safetensors", "loop.safetensors"):
         (tmp_path / name).mkdir()
@@ -244,9 +245,7 @@ def test_what_cannot_be_written_is_one_sentence(
         assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_folder_that_can_be_made_is_left_unmade(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_writable_creates_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to("there")
     monkeypatch.chdir(tmp_path)
@@ -264,7 +263,7 @@ def test_a_folder_that_can_be_made_is_left_unmade(
 
 
 @pytest.mark.parametrize("command", ["exam", "export", "verify", "simulate", "report"])
-def test_a_folder_without_permission_is_one_sentence(
+def test_folder_without_permission_is_rejected_in_one_sentence(
     command: str, tmp_path: Path, unpinned: None, monkeypatch: Any, capsys: Any
 ) -> None:
     """Root may read everything, so the system's answer is played."""
@@ -280,7 +279,7 @@ def test_a_folder_without_permission_is_one_sentence(
     assert f"{tmp_path / 'run'}" in said and "permission denied" in said
 
 
-def test_every_answer_of_the_system_is_put_into_words() -> None:
+def test_every_system_error_is_described_in_words() -> None:
     for number in (1, 2, 13, 20, 21, 28, 30, 36, 40, 5, 122):
         text = describe(OSError(number, os.strerror(number), "/a/.tmp-71-b.json"))
         assert text.startswith("/a/b.json: ") and "Errno" not in text
@@ -292,7 +291,7 @@ def test_every_answer_of_the_system_is_put_into_words() -> None:
 # Hints
 
 
-def test_a_python_without_the_packages_names_the_one_that_has_them() -> None:
+def test_python_without_the_packages_names_the_one_that_has_them() -> None:
     bare = [sys.executable, "-S", "launch/train.py", "connect_four"]  # without site-packages
     environment = {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
     done = subprocess.run(bare, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -301,7 +300,7 @@ def test_a_python_without_the_packages_names_the_one_that_has_them() -> None:
     assert "no package 'jax'" in done.stderr and f"{ROOT}/.venv/bin/python" in done.stderr
 
 
-def test_hints_name_a_command_that_installs_the_extra(
+def test_install_names_a_command_for_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(extras.ROOT)

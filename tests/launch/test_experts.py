@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pytest
 from rich.console import Console
 
-from selfplay.experts import plot, summary
+from selfplay.experts import archive_plot, summary
 from selfplay.experts.archive import ExpertArchive
 from tests.selfplay.experts.records import random_moves, write
 from tests.selfplay.experts.records import sgf as record
@@ -31,14 +31,17 @@ BAD = {
     "no out": ("import go5x5 {file}", "--out"),
     "rank": ("import go5x5 {file} --out {new} --min-rank strong", "'strong' is no rank; write"),
     "rating": ("import go5x5 {file} --out {new} --min-rating 1d", "1d"),
-    "of": ("import go5x5 {file} --out {new} --of mover", "asks for --min-rating or --min-rank"),
-    "whom": ("import go5x5 {file} --out {new} --of black", "black"),
+    "mover": (
+        "import go5x5 {file} --out {new} --strength-applies-to mover",
+        "needs --min-rating or --min-rank",
+    ),
+    "player": ("import go5x5 {file} --out {new} --strength-applies-to black", "black"),
     "plies": ("import go5x5 {file} --out {new} --min-plies -1", "must not be negative, got -1"),
     "share": ("import go5x5 {file} --out {new} --held-out 1", "must lie in [0, 1), got 1.0"),
-    "solver": ("label go5x5 --out {new}", "there is no perfect player of"),
-    "blunder": ("label tic_tac_toe --blunder 2 --out {new}", "must lie in [0, 1], got 2.0"),
-    "games": ("label tic_tac_toe --games 0 --out {new}", "must be at least 1, got 0"),
-    "processes": ("label tic_tac_toe --processes 0 --out {new}", "must be at least 1, got 0"),
+    "solver": ("generate go5x5 --out {new}", "there is no perfect player of"),
+    "blunder": ("generate tic_tac_toe --blunder 2 --out {new}", "must lie in [0, 1], got 2.0"),
+    "games": ("generate tic_tac_toe --games 0 --out {new}", "must be at least 1, got 0"),
+    "processes": ("generate tic_tac_toe --processes 0 --out {new}", "must be at least 1, got 0"),
     "positions": ("positions go5x5 {file} --out {new}", "are of connect_four (6×7), not of"),
     "values": ("positions connect_four {new} --out {new}", "cannot be read"),
     "lines": ("positions connect_four {file} --out {new}", "none of 1 games is kept: not 42 cells"),
@@ -47,7 +50,7 @@ BAD = {
 }
 
 
-def test_bad_input_is_one_sentence_and_good_input_works(tmp_path: Path) -> None:
+def test_experts_rejects_bad_input_and_makes_an_archive(tmp_path: Path) -> None:
     other, new = tmp_path / "other", tmp_path / "new"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
@@ -106,7 +109,7 @@ def cells(text: str, row: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│").split("│")]
 
 
-def test_the_tables_count_what_is_there(experts: ExpertArchive) -> None:
+def test_tables_count_the_games_of_an_archive(experts: ExpertArchive) -> None:
     text = printed(summary.source_counts(experts.manifest))
     assert re.search(r"14 │ +12 │ +2 ", text) and "1 another board size" in text, text
     sizes = printed(summary.sizes(experts))
@@ -124,8 +127,8 @@ def test_the_tables_count_what_is_there(experts: ExpertArchive) -> None:
     assert cells(openings, "C3")[:3] == ["C3", "12", "100.0%"]
 
 
-def test_the_plot_has_a_panel_for_all_that_is_known(experts: ExpertArchive) -> None:
-    figure = plot.plot(experts)
+def test_plot_has_a_panel_for_each_property(experts: ExpertArchive) -> None:
+    figure = archive_plot.plot(experts)
     titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert titles == [
         "length", "ratings", "ranks", "results", "first move, % of games, spread over its images",
@@ -134,19 +137,21 @@ def test_the_plot_has_a_panel_for_all_that_is_known(experts: ExpertArchive) -> N
     figure.canvas.draw()
 
 
-def test_every_color_of_the_plot_has_a_contrast_of_three(experts: ExpertArchive) -> None:
+def test_plot_colors_have_a_contrast_of_three(experts: ExpertArchive) -> None:
     colors = []
-    for axes in plot.plot(experts).axes:
+    for axes in archive_plot.plot(experts).axes:
         colors += [line.get_color() for line in axes.lines]
         for patch in axes.patches:
             colors.append(patch.get_facecolor() if patch.get_fill() else patch.get_edgecolor())
     assert len(colors) > 20 and all(contrast(color) >= 3 for color in colors)
-    assert contrast(plot.COLORS[1]) < 4 < 12 < contrast(plot.COLORS[0]), "Black is not White"
+    assert contrast(archive_plot.COLORS[1]) < 4 < 12 < contrast(archive_plot.COLORS[0]), (
+        "Black is not White"
+    )
 
 
-def test_the_plot_is_the_same_whatever_matplotlib_is_set_to(experts: ExpertArchive) -> None:
-    plain = plot.to_png(experts)
+def test_plot_ignores_the_settings_of_matplotlib(experts: ExpertArchive) -> None:
+    plain = archive_plot.to_png(experts)
     with mpl.rc_context({"savefig.facecolor": "black", "lines.linewidth": 9, "axes.grid": True}):
         mine = dict(mpl.rcParams)
-        assert plot.to_png(experts) == plain
+        assert archive_plot.to_png(experts) == plain
         assert dict(mpl.rcParams) == mine

@@ -14,19 +14,13 @@ import pytest
 
 import configs
 from launch import cli
-from tests.small_runs import ROOT
-
-COMMANDS = sorted(
-    path.stem
-    for path in (ROOT / "launch").glob("*.py")
-    if "import tyro" in path.read_text("utf-8")  # launch/timing.py is not for people
-)
+from launch.__main__ import COMMANDS
 
 
 @pytest.fixture(autouse=True)
 def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is pinned already, and no terminal's width counts."""
-    monkeypatch.setattr(cli, "prepare", lambda: None)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     monkeypatch.setenv("COLUMNS", "100")
 
 
@@ -61,7 +55,7 @@ def subcommands(shown: str) -> list[str]:
     return re.findall(r"• (\w+)", shown)
 
 
-def test_every_command_is_here() -> None:
+def test_help_covers_every_command() -> None:
     assert {"ablate", "exam", "experts", "ladder", "play", "report", "train"} <= {*COMMANDS}
 
 
@@ -70,7 +64,7 @@ EVERY += [("train", (preset,)) for preset in configs.PRESETS]
 
 
 @pytest.mark.parametrize(("command", "arguments"), EVERY)
-def test_every_option_has_a_text(
+def test_every_option_has_a_description(
     command: str, arguments: tuple[str, ...], monkeypatch: Any
 ) -> None:
     shown = ask_for_help(command, arguments, monkeypatch)
@@ -84,14 +78,14 @@ def test_every_option_has_a_text(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_examples_have_lines_of_their_own(command: str, monkeypatch: Any) -> None:
+def test_help_prints_examples_on_lines_of_their_own(command: str, monkeypatch: Any) -> None:
     shown = ask_for_help(command, (), monkeypatch).splitlines()
     text = importlib.import_module(f"launch.{command}").__doc__ or ""
     examples = [line.strip() for line in text.splitlines() if "python launch/" in line]
     assert examples and all(f"    {line}" in shown for line in examples)
 
 
-def test_a_description_keeps_paragraphs_and_examples_apart() -> None:
+def test_format_description_separates_paragraphs_and_examples() -> None:
     text = """Does a thing.
 
     Of several words
@@ -104,7 +98,7 @@ def test_a_description_keeps_paragraphs_and_examples_apart() -> None:
 
     python launch/b.py
     """
-    assert cli.laid_out(text).split("\n\n") == [
+    assert cli.format_description(text).split("\n\n") == [
         "Does a thing.",
         "Of several words\non two lines:\n    python launch/a.py \\\n        --more",
         "Ends.",

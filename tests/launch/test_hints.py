@@ -57,7 +57,7 @@ def accepts(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], object]:
             return None
         return end.value.args[0]
 
-    monkeypatch.setattr(cli, "prepare", lambda: None)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     monkeypatch.setattr(tyro, "cli", parsed)
     return accept
 
@@ -76,10 +76,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(RUN)
 
 
-def test_a_ladder_that_is_missing_is_made_by_the_hint(run: Path, accepts: Any) -> None:
+def test_hint_for_a_missing_ladder_makes_it(run: Path, accepts: Any) -> None:
     other = Path("another")
     for missing, named in (
-        (lambda: study_report.material([run]), [run]),
+        (lambda: study_report.read_inputs([run]), [run]),
         (lambda: rated_runs.shared_by([run, other]), [run, other]),
         (lambda: Version.load(f"{run}@best"), [run]),
     ):
@@ -88,7 +88,7 @@ def test_a_ladder_that_is_missing_is_made_by_the_hint(run: Path, accepts: Any) -
         assert accepts(hint(error.value)).runs == tuple(map(str, named))
 
 
-def test_a_study_goes_on_by_the_hint_wherever_one_stands(
+def test_hint_for_an_unfinished_study_works_in_any_folder(
     run: Path, accepts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grid = ("hex_3", "--grid", "network.width=4,8")
@@ -98,14 +98,14 @@ def test_a_study_goes_on_by_the_hint_wherever_one_stands(
     for folder in (tmp_path, tmp_path / RUN, ROOT):
         monkeypatch.chdir(folder)
         with pytest.raises(ValueError, match=r"0 of 2 runs have begun") as error:
-            study_report.material([tmp_path / RUN / "study"])
+            study_report.read_inputs([tmp_path / RUN / "study"])
         options = accepts(hint(error.value))
         assert options.out.samefile(tmp_path / RUN / "study")
         assert (options.name, options.grid) == ("hex_3", ("network.width=4,8",))
 
 
 @pytest.mark.parametrize("read", [Study.read, read_manifest])
-def test_what_is_not_there_names_the_command_that_explains(
+def test_error_for_a_missing_folder_names_the_command_with_help(
     read: Callable[[Path], object], run: Path, accepts: Any, capsys: Any
 ) -> None:
     with pytest.raises(ValueError, match=RUN) as error:
@@ -114,12 +114,12 @@ def test_what_is_not_there_names_the_command_that_explains(
     assert "usage:" in capsys.readouterr().out
 
 
-def test_a_pages_commands_make_it_again(run: Path, accepts: Any) -> None:
+def test_commands_of_a_report_name_no_path_of_this_machine(run: Path, accepts: Any) -> None:
     """They are for readers elsewhere: in the repository's folder, without paths of this machine."""
     specs = [(f"{name}@2?sims=0", 1.0) for name in (RUN, "another")]
     play(Path("ladders") / RUN / "ladder.db", specs)
     for paths in ([Path("ladders", RUN)], [run, Path("another")], [Path("another"), run]):
-        (line,) = study_report.material(paths).commands
+        (line,) = study_report.read_inputs(paths).commands
         python, script, *arguments = shlex.split(line)
         assert (python, script) == ("python", "launch/report.py")
         assert arguments == list(map(str, paths))

@@ -51,7 +51,7 @@ def shown(plan: Plan) -> list[str]:
 
 
 @pytest.mark.parametrize("arms", [GRID, SCALING, NAMED, (Arm("hex_3"),)])
-def test_a_plan_fits_80_columns_and_cuts_no_value(arms: tuple[Arm, ...]) -> None:
+def test_plan_fits_80_columns_and_cuts_no_value(arms: tuple[Arm, ...]) -> None:
     one = plan(arms, 3)
     lines = shown(one)
     assert max(map(len, lines)) <= 80 and "…" not in "".join(lines)
@@ -63,7 +63,7 @@ def test_a_plan_fits_80_columns_and_cuts_no_value(arms: tuple[Arm, ...]) -> None
         assert all(value in line.split() for value in row)
 
 
-def test_a_plan_counts_training_compiling_and_rating() -> None:
+def test_plan_counts_training_compiling_and_rating() -> None:
     one = plan(GRID, 2)
     assert one.parts() == {"training": 240.0, "compiling": 24.0 + 20.0, "rating": 200.0}
     assert [line.split()[0] for line in shown(one)[5:8]] == ["training", "compiling", "rating"]
@@ -72,7 +72,7 @@ def test_a_plan_counts_training_compiling_and_rating() -> None:
     assert shown(one)[-1].endswith(f"; {low:.0f} to {high:.0f} min left")
 
 
-def test_a_plan_without_an_estimate_says_why() -> None:
+def test_plan_without_an_estimate_says_why() -> None:
     assert shown(plan(GRID, 1, failure="no device is free"))[-1].endswith(
         "no estimate of time: no device is free"
     )
@@ -86,7 +86,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("pace", [0.5, 1.0, 3.0])
-def test_what_is_left_follows_what_was_measured(
+def test_remaining_time_follows_the_measured_pace(
     tmp_path: Path, clock: list[float], pace: float
 ) -> None:
     """Two runs at a time: after the first of 24, 22 and most of one are left, not 23 in a row."""
@@ -108,7 +108,9 @@ def test_what_is_left_follows_what_was_measured(
         assert high <= 2 * low
 
 
-def test_without_a_plan_the_first_end_tells(tmp_path: Path, clock: list[float]) -> None:
+def test_remaining_time_without_a_plan_comes_from_the_first_run(
+    tmp_path: Path, clock: list[float]
+) -> None:
     one = plan(GRID, 1, failure="it failed")
     watch = Watch(Study(tmp_path, ()), one, Console(file=io.StringIO()))
     assert watch.left() == ""
@@ -116,7 +118,7 @@ def test_without_a_plan_the_first_end_tells(tmp_path: Path, clock: list[float]) 
     assert watch.left() != ""
 
 
-def test_a_line_at_every_end_and_a_failure_in_words(tmp_path: Path, clock: list[float]) -> None:
+def test_each_end_of_a_run_prints_a_line(tmp_path: Path, clock: list[float]) -> None:
     text = io.StringIO()
     one = plan(GRID, 1)
     watch = Watch(Study(tmp_path, ()), one, Console(file=text, soft_wrap=True, highlight=False))
@@ -164,7 +166,7 @@ AXES_3 = Axis.parse("learner.learning-rate=0.0003,0.001"), *AXES
         (AXES_3, 16, 60, ""),
     ],
 )
-def test_the_line_of_what_runs_is_one_line_without_a_cut_number(
+def test_line_of_running_runs_cuts_no_number(
     tmp_path: Path,
     clock: list[float],
     axes: tuple[Axis, ...],
@@ -188,7 +190,7 @@ def test_the_line_of_what_runs_is_one_line_without_a_cut_number(
     assert max(map(len, lines)) < width
 
 
-def test_names_are_shortened_evenly_and_only_as_far_as_needed() -> None:
+def test_fitted_shortens_names_evenly_and_as_little_as_needed() -> None:
     running = [("width-128_num-simulations-32", "3/40"), ("width-4_norm-rms", "12/40")]
     assert fitted(running, 80) == "width-128_num-simulations-32 3/40, width-4_norm-rms 12/40"
     assert fitted(running, 46) == "wid-128_num-sim-32 3/40, wid-4_nor-rms 12/40"
@@ -198,20 +200,20 @@ def test_names_are_shortened_evenly_and_only_as_far_as_needed() -> None:
     assert fitted([], 80) == ""
 
 
-def test_a_damaged_line_and_long_metrics_do_not_stop_the_view(
+def test_damaged_or_long_metrics_do_not_stop_the_view(
     tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = plan(GRID, 1)
     watch = Watch(Study(tmp_path, ()), one, Console(file=io.StringIO(), width=200))
     answers: list[int | Exception] = [3, ValueError("a damaged line"), OSError(5, "broken"), 4]
 
-    def done(_: Study, cell: object) -> int:
+    def last_iteration(_: Study, run: object) -> int:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr(Study, "done", done)
+    monkeypatch.setattr(Study, "last_iteration", last_iteration)
     watch.started(Job(one.runs[0].cell.name, (), tmp_path))
     seen = []
     for _ in range(8):
@@ -220,7 +222,7 @@ def test_a_damaged_line_and_long_metrics_do_not_stop_the_view(
     assert seen == ["3/6", "3/6", "3/6", "3/6", "3/6", "3/6", "4/6", "4/6"] and not answers
 
 
-def test_a_plan_in_the_making_shows_a_clock(clock: list[float]) -> None:
+def test_waiting_shows_a_clock(clock: list[float]) -> None:
     screen, console = terminal()
     with waiting("timing a little", console):
         assert drawn(screen)[-1] == "0:00  timing a little"
@@ -243,11 +245,11 @@ def test_a_plan_in_the_making_shows_a_clock(clock: list[float]) -> None:
         *[(3599, "1 h 00 min"), (3900, "1 h 05 min"), (97_000, "27 h")],
     ],
 )
-def test_a_time_is_written_in_one_way(seconds: float, text: str) -> None:
+def test_duration_has_one_form(seconds: float, text: str) -> None:
     assert cli.duration(seconds) == text
 
 
-def test_a_range_names_its_unit_once() -> None:
+def test_time_range_names_a_shared_unit_once() -> None:
     assert cli.time_range(480, 840) == "8 to 14 min"
     assert cli.time_range(45, 80) == "45 to 80 s"
     assert cli.time_range(91.4, 164) == "91 to 160 s"
@@ -260,14 +262,14 @@ def test_a_range_names_its_unit_once() -> None:
     assert cli.time_range(700, 705) == "12 min"
 
 
-def test_a_range_stays_narrow_as_it_is_written() -> None:
+def test_time_range_stays_narrow_when_rounded() -> None:
     for center in np.geomspace(5, 1e6, 400):
         low, high = bounds(cli.time_range(center / SPREAD, center * SPREAD))
         assert low < high <= 2 * low
         assert low * 0.85 < center / SPREAD < low * 1.25
 
 
-def test_a_path_is_written_from_where_the_user_stands(
+def test_near_is_relative_to_the_folder_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = tmp_path / "studies" / "a b"

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import games
 from launch.terminal import Session, Side
-from tests.selfplay.serve.thinkers import FirstLegal, untrained
+from tests.selfplay.serve.analysts import FirstLegal, untrained
 from tests.small_runs import ROOT, ask
 
 
@@ -47,14 +47,14 @@ def talk(game: str, lines: Iterable[str], side: Side = "first", thinker: Any = N
         ("pgx:othello", "d3", "c3"),
     ],
 )
-def test_a_game_begins_in_every_game(game: str, move: str, answer: str) -> None:
+def test_session_starts_in_every_game(game: str, move: str, answer: str) -> None:
     shown = talk(game, [move])
     assert f"Zero plays {answer}\n" in shown
     assert shown.index(f"Zero plays {answer}") < shown.index("(O)"), "the last move is marked"
     assert "X to move (you)" in shown
 
 
-def test_a_whole_game_its_end_and_the_next() -> None:
+def test_session_plays_a_game_to_its_end_and_another() -> None:
     shown = talk("tic_tac_toe", ["a2", "b2", "c2", "a2", "hint", "new", "a3", "a2"])
     assert "X won" not in shown and "You win.\n" in shown
     assert "The game is over; choose from new, undo, board, quit." in shown
@@ -66,7 +66,7 @@ def test_a_whole_game_its_end_and_the_next() -> None:
     assert "A draw.\n" in drawn
 
 
-def test_the_person_may_be_second_and_is_asked() -> None:
+def test_person_may_move_second() -> None:
     assert "Zero plays 1\n" in talk("connect_four", [], "second")
     shown = talk("connect_four", ["perhaps", "n", "4"], "ask")
     assert "Please answer y" in shown and "O to move (you)" in shown
@@ -75,7 +75,7 @@ def test_the_person_may_be_second_and_is_asked() -> None:
     assert "Zero plays" not in talk("connect_four", ["quit"], "ask")
 
 
-def test_what_is_no_move_is_a_sentence_with_choices() -> None:
+def test_illegal_move_is_rejected_with_the_choices() -> None:
     shown = talk("tic_tac_toe", ["b2", "b2", "d9", "[bold]", "a1"])
     assert shown.count("is not a legal move here; choose from b1, c1, a2, c2, a3, b3, c3.") == 2
     assert "'d9' is neither a move nor a command (help lists those); choose from" in shown
@@ -96,14 +96,14 @@ def test_undo_takes_back_a_pair_of_moves() -> None:
     assert over.count("You win.") == 2
 
 
-def test_hints_show_policy_and_value() -> None:
+def test_hint_shows_policy_and_value() -> None:
     shown = talk("connect_four", ["hint"], thinker=untrained("connect_four"))
     rows = re.findall(r"^ (\d) +(\d+)% +(\d+)% +(\d+)% +(\d \d) *$", shown, re.MULTILINE)
     assert len(rows) >= 3 and all(row[0] == row[4][0] for row in rows)
     assert re.search(r"The network alone gives you \d+% here", shown)
 
 
-def test_ctrl_c_leaves_politely() -> None:
+def test_ctrl_c_ends_the_session() -> None:
     screen = io.StringIO()
 
     def interrupt(_: str) -> str:
@@ -119,7 +119,7 @@ def command(*arguments: str, typed: str = "") -> "subprocess.CompletedProcess[st
     return subprocess.run(script, input=typed, capture_output=True, text=True, timeout=200)
 
 
-def test_stdout_carries_gtp_and_nothing_else(tmp_path: Path) -> None:
+def test_stdout_carries_only_gtp(tmp_path: Path) -> None:
     file = tmp_path / "tiny.safetensors"
     untrained("go?size=5&komi=0.5").export(file)
     done = command("gtp", f"{file}?sims=2", typed="1 name\n2 genmove b\n3 version\nquit\n")
@@ -129,7 +129,7 @@ def test_stdout_carries_gtp_and_nothing_else(tmp_path: Path) -> None:
     )
 
 
-def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
+def test_play_rejects_bad_input_in_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "it's tiny.safetensors"
     untrained("tic_tac_toe").export(file)
     done = command("gtp", f"{file}?search=puct", "--sims", "2", typed="1 name\n")

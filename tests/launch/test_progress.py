@@ -19,6 +19,7 @@ from selfplay.cluster.config import ClusterConfig
 from selfplay.ladder.config import EloConfig
 from selfplay.learning.config import LearnerConfig
 from selfplay.phase import Phase
+from selfplay.runs.metrics_row import parse
 from selfplay.training.config import TrainConfig
 from tests.small_runs import PLAIN
 
@@ -63,7 +64,7 @@ def row(config: TrainConfig, iteration: int = 99, **changes: Any) -> dict[str, A
 
 def imitated(config: TrainConfig) -> dict[str, Any]:
     held_out = {"policy_loss": 1.625, "value_loss": 0.812, "top1": 0.375, "top5": 0.875}
-    made = {"of": 160, "epoch": 5.25, "held_out": held_out}
+    made = {"epoch": 5.25, "held_out": held_out}
     seconds = {"learn": 1.0, "measure": 1.0, "total": 3725.0}
     made = row(config, 105, seconds=seconds, **made)
     return {name: value for name, value in made.items() if name not in ("selfplay", "steps")}
@@ -110,13 +111,15 @@ def drawn(screen: io.StringIO) -> list[str]:
 
 @pytest.mark.parametrize("width", [200, 120, 80, 60, 40])
 @pytest.mark.parametrize("kind", ["plain", "full", "imitation"])
-def test_no_value_is_cut_at_any_width(terminal: Any, tmp_path: Path, width: int, kind: str) -> None:
+def test_view_cuts_no_value_at_any_width(
+    terminal: Any, tmp_path: Path, width: int, kind: str
+) -> None:
     config = full() if kind == "full" else connect_four()
     screen = terminal(width)
     made = imitated(config) if kind == "imitation" else row(config)
     with Progress(config, tmp_path) as progress:
         for _ in range(20):
-            progress.show(made)
+            progress.show(parse(made))
     lines = drawn(screen)
     shown = " ".join(lines)
     assert max(map(len, lines)) <= width and "…" not in shown
@@ -128,33 +131,33 @@ def test_no_value_is_cut_at_any_width(terminal: Any, tmp_path: Path, width: int,
     assert [text for text in expected if text not in shown] == []
 
 
-def test_at_80_columns_the_headline_stands_in_the_table(terminal: Any, tmp_path: Path) -> None:
+def test_view_of_80_columns_keeps_the_main_columns_in_the_table(
+    terminal: Any, tmp_path: Path
+) -> None:
     for config in (connect_four(), full()):
         screen = terminal(80)
         with Progress(config, tmp_path) as progress:
             for iteration in (98, 99):
-                progress.show(row(config, iteration))
+                progress.show(parse(row(config, iteration)))
         before = next(line for line in drawn(screen) if "98/100" in line)
         assert [text for text in ("1024", *HEADLINE, EXAM) if text not in before] == []
 
 
 @pytest.mark.parametrize("height", [24, 12, 8])
-def test_the_newest_iteration_and_the_step_stay_on_a_low_terminal(
+def test_low_terminal_shows_the_newest_iteration_and_the_phase(
     terminal: Any, tmp_path: Path, height: int
 ) -> None:
     screen = terminal(80, height)
     with Progress(full(), tmp_path) as progress:
         for iteration in range(70, 100):
-            progress.show(row(full(), iteration))
+            progress.show(parse(row(full(), iteration)))
         progress.enter(Phase("playing", 100))
         lines = drawn(screen)
     assert len(lines) < height
     assert any("99/100" in line for line in lines) and "iteration 100: playing 0:00" in lines[-1]
 
 
-def test_the_view_tells_the_step_and_its_clock(
-    terminal: Any, tmp_path: Path, ticking: Clock
-) -> None:
+def test_view_shows_the_phase_and_its_clock(terminal: Any, tmp_path: Path, ticking: Clock) -> None:
     screen = terminal(80)
     with Progress(connect_four(), tmp_path) as progress:
         ticking.now += 3
@@ -174,7 +177,7 @@ def test_the_view_tells_the_step_and_its_clock(
     assert "since the start" not in screen.getvalue().rsplit(" → ", 1)[1]
 
 
-def test_the_time_shown_counts_compilation_exams_and_commits(
+def test_remaining_time_counts_compilation_exams_and_commits(
     tmp_path: Path, ticking: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, resumed_at = connect_four(), 500.0
@@ -186,14 +189,14 @@ def test_the_time_shown_counts_compilation_exams_and_commits(
             ticking.now += 10  # 4 of training, 6 of exam and commit
             total = resumed_at + 4 * (iteration - 50)
             seconds = {"play": 3.0, "learn": 1.0, "exam": 5.0, "commit": 1.0, "total": total}
-            progress.show(row(config, iteration, seconds=seconds))
+            progress.show(parse(row(config, iteration, seconds=seconds)))
     said = capsys.readouterr().out
     assert "compiling self-play …" in said and "playing" not in said
     assert "time 9:30  left 8:10" in said  # 500 + 60 + 10 s; 49 iterations of 10 s
     assert "time 9:40  left 8:00" in said
 
 
-def test_an_iteration_without_a_learner_step_says_why(
+def test_iteration_without_a_learner_step_is_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = connect_four()
@@ -205,19 +208,19 @@ def test_an_iteration_without_a_learner_step_says_why(
     for words, play in cases.items():
         with Progress(config, tmp_path, plain=True) as progress:
             for iteration in (1, 2):
-                progress.show(row(config, iteration, **idle, selfplay=play))
+                progress.show(parse(row(config, iteration, **idle, selfplay=play)))
         said = capsys.readouterr().out
         assert "nan" not in said and "policy -  value -" in said
         assert said.count("took no learner step") == 1 and words in said
 
 
-def test_a_run_that_never_learns_says_so_at_its_start_and_end(
+def test_run_that_never_learns_is_explained_at_start_and_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = replace(PLAIN, learner=LearnerConfig(batch_size=4096, shards=2, replay_ratio=1.0))
     assert config.learner.steps(config.selfplay.positions) == 0
     (tmp_path / "metrics.jsonl").write_text('{"iteration": 6, "steps": 0}\n')
-    commit = SimpleNamespace(metrics_row={"imitation": {}})
+    commit = SimpleNamespace(row=parse({"iteration": 0}))
     run = SimpleNamespace(next_iteration=7, commits=SimpleNamespace(read=lambda _: commit))
     with Progress(config, tmp_path, plain=True) as progress:
         said = capsys.readouterr().out
@@ -227,6 +230,6 @@ def test_a_run_that_never_learns_says_so_at_its_start_and_end(
     assert "version 6 is still version 0" in capsys.readouterr().out
 
 
-def test_clock() -> None:
+def test_clock_formats_seconds() -> None:
     texts = [clock(seconds) for seconds in (0, 59.9, 61, 3599, 3600, 36_125)]
     assert texts == ["0:00", "0:59", "1:01", "59:59", "1:00:00", "10:02:05"]

@@ -42,12 +42,12 @@ BAD = {
     "actors": ("connect_four --cluster.actors -2", "got -2"),
     "lanes": ("connect_four --selfplay.batch-size 0", "at least 1, got 0"),
     "address": ("connect_four --out {new} --cluster.address 127.0.0.1:9", "'127.0.0.1:9'"),
-    "folder": ("connect_four --out {other}", "is no run folder"),
+    "folder": ("connect_four --out {other}", "is not a run folder"),
     "width": ("connect_four --network.width 0", "got 0"),
 }
 
 
-def test_bad_input_is_one_sentence_before_any_work(tmp_path: Path) -> None:
+def test_train_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
@@ -78,7 +78,7 @@ def call(script: str, *arguments: str, status: int = 0) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
-def test_another_config_names_the_fields_that_differ(run: Path) -> None:
+def test_other_config_names_the_fields_that_differ(run: Path) -> None:
     arguments = ["connect_four_smoke", "--out", str(run), *TINY]
     arguments += ["--seed", "5", "--search.num-simulations", "6"]
     ((status, said),) = ask("launch.train", [arguments])
@@ -88,7 +88,7 @@ def test_another_config_names_the_fields_that_differ(run: Path) -> None:
 
 # With an actor: Ray would take the signal for itself.
 @pytest.mark.parametrize("actors", ["0", pytest.param("1", marks=pytest.mark.slow)])
-def test_sigterm_ends_cleanly_and_the_same_command_goes_on(
+def test_run_ended_by_sigterm_resumes_with_the_same_command(
     tmp_path: Path, run: Path, actors: str
 ) -> None:
     process = start(tmp_path / "run", *TINY, "--cluster.actors", actors, "--plain")
@@ -100,7 +100,7 @@ def test_sigterm_ends_cleanly_and_the_same_command_goes_on(
     assert trained(tmp_path / "run", *TINY) == digests(run)
 
 
-def test_the_last_words_stand_below_the_live_view(
+def test_last_lines_are_below_the_live_view(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")  # a dumb one has no live view
@@ -115,7 +115,7 @@ def test_the_last_words_stand_below_the_live_view(
     assert shown.rstrip().endswith("The same command resumes it.")
 
 
-def test_another_length_says_why_and_what_to_type(
+def test_other_number_of_iterations_is_explained_with_commands(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder's name has spaces, so that quotes are needed; one run is not finished."""
@@ -197,7 +197,7 @@ def parsed(run: Path) -> TrainConfig:
     return from_json(TrainConfig, read_config(run))
 
 
-def test_what_is_suggested_depends_on_the_run(
+def test_next_steps_depend_on_the_run(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
@@ -218,7 +218,7 @@ def test_what_is_suggested_depends_on_the_run(
     assert shlex.split(curves) == [".venv/bin/tensorboard", "--logdir", "a b"]
 
 
-def test_verify_finds_the_iterations_that_are_kept(run: Path, tmp_path: Path) -> None:
+def test_verify_takes_the_newest_iterations_without_a_gap(run: Path, tmp_path: Path) -> None:
     """What it takes when it is not told: the newest, without a gap."""
     assert newest([1, 2, 3, 4]) == range(2, 5)
     assert newest([1, 2, 4, 5]) == range(4, 6) and newest([7]) == range(7, 8)
@@ -237,7 +237,7 @@ def test_verify_finds_the_iterations_that_are_kept(run: Path, tmp_path: Path) ->
     assert status == 0 and said.startswith("iteration 3:") and said.endswith("identical")
 
 
-def test_a_printed_command_names_the_interpreter_as_it_can_be_typed(
+def test_command_names_the_interpreter_as_it_can_be_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bin = tmp_path / "check out" / ".venv" / "bin"
@@ -266,7 +266,7 @@ def test_a_printed_command_names_the_interpreter_as_it_can_be_typed(
             ]  # fmt: skip
 
 
-def test_verify_says_identical_and_finds_a_change(run: Path) -> None:
+def test_verify_prints_identical_or_the_difference(run: Path) -> None:
     ((status, said),) = ask("launch.verify", [[str(run), "--iterations", "2:3"]])
     assert status == 0 and said.endswith("identical")
     commit = run / "commits" / "00000003.json"
@@ -282,7 +282,7 @@ def test_verify_says_identical_and_finds_a_change(run: Path) -> None:
     commit.write_text(kept)
 
 
-def test_exam_grades_an_exported_file_like_its_run(run: Path, tmp_path: Path) -> None:
+def test_exported_file_gets_the_grades_of_its_run(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "tiny.safetensors"
     assert "parameters" in call("export", f"{run}@last", "--out", str(file))
     flags = ("--sims", "0", "--positions", "64")
@@ -292,7 +292,7 @@ def test_exam_grades_an_exported_file_like_its_run(run: Path, tmp_path: Path) ->
     assert "versions available: 0, 1, 2, 3" in call("exam", f"{run}@77", status=2)
 
 
-def test_a_damaged_checkpoint_falls_back_and_says_which_file(run: Path) -> None:
+def test_damaged_checkpoint_is_skipped_and_named(run: Path) -> None:
     expected = (run / "commits" / "00000003.json").read_text()
     for path in (run / "checkpoints" / "00000003").rglob("*"):
         if path.is_file():
@@ -309,7 +309,7 @@ def test_a_damaged_checkpoint_falls_back_and_says_which_file(run: Path) -> None:
     assert digest((run / "commits" / "00000003.json").read_text()) == digest(expected)
 
 
-def test_an_interrupt_that_python_drops_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropped_ctrl_c_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """JAX has callbacks in which no exception can be raised."""
 
     class Callback:
@@ -317,7 +317,7 @@ def test_an_interrupt_that_python_drops_comes_again(monkeypatch: pytest.MonkeyPa
             raise KeyboardInterrupt
 
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
-    cli.keep_interrupts()
+    cli.redeliver_ctrl_c()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -12,14 +12,14 @@ def flags(devices: int = 1) -> list[str]:
     return determinism.environment(devices)["XLA_FLAGS"].split()
 
 
-def test_the_users_own_flags_reach_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_keeps_the_users_other_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     alone = flags()
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=somewhere")
     assert flags() == ["--xla_dump_to=somewhere", *alone]
 
 
-def test_pinned_flags_win_over_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_the_users_pinned_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_FLAGS", " ".join(flags(8)).replace("AVX2", "SSE4_2"))
     monkeypatch.setenv("NPROC", "4")
     assert "--xla_cpu_max_isa=AVX2" in flags() and len(flags()) == len(set(flags()))
@@ -28,12 +28,12 @@ def test_pinned_flags_win_over_the_users(monkeypatch: pytest.MonkeyPatch) -> Non
     assert determinism.environment()["NPROC"] == "1"
 
 
-def test_deterministic_kernels_on_a_gpu_come_without_triton_products() -> None:
+def test_environment_has_deterministic_gpu_kernels_without_triton_products() -> None:
     """From JAX 0.11 on no network compiles for an H100 with the first flag alone."""
     assert {"--xla_gpu_deterministic_ops=true", "--xla_gpu_enable_triton_gemm=false"} <= {*flags()}
 
 
-def test_pinning_comes_before_jax_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pin_raises_after_jax_was_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in determinism.environment(8).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(

@@ -1,9 +1,10 @@
-"""Simulated ladders: fields of known strength, and the ways in which they are paired.
+"""Simulated ladders: fields of players with known strength, and the ways to pair them.
 
-A field draws everything at random: 8 to 30 players over 300 to 1 500 Elo, evenly spread or bunched,
-in or out of order; first move, draws, and the biases of its openings. An opening's bias shifts both
-of its games towards the first player. The biases are none, normal, or heavy-tailed (four openings
-in five nearly even and one in five lopsided), which is not what the model assumes.
+Everything about a field is drawn at random: 8 to 30 players over 300 to 1 500 Elo, spread evenly or
+bunched, sorted or not; the advantage of the first move, the frequency of draws, and the biases of
+its openings. An opening's bias favors the first player in both of its games. The biases are 0,
+normal, or heavy-tailed (four openings in five nearly even, one in five lopsided), which the model
+does not assume.
 """
 
 from collections.abc import Callable
@@ -18,15 +19,15 @@ from selfplay.ratings.pairing import choose
 
 Pairs = list[tuple[int, int]]
 
-NATS_PER_ELO: Final = np.log(10) / 400  # on purpose not the model's own
+NATS_PER_ELO: Final = np.log(10) / 400  # independent of the model's constant on purpose
 OPENINGS: Final = ("even", "normal", "heavy-tailed")
 ANCHORS: Final = ("weakest", "strongest", "any")
 
 
 def color_blind(games: Games) -> Games:
-    """Each result once for either colour, and as an opening of its own: for a plain Bradley-Terry.
+    """Adds every game with colors swapped, for a plain Bradley-Terry model.
 
-    Every game counts twice then.
+    Every game counts twice then, each time with an opening of its own.
     """
     return Games(
         np.r_[games.first, games.second],
@@ -45,8 +46,8 @@ class Field:
     first_move: float  # Elo
     draw: float  # ν
     openings: str  # of OPENINGS
-    bias: float  # Elo, the standard deviation over openings; 0 for even ones
-    affinity: float = 0.0  # Elo, by which an opening suits one player of a pairing more
+    bias: float  # Elo, standard deviation over openings; 0 for even ones
+    affinity: float = 0.0  # Elo, standard deviation of how much an opening suits a player more
 
     @property
     def players(self) -> int:
@@ -54,7 +55,7 @@ class Field:
 
 
 def draw_field(rng: np.random.Generator) -> Field:
-    """A field with everything drawn."""
+    """Draws a field."""
     players, span = int(rng.integers(8, 31)), rng.uniform(300, 1500)
     even = rng.random() < 0.5
     elo = rng.uniform(0, span, players) if even else rng.normal(0, span / 4, players)
@@ -68,7 +69,7 @@ def draw_field(rng: np.random.Generator) -> Field:
 
 
 class Ladder:
-    """Games of a field, as they are played."""
+    """The games of a field, played pairing by pairing."""
 
     def __init__(self, field: Field, rng: np.random.Generator) -> None:
         self.field, self.rng = field, rng
@@ -80,7 +81,7 @@ class Ladder:
         return Games(*np.concatenate(self.columns, axis=1))
 
     def play(self, pairings: Pairs, pairs: int) -> None:
-        """So many openings of each pairing, both colours."""
+        """Plays `pairs` openings of each pairing, each with both colors."""
         field, rng = self.field, self.rng
         seats = np.repeat(np.array(pairings, np.int64).reshape(-1, 2), pairs, axis=0)
         count = len(seats)
@@ -104,7 +105,7 @@ class Ladder:
 
 
 def cycle(players: int) -> list[Pairs]:
-    """The rounds of a round-robin, by the circle method; nobody sits out if players are even."""
+    """Returns the rounds of a round-robin by the circle method; with odd players one sits out."""
     ring: list[int] = [*range(players), *([-1] * (players % 2))]
     rounds = []
     for _ in range(len(ring) - 1):
@@ -116,24 +117,24 @@ def cycle(players: int) -> list[Pairs]:
 
 
 def round_robin(ladder: Ladder) -> Ratings:
-    """Everybody against everybody, 1 to 4 openings."""
+    """Plays everybody against everybody, 1 to 4 openings each."""
     pairs = int(ladder.rng.integers(1, 5))
     for pairings in cycle(ladder.field.players):
         ladder.play(pairings, pairs)
     return ladder.rate()
 
 
-def neighbours(ladder: Ladder) -> Ratings:
-    """About four opponents each, close in strength as far as one knew: 4 to 16 openings."""
-    known = ladder.field.elo + ladder.rng.normal(0, 100, ladder.field.players)
-    order, pairs = np.argsort(known), int(ladder.rng.integers(4, 17))
+def neighbors(ladder: Ladder) -> Ratings:
+    """Plays about four opponents each, close by noisy prior strengths, 4 to 16 openings each."""
+    prior = ladder.field.elo + ladder.rng.normal(0, 100, ladder.field.players)
+    order, pairs = np.argsort(prior), int(ladder.rng.integers(4, 17))
     for apart in (1, 3):
         ladder.play(list(zip(order[:-apart], order[apart:], strict=True)), pairs)
     return ladder.rate()
 
 
 def at_random(ladder: Ladder) -> Ratings:
-    """Four opponents each, whoever they are: 4 to 16 openings."""
+    """Plays four random opponents each, 4 to 16 openings each."""
     order = ladder.rng.permutation(ladder.field.players)
     pairs = int(ladder.rng.integers(4, 17))
     for apart in (1, 3):
@@ -142,13 +143,21 @@ def at_random(ladder: Ladder) -> Ratings:
 
 
 def adaptive(ladder: Ladder) -> Ratings:
-    """Rounds by what they teach, until every rating is known to ±50 to ±100, or 40 rounds."""
+    """Plays the most informative pairings, up to 40 rounds, to standard errors of 50 to 100 Elo."""
     target = ladder.rng.uniform(50, 100)
     return climb(ladder, target, ladder.field.players // 2, pairs=8, rounds=40)
 
 
 def climb(ladder: Ladder, target: float, count: int, pairs: int, rounds: int) -> Ratings:
-    """Rounds of so many pairings, chosen by what they teach, until `target` or the last round."""
+    """Plays rounds of the `count` most informative pairings until all standard errors are small.
+
+    Args:
+        ladder: the ladder to extend.
+        target: the largest standard error to accept, Elo.
+        count: pairings per round.
+        pairs: openings per pairing.
+        rounds: the most rounds to play.
+    """
     ratings = ladder.rate()
     for _ in range(rounds):
         if ratings.stderr.max() <= target:
@@ -160,14 +169,14 @@ def climb(ladder: Ladder, target: float, count: int, pairs: int, rounds: int) ->
 
 SCENARIOS: Final[dict[str, Callable[[Ladder], Ratings]]] = {
     "round-robin": round_robin,
-    "neighbours": neighbours,
+    "neighbors": neighbors,
     "at random": at_random,
     "adaptive": adaptive,
 }
 
 
 def ladder(scenario: str, replicate: int) -> tuple[Ladder, Ratings]:
-    """One ladder, a function of its name and number."""
+    """Simulates one ladder, a function of its scenario and number."""
     rng = np.random.default_rng([list(SCENARIOS).index(scenario), replicate])
     played = Ladder(draw_field(rng), rng)
     return played, SCENARIOS[scenario](played)

@@ -1,4 +1,4 @@
-"""Designs with a planted truth: rated versions as a study would have them, drawn many times."""
+"""Designs with a planted truth, whose ratings are drawn many times."""
 
 from dataclasses import dataclass, replace
 
@@ -9,22 +9,29 @@ from selfplay.scaling.estimate import Estimate, Floats
 from selfplay.scaling.rated_versions import RatedVersions
 
 REPLICATES = 2000
-BAND = (0.935, 0.965)  # what a 95 % interval covers in 2 000 replicates, with 99.8 % certainty
+BAND = (0.935, 0.965)  # the coverage of a 95 % interval in 2 000 replicates, in 998 of 1 000 cases
 NATS_PER_ELO = np.log(10) / 400
 
 
 @dataclass(frozen=True)
 class Luck:
-    """Standard deviations of what runs of one recipe differ by, Elo."""
+    """Standard deviations of the differences between runs of one recipe, Elo."""
 
-    level: float = 40.0  # a run is better or worse throughout
+    level: float = 40.0  # of a whole run
     slope: float = 40.0  # per OOM of training from the middle of the design
-    search: float = 15.0  # per OOM of search from its middle, where that is known
-    version: float = 20.0  # a version's own
+    search: float = 15.0  # per OOM of search from its middle, if known
+    version: float = 20.0  # of a single version
 
 
 def runs(seeds: int, versions: int = 6, ooms: float = 2.5, start: float = 12.0) -> RatedVersions:
-    """A recipe's runs, their versions evenly spaced in log FLOPs, as nearly as iterations allow."""
+    """Makes a recipe's runs, with versions spaced in log FLOPs evenly up to a jitter.
+
+    Args:
+        seeds: the number of runs.
+        versions: of each run.
+        ooms: from the first version to the last one.
+        start: log10 FLOPs of the first versions.
+    """
     rng = np.random.default_rng(seeds)
     spent = np.concatenate([start + np.linspace(0, ooms, versions)] * seeds)
     spent = spent + rng.uniform(-0.03, 0.03, len(spent))
@@ -39,7 +46,7 @@ def runs(seeds: int, versions: int = 6, ooms: float = 2.5, start: float = 12.0) 
 
 
 def joined(*parts: RatedVersions, names: tuple[str, ...]) -> RatedVersions:
-    """Designs beside each other: recipes of these names, of separate runs."""
+    """Joins designs as recipes of these names, with separate runs."""
     return rated_versions.join_ladders(
         [
             replace(
@@ -52,22 +59,22 @@ def joined(*parts: RatedVersions, names: tuple[str, ...]) -> RatedVersions:
     )
 
 
-def ladder(truth: Floats, openings: int = 60, neighbours: int = 3) -> Floats:
-    """[N, N] in Elo²: the covariance of ratings relative to an anchor among those players.
+def ladder(truth: Floats, openings: int = 60, neighbors: int = 3) -> Floats:
+    """Computes the covariance float[N, N], Elo², of ratings relative to an anchor on the ladder.
 
-    Each plays its next neighbours in strength so many openings, both colours. The anchor is the
-    weakest but one and takes part, so its own error is in all ratings.
+    Each player plays its next `neighbors` in strength, `openings` each with both colors. The anchor
+    is as strong as the second weakest player, and its error is in all ratings.
     """
     anchor = float(np.sort(truth)[1])
     elo = np.append(truth, anchor)
     order = np.argsort(elo, kind="stable")
     information = np.zeros((len(elo), len(elo)))
-    for step in range(1, neighbours + 1):
+    for step in range(1, neighbors + 1):
         for i, j in zip(order, order[step:], strict=False):
             p = 1 / (1 + np.exp(-NATS_PER_ELO * abs(elo[i] - elo[j])))
-            told = 2 * openings * p * (1 - p) * NATS_PER_ELO**2
-            information[[i, j], [i, j]] += told
-            information[[i, j], [j, i]] -= told
+            gain = 2 * openings * p * (1 - p) * NATS_PER_ELO**2
+            information[[i, j], [i, j]] += gain
+            information[[i, j], [j, i]] -= gain
     inverse = np.linalg.inv(information[:-1, :-1])
     return (inverse + inverse.T) / 2
 
@@ -81,7 +88,7 @@ def draw(
     seed: int = 0,
     replicates: int = REPLICATES,
 ) -> RatedVersions:
-    """The design with ratings [replicates, N]: truth, runs' luck, the ladder's errors."""
+    """Draws ratings [replicates, N] of a design: the truth, the runs' luck, the ladder's errors."""
     rng = np.random.default_rng(seed)
     covariance = ladder(truth, openings)
     runs, index = len(design.runs), design.run_index
@@ -98,5 +105,5 @@ def draw(
 
 
 def coverage(estimate: Estimate, truth: float) -> float:
-    """The share of intervals that hold the truth."""
+    """Computes the fraction of intervals that hold the truth."""
     return float(estimate.covers(truth).mean())

@@ -1,4 +1,4 @@
-"""Studies as they are really made, each with what is true of it."""
+"""Designs of studies, each returned with the true Elo of its versions, float[N]."""
 
 from dataclasses import replace
 
@@ -16,19 +16,19 @@ JONES = {"incline": 510.0, "m": 430.0, "offset": -4400.0, "p": 270.0, "level": 5
 
 
 def line(seeds: int, slope: float = 500.0) -> tuple[RatedVersions, Floats]:
-    """One recipe."""
+    """Designs one recipe on a line."""
     design = runs(seeds)
     return design, slope * (design.training - START)
 
 
 def bent(seeds: int, slope: float = 500.0, plateau: float = 1000.0) -> tuple[RatedVersions, Floats]:
-    """One recipe, trained until it gains nothing."""
+    """Designs one recipe that reaches a plateau."""
     design = runs(seeds, versions=8, ooms=3.2)
     return design, np.minimum(slope * (design.training - START), plateau)
 
 
 def boards(seeds: int) -> tuple[RatedVersions, Floats]:
-    """Hex on three boards, with Jones's (2021) five parameters."""
+    """Designs Hex on three boards, with the five parameters of Jones (2021)."""
     parts = []
     for size in (5.0, 7.0, 9.0):
         knee = (JONES["level"] - JONES["offset"] + (JONES["m"] - JONES["p"]) * size) / 510
@@ -43,7 +43,7 @@ def boards(seeds: int) -> tuple[RatedVersions, Floats]:
 def searched(
     seeds: int, training: float = 400.0, search: float = 180.0
 ) -> tuple[RatedVersions, Floats]:
-    """Four versions of each run, each at three budgets."""
+    """Designs one recipe, with four versions of each run at three search budgets."""
     design = runs(seeds, versions=4)
     times = len(SIMULATIONS)
     budgets = np.repeat(SIMULATIONS, len(design))
@@ -53,7 +53,7 @@ def searched(
 
 
 def outgrown(seeds: int, behind: float = 150.0) -> tuple[RatedVersions, Floats]:
-    """`searched`, and a network 8 times as large that was trained as long and plays worse."""
+    """Adds to `searched` a network 8 times as large with equal training that plays worse."""
     design, truth = searched(seeds)
     large = replace(design, search=design.search + np.log10(8))
     names = ("small", "large")
@@ -63,13 +63,13 @@ def outgrown(seeds: int, behind: float = 150.0) -> tuple[RatedVersions, Floats]:
 def two_recipes(
     seeds: int, slope: float = 450.0, ahead: float = 150.0
 ) -> tuple[RatedVersions, Floats]:
-    """Recipe b is so many Elo ahead of a at the same compute."""
+    """Designs two recipes; b is `ahead` Elo stronger than a at the same compute."""
     design = joined(runs(seeds), runs(seeds, start=START - 0.2), names=("a", "b"))
     return design, slope * (design.training - START) + ahead * (design.recipe == "b")
 
 
 def sizes(seeds: int, each: tuple[float, ...] = (4.0, 4.6, 5.2, 5.8)) -> RatedVersions:
-    """Networks of several sizes, trained for the same compute."""
+    """Designs networks of several sizes with equal training compute; without a truth."""
     parts = []
     for size in each:
         part = runs(seeds, versions=5)
@@ -78,14 +78,14 @@ def sizes(seeds: int, each: tuple[float, ...] = (4.0, 4.6, 5.2, 5.8)) -> RatedVe
 
 
 def ridge(seeds: int) -> tuple[RatedVersions, Floats]:
-    """Sizes, the best of which grows with compute."""
+    """Designs sizes whose best value grows with training compute."""
     design = sizes(seeds)
     best = BEST_SIZE[0] + BEST_SIZE[1] * (design.training - 13.25)
     return design, 500 * (design.training - START) - 250 * (design.parameters - best) ** 2
 
 
 def searched_ridge(seeds: int) -> tuple[RatedVersions, Floats]:
-    """Sizes at several budgets, the best of which grows with the compute of a move."""
+    """Designs sizes at several budgets whose best value grows with the compute per move."""
     design = sizes(seeds)
     extra = np.repeat([0.0, 1.0, 2.0], len(design))
     design = design.select(np.tile(np.arange(len(design)), 3))
@@ -96,7 +96,7 @@ def searched_ridge(seeds: int) -> tuple[RatedVersions, Floats]:
 
 
 def grown(seeds: int) -> tuple[RatedVersions, Floats]:
-    """Sizes trained with more compute the larger they are; 350 Elo per OOM of parameters."""
+    """Designs sizes with more training the larger they are; 350 Elo per OOM of parameters."""
     parts = []
     for size in (3.5, 4.0, 4.5, 5.0):
         part = runs(seeds, versions=3, ooms=1.0, start=START + 1.2 * (size - 3.5))
@@ -106,7 +106,7 @@ def grown(seeds: int) -> tuple[RatedVersions, Floats]:
 
 
 def overtaken(seeds: int) -> tuple[RatedVersions, Floats]:
-    """Three sizes, each the best in a third of the range, on a line of 480 Elo per OOM."""
+    """Designs three sizes, each the best in a third of the range, on a line of 480 Elo per OOM."""
     design = joined(*(runs(seeds) for _ in range(3)), names=("small", "middle", "large"))
     x = design.training - START
     turn = {"small": 0.25, "middle": 1.25, "large": 2.25}  # OOMs in the middle of its third

@@ -18,7 +18,7 @@ from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Rows
 from selfplay.acting.segment import PlyRecord
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning import batches
+from selfplay.learning.row_sources import unpack
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
@@ -45,7 +45,7 @@ class Played(NamedTuple):
 
     records: list[Any]  # PlyRecord, NumPy [T, B, …]
     done: list[Rows]
-    waiting: Rows  # after the last segment
+    pending: Rows  # after the last segment
     carries: list[str]  # digests, of the first one too
 
 
@@ -73,7 +73,7 @@ def played(rules: str) -> Played:
         carry, rows = player(rules).play(params(rules), carry, i, 1, i - 1)
         done.append(rows)
         carries.append(digest(carry))
-    return Played(records, done, carry.waiting, carries)
+    return Played(records, done, carry.pending, carries)
 
 
 def joined(records: list[Any]) -> Any:
@@ -105,11 +105,11 @@ def put(rules: str, board: np.ndarray, action: int, sign: int) -> np.ndarray:
 
 
 @each_game
-def test_every_recorded_ply_follows_the_rules(rules: str) -> None:
+def test_recorded_plies_follow_the_rules(rules: str) -> None:
     game, record, length = games.make(rules), joined(played(rules).records), IN_A_LINE[rules]
-    bits = jax.vmap(lambda row: batches.unpack(row, game.observation_shape))(record.planes)
+    bits = jax.vmap(lambda row: unpack(row, game.observation_shape))(record.planes)
     planes = np.array(bits).astype(np.int8)
-    mask = np.array(jax.vmap(lambda row: batches.unpack(row, (game.num_actions,)))(record.legal))
+    mask = np.array(jax.vmap(lambda row: unpack(row, (game.num_actions,)))(record.legal))
     games_over, openings = 0, set()
     for lane in range(SELFPLAY.batch_size):
         board = None  # nothing is known of a game before its first recorded position
@@ -137,7 +137,7 @@ def test_every_recorded_ply_follows_the_rules(rules: str) -> None:
 
 
 @each_game
-def test_what_is_recorded_of_the_search_is_its_policy_value_and_move(rules: str) -> None:
+def test_record_holds_the_searchs_policy_value_and_move(rules: str) -> None:
     game, record = games.make(rules), joined(played(rules).records)
     planes = np.unpackbits(record.planes, axis=-1, count=int(np.prod(game.observation_shape)))
     mask = np.unpackbits(record.legal, axis=-1, count=game.num_actions).astype(bool)
@@ -159,7 +159,7 @@ Waiting = list[list[tuple[int, int, int]]]
 """Of each lane, the plies of its unfinished game: (segment, t, version)."""
 
 
-def slow_assemble(
+def finish_episodes_slowly(
     waiting: Waiting, records: list[Any], index: int, version: int
 ) -> list[tuple[int, int, int, int, int, bool]]:
     """Finished (segment, t, version, lane, outcome for the player to move, last), in order."""
@@ -180,13 +180,13 @@ def assert_assembled(records: list[Any], versions: list[int], done: list[Rows], 
     """`done` after each segment and `left` at the end are what the slow reference says."""
     waiting: Waiting = [[] for _ in range(records[0].over.shape[1])]
     for index, (version, rows) in enumerate(zip(versions, done, strict=True)):
-        expected = slow_assemble(waiting, records, index, version)
+        expected = finish_episodes_slowly(waiting, records, index, version)
         assert list(rows) == list(episode.FIELDS)
         for name in ("planes", "legal", "policy", "value", "action", "ply"):
             wanted = [getattr(records[s], name)[t, lane] for s, t, _, lane, _, _ in expected]
             assert len(rows[name]) == len(wanted)
             np.testing.assert_array_equal(rows[name], np.array(wanted).reshape(rows[name].shape))
-        for name, column in (("version", 2), ("outcome", 4), ("last", 5)):
+        for name, column in (("version", 2), ("mover_outcome", 4), ("last", 5)):
             np.testing.assert_array_equal(rows[name], [row[column] for row in expected])
         for name, text in episode.FIELDS.items():
             assert text.startswith(f"{rows[name].dtype}["), name
@@ -200,21 +200,21 @@ def assert_assembled(records: list[Any], versions: list[int], done: list[Rows], 
 
 
 @each_game
-def test_episodes_of_a_stream_are_whole_and_every_ply_is_kept_once(rules: str) -> None:
-    found = played(rules)
-    assert_assembled(found.records, list(range(SEGMENTS)), found.done, found.waiting)
-    kept = sum(len(rows["last"]) for rows in found.done) + len(found.waiting["lane"])
-    assert kept == SEGMENTS * SELFPLAY.segment_length * SELFPLAY.batch_size
-    finished = sum(int(record.over.sum()) for record in found.records)
-    assert sum(int(rows["last"].sum()) for rows in found.done) == finished
-    for rows in found.done:  # within an episode plies follow each other
+def test_episodes_of_a_stream_are_whole_and_keep_every_ply_once(rules: str) -> None:
+    output = played(rules)
+    assert_assembled(output.records, list(range(SEGMENTS)), output.done, output.pending)
+    total = sum(len(rows["last"]) for rows in output.done) + len(output.pending["lane"])
+    assert total == SEGMENTS * SELFPLAY.segment_length * SELFPLAY.batch_size
+    finished = sum(int(record.over.sum()) for record in output.records)
+    assert sum(int(rows["last"].sum()) for rows in output.done) == finished
+    for rows in output.done:  # within an episode plies follow each other
         steps = np.diff(rows["ply"].astype(int))
         np.testing.assert_array_equal(steps[~rows["last"][:-1]], 1)
         assert rows["last"][-1]
-    assert any(len(np.unique(rows["version"])) > 1 for rows in found.done)
+    assert any(len(np.unique(rows["version"])) > 1 for rows in output.done)
 
 
-def made_up(over: Any, seed: int, first: int) -> Any:
+def random_record(over: Any, seed: int, first: int) -> Any:
     """A PlyRecord [T, B] whose games end where `over` says; actions count from `first`."""
     generator, shape = np.random.default_rng(seed), over.shape
     fields: dict[str, Any] = {
@@ -235,26 +235,26 @@ patterns = st.tuples(st.integers(1, 4), st.lists(st.integers(1, 6), min_size=1, 
 
 @settings(max_examples=60, deadline=None)
 @given(sizes=patterns, share=st.sampled_from([0.0, 0.1, 0.4, 1.0]), seed=st.integers(0, 999))
-def test_assemble_equals_a_slow_reference(
+def test_finish_episodes_equals_a_slow_reference(
     sizes: tuple[int, list[int]], share: float, seed: int
 ) -> None:
     lanes, lengths = sizes
     generator, first, records, done = np.random.default_rng(seed), 0, [], []
     for i, plies in enumerate(lengths):
-        records.append(made_up(generator.random((plies, lanes)) < share, seed + i, first))
+        records.append(random_record(generator.random((plies, lanes)) < share, seed + i, first))
         first += plies * lanes
     no_lanes: Any = None
-    waiting = episode.empty(no_lanes, records[0]).waiting
+    pending = episode.empty_carry(no_lanes, records[0]).pending
     for i, record in enumerate(records):
-        waiting, rows = episode.assemble(waiting, record, 7 * i)
+        pending, rows = episode.finish_episodes(pending, record, 7 * i)
         done.append(rows)
-    assert_assembled(records, [7 * i for i in range(len(records))], done, waiting)
+    assert_assembled(records, [7 * i for i in range(len(records))], done, pending)
 
     # However play is cut into segments, the same plies finish with the same results.
     whole = joined(records)
-    left, at_once = episode.assemble(episode.empty(no_lanes, whole).waiting, whole, 0)
-    np.testing.assert_array_equal(left["action"], waiting["action"])
-    by_parts = {n: np.concatenate([rows[n] for rows in done]) for n in ("action", "outcome")}
+    left, at_once = episode.finish_episodes(episode.empty_carry(no_lanes, whole).pending, whole, 0)
+    np.testing.assert_array_equal(left["action"], pending["action"])
+    by_parts = {n: np.concatenate([rows[n] for rows in done]) for n in ("action", "mover_outcome")}
     a, b = np.argsort(at_once["action"]), np.argsort(by_parts["action"])
     for name, array in by_parts.items():
         np.testing.assert_array_equal(at_once[name][a], array[b])
@@ -272,7 +272,7 @@ def test_play_is_a_pure_function(rules: str) -> None:
     assert digest(first) == played(rules).carries[0], "the carry was changed in place"
 
 
-def test_iteration_stream_and_seed_all_matter_and_the_version_is_a_stamp() -> None:
+def test_play_depends_on_iteration_stream_and_seed_and_only_records_the_version() -> None:
     rules, here = "tic_tac_toe", player("tic_tac_toe")
     spec = StreamSpec("tic_tac_toe", NETWORK, SEARCH, SELFPLAY, SEED + 1)
     carry, other = here.start(0), StreamPlayer.from_spec(spec)
@@ -281,6 +281,6 @@ def test_iteration_stream_and_seed_all_matter_and_the_version_is_a_stamp() -> No
     results = [who.play(params(rules), carry, i, s, 0) for who, i, s in calls]
     assert len({digest(result) for result in results}) == len(calls)
     stamped, rows = here.play(params(rules), carry, 1, 0, 5)
-    assert set(rows["version"]) == set(stamped.waiting["version"]) == {5}
+    assert set(rows["version"]) == set(stamped.pending["version"]) == {5}
     rows["version"] = np.zeros_like(rows["version"])
     assert digest(rows) == digest(results[0][1])

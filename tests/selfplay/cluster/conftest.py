@@ -14,5 +14,5 @@ from tests.selfplay.cluster.fake_ray import FakeRay
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
     ray = FakeRay()
     monkeypatch.setattr(ray_pool, "connect", lambda config, actors: ray)
-    monkeypatch.setattr(ray_pool, "TICK", 0.0)
+    monkeypatch.setattr(ray_pool, "POLL_S", 0.0)
     yield ray

@@ -1,6 +1,6 @@
-"""A Ray made of plain objects, and what a pool on it should bring back.
+"""A fake Ray of plain objects, and the results that a pool on it should return.
 
-What an actor answers is decided when it is asked; `wait` hands out the newest answer first.
+An actor's result is decided when it is called; `wait` returns the newest result first.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ SPEC = StreamSpec("tic_tac_toe", NetworkConfig(), SearchConfig(), SelfPlayConfig
 
 
 class RayError(Exception):
-    """Whatever Ray raises."""
+    """Base class of the fake's exceptions."""
 
 
 class Lost(RayError):
-    """What Ray raises for an actor that died."""
+    """Exception for an actor that died."""
 
     actor_init_failed = False
 
 
 class Soon(Lost):
-    """One that is noticed before all else."""
+    """A death that `wait` reports before everything else."""
 
 
 class Late(Lost):
-    """One that is noticed after all else."""
+    """A death that `wait` reports after everything else."""
 
 
 class NotStarted(Lost):
-    """The same for one that died while it was made."""
+    """Exception for an actor that died in its constructor."""
 
     actor_init_failed = True
 
 
 class OfCode(RayError):
-    """What Ray raises for an exception in an actor's code, which is its cause."""
+    """Exception for an error in an actor's code, which is its `cause`."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(f"a stack\nof calls\n{cause}")
@@ -55,7 +55,7 @@ class OfCode(RayError):
 
 @dataclass(eq=False)
 class Answer:
-    """A reference: a value or an exception, and whose it is."""
+    """A reference: a value or an exception, and the actor that it comes from."""
 
     value: Any
     actor: int
@@ -63,15 +63,15 @@ class Answer:
 
 @dataclass
 class FakeRay:
-    """Just what the pool uses. `losses`: how often each stream's actor dies."""
+    """The part of Ray that the pool uses. `losses`: how often each stream's actor dies."""
 
     losses: Counter[int] = field(default_factory=Counter)
     fails: Exception | None = None  # what they die of, if they do not vanish
     fingerprints: dict[int, Any] = field(default_factory=dict)  # of the n-th actor; others "same"
-    never: set[int] = field(default_factory=set)  # actors that are not heard of again
-    dead: set[int] = field(default_factory=set)  # actors that are lost when they are asked
-    fatal: set[int] = field(default_factory=set)  # streams in whose play the only node dies, once
-    hung: set[int] = field(default_factory=set)  # streams whose players are not heard of again
+    silent_actors: set[int] = field(default_factory=set)  # never answer again
+    dead_actors: set[int] = field(default_factory=set)  # a call to them fails at once
+    fatal_streams: set[int] = field(default_factory=set)  # their play kills the node, once
+    hanging_streams: set[int] = field(default_factory=set)  # their play never ends
     resources: list[dict[str, float]] = field(default_factory=lambda: [{"CPU": 8.0}])  # of nodes
     head: str = "nowhere"  # its address
     started: int = 0
@@ -91,12 +91,12 @@ class FakeRay:
 
         def play(version: int, params: Any, carry: Any, iteration: int, stream: int) -> Answer:
             self.played.append((number, stream))
-            if stream in self.fatal:
-                self.fatal.remove(stream)
-                self.dead = set(range(self.started))
-            if number in self.dead:
+            if stream in self.fatal_streams:
+                self.fatal_streams.remove(stream)
+                self.dead_actors = set(range(self.started))
+            if number in self.dead_actors:
                 return Answer(Late(f"actor {number} had died"), number)
-            if stream in self.hung:
+            if stream in self.hanging_streams:
                 return Answer("hung", number)
             if self.losses[stream]:
                 self.losses[stream] -= 1
@@ -107,23 +107,23 @@ class FakeRay:
         return SimpleNamespace(
             play=SimpleNamespace(remote=play),
             fingerprint=SimpleNamespace(remote=lambda: Answer(fingerprint, number)),
-            stay=SimpleNamespace(remote=lambda: Answer("hung", number)),
+            block_until_killed=SimpleNamespace(remote=lambda: Answer("hung", number)),
         )
 
     def put(self, value: Any) -> Any:
         return value
 
-    def get(self, asked: Any) -> Any:
-        if isinstance(asked, list):
-            return [self.get(one) for one in asked]
-        if isinstance(asked.value, Exception):
-            raise asked.value
-        return asked.value
+    def get(self, reference: Any) -> Any:
+        if isinstance(reference, list):
+            return [self.get(item) for item in reference]
+        if isinstance(reference.value, Exception):
+            raise reference.value
+        return reference.value
 
-    def wait(self, flying: list[Answer], **_: Any) -> tuple[list[Answer], list[Answer]]:
-        self.busiest = max(self.busiest, *Counter(answer.actor for answer in flying).values())
-        heard = [a for a in flying if a.actor not in self.never and a.value != "hung"]
-        if not heard:
+    def wait(self, references: list[Answer], **_: Any) -> tuple[list[Answer], list[Answer]]:
+        self.busiest = max(self.busiest, *Counter(answer.actor for answer in references).values())
+        ready = [a for a in references if a.actor not in self.silent_actors and a.value != "hung"]
+        if not ready:
             time.sleep(0.001)
 
         def order(answer: Answer) -> tuple[bool, ...]:  # who joins comes first, then the newest
@@ -131,8 +131,8 @@ class FakeRay:
             sooner, later = isinstance(value, Soon), isinstance(value, Late)
             return sooner, value in ("same", "other"), not later
 
-        heard.sort(key=order)
-        return heard[-1:], heard[:-1]
+        ready.sort(key=order)
+        return ready[-1:], ready[:-1]
 
     def get_runtime_context(self) -> Any:
         return SimpleNamespace(gcs_address=self.head)
@@ -149,11 +149,11 @@ class FakeRay:
         self.killed += 1000
 
 
-def collected(workers: RayPool, streams: int, iteration: int = 4) -> list[Any]:
+def play_iteration(workers: RayPool, streams: int, iteration: int = 4) -> list[Any]:
     """Results of one iteration by version 3; stream s's carry is 10 · s."""
     workers.submit(plan.Work(iteration, 3, streams), "params", [10 * s for s in range(streams)])
     return workers.collect()
 
 
-def right(streams: int, iteration: int = 4) -> list[Any]:
+def expected_results(streams: int, iteration: int = 4) -> list[Any]:
     return [(10 * s + 1, (3, "params", iteration, s)) for s in range(streams)]

@@ -17,8 +17,8 @@ from selfplay.cluster.connection import Head
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "PULSE", 0.02)
-    monkeypatch.setattr(background, "PULSE", 0.02)
+    monkeypatch.setattr(connection, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(background, "HEARTBEAT_S", 0.02)
 
 
 def listening() -> tuple[socket.socket, str]:
@@ -26,39 +26,39 @@ def listening() -> tuple[socket.socket, str]:
     return server, "{}:{}".format(*server.getsockname())
 
 
-def test_silence_counts_from_the_first_of_the_last_knocks() -> None:
+def test_silence_counts_from_first_failed_ping_of_latest_series() -> None:
     """A learner may learn for hours between two looks at the head."""
     server, address = listening()
     head = Head(address, patience=0.2)
     time.sleep(0.3)  # nobody knocked for longer than it may be silent
     server.close()
     for _ in range(2):
-        assert head.answers() and not head.gone
+        assert head.is_alive() and not head.is_gone
         time.sleep(0.3)  # nor now: it may have been there again
-    assert head.answers() and not head.there()
+    assert head.is_alive() and not head.wait_until_alive()
 
 
-def test_an_answer_ends_the_silence() -> None:
+def test_successful_ping_ends_silence() -> None:
     server, address = listening()
     head = Head(address, patience=0.2)
     server.close()
-    assert head.answers()
+    assert head.is_alive()
     host, port = address.split(":")
     with socket.create_server((host, int(port))):
-        assert head.there()
-    assert head.answers()  # silent again, but not for long
+        assert head.wait_until_alive()
+    assert head.is_alive()  # silent again, but not for long
 
 
-def test_whether_it_is_there_is_waited_for() -> None:
+def test_wait_until_alive_waits_until_head_answers_or_is_gone() -> None:
     server, address = listening()
     head = Head(address, patience=0.2)
-    assert head.there()
+    assert head.wait_until_alive()
     server.close()
     began = time.monotonic()
-    assert not head.there() and head.gone and 0.2 < time.monotonic() - began < 5
+    assert not head.wait_until_alive() and head.is_gone and 0.2 < time.monotonic() - began < 5
 
 
-def test_work_beside_the_training_does_not_wait_for_a_head_that_is_gone(
+def test_background_actor_does_not_wait_for_a_lost_head(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server, address = listening()

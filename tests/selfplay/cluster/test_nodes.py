@@ -35,7 +35,7 @@ def _wait_for(folder: Path, iterations: int) -> None:
         time.sleep(0.05)
 
 
-def test_an_actor_a_node_and_the_driver_die(
+def test_run_survives_loss_of_actor_node_and_driver(
     tmp_path: Path, nodes: Nodes, undisturbed: list[dict[str, str]]
 ) -> None:
     folder = tmp_path / "run"
@@ -62,7 +62,7 @@ def test_an_actor_a_node_and_the_driver_die(
 
 
 @pytest.mark.slow
-def test_three_nodes_give_the_bytes_of_none(
+def test_three_nodes_compute_the_digests_of_one_process(
     tmp_path: Path, undisturbed: list[dict[str, str]]
 ) -> None:
     with Nodes(3) as cluster:
@@ -70,7 +70,7 @@ def test_three_nodes_give_the_bytes_of_none(
 
 
 @pytest.mark.slow
-def test_a_dead_head_ends_in_a_sentence_and_a_run_that_resumes(
+def test_dead_head_ends_the_run_with_a_message_and_it_resumes(
     tmp_path: Path, undisturbed: list[dict[str, str]]
 ) -> None:
     folder = tmp_path / "run"
@@ -87,7 +87,7 @@ def test_a_dead_head_ends_in_a_sentence_and_a_run_that_resumes(
 
 
 @pytest.mark.slow
-def test_five_minutes_of_chaos(tmp_path: Path) -> None:
+def test_run_survives_five_minutes_of_random_kills(tmp_path: Path) -> None:
     said: list[str] = []
     faults, iterations, same = chaos(tmp_path, 300, (10, 30), say=said.append)
     print("\n".join(said))

@@ -51,7 +51,7 @@ WORK = plan.Work(iteration=3, version=2, streams=STREAMS)
     streams=st.integers(1, 9),
     lag=st.integers(0, 1),
 )
-def test_the_plan_says_which_version_plays_when(
+def test_plan_assigns_versions_by_policy_lag(
     first: int, count: int, streams: int, lag: int
 ) -> None:
     found = list(plan.iterations(first, first + count - 1, streams, lag))
@@ -64,7 +64,7 @@ def test_the_plan_says_which_version_plays_when(
 
 
 @given(resumed=st.integers(1, 30), lag=st.integers(0, 1))
-def test_a_resumed_plan_is_the_rest_of_the_whole_one(resumed: int, lag: int) -> None:
+def test_resumed_plan_is_the_rest_of_the_whole_plan(resumed: int, lag: int) -> None:
     whole = list(plan.iterations(1, 30, 4, lag))
     assert list(plan.iterations(resumed, 30, 4, lag)) == whole[resumed - 1 :]
 
@@ -94,7 +94,7 @@ def digests_from(workers: pool.Pool) -> list[str]:
     return [digest(result) for result in workers.collect()]
 
 
-def test_in_process_is_playing_each_stream_in_order() -> None:
+def test_in_process_pool_plays_each_stream_in_order() -> None:
     workers = pool.make(SPEC, ClusterConfig(actors=0))
     assert isinstance(workers, pool.InProcess)
     assert workers.fingerprint == player().fingerprint()
@@ -125,27 +125,27 @@ def one_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
 
 
 @pytest.mark.slow
-def test_an_actor_gives_the_bytes_of_this_process(one_actor: RayPool) -> None:
+def test_actor_computes_the_digests_of_this_process(one_actor: RayPool) -> None:
     params, carries = started()
     one_actor.submit(WORK, params, carries)
     assert digests_from(one_actor) == expected()
     assert one_actor.fingerprint == player().fingerprint() and one_actor.losses == 0
 
 
-def test_a_killed_actors_work_is_played_again_to_the_same_bytes(one_actor: RayPool) -> None:
+def test_work_of_killed_actor_is_repeated_with_equal_digests(one_actor: RayPool) -> None:
     import ray
 
     params, carries = started()
-    victim: Any = ray.get(one_actor._idle[0][0].pid.remote())
+    victim: Any = ray.get(one_actor._idle[0].actor.pid.remote())
     os.kill(victim, signal.SIGSTOP)  # it can take work but finish none
     one_actor.submit(WORK, params, carries)
     os.kill(victim, signal.SIGKILL)
     assert digests_from(one_actor) == expected()
     assert one_actor.losses == 1
-    assert ray.get(one_actor._idle[0][0].pid.remote()) != victim
+    assert ray.get(one_actor._idle[0].actor.pid.remote()) != victim
 
 
-def test_a_local_cluster_listens_on_the_loopback_alone(one_actor: RayPool) -> None:
+def test_local_cluster_listens_on_loopback_only(one_actor: RayPool) -> None:
     import psutil
 
     ours = psutil.Process().children(recursive=True)
@@ -161,13 +161,15 @@ def test_a_local_cluster_listens_on_the_loopback_alone(one_actor: RayPool) -> No
     assert one_actor.losses >= 0  # it is there
 
 
-def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for() -> None:
+def test_resources_decide_devices_and_capacity() -> None:
     cpu = ClusterConfig()
     assert cpu.actor_environment() == {"JAX_PLATFORMS": "cpu"}
     node = {"CPU": 6.5, "GPU": 1.0}
-    assert cpu.wanted([node], 9) == 6 and cpu.wanted([{"memory": 1.0}], 9) == 1
-    assert cpu.wanted([node, node], 99) == 12 and cpu.wanted([node, node], 4) == 4  # no half ones
-    assert ClusterConfig(actors=8).wanted([node], 4) == 8  # the user's word
+    assert cpu.target_actors([node], 9) == 6 and cpu.target_actors([{"memory": 1.0}], 9) == 1
+    assert (
+        cpu.target_actors([node, node], 99) == 12 and cpu.target_actors([node, node], 4) == 4
+    )  # no half ones
+    assert ClusterConfig(actors=8).target_actors([node], 4) == 8  # the user's word
     assert cpu.learner_environment() == {}
     third = ClusterConfig(address="auto", cpus_per_actor=0.5, gpus_per_actor=0.3)
     assert third.actor_environment() == {
@@ -176,21 +178,21 @@ def test_what_an_actor_takes_decides_its_devices_and_how_many_there_is_room_for(
         "XLA_PYTHON_CLIENT_MEM_FRACTION": "",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "true",
     }
-    assert third.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 6
+    assert third.target_actors([{"CPU": 16.0, "GPU": 2.0}], 99) == 6
     assert third.learner_environment() == {}  # its cards are its own
     here = ClusterConfig(gpus_per_actor=0.3)
     assert here.learner_environment() == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     cards = ClusterConfig(address="auto", gpus_per_actor=0.4)  # two a card, not five on two
-    assert cards.wanted([{"CPU": 16.0, "GPU": 2.0}], 99) == 4
+    assert cards.target_actors([{"CPU": 16.0, "GPU": 2.0}], 99) == 4
     slice_ = ClusterConfig(actors=3, actor_resources=("TPU=4", "pod=0.1"))
-    assert slice_.actor_environment() == {"JAX_PLATFORMS": ""} and slice_.needs == {
+    assert slice_.actor_environment() == {"JAX_PLATFORMS": ""} and slice_.resources_per_actor == {
         "CPU": 1,
         "TPU": 4,
         "pod": 0.1,
     }
-    assert slice_.room([{"CPU": 96.0, "TPU": 16.0, "pod": 1.0}]) == 4
+    assert slice_.capacity([{"CPU": 96.0, "TPU": 16.0, "pod": 1.0}]) == 4
     assert (
-        slice_.wanted([{"CPU": 96.0, "TPU": 4.0}], 99) == 3
+        slice_.target_actors([{"CPU": 96.0, "TPU": 4.0}], 99) == 3
     )  # what was asked for; some have to wait
 
 
@@ -214,7 +216,7 @@ def test_actors_on_cpus_beside_an_accelerator_are_announced(
     assert (f"{remedy}" in text and "a kind of device" in text) if remedy else text == ""
 
 
-def test_training_announces_an_idle_accelerator_before_it_starts_actors(
+def test_training_warns_of_an_idle_accelerator_before_it_starts_actors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Started(Exception):
@@ -233,17 +235,17 @@ def test_training_announces_an_idle_accelerator_before_it_starts_actors(
     assert config.cluster.idle_accelerator(device.platform, device.device_kind) in said
 
 
-def test_a_dead_address_is_an_error_that_names_it() -> None:
+def test_unreachable_address_is_named_in_the_error() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
         for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
-            connection.reachable(ClusterConfig(address=address))
+            connection.check_reachable(ClusterConfig(address=address))
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
         config = ClusterConfig(address=address, connect_seconds=5)
         for call in (
-            connection.reachable,
+            connection.check_reachable,
             lambda c: connection.connect(c, 1),
             lambda c: pool.make(SPEC, c),
         ):
@@ -252,16 +254,16 @@ def test_a_dead_address_is_an_error_that_names_it() -> None:
 
 
 @pytest.mark.parametrize("address", [None, "auto"])
-def test_addresses_without_a_port_are_left_to_ray(
+def test_address_without_a_port_is_left_to_ray(
     address: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
     monkeypatch.setattr("socket.create_connection", lambda *a, **k: asked.append(a))
-    connection.reachable(ClusterConfig(address=address))
+    connection.check_reachable(ClusterConfig(address=address))
     assert asked == []
 
 
-def test_a_cluster_that_turns_us_away_is_told_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_connection_differs_from_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody listens there."""
 
     def init(**_: Any) -> None:
@@ -274,7 +276,7 @@ def test_a_cluster_that_turns_us_away_is_told_from_none(monkeypatch: pytest.Monk
             connection.connect(ClusterConfig(address=address), 1)
 
 
-def test_an_actors_programs_are_kept_beside_its_own_code() -> None:
+def test_actor_keeps_its_compilation_cache_next_to_its_code() -> None:
     import jax
 
     before = jax.config.values["jax_compilation_cache_dir"]
@@ -310,6 +312,8 @@ def test_an_actors_programs_are_kept_beside_its_own_code() -> None:
         "own option",
     ],
 )
-def test_impossible_clusters_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+def test_impossible_cluster_config_is_rejected_with_its_value(
+    bad: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         ClusterConfig(**bad)

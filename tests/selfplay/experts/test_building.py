@@ -203,7 +203,7 @@ def test_filters_count_rejected_games_by_reason(
 
 def test_mover_filter_keeps_only_moves_of_strong_players(tmp_path: Path) -> None:
     path = write(tmp_path / "a.sgf", *RATED, record([9], more="BR[1k]WR[9d]"))
-    filters = Filters(min_rating=2000, min_rank="2d", of="mover")
+    filters = Filters(min_rating=2000, min_rank="2d", strength_applies_to="mover")
     manifest = run(tmp_path / "out", path, filters=filters)
     assert manifest["left_out"] == {building.NO_ROWS.reason: 1}
     experts = ExpertArchive(tmp_path / "out")

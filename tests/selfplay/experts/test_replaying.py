@@ -66,11 +66,11 @@ def test_rows_agree_with_the_slow_rules() -> None:
             assert np.flatnonzero(legal[at]).tolist() == [*sorted(slow.moves()), PASS]
             assert np.flatnonzero(targets[at]).tolist() == [move]
             assert rows["action"][at] == move and rows["ply"][at] == ply
-            assert rows["outcome"][at] == rows["value"][at] == game.outcome * color  # pyright: ignore
+            assert rows["mover_outcome"][at] == rows["value"][at] == game.outcome * color  # pyright: ignore
             assert rows["last"][at] == (ply == len(game.moves) - 1)
             slow.play(move)
             at += 1
-    assert not np.signbit(rows["value"][rows["outcome"] == 0]).any()
+    assert not np.signbit(rows["value"][rows["mover_outcome"] == 0]).any()
 
 
 def test_planes_show_each_records_komi() -> None:
@@ -104,7 +104,7 @@ def test_value_is_nan_without_a_value_target() -> None:
     nan = np.nan
     expected = [1, -1, 1, nan, nan, nan, nan, nan, nan, 0, 0, 0, nan, nan, nan]
     np.testing.assert_array_equal(rows["value"], np.array(expected, np.float16))
-    assert rows["outcome"].tolist() == [1, -1, 1, 0, 0, 0, -1, 1, -1, 0, 0, 0, -1, 1, -1]
+    assert rows["mover_outcome"].tolist() == [1, -1, 1, 0, 0, 0, -1, 1, -1, 0, 0, 0, -1, 1, -1]
 
 
 def test_replay_starts_from_set_up_stones_and_either_player() -> None:
@@ -126,7 +126,7 @@ def test_replay_starts_from_set_up_stones_and_either_player() -> None:
         np.testing.assert_array_equal(planes[at, :, :, :14], shown[:, :, :14])
         state = STEP(state, move)
     assert not planes[5, :, :, 13].any()  # White moves
-    assert rows["outcome"].tolist() == [1, -1, 1, -1, 1, -1]
+    assert rows["mover_outcome"].tolist() == [1, -1, 1, -1, 1, -1]
     assert rows["ply"].tolist() == [0, 1, 0, 1, 2, 0]
 
 
@@ -190,7 +190,7 @@ def test_targets_replace_moves_and_outcome() -> None:
     assert [np.flatnonzero(row).tolist() for row in unpacked(rows, "targets", (PASS + 1,))] == [
         [2], [], [3, 7],
     ]  # fmt: skip
-    assert rows["value"].tolist() == rows["outcome"].tolist() == [1, 0, -1]
+    assert rows["value"].tolist() == rows["mover_outcome"].tolist() == [1, 0, -1]
     assert rows["action"].tolist() == [2, 0, 1]
 
 

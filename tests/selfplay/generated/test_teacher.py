@@ -52,14 +52,14 @@ def test_teachers_games_are_legal_and_end_with_their_outcome(tmp_path: Path) -> 
     assert manifest["kept"] + manifest["left_out"]["duplicate"] == 60
     assert manifest["kept"] > 40
     rows = experts.gather(np.arange(experts.size))
-    assert (rows["value"] == rows["outcome"]).all() and table["known"].all()
+    assert (rows["value"] == rows["mover_outcome"]).all() and table["known"].all()
     assert (rows["policy"].max(axis=1) == 1).all()
     step, is_over = jax.jit(GAME.step), jax.jit(GAME.is_terminal)
     for start, plies, outcome in zip(table["start"], table["plies"], table["outcome"], strict=True):
         state = GAME.init()
         for at in range(start, start + plies):
             assert not is_over(state)
-            assert rows["outcome"][at] == outcome * (1 - 2 * (rows["ply"][at] % 2))
+            assert rows["mover_outcome"][at] == outcome * (1 - 2 * (rows["ply"][at] % 2))
             state = step(state, int(rows["action"][at]))
         assert is_over(state) and GAME.outcome(state) == outcome
     scores = solve(experts)
@@ -74,7 +74,7 @@ def test_solver_targets_are_the_best_moves_and_the_true_result(tmp_path: Path) -
     best = (scores == scores.max(axis=1, keepdims=True)) & (scores != ILLEGAL_SCORE)
     np.testing.assert_allclose(rows["policy"], best / best.sum(axis=1, keepdims=True), atol=1e-3)
     np.testing.assert_array_equal(rows["value"], np.sign(scores.max(axis=1)))
-    np.testing.assert_array_equal(rows["outcome"], rows["value"])
+    np.testing.assert_array_equal(rows["mover_outcome"], rows["value"])
     moves = generate(tmp_path / "moves", TEACHER)
     np.testing.assert_array_equal(moves.fields["action"], experts.fields["action"])
     assert moves.digest != experts.digest

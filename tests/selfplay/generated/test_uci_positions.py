@@ -14,7 +14,7 @@ import games
 from selfplay.experts.archive import ExpertArchive
 from selfplay.generated import importing
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.learner import make_loss
+from selfplay.learning.loss import make_loss
 
 EMPTY = ["b"] * 42
 
@@ -49,7 +49,7 @@ def test_solved_positions_have_only_value_targets(tmp_path: Path) -> None:
     rows = experts.gather(np.arange(experts.size))
     value_by_ply = dict(zip(rows["ply"].tolist(), rows["value"].tolist(), strict=True))
     assert sorted(rows["value"].tolist()) == [-1, 0, 1] and value_by_ply[4] == -1
-    assert (rows["outcome"] == rows["value"]).all()
+    assert (rows["mover_outcome"] == rows["value"]).all()
     assert not rows["policy"].any() and (rows["action"] == -1).all() and rows["last"].all()
     at = int(np.flatnonzero(rows["value"] == 1)[0])
     state = game.step(game.step(game.init(), 3), 3)
@@ -67,7 +67,7 @@ def test_row_without_a_policy_has_no_policy_loss() -> None:
         "legal": np.packbits(np.ones((1, 9), bool), axis=1),
         "policy": np.zeros((1, 9), np.float16),
         "value": np.ones(1, np.float16),
-        "outcome": np.ones(1, np.int8),
+        "mover_outcome": np.ones(1, np.int8),
     }
 
     def evaluate(params: jax.Array, observation: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,7 +1,8 @@
-"""Measures on held-out games, against a slow count."""
+"""Evaluation on held-out games, against a slow computation."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
 from selfplay.imitation import held_out
-from selfplay.imitation.held_out import PHASES, Measure
+from selfplay.imitation.held_out import PHASES, HeldOutEvaluator
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from tests.selfplay.experts.records import GAME, NAME, random_moves, sgf, write
@@ -38,7 +39,7 @@ def experts(tmp_path_factory: pytest.TempPathFactory) -> ExpertArchive:
 
 @pytest.fixture(scope="module")
 def params() -> Any:
-    """A network with opinions."""
+    """Random parameters with a policy that is not uniform."""
     leaves, tree = jax.tree.flatten(network.make(GAME, SHAPE).init(jax.random.key(0)))
     keys = jax.random.split(jax.random.key(1), len(leaves))
     pairs = zip(leaves, keys, strict=True)
@@ -46,7 +47,7 @@ def params() -> Any:
 
 
 def slow(experts: ExpertArchive, params: Any, places: np.ndarray) -> list[dict[str, float]]:
-    """What is to be measured, position after position of the held-out side."""
+    """Computes the measures position by position."""
     evaluate = network.make(GAME, SHAPE).apply
     view, training = experts.held_out, experts.train
     table, seen = experts.games, set(experts.fields["position"][training.rows].tolist())
@@ -68,7 +69,7 @@ def slow(experts: ExpertArchive, params: Any, places: np.ndarray) -> list[dict[s
         logs = logits - np.log(np.exp(logits).sum())
         action, colour = int(row["action"][0]), 1 if row["ply"][0] % 2 == 0 else -1
         wins = share if colour > 0 else 1 - share
-        outcome = float(row["outcome"][0])
+        outcome = float(row["mover_outcome"][0])
         found.append(
             {
                 "rank": float((logs > logs[action]).sum()),
@@ -84,12 +85,12 @@ def slow(experts: ExpertArchive, params: Any, places: np.ndarray) -> list[dict[s
     return found
 
 
-def test_all_measures_agree_with_a_slow_count(experts: ExpertArchive, params: Any) -> None:
+def test_measures_agree_with_a_slow_computation(experts: ExpertArchive, params: Any) -> None:
     evaluate = network.make(GAME, SHAPE).apply
     view = experts.held_out
     order = np.random.default_rng(0).permutation(view.size)
     count = min(150, view.size - 3)
-    report = Measure(GAME, evaluate, experts.train, view, order)(params, count)
+    report = HeldOutEvaluator(GAME, evaluate, experts.train, view, order)(params, count)
     expected = slow(experts, params, order[:count])
     groups: dict[str, list[dict[str, float]]] = {"": expected}
     groups["unseen"] = [one for one in expected if one["unseen"]]
@@ -112,21 +113,21 @@ def test_all_measures_agree_with_a_slow_count(experts: ExpertArchive, params: An
         assert report[name] == pytest.approx(np.mean([o[key] for o in taught]), rel=1e-4)
 
 
-def test_batches_do_not_matter(
+def test_measures_do_not_depend_on_the_batch_size(
     experts: ExpertArchive, params: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate = network.make(GAME, SHAPE).apply
     order = np.arange(experts.held_out.size)
-    one = Measure(GAME, evaluate, experts.train, experts.held_out, order)(params, len(order))
+    build = partial(HeldOutEvaluator, GAME, evaluate, experts.train, experts.held_out, order)
+    whole = build()(params, len(order))
     monkeypatch.setattr(held_out, "BATCH", 16)
-    other = Measure(GAME, evaluate, experts.train, experts.held_out, order)(params, len(order))
-    assert (
-        one["top1"] == other["top1"] and one["unseen"]["positions"] == other["unseen"]["positions"]
-    )
-    assert one["policy_loss"] == pytest.approx(other["policy_loss"], rel=1e-5)
+    split = build()(params, len(order))
+    assert whole["top1"] == split["top1"]
+    assert whole["unseen"]["positions"] == split["unseen"]["positions"]
+    assert whole["policy_loss"] == pytest.approx(split["policy_loss"], rel=1e-5)
 
 
-def test_what_is_not_known_is_nan(tmp_path: Path) -> None:
+def test_measures_without_data_are_nan(tmp_path: Path) -> None:
     """Solved positions have no moves to predict."""
     game = make("connect_four")
     lines = [
@@ -140,7 +141,7 @@ def test_what_is_not_known_is_nan(tmp_path: Path) -> None:
     experts = ExpertArchive(tmp_path / "out")
     model = network.make(game, SHAPE)
     order = np.arange(experts.held_out.size)
-    measure = Measure(game, model.apply, experts.train, experts.held_out, order)
-    report = measure(model.init(jax.random.key(0)), len(order))
+    evaluate_held_out = HeldOutEvaluator(game, model.apply, experts.train, experts.held_out, order)
+    report = evaluate_held_out(model.init(jax.random.key(0)), len(order))
     assert report["positions"] == 0 and np.isnan([report["top1"], report["policy_loss"]]).all()
     assert report["value_loss"] > 0

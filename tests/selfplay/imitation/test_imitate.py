@@ -1,4 +1,4 @@
-"""Imitation: it learns, resumes to the same bits, and hands version 0 to self-play."""
+"""Imitation learns, resumes to the same bits, and gives self-play its version 0."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,22 +21,25 @@ from selfplay.cluster import plan
 from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
-from selfplay.generated.teacher import Teacher
+from selfplay.generated.config import Teacher
+from selfplay.imitation import imitate
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.dataset import ExpertData
-from selfplay.imitation.imitate import FOLDER, best_of, loss
+from selfplay.imitation.imitate import FOLDER, best_iteration, held_out_loss
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.learner import Diverged, Learner, Source
+from selfplay.learning.learner import Diverged, Learner
+from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
 from selfplay.runs import metrics
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
 from selfplay.runs.files import CorruptedFile, read_hashed_json, write_hashed_json
+from selfplay.runs.metrics_row import ImitationRow, MetricsRow
 from selfplay.runs.run import load_version
 from selfplay.runs.window import ReplayConfig
 from selfplay.training.config import StoreConfig, TrainConfig
-from selfplay.training.loop import MIXED, train
-from selfplay.training.trainer import Trainer
+from selfplay.training.loop import NOT_REPRODUCIBLE, train
+from selfplay.training.trainer import Trainer, TrainState
 from selfplay.training.verify import verify
 from tests.selfplay.experts.records import GAME as GO
 from tests.selfplay.experts.records import NAME, random_moves, sgf, write
@@ -45,8 +48,8 @@ from tests.small_runs import PLAIN, ROOT
 GAME = "tic_tac_toe"
 
 
-def label(folder: Path, count: int = 300, seed: int = 0) -> Path:
-    """An archive of a tic-tac-toe teacher's games."""
+def generate(folder: Path, count: int = 300, seed: int = 0) -> Path:
+    """Generates an archive of a tic-tac-toe teacher's games."""
     teacher = Teacher(games=count, blunder=0.3, seed=seed)
     importing.generate(folder, GAME, games.make(GAME), teacher, 0.2, 1, lambda *a: None)
     return folder
@@ -54,7 +57,7 @@ def label(folder: Path, count: int = 300, seed: int = 0) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return label(tmp_path_factory.mktemp("experts") / "teacher")
+    return generate(tmp_path_factory.mktemp("experts") / "teacher")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +79,7 @@ def config(data: Path) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def whole(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run."""
+    """A run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     train(config, folder)
     return folder
@@ -86,12 +89,12 @@ def digests(folder: Path) -> list[Any]:
     return [row["digest"] for part in (folder / FOLDER, folder) for row in metrics.read(part)]
 
 
-def stop_at(iteration: int) -> Callable[[Mapping[str, Any]], bool]:
-    """A report that ends imitation after that iteration."""
-    return lambda row: "selfplay" not in row and row["iteration"] == iteration
+def stop_at(iteration: int) -> Callable[[MetricsRow], bool]:
+    """Returns a callback that ends imitation after that iteration."""
+    return lambda row: isinstance(row, ImitationRow) and row.iteration == iteration
 
 
-def test_it_learns_and_the_best_version_becomes_version_0(whole: Path, config: TrainConfig) -> None:
+def test_best_version_of_imitation_becomes_version_0(whole: Path, config: TrainConfig) -> None:
     rows = metrics.read(whole / FOLDER)[1:]
     assert [row["epoch"] for row in rows] == [0.5, 1.0, 1.5, 2.0]
     first, last = rows[0]["held_out"], rows[-1]["held_out"]
@@ -100,7 +103,9 @@ def test_it_learns_and_the_best_version_becomes_version_0(whole: Path, config: T
     assert last["value_log_loss"] < last["colour_log_loss"]
     assert last["top1"] > 0.3 and last["top1"] <= last["top3"] <= last["top5"] <= 1
     version = metrics.read(whole)[0]["imitation"]["version"]
-    assert version == best_of(rows) and loss(rows[version - 1]) == min(map(loss, rows))
+    typed = [row for row in metrics.read_rows(whole / FOLDER) if isinstance(row, ImitationRow)]
+    assert version == best_iteration(typed)
+    assert held_out_loss(typed[version - 1]) == min(map(held_out_loss, typed))
     best, start = load_version(whole / FOLDER, version).params, load_version(whole, 0).params
     assert digest(best) == digest(start)
     assert (
@@ -109,7 +114,7 @@ def test_it_learns_and_the_best_version_becomes_version_0(whole: Path, config: T
     )
 
 
-def test_the_ledger_and_the_clock_carry_over(whole: Path, config: TrainConfig) -> None:
+def test_ledger_and_clock_carry_over_to_self_play(whole: Path, config: TrainConfig) -> None:
     rows = metrics.read(whole / FOLDER)
     learner, game = config.imitation.learner, games.make(GAME)
     size = ExpertArchive(config.imitation.dataset).train.size
@@ -121,11 +126,11 @@ def test_the_ledger_and_the_clock_carry_over(whole: Path, config: TrainConfig) -
     assert metrics.read(whole)[1]["seconds"]["total"] > rows[-1]["seconds"]["total"] > 0
 
 
-def test_the_first_versions_of_selfplay_are_measured_on_the_experts(whole: Path) -> None:
+def test_first_versions_of_self_play_are_evaluated_on_expert_games(whole: Path) -> None:
     assert all(row["held_out"]["positions"] > 0 for row in metrics.read(whole)[1:])
 
 
-def test_stopped_in_imitation_it_resumes_to_the_same_bits(
+def test_run_stopped_in_imitation_resumes_to_the_same_bits(
     tmp_path: Path, config: TrainConfig, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(config, tmp_path / "run", stop_at(3))
@@ -137,12 +142,12 @@ def test_stopped_in_imitation_it_resumes_to_the_same_bits(
     assert digests(tmp_path / "run") == digests(whole)
 
 
-def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
+def test_other_arithmetic_of_the_learner_is_refused_unless_allowed(
     tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fingerprint = Learner.fingerprint
     cluster = replace(config.cluster, allow_mismatched_actors=True)
-    for last in (stop_at(3), lambda row: row["version"] == 1):  # of imitation, then of self-play
+    for last in (stop_at(3), lambda row: row.iteration == 1):  # of imitation, then of self-play
         train(config, tmp_path / "run", last)
         monkeypatch.setattr(Learner, "fingerprint", lambda *_: "f" * 64)
         with pytest.raises(
@@ -151,12 +156,12 @@ def test_a_machine_that_learns_other_bits_is_refused_unless_the_run_mixes(
             train(config, tmp_path / "run")
         monkeypatch.setattr(Learner, "fingerprint", fingerprint)
     monkeypatch.setattr(Learner, "fingerprint", lambda *_: "f" * 64)
-    assert MIXED not in (tmp_path / "run" / "manifest.json").read_text()
+    assert NOT_REPRODUCIBLE not in (tmp_path / "run" / "manifest.json").read_text()
     assert train(replace(config, cluster=cluster), tmp_path / "run").next_iteration == 3
-    assert MIXED in (tmp_path / "run" / "manifest.json").read_text()
+    assert NOT_REPRODUCIBLE in (tmp_path / "run" / "manifest.json").read_text()
 
 
-def test_the_learners_devices_do_not_change_it(
+def test_imitation_does_not_depend_on_learner_devices(
     tmp_path: Path, config: TrainConfig, whole: Path
 ) -> None:
     cluster = replace(config.cluster, learner_devices=2)
@@ -166,17 +171,18 @@ def test_the_learners_devices_do_not_change_it(
     assert len(metrics.read(tmp_path / "run")) == 1  # iterations=0: imitation was all
 
 
-def test_verify_proves_imitation_and_the_run_after_it(whole: Path) -> None:
+def test_verify_recomputes_imitation_and_self_play(whole: Path) -> None:
     seen: list[int] = []
     for folder in (whole / FOLDER, whole):
-        assert verify(folder, 1, 2, lambda i, found: seen.append(i)) is None
+        assert verify(folder, 1, 2, lambda i, digests: seen.append(i)) is None
     assert seen == [1, 2, 1, 2]
 
 
-def test_a_ladder_has_the_version_that_imitation_left(whole: Path) -> None:
+def test_ladder_includes_version_0_of_an_imitating_run(whole: Path) -> None:
     ask = (
-        "import sys, launch.ladder as command, games; options = command.Options((sys.argv[1],), "
-        "(0,)); print([p.spec for p in command.gather(options, games.make('tic_tac_toe'))[0]])"
+        "import sys, games; from launch import ladder, rating; "
+        "options = ladder.Options((sys.argv[1],), (0,)); "
+        "print([p.spec for p in rating.gather(options, games.make('tic_tac_toe'))[0]])"
     )
     done = subprocess.run(
         [sys.executable, "-c", ask, str(whole)], cwd=ROOT, capture_output=True, text=True
@@ -184,13 +190,13 @@ def test_a_ladder_has_the_version_that_imitation_left(whole: Path) -> None:
     assert re.findall(r"@(\d+)", done.stdout) == ["0", "1", "2"], done.stderr
 
 
-def test_the_view_shows_both_steps(
+def test_progress_shows_imitation_and_self_play(
     whole: Path, config: TrainConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Progress(config, whole, plain=True) as progress:
-        for row in metrics.read(whole / FOLDER)[1:]:
-            progress.show({"of": 4, **row})
-        progress.show(metrics.read(whole)[1])
+        for row in metrics.read_rows(whole / FOLDER)[1:]:
+            progress.show(row)
+        progress.show(metrics.read_rows(whole)[1])
     progress.finished(train(config, whole))  # complete: nothing is trained
     said = capsys.readouterr().out
     last, best = (metrics.read(whole / FOLDER)[4], metrics.read(whole)[0]["imitation"])
@@ -204,7 +210,7 @@ def test_the_view_shows_both_steps(
 def alter(
     run: Path, to: Path, part: str, iteration: int, change: Callable[[dict[str, Any]], Any]
 ) -> None:
-    """A copy of a run with another metrics row in a commit."""
+    """Copies a run and changes the metrics row of a commit."""
     shutil.copytree(run, to)
     path = to / part / "commits" / f"{iteration:08d}.json"
     commit = read_hashed_json(path)
@@ -212,16 +218,17 @@ def alter(
     write_hashed_json(path, commit)
 
 
-def test_verify_finds_a_change(tmp_path: Path, whole: Path) -> None:
+def test_verify_notices_a_changed_digest(tmp_path: Path, whole: Path) -> None:
     alter(whole, tmp_path / "run", FOLDER, 2, lambda row: row["digest"].update(state="0" * 64))
-    found = verify(tmp_path / "run" / FOLDER, 1, 3, lambda *a: None)
-    assert found and found.startswith("iteration 2, state: recomputed") and "000000" in found
+    difference = verify(tmp_path / "run" / FOLDER, 1, 3)
+    assert difference and (difference.iteration, difference.part) == (2, "state")
+    assert difference.recorded == "0" * 64 != difference.recomputed
 
 
-def test_the_best_version_stays_until_it_is_needed(
+def test_best_version_is_kept_until_it_is_needed(
     tmp_path: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("selfplay.imitation.loss", lambda row: abs(row["version"] - 5))
+    monkeypatch.setattr(imitate, "held_out_loss", lambda row: abs(row.iteration - 5))
     patient = replace(config.imitation, epochs=5, patience=4)
     few = replace(config, imitation=patient, store=StoreConfig(keep=1), iterations=1)
     train(few, tmp_path / "run")
@@ -234,7 +241,7 @@ def test_the_best_version_stays_until_it_is_needed(
     assert [int(path.stem) for path in kept] == [0, 1, 2, 3, 4, 5, 6, 8]
 
 
-def test_patience_ends_it_early(tmp_path: Path, config: TrainConfig) -> None:
+def test_patience_ends_imitation_early(tmp_path: Path, config: TrainConfig) -> None:
     # A rate of nothing: the held-out loss cannot fall below that of the first iteration.
     still = replace(config.imitation.learner, learning_rate=1e-30)
     impatient = replace(config.imitation, patience=1, learner=still)
@@ -243,41 +250,42 @@ def test_patience_ends_it_early(tmp_path: Path, config: TrainConfig) -> None:
     assert metrics.read(tmp_path / "run")[0]["imitation"]["version"] == 1
 
 
-def test_experts_stay_for_a_share_that_halves(config: TrainConfig, whole: Path) -> None:
-    lessons = Trainer.build(config).lessons
-    assert lessons
+def test_fraction_of_expert_rows_halves(config: TrainConfig, whole: Path) -> None:
+    experts = Trainer.build(config).experts
+    assert experts
     window = Window(200)
-    sizes = [lessons.with_window(window, iteration).size for iteration in (1, 2, 3, 30)]
-    assert sizes == [400, 267, 229, 200]  # shares of 1/2, 1/4, 1/8, none
-    mixed = lessons.with_window(window, 1)
+    sizes = [experts.with_window(window, iteration).size for iteration in (1, 2, 3, 30)]
+    assert sizes == [400, 267, 229, 200]  # fractions of 1/2, 1/4, 1/8, none
+    mixed = experts.with_window(window, 1)
     rows = mixed.gather(np.array([399, 0, 200, 199]))
     assert (rows["value"][[1, 3]] == window.MARK).all()
     assert (rows["value"][[0, 2]] != window.MARK).all()
     # Other rows in another iteration.
     everything = np.arange(200, 400)
-    again = lessons.with_window(window, 1).gather(everything)
+    again = experts.with_window(window, 1).gather(everything)
     np.testing.assert_array_equal(again["planes"], mixed.gather(everything)["planes"])
     later = replace(config.imitation, expert_half_life=1e9)
-    other = replace(lessons, config=later).with_window(window, 2).gather(everything)
+    other = replace(experts, config=later).with_window(window, 2).gather(everything)
     assert (other["planes"] != again["planes"]).any()
 
 
-def test_selfplay_learns_from_the_experts_that_stay(config: TrainConfig) -> None:
-    asked: list[int] = []
+def test_self_play_learns_from_expert_rows(config: TrainConfig) -> None:
+    sizes: list[int] = []
 
-    class Asked:
+    class RecordingLearner:
         def fit(self, state: Any, source: Source, *rest: Any) -> tuple[Any, dict[str, float]]:
-            asked.append(source.size)
+            sizes.append(source.size)
             return state, {}
 
-    trainer = replace(Trainer.build(config), learner=cast(Learner, Asked()))
-    state = {"learner": trainer.imitation().learner.initial()}
+    trainer = replace(Trainer.build(config), learner=cast(Learner, RecordingLearner()))
+    learner = trainer.imitation().learner.init()
+    state = TrainState(learner, learner.ema_params)
     for iteration in (1, 2):
         trainer.fit(state, Window(200), plan.work(iteration, 1, 0), 64)
-    assert asked == [400, 267]
+    assert sizes == [400, 267]
 
 
-def test_diverging_names_the_last_good_commit(tmp_path: Path, config: TrainConfig) -> None:
+def test_diverging_run_names_the_last_good_commit(tmp_path: Path, config: TrainConfig) -> None:
     wild = replace(config.imitation.learner, learning_rate=1e30)
     diverging = replace(config, imitation=replace(config.imitation, learner=wild))
     with pytest.raises(Diverged, match=r"diverged in iteration 1: .* last good commit is 0 in"):
@@ -285,7 +293,7 @@ def test_diverging_names_the_last_good_commit(tmp_path: Path, config: TrainConfi
 
 
 class Window:
-    """Rows of self-play, recognised by their value."""
+    """A source of rows of self-play, recognized by their value."""
 
     MARK = 0.25
 
@@ -293,53 +301,52 @@ class Window:
         self.size = size
 
     def gather(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Rows of the right shapes."""
+        """Returns rows of the right shapes."""
         n = len(indices)
         return {
             "planes": np.zeros((n, 3), np.uint8),
             "legal": np.zeros((n, 2), np.uint8),
             "policy": np.zeros((n, 9), np.float16),
             "value": np.full(n, self.MARK, np.float16),
-            "outcome": np.zeros(n, np.int8),
+            "mover_outcome": np.zeros(n, np.int8),
         }
 
 
-def test_a_smaller_share_of_games(data: Path, config: TrainConfig) -> None:
+def test_game_fraction_uses_a_part_of_the_training_games(data: Path, config: TrainConfig) -> None:
     half = replace(config.imitation, game_fraction=0.5)
     game = games.make(GAME)
-    lessons = ExpertData.open(half, GAME, game, network.make(game, config.network), 0)
-    assert 0.3 < lessons.train.size / ExpertArchive(data).train.size < 0.7
-    assert lessons.held_out.size == ExpertArchive(data).held_out.size
+    experts = ExpertData.open(half, GAME, game, network.make(game, config.network), 0)
+    assert 0.3 < experts.train.size / ExpertArchive(data).train.size < 0.7
+    assert experts.held_out.size == ExpertArchive(data).held_out.size
 
 
-def test_bad_input_is_a_sentence_before_any_work(tmp_path: Path, config: TrainConfig) -> None:
+def test_bad_input_is_refused_before_any_work(tmp_path: Path, config: TrainConfig) -> None:
     for change, game, words in [
-        ({"data": "experts/nowhere"}, GAME, "experts/nowhere is not an archive"),
-        ({}, "connect_four", "holds games of tic_tac_toe"),
-        ({"games": 1e-9}, GAME, "has 0 positions to learn from"),
+        ({"dataset": "experts/nowhere"}, GAME, "experts/nowhere is not an archive"),
+        ({}, "connect_four", "has games of tic_tac_toe"),
+        ({"game_fraction": 1e-9}, GAME, "has 0 positions to learn from"),
     ]:
         imitation = replace(config.imitation, **change)
         with pytest.raises(ValueError, match=words):
             train(replace(config, game=game, imitation=imitation), tmp_path / "run")
         assert not (tmp_path / "run").exists()
-    for field, value in [("epochs", 0), ("games", 0.0), ("stays", 1.0), ("patience", -1)]:
-        with pytest.raises(ValueError, match=f"imitation.{field}.*{value}"):
+    wrong = {"epochs": 0, "game_fraction": 0.0, "expert_fraction": 1.0, "patience": -1}
+    for field, value in wrong.items():
+        with pytest.raises(ValueError, match=f"imitation.{field.replace('_', '-')}.*{value}"):
             replace(config.imitation, **{field: value})
-    with pytest.raises(ValueError, match="names no games"):
+    with pytest.raises(ValueError, match="expert-fraction"):
         ImitationConfig(expert_fraction=0.5)
     with pytest.raises(ValueError, match="iterations must be at least 1"):
         replace(PLAIN, iterations=0)
 
 
-def test_other_games_under_the_same_name_are_refused(
-    tmp_path: Path, config: TrainConfig, whole: Path
-) -> None:
-    data = label(tmp_path / "data", 150)
+def test_changed_archive_is_refused(tmp_path: Path, config: TrainConfig, whole: Path) -> None:
+    data = generate(tmp_path / "data", 150)
     imitation = replace(config.imitation, dataset=str(data), positions_per_iteration=10**6)
     changed = replace(config, imitation=imitation)
     train(changed, tmp_path / "learning", stop_at(1))
     data.rename(tmp_path / "before")
-    label(data, 150, seed=1)
+    generate(data, 150, seed=1)
     with pytest.raises(ValueError, match="has changed since"):
         train(changed, tmp_path / "learning")
     alter(whole, tmp_path / "playing", "", 0, lambda row: row["imitation"].update(data="0" * 64))
@@ -348,8 +355,8 @@ def test_other_games_under_the_same_name_are_refused(
         train(config, tmp_path / "playing")
 
 
-def test_a_damaged_archive_is_not_learnt_from(tmp_path: Path, config: TrainConfig) -> None:
-    data = label(tmp_path / "data", 150)
+def test_damaged_archive_is_refused(tmp_path: Path, config: TrainConfig) -> None:
+    data = generate(tmp_path / "data", 150)
     planes = data / "planes.npy"
     damaged = bytearray(planes.read_bytes())
     damaged[-1] ^= 1
@@ -359,17 +366,18 @@ def test_a_damaged_archive_is_not_learnt_from(tmp_path: Path, config: TrainConfi
         train(replace(config, imitation=imitation), tmp_path / "run")
 
 
-def test_a_komi_that_no_expert_played_is_told(tmp_path: Path) -> None:
+def test_komi_warning_names_a_komi_without_expert_games(tmp_path: Path) -> None:
     records = [sgf(random_moves(seed, 12), komi="5.5") for seed in range(30)]
     file = write(tmp_path / "a.sgf", *records)
     importing.import_sgf(tmp_path / "out", NAME, GO, [file], Filters(), 0.3, lambda *a: None)
     config = ImitationConfig(
         dataset=str(tmp_path / "out"), learner=LearnerConfig(batch_size=16, shards=2)
     )
-    lessons = []
+    warnings: list[str] = []
     for komi in (5.5, 7.5):
         game = games.make(f"{NAME}&komi={komi}")
         model = network.make(game, PLAIN.network)
-        lessons.append(ExpertData.open(config, f"{NAME}&komi={komi}", game, model, 0))
-    assert lessons[0].doubt == ""
-    assert "have komi 7.5" in lessons[1].doubt and "most have 5.5" in lessons[1].doubt
+        experts = ExpertData.open(config, f"{NAME}&komi={komi}", game, model, 0)
+        warnings.append(experts.komi_warning)
+    assert warnings[0] == ""
+    assert "komi 7.5" in warnings[1] and "5.5" in warnings[1]

@@ -90,7 +90,7 @@ def test_best_version_has_the_highest_rating(folder: Path, tmp_path: Path) -> No
 def test_resumed_run_has_the_same_ladder(tmp_path: Path, folder: Path) -> None:
     """Stops after four iterations, by its report, then resumes; version 5 is not rated."""
     again = tmp_path / "run"
-    trained(RATED, again, report=lambda row: row["iteration"] == 4)
+    trained(RATED, again, on_iteration=lambda row: row.iteration == 4)
     rows = trained(RATED, again)
     expected = metrics.read(folder)
     assert digests(rows) == digests(expected)
@@ -123,13 +123,16 @@ def test_failing_evaluator_does_not_stop_training(
 ) -> None:
     again = tmp_path / "run"
     messages: list[str] = []
-    trained(RATED, again, report=lambda row: row["iteration"] == 1)
+    trained(RATED, again, on_iteration=lambda row: row.iteration == 1)
     for file in (again / "elo").glob("ladder.db*"):
         file.write_bytes(b"no database, whatever its name may say " * 100)
     rows = trained(RATED, again, announce=messages.append)
     assert digests(rows) == digests(plain)
     assert (
-        sum("rated no more" in text and "cannot be read as a ladder" in text for text in messages)
+        sum(
+            "rating is disabled" in text and "cannot be read as a ladder" in text
+            for text in messages
+        )
         == 1
     )
 

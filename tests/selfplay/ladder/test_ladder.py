@@ -31,7 +31,7 @@ from selfplay.runs.codec import mutable_fields
 from selfplay.runs.run import Run
 from selfplay.training.trainer import Trainer
 from tests.selfplay.players import quirky_engine
-from tests.selfplay.serve.thinkers import untrained
+from tests.selfplay.serve.analysts import untrained
 from tests.small_runs import PLAIN, ROOT, ask
 
 NAME = "tic_tac_toe"
@@ -45,14 +45,16 @@ def players(names: tuple[str, ...] = SPECS) -> list[Player]:
     return [specs.parse(spec, GAME) for spec in names]
 
 
-def ladder(path: Path, names: tuple[str, ...] = SPECS, config: LadderConfig = CONFIG) -> Ladder:
+def open_ladder(
+    path: Path, names: tuple[str, ...] = SPECS, config: LadderConfig = CONFIG
+) -> Ladder:
     return Ladder(path, GAME, NAME, players(names), "solver", config)
 
 
 def play_ladder(path: Path, workers: int = 1) -> tuple[str, list[Any]]:
-    with ladder(path) as made:
-        state = made.run_until(1.0, GAMES, workers)
-        return tables.to_csv(state), made.database.games()
+    with open_ladder(path) as ladder:
+        state = ladder.run_until(1.0, GAMES, workers)
+        return tables.to_csv(state), ladder.database.games()
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +96,8 @@ def test_stopped_ladder_continues_with_the_same_games(
                 raise Stopped
 
         try:
-            with ladder(path) as made:
-                made.run_until(1.0, GAMES, 1, report=count)
+            with open_ladder(path) as ladder:
+                ladder.run_until(1.0, GAMES, 1, report=count)
                 break
         except Stopped:
             cuts += 1
@@ -148,7 +150,7 @@ def store_run(folder: Path, versions: int) -> None:
             state, _ = Trainer.build(replace(PLAIN, seed=version)).start()
             spent = asdict(Ledger(selfplay=1_000_000 * version))
             row = {"ledger": spent}
-            run.commit(version, state, row, state["playing"], carries=[], ledger=spent)
+            run.commit(version, state, row, state.acting_params, carries=[], ledger=spent)
 
 
 def test_command_rates_a_run(tmp_path: Path) -> None:
@@ -176,20 +178,22 @@ def recorded(path: Path) -> int:
 
 
 def test_ladder_stops_at_the_wanted_precision(tmp_path: Path) -> None:
-    with ladder(tmp_path / "ladder.db", ("solver", "solver?blunder=0.4")) as made:
-        state = made.run_until(60.0, 100_000)
+    with open_ladder(tmp_path / "ladder.db", ("solver", "solver?blunder=0.4")) as ladder:
+        state = ladder.run_until(60.0, 100_000)
         assert state.max_stderr < 60
         played = len(state.games.first)
         assert 0 < played < 4000
-        assert len(made.run_until(60.0, 100_000).games.first) == played, "no more games are needed"
+        assert len(ladder.run_until(60.0, 100_000).games.first) == played, (
+            "no more games are needed"
+        )
 
 
 def test_inactive_players_keep_their_games(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
-    with ladder(path, ("solver", "random")) as made:
-        before = made.run_until(1.0, 40)
-    with ladder(path, ("solver", "solver?blunder=0.7")) as made:
-        after = made.run_until(1.0, 120)
+    with open_ladder(path, ("solver", "random")) as ladder:
+        before = ladder.run_until(1.0, 40)
+    with open_ladder(path, ("solver", "solver?blunder=0.7")) as ladder:
+        after = ladder.run_until(1.0, 120)
     assert [entry.spec for entry in after.entries] == ["solver", "random", "solver?blunder=0.7"]
     games = after.games
     against_random = (games.first == 1) | (games.second == 1)
@@ -208,27 +212,27 @@ def test_other_parameters_under_the_same_name_are_rejected(tmp_path: Path) -> No
 
 def test_other_settings_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
-    ladder(path).database.close()
+    open_ladder(path).database.close()
     with pytest.raises(ValueError, match="made with opening plies 2, not 3"):
-        ladder(path, config=LadderConfig(opening_plies=3))
+        open_ladder(path, config=LadderConfig(opening_plies=3))
     (tmp_path / "text.db").write_text("this is no database, whatever its name may say " * 30)
     with pytest.raises(ValueError, match=r"text\.db cannot be read as a ladder"):
-        ladder(tmp_path / "text.db")
+        open_ladder(tmp_path / "text.db")
 
 
 def test_unfinished_round_continues_without_inactive_players(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
-    with ladder(path) as made:
+    with open_ladder(path) as ladder:
         with pytest.raises(KeyboardInterrupt):
-            made.run_until(1.0, GAMES, report=interrupt)
-        assert made.database.games() and not len(made.state().games.first), (
+            ladder.run_until(1.0, GAMES, report=interrupt)
+        assert ladder.database.games() and not len(ladder.state().games.first), (
             "only complete rounds count"
         )
     messages: list[str] = []
-    with ladder(path, ("solver", "random")) as made:
-        before = {(g.round, g.slot, g.first, g.opening_index) for g in made.database.games()}
-        made.run_until(1.0, GAMES, announce=messages.append)
-        after = {(g.round, g.slot, g.first, g.opening_index) for g in made.database.games()}
+    with open_ladder(path, ("solver", "random")) as ladder:
+        before = {(g.round, g.slot, g.first, g.opening_index) for g in ladder.database.games()}
+        ladder.run_until(1.0, GAMES, announce=messages.append)
+        after = {(g.round, g.slot, g.first, g.opening_index) for g in ladder.database.games()}
     assert len(messages) == 1 and "continues without" in messages[0]
     assert "blunder" in messages[0] and before < after, "no stored game is lost"
 
@@ -236,10 +240,10 @@ def test_unfinished_round_continues_without_inactive_players(tmp_path: Path) -> 
 def test_interrupted_ladder_stores_the_matches_in_progress(tmp_path: Path) -> None:
     """Ctrl-C after the first match: the second one, already begun, is stored as well."""
     path = tmp_path / "ladder.db"
-    with ladder(path) as made:
+    with open_ladder(path) as ladder:
         with pytest.raises(KeyboardInterrupt):
-            made.run_until(1.0, GAMES, workers=4, report=interrupt)
-        stored = len(made.database.games())
+            ladder.run_until(1.0, GAMES, workers=4, report=interrupt)
+        stored = len(ladder.database.games())
     assert stored > 2 * CONFIG.pairs and stored % (2 * CONFIG.pairs) == 0
 
 
@@ -248,8 +252,8 @@ def test_repeated_game_counts_once(tmp_path: Path) -> None:
     networks = [specs.of_version(untrained(NAME, seed), 0) for seed in (0, 1)]
     networks = [replace(p, spec=f"{p.spec}&{i}") for i, p in enumerate(networks)]
     path, anchor = tmp_path / "ladder.db", networks[0].spec
-    with Ladder(path, GAME, NAME, networks, anchor, CONFIG, [(4,)]) as few:
-        state = few.run_until(1.0, 1000)
+    with Ladder(path, GAME, NAME, networks, anchor, CONFIG, [(4,)]) as ladder:
+        state = ladder.run_until(1.0, 1000)
         recorded = len(state.recorded)
     assert len(state.games.first) == 2, "the two colours"
     assert recorded <= 4 * CONFIG.pairs, "and then no more is played"
@@ -279,8 +283,8 @@ def play_apart(path: Path, names: tuple[str, ...], budget: int) -> tuple[Any, li
     """Plays a ladder of players that need no rules; returns its state and announcements."""
     act, messages = specs.parse("random", GAME).act, list[str]()
     everyone = [Player(spec, act) for spec in names]
-    with Ladder(path, GAME, NAME, everyone, names[0], replace(CONFIG, pairs=10), [(4,)]) as made:
-        return made.run_until(25.0, budget, announce=messages.append), messages
+    with Ladder(path, GAME, NAME, everyone, names[0], replace(CONFIG, pairs=10), [(4,)]) as ladder:
+        return ladder.run_until(25.0, budget, announce=messages.append), messages
 
 
 def test_pair_too_far_apart_stops_with_a_sentence(
@@ -327,39 +331,39 @@ def test_engine_with_wrong_answers_is_rejected_before_any_game(tmp_path: Path) -
     go = games.make("go?size=9")
     quirky = shlex.join([sys.executable, "-ISu", quirky_engine.__file__, "komi refused"])
     both = [specs.parse("random", go), specs.parse(f"gtp:{quirky}", go)]
-    with Ladder(tmp_path / "ladder.db", go, "go?size=9", both, "random", CONFIG, [(0,)]) as made:
+    with Ladder(tmp_path / "ladder.db", go, "go?size=9", both, "random", CONFIG, [(0,)]) as ladder:
         with pytest.raises(ValueError, match="cannot be rated: it refused 'komi 7") as refusal:
-            made.run_until(1.0, 40)
-        assert quirky in str(refusal.value) and not made.database.pairings()
+            ladder.run_until(1.0, 40)
+        assert quirky in str(refusal.value) and not ladder.database.pairings()
 
 
 def test_second_process_on_the_same_ladder_is_rejected(tmp_path: Path) -> None:
-    with ladder(tmp_path / "ladder.db"), pytest.raises(ValueError, match="by another process"):
-        ladder(tmp_path / "ladder.db")
+    with open_ladder(tmp_path / "ladder.db"), pytest.raises(ValueError, match="by another process"):
+        open_ladder(tmp_path / "ladder.db")
 
 
 def interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("twice", [("solver", "random", "random"), ("random",)])
+@pytest.mark.parametrize("names", [("solver", "random", "random"), ("random",)])
 def test_repeated_player_or_missing_anchor_is_rejected(
-    tmp_path: Path, twice: tuple[str, ...]
+    tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     with pytest.raises(ValueError, match=r"is named twice|the anchor 'solver' is not among"):
-        ladder(tmp_path / "ladder.db", twice)
+        open_ladder(tmp_path / "ladder.db", names)
 
 
 def test_sgf_contains_every_game(tmp_path: Path) -> None:
     go = games.make("go?size=3")
-    one = specs.parse("random", go)
-    both = [one, replace(one, spec="another")]
+    first = specs.parse("random", go)
+    both = [first, replace(first, spec="another")]
     starts = [(0, 8), (9, 4)]
     path = tmp_path / "ladder.db"
-    with Ladder(path, go, "go?size=3", both, "random", LadderConfig(pairs=2), starts) as made:
-        made.run_until(1.0, 4)
-        text = tables.to_sgf(go, made.database.players(), made.database.games()).decode()
-        recorded_games = made.database.games()
+    with Ladder(path, go, "go?size=3", both, "random", LadderConfig(pairs=2), starts) as ladder:
+        ladder.run_until(1.0, 4)
+        text = tables.to_sgf(go, ladder.database.players(), ladder.database.games()).decode()
+        recorded_games = ladder.database.games()
     parsed = [sgf.Sgf_game.from_string(line) for line in text.split("\n(") if line.startswith("(")]
     parsed += [sgf.Sgf_game.from_string("(" + part) for part in text.split("\n(")[1:]]
     assert len(parsed) == len(recorded_games) == 4
@@ -377,21 +381,21 @@ def test_table_fits_the_terminal_and_shows_whole_names(
 ) -> None:
     """Names are printed whole in a terminal of any width, whatever characters they have."""
     odd = replace(players(("random",))[0], spec="runs/[red]very_long_name_of_a_run@128?sims=64")
-    with ladder(tmp_path / "ladder.db") as made:
-        made.database.enter([odd])
-        state = made.run_until(1.0, 40)
+    with open_ladder(tmp_path / "ladder.db") as ladder:
+        ladder.database.enter([odd])
+        state = ladder.run_until(1.0, 40)
     entries = [replace(e, spec=odd.spec) if e.spec == "random" else e for e in state.entries]
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
     console.print(tables.table(state._replace(entries=entries), "[/odd] title", width))
-    said = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
-    assert odd.spec in said and "[/odd] title" in said and "of them distinct" in said
-    assert max(map(len, said.splitlines())) <= width
+    output = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert odd.spec in output and "[/odd] title" in output and "of them distinct" in output
+    assert max(map(len, output.splitlines())) <= width
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("runs/none", "runs/none is no run folder"),
+        ("runs/none", "runs/none is not a run folder"),
         ("--game tic_tac_toe", "a ladder takes two players"),
         ("--game tic_tac_toe --players random --versions 0", "--versions must be above 0, got 0"),
         ("--game tic_tac_toe --players random --timeout-s -1", "--timeout-s must be above 0"),
@@ -410,9 +414,9 @@ def test_invalid_input_is_one_sentence(options: str, sentence: str) -> None:
 
 @cache
 def answers() -> dict[str, str]:
-    """What the command says to all of them, asked in one process."""
+    """Runs the command with all options in one process; returns its messages."""
     marks: Any = test_invalid_input_is_one_sentence
     questions = [options for options, _ in marks.pytestmark[0].args[1]]
-    found = ask("launch.ladder", [options.split() for options in questions])
-    assert all(status == 2 for status, _ in found), found
-    return dict(zip(questions, (said for _, said in found), strict=True))
+    results = ask("launch.ladder", [options.split() for options in questions])
+    assert all(status == 2 for status, _ in results), results
+    return dict(zip(questions, (message for _, message in results), strict=True))

@@ -73,10 +73,10 @@ def test_games_are_legal_and_in_pairs(name: str, spec: str) -> None:
         *((i, False) for i in range(6)),
         *((i, True) for i in range(6)),
     ]
-    for one, other in zip(played[:6], played[6:], strict=True):
-        assert one.opening == other.opening
-        assert_legal(game, one)
-        assert_legal(game, other)
+    for straight, swapped in zip(played[:6], played[6:], strict=True):
+        assert straight.opening == swapped.opening
+        assert_legal(game, straight)
+        assert_legal(game, swapped)
     assert played == match.play(a, b, game, drawn(game, a, b, 6), SEED)
 
 
@@ -118,17 +118,21 @@ def test_stronger_player_wins_with_both_colors() -> None:
 def test_versions_play_legal_games(options: str) -> None:
     game = games.make("tic_tac_toe")
     words = dict(part.split("=") for part in options.split("&"))
-    made = [
+    networks = [
         specs.of_version(version("tic_tac_toe", seed), int(words["sims"]), words.get("search"))
         for seed in (0, 1)
     ]
-    assert made[0].spec == f"made/up@0?{options}"
-    assert made[0].training_flops == 15 and made[0].digest != made[1].digest
-    played = match.play(made[0], made[1], game, drawn(game, made[0], made[1], 4), SEED)
-    for one in played:
-        assert_legal(game, one)
+    assert networks[0].spec == f"made/up@0?{options}"
+    assert networks[0].training_flops == 15 and networks[0].digest != networks[1].digest
+    played = match.play(
+        networks[0], networks[1], game, drawn(game, networks[0], networks[1], 4), SEED
+    )
+    for result in played:
+        assert_legal(game, result)
     # Two networks differ, or their games would.
-    assert played != match.play(made[0], made[0], game, drawn(game, made[0], made[1], 4), SEED)
+    assert played != match.play(
+        networks[0], networks[0], game, drawn(game, networks[0], networks[1], 4), SEED
+    )
 
 
 @pytest.mark.slow
@@ -190,8 +194,8 @@ def test_engine_that_fails_loses_its_games(
         assert [p.outcome for p in played] == [-1, -1, 1, 1]
         assert [p.score for p in played] == [0, 0, 0, 0]
     else:
-        for one in played:
-            assert_legal(game, one)
+        for result in played:
+            assert_legal(game, result)
 
 
 def test_game_of_an_engine_that_cannot_begin_is_not_rated(tmp_path: Path) -> None:

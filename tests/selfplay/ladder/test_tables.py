@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import signal
 import sys
@@ -15,7 +14,7 @@ from unittest.mock import MagicMock
 import pytest
 from rich.console import Console
 
-from launch import cli
+from launch import cli, ladder, rating
 from launch.ladder_progress import Watcher
 from selfplay.ladder import plot, tables
 from selfplay.ladder.database import Pairing
@@ -61,10 +60,10 @@ def test_progress_line_is_always_visible(players: int, monkeypatch: pytest.Monke
     monkeypatch.setenv("TERM", "xterm")
     out = io.StringIO()
     console = Console(width=80, height=24, file=out, force_terminal=True, soft_wrap=True)
-    made = chain_state([f"player {i}" for i in range(players)])
+    state = chain_state([f"player {i}" for i in range(players)])
     with Watcher("tic_tac_toe", console, plain=False) as watcher:
         assert "0:00" in out.getvalue() and "compiled" in out.getvalue(), "before any game"
-        watcher.round(made)
+        watcher.round(state)
         out.truncate(0)
         watcher.played(Pairing(2, 0, 1, 2, 0, 1), [])
         watcher._games = 8
@@ -104,8 +103,7 @@ def run_until(
 
     Returns its status, and the title of every picture that it drew.
     """
-    monkeypatch.setattr(cli, "prepare", lambda: None)
-    command = importlib.import_module("launch.ladder")
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
     made, drawn = chain_state([ANCHOR, "random"]), dict[str, str]()
 
     def run(moment: str, number: int | None, left: int = 1) -> tuple[Any, dict[str, str]]:
@@ -126,14 +124,14 @@ def run_until(
         fake.return_value.run_until.side_effect = lambda *_: arrive("play")
         fake.return_value.state.return_value = made
         fake.return_value.games_left.return_value = left
-        monkeypatch.setattr(command, "Ladder", fake)
-        monkeypatch.setattr(command, "gather", gather)
-        monkeypatch.setattr(command, "compare", lambda *_: None)
+        monkeypatch.setattr(rating, "Ladder", fake)
+        monkeypatch.setattr(rating, "gather", gather)
+        monkeypatch.setattr(rating, "compare", lambda *_: None)
         monkeypatch.setattr(plot, "to_png", to_png)
         arguments = ["ladder", "--game", "tic_tac_toe", "--plain", "--out", str(tmp_path)]
         monkeypatch.setattr(sys, "argv", arguments)
         try:
-            command.main()
+            ladder.main()
         except SystemExit as end:
             return end.code, drawn
         return 0, drawn
@@ -150,7 +148,7 @@ def test_signal_stops_the_command_with_a_sentence(
     status, _ = run_until(moment, number)
     said = capsys.readouterr().out
     assert status == 130
-    assert said.count("stopped; the same command goes on") == 1
+    assert said.count(ladder.STOPPED) == 1
     assert ("matches in play" in said) == (moment == "play")
     written = {path.name for path in tmp_path.iterdir()}
     assert ({"ladder.csv", "ladder.md", "ladder.png"} <= written) == (moment == "play")
@@ -178,10 +176,9 @@ def version(run: str, number: int, training_flops: float) -> Player:
 
 
 def test_runs_without_common_training_are_reported_before_they_play() -> None:
-    command = importlib.import_module("launch.ladder")
     short = [version("runs/short", 1, 1e9), version("runs/short", 2, 1e10)]
     long = [version("runs/long", 1, 1e11), version("runs/long", 2, 1e12)]
-    said = command.without_common_training([*long, *short, Player("random", None)])
+    said = rating.without_common_training([*long, *short, Player("random", None)])
     assert said.startswith("runs/short ends at 10^10.00") and "runs/long begins at 10^11.00" in said
-    assert not command.without_common_training([*long, version("runs/short", 3, 2e11)])
-    assert not command.without_common_training(long)
+    assert not rating.without_common_training([*long, version("runs/short", 3, 2e11)])
+    assert not rating.without_common_training(long)

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from selfplay.learning import learner
 from selfplay.learning.config import LearnerConfig
+from selfplay.learning.optimizer import make_optimizer
 
 PLAIN = LearnerConfig(warmup_steps=5, weight_decay=0.0, gradient_clip=1e9)
 START = {"w": np.array([3.0, -2.0], np.float32)}
@@ -24,13 +24,13 @@ def updates(
     config: LearnerConfig, total_steps: int, gradients: list[np.ndarray]
 ) -> list[np.ndarray]:
     """The update that answers each gradient in turn; the parameters stay at `START`."""
-    optimizer = learner.make_optimizer(config, total_steps)
+    optimizer = make_optimizer(config, total_steps)
     update = jax.jit(optimizer.update)
-    state, found = optimizer.init(START), []
+    state, changes = optimizer.init(START), []
     for gradient in gradients:
         change, state = update({"w": gradient}, state, START)
-        found.append(np.array(change["w"]))
-    return found
+        changes.append(np.array(change["w"]))
+    return changes
 
 
 def rates(config: LearnerConfig, total_steps: int, steps: int) -> np.ndarray:
@@ -41,7 +41,7 @@ def rates(config: LearnerConfig, total_steps: int, steps: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("total_steps", "decay", "final"), [(40, 0.5, 0.1), (40, 0.25, 0.0), (40, 1.0, 0.5)]
 )
-def test_the_rate_warms_up_holds_and_falls_along_a_cosine(
+def test_learning_rate_warms_up_holds_and_falls_along_a_cosine(
     total_steps: int, decay: float, final: float
 ) -> None:
     config = replace(PLAIN, learning_rate=0.01, lr_decay_fraction=decay, final_lr_fraction=final)
@@ -52,14 +52,14 @@ def test_the_rate_warms_up_holds_and_falls_along_a_cosine(
         part = min(max(step - start, 0) / falling, 1.0)
         cosine = final + (1 - final) * (1 + math.cos(math.pi * part)) / 2
         expected.append(0.01 * min(step / 5, 1.0) * cosine)
-    found = rates(config, total_steps, total_steps + 10)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-8)
-    assert math.isclose(found[5], 0.01, rel_tol=1e-4), "the plateau"
+    actual = rates(config, total_steps, total_steps + 10)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-8)
+    assert math.isclose(actual[5], 0.01, rel_tol=1e-4), "the plateau"
     if start == total_steps - falling:
-        np.testing.assert_allclose(found[total_steps:], 0.01 * final, rtol=1e-4, atol=1e-8)
+        np.testing.assert_allclose(actual[total_steps:], 0.01 * final, rtol=1e-4, atol=1e-8)
 
 
-def test_weights_decay_towards_0_apart_from_the_gradient() -> None:
+def test_weight_decay_is_decoupled_from_the_gradient() -> None:
     config = replace(PLAIN, learning_rate=0.01, weight_decay=0.3, lr_decay_fraction=0.0)
     still = updates(config, 100, [np.zeros(2, np.float32)] * 8)
     np.testing.assert_allclose(still[-1], -0.01 * 0.3 * START["w"], rtol=1e-5)
@@ -67,7 +67,7 @@ def test_weights_decay_towards_0_apart_from_the_gradient() -> None:
     np.testing.assert_allclose(moving[-1], -0.01 * (1 + 0.3 * START["w"]), rtol=1e-4)
 
 
-def test_long_gradients_are_scaled_to_the_clip_and_short_ones_left_alone() -> None:
+def test_clipping_scales_long_gradients_and_keeps_short_ones() -> None:
     config = replace(PLAIN, warmup_steps=0, gradient_clip=1.0, lr_decay_fraction=0.0)
     unit, short = np.array([0.6, 0.8], np.float32), np.array([0.3, -0.1], np.float32)
     clipped = updates(config, 100, [unit, 50 * unit, short])
@@ -81,8 +81,8 @@ def test_long_gradients_are_scaled_to_the_clip_and_short_ones_left_alone() -> No
 @pytest.mark.parametrize(
     ("new_rows", "expected"), [(0, 0), (3, 0), (9, 1), (32, 4), (100, 12), (800, 100), (10**6, 100)]
 )
-def test_steps_follow_the_new_rows_up_to_the_most_allowed(new_rows: int, expected: int) -> None:
-    """Every row is used `reuse` times on average: 8 rows a step here."""
+def test_config_steps_follow_new_rows_up_to_max_steps(new_rows: int, expected: int) -> None:
+    """Every row is used `replay_ratio` times on average: 8 rows a step here."""
     config = LearnerConfig(batch_size=16, replay_ratio=2.0, max_steps=100)
     assert config.steps(new_rows) == expected
 
@@ -93,16 +93,18 @@ def test_steps_follow_the_new_rows_up_to_the_most_allowed(new_rows: int, expecte
         ({"batch_size": 100, "shards": 8}, r"learner\.batch-size .*learner\.shards, got 100 and 8"),
         ({"batch_size": 0}, r"learner\.batch-size .*got 0 and 8"),
         ({"shards": 0}, r"learner\.batch-size .*got 512 and 0"),
-        ({"reuse": 0.0}, r"learner\.reuse must be positive, got 0\.0"),
-        ({"learning_rate": -1e-3}, r"learner\.learning-rate must be positive, got -0\.001"),
-        ({"max_steps": 0}, r"learner\.max-steps must be positive, got 0"),
+        ({"replay_ratio": 0.0}, r"learner\.replay-ratio must be above 0, got 0\.0"),
+        ({"learning_rate": -1e-3}, r"learner\.learning-rate must be above 0, got -0\.001"),
+        ({"max_steps": 0}, r"learner\.max-steps must be above 0, got 0"),
         ({"root_value_weight": 1.1}, r"learner\.root-value-weight .*got 1\.1"),
-        ({"ema": -0.1}, r"learner\.ema .*got -0\.1"),
-        ({"decay": 2.0}, r"learner\.decay .*got 2\.0"),
-        ({"final_learning_rate": 1.5}, r"learner\.final-learning-rate .*got 1\.5"),
+        ({"ema_decay": -0.1}, r"learner\.ema-decay .*got -0\.1"),
+        ({"lr_decay_fraction": 2.0}, r"learner\.lr-decay-fraction .*got 2\.0"),
+        ({"final_lr_fraction": 1.5}, r"learner\.final-lr-fraction .*got 1\.5"),
     ],
     ids=lambda value: value if isinstance(value, str) else ",".join(value),
 )
-def test_impossible_learners_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+def test_config_out_of_range_is_rejected_with_option_and_value(
+    bad: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         LearnerConfig(**bad)

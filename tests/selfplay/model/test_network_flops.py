@@ -47,7 +47,7 @@ def observations() -> np.ndarray:
 
 
 @each_config
-def test_an_untrained_network_is_uniform_and_calls_every_position_even(name: str) -> None:
+def test_untrained_network_is_uniform_and_values_every_position_at_0(name: str) -> None:
     init, evaluate = built(name)
     params = jax.jit(init)(jax.random.key(3))
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(params))
@@ -57,7 +57,7 @@ def test_an_untrained_network_is_uniform_and_calls_every_position_even(name: str
 
 
 @each_config
-def test_outputs_are_float32_of_the_right_shape_and_range(name: str) -> None:
+def test_network_outputs_are_float32_of_the_right_shape_and_range(name: str) -> None:
     init, evaluate = built(name)
     for factor in (0.3, 30.0):  # the larger one drives the value to its ends
         params = jax.tree.map(lambda leaf, f=factor: leaf * f, random_params(init, seed=1))
@@ -70,7 +70,7 @@ def test_outputs_are_float32_of_the_right_shape_and_range(name: str) -> None:
 
 
 @each_config
-def test_rows_of_a_batch_are_independent(name: str) -> None:
+def test_network_evaluates_rows_of_a_batch_independently(name: str) -> None:
     init, evaluate = built(name)
     params, seen = random_params(init, seed=1), observations()
     mixed = np.concatenate([seen[:8], ~seen[8:]])
@@ -80,7 +80,7 @@ def test_rows_of_a_batch_are_independent(name: str) -> None:
     assert np.any(whole[0][8:] != other[0][8:])
 
 
-def test_bfloat16_is_the_same_network_in_coarser_arithmetic() -> None:
+def test_bfloat16_network_is_close_to_float32() -> None:
     params = random_params(built("conv")[0])
     exact, coarse = (built(name)[1](params, observations()) for name in ("conv", "bfloat16"))
     for a, b in zip(exact, coarse, strict=True):
@@ -96,7 +96,7 @@ BY_HAND = {  # 6 × 7 cells, 2 planes, 7 actions; weights + biases of each layer
 
 
 @pytest.mark.parametrize("name", list(BY_HAND))
-def test_parameters_are_counted(name: str) -> None:
+def test_num_parameters_agrees_with_a_count_by_hand(name: str) -> None:
     params = jax.eval_shape(built(name)[0], jax.random.key(0))
     assert network.num_parameters(params) == sum(BY_HAND[name])
 
@@ -121,7 +121,7 @@ SURPLUS = (1.0, 1.03)
 
 @pytest.mark.parametrize("rules", ["connect_four", "tic_tac_toe"])
 @pytest.mark.parametrize("kind", list(WIDE))
-def test_formulas_agree_with_xla(rules: str, kind: str) -> None:
+def test_flops_agree_with_xla(rules: str, kind: str) -> None:
     game, config, batch = games.make(rules), WIDE[kind], 16
     init, evaluate = network.make(game, config)
     params = jax.eval_shape(init, jax.random.key(0))
@@ -143,14 +143,14 @@ def test_formulas_agree_with_xla(rules: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(WIDE))
-def test_a_move_costs_the_root_and_every_simulation(kind: str) -> None:
+def test_flops_of_a_move_count_the_root_and_every_simulation(kind: str) -> None:
     game, config = games.make("connect_four"), WIDE[kind]
     one = flops.evaluation(game, config)
     assert [flops.move(game, config, n) for n in (0, 1, 32)] == [one, 2 * one, 33 * one]
     assert flops.training_step(game, config, 5) == 15 * one
 
 
-def test_an_evaluation_by_hand() -> None:
+def test_flops_of_an_evaluation_agree_with_a_count_by_hand() -> None:
     """2 FLOPs for each multiply-add of a weight, padding included, biases not."""
     game = games.make("connect_four")
     tower = 42 * 9 * (2 * 8 + 2 * 8 * 8) + 42 * 8 * (8 + 4)
@@ -160,7 +160,7 @@ def test_an_evaluation_by_hand() -> None:
     assert flops.evaluation(game, CONFIGS["mlp"]) == 2 * flat
 
 
-def test_the_ledger_adds_up_by_purpose() -> None:
+def test_ledger_adds_up_by_purpose() -> None:
     start = Ledger()
     assert (start.total, start.ooms) == (0, 0.0)
     after = start.plus(selfplay=900).plus(learning=90, selfplay=7).plus(imitation=3)
@@ -179,6 +179,8 @@ def test_the_ledger_adds_up_by_purpose() -> None:
     ],
     ids=str,
 )
-def test_impossible_networks_are_refused_with_the_value(bad: dict[str, Any], message: str) -> None:
+def test_config_out_of_range_is_rejected_with_option_and_value(
+    bad: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         NetworkConfig(**bad)

@@ -11,7 +11,7 @@ import pytest
 import games
 from selfplay.players import specs
 from selfplay.players.version import split_version
-from tests.selfplay.serve.thinkers import untrained
+from tests.selfplay.serve.analysts import untrained
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from tests.selfplay.serve.thinkers import untrained
         ("solver?blunder", "'blunder' is not a list of options"),
         ("gtp:", "names no command"),
         ("gtp:gnugo", "speaks GTP and plays Go"),
-        ("runs/none@3", "runs/none is no run folder"),
+        ("runs/none@3", "runs/none is not a run folder"),
     ],
 )
 def test_invalid_specs_are_rejected(spec: str, sentence: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from selfplay.model.flops import Ledger
 from selfplay.players.version import Version
-from tests.selfplay.serve.thinkers import untrained
+from tests.selfplay.serve.analysts import untrained
 
 ATOL = 1e-5
 

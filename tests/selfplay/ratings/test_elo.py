@@ -300,7 +300,7 @@ def test_ratings_agree_with_evalica(draws: float) -> None:
 
 def test_intervals_cover_the_truth() -> None:
     """Simulates a few ladders of each kind: the standard errors are 0.4 % and 0.8 %."""
-    counts = {"round-robin": 40, "neighbours": 60, "at random": 60, "adaptive": 8}
+    counts = {"round-robin": 40, "neighbors": 60, "at random": 60, "adaptive": 8}
     assert set(counts) == set(SCENARIOS)
     covered = [simulate(name, i).covered for name, count in counts.items() for i in range(count)]
     assert 0.93 < share(each.differences for each in covered)[0] < 0.97

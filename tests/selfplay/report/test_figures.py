@@ -1,4 +1,4 @@
-"""Figures: styled by what varies, legible on white, and none of their settings stay behind."""
+"""Figures are styled by what varies, legible on white, and leave no settings behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
 from selfplay.report import comparison_section, figures, findings, page
-from selfplay.report.figures import HUES, INK, PALE, Looks
+from selfplay.report.figures import HUES, INK, PALE, LineStyles
 from selfplay.report.findings import Finding
 from selfplay.scaling.factors import Factor
 from selfplay.scaling.rated_versions import RatedVersions
@@ -25,10 +25,10 @@ Grid = tuple[RatedVersions, list[Factor]]
 
 
 def grid(axes: dict[str, list[Any]] | None = None, seeds: int = 2) -> Grid:
-    """A crossed design, four versions a run at 0 and 8 simulations; what is larger costs more.
+    """Makes a crossed design with four versions a run, at 0 and 8 simulations.
 
-    Elo rises by 400 per OOM of training; of equal training, the last value of an axis is ahead of
-    the others by 100.
+    Larger values of an axis cost more. Elo rises by 400 per OOM of training; after equal training,
+    the last value of an axis leads the others by 100.
     """
     rng = np.random.default_rng(0)
     axes = axes or {"network.width": [4, 16, 64], "search.num-simulations": [2, 8, 32]}
@@ -57,16 +57,16 @@ def grid(axes: dict[str, list[Any]] | None = None, seeds: int = 2) -> Grid:
 
 
 def contrast(color: Any) -> float:
-    """With white; see WCAG 2."""
+    """Computes the contrast of a color with white, as WCAG 2 defines it."""
     c = np.asarray(to_rgb(color))
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
     return float(1.05 / (linear @ (0.2126, 0.7152, 0.0722) + 0.05))
 
 
-def test_recipes_that_differ_look_different() -> None:
+def test_line_styles_differ_where_recipes_do() -> None:
     points, factors = grid()
     recipes = list(dict.fromkeys(points.recipe.tolist()))
-    looks = Looks.of(factors, recipes).line
+    looks = LineStyles.of(factors, recipes).by_recipe
     for a, b in product(recipes, recipes):
         alike = {f.field: f.level(a) == f.level(b) for f in factors}
         assert (looks[a]["color"] == looks[b]["color"]) is alike["network.width"]
@@ -74,9 +74,10 @@ def test_recipes_that_differ_look_different() -> None:
             assert (looks[a][part] == looks[b][part]) is alike["search.num-simulations"]
 
 
-def test_three_factors_are_told_by_color_dashes_and_marker() -> None:
+def test_line_styles_distinguish_three_factors() -> None:
     points, factors = grid({"a": [1, 2, 3], "b": ["x", "y"], "c": [True, False]})
-    looks = Looks.of(factors, list(dict.fromkeys(points.recipe.tolist()))).line
+    recipes = list(dict.fromkeys(points.recipe.tolist()))
+    looks = LineStyles.of(factors, recipes).by_recipe
     assert len({str(sorted(map(str, look.items()))) for look in looks.values()}) == 12
     assert [len({str(look[p]) for look in looks.values()}) for p in ("color", "linestyle")] == [
         3,
@@ -84,25 +85,25 @@ def test_three_factors_are_told_by_color_dashes_and_marker() -> None:
     ]
 
 
-def test_the_legend_says_field_and_value() -> None:
+def test_legend_lists_fields_and_values() -> None:
     points, factors = grid()
-    drawing = findings.of_training(points, False, factors)[0].drawing
-    assert drawing
-    (legend,) = drawing.figure.legends
-    said = [text.get_text() for text in legend.get_texts()]
-    assert said[:4] == ["network.width", "4", "16", "64"]
-    assert said[4:8] == ["search.num-simulations", "2", "8", "32"]
+    figure = findings.of_training(points, False, factors)[0].figure
+    assert figure
+    (legend,) = figure.plot.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels[:4] == ["network.width", "4", "16", "64"]
+    assert labels[4:8] == ["search.num-simulations", "2", "8", "32"]
 
 
-def drawn(points: RatedVersions, factors: list[Factor]) -> dict[str, Finding]:
-    """All findings with a drawing, by their names."""
+def drawn_findings(points: RatedVersions, factors: list[Factor]) -> dict[str, Finding]:
+    """Returns all findings with a figure, by name."""
     compared = comparison_section.finding(points, lambda ahead: np.full(np.shape(ahead), 1e-6))
-    found = [*findings.of_ladder(points, factors=factors), *([compared] if compared else [])]
-    return {one.name: one for one in found if one.drawing}
+    answers = [*findings.of_ladder(points, factors=factors), *([compared] if compared else [])]
+    return {finding.name: finding for finding in answers if finding.figure}
 
 
 def strokes(axes: Axes) -> Iterator[Any]:
-    """The colors of all lines, interval bars, dots and legend handles; bands and maps are areas."""
+    """Yields the colors of all lines, interval bars, dots and legend handles, but not of areas."""
     legend = axes.get_legend()
     lines = [*axes.lines, *(legend.get_lines() if legend else ())]
     for line in lines:
@@ -117,13 +118,15 @@ def strokes(axes: Axes) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_every_line_has_a_contrast_of_three(seeds: int) -> None:
-    found = drawn(*grid({"network.width": [4, 16, 64], "search.num-simulations": [2, 8]}, seeds))
+def test_lines_have_a_contrast_of_three(seeds: int) -> None:
+    drawn = drawn_findings(
+        *grid({"network.width": [4, 16, 64], "search.num-simulations": [2, 8]}, seeds)
+    )
     for name in ("training", "search", "exchange", "extrapolation", "comparison"):
-        drawing = found[name].drawing
-        assert drawing
-        drawing.figure.draw_without_rendering()  # colors of numbers are made now
-        colors = [color for axes in drawing.figure.axes for color in strokes(axes)]
+        figure = drawn[name].figure
+        assert figure
+        figure.plot.draw_without_rendering()  # this computes the colors of numbers
+        colors = [color for panel in figure.plot.axes for color in strokes(panel)]
         assert colors and min(map(contrast, colors)) >= 3, name
     assert all(contrast(color) >= 3 for color in (*HUES, INK, PALE))
 
@@ -131,57 +134,56 @@ def test_every_line_has_a_contrast_of_three(seeds: int) -> None:
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("axes", [{"a": [1, 2, 3]}, {"a": [1, 2], "b": ["x", "y"]}])
 def test_every_figure_has_a_caption(axes: dict[str, list[Any]], seeds: int) -> None:
-    found = drawn(*grid(axes, seeds))
-    assert {"map", "training", "search", "extrapolation", "comparison"} <= found.keys()
-    for name, finding in found.items():
-        assert finding.drawing and finding.drawing.caption.endswith("."), name
+    drawn = drawn_findings(*grid(axes, seeds))
+    assert {"map", "training", "search", "extrapolation", "comparison"} <= drawn.keys()
+    for name, finding in drawn.items():
+        assert finding.figure and finding.figure.caption.endswith("."), name
 
 
-def test_the_fit_and_its_band_lie_above_the_runs() -> None:
+def test_fit_and_its_band_are_drawn_above_the_runs() -> None:
     points, factors = grid(seeds=3)
-    drawing = findings.of_training(points, False, factors)[0].drawing
-    assert drawing
-    for axes in drawing.figure.axes:
+    figure = findings.of_training(points, False, factors)[0].figure
+    assert figure
+    for axes in figure.plot.axes:
         *runs, fit = sorted(axes.lines, key=lambda line: line.get_zorder())
         (band,) = axes.collections
         assert fit.get_color() == INK and fit.get_linewidth() > max(r.get_linewidth() for r in runs)
         assert fit.get_zorder() > band.get_zorder() > max(r.get_zorder() for r in runs)
 
 
-def test_an_interval_without_end_does_not_hide_the_ratings() -> None:
+def test_wide_intervals_do_not_squeeze_the_ratings() -> None:
     points, factors = grid()
     wide = replace(points, covariance=points.covariance * 1e8)
-    drawings = (
-        findings.of_training(wide, False, factors)[0].drawing,
+    drawn = (
+        findings.of_training(wide, False, factors)[0].figure,
         figures.search(wide, factors),
     )
-    for drawing in drawings:
-        assert drawing
-        low, high = drawing.figure.axes[0].get_ylim()
+    for figure in drawn:
+        assert figure
+        low, high = figure.plot.axes[0].get_ylim()
         assert high - low <= 2.01 * np.ptp(points.elo)
         assert low <= points.elo.min() and points.elo.max() <= high
 
 
-def test_matplotlib_stays_as_its_user_has_set_it() -> None:
+def test_figures_leave_matplotlib_settings_unchanged() -> None:
     points, factors = grid()
     with mpl.rc_context({"lines.linewidth": 7.0, "axes.grid": True, "font.size": 23.0}):
-        found = findings.of_ladder(points, factors=factors)
-        drawing = found[0].drawing
-        assert drawing and page._svg(drawing)
-        own = [mpl.rcParams[name] for name in ("lines.linewidth", "axes.grid", "font.size")]
-        assert own == [7.0, True, 23.0]
+        figure = findings.of_ladder(points, factors=factors)[0].figure
+        assert figure and page.to_svg(figure)
+        settings = [mpl.rcParams[name] for name in ("lines.linewidth", "axes.grid", "font.size")]
+        assert settings == [7.0, True, 23.0]
         with figures.style():
             assert mpl.rcParams["lines.linewidth"] == mpl.rcParamsDefault["lines.linewidth"]
 
 
-def test_a_name_with_a_dollar_is_no_formula() -> None:
+def test_names_with_dollars_are_no_formulas() -> None:
     points, factors = grid({"a$b": ["$x$", "y_$", "100 %"], "c": ["$\\frac", "{"]})
-    mapped, drawing = (
-        findings.of_map(points, factors, 8)[0].drawing,
-        findings.of_training(points, False, factors)[0].drawing,
+    mapped, trained = (
+        findings.of_map(points, factors, 8)[0].figure,
+        findings.of_training(points, False, factors)[0].figure,
     )
-    assert mapped and drawing
-    for one in (mapped, drawing):
-        page._svg(one)  # a formula that does not parse would raise here
-    (legend,) = drawing.figure.legends
+    assert mapped and trained
+    for figure in (mapped, trained):
+        page.to_svg(figure)  # a formula that does not parse would raise here
+    (legend,) = figure.plot.legends
     assert r"\$x\$" in [text.get_text() for text in legend.get_texts()]

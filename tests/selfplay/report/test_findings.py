@@ -1,19 +1,28 @@
-"""Findings: each question is answered with its interval, or says why it is not."""
+"""Every question is answered with an interval, or the finding says why the data do not allow it."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from selfplay.report import findings
+from selfplay.report.findings import Finding
+from selfplay.report.maps import RecipeComparison
+from selfplay.scaling.best_size import BestSize
+from selfplay.scaling.change_point import ChangePointFit, SaturationTest
+from selfplay.scaling.compute_to_reach import Threshold
+from selfplay.scaling.estimate import Estimate, InsufficientData
+from selfplay.scaling.exchange import Exchange
+from selfplay.scaling.extrapolation import Extrapolation
+from selfplay.scaling.frontier import Frontier
+from selfplay.scaling.multiplier import Multiplier
 from selfplay.scaling.rated_versions import RatedVersions
 
 SIZES, SEEDS, SPENT, BUDGETS = (3.6, 4.3, 5.0), 3, np.linspace(10.5, 13, 5), (0, 8, 64)
 
 
 def study(sizes: tuple[float, ...] = SIZES, seeds: int = SEEDS) -> RatedVersions:
-    """Elo rises by 400 per OOM of training and 130 per OOM of search, by no more with size."""
+    """Makes versions whose Elo rises by 400 per OOM of training and 130 per OOM of search."""
     rng = np.random.default_rng(1)
     rows = [
         (400 * t + 130 * np.log10(1 + b) + 30 * seed + rng.normal(0, 20), size, seed, t, b)
@@ -36,127 +45,138 @@ def study(sizes: tuple[float, ...] = SIZES, seeds: int = SEEDS) -> RatedVersions
     )
 
 
-def test_every_question_is_answered() -> None:
-    found = {one.name: one for one in findings.of_ladder(study())}
+def by_name(answers: list[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in answers}
+
+
+def test_of_ladder_answers_every_question() -> None:
+    answers = by_name(findings.of_ladder(study()))
     names = ["map", "map_move", "training", "search", "exchange", "size", "recipes"]
-    assert list(found) == [*names, "extrapolation"]  # the answer first
-    text = {name: " ".join(one.sentences) for name, one in found.items()}
-    assert "Elo per OOM of training" in text["training"]
-    assert "Elo per OOM of search" in text["search"]
-    assert "64 simulations" in text["search"] and "OOM" in text["size"]
-    assert "of training replaces" in text["exchange"]
-    assert "OOMs beyond, lie in their 95 % prediction" in text["extrapolation"]
-    assert not any("Not answered" in said for said in text.values()), text
-    drawn = {name for name, one in found.items() if one.drawing}
+    assert list(answers) == [*names, "extrapolation"]  # the map with the answer comes first
+    kinds = {name: [type(r) for r in finding.results] for name, finding in answers.items()}
+    assert set(kinds["map"]) == set(kinds["map_move"]) == {RecipeComparison}
+    assert kinds["training"] == [Frontier, Estimate] * len(BUDGETS)
+    assert kinds["search"] == [Estimate, Multiplier, Multiplier]
+    assert kinds["exchange"] == [Exchange]
+    assert kinds["size"] == [Estimate, BestSize, BestSize]
+    assert kinds["recipes"] == [Multiplier, Multiplier]
+    assert kinds["extrapolation"] == [Extrapolation]
+    drawn = {name for name, finding in answers.items() if finding.figure}
     assert drawn == {"map", "training", "search", "exchange", "extrapolation"}
-    table = found["recipes"].table
-    names = [f"size {size}" for size in (4.3, 5.0)]
-    told = [(name, f"{b:g}") for b in BUDGETS for name in names]
-    assert table and [row[:2] for row in table[1]] == told
-
-
-def test_a_single_run_answers_nothing_and_says_why() -> None:
-    found = findings.of_ladder(study((4.3,), 1))
-    assert [one.name for one in found] == [
-        "training",
-        "search",
-        "exchange",
-        "extrapolation",  # nothing about sizes: there is one
+    table = answers["recipes"].table
+    assert table and [row[:2] for row in table.rows] == [
+        (f"size {size}", f"{budget:g}") for budget in BUDGETS for size in (4.3, 5.0)
     ]
-    for one in found:
-        assert one.sentences and all(s.startswith("Not answered") for s in one.sentences), one
-    assert any("Not answered at 8 simulations: " in said for said in found[0].sentences)
-    assert found[0].drawing and not found[2].drawing  # the ratings can be shown, a fit cannot
-    assert any("Only one seed of a recipe" in said for said in findings.caveats(study((4.3,), 1)))
+    for finding in answers.values():
+        estimates = [r for r in finding.results if not isinstance(r, RecipeComparison)]
+        for estimate in estimates:  # a sentence may begin with it, in upper case
+            assert any(str(estimate)[1:] in sentence for sentence in finding.sentences)
 
 
-def test_the_headline_budget_is_the_one_with_most_versions() -> None:
+def test_single_run_has_no_estimates_but_reasons() -> None:
+    answers = by_name(findings.of_ladder(study((4.3,), 1)))
+    assert list(answers) == ["training", "search", "exchange", "extrapolation"]  # there is one size
+    for finding in answers.values():
+        assert len(finding.sentences) == len(finding.results) > 0
+        for sentence, reason in zip(finding.sentences, finding.results, strict=True):
+            assert isinstance(reason, InsufficientData) and str(reason)[1:] in sentence
+    assert answers["training"].figure and not answers["exchange"].figure  # there is no fit to draw
+
+
+def test_caveats_warn_of_few_seeds_and_of_other_recipes() -> None:
+    assert len(findings.caveats(study((4.3,), 1))) == 2  # few seeds; standard errors
+    assert len(findings.caveats(study())) == 3  # and estimates across recipes
+    assert len(findings.caveats(study(seeds=findings.FEW_SEEDS))) == 2
+
+
+def test_headline_budget_has_most_versions() -> None:
     points = study()
     few = points.select((points.covariates["simulations"] < 64) | (points.training < 12))
     assert findings.headline_budget(points) == 64 and findings.headline_budget(few) == 8
 
 
 @pytest.mark.parametrize("name", ["training", "search", "exchange", "map"])
-def test_a_figures_table_holds_all_that_is_in_it(name: str) -> None:
+def test_table_of_a_figure_has_all_its_numbers(name: str) -> None:
     points = study()
-    (found,) = (one for one in findings.of_ladder(points) if one.name == name)
-    assert found.drawing
-    rows = [dict(zip(found.drawing.header, row, strict=True)) for row in found.drawing.rows]
+    figure = by_name(findings.of_ladder(points))[name].figure
+    assert figure
+    rows = [dict(zip(figure.table.header, row, strict=True)) for row in figure.table.rows]
     if name == "map":
         size = 3.6  # whose curves end at that compute, so that the map has their mean
         row = next(r for r in rows if r["parameters"] == "3981" and r["simulations"] == 8)
         at = np.isclose(points.training, row["training_log10_flops"], atol=0.006)
-        own = at & (points.parameters == size) & (points.covariates["simulations"] == 8)
-        assert row["runs"] == own.sum() == SEEDS
-        assert row["elo"] == pytest.approx(points.elo[own].mean(), abs=0.01)
+        chosen = at & (points.parameters == size) & (points.covariates["simulations"] == 8)
+        assert row["runs"] == chosen.sum() == SEEDS
+        assert row["elo"] == pytest.approx(points.elo[chosen].mean(), abs=0.01)
         assert len(rows) == len(SIZES) * len(BUDGETS)
         return
     assert sorted(row["elo"] for row in rows) == pytest.approx(sorted(points.elo))
 
 
-def test_what_lies_on_a_plateau_is_left_out_of_every_line() -> None:
+def test_plateau_is_excluded_from_every_line_but_not_from_maps() -> None:
     points = study(seeds=5)
     top = np.quantile(points.elo, 0.6) + 130 * np.log10(1 + points.covariates["simulations"])
-    bent = replace(points, elo=np.minimum(points.elo, top))
-    found = {one.name: one for one in findings.of_ladder(bent)}
-    assert len(found["training"].sentences) == 3
-    assert all("then a plateau" in said for said in found["training"].sentences)
-    for name in ("search", "exchange", "size", "recipes", "extrapolation"):
-        said = r"on a plateau are left out: .* \d+ of 75 at 64 simulations, where it begins at "
-        assert re.search(said, found[name].note)
-    shown, drawn = found["search"].drawing, found["map"].drawing
-    assert shown and len(shown.rows) < len(points)
-    assert drawn and len(drawn.rows) == len(SIZES) * len(BUDGETS)  # no line goes through a map
-    whole = {one.name: one for one in findings.of_ladder(points)}
-    assert whole["search"].note == "" and whole["size"].note == "At 64 simulations."
+    answers = by_name(findings.of_ladder(replace(points, elo=np.minimum(points.elo, top))))
+    frontiers = answers["training"].results
+    assert len(frontiers) == len(BUDGETS)
+    assert all(isinstance(fit, Frontier) and fit.change_point_fit for fit in frontiers)
+    notes = {answers[name].note for name in ("search", "exchange")}
+    assert len(notes) == 1 and (note := notes.pop())
+    assert all(answers[name].note.endswith(note) for name in ("size", "recipes", "extrapolation"))
+    search, drawn = answers["search"].figure, answers["map"].figure
+    assert search and len(search.table.rows) < len(points)
+    assert drawn and len(drawn.table.rows) == len(SIZES) * len(BUDGETS)
+    whole = by_name(findings.of_ladder(points))
+    assert whole["search"].note == "" and note not in whole["size"].note
 
 
-def test_a_budget_at_which_all_play_perfectly_is_left_out() -> None:
+def test_perfect_budget_is_excluded() -> None:
     points = study(seeds=5)
     deep = points.covariates["simulations"] == 64
     noise = np.random.default_rng(0).normal(0, 15, len(points))
     solved = replace(points, elo=np.where(deep, noise, points.elo - points.elo.max() - 300))
-    found = {one.name: one for one in findings.of_ladder(solved, perfect=True)}
-    said = "Versions on a plateau are left out: all at 64 simulations."
-    assert found["search"].note == said and found["size"].note == f"At 8 simulations. {said}"
-    assert not any("64 sim" in sentence for sentence in found["search"].sentences)
-    free = {one.name: one for one in findings.of_ladder(solved)}  # its 0 may be anybody
-    assert free["search"].note == ""
-    level = replace(points, elo=noise)
-    everywhere = findings.of_ladder(level, perfect=True)
+    answers = by_name(findings.of_ladder(solved, perfect=True))
+    assert answers["search"].note and answers["size"].note.endswith(answers["search"].note)
+    assert [type(result) for result in answers["search"].results] == [Estimate, Multiplier]
+    any_anchor = by_name(findings.of_ladder(solved))  # 0 Elo may be any player
+    assert any_anchor["search"].note == ""
+    assert [type(r) for r in any_anchor["search"].results] == [Estimate, Multiplier, Multiplier]
+    everywhere = findings.of_ladder(replace(points, elo=noise), perfect=True)
     assert everywhere[1].note == "", "nothing would be left"
 
 
-def test_a_baseline_that_is_not_there_is_named() -> None:
+def test_of_recipes_replaces_unrated_baseline_and_says_so() -> None:
     points = study()
-    found = findings.of_recipes(points, 8, "size 9")
-    said = "No version of size 9 is here: size 3.6 stands in its place."
-    assert found.sentences[0] == said and len(found.sentences) == 3
-    assert found.table and len(found.table[1]) == 2 * len(BUDGETS)
-    assert said not in findings.of_recipes(points, 8, "size 3.6").sentences
+    replaced, first = (findings.of_recipes(points, 8, name) for name in ("size 9", "size 3.6"))
+    assert "size 9" in replaced.sentences[0] and "size 3.6" in replaced.sentences[0]
+    assert list(replaced.sentences[1:]) == first.sentences and len(first.sentences) == 2
+    assert replaced.table == first.table
+    assert first.table and len(first.table.rows) == 2 * len(BUDGETS)
 
 
-def test_the_best_budget_of_selfplay_is_asked_where_it_was_varied() -> None:
+def test_of_size_finds_best_selfplay_budget_if_it_was_varied() -> None:
     points = study(seeds=4)
     played = np.log10(1 + np.array([2.0, 8.0, 32.0, 128.0])[points.seed])  # a budget each
-    worse = -300 * (played - 1.2) ** 2
-    given = {**points.covariates, "selfplay_simulations": played}
-    varied = replace(points, elo=points.elo - 30 * points.seed + worse, covariates=given)
-    (found,) = (f for f in findings.of_ladder(varied) if f.name == "size")
-    (said,) = (s for s in found.sentences if "selfplay_simulations" in s)
-    assert "he best selfplay_simulations: 10^1.2 at " in said
-    (alike,) = (f for f in findings.of_ladder(points) if f.name == "size")
-    assert not any("selfplay_simulations" in s for s in alike.sentences)
+    loss = 300 * (played - 1.2) ** 2
+    covariates = {**points.covariates, "selfplay_simulations": played}
+    varied = replace(points, elo=points.elo - 30 * points.seed - loss, covariates=covariates)
+    results = by_name(findings.of_ladder(varied))["size"].results
+    (best,) = (r for r in results if isinstance(r, BestSize) and r.choice != "parameters")
+    assert best.choice == "selfplay_simulations"
+    assert float(best.best_at(12.0).value) == pytest.approx(1.2, abs=0.1)
+    results = by_name(findings.of_ladder(points))["size"].results
+    assert {r.choice for r in results if isinstance(r, BestSize)} == {"parameters"}
 
 
-def test_an_extrapolation_that_goes_nowhere_is_none() -> None:
+def test_of_extrapolation_needs_reach() -> None:
     points = study()
     level = replace(points, training=points.training - 0.49 * (points.parameters - 4.3))
-    (found,) = (f for f in findings.of_ladder(level) if f.name == "extrapolation")
-    assert "OOMs beyond the others, not 0.3" in found.sentences[0] and not found.drawing
+    finding = by_name(findings.of_ladder(level))["extrapolation"]
+    (reason,) = finding.results
+    assert isinstance(reason, InsufficientData) and not finding.figure
 
 
-def test_boards_cost_what_they_were_made_to_cost() -> None:
+def test_of_boards_recovers_planted_costs() -> None:
     rows = [
         (min(500 * (t - 10 - 0.8 * size), -100 * size) + rng, size, seed, t)
         for size in (3.0, 4.0, 5.0)
@@ -173,22 +193,19 @@ def test_boards_cost_what_they_were_made_to_cost() -> None:
         seed=seed.astype(int),
         covariates={"simulations": np.full(len(elo), 64.0), "board": size},
     )  # fmt: skip
-    said = findings.of_boards(points).sentences
-    assert "saturates" in said[0] and "then a plateau" in said[1]
-    cost = [re.search(r": \+(\d+)", s) for s in said[2:4]]
-    assert cost[0] and cost[1]
-    assert int(cost[0][1]) == pytest.approx(400, abs=40)
-    assert int(cost[1][1]) == pytest.approx(100, abs=20)
-    straight = points.select(points.training < 12)
-    assert len(findings.of_boards(straight).sentences) == 1  # no plateau, no change point
+    test, mean_board, slope_cost, plateau_cost, delay = findings.of_boards(points).results
+    assert isinstance(test, SaturationTest) and isinstance(mean_board, ChangePointFit)
+    costs = (slope_cost, 400, 40), (plateau_cost, 100, 20), (delay, 0.6, 0.1)
+    for cost, planted, tolerance in costs:
+        assert isinstance(cost, Estimate)
+        assert float(cost.value) == pytest.approx(planted, abs=tolerance)
+    straight = findings.of_boards(points.select(points.training < 12))
+    assert [type(result) for result in straight.results] == [SaturationTest]  # there is no plateau
 
 
-def test_where_perfect_play_is_the_zero_it_is_asked_what_it_takes() -> None:
+def test_of_training_finds_compute_to_reach_perfect_play() -> None:
     points = study()
     near = replace(points, elo=points.elo - np.quantile(points.elo, 0.4))
-    sentences = {
-        perfect: " ".join(findings.of_training(near, perfect)[0].sentences)
-        for perfect in (True, False)
-    }
-    assert "gets to -50 Elo with the least training, 10^1" in sentences[True]
-    assert "gets to" not in sentences[False]
+    for perfect in (True, False):
+        results = findings.of_training(near, perfect)[0].results
+        assert any(isinstance(result, Threshold) for result in results) is perfect

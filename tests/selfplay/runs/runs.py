@@ -1,4 +1,4 @@
-"""Runs whose every byte is known, without training: iteration i holds i."""
+"""Runs without training, every byte of which is known: arrays of iteration i are filled with i."""
 
 import dataclasses
 from pathlib import Path
@@ -45,6 +45,7 @@ def rows_at(i: int) -> dict[str, np.ndarray]:
 
 
 def drive(run: Run, stop: int) -> None:
+    """Commits the iterations before `stop` that are missing."""
     for i in range(run.next_iteration, stop):
         state = state_at(i)
         if i:
@@ -53,8 +54,8 @@ def drive(run: Run, stop: int) -> None:
         run.commit(i, state, row, state["params"], carries=carries_at(i), ledger={"flops": i * 10})
 
 
-def made(folder: Path, commits: int) -> Path:
-    """A run with commits 0 to `commits` − 1."""
+def write_run(folder: Path, commits: int) -> Path:
+    """Makes a run with commits 0 to `commits` − 1."""
     with open_run(folder) as run:
         drive(run, commits)
     return folder

@@ -1,4 +1,4 @@
-"""Configs as JSON: round trips, one clear sentence per mistake, named differences."""
+"""Configs as JSON: round trips, one-line errors, named differences."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from selfplay.runs.codec import ADDED, differences, from_json, to_json
+from selfplay.runs.codec import ADDED, MUTABLE, differing, from_json, mutable_fields, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Config:
         Config(search=Search("puct", 1, 0.25, 2.5), widths=(1,), experts=Search(), mirror=False),
     ],
 )
-def test_round_trip_through_text(config: Config) -> None:
+def test_config_survives_a_round_trip_through_text(config: Config) -> None:
     back = from_json(Config, json.loads(json.dumps(to_json(config))))
     assert back == config
     assert type(back.search.cap) is type(config.search.cap)
@@ -68,14 +68,14 @@ def edited(**changes: Any) -> dict[str, Any]:
         (edited(widths=[]), ["widths is empty"]),
     ],
 )
-def test_a_mistake_is_one_sentence(data: Any, words: list[str]) -> None:
+def test_mistake_is_one_line_with_field_and_value(data: Any, words: list[str]) -> None:
     with pytest.raises(ValueError) as caught:
         from_json(Config, data)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_what_has_no_json_form() -> None:
+def test_value_without_json_form_is_refused() -> None:
     with pytest.raises(ValueError, match="noise is inf, expected a finite number"):
         to_json(Search(noise=float("inf")))
     with pytest.raises(ValueError, match=r"widths is \[1\] \(list\)"):
@@ -84,14 +84,33 @@ def test_what_has_no_json_form() -> None:
         to_json(Config)
 
 
-def test_differences_are_dotted_and_show_both_values() -> None:
+def test_differing_fields_have_dotted_paths_and_both_values() -> None:
     a, b = Config(), Config(search=Search(sims=32), experts=Search(), widths=(64, 33))
-    assert differences(a, a) == []
-    assert differences(a, b)[:2] == ["search.sims: 64 != 32", "widths: [64, 32] != [64, 33]"]
-    assert differences(a, b)[2] == "experts: null != absent"
-    assert differences(to_json(a), to_json(a) | {"mirror": 1}) == ["mirror: true != 1"]
-    assert differences({"x": 3}, {"x": 3.0}) == []
-    assert differences({"x": 3}, {}) == ["x: 3 != absent"]
+    assert differing(a, a) == {}
+    fields = differing(a, b)
+    assert list(fields)[:3] == ["search.sims", "widths", "experts"]
+    assert fields["search.sims"] == ("64", "32") and fields["widths"] == ("[64, 32]", "[64, 33]")
+    assert fields["experts"] == ("null", "absent")
+    assert differing(to_json(a), to_json(a) | {"mirror": 1}) == {"mirror": ("true", "1")}
+    assert differing({"x": 3}, {"x": 3.0}) == {}
+    assert differing({"x": 3}, {}) == {"x": ("3", "absent")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    games: int = dataclasses.field(default=1, metadata=MUTABLE)
+    plies: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    measured: Measured = Measured()
+    cluster: Search = dataclasses.field(default=Search(), metadata=ADDED | MUTABLE)
+    optional: Search | None = None
+
+
+def test_mutable_fields_are_marked_fields_and_sections() -> None:
+    assert mutable_fields(Run) == ["measured.games", "cluster"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,11 +119,11 @@ class Later(Config):
     second: Search = dataclasses.field(default_factory=Search, metadata=ADDED)
 
 
-def test_an_added_field_leaves_files_and_comparisons_as_they_were() -> None:
+def test_added_field_leaves_old_files_and_comparisons_unchanged() -> None:
     old = to_json(Config())
     assert to_json(Later()) == old and from_json(Later, old) == Later()
     used = Later(origin="x", second=Search(sims=1))
     assert from_json(Later, json.loads(json.dumps(to_json(used)))) == used
-    assert differences(old, Later(origin="x")) == ['origin: absent != "x"']
+    assert differing(old, Later(origin="x")) == {"origin": ("absent", '"x"')}
     with pytest.raises(ValueError, match="origin is 3"):
         from_json(Later, old | {"origin": 3})

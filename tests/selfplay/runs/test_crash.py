@@ -1,6 +1,6 @@
-"""SIGKILL at every step of a commit: the run goes on as if nothing had happened.
+"""SIGKILL at every step of a commit changes nothing in the resumed run.
 
-Run as a program, this file is the drivers that get killed.
+Executed as a program, this file is the drivers that are killed.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ def start() -> dict[str, Any]:
 
 
 def drive(folder: Path) -> Run:
-    """A toy learner: each iteration's state depends on the last one and on the whole window."""
+    """Trains a toy learner: each state depends on the one before and on the whole window."""
     run = Run.create_or_open(folder, Config(), window=ReplayConfig(minimum=12, scale=0.5))
     state = start() if run.next_iteration == 0 else run.restore(start()).state
     for i in range(run.next_iteration, STOP):
@@ -56,7 +56,7 @@ def drive(folder: Path) -> Run:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """All that must be equal: commits and metrics to the byte, the set of all files."""
+    """Returns what must be equal: commits and metrics to the byte, the set of all files."""
     names = ("commits", "snapshots", "replay", "checkpoints")
     return {
         "commits": {p.name: p.read_bytes() for p in (folder / "commits").iterdir()},
@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One run per point, each killed there."""
+    """Makes one run per point, each killed there."""
     folders = {point: tmp_path_factory.mktemp("killed") / "run" for point in POINTS}
     command = [sys.executable, __file__, *(str(folder) for folder in folders.values())]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
@@ -85,7 +85,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_run_ends_like_an_undisturbed_one(
+def test_killed_run_ends_with_the_files_of_an_undisturbed_one(
     point: str, killed: dict[str, Path], undisturbed: Path
 ) -> None:
     folder = killed[point]

@@ -1,4 +1,4 @@
-"""Files are whole or absent, and damage to any byte is noticed and named."""
+"""Files are whole or absent, and damage to any byte is noticed."""
 
 import json
 import math
@@ -12,12 +12,12 @@ from selfplay.runs import files
 from selfplay.runs.digest import digest
 from selfplay.runs.files import (
     CorruptedFile,
+    from_jsonable,
     load_arrays,
-    plain,
     read_hashed_json,
     read_json,
-    revive,
     save_arrays,
+    to_jsonable,
     write_hashed_json,
     write_json,
 )
@@ -31,7 +31,7 @@ ARRAYS = {
 }
 
 
-def test_arrays_round_trip(tmp_path: Path) -> None:
+def test_arrays_survive_a_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "a" / "x.npz"
     answer = save_arrays(path, ARRAYS)
     back = load_arrays(path, answer)
@@ -44,7 +44,7 @@ def test_arrays_round_trip(tmp_path: Path) -> None:
         assert (archive["params/w"] == ARRAYS["params/w"]).all()
 
 
-def test_no_pickles(tmp_path: Path) -> None:
+def test_pickled_arrays_are_neither_written_nor_read(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         save_arrays(tmp_path / "x.npz", {"a": np.array([None])})
     assert list(tmp_path.iterdir()) == []
@@ -53,7 +53,7 @@ def test_no_pickles(tmp_path: Path) -> None:
         load_arrays(tmp_path / "evil.npz")
 
 
-def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
+def test_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     answer = save_arrays(path, ARRAYS)
     whole = path.read_bytes()
@@ -69,7 +69,7 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 0.5, -1])
-def test_truncation_is_noticed(tmp_path: Path, length: float) -> None:
+def test_truncated_file_is_noticed(tmp_path: Path, length: float) -> None:
     path = tmp_path / "x.npz"
     answer = save_arrays(path, ARRAYS)
     whole = path.read_bytes()
@@ -79,20 +79,18 @@ def test_truncation_is_noticed(tmp_path: Path, length: float) -> None:
         load_arrays(path, answer)
 
 
-def test_missing_or_swapped_files_are_named(tmp_path: Path) -> None:
+def test_missing_or_swapped_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorruptedFile, match=r"gone\.npz is damaged: the file is missing"):
         load_arrays(tmp_path / "gone.npz")
     with pytest.raises(CorruptedFile, match=r"gone\.json is damaged: the file is missing"):
         read_json(tmp_path / "gone.json")
-    one = save_arrays(tmp_path / "x.npz", {"a": np.zeros(2)})
+    digest_of_zeros = save_arrays(tmp_path / "x.npz", {"a": np.zeros(2)})
     save_arrays(tmp_path / "x.npz", {"a": np.ones(2)})
-    with pytest.raises(CorruptedFile, match=f"expected {one[:12]}"):
-        load_arrays(tmp_path / "x.npz", one)
+    with pytest.raises(CorruptedFile, match=f"expected {digest_of_zeros[:12]}"):
+        load_arrays(tmp_path / "x.npz", digest_of_zeros)
 
 
-def test_a_write_that_fails_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})
 
@@ -106,7 +104,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_hashed_json_notices_every_changed_value(tmp_path: Path) -> None:
+def test_hashed_json_notices_changed_values(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_hashed_json(path, {"flops": 1.5e15, "row": {"loss": float("nan")}, "i": 3})
     assert read_hashed_json(path)["flops"] == 1.5e15
@@ -121,7 +119,7 @@ def test_hashed_json_notices_every_changed_value(tmp_path: Path) -> None:
         read_hashed_json(path)
 
 
-def test_plain_is_strict_json_and_revive_undoes_it() -> None:
+def test_jsonable_is_strict_json_and_can_be_undone() -> None:
     data = {
         "a": np.float32(0.5),
         "b": [jnp.int32(3), (1, None)],
@@ -129,16 +127,16 @@ def test_plain_is_strict_json_and_revive_undoes_it() -> None:
         "d": float("nan"),
         "e": {"f": -math.inf, "g": True, "h": "text"},
     }
-    made = plain(data)
-    json.dumps(made, allow_nan=False)
-    assert made == {
+    jsonable = to_jsonable(data)
+    json.dumps(jsonable, allow_nan=False)
+    assert jsonable == {
         "a": 0.5,
         "b": [3, [1, None]],
         "c": [1.0, "inf"],
         "d": "nan",
         "e": {"f": "-inf", "g": True, "h": "text"},
     }
-    back = revive(made)
+    back = from_jsonable(jsonable)
     assert math.isnan(back["d"]) and back["e"] == data["e"] and back["c"] == [1.0, math.inf]
     with pytest.raises(TypeError, match="no JSON form"):
-        plain({"a": object()})
+        to_jsonable({"a": object()})

@@ -1,4 +1,4 @@
-"""A run folder from a stranger: whatever its files hold, opening it runs none of it."""
+"""Folders from untrusted sources: nothing in them is executed, followed or overwritten."""
 
 import io
 import json
@@ -37,7 +37,7 @@ from selfplay.runs.run import load_version
 from selfplay.scaling import from_ladder
 from selfplay.study.folder import Study
 from tests.selfplay.report.test_study_report import play
-from tests.selfplay.runs.runs import carries_at, made, open_run, state_at
+from tests.selfplay.runs.runs import carries_at, open_run, state_at, write_run
 from tests.selfplay.scaling.test_from_ladder import make_run
 from tests.small_runs import PLAIN
 
@@ -46,11 +46,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:commit . is skipped"),
 ]
 
-WORDS = (ValueError, OSError, CorruptedFile)  # what a command turns into one sentence
+WORDS = (ValueError, OSError, CorruptedFile)  # what a command reports in one line
 
 
 class Bomb:
-    """Unpickled, it leaves a mark."""
+    """An object that leaves a mark when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -99,10 +99,10 @@ TEXTS, ARRAYS = (pickled, nested, a_class_by_name), (pickled, archive_of_objects
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("template") / "run", 3)
+    return write_run(tmp_path_factory.mktemp("template") / "run", 3)
 
 
-def test_the_bomb_explodes_when_it_is_unpickled(tmp_path: Path) -> None:
+def test_bomb_explodes_when_it_is_unpickled(tmp_path: Path) -> None:
     for crafted in (pickled, array_of_objects):
         mark = tmp_path / crafted.__name__
         data = crafted(mark)
@@ -114,8 +114,8 @@ def test_the_bomb_explodes_when_it_is_unpickled(tmp_path: Path) -> None:
         assert mark.exists()
 
 
-def test_no_file_of_a_run_is_executed(template: Path, tmp_path: Path) -> None:
-    """Each file in turn, by each of its readers: a sentence, or another commit is used."""
+def test_crafted_file_of_a_run_is_not_executed(template: Path, tmp_path: Path) -> None:
+    """Replaces each file in turn and reads it by each of its readers."""
     mark = tmp_path / "executed"
     names = [p.relative_to(template) for p in sorted(template.rglob("*")) if p.is_file()]
     assert len(names) > 15
@@ -135,7 +135,7 @@ def test_no_file_of_a_run_is_executed(template: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("crafted", CRAFTED)
-def test_a_ladder_is_read_as_a_table(tmp_path: Path, crafted: Callable[[Path], bytes]) -> None:
+def test_crafted_ladder_is_not_executed(tmp_path: Path, crafted: Callable[[Path], bytes]) -> None:
     mark = tmp_path / "executed"
     (tmp_path / "ladder.db").write_bytes(crafted(mark))
     with pytest.raises(WORDS):
@@ -143,8 +143,8 @@ def test_a_ladder_is_read_as_a_table(tmp_path: Path, crafted: Callable[[Path], b
     assert not mark.exists()
 
 
-def test_an_engine_that_only_a_ladder_names_is_not_started(tmp_path: Path) -> None:
-    """Who plays is named on the command line; a player of the file alone is a name with games."""
+def test_engine_named_only_by_a_ladder_is_not_started(tmp_path: Path) -> None:
+    """Players are named on the command line; those that only a file names have old games."""
     path, mark = tmp_path / "ladder.db", tmp_path / "executed"
     with closing(LadderDatabase(path, {"game": "go?size=5"})):
         pass
@@ -163,8 +163,8 @@ def test_an_engine_that_only_a_ladder_names_is_not_started(tmp_path: Path) -> No
     assert not mark.exists()
 
 
-def poisoned(base: Path, victim: Path) -> None:
-    """A journal beside a ladder; playing it back, SQLite deletes the file that it names."""
+def write_poisoned_journal(base: Path, victim: Path) -> None:
+    """Writes a journal next to a ladder with which SQLite would delete the file it names."""
     with closing(sqlite3.connect(base)) as opened:
         opened.execute("PRAGMA journal_mode = DELETE")
     page, name = 4096, str(victim).encode()
@@ -176,7 +176,7 @@ def poisoned(base: Path, victim: Path) -> None:
 
 
 def ladder(folder: Path, *statements: str) -> Path:
-    """A ladder's file, changed by a stranger."""
+    """Makes a ladder's file and changes it by SQL statements."""
     path = folder / "ladder.db"
     with closing(LadderDatabase(path, {"game": "go?size=5"})):
         pass
@@ -187,20 +187,20 @@ def ladder(folder: Path, *statements: str) -> Path:
     return path
 
 
-def test_a_ladders_journal_deletes_nothing(tmp_path: Path) -> None:
+def test_journal_of_a_ladder_deletes_nothing(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     path = ladder(tmp_path)
-    poisoned(path, victim)
+    write_poisoned_journal(path, victim)
     for opened in (lambda: settings(path), lambda: LadderDatabase(path, {"game": "go?size=5"})):
         with pytest.raises(ValueError, match=r"not a valid ladder: ladder\.db-journal names"):
             opened()
     assert victim.exists()
     path.with_name("ladder.db-journal").rename(tmp_path / "journal")
-    path.with_name("ladder.db-journal").touch()  # as one who is killed at the beginning leaves it
+    path.with_name("ladder.db-journal").touch()  # as a process leaves it that is killed early
     assert settings(path)["game"] == "go?size=5"
     (tmp_path / "journal").rename(path.with_name("ladder.db-journal"))
-    with closing(sqlite3.connect(path)) as base:  # the test's own teeth
+    with closing(sqlite3.connect(path)) as base:  # shows that the journal is dangerous
         base.execute("SELECT * FROM settings").fetchall()
     assert not victim.exists()
 
@@ -214,14 +214,16 @@ def test_a_ladders_journal_deletes_nothing(tmp_path: Path) -> None:
         "CREATE VIRTUAL TABLE words USING fts5(word)",
     ],
 )
-def test_a_ladder_holds_tables_alone(tmp_path: Path, statement: str) -> None:
+def test_ladder_with_more_than_tables_is_refused(tmp_path: Path, statement: str) -> None:
     path = ladder(tmp_path, statement)
     with pytest.raises(ValueError, match=r"not a valid ladder: it has a (view|trigger|table) '"):
         settings(path)
 
 
-def test_a_ladders_folder_holds_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its report would be written to where the link points."""
+def test_ladder_folder_with_link_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its report would be written to the target of the link."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "public").mkdir()
     for name in ("a", "b"):
@@ -234,14 +236,14 @@ def test_a_ladders_folder_holds_no_links(tmp_path: Path, monkeypatch: pytest.Mon
         rated_runs.shared_by([Path("a"), Path("b")])
 
 
-def test_a_players_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
+def test_player_name_with_control_characters_is_refused(tmp_path: Path) -> None:
     path = ladder(tmp_path, "INSERT INTO players VALUES (1, '\x1b[2Jrandom', '', 0, 0, 0)")
     with pytest.raises(ValueError, match=r"has a player '\\x1b\[2Jrandom', which is not a"):
         from_ladder.read_state(path)
 
 
 @pytest.mark.parametrize("name", ["lock", "metrics.jsonl", "snapshots", "config.json", ".tmp-1-x"])
-def test_a_link_in_a_run_is_not_followed(template: Path, tmp_path: Path, name: str) -> None:
+def test_link_in_a_run_is_not_followed(template: Path, tmp_path: Path, name: str) -> None:
     folder, victim = tmp_path / "run", tmp_path / "victim"
     shutil.copytree(template, folder)
     place = folder / name
@@ -255,12 +257,12 @@ def test_a_link_in_a_run_is_not_followed(template: Path, tmp_path: Path, name: s
     place.symlink_to(victim)
     before = {p: p.is_file() and p.read_bytes() for p in [victim, *victim.rglob("*")]}
     for opened in (lambda: open_run(folder), lambda: load_version(folder, "last")):
-        with pytest.raises(ValueError, match=f"{name}' is a link, which none of our folders holds"):
+        with pytest.raises(ValueError, match=f"{name}' is a link"):
             opened()
     assert {p: p.is_file() and p.read_bytes() for p in [victim, *victim.rglob("*")]} == before
 
 
-def test_a_pipe_in_a_run_is_not_waited_for(template: Path, tmp_path: Path) -> None:
+def test_pipe_in_a_run_is_refused_without_waiting(template: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(template, folder)
     (folder / "config.json").unlink()
@@ -269,7 +271,7 @@ def test_a_pipe_in_a_run_is_not_waited_for(template: Path, tmp_path: Path) -> No
         load_version(folder, "last")
 
 
-def test_a_studys_logs_are_not_written_elsewhere(tmp_path: Path) -> None:
+def test_linked_log_of_a_study_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "study.json", {"format_version": 1, "commands": [], "cells": []})
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.log").symlink_to("../../.bashrc")
@@ -277,8 +279,8 @@ def test_a_studys_logs_are_not_written_elsewhere(tmp_path: Path) -> None:
         Study.read(tmp_path)
 
 
-def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
-    """The names of temporary files can be guessed."""
+def test_atomic_write_does_not_follow_a_link(tmp_path: Path) -> None:
+    """Guesses the names of temporary files, as an attacker would."""
     victim, folder = tmp_path / "victim", tmp_path / "folder"
     victim.write_text("precious")
     folder.mkdir()
@@ -294,17 +296,17 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     assert victim.read_text() == "precious" and (folder / "new").exists()
 
 
-def test_arrays_do_not_grow_when_they_are_read(tmp_path: Path) -> None:
+def test_compressed_arrays_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         data = io.BytesIO()
         np.save(data, np.zeros(10**7, np.uint8))
         archive.writestr("x.npy", data.getvalue())
     assert (tmp_path / "x.npz").stat().st_size < 10**5
-    with pytest.raises(CorruptedFile, match="it holds more than its size"):
+    with pytest.raises(CorruptedFile, match="uncompressed size"):
         load_arrays(tmp_path / "x.npz")
 
 
-def test_figures_do_not_follow_the_folder_we_are_in(tmp_path: Path) -> None:
+def test_figures_ignore_matplotlibrc_of_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\ntext.latex.preamble: \\evil\n")
     ask = "import matplotlib as m; from {} import {} as style\nwith style(): "
     ask += "print(m.rcParams['text.usetex'])"
@@ -319,19 +321,21 @@ def test_figures_do_not_follow_the_folder_we_are_in(tmp_path: Path) -> None:
         assert said.stdout.strip() == expect, said.stderr
 
 
-def test_what_is_refused_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_does_not_steer_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(ValueError, match=r'^"x\\ntouch" is an unknown key') as refused:
         from_json(NetworkConfig, {"x\ntouch": 1})
     with pytest.raises(SystemExit):
-        cli.refuse(f"{refused.value} \x1b[2J")
+        cli.exit_with_error(f"{refused.value} \x1b[2J")
     said = capsys.readouterr().err
     assert said.startswith('error: "x\\ntouch" is an unknown key') and "\x1b" not in said
 
 
-def test_compiled_programs_lie_outside_of_run_folders(
+def test_compilation_cache_is_outside_run_folders(
     template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cache of compiled programs is code: the installation or the user says where it is."""
+    """Cached programs are code, so only the installation or the user chooses their folder."""
     cache = Path(determinism.__file__).resolve().parent.parent / ".jax_cache"
     assert not list(template.rglob("*cache*"))
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)

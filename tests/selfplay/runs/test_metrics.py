@@ -1,4 +1,4 @@
-"""Metrics rows survive crashes; the manifest says what ran, and holds no secrets."""
+"""Rows of metrics survive crashes; the manifest records what ran, without secrets."""
 
 import json
 import math
@@ -14,10 +14,10 @@ from selfplay.runs.metrics import MetricsLog, read
 
 
 def tags(folder: Path) -> dict[str, list[int]]:
-    """Steps per tag over all TensorBoard files, read without TensorBoard."""
+    """Reads the steps of each tag from all TensorBoard files, without TensorBoard."""
     from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
-    found: dict[str, list[int]] = {}
+    steps: dict[str, list[int]] = {}
     for path in sorted((folder / "tensorboard").iterdir()):
         data, at = path.read_bytes(), 0
         while at < len(data):
@@ -25,13 +25,13 @@ def tags(folder: Path) -> dict[str, list[int]]:
             event = Event.FromString(data[at + 12 : at + 12 + length])
             at += 16 + length
             for value in event.summary.value:
-                found.setdefault(value.tag, []).append(event.step)
+                steps.setdefault(value.tag, []).append(event.step)
             if event.HasField("session_log"):
-                found.setdefault("purge", []).append(event.step)
-    return found
+                steps.setdefault("purge", []).append(event.step)
+    return steps
 
 
-def test_rows_and_scalars(tmp_path: Path) -> None:
+def test_appended_row_is_strict_json_and_its_numbers_are_scalars(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path)
     log.append({"iteration": 0, "loss": np.float32(2), "note": "start", "elo": {"raw": 3}})
     log.append({"iteration": 1, "loss": math.nan, "elo": {"raw": np.int64(4)}})
@@ -62,7 +62,7 @@ def test_truncate_drops_later_rows_and_a_torn_line(tmp_path: Path) -> None:
     assert tags(tmp_path)["purge"] == [2]
 
 
-def test_a_row_without_its_newline_is_not_joined(tmp_path: Path) -> None:
+def test_row_without_its_newline_is_not_joined(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"iteration": 0}\n{"iteration": 1}')
     log = MetricsLog(tmp_path)
@@ -74,14 +74,14 @@ def test_a_row_without_its_newline_is_not_joined(tmp_path: Path) -> None:
     assert [row["iteration"] for row in read(tmp_path)] == [0, 1, 2, 3]
 
 
-def test_damage_inside_is_an_error(tmp_path: Path) -> None:
+def test_damaged_line_before_the_last_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"iteration": 0}\n{"iter\n{"iteration": 2}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2"):
         read(tmp_path)
     assert read(tmp_path / "nowhere") == []
 
 
-def test_manifest_lists_sessions_and_no_secrets(
+def test_manifest_lists_sessions_without_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
@@ -102,7 +102,7 @@ def test_manifest_lists_sessions_and_no_secrets(
         manifest.record(tmp_path, session)
 
 
-def test_code_version_outside_and_inside_git(tmp_path: Path) -> None:
+def test_code_version_is_the_commit_and_whether_files_changed(tmp_path: Path) -> None:
     import subprocess
 
     assert manifest.code_version(tmp_path) == {"commit": None, "dirty": None}

@@ -1,4 +1,4 @@
-"""The window formula by hand, and the ring buffer against slow concatenation."""
+"""The window formula computed by hand, and the ring buffer against slow concatenation."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from selfplay.runs.digest import digest
 from selfplay.runs.files import CorruptedFile
-from selfplay.runs.replay import Replay, WindowPart, bytes_needed, shard_path
-from selfplay.runs.window import ReplayConfig, window_size
+from selfplay.runs.replay import Replay, WindowPart, shard_path
+from selfplay.runs.window import ReplayConfig, bytes_needed, window_size
 
 SMALL = ReplayConfig(minimum=10, exponent=0.65, scale=0.4)
 
 
 def rows(count: int, first: int = 0) -> dict[str, np.ndarray]:
-    """Every row carries its own number, so that a misplaced row shows."""
+    """Makes rows that contain their own number, so that a misplaced row shows."""
     number = np.arange(first, first + count)
     return {
         "planes": np.stack([number % 251, number // 251], 1).astype(np.uint8),
@@ -39,11 +39,11 @@ def rows(count: int, first: int = 0) -> dict[str, np.ndarray]:
         (25_000_000, 3_165_788),
     ],
 )
-def test_window_by_hand(total: int, expected: int) -> None:
+def test_window_size_matches_hand_computation(total: int, expected: int) -> None:
     assert abs(window_size(total, ReplayConfig()) - expected) <= 1
 
 
-def test_window_small_cases_exactly() -> None:
+def test_window_size_of_small_windows_is_exact() -> None:
     # exponent 1: ((20 - 10) / 1) * 0.5 + 10 = 15
     assert window_size(20, ReplayConfig(10, 1.0, 0.5)) == 15
     assert window_size(1000, ReplayConfig(10, 1.0, 0.5, maximum=40)) == 40
@@ -60,28 +60,28 @@ def test_window_small_cases_exactly() -> None:
     st.integers(0, 10**9),
     st.none() | st.integers(0, 10**6),
 )
-def test_old_edge_never_moves_back(
+def test_window_edge_never_moves_back(
     minimum: int, exponent: float, scale: float, total: int, extra: int | None
 ) -> None:
     config = ReplayConfig(minimum, exponent, scale, None if extra is None else minimum + extra)
-    here, there = window_size(total, config), window_size(total + 1, config)
-    assert min(total, minimum) <= here <= total
-    assert here <= there <= here + 1
+    before, after = window_size(total, config), window_size(total + 1, config)
+    assert min(total, minimum) <= before <= total
+    assert before <= after <= before + 1
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("minimum", 0), ("exponent", 0.0), ("exponent", 1.5), ("scale", 1.0)]
 )
-def test_impossible_windows_are_refused(field: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"window.{field} is {value}"):
+def test_impossible_window_is_refused_by_field_and_value(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^replay\.{field} .*got {value}$"):
         ReplayConfig(**{field: value})  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="maximum is 5, expected at least the minimum 9"):
+    with pytest.raises(ValueError, match=r"^replay\.maximum .*\(9\), got 5$"):
         ReplayConfig(minimum=9, maximum=5)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=14), st.integers(1, 50), st.data())
-def test_gather_equals_slow_concatenation(
+def test_gather_returns_what_slow_concatenation_returns(
     tmp_path_factory: pytest.TempPathFactory,
     counts: list[int],
     minimum: int,
@@ -95,8 +95,8 @@ def test_gather_equals_slow_concatenation(
         replay.add(i, rows(count, everything))
         replay.save(i)
         everything += count
-        if i == stop:  # going on from disk must not show
-            replay.prune(keep_for_verify=False)
+        if i == stop:  # continuing from disk must change nothing
+            replay.prune()
             replay = Replay.restore(folder, replay.index, config)
         size = window_size(everything, config)
         slow = {name: array[everything - size :] for name, array in rows(everything).items()}
@@ -111,7 +111,7 @@ def test_gather_equals_slow_concatenation(
         assert digest(replay.gather(np.arange(size))) == digest(slow)
 
 
-def test_window_names_partial_shards_oldest_first(tmp_path: Path) -> None:
+def test_window_lists_partial_shards_oldest_first(tmp_path: Path) -> None:
     replay = Replay(tmp_path, ReplayConfig(minimum=10, scale=0.0))
     for i in range(4):
         replay.add(i, rows(4, 4 * i))
@@ -123,7 +123,7 @@ def test_window_names_partial_shards_oldest_first(tmp_path: Path) -> None:
     assert replay.gather(np.array([0, 9]))["number"].tolist() == [31, 40]
 
 
-def test_memory_is_bounded_by_the_window(tmp_path: Path) -> None:
+def test_replay_memory_is_bounded_by_the_window(tmp_path: Path) -> None:
     replay = Replay(tmp_path, ReplayConfig(minimum=100, scale=0.0))
     for i in range(50):
         replay.add(i, rows(30))
@@ -132,7 +132,7 @@ def test_memory_is_bounded_by_the_window(tmp_path: Path) -> None:
     assert not replay._unsaved and len(replay.index.shards) == 4
 
 
-def test_what_cannot_be_added_is_named(tmp_path: Path) -> None:
+def test_replay_refuses_unfitting_rows_and_positions(tmp_path: Path) -> None:
     replay = Replay(tmp_path, SMALL)
     replay.add(3, rows(4))
     with pytest.raises(ValueError, match="iteration 3 cannot be added to the replay after 3"):
@@ -143,7 +143,7 @@ def test_what_cannot_be_added_is_named(tmp_path: Path) -> None:
         replay.add(4, {k: v for k, v in rows(4).items() if k != "value"})
     with pytest.raises(ValueError, match="share one leading dimension"):
         replay.add(4, {**rows(4), "value": np.zeros(5, np.float16)})
-    with pytest.raises(IndexError, match=r"0\.\.4 leave a window of 4"):
+    with pytest.raises(IndexError, match=r"0\.\.4 are outside a window of 4"):
         replay.gather(np.array([0, 4]))
     with pytest.raises(IndexError):
         replay.gather(np.array([-1]))
@@ -153,14 +153,14 @@ def test_what_cannot_be_added_is_named(tmp_path: Path) -> None:
     assert replay.save(3) == replay.save(3)  # a repeated commit
 
 
-def test_restore_needs_the_files_of_the_window_only(tmp_path: Path) -> None:
+def test_restore_needs_only_the_files_of_the_window(tmp_path: Path) -> None:
     replay = Replay(tmp_path, SMALL)
     for i in range(6):
         replay.add(i, rows(8, 8 * i))
         replay.save(i)
-    gone = replay.prune(keep_for_verify=False)
+    replay.prune()
     needed = [shard.iteration for shard in replay.index.shards]
-    assert needed == [3, 4, 5] and len(gone) == 3
+    assert needed == [3, 4, 5]
     assert sorted(int(p.stem) for p in (tmp_path / "replay").iterdir()) == needed
     assert Replay.restore(tmp_path, replay.index, SMALL).size == replay.size
     with pytest.raises(ValueError, match="cannot be enlarged"):
@@ -170,14 +170,13 @@ def test_restore_needs_the_files_of_the_window_only(tmp_path: Path) -> None:
         Replay.restore(tmp_path, replay.index, SMALL)
 
 
-def test_prune_keeps_what_commits_need(tmp_path: Path) -> None:
+def test_prune_keeps_what_retained_commits_need(tmp_path: Path) -> None:
     replay = Replay(tmp_path, SMALL)
     indexes = []
     for i in range(6):
         replay.add(i, rows(8))
         replay.save(i)
         indexes.append(replay.index)
-    assert replay.prune(keep_for_verify=True) == []
-    replay.prune(False, retained=[indexes[2]])
-    left = sorted(int(p.stem) for p in (tmp_path / "replay").iterdir())
-    assert left == sorted({s.iteration for i in (2, 5) for s in indexes[i].shards})
+    replay.prune(retained=[indexes[2]])
+    files = sorted(int(p.stem) for p in (tmp_path / "replay").iterdir())
+    assert files == sorted({s.iteration for i in (2, 5) for s in indexes[i].shards})

@@ -1,4 +1,4 @@
-"""The run folder: commits, resumption, damage of every kind of file, refusals in words."""
+"""The run folder: commits, resuming, damage to every kind of file, refused folders."""
 
 import errno
 import json
@@ -24,10 +24,10 @@ from tests.selfplay.runs.runs import (
     Config,
     carries_at,
     drive,
-    made,
     open_run,
     rows_at,
     state_at,
+    write_run,
 )
 
 # Orbax gives up on a damaged checkpoint while its own reads are still under way; one that ends
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("template") / "run", 8)
+    return write_run(tmp_path_factory.mktemp("template") / "run", 8)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def folder(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "run"))
 
 
-def test_resume_gives_everything_back(folder: Path) -> None:
+def test_resumed_run_restores_everything(folder: Path) -> None:
     with open_run(folder) as run:
         assert run.next_iteration == 8
         restored = run.restore(state_at(0), carries_at(0))
@@ -67,7 +67,7 @@ def test_resume_gives_everything_back(folder: Path) -> None:
     assert [s["next_iteration"] for s in sessions] == [0, 8]
 
 
-def test_what_stays_on_disk(folder: Path) -> None:
+def test_pruned_run_keeps_what_its_commits_need(folder: Path) -> None:
     def numbers(name: str) -> list[int]:
         return sorted(int(p.name.split(".")[0]) for p in (folder / name).iterdir())
 
@@ -79,7 +79,7 @@ def test_what_stays_on_disk(folder: Path) -> None:
     assert numbers("replay") == [3, 4, 5, 6, 7]
 
 
-def test_keep_all_keeps_all(tmp_path: Path) -> None:
+def test_keep_all_prunes_nothing(tmp_path: Path) -> None:
     with open_run(tmp_path / "run", keep_all=True) as run:
         drive(run, 6)
         for name in ("commits", "checkpoints", "snapshots"):
@@ -87,7 +87,7 @@ def test_keep_all_keeps_all(tmp_path: Path) -> None:
         assert run.commits.load(1).replay.total == 8  # verify starts from any commit
 
 
-def test_snapshot_versions() -> None:
+def test_snapshots_are_two_versions_per_octave() -> None:
     assert [v for v in range(-1, 200) if is_snapshot(v)] == [
         0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192,
     ]  # fmt: skip
@@ -114,7 +114,7 @@ def tensors(folder: Path, iteration: int) -> Path:
 @pytest.mark.parametrize(
     "kind", ["commit", "shard", "snapshot", "arrays", "metadata", "tree", "checkpoint"]
 )
-def test_damage_is_named_and_the_commit_before_is_used(
+def test_damaged_commit_is_named_and_the_one_before_is_used(
     folder: Path, kind: str, damage: Any
 ) -> None:
     home = folder / "checkpoints" / "00000007"
@@ -127,7 +127,7 @@ def test_damage_is_named_and_the_commit_before_is_used(
         "tree": home / "tree.json",
         "checkpoint": home,
     }[kind]
-    gone = kind == "commit" and damage is os.unlink  # then there is no commit 7
+    is_uncommitted = kind == "commit" and damage is os.unlink  # then there is no commit 7
     if kind == "checkpoint":
         shutil.rmtree(home)
     elif kind == "arrays":
@@ -137,7 +137,7 @@ def test_damage_is_named_and_the_commit_before_is_used(
     else:
         damage(path)
     named = path.parent if kind in ("arrays", "metadata") else path
-    if gone:
+    if is_uncommitted:
         run = open_run(folder)
     else:
         with pytest.warns(UserWarning, match="commit 7 is skipped") as caught:
@@ -154,14 +154,14 @@ def test_damage_is_named_and_the_commit_before_is_used(
         assert run.next_iteration == 8
 
 
-def test_altered_tensor_bytes_are_noticed(folder: Path) -> None:
+def test_altered_checkpoint_arrays_are_noticed(folder: Path) -> None:
     flip(tensors(folder, 7))
     with pytest.warns(UserWarning, match=r"checkpoints/00000007/arrays is damaged"):
         open_run(folder).close()
 
 
 @pytest.mark.parametrize("part", ["", "arrays"])
-def test_a_swapped_checkpoint_is_noticed(folder: Path, part: str) -> None:
+def test_swapped_checkpoint_is_noticed(folder: Path, part: str) -> None:
     """Every file is sound, but of another iteration."""
     home = folder / "checkpoints"
     shutil.rmtree(home / "00000007" / part)
@@ -170,7 +170,7 @@ def test_a_swapped_checkpoint_is_noticed(folder: Path, part: str) -> None:
         open_run(folder).close()
 
 
-def test_no_good_commit_is_an_error_and_deletes_nothing(folder: Path) -> None:
+def test_run_without_an_undamaged_commit_is_refused_and_not_changed(folder: Path) -> None:
     flip(folder / "replay" / "00000005.npz")
     before = sorted(folder.rglob("*"))
     with (
@@ -181,14 +181,14 @@ def test_no_good_commit_is_an_error_and_deletes_nothing(folder: Path) -> None:
     assert sorted(folder.rglob("*")) == before
 
 
-def test_lost_commit_files_are_an_error_and_delete_nothing(folder: Path) -> None:
+def test_run_without_its_commit_files_is_refused_and_not_changed(folder: Path) -> None:
     shutil.rmtree(folder / "commits")
     with pytest.raises(ValueError, match=r"newest commit is none.*were lost"):
         open_run(folder)
     assert (folder / "snapshots" / "00000007.npz").exists()
 
 
-def test_leftovers_are_removed(folder: Path) -> None:
+def test_leftovers_of_a_crash_are_removed(folder: Path) -> None:
     shutil.copy(folder / "replay" / "00000007.npz", folder / "replay" / "00000008.npz")
     shutil.copytree(folder / "checkpoints" / "00000007", folder / "checkpoints" / "00000008")
     (folder / "commits" / ".tmp-9-00000008.json").write_text("{")
@@ -198,7 +198,7 @@ def test_leftovers_are_removed(folder: Path) -> None:
     assert not [p for p in folder.rglob("*") if "00000008" in p.name or ".tmp-" in p.name]
 
 
-def test_another_config_is_refused_by_field(folder: Path) -> None:
+def test_other_config_is_refused_by_field(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"another config: seed was 0, is 1\."):
         open_run(folder, Config(seed=1, iterations=99))
     with open_run(folder, Config(iterations=99, cluster=Cluster(4))):
@@ -209,10 +209,10 @@ def test_another_config_is_refused_by_field(folder: Path) -> None:
         open_run(folder, Config(cluster=Cluster(4)), mutable=("cluster.act",))
 
 
-def test_other_folders_are_refused(tmp_path: Path, folder: Path) -> None:
+def test_folder_without_a_run_is_refused(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("")
-    with pytest.raises(ValueError, match=r"home is no run folder.*'thesis\.tex'"):
+    with pytest.raises(ValueError, match=r"home is not a run folder.*'thesis\.tex'"):
         open_run(tmp_path / "home")
     assert [p.name for p in (tmp_path / "home").iterdir()] == ["thesis.tex"]
     with pytest.raises(ValueError, match="is a file"):
@@ -226,7 +226,7 @@ def test_other_folders_are_refused(tmp_path: Path, folder: Path) -> None:
         open_run(folder)
 
 
-def test_two_drivers_cannot_write_one_run(folder: Path) -> None:
+def test_second_writer_is_refused(folder: Path) -> None:
     with (
         open_run(folder),
         pytest.raises(ValueError, match=rf"written by another process \(pid {os.getpid()}\)"),
@@ -235,7 +235,7 @@ def test_two_drivers_cannot_write_one_run(folder: Path) -> None:
     open_run(folder).close()
 
 
-def test_refused_commits(tmp_path: Path) -> None:
+def test_commit_out_of_turn_is_refused(tmp_path: Path) -> None:
     with open_run(tmp_path / "run") as run:
         with pytest.raises(ValueError, match="no commit to restore"):
             run.restore(state_at(0))
@@ -254,7 +254,7 @@ def test_refused_commits(tmp_path: Path) -> None:
             run.restore({**state_at(0), "other": 1})
 
 
-def test_a_failed_commit_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_commit_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_run(tmp_path / "run") as run:
         drive(run, 1)
         with monkeypatch.context() as patch:
@@ -266,7 +266,7 @@ def test_a_failed_commit_can_be_repeated(tmp_path: Path, monkeypatch: pytest.Mon
         assert run.replay.total == 16
 
 
-def test_load_version(folder: Path) -> None:
+def test_load_version_reads_kept_versions_and_lists_them(folder: Path) -> None:
     params, config, _, number = load_version(folder, 6)
     assert number == 6
     assert digest(params) == digest(state_at(6)["params"])
@@ -279,26 +279,26 @@ def test_load_version(folder: Path) -> None:
         load_version(folder, "best")
     with pytest.raises(ValueError, match=rf"does not exist \(did you mean '{folder}'\?\)"):
         load_version(folder.with_name(folder.name[1:]), 0)
-    with pytest.raises(ValueError, match=r"elsewhere is no run folder"):
+    with pytest.raises(ValueError, match=r"elsewhere is not a run folder"):
         load_version(folder / "elsewhere", 0)
     flip(folder / "snapshots" / "00000004.npz")
     with pytest.raises(CorruptedFile, match=r"snapshots/00000004\.npz is damaged"):
         load_version(folder, 4)
 
 
-def test_checkpoint_alone(tmp_path: Path) -> None:
+def test_checkpoint_keeps_empty_and_bfloat16_arrays(tmp_path: Path) -> None:
     state = {**state_at(3), "empty": np.zeros((0, 2)), "half": jnp.ones(3, jnp.bfloat16)}
-    assert checkpoint.save(tmp_path, 3, state, {"note": "x"}) == digest(state)
-    assert digest(checkpoint.restore(tmp_path, 3, state)) == digest(state)
-    assert checkpoint.load(tmp_path, 3)[1] == {"note": "x"}
+    assert checkpoint.save(tmp_path, 3, state) == digest(state)
+    loaded = checkpoint.load(tmp_path, 3)
+    assert digest(loaded.arrays) == loaded.digest == digest(state)
     checkpoint.save(tmp_path, 4, {})
-    assert checkpoint.restore(tmp_path, 4, {}) == {}
+    assert checkpoint.load(tmp_path, 4).arrays == {}
     with pytest.raises(TypeError, match="leaf at 'name' is <U1"):
         checkpoint.save(tmp_path, 5, {"name": "x"})
 
 
 @pytest.mark.parametrize("step", ["replay.save", "checkpoint.save", "save_snapshot", "write"])
-def test_a_full_disk_leaves_nothing_half_and_the_run_goes_on(
+def test_full_disk_leaves_no_partial_commit_and_the_run_can_be_resumed(
     folder: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def files() -> set[Path]:
@@ -321,7 +321,7 @@ def test_a_full_disk_leaves_nothing_half_and_the_run_goes_on(
             with pytest.raises(DiskFull, match=f"the disk of {folder} is full"):
                 drive(run, 9)
         assert run.next_iteration == 8 and files() == before
-    with open_run(folder) as run:  # there is room again
+    with open_run(folder) as run:  # there is free space again
         drive(run, 9)
     with open_run(tmp_path / "undisturbed") as run:
         drive(run, 9)
@@ -329,7 +329,7 @@ def test_a_full_disk_leaves_nothing_half_and_the_run_goes_on(
     assert commits[0].read_bytes() == commits[1].read_bytes()
 
 
-def test_an_error_with_room_left_is_no_full_disk(
+def test_error_with_free_space_is_not_a_full_disk(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Recipes at equal compute: read inside their curves, with honest intervals, and who leads."""
+"""Recipes at equal compute: interpolation, intervals, and the leading recipe."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ T2 = 4.302653  # Student's t of two degrees of freedom, 97.5 %
 
 
 def by_hand(noise: float = 8.0, shared: float = 0.0) -> RatedVersions:
-    """Two seeds of two recipes, rated at 10^10 and 10^12 FLOPs."""
+    """Makes two seeds of two recipes, rated at 10^10 and 10^12 FLOPs."""
     elo = [0, 100, 20, 140, 100, 200, 90, 190]
     return RatedVersions.of(
         elo, np.eye(8) * noise + shared, np.repeat(["a0", "a1", "b0", "b1"], 2), [10.0, 12.0] * 4,
@@ -24,7 +24,7 @@ def by_hand(noise: float = 8.0, shared: float = 0.0) -> RatedVersions:
     )  # fmt: skip
 
 
-def test_a_recipe_is_read_on_its_runs_own_lines() -> None:
+def test_elo_is_interpolated_on_each_runs_line() -> None:
     at = at_compute.interpolate(by_hand(), 11)
     assert at.recipes == ["a", "b"] and at.runs.tolist() == [2, 2]
     assert at.elo.tolist() == [65, 145]  # (50 + 80) / 2, (150 + 140) / 2
@@ -33,8 +33,8 @@ def test_a_recipe_is_read_on_its_runs_own_lines() -> None:
     assert quarter.elo.tolist() == [(25 + 50) / 2, (125 + 115) / 2]
 
 
-def test_intervals_are_what_two_seeds_make_them() -> None:
-    """Squares within recipes are 450 + 50, of two degrees of freedom; a run's rating errs by 4."""
+def test_intervals_match_a_hand_computed_example() -> None:
+    """Squares within recipes are 450 + 50 on two degrees of freedom; a rating's variance is 4."""
     at = at_compute.interpolate(by_hand(), 11)
     assert float(at.run_stddev) ** 2 == pytest.approx(250 - 4)
     cell = at.elo_of(0)
@@ -45,8 +45,8 @@ def test_intervals_are_what_two_seeds_make_them() -> None:
     assert float(ahead.value) == 80 and float(ahead.stderr) ** 2 == pytest.approx(250)
 
 
-def test_an_error_that_all_share_is_in_every_cell_and_in_no_difference() -> None:
-    """As the anchor's: with 1000 Elo² of it, a cell has 1125, and hardly rests on its seeds."""
+def test_shared_error_is_in_every_elo_and_in_no_difference() -> None:
+    """For example the anchor's: with 1000 Elo² of it, a recipe's Elo has a variance of 1125."""
     at = at_compute.interpolate(by_hand(shared=1000), 11)
     assert float(at.elo_of(0).stderr) ** 2 == pytest.approx(1125)
     assert float(at.elo_of(0).df) == pytest.approx(162)
@@ -54,7 +54,7 @@ def test_an_error_that_all_share_is_in_every_cell_and_in_no_difference() -> None
     assert at.covariance[0, 1] == pytest.approx(1000)
 
 
-def test_nothing_is_extrapolated() -> None:
+def test_runs_are_not_extrapolated() -> None:
     points = by_hand()
     later = replace(points, training=points.training + 1.5 * (points.recipe == "b"))
     assert at_compute.interpolate(later, 11).recipes == ["a"]
@@ -67,13 +67,13 @@ def test_nothing_is_extrapolated() -> None:
         at_compute.interpolate(points, 9)
 
 
-def test_a_last_version_counts_where_seeds_differ_by_a_hair() -> None:
+def test_last_version_counts_within_the_tolerance() -> None:
     points = by_hand()
     at = at_compute.interpolate(points, 12 + 0.9 * TOLERANCE)
     assert at.elo.tolist() == [120, 195]
 
 
-def test_moves_of_one_cost_are_read_between_budgets() -> None:
+def test_equal_cost_moves_are_interpolated_between_budgets() -> None:
     points = RatedVersions.of(
         [0, 100, 200, 300], np.eye(4), ["a"] * 4, [10, 12, 10, 12], search=[3, 3, 4, 4],
         recipe=["a"] * 4, covariates={"simulations": [0, 0, 9, 9]},
@@ -87,7 +87,7 @@ def test_moves_of_one_cost_are_read_between_budgets() -> None:
         at_compute.interpolate(points, 11, search=4.5)
 
 
-def test_one_seed_holds_the_ratings_errors_alone() -> None:
+def test_single_seeds_have_intervals_of_the_ratings_errors() -> None:
     points = by_hand()
     at = at_compute.interpolate(points.select(np.isin(points.run, ["a0", "b0"])), 11)
     assert np.isnan(at.run_stddev) and np.isinf(at.elo_of(0).df)
@@ -108,26 +108,26 @@ def test_one_seed_holds_the_ratings_errors_alone() -> None:
         ([(10, 10.2), (10.1, 10.3)], [10.2], 0),
     ],
 )
-def test_levels_are_where_most_recipes_meet(
+def test_levels_are_where_most_recipes_can_be_compared(
     spans: list[tuple[float, float]], expected: list[float], main: int
 ) -> None:
     assert at_compute.choose_levels(np.array(spans, np.float64)) == (expected, main)
 
 
-def test_where_no_two_recipes_meet_there_is_no_level() -> None:
+def test_levels_need_two_recipes() -> None:
     with pytest.raises(InsufficientData, match="no two recipes"):
         at_compute.choose_levels(np.array([(10.0, 11.0), (11.5, 12.0)]))
 
 
-def test_a_clear_leader_stands_alone_and_equals_stand_together() -> None:
+def test_candidates_are_a_clear_leader_alone_or_all_equals() -> None:
     points = by_hand()
     ahead = at_compute.best_recipe(at_compute.interpolate(points, 11))
     assert ahead.decided and ahead.leader == 1 and ahead.runner_up == 0
     assert float(ahead.lead.low) == pytest.approx(80 - T2 * np.sqrt(250), abs=5)  # 5: of the draws
     far = replace(points, elo=points.elo + 500.0 * (points.recipe == "b"))
-    found = at_compute.best_recipe(at_compute.interpolate(far, 11))
-    assert found.decided and found.candidates == [1] and found.probability[1] > 0.99
-    assert float(found.lead.value) == 580 and found.lead.low > 0 and found.selection_bias < 0.5
+    result = at_compute.best_recipe(at_compute.interpolate(far, 11))
+    assert result.decided and result.candidates == [1] and result.probability[1] > 0.99
+    assert float(result.lead.value) == 580 and result.lead.low > 0 and result.selection_bias < 0.5
     even = replace(points, elo=points.elo - 80.0 * (points.recipe == "b"))
     level = at_compute.best_recipe(at_compute.interpolate(even, 11))
     assert not level.decided and level.probability.tolist() == pytest.approx([0.5, 0.5], abs=0.05)
@@ -140,7 +140,7 @@ AHEAD = {"a": 0.0, "b": 30.0, "c": 60.0, "d": 90.0}  # Elo at equal training
 
 
 def planted(luck: Luck, openings: int, seeds: int = 3) -> RatedVersions:
-    """Four recipes on parallel lines of 400 Elo per OOM, rated by one ladder."""
+    """Draws four recipes on parallel lines of 400 Elo per OOM, rated on one ladder."""
     design = joined(*(runs(seeds) for _ in AHEAD), names=tuple(AHEAD))
     design = replace(design, search=np.full(len(design), 7.0))
     truth = 400 * (design.training - 12) + [AHEAD[str(name)] for name in design.recipe]
@@ -150,8 +150,8 @@ def planted(luck: Luck, openings: int, seeds: int = 3) -> RatedVersions:
 @pytest.mark.parametrize(
     ("luck", "openings"), [(Luck(), 60), (Luck(30, 30, version=20), 10_000), (Luck(0, 0, 0, 0), 60)]
 )
-def test_planted_truth_is_covered(luck: Luck, openings: int) -> None:
-    """2 000 studies: every cell, and every difference to the best."""
+def test_intervals_cover_the_planted_truth(luck: Luck, openings: int) -> None:
+    """2 000 studies: every recipe's Elo, and every difference from the best."""
     at = at_compute.interpolate(planted(luck, openings), 13.3)
     truth = 520 + np.array(list(AHEAD.values()))
     shares = [at.elo_of(k).covers(truth[k]).mean() for k in range(4)]
@@ -161,17 +161,17 @@ def test_planted_truth_is_covered(luck: Luck, openings: int) -> None:
     assert np.median(shares) <= BAND[1]
 
 
-def test_the_best_is_among_the_candidates_and_the_lead_holds_although_it_was_chosen() -> None:
+def test_candidates_and_lead_cover_the_truth_despite_selection() -> None:
     points = planted(Luck(), 60)
-    truth, found = np.array(list(AHEAD.values())), []
+    truth, result = np.array(list(AHEAD.values())), []
     for elo in points.elo[:300]:
-        found.append(
+        result.append(
             at_compute.best_recipe(
                 at_compute.interpolate(replace(points, elo=elo), 13.3), draws=500
             )
         )
-    assert np.mean([3 in one.candidates for one in found]) >= 0.95
-    assert np.mean([one.decided and one.leader != 3 for one in found]) <= 0.05
-    held = [one.lead.covers(truth[one.leader] - truth[one.runner_up]) for one in found]
-    assert np.mean(held) >= 0.95
-    assert 1.5 < np.mean([len(one.candidates) for one in found]) < 3.5  # they say something
+    assert np.mean([3 in best.candidates for best in result]) >= 0.95
+    assert np.mean([best.decided and best.leader != 3 for best in result]) <= 0.05
+    covered = [best.lead.covers(truth[best.leader] - truth[best.runner_up]) for best in result]
+    assert np.mean(covered) >= 0.95
+    assert 1.5 < np.mean([len(best.candidates) for best in result]) < 3.5  # not trivially many

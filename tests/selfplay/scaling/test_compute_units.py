@@ -1,4 +1,4 @@
-"""Compute in the units of published results, against counts by hand."""
+"""Units of compute and strength in publications, against counts by hand."""
 
 import pytest
 
@@ -12,7 +12,7 @@ GAME = games.make("tic_tac_toe")
 MLP = NetworkConfig("mlp", width=8, depth=1, head_width=4)
 
 
-def test_joness_count_is_weights_times_nodes() -> None:
+def test_selfplay_multiply_adds_are_weights_times_nodes() -> None:
     """A fully connected network of 3 layers of 8 units and two heads, counted by hand."""
     rows, columns, planes = GAME.observation_shape
     weights = rows * columns * planes * 8 + 8 * 8 + 8 * 8 + 8 * 9 + 8 * 4 + 4 * 1
@@ -26,16 +26,16 @@ def test_joness_count_is_weights_times_nodes() -> None:
     assert compute_units.selfplay_multiply_adds(ledger) == weights * nodes
 
 
-def test_ours_counts_everything_twice() -> None:
+def test_all_flops_count_two_per_multiply_add() -> None:
     assert compute_units.all_flops(Ledger(imitation=1, selfplay=20, learning=300)) == 321
 
 
 @pytest.mark.parametrize(("exponent", "elo"), [(0.88, 352), (0.55, 220)])
-def test_neumann_and_gross_exponents(exponent: float, elo: float) -> None:
+def test_elo_per_oom_matches_published_exponents(exponent: float, elo: float) -> None:
     assert compute_units.elo_per_oom(exponent) == pytest.approx(elo)
 
 
-def test_an_exponent_is_what_the_odds_of_winning_do() -> None:
+def test_elo_per_oom_matches_the_odds_of_winning() -> None:
     """At 10 times the compute the odds grow by 10^exponent."""
     gained = compute_units.elo_per_oom(0.55)
     win = 1 / (1 + 10 ** (-gained / 400))

@@ -1,31 +1,31 @@
 """Planted truth: of 2 000 studies with fixed seeds, 93.5 to 96.5 % of the 95 % intervals hold it.
 
-The studies are those of benchmarks/scaling_coverage.py with 5 seeds of each recipe.
+The studies are those of tests/simulation/scaling_coverage.py with 5 seeds of each recipe.
 """
 
 from collections.abc import Callable
 
 import pytest
 
-from benchmarks.scaling_coverage import LUCK, STUDIES, Found, against_bootstrap
 from selfplay.scaling import change_point, slopes
 from tests.simulation import studies
 from tests.simulation.planted import BAND, REPLICATES, coverage, draw
+from tests.simulation.scaling_coverage import LUCK, STUDIES, Results, against_bootstrap
 
 SEEDS = 5
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.__name__)
-def test_planted_truth_is_recovered(study: Callable[[int, int], Found]) -> None:
-    found = study(SEEDS, REPLICATES)
-    shares = {name: coverage(*pair) for name, pair in found.items()}
+def test_intervals_cover_the_planted_truth(study: Callable[[int, int], Results]) -> None:
+    result = study(SEEDS, REPLICATES)
+    shares = {name: coverage(*pair) for name, pair in result.items()}
     print({name: f"{share:.2%}" for name, share in shares.items()})
-    assert all(len(one.value) == REPLICATES for one, _ in found.values())
+    assert all(len(estimate.value) == REPLICATES for estimate, _ in result.values())
     assert {name: s for name, s in shares.items() if not BAND[0] <= s <= BAND[1]} == {}
 
 
 @pytest.mark.parametrize("kind", LUCK)
-def test_whatever_runs_differ_in(kind: str) -> None:
+def test_slope_is_covered_whatever_runs_differ_in(kind: str) -> None:
     luck, openings = LUCK[kind]
     design, truth = studies.line(SEEDS)
     points = draw(design, truth, luck, openings=openings)
@@ -42,13 +42,13 @@ def test_three_seeds_cover_nearly_as_often() -> None:
         assert 0.93 <= coverage(slopes.per_training(points), 500) <= 0.97, kind
 
 
-def test_a_bootstrap_over_five_runs_covers_too_rarely() -> None:
+def test_bootstrap_over_five_runs_covers_too_rarely() -> None:
     luck, openings = LUCK["runs differ in their slopes"]
     student, bootstrap, _ = against_bootstrap(SEEDS, luck, openings, 1000)
     assert bootstrap < 0.88 < 0.93 < student
 
 
-def test_a_line_is_rarely_called_saturated_and_a_plateau_always() -> None:
+def test_saturation_test_rarely_rejects_lines_and_always_plateaus() -> None:
     straight = change_point.saturation_test(draw(*studies.line(SEEDS)))
     bent = change_point.saturation_test(draw(*studies.bent(SEEDS)))
     assert straight.significant.mean() <= 0.05

@@ -1,4 +1,4 @@
-"""Held-out runs: which ones, what is predicted of them, and what counts as a miss."""
+"""The test of extrapolation: which runs are held out, and prediction intervals."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def studied(bend: float = 0.0) -> RatedVersions:
     return replace(points, elo=points.elo[0])
 
 
-def test_the_largest_recipes_are_held_out_until_it_is_far_enough() -> None:
+def test_predict_largest_holds_out_recipes_until_the_reach_suffices() -> None:
     parts = [runs(2, versions=6, ooms=2.0 + share) for share in (0.0, 0.25, 0.5)]
     points = joined(*parts, names=("small", "middle", "large"))
     points = replace(points, elo=500 * points.training + np.arange(len(points)) % 5)
@@ -32,28 +32,28 @@ def test_the_largest_recipes_are_held_out_until_it_is_far_enough() -> None:
         extrapolation.predict_largest(points, 2.0)
 
 
-def test_only_versions_beyond_the_fitted_ones_are_predicted() -> None:
+def test_predictions_are_of_versions_beyond_the_fitted_compute() -> None:
     points = studied()
-    found = extrapolation.predict_runs(points, ["large-run0"])
+    result = extrapolation.predict_runs(points, ["large-run0"])
     last = points.training[points.recipe == "small"].max()
-    assert (found.training > last).all() and len(found.training) == 2
-    assert set(found.run) == {"large-run0"}
-    at = [np.flatnonzero(points.training == spent)[0] for spent in found.training]
-    np.testing.assert_array_equal(found.rated, points.elo[at])
+    assert (result.training > last).all() and len(result.training) == 2
+    assert set(result.run) == {"large-run0"}
+    at = [np.flatnonzero(points.training == spent)[0] for spent in result.training]
+    np.testing.assert_array_equal(result.rated, points.elo[at])
 
 
-def test_the_prediction_is_the_line_through_the_others() -> None:
+def test_prediction_is_the_line_through_the_other_runs() -> None:
     points = studied()
     small = points.select(points.recipe == "small")
-    found = extrapolation.predict_runs(points, ["large-run0"])
+    result = extrapolation.predict_runs(points, ["large-run0"])
     slope, level = np.polyfit(small.training, small.elo, 1)
-    np.testing.assert_allclose(found.predicted.value, level + slope * found.training)
-    np.testing.assert_allclose(found.error, found.rated - found.predicted.value)
-    assert found.slope.value == pytest.approx(slope)
-    assert found.root_mean_square == pytest.approx(np.sqrt(np.mean(found.error**2)))
+    np.testing.assert_allclose(result.predicted.value, level + slope * result.training)
+    np.testing.assert_allclose(result.error, result.rated - result.predicted.value)
+    assert result.slope.value == pytest.approx(slope)
+    assert result.root_mean_square == pytest.approx(np.sqrt(np.mean(result.error**2)))
 
 
-def test_a_held_out_rating_does_not_move_its_prediction() -> None:
+def test_held_out_rating_does_not_move_its_prediction() -> None:
     points = studied()
     other = replace(points, elo=points.elo + 300 * (points.recipe == "large"))
     one, two = (extrapolation.predict_runs(p, ["large-run0"]) for p in (points, other))
@@ -62,7 +62,7 @@ def test_a_held_out_rating_does_not_move_its_prediction() -> None:
     np.testing.assert_allclose(two.error - one.error, 300)
 
 
-def test_what_ratings_share_is_not_counted_against_a_prediction() -> None:
+def test_shared_rating_error_does_not_widen_a_prediction() -> None:
     """The anchor's error moves both sides."""
     points = studied()
     moved = replace(points, covariance=points.covariance + 100.0**2)
@@ -70,7 +70,7 @@ def test_what_ratings_share_is_not_counted_against_a_prediction() -> None:
     np.testing.assert_allclose(one.predicted.stderr, two.predicted.stderr)
 
 
-def test_a_held_out_ratings_own_error_counts() -> None:
+def test_held_out_ratings_error_widens_its_prediction() -> None:
     points = studied()
     own = np.diag(np.where(points.recipe == "large", 100.0**2, 0))
     one, two = (
@@ -80,7 +80,7 @@ def test_a_held_out_ratings_own_error_counts() -> None:
     np.testing.assert_allclose(two.predicted.stderr**2 - one.predicted.stderr**2, 100**2)
 
 
-def test_a_hit_and_a_miss() -> None:
+def test_covered_tells_hits_from_misses() -> None:
     hit = extrapolation.predict_runs(studied(), ["large-run0"])
     assert hit.covered.all()
     assert str(hit).startswith("2 of 2 held-out versions of 1 runs, up to ")
@@ -89,7 +89,7 @@ def test_a_hit_and_a_miss() -> None:
     assert "errors are -" in str(miss)
 
 
-def test_errors_are_a_sentence() -> None:
+def test_unusable_held_out_runs_are_rejected() -> None:
     points = studied()
     with pytest.raises(ValueError, match=r"hold out some of the runs large-run0, .* got \['x'\]"):
         extrapolation.predict_runs(points, ["x"])

@@ -1,4 +1,4 @@
-"""Factors: the fewest fields that tell recipes apart, in an order that their values have."""
+"""Factors: the fields that distinguish recipes, and their order."""
 
 from typing import Any
 
@@ -18,23 +18,23 @@ def grid(**axes: list[Any]) -> dict[str, dict[str, Any]]:
     return {str(i): config for i, config in enumerate(configs)}
 
 
-def fields(found: list[Factor]) -> list[str]:
-    return [factor.field for factor in found]
+def fields(result: list[Factor]) -> list[str]:
+    return [factor.field for factor in result]
 
 
-def test_the_axes_of_a_grid_are_its_factors() -> None:
+def test_factors_are_the_axes_of_a_grid() -> None:
     configs = grid(search__num_simulations=[2, 8], network__width=[8, 32])
     assert fields(factors.factors_of_configs(configs)) == [
         "network.width",
         "search.num-simulations",
     ]
     chosen = ("search.num-simulations", "network.width")
-    found = factors.factors_of_configs(configs, chosen)
-    assert fields(found) == list(chosen)
-    assert factors.recipe_text(found, "1") == "search.num-simulations 2, network.width 32"
+    result = factors.factors_of_configs(configs, chosen)
+    assert fields(result) == list(chosen)
+    assert factors.recipe_text(result, "1") == "search.num-simulations 2, network.width 32"
 
 
-def test_what_was_changed_together_is_one_factor() -> None:
+def test_fields_changed_together_are_one_factor() -> None:
     configs = grid(learner__batch_size=[64, 256], network__width=[8, 32])
     tied = {r: {**c, "learner.rate": c["learner.batch_size"] / 1e5} for r, c in configs.items()}
     assert fields(factors.factors_of_configs(tied)) == ["network.width", "learner.batch-size"]
@@ -44,16 +44,16 @@ def test_what_was_changed_together_is_one_factor() -> None:
     ]
 
 
-def test_one_change_each_to_a_base_is_no_grid() -> None:
+def test_changes_to_a_base_have_names_as_the_factor() -> None:
     base = {"a": 1, "b": True, "c": "x"}
     configs = {"base": base, "a": {**base, "a": 2}, "b": {**base, "b": False},
                "c": {**base, "c": "y"}}  # fmt: skip
-    (found,) = factors.factors_of_configs({**configs, "d": {**base, "d": 1}})
-    assert found.field == factors.RECIPE and found.levels == ["base", "a", "b", "c", "d"]
-    assert factors.recipe_text([found], "a") == "a"
+    (result,) = factors.factors_of_configs({**configs, "d": {**base, "d": 1}})
+    assert result.field == factors.RECIPE and result.levels == ["base", "a", "b", "c", "d"]
+    assert factors.recipe_text([result], "a") == "a"
 
 
-def test_recipes_that_no_field_tells_apart_have_their_names() -> None:
+def test_indistinguishable_recipes_have_names_as_the_factor() -> None:
     assert fields(factors.factors_of_configs({"x": {"a": 1}, "y": {"a": 1}})) == [factors.RECIPE]
     assert factors.factors_of_configs({"x": {"a": 1}}) == []
 
@@ -70,14 +70,14 @@ def test_recipes_that_no_field_tells_apart_have_their_names() -> None:
         ([[3, 4], [5]], ["3 4", "5"], False),
     ],
 )
-def test_numbers_are_in_order_and_categories_as_they_come(
+def test_levels_sort_numbers_and_keep_the_order_of_categories(
     values: list[Any], levels: list[str], numeric: bool
 ) -> None:
     factor = Factor("field", {str(i): value for i, value in enumerate(values)})
     assert factor.levels == levels and factor.numeric is numeric
 
 
-def test_without_configs_recipes_have_their_size_or_their_name() -> None:
+def test_factor_of_versions_is_their_size_or_name() -> None:
     def points(sizes: list[float]) -> RatedVersions:
         return RatedVersions.of(
             [0.0, 1.0], np.eye(2), ["a", "b"], parameters=sizes, recipe=["a", "b"]

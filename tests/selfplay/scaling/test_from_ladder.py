@@ -1,4 +1,4 @@
-"""RatedVersions from a study: names, ledgers, the whole covariance, and what does not fit."""
+"""Reading rated versions from a ladder: values, names, and rejected input."""
 
 import json
 import math
@@ -65,7 +65,7 @@ def study(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_points_say_what_runs_and_ladder_know(study: Path) -> None:
+def test_versions_have_the_values_of_runs_and_ladder(study: Path) -> None:
     ladder = rated(
         entry(1, "random"),
         entry(2, "small-0@1?sims=0", 10.0**3),
@@ -74,48 +74,48 @@ def test_points_say_what_runs_and_ladder_know(study: Path) -> None:
         entry(5, "large-0@2?sims=0&search=puct", 10.0**4),
         entry(6, "small-1@0?sims=0", 10.0**3),
     )
-    found = from_ladder.read_versions(ladder, study)
-    assert found.run.tolist() == ["small-0", "small-0", "small-1", "large-0"]
-    assert found.recipe.tolist() == ["small", "small", "small", "large"]
-    assert found.seed.tolist() == [0, 0, 1, 0]
-    np.testing.assert_allclose(10**found.training, [1000, 2000, 2000, 2000])
-    np.testing.assert_allclose(found.search, [3, 5, 3, 4])
-    assert found.require("simulations").tolist() == [0, 64, 0, 0]
-    assert found.require("board").tolist() == [3] * 4
+    result = from_ladder.read_versions(ladder, study)
+    assert result.run.tolist() == ["small-0", "small-0", "small-1", "large-0"]
+    assert result.recipe.tolist() == ["small", "small", "small", "large"]
+    assert result.seed.tolist() == [0, 0, 1, 0]
+    np.testing.assert_allclose(10**result.training, [1000, 2000, 2000, 2000])
+    np.testing.assert_allclose(result.search, [3, 5, 3, 4])
+    assert result.require("simulations").tolist() == [0, 64, 0, 0]
+    assert result.require("board").tolist() == [3] * 4
     budget = math.log10(1 + PLAIN.search.num_simulations)
-    np.testing.assert_allclose(found.require("selfplay_simulations"), budget)
+    np.testing.assert_allclose(result.require("selfplay_simulations"), budget)
     at = [1, 2, 3, 4]
-    np.testing.assert_array_equal(found.elo, ladder.ratings.elo[at])
-    np.testing.assert_array_equal(found.covariance, ladder.ratings.covariance[np.ix_(at, at)])
+    np.testing.assert_array_equal(result.elo, ladder.ratings.elo[at])
+    np.testing.assert_array_equal(result.covariance, ladder.ratings.covariance[np.ix_(at, at)])
 
 
-def test_parameters_are_weights_and_biases(tmp_path: Path) -> None:
+def test_parameters_count_weights_and_biases(tmp_path: Path) -> None:
     """Three layers of 8 units, policy and value heads, counted by hand."""
     make_run(tmp_path / "mlp", replace(PLAIN, network=NetworkConfig("mlp", 8, 1, head_width=4)))
-    found = from_ladder.read_versions(rated(entry(1, "mlp@1?sims=0")), tmp_path)
+    result = from_ladder.read_versions(rated(entry(1, "mlp@1?sims=0")), tmp_path)
     inputs = math.prod(games.make(PLAIN.game).observation_shape)
     layers = ((inputs, 8), (8, 8), (8, 8), (8, 9), (8, 4), (4, 1))
-    assert 10 ** found.parameters[0] == pytest.approx(sum((n + 1) * m for n, m in layers))
+    assert 10 ** result.parameters[0] == pytest.approx(sum((n + 1) * m for n, m in layers))
 
 
-def test_another_count_of_compute(study: Path) -> None:
+def test_training_uses_the_given_count_of_compute(study: Path) -> None:
     ladder = rated(entry(1, "random"), entry(2, "small-0@2"))
-    found = from_ladder.read_versions(ladder, study, selfplay_multiply_adds)
-    assert 10 ** found.training[0] == pytest.approx(700)
-    assert found.require("simulations")[0] == SIMULATIONS
+    result = from_ladder.read_versions(ladder, study, selfplay_multiply_adds)
+    assert 10 ** result.training[0] == pytest.approx(700)
+    assert result.require("simulations")[0] == SIMULATIONS
 
 
-def test_runs_of_one_config_are_one_recipe_whatever_they_are_called(tmp_path: Path) -> None:
+def test_runs_of_one_config_are_one_recipe_under_any_name(tmp_path: Path) -> None:
     make_run(tmp_path / "runs/first", PLAIN)
     make_run(tmp_path / "runs/second", replace(PLAIN, seed=1))
     ladder = rated(*(entry(i, f"runs/{n}@1") for i, n in enumerate(("first", "second"))))
     assert from_ladder.read_versions(ladder, tmp_path).recipe.tolist() == ["runs/first"] * 2
 
 
-def test_one_version_in_two_folders_is_refused(study: Path) -> None:
+def test_version_in_two_folders_is_rejected(study: Path) -> None:
     one = entry(1, "small-0@1?sims=0")
     twice = rated(one, replace(entry(2, "small-1@1?sims=0"), digest=one.digest))
-    with pytest.raises(ValueError, match=r"small-0@1.* and small-1@1.* are the same parameters"):
+    with pytest.raises(ValueError, match=r"small-0@1.* and small-1@1.* have the same parameters"):
         from_ladder.read_versions(twice, study)
 
 
@@ -125,23 +125,23 @@ def test_one_version_in_two_folders_is_refused(study: Path) -> None:
         ("random", "rates no version that cost any training"),
         ("small-0@0", "rates no version that cost any training"),
         ("small-0@7", "small-0 has no ledger of version 7"),
-        ("gone@1", "gone is no run folder"),
+        ("gone@1", "gone is not a run folder"),
         ("small.safetensors?sims=4", "does not say which version of which run it is"),
     ],
 )
-def test_errors_are_a_sentence(study: Path, spec: str, sentence: str) -> None:
+def test_unreadable_players_are_rejected(study: Path, spec: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         from_ladder.read_versions(rated(entry(1, spec)), study)
 
 
-def test_two_recipes_of_one_name_are_refused(study: Path) -> None:
+def test_recipes_with_one_name_are_rejected(study: Path) -> None:
     make_run(study / "small-2", replace(PLAIN, seed=2, search=SearchConfig(num_simulations=9)))
     ladder = rated(*(entry(i, f"small-{i}@1") for i in (0, 1, 2)))
-    with pytest.raises(ValueError, match=r"small-2 is no other seed .* search\.num_simulations"):
+    with pytest.raises(ValueError, match=r"small-2 is not another seed .* search\.num_simulations"):
         from_ladder.read_versions(ladder, study)
 
 
-def test_a_runs_name_may_contain_any_sign_wherever_its_ladder_is_read(study: Path) -> None:
+def test_run_name_may_contain_any_character(study: Path) -> None:
     make_run(study / "a@b?c", replace(PLAIN, seed=7))
     odd = entry(1, "a@b?c@2?sims=3&search=puct")
     assert from_ladder.run_of(odd) == "a@b?c"
@@ -150,7 +150,7 @@ def test_a_runs_name_may_contain_any_sign_wherever_its_ladder_is_read(study: Pat
     assert points.covariates["simulations"].tolist() == [3.0]
 
 
-def test_seeds_that_go_on_from_versions_of_their_own_have_names_of_their_own() -> None:
+def test_runs_from_different_versions_are_different_recipes() -> None:
     configs = {
         name: to_json(replace(PLAIN, seed=seed, init_from=digest, iterations=9))
         for name, seed, digest in (("more", 0, "aa"), ("more-1", 1, "bb"), ("more-2", 2, "bb"))
@@ -158,11 +158,11 @@ def test_seeds_that_go_on_from_versions_of_their_own_have_names_of_their_own() -
     names = from_ladder.recipe_names(configs)
     assert names == {"more": "more", "more-1": "more-1", "more-2": "more-1"}
     other = to_json(replace(PLAIN, seed=3, init_from="cc", game="hex?size=3"))
-    with pytest.raises(ValueError, match=r"more-3 is no other seed .* game, init_from"):
+    with pytest.raises(ValueError, match=r"more-3 is not another seed .* game, init_from"):
         from_ladder.recipe_names({**configs, "more-3": other})
 
 
-def test_a_ladders_file_gives_its_standing_without_its_players(tmp_path: Path) -> None:
+def test_state_is_read_from_a_ladders_file_without_its_players(tmp_path: Path) -> None:
     players = [Player("solver", None), Player("random", None), Player("runs/a@1?sims=0", None, "x")]
     path = tmp_path / "ladder.db"
     with closing(LadderDatabase(path, {"game": "tic_tac_toe", "seed": 3})) as base:
@@ -173,18 +173,18 @@ def test_a_ladders_file_gives_its_standing_without_its_players(tmp_path: Path) -
             played = [GameResult(i, s, (i,), (), 1, "") for i in range(4) for s in (False, True)]
             base.finish(pairing, played[: 8 - number], 3)
         known = compute_state(base, "solver")
-    found = from_ladder.read_state(path)
-    assert [entry.spec for entry in found.entries] == [player.spec for player in players]
-    np.testing.assert_array_equal(found.ratings.covariance, known.ratings.covariance)
-    np.testing.assert_array_equal(found.ratings.elo, known.ratings.elo)
-    assert found.active == [] and len(found.recorded) == 15
+    result = from_ladder.read_state(path)
+    assert [entry.spec for entry in result.entries] == [player.spec for player in players]
+    np.testing.assert_array_equal(result.ratings.covariance, known.ratings.covariance)
+    np.testing.assert_array_equal(result.ratings.elo, known.ratings.elo)
+    assert result.active == [] and len(result.recorded) == 15
     other = from_ladder.read_state(path, "random")
     assert other.ratings.elo[1] == 0 and other.ratings.covariance[1, 1] == 0
     with pytest.raises(ValueError, match="anchor 'nobody' is not among the players solver, random"):
         from_ladder.read_state(path, "nobody")
 
 
-def test_what_is_no_ladder_is_told(tmp_path: Path) -> None:
+def test_file_that_is_not_a_ladder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no ladder"):
         from_ladder.read_state(tmp_path / "ladder.db")
     (tmp_path / "ladder.db").write_text("no database, but text that is long enough to be read")
@@ -192,13 +192,13 @@ def test_what_is_no_ladder_is_told(tmp_path: Path) -> None:
         from_ladder.read_state(tmp_path / "ladder.db")
 
 
-def test_a_version_without_games_is_not_read(study: Path) -> None:
+def test_version_without_games_is_not_read(study: Path) -> None:
     entries = (entry(0, "random"), entry(1, "small-0@2?sims=4"), entry(2, "small-1@2?sims=4"))
     assert from_ladder.read_versions(rated(*entries), study).runs == ["small-0", "small-1"]
     assert from_ladder.read_versions(rated(*entries, without_games=1), study).runs == ["small-0"]
 
 
-def test_a_whole_covariance_makes_differences_surer() -> None:
+def test_full_covariance_narrows_differences() -> None:
     """What a table of standard errors loses: the ratings' common error."""
     pairs = np.array([(0, 1), (1, 0), (1, 2), (2, 1)] * 20)
     first, second = pairs.T

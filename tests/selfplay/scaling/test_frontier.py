@@ -1,4 +1,4 @@
-"""The frontier: who leads where, and a slope that no plateau flattens."""
+"""The frontier: which versions are on it, and the fit to them."""
 
 from dataclasses import replace
 
@@ -22,14 +22,14 @@ def curves() -> RatedVersions:
     return replace(design, elo=elo + 20 * design.seed, training=level)
 
 
-def test_each_recipe_leads_in_its_part() -> None:
+def test_each_recipe_is_on_the_frontier_in_its_range() -> None:
     points = curves()
     on = frontier.on_frontier(points)
     small, level = points.recipe == "small", points.training - START
     np.testing.assert_array_equal(on, np.where(small, level < 1.5, level > 1.5))
 
 
-def test_means_over_seeds_lead_and_not_a_lucky_version() -> None:
+def test_frontier_compares_means_over_seeds() -> None:
     points = curves()
     lucky = points.elo + 60.0 * ((points.run == "large-run1") & (points.training == START + 1))
     np.testing.assert_array_equal(
@@ -37,14 +37,14 @@ def test_means_over_seeds_lead_and_not_a_lucky_version() -> None:
     )
 
 
-def test_more_seeds_are_no_strength() -> None:
+def test_number_of_seeds_does_not_change_the_frontier() -> None:
     points = curves()
     fewer = points.run != "large-run1"
     on = frontier.on_frontier(points.select(fewer))
     np.testing.assert_array_equal(on, frontier.on_frontier(points)[fewer])
 
 
-def test_a_curve_goes_on_level_and_begins_with_its_first_version() -> None:
+def test_mean_curve_begins_at_its_first_version_and_stays_level() -> None:
     """A recipe that starts later is not there before, and a recipe that ended stays as good."""
     design = joined(runs(2, 3, 1.0), runs(2, 3, 1.0, start=13.5), names=("first", "later"))
     level = np.round(design.training * 2) / 2
@@ -53,36 +53,36 @@ def test_a_curve_goes_on_level_and_begins_with_its_first_version() -> None:
     np.testing.assert_array_equal(on, elo >= 500)
 
 
-def test_the_slope_is_of_the_leading_versions() -> None:
+def test_slope_is_fitted_to_the_frontier() -> None:
     design, truth = studies.overtaken(4)
     points = draw(design, truth, Luck(5, 5, version=5), openings=5000, replicates=1)
-    found = frontier.fit(replace(points, elo=points.elo[0]))
-    assert found.on_frontier.sum() == 4 * 6
-    assert found.slope.value == pytest.approx(480, abs=15)
-    assert found.change_point_fit is None and not found.saturation.significant
-    assert "Elo per OOM of training, no saturation in sight" in str(found)
+    result = frontier.fit(replace(points, elo=points.elo[0]))
+    assert result.on_frontier.sum() == 4 * 6
+    assert result.slope.value == pytest.approx(480, abs=15)
+    assert result.change_point_fit is None and not result.saturation.significant
+    assert "Elo per OOM of training, no saturation in sight" in str(result)
 
 
-def test_through_a_plateau_no_line_is_fitted() -> None:
+def test_plateau_is_fitted_by_a_change_point() -> None:
     points = draw(*studies.bent(4), Luck(10, 10, version=10), openings=5000, replicates=1)
-    found = frontier.fit(replace(points, elo=points.elo[0]))
-    assert found.saturation.significant and found.change_point_fit is not None
-    assert found.slope is found.change_point_fit.slope
-    assert found.slope.value == pytest.approx(500, abs=25)
-    assert "then a plateau at" in str(found) and "still rises" not in str(found)
+    result = frontier.fit(replace(points, elo=points.elo[0]))
+    assert result.saturation.significant and result.change_point_fit is not None
+    assert result.slope is result.change_point_fit.slope
+    assert result.slope.value == pytest.approx(500, abs=25)
+    assert "then a plateau at" in str(result) and "still rises" not in str(result)
 
 
-def test_a_plateau_that_still_rises_is_said_to() -> None:
+def test_text_says_that_a_plateau_still_rises() -> None:
     design, _ = studies.bent(4)
     x = design.training - START
     truth = np.minimum(500 * x, 1000 + 80 * (x - 2))
     points = draw(design, truth, Luck(10, 10, version=10), openings=5000, replicates=1)
-    found = frontier.fit(replace(points, elo=points.elo[0]))
-    assert found.slope_beyond and found.slope_beyond.covers(80)
-    assert ", which still rises, by +" in str(found)
+    result = frontier.fit(replace(points, elo=points.elo[0]))
+    assert result.slope_beyond and result.slope_beyond.covers(80)
+    assert ", which still rises, by +" in str(result)
 
 
-def test_errors_are_a_sentence() -> None:
+def test_unusable_versions_are_rejected() -> None:
     points = curves()
     with pytest.raises(ValueError, match=r"got a batch \(2,\)"):
         frontier.on_frontier(replace(points, elo=np.stack([points.elo] * 2)))

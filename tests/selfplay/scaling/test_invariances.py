@@ -1,4 +1,4 @@
-"""What no estimate may depend on: Elo's origin, the FLOPs' unit, versions' order and names."""
+"""Invariances: Elo's origin and scale, the unit of FLOPs, order, and names."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,21 +23,21 @@ from tests.simulation import studies
 from tests.simulation.planted import draw
 
 
-def one(design: RatedVersions, truth: Floats) -> RatedVersions:
-    """A single study."""
+def single(design: RatedVersions, truth: Floats) -> RatedVersions:
+    """Draws a single study."""
     points = draw(design, truth, replicates=1, seed=3)
     return replace(points, elo=points.elo[0])
 
 
 def exchanged(points: RatedVersions) -> list[Estimate]:
-    found = exchange.fit(points)
-    return [found.training_exponent, found.elo_scale, found.training, found.search]
+    result = exchange.fit(points)
+    return [result.training_exponent, result.elo_scale, result.training, result.search]
 
 
 def sized(points: RatedVersions) -> list[Estimate]:
-    (found,) = best_size.fit(points)
+    (result,) = best_size.fit(points)
     middle = float(points.training.mean())  # moves with the FLOPs' unit
-    return [found.exponent, found.curvature, found.best_at(middle)]
+    return [result.exponent, result.curvature, result.best_at(middle)]
 
 
 def leading(points: RatedVersions) -> list[Estimate]:
@@ -45,9 +45,9 @@ def leading(points: RatedVersions) -> list[Estimate]:
 
 
 def jones(points: RatedVersions) -> list[Estimate]:
-    found = change_point.fit(points, "board")
-    assert found.slope_cost and found.plateau_cost and found.delay
-    return [found.slope, found.slope_cost, found.plateau_cost, found.delay]
+    result = change_point.fit(points, "board")
+    assert result.slope_cost and result.plateau_cost and result.delay
+    return [result.slope, result.slope_cost, result.plateau_cost, result.delay]
 
 
 def saved(points: RatedVersions) -> list[Estimate]:
@@ -62,32 +62,32 @@ def searched(points: RatedVersions) -> list[Estimate]:
 
 
 def beyond() -> tuple[RatedVersions, Floats]:
-    """Four runs, one of which goes further."""
+    """Makes four runs, one of which goes further."""
     design, truth = studies.line(4)
     further = 0.4 * (design.run == "run3")
     return replace(design, training=design.training + further), truth + 500 * further
 
 
 def extrapolated(points: RatedVersions) -> list[Estimate]:
-    found = extrapolation.predict_runs(points, [str(points.run[np.argmax(points.training)])])
-    numbers = {name: getattr(found.predicted, name).mean() for name in NUMBERS}
+    result = extrapolation.predict_runs(points, [str(points.run[np.argmax(points.training)])])
+    numbers = {name: getattr(result.predicted, name).mean() for name in NUMBERS}
     off = {name: numbers[name] - points.elo.mean() for name in ("value", "low", "high")}
-    return [found.slope, Estimate(**{**numbers, **off}, unit="Elo")]
+    return [result.slope, Estimate(**{**numbers, **off}, unit="Elo")]
 
 
 # Estimates that Elo's origin and the unit of training FLOPs do not move.
 STUDIES: dict[str, tuple[RatedVersions, Callable[[RatedVersions], list[Estimate]]]] = {
-    "training": (one(*studies.line(3)), lambda points: [slopes.per_training(points)]),
-    "search": (one(*studies.searched(3)), searched),
-    "parameters": (one(*studies.grown(3)), lambda points: [slopes.per_parameters(points)]),
-    "size": (one(*studies.grown(3)), lambda points: [slopes.per_size(points)]),
-    "exchange": (one(*studies.searched(3)), exchanged),
-    "multiplier": (one(*studies.two_recipes(3)), saved),
-    "incline": (one(*studies.bent(3)), lambda points: [change_point.fit(points).slope]),
-    "boards": (one(*studies.boards(3)), jones),
-    "best size": (one(*studies.ridge(3)), sized),
-    "frontier": (one(*studies.overtaken(3)), leading),
-    "extrapolation": (one(*beyond()), extrapolated),
+    "training": (single(*studies.line(3)), lambda points: [slopes.per_training(points)]),
+    "search": (single(*studies.searched(3)), searched),
+    "parameters": (single(*studies.grown(3)), lambda points: [slopes.per_parameters(points)]),
+    "size": (single(*studies.grown(3)), lambda points: [slopes.per_size(points)]),
+    "exchange": (single(*studies.searched(3)), exchanged),
+    "multiplier": (single(*studies.two_recipes(3)), saved),
+    "incline": (single(*studies.bent(3)), lambda points: [change_point.fit(points).slope]),
+    "boards": (single(*studies.boards(3)), jones),
+    "best size": (single(*studies.ridge(3)), sized),
+    "frontier": (single(*studies.overtaken(3)), leading),
+    "extrapolation": (single(*beyond()), extrapolated),
 }
 
 
@@ -101,7 +101,9 @@ def same(a: list[Estimate], b: list[Estimate], times: float = 1.0) -> None:
 @pytest.mark.parametrize("study", STUDIES)
 @settings(max_examples=5, deadline=None)
 @given(elo=st.floats(-3000, 3000), ooms=st.floats(-8, 8), order=st.integers(0, 2**32 - 1))
-def test_origin_unit_order_and_names(study: str, elo: float, ooms: float, order: int) -> None:
+def test_estimates_do_not_depend_on_origin_unit_order_and_names(
+    study: str, elo: float, ooms: float, order: int
+) -> None:
     points, estimate = STUDIES[study]
     shuffled = points.select(np.random.default_rng(order).permutation(len(points)))
     names = {run: f"x{len(points.runs) - i:03d}" for i, run in enumerate(points.runs)}
@@ -113,8 +115,8 @@ def test_origin_unit_order_and_names(study: str, elo: float, ooms: float, order:
 @pytest.mark.parametrize("study", ["training", "search", "parameters", "incline", "frontier"])
 @settings(max_examples=5, deadline=None)
 @given(times=st.floats(0.1, 10))
-def test_another_scale_of_ratings(study: str, times: float) -> None:
-    """Elo per OOM in other units than Elo; what is measured in OOMs stays."""
+def test_estimates_scale_with_the_ratings(study: str, times: float) -> None:
+    """Elo per OOM scales with the unit of ratings; numbers in OOMs do not change."""
     points, estimate = STUDIES[study]
     other = replace(points, elo=points.elo * times, covariance=points.covariance * times**2)
     same(estimate(points)[:1], estimate(other)[:1], times)
@@ -122,7 +124,7 @@ def test_another_scale_of_ratings(study: str, times: float) -> None:
         same(estimate(points)[1:], estimate(other)[1:])
 
 
-def test_the_change_point_and_the_plateau_move_with_the_units() -> None:
+def test_change_point_and_plateau_move_with_the_units() -> None:
     points = STUDIES["incline"][0]
     before = change_point.fit(points)
     after = change_point.fit(replace(points, elo=points.elo + 100, training=points.training - 2))
@@ -132,8 +134,8 @@ def test_the_change_point_and_the_plateau_move_with_the_units() -> None:
     assert after.offset.value == pytest.approx(before.offset.value + 100 + 2 * before.slope.value)
 
 
-def test_more_search_flops_per_simulation_move_the_exchange_only() -> None:
-    """A unit of search: a and b are rates and stay, c is a place and moves."""
+def test_search_flops_per_simulation_move_only_the_offset() -> None:
+    """The exponent and the Elo scale are rates and stay; only the offset moves."""
     points = STUDIES["exchange"][0]
     before, after = (exchange.fit(p) for p in (points, replace(points, search=points.search + 1)))
     same([before.training_exponent, before.elo_scale], [after.training_exponent, after.elo_scale])

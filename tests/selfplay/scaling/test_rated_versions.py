@@ -1,4 +1,4 @@
-"""Rated versions: what is refused, and what a selection keeps."""
+"""Rated versions: checks of their values, and selections."""
 
 from typing import Any
 
@@ -23,29 +23,29 @@ def points(**changes: Any) -> RatedVersions:
     return RatedVersions.of(**{**GIVEN, **changes})
 
 
-def test_runs_and_networks_are_told_apart() -> None:
-    found = points()
-    assert len(found) == 4
-    assert found.runs == ["a", "b"]
-    assert found.run_index.tolist() == [1, 1, 0, 0]
-    assert len(set(found.network_index)) == 4
-    again = found.select([0, 0, 1])
+def test_network_index_distinguishes_runs_and_training() -> None:
+    result = points()
+    assert len(result) == 4
+    assert result.runs == ["a", "b"]
+    assert result.run_index.tolist() == [1, 1, 0, 0]
+    assert len(set(result.network_index)) == 4
+    again = result.select([0, 0, 1])
     assert again.network_index[0] == again.network_index[1] != again.network_index[2]
 
 
-def test_a_selection_keeps_what_belongs_together() -> None:
-    found = points().select([3, 1])
-    assert found.elo.tolist() == [260, 200]
-    np.testing.assert_array_equal(found.covariance, [[4.5, 0.5], [0.5, 2.5]])
-    assert found.run.tolist() == ["a", "b"] and found.recipe.tolist() == ["small", "big"]
-    assert found.training.tolist() == [13, 13] and found.search.tolist() == [8, 7]
-    assert found.seed.tolist() == [1, 0]
-    assert found.require("board").tolist() == [7, 5]
+def test_select_keeps_all_columns_aligned() -> None:
+    result = points().select([3, 1])
+    assert result.elo.tolist() == [260, 200]
+    np.testing.assert_array_equal(result.covariance, [[4.5, 0.5], [0.5, 2.5]])
+    assert result.run.tolist() == ["a", "b"] and result.recipe.tolist() == ["small", "big"]
+    assert result.training.tolist() == [13, 13] and result.search.tolist() == [8, 7]
+    assert result.seed.tolist() == [1, 0]
+    assert result.require("board").tolist() == [7, 5]
     masked = points().select(np.array([False, True, False, True]))
     assert masked.elo.tolist() == [200, 260]
 
 
-def test_a_batch_selects_versions_not_replicates() -> None:
+def test_select_of_a_batch_selects_versions() -> None:
     batch = points(elo=np.arange(12.0).reshape(3, 4))
     assert batch.select([0, 2]).elo.tolist() == [[0, 2], [4, 6], [8, 10]]
     with pytest.raises(ValueError, match=r"got a batch \(3,\)"):
@@ -53,14 +53,14 @@ def test_a_batch_selects_versions_not_replicates() -> None:
     assert points().require_single().elo.shape == (4,)
 
 
-def test_what_is_not_known_is_told_when_it_is_needed() -> None:
-    found = points(search=[7.0, np.nan, 8.0, np.nan])
+def test_unknown_quantity_is_rejected_by_require() -> None:
+    result = points(search=[7.0, np.nan, 8.0, np.nan])
     with pytest.raises(ValueError, match=r"search is not known of 2 versions, the first .* run b"):
-        found.require("search")
+        result.require("search")
     with pytest.raises(ValueError, match="parameters is not known of 4 versions"):
-        found.require("parameters")
+        result.require("parameters")
     with pytest.raises(ValueError, match="choose from training, search, parameters, board"):
-        found.require("komi")
+        result.require("komi")
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_what_is_not_known_is_told_when_it_is_needed() -> None:
         ({"covariance": 1 - 2 * np.eye(4)}, "has the eigenvalue -2; none is below 0"),
     ],
 )
-def test_errors_are_a_sentence(changes: dict[str, Any], sentence: str) -> None:
+def test_invalid_values_are_rejected(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         points(**changes)
 
 
-def test_an_empty_selection_is_refused() -> None:
+def test_empty_selection_is_rejected() -> None:
     with pytest.raises(ValueError, match="none of the 4 versions"):
         points().select(np.zeros(4, bool))

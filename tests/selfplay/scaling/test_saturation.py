@@ -1,4 +1,4 @@
-"""What stands on a plateau: each recipe from its own time on, and nothing else."""
+"""Saturated versions: each recipe from its own compute on, and no others."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ TOP = 600.0
 
 
 def early_and_late() -> RatedVersions:
-    """Two recipes with 10 Elo of luck, one of which comes to the plateau an OOM after the other."""
+    """Makes two recipes with errors of 10 Elo; one reaches the plateau an OOM after the other."""
     design = joined(runs(4, 13, 3.0), runs(4, 13, 3.0), names=("early", "late"))
     ahead = 400.0 * (design.recipe == "early")
     truth = np.minimum(400 * (design.training - START) - 300 + ahead, TOP)
@@ -24,32 +24,34 @@ def early_and_late() -> RatedVersions:
     )
 
 
-def test_a_recipe_is_on_it_from_its_own_time_on() -> None:
+def test_recipe_is_saturated_from_its_own_compute_on() -> None:
     points = early_and_late()
-    kept, said = saturation.not_saturated(points, {8.0: frontier.fit(points)}, perfect=False)
+    improving, text = saturation.not_saturated(points, {8.0: frontier.fit(points)}, perfect=False)
     early, x = points.recipe == "early", points.training - START
-    clear = np.abs(x - np.where(early, 1.25, 2.25)) > 0.2  # NEAR_PERFECT_ELO there is there
-    np.testing.assert_array_equal(kept[clear], np.where(early, x < 1.25, x < 2.25)[clear])
-    assert said.startswith(f"Versions on a plateau are left out: {(~kept).sum()} of 104 at 8 sim")
-    assert "with them all of" not in said
+    clear = np.abs(x - np.where(early, 1.25, 2.25)) > 0.2  # within NEAR_PERFECT_ELO counts
+    np.testing.assert_array_equal(improving[clear], np.where(early, x < 1.25, x < 2.25)[clear])
+    assert text.startswith(
+        f"Versions on a plateau are left out: {(~improving).sum()} of 104 at 8 sim"
+    )
+    assert "with them all of" not in text
 
 
-def test_a_recipe_that_was_never_below_it_is_named() -> None:
+def test_recipe_without_any_version_left_is_named() -> None:
     points = early_and_late()
     late = points.select((points.recipe == "early") | (points.training > START + 2.5))
-    found = {8.0: frontier.fit(points.select(points.recipe == "early"))}
-    kept, said = saturation.not_saturated(late, found, perfect=False)
-    assert not kept[late.recipe == "late"].any() and said.endswith("; with them all of late.")
+    result = {8.0: frontier.fit(points.select(points.recipe == "early"))}
+    improving, text = saturation.not_saturated(late, result, perfect=False)
+    assert not improving[late.recipe == "late"].any() and text.endswith("; with them all of late.")
 
 
-def test_where_all_rise_all_are_kept() -> None:
+def test_improving_versions_are_all_kept() -> None:
     points = early_and_late()
     low = points.select(points.training < START + 1.1)
-    kept, said = saturation.not_saturated(low, {8.0: frontier.fit(low)}, perfect=True)
-    assert kept.all() and said == ""
+    improving, text = saturation.not_saturated(low, {8.0: frontier.fit(low)}, perfect=True)
+    assert improving.all() and text == ""
 
 
-def test_a_lucky_version_has_not_arrived() -> None:
+def test_lucky_version_has_not_reached_the_plateau() -> None:
     points = early_and_late()
     lucky = np.flatnonzero(points.run == "late-run0")[5]
     elo = points.elo.copy()

@@ -1,4 +1,4 @@
-"""Evaluators and games whose answers are known before any search: what the search tests plant.
+"""Evaluators and games whose answers are known before any search.
 
 `Linear` is an evaluator that NumPy (float64) and JAX (float32) compute alike. `TreeGame` is a game
 whose whole tree is chosen by the test, so that minimax knows the truth.
@@ -49,7 +49,7 @@ class Linear:
 
 
 def zero_evaluator(game: Game) -> network.Evaluate:
-    """Knows nothing: every action alike, every position even."""
+    """Returns a network that is uniform over actions and values every position at 0."""
 
     def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
         del params
@@ -69,7 +69,7 @@ def random_params(init: Any, seed: int = 0) -> Params:
 
 
 def random_positions(game: Game, count: int, seed: int, max_plies: int) -> tuple[Any, np.ndarray]:
-    """`count` running positions after random legal moves, [count, …]; and who moves there."""
+    """Draws `count` running positions after random legal moves, [count, …], and who moves there."""
     keys = jax.random.split(jax.random.key(seed), (8 * count, max_plies))
     lengths = np.arange(8 * count) % (max_plies + 1)
 
@@ -100,7 +100,7 @@ class TreeState(NamedTuple):
     tree: Array  # int32 [], which of the planted trees
     node: Array  # int32 [], heap numbering: child a of n is n * branching + 1 + a
     depth: Array  # int32 [], moves made
-    trap: Array  # int32 [], ±1: somebody played an illegal action; his win, for player 0
+    trap: Array  # int32 [], ±1: the result for player 0 after an illegal action; 0 before
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ class TreeGame(BaseGame):
 
     @cached_property
     def inner(self) -> int:
-        """Nodes that are no leaves; the first leaf's number."""
+        """Number of nodes that are not leaves: the number of the first leaf."""
         return sum(self.branching**d for d in range(self.max_plies))
 
     @property

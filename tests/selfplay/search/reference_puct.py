@@ -22,8 +22,8 @@ Exact = Callable[[np.ndarray], tuple[np.ndarray, float]]
 """``observation [H, W, C] → (logits float64 [A], value for the player to move)``"""
 
 
-class Found(NamedTuple):
-    """What the reference found at one position."""
+class ExactResult(NamedTuple):
+    """The reference's result at one position."""
 
     visits: np.ndarray  # int [A], of the root's children
     value: float  # the root's average, for the player to move
@@ -49,7 +49,7 @@ class Node:
 
 
 @partial(jax.jit, static_argnums=0)
-def _look(game: Game, state: Any) -> Any:
+def _inspect(game: Game, state: Any) -> Any:
     return (
         game.player(state),
         game.is_terminal(state),
@@ -65,7 +65,7 @@ def _step(game: Game, state: Any, action: int) -> Any:
 
 
 def _node(game: Game, exact: Exact, state: Any) -> Node:
-    player, terminal, outcome, legal, observation = jax.device_get(_look(game, state))
+    player, terminal, outcome, legal, observation = jax.device_get(_inspect(game, state))
     if terminal:
         return Node(state, int(player), True, float(outcome), {}, 0.0)
     logits, value = exact(observation)
@@ -108,7 +108,7 @@ def search(
     pb_c_init: float = 1.25,
     pb_c_base: float = 19652.0,
     fpu_reduction: float = 0.2,
-) -> Found:
+) -> ExactResult:
     """PUCT from `state` with `num_simulations` evaluations below the root."""
     root, margin = _node(game, exact, state), math.inf
     for _ in range(num_simulations):
@@ -127,7 +127,7 @@ def search(
     visits = np.zeros(game.num_actions, int)
     for action, child in root.children.items():
         visits[action] = child.visits
-    return Found(visits, root.value, margin)
+    return ExactResult(visits, root.value, margin)
 
 
 def _back_up(path: list[Node], fresh: bool) -> None:

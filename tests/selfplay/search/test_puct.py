@@ -41,7 +41,7 @@ def run(game: Game, evaluate: Linear, config: SearchConfig, states: Any) -> Sear
 def both(name: str, config: SearchConfig) -> tuple[SearchResult, list[Any], np.ndarray]:
     """The search's result, the reference's at every position, and where all was clear."""
     game, evaluate, states, _ = positions(name)
-    found = run(game, evaluate, config, states)
+    result = run(game, evaluate, config, states)
     exact = [
         reference_puct.search(
             game,
@@ -56,7 +56,7 @@ def both(name: str, config: SearchConfig) -> tuple[SearchResult, list[Any], np.n
     ]
     clear = np.array([reference.margin > CLEAR for reference in exact])
     assert clear.mean() > 0.8, "the planted evaluator leaves too many near-ties"
-    return found, exact, clear
+    return result, exact, clear
 
 
 # A larger budget's tree contains the smaller one's: few budgets say much.
@@ -70,31 +70,31 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "config", "budget"), CASES)
-def test_search_equals_the_reference_visit_for_visit(
+def test_puct_equals_the_reference_visit_for_visit(
     name: str, config: SearchConfig, budget: int
 ) -> None:
-    found, exact, clear = both(name, replace(config, num_simulations=budget))
+    result, exact, clear = both(name, replace(config, num_simulations=budget))
     for i in np.flatnonzero(clear):
-        visits = np.rint(found.policy[i] * budget).astype(int)
+        visits = np.rint(result.policy[i] * budget).astype(int)
         np.testing.assert_array_equal(visits, exact[i].visits, f"position {i}")
-        np.testing.assert_allclose(found.policy[i], exact[i].visits / budget, atol=1e-6)
-        np.testing.assert_allclose(found.value[i], exact[i].value, atol=1e-5)
+        np.testing.assert_allclose(result.policy[i], exact[i].visits / budget, atol=1e-6)
+        np.testing.assert_allclose(result.value[i], exact[i].value, atol=1e-5)
         most = np.flatnonzero(exact[i].visits == exact[i].visits.max())
-        assert found.action[i] in most, f"position {i}"
+        assert result.action[i] in most, f"position {i}"
     players = positions(name)[3][clear]
     assert set(players) == {0, 1}, "both players must have moved"
 
 
-def test_moves_are_drawn_in_proportion_to_visits() -> None:
+def test_puct_draws_moves_in_proportion_to_visits() -> None:
     game, evaluate, states, _ = positions("tic_tac_toe")
     rows, temperature = 3000, 0.5
     same = jax.tree.map(lambda leaf: leaf[:1].repeat(rows, axis=0), states)
     config = replace(PUCT, num_simulations=20, puct=replace(PUCT.puct, temperature=temperature))
-    found = run(game, evaluate, config, same)
-    np.testing.assert_array_equal(found.policy, found.policy[:1].repeat(rows, axis=0))
-    expected = found.policy[0].astype(float) ** (1 / temperature)
+    result = run(game, evaluate, config, same)
+    np.testing.assert_array_equal(result.policy, result.policy[:1].repeat(rows, axis=0))
+    expected = result.policy[0].astype(float) ** (1 / temperature)
     expected /= expected.sum()
-    drawn = np.bincount(found.action, minlength=game.num_actions) / rows
+    drawn = np.bincount(result.action, minlength=game.num_actions) / rows
     assert np.all(drawn[expected == 0] == 0)
     error = np.sqrt(expected * (1 - expected) / rows)
     np.testing.assert_array_less(np.abs(drawn - expected), 4.5 * error + 1e-9)

@@ -1,6 +1,6 @@
-"""What every search keeps, whatever the network says: legality, independence of rows, keys.
+"""The contract of every search, whatever the network says: legality, independent rows, keys.
 
-The planted network is per row and, where told to, puts all its mass on illegal actions.
+The planted network treats rows independently; its parameters can put all mass on illegal actions.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def searcher(rules: str, name: str, noisy: bool = True) -> Any:
 
 @cache
 def positions(rules: str) -> tuple[Any, np.ndarray]:
-    """Running positions [N, …], those with a single legal action first; and what is legal."""
+    """Running positions [N, …], those with a single legal action first, and their legal actions."""
     game = games.make(rules)
     states, _ = random_positions(game, 200, seed=1, max_plies=game.max_plies - 1)
     if rules == "connect_four":  # random play hardly ever fills six columns
@@ -116,30 +116,30 @@ seeds = st.integers(0, 2**31 - 1)
     scale=st.sampled_from([0.0, 1.0, 30.0]),
     boost=st.sampled_from([-1e4, 0.0, 10.0, 1e4]),
 )
-def test_nothing_illegal_is_chosen_or_taught(
+def test_search_never_chooses_or_targets_an_illegal_action(
     rules: str, name: str, rows: list[int], seed: int, scale: float, boost: float
 ) -> None:
     states, legal = take(positions(rules), rows)
     params = {"scale": np.float32(scale), "boost": np.float32(boost)}
-    found = searcher(rules, name)(params, states, seed)
-    assert legal[np.arange(BATCH), found.action].all()
-    assert np.all(found.policy[~legal] == 0) and np.all(found.policy >= 0)
-    np.testing.assert_allclose(found.policy.sum(axis=1), 1, atol=1e-5)
-    assert np.all(np.abs(found.value) <= 1)
+    result = searcher(rules, name)(params, states, seed)
+    assert legal[np.arange(BATCH), result.action].all()
+    assert np.all(result.policy[~legal] == 0) and np.all(result.policy >= 0)
+    np.testing.assert_allclose(result.policy.sum(axis=1), 1, atol=1e-5)
+    assert np.all(np.abs(result.value) <= 1)
     single = legal.sum(axis=1) == 1
-    np.testing.assert_array_equal(found.policy[single], legal[single].astype(np.float32))
+    np.testing.assert_array_equal(result.policy[single], legal[single].astype(np.float32))
 
 
 @each_game
-def test_budget_0_is_the_network_itself(rules: str) -> None:
+def test_budget_0_returns_the_networks_policy_and_value(rules: str) -> None:
     game, states = games.make(rules), take(positions(rules)[0], range(0, 200, 8))
-    found = searcher(rules, "raw")(PLAIN, states, 0)
+    result = searcher(rules, "raw")(PLAIN, states, 0)
     for i, observation in enumerate(np.array(jax.vmap(game.observe)(states))):
         legal = np.array(game.legal_actions(take(states, i)))
         logits, value = Linear(game, seed=2).exact(observation)
         weights = np.where(legal, np.exp(logits - logits[legal].max()), 0)
-        np.testing.assert_allclose(found.policy[i], weights / weights.sum(), atol=1e-5)
-        np.testing.assert_allclose(found.value[i], value, atol=1e-5)
+        np.testing.assert_allclose(result.policy[i], weights / weights.sum(), atol=1e-5)
+        np.testing.assert_allclose(result.value[i], value, atol=1e-5)
 
 
 class Traps(TreeGame):
@@ -153,8 +153,8 @@ class Traps(TreeGame):
 
 @pytest.mark.parametrize("name", ["gumbel", "puct"])
 @pytest.mark.parametrize("boost", [0.0, 50.0], ids=["plain", "the-network-wants-it"])
-def test_illegal_actions_inside_the_tree_are_never_expanded(name: str, boost: float) -> None:
-    """What they would lead to must not matter: each tree has a twin in which it is the contrary."""
+def test_search_never_expands_illegal_actions_inside_the_tree(name: str, boost: float) -> None:
+    """Each tree has a twin in which illegal actions have the opposite result: results are equal."""
     rng, trees = np.random.default_rng(0), 24
     legal = rng.random((40, 3)) < 0.5
     legal[np.arange(40), rng.integers(0, 3, 40)] = True
@@ -173,17 +173,17 @@ def test_illegal_actions_inside_the_tree_are_never_expanded(name: str, boost: fl
     config = replace(CONFIGS[name], puct=PuctConfig(pb_c_init=0.1, fpu_reduction=0.0))
     program = make_search(game, evaluate, config.for_evaluation(120))
     states = jax.vmap(game.init)(np.arange(trees))
-    found = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
-    assert_same_bits(take(found, np.arange(0, trees, 2)), take(found, np.arange(1, trees, 2)))
-    assert legal[0, found.action].all() and np.all(found.policy[:, ~legal[0]] == 0)
-    assert len(np.unique(found.value)) > trees // 4, "the trees differ"
-    assert np.all(found.value[:2] > 0.5) and np.all(found.value[2:4] < -0.5)
+    result = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
+    assert_same_bits(take(result, np.arange(0, trees, 2)), take(result, np.arange(1, trees, 2)))
+    assert legal[0, result.action].all() and np.all(result.policy[:, ~legal[0]] == 0)
+    assert len(np.unique(result.value)) > trees // 4, "the trees differ"
+    assert np.all(result.value[:2] > 0.5) and np.all(result.value[2:4] < -0.5)
 
 
 @each_search
 @settings(max_examples=20, deadline=None)
 @given(rows=chosen, others=chosen, kept=st.sets(st.integers(0, BATCH - 1), min_size=1), seed=seeds)
-def test_rows_of_a_batch_do_not_influence_each_other(
+def test_search_treats_rows_of_a_batch_independently(
     name: str, rows: list[int], others: list[int], kept: set[int], seed: int
 ) -> None:
     ask, states = searcher("tic_tac_toe", name), positions("tic_tac_toe")[0]
@@ -193,7 +193,7 @@ def test_rows_of_a_batch_do_not_influence_each_other(
 
 
 @each_search
-def test_without_noise_neither_place_nor_key_matters(name: str) -> None:
+def test_search_without_noise_ignores_key_and_place_in_the_batch(name: str) -> None:
     ask, states = searcher("tic_tac_toe", name, noisy=False), positions("tic_tac_toe")[0]
     shuffled = np.random.default_rng(0).permutation(200)
     first, second = ask(PLAIN, states, 0), ask(PLAIN, take(states, shuffled), 1)
@@ -209,7 +209,7 @@ def test_without_noise_neither_place_nor_key_matters(name: str) -> None:
 
 
 @each_search
-def test_self_play_follows_its_key_and_nothing_else(name: str) -> None:
+def test_search_with_noise_depends_on_its_key_only(name: str) -> None:
     ask, states = searcher("tic_tac_toe", name), positions("tic_tac_toe")[0]
     first = ask(PLAIN, states, 0)
     assert_same_bits(first, ask(PLAIN, states, 0))
@@ -255,6 +255,8 @@ def test_dirichlet_noise_is_0_where_nothing_is_legal() -> None:
         ),
     ],
 )
-def test_impossible_config_is_rejected_with_its_value(bad: Callable[[], Any], message: str) -> None:
+def test_config_out_of_range_is_rejected_with_option_and_value(
+    bad: Callable[[], Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         bad()

@@ -78,9 +78,9 @@ def searcher(algorithm: str, budget: int) -> Any:
             part = positions[start : start + BATCH]
             padded = part + [(0,) * 9] * (BATCH - len(part))
             boards = np.array(padded, np.int8).reshape(-1, 3, 3)
-            found = jax.device_get(on_boards(boards, np.array([to_move(p) for p in padded])))
-            actions.append(found.action[: len(part)])
-            values.append(found.value[: len(part)])
+            result = jax.device_get(on_boards(boards, np.array([to_move(p) for p in padded])))
+            actions.append(result.action[: len(part)])
+            values.append(result.value[: len(part)])
         return np.concatenate(actions), np.concatenate(values)
 
     return ask
@@ -95,8 +95,8 @@ def searcher(algorithm: str, budget: int) -> Any:
         pytest.param("gumbel", 600, marks=pytest.mark.slow),
     ],
 )
-def test_tic_tac_toe_is_never_lost(algorithm: str, budget: int) -> None:
-    """Moving first, against every reply there is, so every perfect one too."""
+def test_search_never_loses_tic_tac_toe(algorithm: str, budget: int) -> None:
+    """Moves first and meets every reply, so every perfect one as well."""
     ask, level, games_over = searcher(algorithm, budget), {(0,) * 9}, 0
     while level:
         mine = sorted(level)
@@ -113,7 +113,7 @@ def test_tic_tac_toe_is_never_lost(algorithm: str, budget: int) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["gumbel", pytest.param("puct", marks=pytest.mark.slow)])
-def test_no_result_is_given_away_and_values_have_the_right_sign(algorithm: str) -> None:
+def test_search_keeps_the_game_value_and_its_sign(algorithm: str) -> None:
     """In an eighth of all positions with four stones or more, whoever is to move.
 
     With fewer, a search that knows nothing finds nothing at this budget: no game ends before the
@@ -147,8 +147,8 @@ def wins_at_once(position: Cells) -> bool:
 
 
 @each_algorithm
-def test_a_threat_must_be_blocked(algorithm: str) -> None:
-    # X X .      O to move loses unless he blocks on 2; and the same with colours turned.
+def test_search_blocks_a_threat(algorithm: str) -> None:
+    # X X .      O to move loses unless it blocks on 2; below, the same with colors exchanged.
     # . O .
     # . . .
     x_threatens = (1, 1, 0, 0, -1, 0, 0, 0, 0)
@@ -173,7 +173,7 @@ LEAVES = {"gumbel": [-1.0, 1.0], "puct": [-1.0, 0.0, 1.0]}
 
 @each_algorithm
 @pytest.mark.parametrize("movers", [(0, 1, 0, 1), (1, 0, 0, 1), (0, 0, 1, 0)], ids=str)
-def test_the_planted_best_move_is_found(algorithm: str, movers: tuple[int, ...]) -> None:
+def test_search_finds_the_planted_best_move(algorithm: str, movers: tuple[int, ...]) -> None:
     """Depth-3 trees of chosen outcomes; a player may also move twice in a row."""
     rng = np.random.default_rng(1)
     outcomes = rng.choice(LEAVES[algorithm], (6000, 27)).astype(np.float32)
@@ -186,6 +186,6 @@ def test_the_planted_best_move_is_found(algorithm: str, movers: tuple[int, ...])
     config = replace(CONFIGS[algorithm], num_simulations=400)
     program = make_search(game, zero_evaluator(game), config)
     states = jax.vmap(game.init)(np.arange(TREES))
-    found = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
-    np.testing.assert_array_equal(found.action, best[clear].argmax(axis=1))
-    np.testing.assert_allclose(found.value, best[clear].max(axis=1), atol=0.4)
+    result = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
+    np.testing.assert_array_equal(result.action, best[clear].argmax(axis=1))
+    np.testing.assert_allclose(result.value, best[clear].max(axis=1), atol=0.4)

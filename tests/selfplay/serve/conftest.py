@@ -1,11 +1,11 @@
-"""A server on a small board, for the tests of what it answers."""
+"""A server on a small board."""
 
 import pytest
 
 import games
 from selfplay.serve.gtp import Server
-from tests.selfplay.serve.controller import ask
-from tests.selfplay.serve.thinkers import FirstLegal
+from tests.selfplay.serve.analysts import FirstLegal
+from tests.selfplay.serve.controller import send
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +15,8 @@ def shared() -> Server:
 
 @pytest.fixture
 def server(shared: Server) -> Server:
-    """A 5×5 board, empty, komi ½; the opponent plays the first legal point, A5, B5, …"""
+    """Returns a server with an empty 5×5 board and komi ½; it plays the first legal point."""
     shared.ended = False
     shared.close()
-    ask(shared, "komi 0.5", "clear_board")
+    send(shared, "komi 0.5", "clear_board")
     return shared

@@ -5,20 +5,20 @@ import re
 from selfplay.serve.gtp import Server
 
 ANSWER = re.compile(r"[=?]([0-9]*)( [^\x00-\x08\x0a-\x1f]*)?(\n[^\x00-\x08\x0a-\x1f]+)*\n\n")
-"""What section 2.6 of the specification allows: no controls, no empty line before the end."""
+"""An answer by section 2.6 of the specification: no controls, no empty line before the end."""
 
 
-def ask(server: Server, *lines: str) -> str:
-    """The last line's answer, without its frame; every one must be a success."""
-    said = ""
+def send(server: Server, *lines: str) -> str:
+    """Sends lines, all of which must succeed; returns the last answer without its frame."""
+    answer = ""
     for line in lines:
-        said = server.respond(line + "\n")
-        assert ANSWER.fullmatch(said) and said.startswith("="), (line, said)
-    return said[1:].strip()
+        answer = server.respond(line + "\n")
+        assert ANSWER.fullmatch(answer) and answer.startswith("="), (line, answer)
+    return answer[1:].strip()
 
 
-def refused(server: Server, line: str) -> str:
-    """The sentence of a refusal."""
-    said = server.respond(line + "\n")
-    assert ANSWER.fullmatch(said) and said.startswith("? "), (line, said)
-    return said[2:].strip()
+def rejection(server: Server, line: str) -> str:
+    """Sends a line, which must be rejected; returns the error message."""
+    answer = server.respond(line + "\n")
+    assert ANSWER.fullmatch(answer) and answer.startswith("? "), (line, answer)
+    return answer[2:].strip()

@@ -1,4 +1,4 @@
-"""A board for people: long games, repeated boards, and what the next move may be."""
+"""Boards for people: long games, repeated boards, and legal moves."""
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ KO = "b b1, b a2, b b3, w c1, w d2, w c3, w b2, b c2"  # the last move takes a k
 
 
 def action(vertex: str) -> int:
-    return text_to_action(GAME, vertex)  # pyright: ignore
+    return text_to_action(GAME, vertex)
 
 
 def play(goban: Goban, moves: str) -> list[bool]:
-    """Plays "b c3, w d4"; what `play` returned for each move."""
+    """Plays "b c3, w d4"; returns the results of `play`."""
     words = (move.split() for move in moves.split(","))
     return [goban.play("bw".index(color), action(vertex)) for color, vertex in words]
 
@@ -29,12 +29,12 @@ def after(moves: str) -> Goban:
 
 
 def legal(goban: Goban, player: int) -> set[str]:
-    bits = np.asarray(GAME.legal_actions(goban.at_turn(player)))
-    return {action_to_text(GAME, int(a)) for a in np.flatnonzero(bits)}  # pyright: ignore
+    bits = np.asarray(GAME.legal_actions(goban.position_for(player)))
+    return {action_to_text(GAME, int(a)) for a in np.flatnonzero(bits)}
 
 
 @pytest.mark.parametrize("passes", [2, 24, 25, 26, 48, 49, 50, 51, 75, 101])
-def test_a_board_of_long_ago_stays_forbidden(passes: int) -> None:
+def test_board_of_long_ago_stays_forbidden(passes: int) -> None:
     """Passes repeat the board after the capture, so the forbidden one gets ever older."""
     goban = after(KO)
     for number in range(passes):
@@ -45,19 +45,19 @@ def test_a_board_of_long_ago_stays_forbidden(passes: int) -> None:
 
 
 @pytest.mark.parametrize("passes", [0, 16, 17, 18, 41, 42, 43, 60, 150])
-def test_a_position_leaves_room_to_look_ahead(passes: int) -> None:
+def test_position_leaves_room_to_look_ahead(passes: int) -> None:
     goban = after(KO)
     for _ in range(passes):
         goban.play(1, PASS)
     for player in (0, 1):
-        state = goban.at_turn(player)
+        state = goban.position_for(player)
         assert int(GAME.player(state)) == player
         assert not bool(GAME.is_terminal(state))
         assert int(state.ply) <= GAME.max_plies // 2
         assert np.array_equal(GAME.board(state), GAME.board(goban.state))
 
 
-def test_a_long_game_keeps_its_last_moves() -> None:
+def test_long_game_keeps_its_last_moves() -> None:
     goban = after(KO)
     for number in range(60):
         goban.play(1 - number % 2, PASS if number % 3 else action("e5" if number else "a5"))
@@ -65,7 +65,7 @@ def test_a_long_game_keeps_its_last_moves() -> None:
             goban.undo()
             goban.play(1 - number % 2, PASS)
     play(goban, "w e5, b e4")
-    state = goban.at_turn(1)
+    state = goban.position_for(1)
     assert np.asarray(state.last).tolist() == [action("e4"), action("e5")]
 
 
@@ -86,8 +86,8 @@ def test_only_two_passes_in_turn_end_a_game() -> None:
         assert not goban.over, number
 
 
-def test_a_move_that_only_superko_forbids_is_played_and_reported() -> None:
-    """Two stones are sent, one comes back: the board of seven moves before stands again."""
+def test_move_that_only_superko_forbids_is_played_and_reported() -> None:
+    """Sending two and returning one repeats the board of seven moves before."""
     goban = after("b d2, w e2, b a5, w c2, b c4, w c1, b d3, w c5, b e4, w d1, b e5, w e3, b e1")
     assert "E2" not in legal(goban, 1)
     assert play(goban, "w e2") == [True]
@@ -95,12 +95,12 @@ def test_a_move_that_only_superko_forbids_is_played_and_reported() -> None:
         move.state.stones.hash.tolist() for move in goban.moves[:-1]
     ]
     goban.undo()
-    assert "E2" not in legal(goban, 1), "our own search still may not"
+    assert "E2" not in legal(goban, 1), "our own search may not play it"
     with pytest.raises(ValueError, match="illegal move"):
         goban.play(1, action("e1"))
 
 
-def test_a_ko_is_not_taken_back_at_once_but_after_two_passes() -> None:
+def test_ko_is_retaken_only_after_two_passes() -> None:
     goban = after(KO)
     with pytest.raises(ValueError, match="illegal move"):
         goban.play(1, action("b2"))
@@ -110,9 +110,9 @@ def test_a_ko_is_not_taken_back_at_once_but_after_two_passes() -> None:
     assert play(goban, "b pass, w pass, b c2") == [False, False, True]
 
 
-def test_chains_are_the_stones_that_hang_together() -> None:
+def test_chains_are_connected_stones() -> None:
     goban = after("b a1, b b1, w c1, b e5, w e4, w d4")
-    chains = {frozenset(action_to_text(GAME, a) for a in chain) for chain in goban.chains()}  # pyright: ignore
+    chains = {frozenset(action_to_text(GAME, a) for a in chain) for chain in goban.chains()}
     assert chains == {
         frozenset({"A1", "B1"}),
         frozenset({"C1"}),

@@ -11,52 +11,52 @@ import pytest
 import games
 from selfplay.serve.gtp import Server, serve
 from selfplay.serve.protocol import TIME_SYSTEMS
-from tests.selfplay.serve.controller import ask, refused
-from tests.selfplay.serve.thinkers import FirstLegal
+from tests.selfplay.serve.analysts import FirstLegal
+from tests.selfplay.serve.controller import rejection, send
 
 
 def test_every_listed_command_is_known_and_answered(server: Server) -> None:
-    listed = ask(server, "list_commands").split("\n")
+    listed = send(server, "list_commands").split("\n")
     assert len(set(listed)) == len(listed)
     for command in listed:
-        assert ask(server, f"known_command {command}") == "true"
-        said = server.respond(f"{command}\n") + server.close()
-        assert said[0] in "=?" and "unknown command" not in said, command
+        assert send(server, f"known_command {command}") == "true"
+        answer = server.respond(f"{command}\n") + server.close()
+        assert answer[0] in "=?" and "unknown command" not in answer, command
 
 
 # Games that never end by their length.
 
 
 def fill(server: Server) -> None:
-    """White fills the board but for E5, Black takes it all there, White plays on: 50 moves."""
+    """White fills the board except E5, Black captures all there, White plays on: 50 moves."""
     points = [f"{column}{row}" for row in range(1, 6) for column in "ABCDE"]
     for point in points[:-1]:
-        ask(server, "play b pass", f"play w {point}")
-    ask(server, "play b e5", "play w a1")
+        send(server, "play b pass", f"play w {point}")
+    send(server, "play b e5", "play w a1")
 
 
-def test_a_game_longer_than_max_plies_is_thought_about(server: Server) -> None:
+def test_search_works_in_a_game_longer_than_max_plies(server: Server) -> None:
     fill(server)
-    assert ask(server, "genmove b") == "A5"
-    assert ask(server, "genmove w") == "B5"
-    assert ask(server, "lz-genmove_analyze b").endswith("play C5")
+    assert send(server, "genmove b") == "A5"
+    assert send(server, "genmove w") == "B5"
+    assert send(server, "lz-genmove_analyze b").endswith("play C5")
     assert server.respond("lz-analyze w 10\n").startswith("=\ninfo move D5 ")
     server.close()
-    ask(server, "play w pass", "play b pass")
-    assert ask(server, "genmove w") == "pass", "two passes end it"
+    send(server, "play w pass", "play b pass")
+    assert send(server, "genmove w") == "pass", "two passes end it"
 
 
-def test_a_move_that_only_superko_forbids_is_announced(
+def test_move_that_only_superko_forbids_is_reported(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vertices = "D2 E2 A5 C2 C4 C1 D3 C5 E4 D1 E5 E3 E1".split()
     for number, vertex in enumerate(vertices):
-        ask(server, f"play {'bw'[number % 2]} {vertex}")
+        send(server, f"play {'bw'[number % 2]} {vertex}")
     assert capsys.readouterr().err == ""
-    assert ask(server, "play w E2") == ""
+    assert send(server, "play w E2") == ""
     (line,) = capsys.readouterr().err.splitlines()
     assert "play w E2" in line and "superko" in line
-    assert "2 . . O X(O)" in ask(server, "showboard")
+    assert "2 . . O X(O)" in send(server, "showboard")
 
 
 # Handicap.
@@ -67,35 +67,35 @@ def server_7() -> Server:
     return Server(FirstLegal(games.make("go", size=7)), 4, "test")
 
 
-def test_fixed_handicap(server_7: Server) -> None:
-    assert ask(server_7, "fixed_handicap 4") == "C3 E5 C5 E3"
-    board = ask(server_7, "showboard").split("\n")
+def test_fixed_handicap_is_placed(server_7: Server) -> None:
+    assert send(server_7, "fixed_handicap 4") == "C3 E5 C5 E3"
+    board = send(server_7, "showboard").split("\n")
     assert [line.split()[1:] for line in board[1:8]] == [
         list(row)
         for row in (".......", ".......", "..X.X..", ".......", "..X.X..", ".......", ".......")
     ]
     assert "O to move" in board[-1]
-    assert refused(server_7, "undo") == "cannot undo"
-    assert refused(server_7, "fixed_handicap 2") == "board not empty"
-    ask(server_7, "clear_board")
-    assert refused(server_7, "fixed_handicap 5").startswith("invalid number of stones: 5 ")
+    assert rejection(server_7, "undo") == "cannot undo"
+    assert rejection(server_7, "fixed_handicap 2") == "board not empty"
+    send(server_7, "clear_board")
+    assert rejection(server_7, "fixed_handicap 5").startswith("invalid number of stones: 5 ")
 
 
-def test_free_handicap_that_we_choose(server: Server) -> None:
-    assert ask(server, "place_free_handicap 3") == "A5 B5 C5"
-    assert "5 X X X . ." in ask(server, "showboard")
+def test_free_handicap_is_chosen_by_the_server(server: Server) -> None:
+    assert send(server, "place_free_handicap 3") == "A5 B5 C5"
+    assert "5 X X X . ." in send(server, "showboard")
     assert server.respond("lz-analyze\n").startswith("=\ninfo move D5 ")
     assert server.close() == "\n"
-    assert ask(server, "genmove w") == "D5"
-    assert ask(server, "undo", "final_score") == "B+24.5"
-    assert refused(server, "undo") == "cannot undo"
+    assert send(server, "genmove w") == "D5"
+    assert send(server, "undo", "final_score") == "B+24.5"
+    assert rejection(server, "undo") == "cannot undo"
 
 
-def test_free_handicap_that_others_choose(server: Server) -> None:
-    assert ask(server, "play b pass", "set_free_handicap c3 A1") == ""
-    shown = ask(server, "showboard")
+def test_free_handicap_is_chosen_by_the_controller(server: Server) -> None:
+    assert send(server, "play b pass", "set_free_handicap c3 A1") == ""
+    shown = send(server, "showboard")
     assert "3 . . X . ." in shown and "1 X . . . ." in shown and "O to move" in shown
-    assert ask(server, "genmove w") == "A5"
+    assert send(server, "genmove w") == "A5"
 
 
 POINTS = [f"{column}{row}" for row in range(1, 6) for column in "ABCDE"]
@@ -115,41 +115,43 @@ POINTS = [f"{column}{row}" for row in range(1, 6) for column in "ABCDE"]
         ("set_free_handicap " + " ".join(POINTS), "bad vertex list: it has 25 points"),
         ("set_free_handicap a1 A1", "bad vertex list: it has a point twice"),
         ("set_free_handicap a1 pass", "bad vertex list: it has a pass"),
-        ("set_free_handicap a1 f6", "syntax error: 'f6' is no vertex"),
+        ("set_free_handicap a1 f6", "syntax error: 'f6' is not a vertex"),
     ],
 )
-def test_a_bad_handicap_is_refused(server: Server, line: str, expected: str) -> None:
-    before = ask(server, "showboard")
-    assert refused(server, line).startswith(expected)
-    assert ask(server, "showboard") == before
+def test_invalid_handicap_is_rejected(server: Server, line: str, expected: str) -> None:
+    before = send(server, "showboard")
+    assert rejection(server, line).startswith(expected)
+    assert send(server, "showboard") == before
 
 
 def test_handicap_needs_an_empty_board(server: Server) -> None:
-    ask(server, "play w c3")
+    send(server, "play w c3")
     for line in ("place_free_handicap 2", "set_free_handicap a1 a2"):
-        assert refused(server, line) == "board not empty"
+        assert rejection(server, line) == "board not empty"
 
 
 # Scoring.
 
 
 def test_every_chain_is_alive(server: Server) -> None:
-    assert ask(server, "final_status_list alive") == ""
-    ask(server, "play b a1", "play b b1", "play w c1", "play w e5")
-    lines = ask(server, "final_status_list alive").split("\n")
+    assert send(server, "final_status_list alive") == ""
+    send(server, "play b a1", "play b b1", "play w c1", "play w e5")
+    lines = send(server, "final_status_list alive").split("\n")
     assert sorted(sorted(line.split()) for line in lines) == [["A1", "B1"], ["C1"], ["E5"]]
-    assert ask(server, "final_status_list dead") == ask(server, "final_status_list seki") == ""
-    assert refused(server, "final_status_list territory").startswith("syntax error: unknown status")
-    assert refused(server, "final_status_list").startswith("syntax error: usage")
+    assert send(server, "final_status_list dead") == send(server, "final_status_list seki") == ""
+    assert rejection(server, "final_status_list territory").startswith(
+        "syntax error: unknown status"
+    )
+    assert rejection(server, "final_status_list").startswith("syntax error: usage")
 
 
-def test_cleanup_goes_on_after_two_passes(server: Server) -> None:
-    ask(server, "play b c3", "play w pass", "play b pass")
-    assert ask(server, "genmove w") == "pass"
-    ask(server, "undo")
-    assert ask(server, "kgs-genmove_cleanup w") == "A5"
-    assert "5 (O)" in ask(server, "showboard").replace("5(O)", "5 (O)")
-    assert refused(server, "kgs-genmove_cleanup").startswith("syntax error: usage")
+def test_cleanup_continues_after_two_passes(server: Server) -> None:
+    send(server, "play b c3", "play w pass", "play b pass")
+    assert send(server, "genmove w") == "pass"
+    send(server, "undo")
+    assert send(server, "kgs-genmove_cleanup w") == "A5"
+    assert "5 (O)" in send(server, "showboard").replace("5(O)", "5 (O)")
+    assert rejection(server, "kgs-genmove_cleanup").startswith("syntax error: usage")
 
 
 # Clocks.
@@ -170,8 +172,8 @@ def test_cleanup_goes_on_after_two_passes(server: Server) -> None:
         "kgs-time_settings Canadian 300 600 25",
     ],
 )
-def test_clocks_are_understood(server: Server, line: str) -> None:
-    assert ask(server, line) == ""
+def test_valid_clock_is_accepted(server: Server, line: str) -> None:
+    assert send(server, line) == ""
 
 
 @pytest.mark.parametrize(
@@ -188,23 +190,23 @@ def test_clocks_are_understood(server: Server, line: str) -> None:
             "kgs-time_settings byoyomi 1 2",
             "usage: kgs-time_settings byoyomi MAIN_TIME PERIOD_TIME PERIODS",
         ),
-        ("kgs-time_settings byoyomi 1 2 2.5", "'2.5' is no unsigned integer"),
+        ("kgs-time_settings byoyomi 1 2 2.5", "'2.5' is not an unsigned integer"),
         ("kgs-time_settings canadian 1 -2 2", "'-2' is negative"),
-        ("kgs-time_settings absolute soon", "'soon' is no number"),
+        ("kgs-time_settings absolute soon", "'soon' is not a number"),
     ],
 )
-def test_a_bad_clock_is_refused(server: Server, line: str, expected: str) -> None:
-    assert refused(server, line).startswith(f"syntax error: {expected}")
+def test_invalid_clock_is_rejected(server: Server, line: str, expected: str) -> None:
+    assert rejection(server, line).startswith(f"syntax error: {expected}")
 
 
 # Analysis of some moves, and with a move.
 
 
 def candidates(server: Server, line: str) -> list[str]:
-    """The moves of an analysis, best first."""
-    said = server.respond(line + "\n")
-    assert said.startswith("=\n") and server.close() == "\n", said
-    return re.findall(r"info move (\S+)", said)
+    """Returns the moves of an analysis, the best first."""
+    answer = server.respond(line + "\n")
+    assert answer.startswith("=\n") and server.close() == "\n", answer
+    return re.findall(r"info move (\S+)", answer)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +225,8 @@ def candidates(server: Server, line: str) -> list[str]:
         ("allow b E1,D5 1 avoid b D5 1 allow b A5 1 allow w B5 1", "A5 E1"),
     ],
 )
-def test_an_analysis_of_some_moves(server: Server, options: str, expected: str) -> None:
-    ask(server, "play w c3")
+def test_analysis_is_restricted_to_some_moves(server: Server, options: str, expected: str) -> None:
+    send(server, "play w c3")
     for command in ("lz-analyze", "kata-analyze"):
         for words in ("b 50", "50 b", "B interval 50", "10", ""):
             line = f"{command} {words} ownership true {options}"
@@ -248,33 +250,33 @@ def test_an_analysis_of_some_moves(server: Server, options: str, expected: str) 
         "b w",
     ],
 )
-def test_bad_lists_of_moves_are_refused(server: Server, options: str) -> None:
+def test_invalid_lists_of_moves_are_rejected(server: Server, options: str) -> None:
     for command in ("lz-analyze", "kata-analyze", "lz-genmove_analyze", "kata-genmove_analyze"):
-        assert refused(server, f"{command} {options}").startswith("syntax error: ")
-    assert refused(server, "undo") == "cannot undo", "nothing was played"
+        assert rejection(server, f"{command} {options}").startswith("syntax error: ")
+    assert rejection(server, "undo") == "cannot undo", "nothing was played"
 
 
 @pytest.mark.parametrize("command", ["lz-genmove_analyze", "kata-genmove_analyze"])
-def test_a_move_with_its_analysis(server: Server, command: str) -> None:
-    said = server.respond(f"7 {command} b 10 maxmoves 2\n")
+def test_move_is_played_with_its_analysis(server: Server, command: str) -> None:
+    answer = server.respond(f"7 {command} b 10 maxmoves 2\n")
     info = r"info move \S+ visits \d+ [^\n]+ order \d+ pv \S+ \S+"
-    assert re.fullmatch(rf"=7\n{info}\nplay A5\n\n", said), said
-    assert len(re.findall("info", said)) == 2
-    assert server.respond("\n") == "", "it is closed"
-    assert ask(server, f"{command} w allow w E1,E2 1").endswith("\nplay E2")
-    assert ask(server, f"{command} avoid b b5 1 avoid w c5 1").endswith("\nplay C5")
-    shown = ask(server, "showboard")
+    assert re.fullmatch(rf"=7\n{info}\nplay A5\n\n", answer), answer
+    assert len(re.findall("info", answer)) == 2
+    assert server.respond("\n") == "", "the analysis is closed"
+    assert send(server, f"{command} w allow w E1,E2 1").endswith("\nplay E2")
+    assert send(server, f"{command} avoid b b5 1 avoid w c5 1").endswith("\nplay C5")
+    shown = send(server, "showboard")
     assert "5 X .(X)" in shown and "2 . . . . O" in shown
-    ask(server, "play w pass", "play b pass")
+    send(server, "play w pass", "play b pass")
     assert server.respond(f"{command} w\n") == "=\nplay pass\n\n"
 
 
 # The first line.
 
 
-def test_a_byte_order_mark_is_no_part_of_a_command(server: Server) -> None:
+def test_byte_order_mark_is_ignored(server: Server) -> None:
     for data in (b"\xef\xbb\xbfname\r\nversion\r\n", b"\xef\xbb\xbf1 name\n2 version"):
         out = io.BytesIO()
         serve(server, io.BytesIO(data), out)
-        said = re.sub(rb"(?m)^=\d", b"=", out.getvalue())
-        assert said == b"= oomzero\n\n= test\n\n"
+        answer = re.sub(rb"(?m)^=\d", b"=", out.getvalue())
+        assert answer == b"= oomzero\n\n= test\n\n"

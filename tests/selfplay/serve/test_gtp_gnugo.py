@@ -1,4 +1,4 @@
-"""GNU Go in our matches, against a version and our server; then a client that is not ours."""
+"""GNU Go in our matches, against a version and our server; then Sabaki's client."""
 
 import json
 import os
@@ -12,11 +12,11 @@ import pytest
 
 from games.go import Go
 from selfplay.ladder import match, openings
-from selfplay.ladder.match import Played
+from selfplay.ladder.match import GameResult
 from selfplay.players import specs
 from selfplay.players.gtp_engine import Engine, EngineFailure
 from selfplay.players.specs import GTP, Player
-from tests.selfplay.serve.thinkers import untrained
+from tests.selfplay.serve.analysts import untrained
 from tests.small_runs import ROOT
 
 NAME = "go?size=9&komi=7.0"
@@ -26,7 +26,7 @@ GAMES = 100  # of the slow tests
 
 
 def gnugo(seed: int = 1) -> str:
-    """GNU Go's command line; the test is skipped where it is not installed."""
+    """Returns GNU Go's command line; skips the test if it is not installed."""
     path = shutil.which("gnugo", path=os.environ.get("PATH", os.defpath) + ":/usr/games")
     if path is None:
         pytest.skip("GNU Go is not installed (apt-get install gnugo): no real engine was played")
@@ -35,22 +35,22 @@ def gnugo(seed: int = 1) -> str:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The command line of our server with a tiny untrained network."""
+    """Returns the command line of our server with a tiny untrained network."""
     file = tmp_path_factory.mktemp("gtp") / "tiny.safetensors"
     untrained(NAME).export(file)
     words = [sys.executable, str(ROOT / "launch/play.py"), "gtp", f"{file}?sims=2"]
     return shlex.join(words)
 
 
-def against_gnugo(ours: Player, games: int) -> list[Played]:
-    """So many games from random openings, each played twice with the colours swapped."""
+def against_gnugo(ours: Player, games: int) -> list[GameResult]:
+    """Plays `games` games from random openings, each opening twice with colors swapped."""
     theirs = specs.parse(GTP + gnugo(), GAME)
     starts = openings.draw(GAME, 4, 0, match.pairing_number(ours, theirs), 0, games // 2)
     return match.play(ours, theirs, GAME, starts, seed=0)
 
 
 @pytest.mark.slow
-def test_gnugo_beats_our_server(server: str) -> None:
+def test_gnugo_beats_an_untrained_server(server: str) -> None:
     played = against_gnugo(specs.parse(GTP + server, GAME), 2)
     assert [game.reason for game in played] == ["", ""], "both speak the protocol"
     assert all(len(game.moves) > 20 for game in played)
@@ -58,7 +58,7 @@ def test_gnugo_beats_our_server(server: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_games_against_a_version_without_a_protocol_error() -> None:
+def test_a_hundred_games_have_no_protocol_error() -> None:
     start = time.perf_counter()
     played = against_gnugo(specs.of_version(untrained(NAME), 2), GAMES)
     seconds = time.perf_counter() - start
@@ -72,12 +72,12 @@ def test_a_hundred_games_against_a_version_without_a_protocol_error() -> None:
 
 
 def sabaki(server: str, number: int) -> None:
-    """Games that Sabaki's client drives: our server against GNU Go, neither knowing of us."""
+    """Plays games that Sabaki's client controls: our server against GNU Go."""
     folder = ROOT / "build/sabaki"
     node = shutil.which("node")
     if node is None or not (folder / "node_modules/@sabaki/gtp").exists():
         pytest.skip("Sabaki's GTP client is not installed (.ci/run does): no other client drove us")
-    script = ROOT / "tests/serve/sabaki_match.js"
+    script = ROOT / "tests/selfplay/serve/sabaki_match.js"
     start = time.perf_counter()
     done = subprocess.run(
         [
@@ -104,7 +104,7 @@ def sabaki(server: str, number: int) -> None:
     )
 
 
-def test_sabakis_client_drives_our_server(server: str) -> None:
+def test_sabakis_client_drives_the_server(server: str) -> None:
     sabaki(server, 2)
 
 
@@ -113,7 +113,7 @@ def test_sabakis_client_drives_a_hundred_games(server: str) -> None:
     sabaki(server, GAMES)
 
 
-def test_what_gnugo_refuses() -> None:
+def test_gnugo_rejects_an_occupied_point() -> None:
     with Engine(gnugo(), timeout_s=60) as engine:
         engine.new_game(GAME)
         assert float(engine.send("get_komi")) == GAME.komi

@@ -8,7 +8,7 @@ import pytest
 from games.go import Go
 from games.notation import action_to_text
 from selfplay.serve import handicap
-from tests.selfplay.serve.thinkers import FirstLegal
+from tests.selfplay.serve.analysts import FirstLegal
 
 TABLE_19 = {
     2: "D4 Q16",
@@ -29,7 +29,7 @@ def fixed(size: int, number: int) -> str:
 
 
 @pytest.mark.parametrize("number", TABLE_19)
-def test_fixed_handicap_is_the_specifications(number: int) -> None:
+def test_fixed_handicap_agrees_with_the_specification(number: int) -> None:
     assert fixed(19, number) == TABLE_19[number]
 
 
@@ -44,7 +44,7 @@ def test_fixed_handicap_is_the_specifications(number: int) -> None:
         (14, 4, "D4 L11 D11 L4"),
     ],
 )
-def test_fixed_handicap_of_other_boards(size: int, number: int, expected: str) -> None:
+def test_fixed_handicap_on_other_boards(size: int, number: int, expected: str) -> None:
     assert fixed(size, number) == expected
 
 
@@ -52,26 +52,26 @@ def test_fixed_handicap_of_other_boards(size: int, number: int, expected: str) -
     ("size", "number", "most"),
     [(19, 1, 9), (19, 0, 9), (19, 10, 9), (18, 5, 4), (8, 5, 4), (7, 5, 4)],
 )
-def test_a_handicap_without_an_entry_is_refused(size: int, number: int, most: int) -> None:
+def test_handicap_outside_the_table_is_rejected(size: int, number: int, most: int) -> None:
     expected = f"{number} stones on {size}×{size}; choose from 2 to {most}"
     with pytest.raises(ValueError, match=expected):
         handicap.fixed(size, number)
 
 
 @pytest.mark.parametrize("size", [2, 5, 6])
-def test_a_small_board_has_no_fixed_handicap(size: int) -> None:
+def test_small_board_has_no_fixed_handicap(size: int) -> None:
     with pytest.raises(ValueError, match=f"{size}×{size} has no fixed handicap"):
         handicap.fixed(size, 2)
 
 
 @pytest.mark.parametrize("number", [2, 24])
-def test_free_handicap_is_what_the_search_plays(number: int) -> None:
+def test_free_handicap_is_played_by_the_search(number: int) -> None:
     game = Go(size=5, komi=0.5)
-    thinker: Any = FirstLegal(game)  # pyright: ignore
-    assert handicap.free(thinker, game, number, 4) == [*range(number)]
+    analyst: Any = FirstLegal(game)
+    assert handicap.free(analyst, game, number, 4) == [*range(number)]
 
 
-def test_a_game_with_handicap_begins_with_white() -> None:
+def test_game_with_handicap_begins_with_white() -> None:
     game = Go(size=5, komi=0.5)
     goban = handicap.start(game, [0, 1, 7])
     assert goban.player == 1 and not goban.moves

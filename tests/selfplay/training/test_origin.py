@@ -1,4 +1,4 @@
-"""A run that begins from a version of another run: what it takes, resumes, refuses and tells."""
+"""A run that begins from a version of another run: what it takes, records and refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfplay.imitation.config import ImitationConfig
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
 from selfplay.players.version import Version
@@ -23,6 +22,7 @@ from selfplay.runs.codec import from_json, to_json
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
 from selfplay.runs.files import read_hashed_json, write_hashed_json
+from selfplay.runs.metrics_row import SelfPlayRow
 from selfplay.runs.run import OtherConfig, load_version, read_config
 from selfplay.scaling import from_ladder
 from selfplay.training.config import StoreConfig, TrainConfig
@@ -56,45 +56,46 @@ def second(origin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_version_0_has_the_averaged_parameters_and_nothing_else(origin: Path, second: Path) -> None:
+def test_version_0_takes_only_the_averaged_parameters(origin: Path, second: Path) -> None:
     taken, first = load_version(origin, 1), load_version(second, 0)
     assert digest(first.params) == digest(taken.params)
     assert first.ledger == taken.ledger != asdict(Ledger())
     loaded = Commits(second, CONFIG.replay).load(0)
-    arrays = {p.removeprefix("state/learner/"): a for p, a in loaded.arrays.items()}
+    arrays = {p.removeprefix("learner/"): a for p, a in loaded.state.items()}
     for part in ("params", "averaged"):
-        own = {p: a for p, a in arrays.items() if p.startswith(f"{part}/")}
-        assert digest({p.partition("/")[2]: a for p, a in own.items()}) == digest(taken.params)
+        tree = {p.partition("/")[2]: a for p, a in arrays.items() if p.startswith(f"{part}/")}
+        assert digest(tree) == digest(taken.params)
     optimizer = [a for p, a in arrays.items() if p.startswith("optimizer/")]
     assert arrays["step"] == 0 and not any(np.any(array) for array in optimizer)
     assert loaded.replay.size == 0
-    first_of_its_own = metrics.read(second)[1]["digest"]["rows"]
-    assert first_of_its_own != metrics.read(origin)[1]["digest"]["rows"]
+    rows, rows_of_origin = (metrics.read_rows(run)[1].digests["rows"] for run in (second, origin))
+    assert rows != rows_of_origin
 
 
-def test_the_ledger_counts_what_was_spent_before(origin: Path, second: Path) -> None:
+def test_ledger_includes_the_flops_of_the_origin(origin: Path, second: Path) -> None:
     before, trainer = Ledger(**load_version(origin, 1).ledger), Trainer.build(CONFIG)
-    for row in metrics.read(second)[1:]:
-        before = trainer.ledger(before, row["steps"])
+    for row in metrics.read_rows(second)[1:]:
+        assert isinstance(row, SelfPlayRow)
+        before = trainer.ledger(before, row.steps)
         assert Ledger.of(row) == before
 
 
-def test_the_run_tells_its_origin_and_holds_no_path(origin: Path, second: Path) -> None:
+def test_run_records_its_origin_without_a_path(origin: Path, second: Path) -> None:
     taken = load_version(origin, 1)
-    told = {
+    record = {
         "run": "first",
         "version": 1,
         "digest": digest(taken.params),
         "ledger": taken.ledger,
     }
-    assert json.loads((second / "manifest.json").read_text())["sessions"][0]["origin"] == told
-    assert metrics.read(second)[0]["origin"] == told
-    assert read_config(second)["init_from"] == told["digest"]
+    assert json.loads((second / "manifest.json").read_text())["sessions"][0]["origin"] == record
+    assert metrics.read(second)[0]["origin"] == record
+    assert read_config(second)["init_from"] == record["digest"]
     for name in ("config.json", "manifest.json", "metrics.jsonl", "commits/00000000.json"):
         assert str(origin.parent) not in (second / name).read_text()
 
 
-def test_it_resumes_to_the_same_bytes_without_its_origin(second: Path, tmp_path: Path) -> None:
+def test_run_resumes_to_the_same_bytes_without_its_origin(second: Path, tmp_path: Path) -> None:
     run = tmp_path / "elsewhere"
     shutil.copytree(second, run)
     (run / "commits" / "00000002.json").unlink()  # as if it was killed before its last commit
@@ -102,25 +103,24 @@ def test_it_resumes_to_the_same_bytes_without_its_origin(second: Path, tmp_path:
     assert [r["digest"] for r in metrics.read(run)] == [r["digest"] for r in metrics.read(second)]
 
 
-def test_the_same_command_resumes_when_the_origin_is_gone(second: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    for where in ("", read_config(second)["init_from"], str(tmp_path / "gone@1")):
-        config, loaded = resolve(more(where), second, said.append)
+def test_same_command_resumes_after_the_origin_was_deleted(second: Path, tmp_path: Path) -> None:
+    messages: list[str] = []
+    for spec in ("", read_config(second)["init_from"], str(tmp_path / "gone@1")):
+        config, loaded = resolve(more(spec), second, messages.append)
         assert config == more(read_config(second)["init_from"]) and loaded is None
-    (sentence,) = said
-    assert "gone@1 cannot be read any more" in sentence
-    with pytest.raises(ValueError, match="no run folder"):  # a new run needs it
-        resolve(more(tmp_path / "gone@1"), tmp_path / "new", said.append)
+    assert len(messages) == 1 and str(tmp_path / "gone@1") in messages[0]
+    with pytest.raises(ValueError, match="not a run folder"):  # a new run needs it
+        resolve(more(tmp_path / "gone@1"), tmp_path / "new", messages.append)
 
 
-def test_another_origin_is_refused(origin: Path, second: Path, tmp_path: Path) -> None:
+def test_other_origin_is_refused(origin: Path, second: Path, tmp_path: Path) -> None:
     before = (second / "manifest.json").read_text()
     with pytest.raises(ValueError, match=r"first@2 has [0-9a-f]{12}; leave --init-from out"):
         train(more(f"{origin}@2"), second)
-    with pytest.raises(ValueError, match=r"holds a run that did not begin from .*first@2.*--out"):
+    with pytest.raises(ValueError, match=r"did not begin from .*first@2.*--out"):
         train(more(f"{origin}@2"), origin)
     assert (second / "manifest.json").read_text() == before
-    assert train(more(f"{origin}@1"), second).next_iteration == 3  # the same one is welcome
+    assert train(more(f"{origin}@1"), second).next_iteration == 3  # the same one is accepted
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_another_origin_is_refused(origin: Path, second: Path, tmp_path: Path) -
         ({"game": "hex?size=3"}, 'game is "tic_tac_toe" there and "hex?size=3" here'),
     ],
 )
-def test_another_network_or_game_is_refused_before_any_work(
+def test_other_network_or_game_is_refused_before_any_work(
     origin: Path, tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ValueError, match="does not fit this run") as refusal:
@@ -140,7 +140,7 @@ def test_another_network_or_game_is_refused_before_any_work(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_same_game_may_be_written_differently(tmp_path: Path, origin: Path) -> None:
+def test_game_may_be_written_differently(tmp_path: Path, origin: Path) -> None:
     file = exported(
         origin, tmp_path, lambda v: replace(v, config=v.config | {"game": "hex?size=3"})
     )
@@ -153,69 +153,64 @@ def exported(origin: Path, folder: Path, change: Callable[[Version], Version]) -
     return path
 
 
-def test_an_exported_file_is_as_good(origin: Path, second: Path, tmp_path: Path) -> None:
-    found = Origin.load(more(exported(origin, tmp_path, lambda version: version)))
-    assert (found.run, found.version) == ("version.safetensors", 1)
-    assert found.digest == read_config(second)["init_from"]
+def test_exported_file_can_be_the_origin(origin: Path, second: Path, tmp_path: Path) -> None:
+    loaded = Origin.load(more(exported(origin, tmp_path, lambda version: version)))
+    assert (loaded.run, loaded.version) == ("version.safetensors", 1)
+    assert loaded.digest == read_config(second)["init_from"]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda v: replace(v, ledger=None), "does not tell what its training cost"),
-        (lambda v: replace(v, ledger=Ledger(selfplay=-5)), "does not tell what its training"),
+        (lambda v: replace(v, ledger=None), "no ledger"),
+        (lambda v: replace(v, ledger=Ledger(selfplay=-5)), "no ledger"),
         (
             lambda v: replace(v, params=jax.tree.map(lambda x: x * jnp.nan, v.params)),
             "not finite",
         ),
         (
             lambda v: replace(v, params=jax.tree.map(lambda x: x[:1], v.params)),
-            "does not hold the network that its config says",
+            "does not contain the network",
         ),
         (lambda v: replace(v, config={"game": "tic_tac_toe"}), "network.width is absent there"),
     ],
 )
-def test_a_strangers_file_is_checked_before_it_is_used(
+def test_exported_file_with_wrong_content_is_refused(
     origin: Path, tmp_path: Path, change: Callable[[Version], Version], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         Origin.load(more(exported(origin, tmp_path, change)))
 
 
-def test_imitation_and_an_origin_are_refused_together() -> None:
-    with pytest.raises(ValueError, match=r"init_from=a@1 and imitation\.data=b would both"):
-        replace(CONFIG, init_from="a@1", imitation=ImitationConfig(dataset="b"))
-
-
-def test_it_verifies_and_another_start_is_found(second: Path, tmp_path: Path) -> None:
-    assert verify(second, 1, 1, lambda *_: None) is None
+def test_verify_notices_other_initial_parameters(second: Path, tmp_path: Path) -> None:
+    assert verify(second, 1, 1) is None
     copy = tmp_path / "run"
     shutil.copytree(second, copy)
     document = json.loads((copy / "config.json").read_text())
     document["config"]["init_from"] = "0" * 64
     (copy / "config.json").write_text(json.dumps(document))
-    assert verify(copy, 1, 1, lambda *_: None) == (
-        "version 0: it has other parameters than the run began from"
-    )
+    difference = verify(copy, 1, 1)
+    assert difference and (difference.iteration, difference.part) == (0, "parameters")
 
 
-def test_only_the_config_may_give_a_run_another_start(second: Path, tmp_path: Path) -> None:
+def test_verify_takes_the_origin_from_the_config(second: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(second, copy)
     document = json.loads((copy / "config.json").read_text())
-    del document["config"]["init_from"]  # row 0 still tells an origin
+    del document["config"]["init_from"]  # row 0 still has an origin
     (copy / "config.json").write_text(json.dumps(document))
-    assert verify(copy, 1, 1, lambda *_: None) == "version 0: the initial parameters"
+    difference = verify(copy, 1, 1)
+    assert difference and (difference.iteration, difference.part) == (0, "state")
 
 
-def test_runs_of_before_the_option_are_what_they_were(origin: Path, tmp_path: Path) -> None:
+def test_run_without_the_option_is_unchanged(origin: Path, tmp_path: Path) -> None:
     assert "init_from" not in read_config(origin)
     assert from_json(TrainConfig, to_json(CONFIG)) == CONFIG
     assert from_json(TrainConfig, to_json(more("x"))) == more("x")
     run = tmp_path / "run"
     shutil.copytree(origin, run)
     data = read_hashed_json(run / "commits" / "00000000.json")
-    del data["metrics_row"]["origin"]  # as rows were
+    del data["metrics_row"]["origin"]  # as in older runs
     write_hashed_json(run / "commits" / "00000000.json", data)
     assert train(CONFIG, run).next_iteration == 3
     with pytest.raises(OtherConfig) as refusal:
@@ -223,7 +218,7 @@ def test_runs_of_before_the_option_are_what_they_were(origin: Path, tmp_path: Pa
     assert refusal.value.fields == {"iterations": ("2", "5")}
 
 
-def test_a_recipe_includes_the_origin_and_version_0_counts_once(tmp_path: Path) -> None:
+def test_recipe_includes_the_origin_and_version_0_counts_once(tmp_path: Path) -> None:
     make_run(tmp_path / "first", PLAIN)
     make_run(tmp_path / "second", replace(PLAIN, init_from="ab" * 32))
     rows = [

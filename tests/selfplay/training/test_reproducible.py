@@ -1,4 +1,4 @@
-"""The promise: the same config and seed give the same bytes, whoever plays and whatever dies.
+"""The promise: the same config and seed give the same bytes with any actors and after any crash.
 
 Each run is the real command; one that is killed or has actors runs in its own process. What is
 compared is the digest of the whole learner state, of the new replay rows and of the carries, at
@@ -35,31 +35,31 @@ IN_PROCESS = ("--cluster.actors", "0")
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    """Digests of the tiny run, in-process."""
+    """Trains the tiny run in one process; returns its digests."""
     return trained(tmp_path_factory.mktemp("tiny") / "run", *TINY)
 
 
-def test_every_iteration_has_digests_and_they_change(undisturbed: list[dict[str, str]]) -> None:
+def test_digests_differ_between_iterations(undisturbed: list[dict[str, str]]) -> None:
     assert len(undisturbed) == 4
     for before, after in itertools.pairwise(undisturbed[1:]):
         assert all(before[name] != after[name] for name in ("state", "rows", "carries"))
 
 
 @pytest.mark.slow  # tests/selfplay/cluster/test_nodes.py has two, and kills one
-def test_two_ray_actors_give_the_bytes_of_none(
+def test_two_ray_actors_give_the_same_bytes_as_none(
     tmp_path: Path, undisturbed: list[dict[str, str]]
 ) -> None:
     assert train(tmp_path / "run", *TINY, "--cluster.actors", "2") == undisturbed
 
 
-def test_another_seed_gives_other_bytes(tmp_path: Path, undisturbed: list[dict[str, str]]) -> None:
+def test_other_seed_gives_other_bytes(tmp_path: Path, undisturbed: list[dict[str, str]]) -> None:
     other = trained(tmp_path / "run", *TINY, "--seed", "1")
     assert all(a["state"] != b["state"] for a, b in zip(other, undisturbed, strict=True))
 
 
 @pytest.mark.slow  # tests/selfplay/cluster/test_nodes.py kills a driver every time
 @pytest.mark.parametrize("point", ["commit.point@2"])  # all of them are in the matrix
-def test_a_killed_driver_resumes_to_the_same_bytes(
+def test_killed_driver_resumes_to_the_same_bytes(
     tmp_path: Path, undisturbed: list[dict[str, str]], point: str
 ) -> None:
     killed = train(tmp_path / "run", *TINY, *IN_PROCESS, failpoint=point)
@@ -68,7 +68,7 @@ def test_a_killed_driver_resumes_to_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_lag_is_in_the_plan_not_in_the_timing(
+def test_policy_lag_depends_on_the_plan_not_on_timing(
     tmp_path: Path, undisturbed: list[dict[str, str]]
 ) -> None:
     lagging = (*TINY, "--policy-lag", "1")
@@ -80,18 +80,24 @@ def test_lag_is_in_the_plan_not_in_the_timing(
 
 @pytest.fixture(scope="module")
 def imitating(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """Flags for imitation of some random games, in three parts, whose rows stay for a while."""
+    """Returns flags for imitating random games in three parts, and mixing them in afterwards."""
     data = tmp_path_factory.mktemp("experts") / "random"
     game, rng = games.make("connect_four"), np.random.default_rng(0)
     played = [ExpertGame(rng.permutation(42).astype(np.int16)[:7] % 7, 1) for _ in range(80)]
     source = GameSource(SourceStats("random"), lambda: played)
     build(data, "connect_four", game, [source], {}, 0.2, Filters(), lambda *a: None)
-    values = {"data": data, "epochs": 1, "part": 150, "stays": 0.5, "learner.batch-size": 32}
+    values = {
+        "dataset": data,
+        "epochs": 1,
+        "positions-per-iteration": 150,
+        "expert-fraction": 0.5,
+        "learner.batch-size": 32,
+    }
     return tuple(text for n, v in values.items() for text in (f"--imitation.{n}", str(v)))
 
 
 @pytest.mark.slow
-def test_killed_in_imitation_it_resumes_to_the_same_bytes(
+def test_run_killed_in_imitation_resumes_to_the_same_bytes(
     tmp_path: Path, imitating: tuple[str, ...], undisturbed: list[dict[str, str]]
 ) -> None:
     whole = train(tmp_path / "whole", *TINY, *imitating, *IN_PROCESS)
@@ -108,7 +114,7 @@ def test_killed_in_imitation_it_resumes_to_the_same_bytes(
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, str]]]:
-    """Digests of ``connect_four_smoke`` in-process, by lag."""
+    """Trains ``connect_four_smoke`` in one process; returns its digests by policy lag."""
     folder = tmp_path_factory.mktemp("smoke")
     return {lag: train(folder / f"{lag}", *IN_PROCESS, "--policy-lag", f"{lag}") for lag in (0, 1)}
 
@@ -116,7 +122,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, 
 @pytest.mark.slow
 @pytest.mark.parametrize("lag", [0, 1])
 @pytest.mark.parametrize("actors", [0, 1, 2, 3])
-def test_smoke_with_any_number_of_actors(
+def test_smoke_run_is_the_same_with_any_number_of_actors(
     tmp_path: Path, smoke: dict[int, list[dict[str, str]]], actors: int, lag: int
 ) -> None:
     flags = ("--cluster.actors", f"{actors}", "--policy-lag", f"{lag}")
@@ -126,7 +132,7 @@ def test_smoke_with_any_number_of_actors(
 @pytest.mark.slow
 @pytest.mark.parametrize("lag", [0, 1])
 @pytest.mark.parametrize("point", DRIVER_POINTS)
-def test_smoke_killed_at_every_point(
+def test_smoke_run_killed_at_any_point_resumes_to_the_same_bytes(
     tmp_path: Path, smoke: dict[int, list[dict[str, str]]], point: str, lag: int
 ) -> None:
     flags = (*IN_PROCESS, "--policy-lag", f"{lag}")
@@ -136,7 +142,7 @@ def test_smoke_killed_at_every_point(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lag", [0, 1])
-def test_smoke_with_an_actor_killed_in_mid_segment(
+def test_smoke_run_with_an_actor_killed_in_mid_segment_is_the_same(
     tmp_path: Path, smoke: dict[int, list[dict[str, str]]], lag: int
 ) -> None:
     process = start(tmp_path / "run", "--cluster.actors", "2", "--policy-lag", f"{lag}")
@@ -148,7 +154,7 @@ def test_smoke_with_an_actor_killed_in_mid_segment(
 
 
 def _playing_descendant(pid: int, seconds: float = 300) -> int:
-    """The first descendant of `pid` that Ray says is playing a segment."""
+    """Returns the first descendant of `pid` that plays a segment, according to Ray."""
     import psutil
 
     deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Small opponents for tests: an untrained version, and one that is free to ask."""
+"""Analysts for tests: an untrained version, and one that computes nothing."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ TINY = NetworkConfig(kind="mlp", width=16, depth=1, head_width=8)
 
 
 def untrained(game: str, seed: int = 0) -> Version:
-    """A tiny network with random heads, so that it has opinions."""
+    """Makes a tiny network with random heads, whose policy and value are not uniform."""
     rules = games.make(game)
     params = network.make(rules, TINY).init(jax.random.key(seed))
     for number, head in enumerate(("policy", "value")):
@@ -34,7 +34,7 @@ def untrained(game: str, seed: int = 0) -> Version:
 
 @dataclass(frozen=True)
 class FirstLegal:
-    """Plays the first legal action and says that all is even."""
+    """An analyst that plays the first legal action and values all positions as even."""
 
     game: Game
 

@@ -1,4 +1,4 @@
-"""What the speed benchmarks print: the machine, and rows of medians against targets."""
+"""The table of the speed benchmarks: the machine, and rows of medians against targets."""
 
 import os
 import platform
@@ -11,13 +11,13 @@ from rich.table import Table
 
 
 def columns(table: Table, count: int) -> None:
-    """The columns that :func:`row` fills, for so many measurements."""
+    """Adds the columns that :func:`row` fills, for `count` measurements."""
     for name in ("", f"median of {count}", "min – max", "target", ""):
         table.add_column(name, justify="left" if not name else "right")
 
 
 def row(table: Table, name: str, values: Sequence[float], form: str, target: float = 0) -> None:
-    """Median and range; against a target where there is one."""
+    """Adds a row with median and range; a `target` of 0 means none."""
     middle = median(values)
     verdict = ("[green]pass" if middle >= target else "[red]fail") if target else ""
     wanted = f"≥ {target:{form}}" if target else ""
@@ -26,7 +26,7 @@ def row(table: Table, name: str, values: Sequence[float], form: str, target: flo
 
 
 def machine() -> str:
-    """What the figures were taken on."""
+    """Describes the machine: cores, processor, and JAX with its backend."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -36,5 +36,5 @@ def machine() -> str:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Counts the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

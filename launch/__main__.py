@@ -1,0 +1,53 @@
+"""All commands under one name: ``oomzero train …`` does what ``python launch/train.py …`` does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from games.spelling import did_you_mean
+from launch import cli
+
+COMMANDS = (
+    *("train", "ladder", "ablate", "report", "play", "exam"),
+    *("experts", "export", "verify", "simulate"),
+)
+
+
+def main() -> None:
+    """Runs the command that the first argument names."""
+    cli.run_command(run)
+
+
+def run() -> None:
+    """Runs the command that the first argument names; without one, lists the commands.
+
+    Raises:
+        ValueError: there is no such command.
+    """
+    name, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+    if name in ("", "-h", "--help"):
+        print(overview())
+        raise SystemExit(0 if name else cli.BAD_INPUT)
+    if name not in COMMANDS:
+        raise ValueError(
+            f"unknown command {name!r}{did_you_mean(name, COMMANDS)}; "
+            f"choose from {', '.join(COMMANDS)}"
+        )
+    sys.argv[1:] = arguments
+    command: Callable[[], None] = import_module(f"launch.{name}").main
+    command()
+
+
+def overview() -> str:
+    """Returns the list of commands, with the first line of each command's description."""
+    lines = ["usage: oomzero COMMAND [OPTIONS]", "", "commands:"]
+    for name in COMMANDS:
+        text = import_module(f"launch.{name}").__doc__ or ""
+        lines.append(f"  {name:10}{text.splitlines()[0]}")
+    return "\n".join([*lines, "", "`oomzero COMMAND --help` lists a command's options."])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Where the learner's batches come from: sources of rows, and which rows make a batch.
+
+Batches are a pure function of (seed, iteration, step); nothing about sampling is carried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import DTypeLike
+
+from selfplay import rng
+from selfplay.acting.episode import Rows
+
+BATCH_FIELDS = ("planes", "legal", "policy", "value", "mover_outcome")
+"""The fields of a row that the loss reads."""
+
+
+class Source(Protocol):
+    """Rows to draw batches from: the replay window, or an archive of expert games."""
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        ...
+
+    def gather(self, indices: np.ndarray) -> Rows:
+        """Returns the rows at `indices`, int64[n]."""
+        ...
+
+
+@dataclass(frozen=True)
+class RandomRows:
+    """Pseudo-random rows in the format of `rows` (of any length), the same for every process.
+
+    All actions are legal: a target on an illegal one would dominate the loss.
+    """
+
+    rows: Rows
+    size: int
+
+    def gather(self, indices: np.ndarray) -> Rows:
+        """Returns as many rows as there are indices, whatever the indices are."""
+        generator = np.random.Generator(np.random.Philox(0))
+        legal = np.full((len(indices), *self.rows["legal"].shape[1:]), 255, np.uint8)
+        drawn = {
+            name: _draw(generator, (len(indices), *array.shape[1:]), array.dtype)
+            for name, array in self.rows.items()
+        }
+        return drawn | {"legal": legal}
+
+
+def _draw(generator: np.random.Generator, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Draws packed bits (uint8), results −1, 0 and 1 (integers), or numbers in [0, 1)."""
+    if dtype == np.uint8:
+        return generator.integers(0, 256, shape, np.uint8)
+    if np.issubdtype(dtype, np.integer):
+        return generator.integers(-1, 2, shape).astype(dtype)
+    return generator.random(shape).astype(dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Some rows of a source.
+
+    Attributes:
+        source: the source.
+        rows: int64[size], indices of the rows in `source`.
+    """
+
+    source: Source
+    rows: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def gather(self, indices: np.ndarray) -> Rows:
+        """Returns the rows at `indices`, int64[n]."""
+        return self.source.gather(self.rows[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class Concatenated:
+    """The rows of one source, followed by those of another."""
+
+    first: Source
+    second: Source
+
+    @property
+    def size(self) -> int:
+        """Number of rows in both sources together."""
+        return self.first.size + self.second.size
+
+    def gather(self, indices: np.ndarray) -> Rows:
+        """Returns the rows at `indices`, int64[n], with the fields that the learner reads."""
+        in_first = indices < self.first.size
+        first = self.first.gather(indices[in_first])
+        second = self.second.gather(indices[~in_first] - self.first.size)
+        back = np.argsort(np.argsort(~in_first, kind="stable"), kind="stable")
+        return {name: np.concatenate([first[name], second[name]])[back] for name in BATCH_FIELDS}
+
+
+def with_experts(
+    window: Source, experts: Source, fraction: float, seed: int, iteration: int
+) -> Source:
+    """Adds expert rows to the replay window, so that they are `fraction` of all rows.
+
+    Every iteration draws its expert rows independently. Where the experts have too few rows, all
+    of them are added.
+    """
+    count = min(experts.size, round(window.size * fraction / (1 - fraction)))
+    if not count:
+        return window
+    order = rng.generator(seed, rng.Purpose.EXPERTS, iteration).permutation(experts.size)
+    return Concatenated(window, Subset(experts, np.sort(order[:count])))
+
+
+def batch_indices(seed: int, iteration: int, size: int, steps: int, batch_size: int) -> np.ndarray:
+    """Draws the rows of an iteration's batches, int64[steps, batch_size].
+
+    Batches pass over all `size` rows, each time in another order; a pass repeats no row.
+    """
+    if not steps:  # no game has ended yet, or too few rows for a batch
+        return np.zeros((0, batch_size), np.int64)
+    generator = rng.generator(seed, rng.Purpose.BATCH, iteration)
+    passes = -(-steps * batch_size // size)
+    order = np.concatenate([generator.permutation(size) for _ in range(passes)])
+    return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+def unpack(bits: Array, shape: tuple[int, ...]) -> Array:
+    """Unpacks bits, uint8[N, …] → bool[N, *shape]."""
+    size = int(np.prod(shape))
+    return jnp.unpackbits(bits, axis=-1, count=size).reshape(-1, *shape).astype(bool)

@@ -1,0 +1,230 @@
+"""Coverage of the statistics of scaling: studies with a planted truth, and estimates of them.
+
+`benchmarks/scaling_coverage.py` prints the coverage for several numbers of seeds; the tests check
+it for five. Each function draws a study and returns its estimates by name, each with the truth.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from selfplay.scaling import (
+    at_compute,
+    best_size,
+    change_point,
+    compute_to_reach,
+    exchange,
+    extrapolation,
+    frontier,
+    multiplier,
+    slopes,
+)
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stack
+from selfplay.scaling.rated_versions import RatedVersions
+from tests.simulation import studies
+from tests.simulation.planted import REPLICATES, Luck, coverage, draw, joined, runs
+from tests.simulation.studies import BEST_SEARCHED, BEST_SIZE, JONES, SIMULATIONS, START
+
+Results = dict[str, tuple[Estimate, float]]  # name → (estimates of all replicates, truth)
+
+RESAMPLES = 500
+
+# How runs of a recipe differ, and the openings per pairing, which determine the ratings' errors.
+LUCK = {
+    "all of it": (Luck(), 60),
+    "runs differ in their slopes": (Luck(60, 80, version=20), 400),
+    "runs differ in their level": (Luck(40, 0, version=10), 60),
+    "only versions differ": (Luck(0, 0, version=30), 60),
+    "only the ratings err": (Luck(0, 0, version=0), 60),
+    "the ratings err little": (Luck(30, 30, version=20), 10_000),
+}
+
+
+def on_a_line(seeds: int, replicates: int) -> Results:
+    """Estimates the slope of runs on one line."""
+    points = draw(*studies.line(seeds), replicates=replicates)
+    return {"Elo per OOM of training": (slopes.per_training(points), 500)}
+
+
+def searched(seeds: int, replicates: int) -> Results:
+    """Estimates the worth of search from versions at several budgets."""
+    points = draw(*studies.searched(seeds), replicates=replicates)
+    fitted = exchange.fit(points)
+    saving = multiplier.search_multiplier(points, "simulations", SIMULATIONS[0], SIMULATIONS[-1])
+    return {
+        "Elo per OOM of search": (slopes.per_search(points), 180),
+        "exchange: training exponent": (fitted.training_exponent, -400 / 180),
+        "exchange: Elo scale": (fitted.elo_scale, 1 / 180),
+        "exchange: offset": (fitted.offset, 7 + 400 * START / 180),
+        "worth of search, in OOMs": (saving.ooms, 180 * np.log10(1 + SIMULATIONS[-1]) / 400),
+    }
+
+
+def grown(seeds: int, replicates: int) -> Results:
+    """Estimates the worth of parameters from networks of several sizes."""
+    points = draw(*studies.grown(seeds), replicates=replicates)
+    last = np.concatenate([np.flatnonzero(points.run == run)[-1:] for run in points.runs])
+    per_training = 120 * 1.2  # a larger network was trained for longer
+    return {
+        "Elo per OOM of parameters": (slopes.per_parameters(points), 350),
+        "the same, trained to the end": (slopes.per_size(points.select(last)), 350 + per_training),
+    }
+
+
+def compared(seeds: int, replicates: int) -> Results:
+    """Estimates the multiplier between two recipes."""
+    points = draw(*studies.two_recipes(seeds), replicates=replicates)
+    fitted = multiplier.between(points, "a", "b")
+    return {
+        "multiplier, in OOMs": (fitted.ooms, 150 / 450),
+        "the slope of both": (fitted.slope, 450),
+    }
+
+
+def at_equal_compute(seeds: int, replicates: int) -> Results:
+    """Estimates the Elo of two recipes at equal training, between their versions."""
+    points = draw(*studies.two_recipes(seeds), replicates=replicates)
+    at = at_compute.interpolate(points, 13.3)
+    first = 450 * (13.3 - START)
+    return {
+        "Elo at equal training": (at.elo_of(0), first),
+        "difference at equal training": (at.difference(1, 0), 150),
+    }
+
+
+def bent(seeds: int, replicates: int) -> Results:
+    """Fits an incline and a plateau."""
+    fitted = change_point.fit(draw(*studies.bent(seeds), replicates=replicates))
+    return {
+        "incline": (fitted.slope, 500),
+        "plateau": (fitted.plateau, 1000),
+        "change point": (fitted.change_point, START + 2),
+    }
+
+
+def boards(seeds: int, replicates: int) -> Results:
+    """Fits Jones's model over several boards."""
+    fitted = change_point.fit(draw(*studies.boards(seeds), replicates=replicates), "board")
+    assert fitted.slope_cost and fitted.plateau_cost and fitted.delay
+    return {
+        "Jones's incline": (fitted.slope, JONES["incline"]),
+        "Jones's m": (fitted.slope_cost, JONES["m"]),
+        "Jones's offset": (fitted.offset, JONES["offset"]),
+        "Jones's p": (fitted.plateau_cost, JONES["p"]),
+        "Jones's q": (fitted.level, JONES["level"]),
+        "delay of the plateau": (fitted.delay, (JONES["m"] - JONES["p"]) / JONES["incline"]),
+    }
+
+
+def ridge(seeds: int, replicates: int) -> Results:
+    """Estimates the best size at a fixed training compute."""
+    (fitted,) = best_size.fit(draw(*studies.ridge(seeds), replicates=replicates))
+    middle, exponent = BEST_SIZE
+    return {
+        "best size: exponent": (fitted.exponent, exponent),
+        "best size": (fitted.best_at(14), middle + exponent * 0.75),
+    }
+
+
+def searched_ridge(seeds: int, replicates: int) -> Results:
+    """Estimates the best size at a fixed compute per move."""
+    points = draw(*studies.searched_ridge(seeds), replicates=replicates)
+    (fitted,) = best_size.fit(points, compute="search", controls=("training",))
+    middle, exponent = BEST_SEARCHED
+    return {
+        "best size for a move: exponent": (fitted.exponent, exponent),
+        "best size for a move": (fitted.best_at(8), middle + exponent * 0.6),
+    }
+
+
+def extrapolated(seeds: int, replicates: int) -> Results:
+    """Predicts held-out versions; predicted minus rated Elo is 0 in truth."""
+    design = joined(runs(seeds), runs(2, versions=8, ooms=3.3), names=("small", "large"))
+    points = draw(design, 500 * (design.training - START), replicates=replicates)
+    fitted = extrapolation.predict_runs(points, ["large-run0", "large-run1"])
+    low, high = (getattr(fitted.predicted, end) - fitted.rated for end in ("low", "high"))
+    errors = replace(fitted.predicted, value=-fitted.error, low=low, high=high)
+    ooms = design.training[design.recipe == "small"].max()
+    results = {}
+    for k, x in enumerate(fitted.training):
+        numbers = {name: getattr(errors, name)[..., k] for name in NUMBERS}
+        name = f"{fitted.run[k]}, {x - ooms:.1f} OOMs beyond"
+        results[name] = (Estimate(**numbers, unit="Elo"), 0.0)
+    return results
+
+
+def reached(seeds: int, replicates: int) -> Results:
+    """Estimates the training that reaches 700 Elo, study by study."""
+    points = draw(*studies.line(seeds), replicates=min(replicates, REPLICATES))
+    fitted = [compute_to_reach.fit(replace(points, elo=elo), 700).training for elo in points.elo]
+    return {"training for a strength": (stack(fitted), START + 1.4)}
+
+
+def on_the_frontier(seeds: int, replicates: int) -> Results:
+    """Selects the frontier, tests for a plateau and fits the slope, study by study."""
+    points = draw(*studies.overtaken(seeds), replicates=min(replicates, REPLICATES))
+    fitted = [frontier.fit(replace(points, elo=elo)).slope for elo in points.elo]
+    return {"frontier": (stack(fitted), 480)}
+
+
+def exchanged_on_the_frontier(seeds: int, replicates: int) -> Results:
+    """Fits the exchange on the frontier, below which larger networks make search look useless."""
+    points = draw(*studies.outgrown(seeds), replicates=min(replicates, REPLICATES))
+    fitted = [
+        exchange.fit_frontier(replace(points, elo=elo)).training_exponent for elo in points.elo
+    ]
+    return {"exchange on the frontier: training exponent": (stack(fitted), -400 / 180)}
+
+
+STUDIES: tuple[Callable[[int, int], Results], ...] = (
+    on_a_line,
+    searched,
+    grown,
+    compared,
+    at_equal_compute,
+    bent,
+    boards,
+    ridge,
+    searched_ridge,
+    extrapolated,
+    reached,
+    on_the_frontier,
+    exchanged_on_the_frontier,
+)
+
+
+def bootstrap(
+    points: RatedVersions, noise: bool, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Computes the ends, float[R], of bootstrap percentile intervals of the slope over whole runs.
+
+    Args:
+        points: ratings [R, N].
+        noise: True = add new ratings' errors to every resample.
+        rng: for the resamples, which are the same for all replicates.
+    """
+    x, index, count = points.training, points.run_index, len(points.runs)
+    member = np.eye(count)[index]  # [N, G]
+    times = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES) @ member.T  # [B, N]
+    n = times.sum(axis=1, keepdims=True)
+    centered = times * (x - times @ x[:, None] / n)  # [B, N]
+    weights = centered / (centered @ x[:, None])
+    resampled = points.elo @ weights.T  # [R, B], slopes
+    if noise:
+        root = np.linalg.cholesky(points.covariance)
+        size = np.sqrt(np.square(weights @ root).sum(axis=1))
+        resampled = resampled + size * rng.normal(size=resampled.shape)
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=1)
+    return low, high
+
+
+def against_bootstrap(seeds: int, luck: Luck, openings: int, replicates: int) -> list[float]:
+    """Computes the coverage of the slope by Student's t and by both bootstraps."""
+    design, truth = studies.line(seeds)
+    points = draw(design, truth, luck, openings=openings, replicates=replicates)
+    shares = [coverage(slopes.per_training(points), 500)]
+    for noise in (False, True):
+        low, high = bootstrap(points, noise, np.random.default_rng(1))
+        shares.append(float(((low <= 500) & (high >= 500)).mean()))
+    return shares
