@@ -156,7 +156,7 @@ def test_unreadable_ladders_are_ignored_unless_none_is_left(folder: Path) -> Non
 
 def test_run_named_twice_is_rejected(folder: Path, launch: Any) -> None:
     Path("link").symlink_to("runs/a")
-    command = launch("ladder")
+    command = launch("rating")
     for alias in ("runs/a/", "runs/../runs/a", "link", str(folder / "runs/a")):
         with pytest.raises(ValueError, match="named twice"):
             study_report.read_inputs([Path("runs/a"), Path(alias)])
@@ -173,7 +173,7 @@ def test_runs_of_different_games_are_rejected(folder: Path, launch: Any) -> None
         study_report.read_inputs(paths)
     with pytest.raises(ValueError, match="of different games are not compared"):
         study_report.read_inputs(paths[::2])
-    command = launch("ladder")
+    command = launch("rating")
     options = command.Options(runs=("runs/hex", "runs/a"))
     with pytest.raises(ValueError, match=r"runs/hex plays hex\?size=3"):
         command.gather(options, games.make("tic_tac_toe"))
@@ -196,7 +196,7 @@ def printed(launch: Any) -> Any:
     def read(folder: str, *runs: str) -> str:
         console = Console(file=io.StringIO(), width=80, soft_wrap=True)
         standing = from_ladder.read_state(Path(folder) / "ladder.db")
-        launch("ladder").compare(Path(folder), "tic_tac_toe", runs, standing, console)
+        launch("rating").compare(Path(folder), "tic_tac_toe", runs, standing, console)
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()
 
