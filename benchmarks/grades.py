@@ -199,7 +199,9 @@ class Grader:
 
     def _grade_one(self, saved: Saved, sims: int) -> Row:
         params, network_config = saved.load()
-        result = exams.take(games.make(GAME), self.exam, _search_fn(network_config, sims), params)
+        result = exams.evaluate(
+            games.make(GAME), self.exam, _search_fn(network_config, sims), params
+        )
         return Row(
             label=saved.label,
             seconds=saved.seconds,

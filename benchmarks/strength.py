@@ -120,7 +120,7 @@ def report(options: argparse.Namespace, grader: Grader, settings: dict[str, Any]
     console.print(curves.verdicts(graded))
     facts = {"jax": jax.__version__, "cores": os.cpu_count(), "exam": grader.exam.digest}
     write_json(options.out / "summary.json", curves.summary(graded, {**settings, **facts}))
-    chance = 1 - exams.chance_of(grader.exam).result.kept.value
+    chance = 1 - exams.chance_result(grader.exam).result.kept.value
     curves.plot(graded, options.out / "strength.png", chance)
     say(f"{options.out / 'summary.json'}\n{options.out / 'strength.png'}")
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, get_type_hints
-from urllib.parse import parse_qsl
 
 from games.connect_four import ConnectFour
 from games.game import Game
 from games.go import Go
 from games.hex import Hex
+from games.options import check_known, check_unique, parse_options
 from games.pgx_adapter import GAMES as PGX_GAMES
 from games.pgx_adapter import PgxGame
 from games.spelling import did_you_mean
@@ -55,32 +55,18 @@ def make(name: str, **options: object) -> Game:
     kind = _GAMES[name]
     hints = get_type_hints(kind)
     types = {field.name: hints[field.name] for field in fields(kind)}
-    pairs = [*_parse_options(name, text), *options.items()]
-    for option, value in pairs:
-        if option not in types:
-            choices = f"choose from {', '.join(types)}" if types else "it has no options"
-            raise ValueError(
-                f"{name} has no option {option!r}{did_you_mean(option, types)}; {choices}"
-            )
+    parsed = {option: _parse_value(value) for option, value in parse_options(name, text).items()}
+    check_unique(name, [*parsed, *options])
+    check_known(name, [*parsed, *options], types)
+    values = parsed | options
+    for option, value in values.items():
         if not _fits(value, types[option]):
             raise ValueError(
                 f"{name}: option {option}={value!r} must be {types[option].__name__}, "
                 f"not {type(value).__name__}"
             )
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError(f"{name}: an option is repeated: {', '.join(o for o, _ in pairs)}")
-    return kind(**dict[str, Any](pairs))
-
-
-def _parse_options(name: str, text: str) -> list[tuple[str, object]]:
-    """Parses "size=9&komi=7.5" into names and values."""
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
-    except ValueError:
-        raise ValueError(
-            f"{name}: {text!r} is not a list of options; write {name}?option=value&option=value"
-        ) from None
-    return [(option, _parse_value(value)) for option, value in pairs]
+    arguments: dict[str, Any] = values
+    return kind(**arguments)
 
 
 def _parse_value(text: str) -> object:

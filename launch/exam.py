@@ -53,7 +53,9 @@ def main() -> None:
         for budget in options.sims:
             with console.status(f"{version.name}: {budget} simulations"):
                 search_fn = version.search_fn(budget)
-                results[f"{budget}"] = exams.take(version.game, paper, search_fn, version.params)
+                results[f"{budget}"] = exams.evaluate(
+                    version.game, paper, search_fn, version.params
+                )
         console.print(exams.table(paper, results, title=version.name))
 
 

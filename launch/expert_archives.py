@@ -12,10 +12,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 import games
 from games.game import Game
-from selfplay.experts import plot, summary
+from selfplay.experts import archive_plot, summary
 from selfplay.experts.archive import ExpertArchive, read_manifest
+from selfplay.experts.building import Built
 from selfplay.experts.building import Progress as Report
-from selfplay.generated.importing import Built
 from selfplay.runs.files import write_bytes
 
 FOLDER = Path("experts")  # of an archive that is given by its name alone
@@ -61,7 +61,7 @@ def make(game_name: str, out: Path, build: Build, console: Console) -> None:
     with Bar(console) as bar:
         manifest, existed = build(name, game, bar)
     seconds = time.monotonic() - started
-    console.print(summary.accounts(manifest))
+    console.print(summary.source_counts(manifest))
     speed = f"in {seconds:.1f} s: {manifest['positions'] / seconds:,.0f} positions/s"
     console.print(
         f"{out}: {manifest['kept']:,} games, {manifest['positions']:,} positions "
@@ -73,10 +73,10 @@ def show(name: Path, console: Console) -> None:
     """Prints an archive's tables and writes its plot."""
     folder = name if name.exists() or len(name.parts) > 1 else FOLDER / name
     experts = ExpertArchive(folder)
-    console.print(summary.accounts(read_manifest(folder)))
+    console.print(summary.source_counts(read_manifest(folder)))
     for table in summary.tables(experts):
         console.print(table)
-    write_bytes(folder / PLOT, plot.to_png(experts))
+    write_bytes(folder / PLOT, archive_plot.to_png(experts))
     console.print(f"digest {experts.digest}; the plot is in {folder / PLOT}")
 
 

@@ -28,8 +28,7 @@ from selfplay.generated.config import Teacher
 
 if TYPE_CHECKING:
     from games.game import Game
-    from selfplay.experts.building import Progress
-    from selfplay.generated.importing import Built
+    from selfplay.experts.building import Built, Progress
 
 GameName = Annotated[str, cli.Positional]
 
@@ -131,7 +130,7 @@ def build(options: Making, name: str, game: Game, progress: Progress) -> Built:
         if processes < 1:
             raise ValueError(f"--processes must be at least 1, got {processes}")
         teacher = options.teacher
-        return importing.label(out, name, game, teacher, held_out, processes, progress)
+        return importing.generate(out, name, game, teacher, held_out, processes, progress)
     return importing.import_positions(out, name, game, options.file, held_out, progress)
 
 

@@ -1,1 +1,1 @@
-"""Expert games: records read, replayed by our rules, filtered and archived as training rows."""
+"""Expert games: reading records, replaying them by our rules, and archiving them as rows."""

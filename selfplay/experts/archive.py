@@ -1,20 +1,21 @@
-"""A folder of expert rows: written once, then read at random without loading it.
+"""An archive: a folder of expert rows, written once and read at random without loading it.
 
-    manifest.json    what is in it and what was left out; written last
-    FIELD.npy        one array a field, memory-mapped (`replay.FIELDS`)
-    games.npz        a table with a line for each game (`GAME`)
+    manifest.json    what the archive holds and what was left out; written last
+    FIELD.npy        one array for each field, memory-mapped (`replaying.FIELDS`)
+    games.npz        the table of games, a line for each (`GAME`)
 
-The rows are those of `selfplay.acting.episode.FIELDS`; what can be told from other fields is not
-stored: the policy is spread evenly over `targets`, and the version is −1, an expert.
+Rows have the fields of `selfplay.acting.episode.FIELDS`. What follows from other fields is not
+stored: the policy is uniform over `targets`, and the version is −1, an expert.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from selfplay.acting.episode import Rows
 from selfplay.command_line import command
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.replaying import FIELDS
+from selfplay.experts.selection import SourceCounts
 from selfplay.runs.files import CorruptedFile, load_arrays, read_hashed_json, reject_links
 from selfplay.runs.renamed import ON_DISK
 
@@ -35,31 +37,80 @@ EXPERT = -1  # the version of an expert's rows
 GAME = {
     "start": "int64[G], the game's first row",
     "rows": "int32[G]",
-    "plies": "int32[G], moves, those of players that are not taught included",
-    "split": "uint64[G], held out if it is below the share of 2^64",
-    "order": "uint64[G], in a sample if it is below the share of 2^64",
+    "plies": "int32[G], moves, including those of players from whom nothing is learnt",
+    "split": "uint64[G], held out if below the held-out fraction of 2^64",
+    "order": "uint64[G], in a sample if below the sample's fraction of 2^64",
     "opening": f"int16[G, {OPENING}], first moves in the canonical orientation; −1 for none",
-    "outcome": "int8[G], for player 0; 0 also where there is no result",
+    "outcome": "int8[G], for player 0; also 0 if there is no result",
     "known": "bool[G], True = there is a result",
-    "taught": "bool[G], True = the value is taught",
+    "taught": "bool[G], True = the rows have a value target",
     "komi": "float32[G], as the planes show it",
-    "rating": "float32[G, 2], of player 0 and 1; NaN where not known",
-    "rank": "float32[G, 2], see `record.Strength`",
+    "rating": "float32[G, 2], of players 0 and 1; NaN if unknown",
+    "rank": "float32[G, 2], see `game_record.Strength`",
 }
+"""The columns of the table of games."""
 
 
-def below(words: np.ndarray, share: float) -> np.ndarray:
-    """bool[G], True = the 64-bit word lies below this share of all of them."""
-    return words.astype(np.float64) < share * 2.0**64
+class FieldFacts(TypedDict):
+    """What the manifest stores of a field's array; `sha256` is over its elements' bytes."""
+
+    dtype: str
+    shape: list[int]
+    sha256: str
+
+
+class TableFacts(TypedDict):
+    """What the manifest stores of the table of games."""
+
+    count: int
+    digest: str
+
+
+class Contents(TypedDict):
+    """The part of a manifest that says which games the archive holds.
+
+    Attributes:
+        game: the game's spec.
+        held_out: fraction of the games that are held out.
+        recipe: everything that decides what the archive holds.
+        positions: number of rows.
+        kept: number of games.
+        left_out: number of other games by reason.
+        notes: number of games by correction that the import made.
+        files: the same counts for each source.
+    """
+
+    game: str
+    held_out: float
+    recipe: Mapping[str, object]
+    positions: int
+    kept: int
+    left_out: dict[str, int]
+    notes: dict[str, int]
+    files: list[SourceCounts]
+
+
+class Manifest(Contents):
+    """An archive's manifest; `digest` is over the hashes of all arrays."""
+
+    format: int
+    fields: dict[str, FieldFacts]
+    games: TableFacts
+    digest: str
+
+
+def hash_below(hashes: np.ndarray, fraction: float) -> np.ndarray:
+    """Marks the 64-bit hashes below this fraction of 2^64: uint64 [G] → bool [G]."""
+    return hashes.astype(np.float64) < fraction * 2.0**64
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """Some games of an archive: a `Source` for the learner.
+class Split:
+    """The rows of some games of an archive: a source of batches for the learner.
 
     Attributes:
-        archive: where the rows are.
-        games: int64[G], lines of the table of games.
+        archive: the archive.
+        games: int64 [G], lines of the table of games.
     """
 
     archive: ExpertArchive
@@ -67,31 +118,32 @@ class View:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """int64[size], the rows in the archive, game after game."""
+        """The rows' indices in the archive, int64 [size], game after game."""
         start, count = (self.archive.games[name][self.games] for name in ("start", "rows"))
         before = np.cumsum(count) - count
         return np.repeat(start - before, count) + np.arange(count.sum())
 
     @property
     def size(self) -> int:
-        """How many rows."""
+        """Number of rows."""
         return len(self.rows)
 
     def gather(self, indices: np.ndarray) -> Rows:
-        """Copies of rows by int64[n] place in this view: `selfplay.acting.episode.FIELDS`."""
+        """Copies rows by their index in this split, int64 [n]; see `ExpertArchive.gather`."""
         return self.archive.gather(self.rows[np.asarray(indices, np.int64)])
 
-    def share(self, share: float) -> View:
-        """About this share of the games: a smaller one's are among a larger one's.
+    def sample(self, fraction: float) -> Split:
+        """Returns about this fraction of the games; a larger sample includes a smaller one.
 
-        Which they are depends on each game alone, not on what else is in the archive.
+        Whether a game is included depends only on that game.
         """
-        return View(self.archive, self.games[below(self.archive.games["order"][self.games], share)])
+        hashes = self.archive.games["order"][self.games]
+        return Split(self.archive, self.games[hash_below(hashes, fraction)])
 
-    def seen_in(self, other: View) -> np.ndarray:
-        """bool[size], True = the position (or an image of it) is in the other view, too."""
-        own, others = (view.archive.fields["position"][view.rows] for view in (self, other))
-        return np.isin(own, others)
+    def positions_in(self, other: Split) -> np.ndarray:
+        """Marks the rows whose position, or its image, occurs in another split: bool [size]."""
+        mine, theirs = (split.archive.fields["position"][split.rows] for split in (self, other))
+        return np.isin(mine, theirs)
 
 
 class ExpertArchive:
@@ -99,19 +151,19 @@ class ExpertArchive:
 
     Attributes:
         folder: where it is.
-        manifest: what its manifest says.
-        game: the rules.
-        fields: memory-mapped arrays by name, `replay.FIELDS`.
+        manifest: its manifest.
+        game: the game.
+        fields: memory-mapped arrays by name, `replaying.FIELDS`.
         games: the table of games, `GAME`.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        """Open the folder; its arrays are not read, but for the table of games.
+        """Opens the folder; of its arrays, reads only the table of games.
 
         Raises:
-            ValueError: it is no archive, or of another format.
-            CorruptedFile: files are missing or altered (of the fields, only the sizes are looked
-                at; `check` reads them).
+            ValueError: the folder is not an archive, or has another format.
+            CorruptedFile: files are missing or altered (of the fields, only dtypes and shapes are
+                checked; `check` reads them).
         """
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
@@ -121,13 +173,14 @@ class ExpertArchive:
         self.fields = {name: self._mapped(name) for name in FIELDS}
 
     def _mapped(self, name: str) -> np.ndarray:
+        """Maps a field's array into memory."""
         path = self._path(name)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptedFile(path, str(error)) from error
-        said = self.manifest["fields"][ON_DISK.get(name, name)]
-        if [array.dtype.name, list(array.shape)] != [said["dtype"], said["shape"]]:
+        expected = self.manifest["fields"][ON_DISK.get(name, name)]
+        if [array.dtype.name, list(array.shape)] != [expected["dtype"], expected["shape"]]:
             raise CorruptedFile(path, f"it holds {array.dtype.name}{list(array.shape)}")
         return array
 
@@ -137,26 +190,26 @@ class ExpertArchive:
 
     @property
     def digest(self) -> str:
-        """64 hex digits over all arrays: the same for the same games and options."""
+        """64 hex digits over all arrays: equal for equal games and options."""
         return self.manifest["digest"]
 
     @property
     def size(self) -> int:
-        """How many rows, those held out included."""
+        """Number of rows, training and held out."""
         return len(self.fields["ply"])
 
     def gather(self, indices: np.ndarray) -> Rows:
-        """Copies of rows by int64[n] place in the archive: `selfplay.acting.episode.FIELDS`.
+        """Copies rows by their index, int64 [n], with `selfplay.acting.episode.FIELDS`.
 
         Raises:
-            IndexError: a place outside ``[0, size)``.
+            IndexError: an index outside ``[0, size)``.
         """
         indices = np.asarray(indices, np.int64)
         if indices.size and not 0 <= indices.min() <= indices.max() < self.size:
             raise IndexError(
                 f"rows {indices.min()}..{indices.max()} leave an archive of {self.size}"
             )
-        order = np.argsort(indices, kind="stable")  # the disk likes to be read forwards
+        order = np.argsort(indices, kind="stable")  # disks are fastest when read forwards
         back = np.argsort(order, kind="stable")
         rows = {
             name: np.asarray(array[indices[order]])[back] for name, array in self.fields.items()
@@ -169,40 +222,41 @@ class ExpertArchive:
         return rows
 
     @property
-    def train(self) -> View:
+    def train(self) -> Split:
         """The games to learn from."""
-        return self._side(held_out=False)
+        return self._split(held_out=False)
 
     @property
-    def held_out(self) -> View:
-        """The games to be examined on; none of them, nor an image of one, is in `train`."""
-        return self._side(held_out=True)
+    def held_out(self) -> Split:
+        """The games for evaluation; neither they nor their images are in `train`."""
+        return self._split(held_out=True)
 
-    def _side(self, held_out: bool) -> View:
-        out = below(self.games["split"], self.manifest["held_out"])
-        return View(self, np.flatnonzero(out == held_out))
+    def _split(self, held_out: bool) -> Split:
+        """Returns one side of the split."""
+        is_held_out = hash_below(self.games["split"], self.manifest["held_out"])
+        return Split(self, np.flatnonzero(is_held_out == held_out))
 
     def check(self) -> None:
-        """Read every byte.
+        """Reads every array and compares its hash with the manifest.
 
         Raises:
-            CorruptedFile: an array is not the one that was written.
+            CorruptedFile: an array was altered.
         """
         for name, array in self.fields.items():
+            expected = self.manifest["fields"][ON_DISK.get(name, name)]["sha256"]
             sha = hashlib.sha256()
-            said = self.manifest["fields"][ON_DISK.get(name, name)]
             step = max(1, (1 << 24) // max(1, array[:1].nbytes))
             for at in range(0, len(array), step):
                 sha.update(np.ascontiguousarray(array[at : at + step]).view(np.uint8).data)
-            if sha.hexdigest() != said["sha256"]:
+            if sha.hexdigest() != expected:
                 raise CorruptedFile(self._path(name), "its bytes were altered")
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an archive.
+def read_manifest(folder: Path) -> Manifest:
+    """Reads the manifest of an archive.
 
     Raises:
-        ValueError: the folder is no archive, or one of another format.
+        ValueError: the folder is not an archive, or has another format.
         CorruptedFile: the manifest was altered.
     """
     if not (folder / MANIFEST).exists():
@@ -216,4 +270,4 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} has format {manifest.get('format')}, this program reads {FORMAT}: "
             "import the games again"
         )
-    return manifest
+    return cast("Manifest", manifest)

@@ -1,8 +1,8 @@
-"""One name for all that is the same but for a symmetry: of games, and of positions.
+"""Symmetry-invariant keys of games and of positions.
 
-A game's key decides whether it is a duplicate, and on which side of the split it falls, so that
-no mirror image of a training game is held out. A position's key tells whether a held-out position
-stands in a training game, too.
+The key of a game decides whether the game is a duplicate and on which side of the split it falls,
+so that no mirror image of a training game is held out. The key of a position shows whether a
+held-out position also occurs in a training game.
 """
 
 from __future__ import annotations
@@ -17,43 +17,46 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
-from games.go import Go
 from games.symmetry import symmetries
 from selfplay.experts.game_record import ExpertGame
 
+OPENING = 4  # moves of a game that a key stores
+
 
 class Key(NamedTuple):
-    """A game's name. `split` and `order` are independent and evenly spread over 64 bits."""
+    """The key of a game, equal for all its symmetric images.
 
-    digest: bytes  # 32 bytes, of start and moves in the canonical orientation
-    opening: tuple[int, ...]  # its first moves in that orientation, at most OPENING
+    Attributes:
+        digest: 32 bytes, SHA-256 of start and moves in the canonical orientation.
+        opening: the first moves in that orientation, at most `OPENING`.
+    """
+
+    digest: bytes
+    opening: tuple[int, ...]
 
     @property
-    def split(self) -> int:
-        """Decides between training and held out."""
+    def split_hash(self) -> int:
+        """A uniform 64-bit hash that decides between training and held out."""
         return int.from_bytes(self.digest[:8], "big")
 
     @property
-    def order(self) -> int:
-        """Decides which games are in a sample."""
+    def sample_hash(self) -> int:
+        """A uniform 64-bit hash, independent of `split_hash`, that decides who is in a sample."""
         return int.from_bytes(self.digest[8:16], "big")
 
 
-OPENING = 4
-
-
 def key(game: Game, played: ExpertGame) -> Key:
-    """The key of a game: SHA-256 over the smallest of its images' bytes.
+    """Returns the key of a game: SHA-256 over the smallest of its images' bytes.
 
-    An image is the first position, if it is not the game's own, and the moves. Passes at the end
-    do not count: of two records of one game, one may have them.
+    An image is the first position, unless it is the game's own, and the moves. Passes at the end
+    are ignored, because of two records of one game only one may have them.
     """
     moves = played.moves
-    if isinstance(game, Go):
-        placed = np.flatnonzero(moves != game.num_actions - 1)
+    if game.pass_action is not None:
+        placed = np.flatnonzero(moves != game.pass_action)
         moves = moves[: placed[-1] + 1 if len(placed) else 0]
-    cells, turned = _images(game)
-    images = turned[:, moves]  # [S, T]
+    cells, actions = _images(game)
+    images = actions[:, moves]  # [S, T]
     start = played.start
     if start is None:
         head, boards = b"", [b""] * len(images)
@@ -70,19 +73,27 @@ def key(game: Game, played: ExpertGame) -> Key:
 
 @cache
 def _images(game: Game) -> tuple[np.ndarray, np.ndarray]:
-    """(int32 [S, H·W], where each image's cells come from; big-endian uint16 [S, A + 1], what
-    each action becomes, where −1 (no move) stays the last)."""
+    """Returns the game's symmetries as tables.
+
+    Returns:
+        int32 [S, H·W], the cell from which each cell of an image comes, and big-endian uint16
+        [S, A + 1], the image of each action; −1, "no move", stays the last.
+    """
     group = symmetries(game)
-    none = np.full((len(group), 1), 2**16 - 1)
-    turned = np.concatenate([np.argsort(group.actions, axis=1), none], axis=1)
-    return group.cells, turned.astype(">u2")
+    no_move = np.full((len(group), 1), 2**16 - 1)
+    actions = np.concatenate([np.argsort(group.actions, axis=1), no_move], axis=1)
+    return group.cells, actions.astype(">u2")
 
 
 def position(game: Game, board: Array, player: Array) -> Array:
-    """uint32 [2], the key of a position: a board, int8 [H, W], and the player to move, int32 [].
+    """Returns the key of a position, uint32 [2]: the smallest of its images' Zobrist hashes.
 
-    The least of its images' Zobrist hashes; 64 bits, so of 10 million positions two differ and
-    share a key with probability 3e-6.
+    With 64 bits, two of 10 million different positions share a key with probability 3e-6.
+
+    Args:
+        game: the game.
+        board: int8 [H, W], as `game.board` gives it.
+        player: int32 [], the player to move.
     """
     keys = jnp.asarray(_zobrist(game))  # [3, 2, S, H·W]
     flat = board.reshape(1, 1, -1)
@@ -95,10 +106,10 @@ def position(game: Game, board: Array, player: Array) -> Array:
 
 @cache
 def _zobrist(game: Game) -> np.ndarray:
-    """uint32 [3, 2, S, H·W]: for each stone, word and symmetry, the key of a cell's image.
+    """Returns the Zobrist keys, uint32 [3, 2, S, H·W]: by kind, word, symmetry and cell.
 
-    The third is for the player to move. Images are made by moving the keys, not the stones; that is
-    the inverse image, and they are a group.
+    Kinds 0 and 1 are the players' pieces, kind 2 is the player to move. An image is made by moving
+    the keys instead of the pieces. That gives the inverse image, but symmetries form a group.
     """
     cells = symmetries(game).cells
     count = cells.shape[1]

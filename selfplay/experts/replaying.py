@@ -1,17 +1,17 @@
-"""Expert games, replayed by our rules: their rows, and the games that break the rules.
+"""Replay of expert games by our rules: the rows of legal games, and the faults of the others.
 
-Games go side by side in a fixed number of lanes, a fixed number of plies at a time, so games of
-every length take one compiled program. They should come sorted by length: a batch lasts as long
-as its longest game.
+Games are replayed side by side in a fixed number of lanes, a fixed number of plies at a time, so
+games of every length share one compiled program. Sort them by length: a batch takes as long as its
+longest game.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +19,19 @@ import numpy as np
 from jax import Array
 
 from games import go_board
-from games.game import Game
-from games.go import KOMI_STEPS, Go
+from games.game import Game, State
+from games.go import KOMI_STEPS, as_go
 from selfplay.acting.episode import Rows
 from selfplay.experts import canonical
-from selfplay.experts.game_record import ExpertGame, most_plies
+from selfplay.experts.game_record import ExpertGame, Rejected, max_record_plies
 
 PLIES = 16  # of one call
-FAULTS = ("", "an illegal move", "repeats a whole board (superko)", "a chain without a liberty")
-"""Why a game is no game by our rules."""
+
+ILLEGAL_MOVE = Rejected("an illegal move")
+SUPERKO = Rejected("repeats a whole board (superko)")
+NO_LIBERTY = Rejected("a chain without a liberty")
+FAULTS = (None, ILLEGAL_MOVE, SUPERKO, NO_LIBERTY)
+"""The rule that a game breaks, by the code that the compiled program returns; None for no fault."""
 
 FIELDS = {
     "planes": "uint8[N, P], observation, bit-packed",
@@ -40,42 +44,80 @@ FIELDS = {
     "last": "bool[N], True at a game's last row",
     "position": "uint64[N], the same for all images of board and player to move",
 }
+"""The fields of an archive's rows."""
+
+States: TypeAlias = State
+"""One state for each lane: a pytree of arrays [B, …]."""
 
 
 class Replayed(NamedTuple):
-    """A batch of games."""
+    """A batch of games, replayed.
 
-    faults: list[str]  # of each game, empty for one that keeps the rules
-    counts: list[int]  # rows of each game
-    rows: Rows  # FIELDS, game after game; nothing of games with a fault
+    Attributes:
+        faults: of each game, the rule that it breaks; None for a legal game.
+        counts: number of rows of each game; 0 if it has a fault.
+        rows: `FIELDS`, game after game.
+    """
+
+    faults: list[Rejected | None]
+    counts: list[int]
+    rows: Rows
 
 
-class _Ply(NamedTuple):
-    """One ply of every lane, before the move; ``[K, B, …]`` after a call."""
+class _DevicePlies(NamedTuple):
+    """Positions before a move, as the compiled program returns them: [K, B, …] for K plies."""
 
-    planes: Any  # bool [B, H, W, C] on the device; on the host flat and bit-packed
-    legal: Any  # bool [B, A]; on the host bit-packed
-    position: Any  # uint32 [B, 2]
-    player: Any  # int8 [B]
-    fault: Any  # int8 [B], a place in FAULTS
+    planes: Array  # bool [B, H, W, C]
+    legal: Array  # bool [B, A]
+    position: Array  # uint32 [B, 2]
+    player: Array  # int8 [B]
+    fault: Array  # int8 [B], an index of FAULTS
+
+
+class _Plies(NamedTuple):
+    """The same on the host, bit-packed."""
+
+    planes: np.ndarray  # uint8 [T, B, P]
+    legal: np.ndarray  # uint8 [T, B, ceil(A / 8)]
+    position: np.ndarray  # uint32 [T, B, 2]
+    player: np.ndarray  # int8 [T, B]
+    fault: np.ndarray  # int8 [T, B]
+
+
+class _Programs(NamedTuple):
+    """The compiled functions of one game's rules."""
+
+    init: Callable[[int], States]  # (lanes) → the game's first position in every lane
+    set_up: Callable[[np.ndarray, np.ndarray], tuple[States, Array]]
+    """(boards [B, H, W], players [B]) → states, and bool [B], True = the board cannot arise."""
+    advance: Callable[[States, np.ndarray, np.ndarray], tuple[States, _DevicePlies]]
+    """(states, moves int16 [K, B], komi float32 [B]) → states K plies later, and the plies."""
 
 
 def lanes_of(game: Game) -> int:
-    """How many games to replay side by side: a call gives some 4 MB, which a CPU's cache holds.
+    """Returns how many games to replay side by side: a call yields 4 MB, which fit a CPU's cache.
 
-    More of them wait longer for the longest: 64 instead of 288 replay 19×19 half as fast again.
+    More lanes waste more time on the longest game: 19×19 takes two thirds of the time with 64 lanes
+    instead of 288.
     """
     bits = math.prod(game.observation_shape) + game.num_actions
     return max(32, min(256, (1 << 22) // (PLIES * bits) // 32 * 32))
 
 
 def replay(game: Game, games: Sequence[ExpertGame], lanes: int = 0) -> Iterator[Replayed]:
-    """The games in batches of `lanes` (0: as many as suit the game), in their order."""
+    """Replays games in batches, in their order.
+
+    Args:
+        game: the rules; in Go, komi and the limit on plies are those of the records instead.
+        games: the games.
+        lanes: games in a batch; 0 chooses a number that suits the game.
+    """
     lanes, plies = lanes or lanes_of(game), PLIES
-    if all(len(one.moves) == 1 for one in games):  # positions: as many in a call, side by side
+    if all(len(played.moves) == 1 for played in games):  # positions: side by side in one call
         lanes, plies = lanes * PLIES, 1
-    if isinstance(game, Go):  # the records' komi and lengths, whatever those of self-play are
-        game = replace(game, komi=0.0, max_plies=most_plies(game.size))
+    go = as_go(game)
+    if go:
+        game = replace(go, komi=0.0, max_plies=max_record_plies(go.size))
     for at in range(0, len(games), lanes):
         batch = games[at : at + lanes]
         yield _rows(game, batch, *_play(game, batch, lanes, plies))
@@ -83,9 +125,9 @@ def replay(game: Game, games: Sequence[ExpertGame], lanes: int = 0) -> Iterator[
 
 def _play(
     game: Game, batch: Sequence[ExpertGame], lanes: int, plies: int
-) -> tuple[np.ndarray, _Ply]:
-    """(bool [B], True = a first position that cannot stand; all plies [T, B, …])."""
-    first, set_up, advance = _programs(game)
+) -> tuple[np.ndarray, _Plies]:
+    """Plays a batch; returns bool [B], True = an impossible first position, and all plies."""
+    programs = _programs(game)
     longest = max(len(played.moves) for played in batch)
     moves = np.full((-(-longest // plies) * plies, lanes), -1, np.int16)
     komi = np.zeros(lanes, np.float32)
@@ -98,63 +140,68 @@ def _play(
         if played.start:
             boards[lane], players[lane] = played.start.board, played.start.player
     if any(played.start for played in batch):
-        states, unsound = set_up(boards, players)
+        states, impossible = programs.set_up(boards, players)
     else:
-        states, unsound = first(lanes), np.zeros(lanes, bool)
-    packed, before = [], None
+        states, impossible = programs.init(lanes), np.zeros(lanes, bool)
+    packed: list[_Plies] = []
+    previous: _DevicePlies | None = None
     for at in range(0, len(moves), plies):
-        states, made = advance(states, moves[at : at + plies], komi)
-        if before:  # packed while the device goes on
-            packed.append(_packed(before))
-        before = made
-    packed.append(_packed(before))
-    return np.asarray(unsound), _Ply(*map(np.concatenate, zip(*packed, strict=True)))
+        states, output = programs.advance(states, moves[at : at + plies], komi)
+        if previous:  # packed while the device computes the next plies
+            packed.append(_pack(previous))
+        previous = output
+    assert previous
+    packed.append(_pack(previous))
+    return np.asarray(impossible), _Plies(*map(np.concatenate, zip(*packed, strict=True)))
 
 
-def _packed(made: Any) -> _Ply:
-    """A call's plies on the host. (Packing or flattening by XLA takes longer than the rules.)"""
-    made = _Ply(*map(np.asarray, made))
-    planes = made.planes.reshape(*made.fault.shape, -1)
-    return made._replace(
-        planes=np.packbits(planes, axis=-1), legal=np.packbits(made.legal, axis=-1)
+def _pack(output: _DevicePlies) -> _Plies:
+    """Copies plies to the host and packs their bits. (XLA would take longer than the rules do.)"""
+    plies = _Plies(*map(np.asarray, output))
+    planes = plies.planes.reshape(*plies.fault.shape, -1)
+    return plies._replace(
+        planes=np.packbits(planes, axis=-1), legal=np.packbits(plies.legal, axis=-1)
     )
 
 
-def _rows(game: Game, batch: Sequence[ExpertGame], unsound: np.ndarray, made: _Ply) -> Replayed:
-    """What was replayed, game after game."""
-    first = np.argmax(made.fault != 0, axis=0)[None]
-    faults = np.take_along_axis(made.fault, first, axis=0)[0]
-    faults = np.where(unsound, len(FAULTS) - 1, faults)[: len(batch)]
-    moves = np.full((len(batch), len(made.fault)), -1, np.int16)
-    wanted = np.zeros(moves.shape, bool)
+def _rows(
+    game: Game, batch: Sequence[ExpertGame], impossible: np.ndarray, plies: _Plies
+) -> Replayed:
+    """Gathers the rows of a batch, game after game."""
+    first = np.argmax(plies.fault != 0, axis=0)[None]
+    faults = np.take_along_axis(plies.fault, first, axis=0)[0]
+    faults = np.where(impossible, FAULTS.index(NO_LIBERTY), faults)[: len(batch)]
+    moves = np.full((len(batch), len(plies.fault)), -1, np.int16)
+    is_row = np.zeros(moves.shape, bool)
     for at, played in enumerate(batch):
         length = len(played.moves)
         moves[at, :length] = played.moves
-        wanted[at, :length] = True if played.taught is None else played.taught
-    wanted &= faults[:, None] == 0
-    lane, ply = np.nonzero(wanted)
-    counts = wanted.sum(axis=1)
+        is_row[at, :length] = True if played.is_target is None else played.is_target
+    is_row &= faults[:, None] == 0
+    lane, ply = np.nonzero(is_row)
+    counts = is_row.sum(axis=1)
     begin = np.cumsum(counts) - counts  # each game's first row
 
-    results = np.array([played.outcome or 0 for played in batch], np.int8)
-    outcome = results[lane] * (1 - 2 * made.player[ply, lane])
+    outcomes = np.array([played.outcome or 0 for played in batch], np.int8)
+    mover_outcome = outcomes[lane] * (1 - 2 * plies.player[ply, lane])
     action = moves[lane, ply]
     targets = action[:, None] == np.arange(game.num_actions, dtype=np.int16)
     for at, played in enumerate(batch):
-        if played.lessons:
-            own = slice(begin[at], begin[at] + counts[at])
-            targets[own], outcome[own] = (lesson[ply[own]] for lesson in played.lessons)
-    untaught = np.array([bool(played.untaught) for played in batch])
-    before = np.array([played.start.ply if played.start else 0 for played in batch])
-    words = made.position[ply, lane].astype(np.uint64)
+        if played.targets:
+            rows_of_game = slice(begin[at], begin[at] + counts[at])
+            targets[rows_of_game] = played.targets.moves[ply[rows_of_game]]
+            mover_outcome[rows_of_game] = played.targets.outcomes[ply[rows_of_game]]
+    has_no_value = np.array([bool(played.no_value_reason) for played in batch])
+    plies_before = np.array([played.start.ply if played.start else 0 for played in batch])
+    words = plies.position[ply, lane].astype(np.uint64)
     rows = {
-        "planes": made.planes[ply, lane],
-        "legal": made.legal[ply, lane],
+        "planes": plies.planes[ply, lane],
+        "legal": plies.legal[ply, lane],
         "targets": np.packbits(targets, axis=1),
-        "value": np.where(untaught[lane], np.float16(np.nan), outcome.astype(np.float16)),
-        "mover_outcome": outcome.astype(np.int8),
+        "value": np.where(has_no_value[lane], np.float16(np.nan), mover_outcome.astype(np.float16)),
+        "mover_outcome": mover_outcome.astype(np.int8),
         "action": action,
-        "ply": (ply + before[lane]).astype(np.int16),
+        "ply": (ply + plies_before[lane]).astype(np.int16),
         "last": np.diff(lane, append=-1) != 0,
         "position": words[:, 0] << np.uint64(32) | words[:, 1],
     }
@@ -162,32 +209,37 @@ def _rows(game: Game, batch: Sequence[ExpertGame], unsound: np.ndarray, made: _P
 
 
 @cache
-def _programs(game: Game) -> Any:
-    """(first(lanes), set_up(boards, players), advance(states, moves, komi)), all jitted."""
+def _programs(game: Game) -> _Programs:
+    """Compiles the rules.
 
-    def set_up(boards: Array, players: Array) -> tuple[Any, Array]:
-        # One after the other: the set-up of one large board takes a megabyte.
+    Only Go needs more than the `Game` protocol: each record has its own komi, a repetition is told
+    apart from other illegal moves, and stones that were set up may have no liberty.
+    """
+    go = as_go(game)
+
+    def set_up(boards: Array, players: Array) -> tuple[States, Array]:
+        # One after the other: setting up one large board takes a megabyte.
         states = jax.lax.map(lambda x: game.from_board(*x), (boards, players.astype(jnp.int32)))
-        if not isinstance(game, Go):
+        if go is None:
             return states, jnp.zeros(len(boards), bool)
         dead = (states.stones.chain != 0) & (states.stones.liberties == 0)
         return states, dead.any(axis=1)
 
-    def one(state: Any, move: Array, komi: Array) -> tuple[Any, _Ply]:
+    def one_ply(state: State, move: Array, komi: Array) -> tuple[State, _DevicePlies]:
         action = jnp.maximum(move, 0).astype(jnp.int32)
         legal, player = game.legal_actions(state), game.player(state)
         observation, illegal = game.observe(state), jnp.int8(1)
-        if isinstance(game, Go):
+        if go is not None:
             steps = np.full(observation.shape, np.nan, np.float32)
             steps[:, :, -len(KOMI_STEPS) :] = KOMI_STEPS
             observation = jnp.where(np.isnan(steps), observation, komi > steps)
-            playable = jnp.append(go_board.playable(state.stones, player, game.size), False)
+            playable = jnp.append(go_board.playable(state.stones, player, go.size), False)
             repeats = playable[action] & ~game.is_terminal(state)
             illegal = jnp.where(repeats, jnp.int8(2), illegal)
         moves = (move >= 0) & legal[action]
-        # Where the moves have ended, or one is illegal, the lane goes on with any legal move.
+        # After the last move, or an illegal one, the lane plays any legal move; nobody reads it.
         after = game.step(state, jnp.where(moves, action, jnp.argmax(legal)))
-        return after, _Ply(
+        return after, _DevicePlies(
             observation,
             legal,
             canonical.position(game, game.board(state), player),
@@ -195,13 +247,13 @@ def _programs(game: Game) -> Any:
             jnp.where(moves | (move < 0), jnp.int8(0), illegal),
         )
 
-    def advance(states: Any, moves: Array, komi: Array) -> tuple[Any, _Ply]:
-        def ply(states: Any, moves: Array) -> tuple[Any, _Ply]:
-            return jax.vmap(one)(states, moves, komi)
+    def advance(states: States, moves: Array, komi: Array) -> tuple[States, _DevicePlies]:
+        def ply(states: States, moves: Array) -> tuple[States, _DevicePlies]:
+            return jax.vmap(one_ply)(states, moves, komi)
 
         return jax.lax.scan(ply, states, moves)
 
-    def first(lanes: int) -> Any:
+    def init(lanes: int) -> States:
         return jax.tree.map(lambda x: jnp.broadcast_to(x, (lanes, *x.shape)), game.init())
 
-    return jax.jit(first, static_argnums=0), jax.jit(set_up), jax.jit(advance)
+    return _Programs(jax.jit(init, static_argnums=0), jax.jit(set_up), jax.jit(advance))

@@ -1,7 +1,7 @@
-"""Which of the games that came in are replayed, and what became of every other one.
+"""Selection of the games to replay, and statistics of what became of every game.
 
-Every game is kept or left out for one reason: ``games = kept + left out``, for each source and in
-all. The choice depends on what the sources hold, not on their names or their order.
+Every game is either kept or left out for one reason, so ``games = kept + left out`` holds for each
+source and in total. The selection depends on the games, not on the sources' names or order.
 """
 
 from __future__ import annotations
@@ -9,22 +9,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TypedDict
 
 from games.game import Game
 from selfplay.experts import canonical
 from selfplay.experts.canonical import Key
 from selfplay.experts.filters import Filters
-from selfplay.experts.game_record import ExpertGame
+from selfplay.experts.game_record import ExpertGame, Rejected
 from selfplay.experts.sgf import reader
 
-DUPLICATE = "duplicate"
-SURPLUS = "filter: more than --max-games"
+DUPLICATE = Rejected("duplicate")
+SURPLUS = Rejected("filter: more than --max-games")
+
+
+class SourceCounts(TypedDict):
+    """What the manifest stores of a source: the fields of `SourceStats`."""
+
+    name: str
+    sha256: str
+    games: int
+    kept: int
+    left_out: dict[str, int]
 
 
 @dataclass
-class Account:
-    """What became of the games of one file, or of another source."""
+class SourceStats:
+    """Counts of what became of the games of one source.
+
+    Attributes:
+        name: the file, or the spec of the player that generates the games.
+        sha256: hash of the file in hex; empty for generated games.
+        games: number of games read.
+        kept: number of games in the archive.
+        left_out: number of other games by reason.
+    """
 
     name: str
     sha256: str = ""
@@ -32,94 +50,108 @@ class Account:
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in the manifest.
+    def reject(self, rejected: Rejected) -> None:
+        """Counts a game that is left out."""
+        self.left_out[rejected.reason] += 1
+
+    def to_json(self) -> SourceCounts:
+        """Returns the counts for the manifest.
 
         Raises:
             AssertionError: a game is neither kept nor left out.
         """
         assert self.games == self.kept + self.left_out.total(), f"{self.name} does not add up"
-        return {**asdict(self), "left_out": dict(sorted(self.left_out.items()))}
+        fields = asdict(self)
+        return SourceCounts(**{**fields, "left_out": dict(sorted(self.left_out.items()))})
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A game that passed the filters."""
+    """A game that passed the filters.
+
+    Attributes:
+        key: the game's key.
+        game: the game.
+        stats: statistics of its source.
+    """
 
     key: Key
     game: ExpertGame
-    account: Account
+    stats: SourceStats
 
     @property
-    def preference(self) -> tuple[Any, ...]:
-        """Of duplicates the least is kept: one whose value is taught, then the longest."""
+    def preference(self) -> tuple[object, ...]:
+        """A sort key among duplicates: with a value target first, then the longest game."""
         game = self.game
         facts = (game.komi, game.outcome, game.players, game.notes)
         return (
-            bool(game.untaught),
+            bool(game.no_value_reason),
             game.outcome is None,
             -len(game.moves),
             repr(facts),
             game.moves.tobytes(),
-            self.account.sha256,
-            self.account.name,
+            self.stats.sha256,
+            self.stats.name,
         )
 
 
-def collect(
-    source: Iterable[ExpertGame | str], game: Game, filters: Filters, account: Account
+def filter_games(
+    source: Iterable[ExpertGame | Rejected], game: Game, filters: Filters, stats: SourceStats
 ) -> list[Candidate]:
-    """The games of a source that pass the filters; a text is the reason why one is no game."""
-    found = []
-    for played in source:
-        account.games += 1
-        reason = played if isinstance(played, str) else filters.refuses(played)
-        if isinstance(played, str) or reason:
-            account.left_out[str(reason)] += 1
-            continue
-        taught = filters.taught(played)
-        if taught is not None:
-            played = replace(played, taught=taught)
-        found.append(Candidate(canonical.key(game, played), played, account))
-    return found
+    """Returns the games of a source that pass the filters, and counts all games in `stats`."""
+    candidates = []
+    for record in source:
+        stats.games += 1
+        result = record if isinstance(record, Rejected) else filters.apply(record)
+        if isinstance(result, Rejected):
+            stats.reject(result)
+        else:
+            candidates.append(Candidate(canonical.key(game, result), result, stats))
+    return candidates
 
 
-def doubt_no_komi(candidates: Sequence[Candidate], komi: float) -> list[Candidate]:
-    """Where most margins of games without komi have a half point, komi was not written down.
+def distrust_zero_komi(candidates: Sequence[Candidate], komi: float) -> list[Candidate]:
+    """Decides whether komi 0 in the records means "not recorded", and corrects the games then.
 
-    The games then show `komi` and teach no value: at least one server writes 0 in every record.
+    At least one server writes komi 0 in every record. If most of the margins in games without
+    komi have half a point, these games get `komi` and no value target.
     """
-    without = [c for c in candidates if c.game.komi == 0 and c.game.untaught in ("", reader.MARGIN)]
-    halves = sum(one.game.untaught == reader.MARGIN and one.game.margin > 0 for one in without)
-    if 2 * halves <= sum(one.game.margin > 0 for one in without):
+    zero = [c for c in candidates if c.game.komi == 0 and _may_have_zero_komi(c.game)]
+    halves = sum(c.game.no_value_reason == reader.MARGIN and c.game.margin > 0 for c in zero)
+    if 2 * halves <= sum(c.game.margin > 0 for c in zero):
         return list(candidates)
-    doubted = set(map(id, without))
+    distrusted = set(map(id, zero))
     return [
-        replace(one, game=replace(one.game, komi=komi, untaught=reader.NO_KOMI))
-        if id(one) in doubted
-        else one
-        for one in candidates
+        replace(c, game=replace(c.game, komi=komi, no_value_reason=reader.NO_KOMI))
+        if id(c) in distrusted
+        else c
+        for c in candidates
     ]
 
 
-def distinct(candidates: Iterable[Candidate], most: int = 0) -> list[Candidate]:
-    """One candidate of each key, at most `most` (0: all), shortest games first."""
+def _may_have_zero_komi(game: ExpertGame) -> bool:
+    """Tells whether the record says komi 0, rather than nothing that can be used."""
+    return game.no_value_reason in ("", reader.MARGIN)
+
+
+def deduplicate(candidates: Iterable[Candidate], max_games: int = 0) -> list[Candidate]:
+    """Keeps one candidate of each key, and at most `max_games` (0: all), shortest games first."""
     best: dict[bytes, Candidate] = {}
-    for one in candidates:
-        other = best.setdefault(one.key.digest, one)
-        if other is not one:
-            keep, leave = (one, other) if one.preference < other.preference else (other, one)
-            leave.account.left_out[DUPLICATE] += 1
-            best[one.key.digest] = keep
-    chosen = sorted(best.values(), key=lambda one: (one.key.order, one.key.digest))
-    if most:
-        for one in chosen[most:]:
-            one.account.left_out[SURPLUS] += 1
-        chosen = chosen[:most]
-    # Those with a first position of their own take another program: they come together.
+    for candidate in candidates:
+        other = best.setdefault(candidate.key.digest, candidate)
+        if other is not candidate:
+            preferred, duplicate = sorted((other, candidate), key=lambda c: c.preference)
+            duplicate.stats.reject(DUPLICATE)
+            best[candidate.key.digest] = preferred
+    chosen = sorted(best.values(), key=lambda c: (c.key.sample_hash, c.key.digest))
+    if max_games:
+        for candidate in chosen[max_games:]:
+            candidate.stats.reject(SURPLUS)
+        chosen = chosen[:max_games]
+    # Games with a first position of their own need another compiled program: group them.
     return sorted(chosen, key=lambda c: (c.game.start is not None, len(c.game.moves), c.key))
 
 
-def total(accounts: Iterable[Account]) -> Counter[str]:
-    """All games left out, by reason."""
-    return sum((account.left_out for account in accounts), Counter())
+def total_left_out(sources: Iterable[SourceStats]) -> Counter[str]:
+    """Counts the games left out of all sources by reason."""
+    return sum((stats.left_out for stats in sources), Counter())

@@ -1,7 +1,7 @@
-"""Writes an archive: rows as they come, a line a game, and the manifest last.
+"""Writing of an archive: rows as they come, then the table of games, and the manifest last.
 
-Everything goes to a temporary folder beside the archive's, which takes its place at the end: what
-was interrupted is never taken for an archive. Arrays grow on disk, so memory holds a batch at most.
+Writes to a temporary folder that is renamed on completion, so an interrupted archive is never taken
+for a complete one. Arrays grow on disk, so that memory holds one batch at most.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from selfplay.acting.episode import Rows
-from selfplay.experts.archive import FORMAT, GAMES, MANIFEST
+from selfplay.experts.archive import (
+    FORMAT,
+    GAMES,
+    MANIFEST,
+    Contents,
+    FieldFacts,
+    Manifest,
+    TableFacts,
+)
 from selfplay.experts.replaying import FIELDS
 from selfplay.runs.files import (
     LOCK,
@@ -31,10 +37,10 @@ from selfplay.runs.renamed import disk_names
 
 
 class Column:
-    """One array that grows on disk; its hash is that of its bytes."""
+    """An array that grows on disk, hashed by its elements' bytes."""
 
     def __init__(self, path: Path, like: np.ndarray) -> None:
-        """An empty file for rows of this dtype and shape [n, …]."""
+        """Creates an empty file for rows with the dtype and shape of `like` [n, …]."""
         self._file = path.open("wb")
         self._sha = hashlib.sha256()
         self._dtype, self._shape = like.dtype, like.shape[1:]
@@ -48,14 +54,14 @@ class Column:
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def append(self, rows: np.ndarray) -> None:
-        """Put rows [n, …] behind those before."""
+        """Appends rows [n, …]."""
         data = np.ascontiguousarray(rows).view(np.uint8).data
         self._file.write(data)
         self._sha.update(data)
         self._rows += len(rows)
 
-    def finish(self) -> dict[str, Any]:
-        """Complete the file; what the manifest says of it."""
+    def finish(self) -> FieldFacts:
+        """Completes the file and returns what the manifest stores of it."""
         self._file.seek(0)
         self._write_header()
         self._file.flush()
@@ -65,31 +71,32 @@ class Column:
         return {"dtype": self._dtype.name, "shape": shape, "sha256": self._sha.hexdigest()}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Closes the file."""
         self._file.close()
 
 
 class Writer:
-    """An archive in the making; a context that leaves nothing behind when it fails."""
+    """A context in which an archive is written; if it fails, it leaves nothing behind."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = Path(os.path.realpath(folder))  # a folder cannot take a link's place
+        self.folder = Path(os.path.realpath(folder))  # a folder cannot replace a link
         self._temporary = self.folder.parent / f"{TEMPORARY}{self.folder.name}"
         self._columns: dict[str, Column] = {}
         self._lock = -1
 
     def __enter__(self) -> Writer:
-        """Begin.
+        """Creates and locks the temporary folder.
 
         Raises:
-            ValueError: another process is making this archive, or a link has its place.
+            ValueError: another process is writing this archive, or the folder's place is taken by
+                a link.
         """
         if self._temporary.is_symlink():
             raise ValueError(f"{self._temporary} is a link: remove it")
         self._temporary.mkdir(parents=True, exist_ok=True)
         self._lock = take_lock(self._temporary)
-        for left in self._temporary.glob("*.*"):
-            left.unlink()  # of one that was killed
+        for path in self._temporary.glob("*.*"):
+            path.unlink()  # written by a process that was killed
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -99,29 +106,33 @@ class Writer:
         os.close(self._lock)
 
     def append(self, rows: Rows) -> None:
-        """Put rows behind those before."""
+        """Appends rows with the fields of `replaying.FIELDS`."""
         for name, array in disk_names({name: rows[name] for name in FIELDS}).items():
             if name not in self._columns:
                 self._columns[name] = Column(self._temporary / f"{name}.npy", array)
             self._columns[name].append(array)
 
-    def commit(self, table: Rows, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Finish: the table of games, the manifest, and the folder's name; the manifest made."""
+    def commit(self, table: Rows, contents: Contents) -> Manifest:
+        """Writes the table of games and the manifest, and renames the folder; returns the manifest.
+
+        Args:
+            table: the table of games, with the columns of `archive.GAME`.
+            contents: what the manifest says of the games.
+        """
         fields = {name: column.finish() for name, column in self._columns.items()}
-        games = {
-            "count": len(table["start"]),
-            "digest": save_arrays(self._temporary / GAMES, table),
-        }
+        games = TableFacts(
+            count=len(table["start"]), digest=save_arrays(self._temporary / GAMES, table)
+        )
         text = json.dumps([fields, games], sort_keys=True)
-        made = {
+        manifest: Manifest = {
             "format": FORMAT,
-            **manifest,
+            **contents,
             "fields": fields,
             "games": games,
             "digest": hashlib.sha256(text.encode()).hexdigest(),
         }
-        write_hashed_json(self._temporary / MANIFEST, made)
+        write_hashed_json(self._temporary / MANIFEST, manifest)
         (self._temporary / LOCK).unlink()
         os.rename(self._temporary, self.folder)
         sync(self.folder.parent)
-        return made
+        return manifest

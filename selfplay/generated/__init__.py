@@ -1,1 +1,1 @@
-"""Games and positions made by perfect players, and the import of expert games."""
+"""Generated expert games: perfect players that blunder, solved positions, and their archives."""

@@ -9,12 +9,12 @@ class Teacher:
     """Games of a perfect player against itself.
 
     Attributes:
-        games: how many to play; those that come out the same count once.
-        blunder: share of its moves that are random.
+        games: number of games to play; identical games are kept once.
+        blunder: fraction of its moves that are random.
         seed: seed of the games.
         targets: what is learnt. "moves": the move it played and the game's result, as from
             any expert. "solver": all best moves, evenly, and the result of perfect play.
-        opening_plies: random moves before it begins; they are not learnt.
+        opening_plies: random moves at the beginning; they are not learnt.
     """
 
     games: int = 2000
@@ -31,5 +31,5 @@ class Teacher:
 
     @property
     def spec(self) -> str:
-        """The player, as the arena names it."""
+        """The spec of the player, as a ladder names it."""
         return f"solver?blunder={self.blunder:g}"

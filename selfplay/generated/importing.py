@@ -1,4 +1,4 @@
-"""The three ways to an archive: SGF records, a teacher's games, solved positions."""
+"""The three ways to an archive: SGF records, games of a teacher, solved positions."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from games.game import Game
-from games.go import Go
-from selfplay.experts.building import Progress, build
+from games.go import Go, as_go
+from selfplay.experts.building import Built, GameSource, Progress, build
 from selfplay.experts.filters import Filters
-from selfplay.experts.game_record import ExpertGame, LeftOut
-from selfplay.experts.selection import Account
+from selfplay.experts.game_record import ExpertGame, Rejected
+from selfplay.experts.selection import SourceStats
 from selfplay.experts.sgf import reader, sources
-from selfplay.generated import teacher
+from selfplay.generated import teacher as teachers
+from selfplay.generated import uci_positions
 from selfplay.generated.config import Teacher
 from selfplay.generated.journal import Journal
-
-Built = tuple[dict[str, Any], bool]
-"""An archive's manifest, and True if it was there before."""
 
 
 def import_sgf(
@@ -32,54 +29,61 @@ def import_sgf(
     held_out: float,
     progress: Progress,
 ) -> Built:
-    """Records of Go, from files and folders.
+    """Builds an archive from SGF records of Go in files and folders.
 
     Raises:
-        ValueError: another game, a path that does not exist, or as `build`.
+        ValueError: another game, a path that does not exist, or as for `build`.
     """
-    if not isinstance(game, Go):
-        raise ValueError(f"SGF records are read of go, not of {name!r}; write go9x9, or go?size=9")
-    files = sources.find(paths)
-    accounts = [Account(str(path), sources.sha256(path)) for path in files]
+    go = as_go(game)
+    if go is None:
+        raise ValueError(f"SGF records are of go, not of {name!r}; write go9x9, or go?size=9")
+    paths = sources.find(paths)
+    stats = [SourceStats(str(path), sources.sha256(path)) for path in paths]
     recipe = {
         "made by": "import",
         "filters": filters.to_json(),
-        "contents": sorted(account.sha256 for account in accounts),
+        "contents": sorted(source.sha256 for source in stats),
     }
-    readers = [partial(_records, path, game) for path in files]
-    given = list(zip(accounts, readers, strict=True))
-    return build(folder, name, game, given, recipe, held_out, filters, progress)
+    readers = [partial(_records, path, go) for path in paths]
+    game_sources = [GameSource(*pair) for pair in zip(stats, readers, strict=True)]
+    return build(folder, name, game, game_sources, recipe, held_out, filters, progress)
 
 
-def _records(path: Path, game: Go) -> Iterator[ExpertGame | str]:
-    """The file's games; where there is none, the reason."""
+def _records(path: Path, game: Go) -> Iterator[ExpertGame | Rejected]:
+    """Yields the games in a file, and why a record is rejected."""
     for line in sources.games_in(path):
+        if isinstance(line, Rejected):
+            yield line
+            continue
         try:
-            yield line if isinstance(line, str) else reader.read(line, game)
-        except LeftOut as reason:
-            yield str(reason)
+            yield reader.read(line, game)
+        except reader.InvalidRecord as error:
+            yield Rejected(str(error))
 
 
-def label(
+def generate(
     folder: Path,
     name: str,
     game: Game,
-    how: Teacher,
+    teacher: Teacher,
     held_out: float,
     processes: int,
     progress: Progress,
 ) -> Built:
-    """Games of a teacher, played in so many processes; those of an interrupted call are not lost.
+    """Builds an archive of a teacher's games, including those of an interrupted call.
 
     Raises:
-        ValueError: there is no perfect player of this game, or as `build`.
+        ValueError: there is no perfect player of this game, or as for `build`.
     """
-    teacher.check(game, how)
-    recipe = {"made by": "label", "teacher": asdict(how)}
-    player = {k: v for k, v in asdict(how).items() if k != "games"}  # more of them: the same first
+    teachers.check(game, teacher)
+    settings = asdict(teacher)
+    recipe = {"made by": "label", "teacher": settings}
+    # A journal serves any number of games, because the first ones are the same.
+    player = {name: value for name, value in settings.items() if name != "games"}
     journal = Journal(folder, {"game": name, "teacher": player})
-    play = partial(teacher.play, game, how, processes, progress)
-    source = Account(how.spec), partial(journal.games, teacher.chunks(how), play)
+    play = partial(teachers.play, game, teacher, processes, progress)
+    read = partial(journal.games, teachers.chunks(teacher), play)
+    source = GameSource(SourceStats(teacher.spec), read)
     built = build(folder, name, game, [source], recipe, held_out, Filters(), progress)
     journal.remove()
     return built
@@ -88,13 +92,13 @@ def label(
 def import_positions(
     folder: Path, name: str, game: Game, path: Path, held_out: float, progress: Progress
 ) -> Built:
-    """Solved positions of Connect Four, in the UCI layout.
+    """Builds an archive of solved positions of Connect Four, from a file in the UCI layout.
 
     Raises:
-        ValueError: another game, a file that cannot be read, or as `build`.
+        ValueError: another game, a file that cannot be read, or as for `build`.
     """
-    teacher.check_solved(game)
-    account = Account(str(path), sources.sha256(path))
-    recipe = {"made by": "positions", "contents": [account.sha256]}
-    source = account, partial(teacher.positions, game, path)
+    uci_positions.check_game(game)
+    stats = SourceStats(str(path), sources.sha256(path))
+    recipe = {"made by": "positions", "contents": [stats.sha256]}
+    source = GameSource(stats, partial(uci_positions.read, game, path))
     return build(folder, name, game, [source], recipe, held_out, Filters(), progress)

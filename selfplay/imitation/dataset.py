@@ -9,7 +9,7 @@ import numpy as np
 
 from games.game import Game
 from selfplay import rng
-from selfplay.experts.archive import ExpertArchive, View
+from selfplay.experts.archive import ExpertArchive, Split
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import HeldOutEvaluator
 from selfplay.learning.row_sources import Source, with_experts
@@ -36,8 +36,8 @@ class ExpertData:
     config: ImitationConfig
     game: Game
     seed: int
-    train: View
-    held_out: View
+    train: Split
+    held_out: Split
     evaluate: HeldOutEvaluator
 
     @classmethod
@@ -63,7 +63,7 @@ class ExpertData:
                 f"imitation.dataset={config.dataset} has games of {archive.manifest['game']}, "
                 f"this run plays {game_spec}"
             )
-        train, held_out = archive.train.share(config.game_fraction), archive.held_out
+        train, held_out = archive.train.sample(config.game_fraction), archive.held_out
         if train.size < config.learner.batch_size or not held_out.size:
             raise ValueError(
                 f"imitation.dataset={config.dataset} has {train.size} positions to learn from and "
@@ -81,7 +81,7 @@ class ExpertData:
     @property
     def komi_warning(self) -> str:
         """A warning if hardly any expert game has the run's komi; "" otherwise."""
-        komi = getattr(self.game, "komi", None)
+        komi = self.game.komi
         if komi is None:
             return ""
         expert_komi = self.train.archive.games["komi"][self.train.games]

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
-from selfplay.experts.archive import View
+from selfplay.experts.archive import Split
 from selfplay.learning.loss import masked_cross_entropy, masked_log_policy, policy_target
 from selfplay.learning.row_sources import unpack
 from selfplay.model.network import Evaluate, Params
@@ -35,7 +35,7 @@ class HeldOutEvaluator:
     """Evaluator of networks on the held-out games of an archive."""
 
     def __init__(
-        self, game: Game, evaluate: Evaluate, train: View, held_out: View, order: np.ndarray
+        self, game: Game, evaluate: Evaluate, train: Split, held_out: Split, order: np.ndarray
     ) -> None:
         """Prepares the evaluation; the first call compiles.
 
@@ -47,7 +47,7 @@ class HeldOutEvaluator:
             order: int64[held_out.size], the order in which positions are evaluated.
         """
         self._held_out, self._order = held_out, order
-        self._seen = held_out.seen_in(train)
+        self._seen = held_out.positions_in(train)
         table, lines = held_out.archive.games, held_out.games
         of_row = np.repeat(lines, table["rows"][lines])
         ply = held_out.archive.fields["ply"][held_out.rows].astype(np.int64)

@@ -20,7 +20,7 @@ SOLVER, RANDOM = "solver", "random"
 def default_anchor(game: Game) -> str:
     """Returns "solver" if perfect play of the game can be computed here, else "random"."""
     try:
-        solvers.scores_of(game)
+        solvers.solver_for(game)
     except ValueError:
         return RANDOM
     return SOLVER
@@ -61,7 +61,7 @@ def resolve_anchor(anchor: str, game: Game, path: Path) -> str:
     resolved = recorded or (default_anchor(game) if anchor == AUTO else anchor)
     if resolved == SOLVER:
         try:
-            solvers.scores_of(game)
+            solvers.solver_for(game)
         except ValueError as error:
             where = f"{path} is anchored at the solver" if recorded else "elo.anchor is solver"
             raise ValueError(f"{where}, which cannot play here: {error}") from None

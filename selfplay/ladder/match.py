@@ -27,11 +27,11 @@ from games.notation import action_to_text, text_to_action
 from selfplay import rng
 from selfplay.ladder import openings
 from selfplay.ladder.openings import Opening
-from selfplay.players.gtp_engine import Colour, Engine, EngineFailure
+from selfplay.players.gtp_engine import Color, Engine, EngineFailure
 from selfplay.players.specs import Act, Player
 from selfplay.rng import Purpose
 
-COLORS: tuple[Colour, Colour] = ("b", "w")  # of players 0 and 1, in GTP
+COLORS: tuple[Color, Color] = ("b", "w")  # of players 0 and 1, in GTP
 
 
 class Ending(NamedTuple):

@@ -1,26 +1,26 @@
-"""A client for Go engines that speak GTP version 2, each a process of its own.
+"""Client of Go engines that speak GTP version 2, each in its own process.
 
     with Engine("gnugo --mode gtp --level 0", timeout_s=10) as engine:
         engine.new_game(game)
         engine.play("b", "D4")
         vertex = engine.genmove("w")
 
-Nothing an engine does harms its driver: silence, an exit, garbage and endless output are all one
-exception, `EngineFailure`, whose text is the reason to record. The process is killed then, and the
-next `new_game` starts a fresh one. No engine outlives its driver (`guardian.py`). Whether a move
-is legal and who has won is for our rules to say, so it is not asked here.
+No behavior of an engine can harm the driver. Silence, an exit, garbage and endless output all raise
+`EngineFailure`, whose text is the reason to record. The process is then killed, and the next
+`new_game` starts another one. No engine outlives its driver (`selfplay.process`). Our rules decide
+whether a move is legal and who has won, so the engine is never asked.
 
 Many engines deviate from the specification. The client sends one command at a time, and every
 answer that a game needs fits on one line, so it can read them without guessing:
 
 - An answer is a line that begins with "=" or "?" and the command's id, with or without blanks.
-  All other lines (banners, comments, the rest of an answer, any number of blank lines) are skipped.
+  All other lines (banners, comments, the rest of an answer, blank lines) are skipped.
 - An engine whose first answer lacks the id is expected to omit all ids. To "play" and to the
-  commands that begin a game it must answer "=" alone: a surplus answer then cannot pass for a move.
+  commands that begin a game it must answer "=" alone, so that no surplus answer passes for a move.
 - A move is the first word of its answer ("D4", "d4", "D04", "D4.", "D4 # 51 %"), unless the second
   word also names a move ("D4 D5").
 
-Everything else is a failure. `check_engine` finds it before any game is rated.
+Everything else is a failure. `check_engine` detects it before any game is rated.
 
 Protocol: Farnebäck, "Specification of the Go Text Protocol, version 2, draft 2" (2002).
 """
@@ -36,10 +36,10 @@ from games.notation import action_to_text, text_to_action
 from selfplay.process.child import Process
 from selfplay.runs.files import describe
 
-Colour = Literal["b", "w"]
+Color = Literal["b", "w"]
 """Black is player 0, White player 1."""
 
-MAX_ANSWER = 1 << 20  # bytes until an answer; what is longer has no end
+MAX_ANSWER = 1 << 20  # bytes until an answer; longer output counts as endless
 FIRST_ID = 101  # larger than any protocol version, so that a version is never read as an id
 GRACE_S = 0.5  # between "quit" and the kill
 SHOWN = 60  # characters of an answer that a reason quotes
@@ -52,11 +52,11 @@ _EDGES = " \t.,;:!'\"()[]<>*"  # around a move, without a meaning
 
 
 class EngineFailure(Exception):
-    """An engine did not do its part; the text is one clause that says how."""
+    """A failure of an engine; the text is a clause whose subject is the engine."""
 
 
 class Engine:
-    """One GTP engine; its process starts when entered, or else with the first `new_game`.
+    """A GTP engine; its process starts in a ``with`` statement, or with the first `new_game`.
 
     Args:
         command: the command line, split as a shell would, but run without one.
@@ -81,22 +81,22 @@ class Engine:
         self.timeout_s = timeout_s
         self._start_s = max(start_s, timeout_s)
         self._process: Process | None = None
-        self._names: Game | None = None  # whose vertices the engine may answer
-        self._lines = deque[bytes]()  # whole ones that are not read yet
-        self._unread = b""  # what follows them
+        self._game: Game | None = None  # the current game, whose vertices the engine may answer
+        self._lines = deque[bytes]()  # complete lines that are not read yet
+        self._unread = b""  # the incomplete line after them
         self._id = 0
         self._echoes = True  # its answers carry the command's id
 
     @property
     def program(self) -> str:
-        """The first word of the command: what is run."""
+        """The program that is run: the first word of the command."""
         return self._words[0]
 
     def __enter__(self) -> "Engine":
-        """Start the process.
+        """Starts the process.
 
         Raises:
-            EngineFailure: it did not start, or did not answer.
+            EngineFailure: the process did not start, or did not answer.
         """
         self._start()
         return self
@@ -105,37 +105,37 @@ class Engine:
         self.close()
 
     def new_game(self, game: Game) -> None:
-        """An empty board of `game`'s size and komi, in a fresh process if there is none.
+        """Begins a game with `game`'s size and komi; starts a process if none is running.
 
         Raises:
             EngineFailure: the engine failed, or refuses this size or komi.
         """
         self._start()
-        self._names = game
+        self._game = game
         size = game.observation_shape[0]
         for command in (f"boardsize {size}", f"komi {game.komi:g}", "clear_board"):
             self._tell(command)
 
-    def play(self, colour: Colour, vertex: str) -> None:
-        """Tell the engine about a move, a GTP vertex such as "D4" or "pass".
+    def play(self, color: Color, vertex: str) -> None:
+        """Tells the engine about a move, a GTP vertex such as "D4" or "pass".
 
         Raises:
-            EngineFailure: the engine failed, or holds the move to be illegal.
+            EngineFailure: the engine failed, or refused the move as illegal.
         """
-        self._tell(f"play {colour} {vertex}")
+        self._tell(f"play {color} {vertex}")
 
-    def genmove(self, colour: Colour) -> str:
-        """The engine's move as `games.notation` names it ("D4", "pass"), or "resign".
+    def genmove(self, color: Color) -> str:
+        """Asks for a move: a name as in `games.notation` ("D4", "pass"), or "resign".
 
         Raises:
-            EngineFailure: the engine failed, or what it answered is not one move on the board.
-            ValueError: no game was begun.
+            EngineFailure: the engine failed, or its answer is not one move on the board.
+            ValueError: there is no game.
         """
-        if self._names is None:
+        if self._game is None:
             raise ValueError("an engine moves in a game; begin one with new_game")
-        command = f"genmove {colour}"
+        command = f"genmove {color}"
         answer = self._ask(command, self.timeout_s, move=True)
-        moves = [_move(self._names, word) for word in answer.partition("#")[0].split()[:2]]
+        moves = [_move(self._game, word) for word in answer.partition("#")[0].split()[:2]]
         if not moves or moves[0] is None or any(moves[1:]):
             self._fail(
                 f"answered garbage: {_quote(answer)} to {command!r}, where one vertex of the "
@@ -144,7 +144,7 @@ class Engine:
         return moves[0]
 
     def send(self, text: str) -> str:
-        """The first line of what the engine answers to a command, without "=", id and blanks.
+        """Sends a command and returns the first line of the answer, without "=", id and blanks.
 
         Raises:
             EngineFailure: no process, no answer in time, an exit, garbage, or "?".
@@ -155,13 +155,14 @@ class Engine:
         return self._ask(text, self.timeout_s)
 
     def close(self) -> None:
-        """Ask it to quit, then end it and all it started; harmless if nothing runs."""
+        """Asks the engine to quit, then ends it and all that it started, if it is running."""
         if self._process is not None:
             if self._process.write(b"quit\n"):
                 self._process.wait(GRACE_S)
             self._kill()
 
     def _start(self) -> None:
+        """Starts the process, unless it is running."""
         if self._process is not None:
             return
         try:
@@ -177,7 +178,7 @@ class Engine:
             raise
 
     def _tell(self, text: str) -> None:
-        """Send a command whose answer carries no information."""
+        """Sends a command whose answer carries no information."""
         answer = self._ask(text, self.timeout_s)
         if answer and not self._echoes:
             self._fail(
@@ -186,23 +187,23 @@ class Engine:
             )
 
     def _ask(self, text: str, timeout_s: float, *, first: bool = False, move: bool = False) -> str:
-        """Send `text` and return the first line of the answer.
+        """Sends a command and returns the first line of the answer.
 
         Args:
             text: the command, without an id.
             timeout_s: seconds until the line.
-            first: True = a process's first command, whose answer shows if it repeats ids.
-            move: True = if the first line is empty, the next one is the answer.
+            first: True = the process's first command, whose answer shows whether it has ids.
+            move: True = a move is asked for; if the first line is empty, it is on the next one.
         """
         if self._process is None:
             raise EngineFailure("is not running; a new game starts it")
         deadline = time.monotonic() + timeout_s
         self._id += 1
-        listening = self._process.write(f"{self._id} {text}\n".encode())
+        has_read = self._process.write(f"{self._id} {text}\n".encode())
         below, skipped, size = False, "", 0
         while True:
             while self._lines:
-                # As a terminal shows it: a progress bar writes over its own line.
+                # As a terminal shows the line, which a progress bar overwrites.
                 line = self._lines.popleft().rstrip(b"\r").rpartition(b"\r")[2]
                 words = _CONTROLS.sub("", line.decode("utf-8", errors="replace")).strip()
                 if below:
@@ -225,14 +226,14 @@ class Engine:
             if time.monotonic() >= deadline:
                 shown = self._unread.decode("utf-8", errors="replace").strip() or skipped
                 only = f", only {_quote(shown)}" if shown else ""
-                deaf = "" if listening else ", which it did not even read"
+                deaf = "" if has_read else ", which it did not even read"
                 self._fail(
                     f"no answer within {timeout_s:g} s to {text!r}{deaf}{only}; "
                     f"a line that begins with '={self._id}' was expected"
                 )
 
     def _parse(self, line: str, text: str, first: bool) -> str | None:
-        """Return the content of `line` if it is an answer to `text`, else None."""
+        """Returns the content of a line that answers the command `text`; None for other lines."""
         parts = _ANSWER.fullmatch(line)
         if parts is None:
             return None
@@ -249,18 +250,19 @@ class Engine:
         return content.strip()
 
     def _fail(self, reason: str) -> NoReturn:
-        """Whatever it says next would be the answer to something else: end it."""
+        """Kills the engine, since its next output would answer an earlier command, and raises."""
         self._kill()
         raise EngineFailure(reason)
 
     def _kill(self) -> None:
+        """Kills the process, if it is running."""
         if self._process is not None:
             self._process.kill()
             self._process = None
 
 
 def _move(game: Game, word: str) -> str | None:
-    """Return the move that a word of an answer names, None if it names none."""
+    """Returns the move that a word of an answer names; None if it is not a move."""
     name = word.strip(_EDGES).casefold()
     if name in ("resign", "pass"):
         return name
@@ -273,16 +275,16 @@ def _move(game: Game, word: str) -> str | None:
 
 
 def _quote(answer: str) -> str:
-    """The beginning of an answer, as a reason shows it."""
+    """Quotes the beginning of an answer for an error message."""
     words = " ".join(answer.split())
     return repr(words if len(words) <= SHOWN else words[:SHOWN] + "…")
 
 
 def check_engine(command: str, game: Game, timeout_s: float = 60.0, start_s: float = 60.0) -> None:
-    """Asks an engine for all that a rated game needs, in a process of its own.
+    """Checks that an engine does all that a rated game needs, in its own process.
 
     Raises:
-        ValueError: it failed; names the engine, what it answered and what was expected.
+        ValueError: the engine failed; names the engine, its answer and what was expected.
     """
     center = action_to_text(game, game.observation_shape[0] ** 2 // 2)
     try:
@@ -290,7 +292,7 @@ def check_engine(command: str, game: Game, timeout_s: float = 60.0, start_s: flo
             engine.new_game(game)
             engine.play("b", center)
             engine.genmove("w")
-            engine.new_game(game)  # whatever it adds to a move would be met here
+            engine.new_game(game)  # would read anything that the engine adds to a move
             engine.genmove("b")
     except EngineFailure as failure:
         raise ValueError(f"the engine {command!r} cannot be rated: it {failure}") from None

@@ -1,21 +1,21 @@
 """Monte Carlo tree search without a network: uniform priors, and a random game at every leaf.
 
-The tree search is `selfplay.search`'s PUCT. What it evaluates is not a network but a playout: legal
-moves at random until the game ends. A playout's noise comes from a key that every node carries:
-the game's own key folded with the moves since the root. So a move is a function of position and
-key, whoever else is searched in the same batch.
+The tree search is `selfplay.search`'s PUCT. Instead of a network, it evaluates a leaf by a playout:
+random legal moves until the game ends. The playout's randomness comes from a key in every node: the
+game's key folded with the moves since the root. So a move depends only on the position and the key,
+not on the rest of the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from games.game import Game
+from games.game import Game, State
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import make_search
 
@@ -25,90 +25,100 @@ TIE = 1e-3  # standard deviation of the prior's logits
 class Keyed(NamedTuple):
     """A position and the key of its playout."""
 
-    state: Any
-    key: Array  # uint32 [2], the key's data: mctx stores nodes in arrays of numbers
+    state: State
+    key: Array  # uint32 [2], the key's data, since mctx stores nodes in arrays of numbers
+
+
+Act: TypeAlias = Callable[[State, Array], Array]
+"""``act(states [B], keys [B])`` → actions int32 [B]."""
 
 
 class KeyedGame:
-    """A game whose states carry keys and are observed whole; as much of `Game` as search asks."""
+    """The part of a `Game` that a search uses; states carry keys, and an observation is a state."""
 
     def __init__(self, game: Game) -> None:
         self._game = game
         self.num_actions = game.num_actions
 
     def step(self, keyed: Keyed, action: Array) -> Keyed:
-        """The position after a move; its key is another one for every action."""
+        """Plays a move; every action leads to a different key."""
         key = jax.random.fold_in(jax.random.wrap_key_data(keyed.key), action)
         return Keyed(self._game.step(keyed.state, action), jax.random.key_data(key))
 
     def observe(self, keyed: Keyed) -> Keyed:
-        """The playout's start."""
+        """Returns the state itself, from which the playout starts."""
         return keyed
 
     def legal_actions(self, keyed: Keyed) -> Array:
-        """bool [A]."""
+        """Returns the mask of legal actions, bool [A]."""
         return self._game.legal_actions(keyed.state)
 
     def is_terminal(self, keyed: Keyed) -> Array:
-        """bool []."""
+        """Tells whether the game is over, bool []."""
         return self._game.is_terminal(keyed.state)
 
     def outcome(self, keyed: Keyed) -> Array:
-        """float32 [], for player 0."""
+        """Returns the result for player 0, float32 []."""
         return self._game.outcome(keyed.state)
 
     def player(self, keyed: Keyed) -> Array:
-        """int32 [], to move."""
+        """Returns the player to move, int32 []."""
         return self._game.player(keyed.state)
 
 
-def make(game: Game, num_simulations: int) -> Callable[[Any, Array], Array]:
-    """``act(states [B], keys [B]) → int32 [B]``, the moves after so many playouts each."""
+def make_rollouts(game: Game, num_simulations: int) -> Act:
+    """Builds a player that chooses each move after `num_simulations` playouts."""
     config = SearchConfig(algorithm="puct").for_evaluation(num_simulations)
-    rules: Any = KeyedGame(game)
+    keyed_game: Any = KeyedGame(game)  # a part of `Game`, and all that the search uses
 
-    def evaluate(_: Any, leaves: Keyed) -> tuple[Array, Array]:
+    def evaluate(_: object, leaves: Keyed) -> tuple[Array, Array]:
         keys = jax.random.wrap_key_data(leaves.key)
         nearly_even = jax.vmap(lambda key: TIE * jax.random.normal(key, (game.num_actions,)))(keys)
         return nearly_even, playout(game, leaves.state, keys)
 
-    unlearned: Any = evaluate  # it sees whole states, and no parameters
-    find = make_search(rules, unlearned, config)
+    evaluate_states: Any = evaluate  # of states instead of observations, without parameters
+    search = make_search(keyed_game, evaluate_states, config)
 
-    def act(states: Any, keys: Array) -> Array:
+    def act(states: State, keys: Array) -> Array:
         search_keys, rank_keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-        found = find({}, Keyed(states, jax.random.key_data(search_keys)), jax.random.key(0))
-        return most_visited(found.policy, rank_keys)
+        result = search({}, Keyed(states, jax.random.key_data(search_keys)), jax.random.key(0))
+        return most_visited(result.policy, rank_keys)
 
     return act
 
 
 def most_visited(policy: Array, keys: Array) -> Array:
-    """int32 [B], the actions with the most visits, policy float32 [B, A]; keys [B] decide ties."""
+    """Chooses the actions with the most visits, int32 [B]; keys [B] break ties.
+
+    `policy`, float32 [B, A], holds the fractions of the visits.
+    """
     ranks = jax.vmap(lambda key: jax.random.uniform(key, policy.shape[1:]))(keys)
     ties = policy == policy.max(axis=-1, keepdims=True)
     return jnp.argmax(jnp.where(ties, ranks, -1.0), axis=-1).astype(jnp.int32)
 
 
-def playout(game: Game, starts: Any, start_keys: Array) -> Array:
-    """float32 [B], the results of random games for the players to move at their starts [B]."""
+def playout(game: Game, starts: State, start_keys: Array) -> Array:
+    """Plays random games; returns results for the players to move at the start, float32 [B].
 
-    def running(carry: tuple[Any, Array]) -> Array:
+    `starts` are states [B], `start_keys` their keys [B].
+    """
+
+    def running(carry: tuple[State, Array]) -> Array:
         return ~jnp.all(jax.vmap(game.is_terminal)(carry[0]))
 
-    def ply(carry: tuple[Any, Array]) -> tuple[Any, Array]:
+    def ply(carry: tuple[State, Array]) -> tuple[State, Array]:
         states, t = carry
         legal = jax.vmap(game.legal_actions)(states)
         keys = jax.vmap(jax.random.fold_in, (0, None))(start_keys, t)
         actions = jax.vmap(uniform)(keys, legal)
         return jax.vmap(game.step)(states, actions), t + 1
 
-    # Beyond any action, so that a playout's draws are not those of a child's key.
+    # Counts from above all actions, so that no playout folds a key with a number that is an action.
     states, _ = jax.lax.while_loop(running, ply, (starts, jnp.int32(game.num_actions)))
     outcome = jax.vmap(game.outcome)(states)
     return jnp.where(jax.vmap(game.player)(starts) == 0, outcome, -outcome)
 
 
 def uniform(key: Array, legal: Array) -> Array:
-    """int32 [], a legal action drawn uniformly, legal bool [A]; garbage where none is."""
+    """Draws a legal action uniformly, int32 [], by its mask bool [A]; meaningless without one."""
     return jax.random.categorical(key, jnp.where(legal, 0.0, -jnp.inf)).astype(jnp.int32)

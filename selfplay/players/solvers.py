@@ -1,4 +1,4 @@
-"""Perfect play: the score of every position, by exhaustive search or by Connect Four's solver.
+"""Solvers: the score of every position, by exhaustive search or by Connect Four's solver.
 
 Scores are for the player to move, in Pons's convention: 0 is a draw, +k a win with the k-th stone
 from the end of a full board, so that a sooner win scores higher and a later loss too.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,38 +18,43 @@ from numpy.typing import NDArray
 
 from games import extras
 from games.connect_four import ConnectFour
-from games.game import Game
+from games.game import Game, State
 from games.hex import Hex
 from games.tic_tac_toe import TicTacToe
-from selfplay.solved.suite import ILLEGAL
+from selfplay.solved.suite import ILLEGAL_SCORE
 
 EXHAUSTIVE_CELLS = 16  # 4×4: the table has 3 ** 16 entries of one byte, most of them out of reach
 
-Scores = Callable[[Any], NDArray[np.int8]]
-"""``scores(states [B]) → int8 [B, A]``, every legal action's, `ILLEGAL` elsewhere."""
+Solver: TypeAlias = Callable[[State], NDArray[np.int8]]
+"""``solve(states [B])`` → scores int8 [B, A] of all actions, `ILLEGAL_SCORE` for illegal ones."""
 
 
-def scores_of(game: Game) -> Scores:
-    """The scores of all moves in a game that is solved here.
+def is_standard_connect_four(game: Game) -> bool:
+    """Tells whether this is Connect Four on 6×7, which the exam, UCI and bitbully are about."""
+    return isinstance(game, ConnectFour) and (game.rows, game.columns) == (6, 7)
+
+
+def solver_for(game: Game) -> Solver:
+    """Returns the solver of a game.
 
     Raises:
         ValueError: there is no solver for this game, or it is not installed.
     """
-    if isinstance(game, ConnectFour) and (game.rows, game.columns) == (6, 7):
+    if is_standard_connect_four(game):
         solver = ConnectFourSolver()
 
-        def solved(states: Any) -> NDArray[np.int8]:
+        def solve(states: State) -> NDArray[np.int8]:
             boards = np.asarray(jax.vmap(game.board)(states))
             over = np.asarray(jax.vmap(game.is_terminal)(states))
-            none = np.full(game.num_actions, ILLEGAL, np.int8)
+            no_moves = np.full(game.num_actions, ILLEGAL_SCORE, np.int8)
             pairs = zip(boards, over, strict=True)
-            return np.stack([none if done else solver.scores(board) for board, done in pairs])
+            return np.stack([no_moves if done else solver.scores(board) for board, done in pairs])
 
-        return solved
+        return solve
     if isinstance(game, TicTacToe) or (
         isinstance(game, Hex) and game.size**2 <= EXHAUSTIVE_CELLS and not game.swap
     ):
-        return partial(_looked_up, game)
+        return partial(table_lookup, game)
     raise ValueError(
         f"there is no perfect player of {game!r}; choose connect_four (6×7), tic_tac_toe, or hex "
         "up to size 4 without swap"
@@ -57,9 +62,9 @@ def scores_of(game: Game) -> Scores:
 
 
 class ConnectFourSolver:
-    """Scores of every move, remembered: exact ones, or those of a search to `lookahead` plies.
+    """A solver of Connect Four on 6×7, or a search to `lookahead` plies; remembers all scores.
 
-    Each solver keeps a transposition table of its own, so that no estimate reaches exact scores.
+    Each object has its own transposition table, so that no estimate enters exact scores.
 
     Raises:
         ValueError: the `solver` extra is not installed.
@@ -67,7 +72,7 @@ class ConnectFourSolver:
 
     def __init__(self, lookahead: int = -1) -> None:
         try:
-            import bitbully  # pyright: ignore[reportMissingImports]  # the extra, only here
+            import bitbully  # pyright: ignore[reportMissingImports]  # an optional extra
         except ImportError as error:
             raise ValueError(
                 f"Connect Four's solver is not installed; install it: {extras.install('solver')}"
@@ -76,33 +81,36 @@ class ConnectFourSolver:
         self._solver: Any = bitbully.BitBully()
         self._solver.reset_transposition_table()
         self._lookahead = lookahead
-        self._known: dict[bytes, NDArray[np.int8]] = {}
+        self._scores: dict[bytes, NDArray[np.int8]] = {}
 
     def scores(self, board: NDArray[np.int8]) -> NDArray[np.int8]:
-        """int8 [7] for the player to move at a board [6, 7] (row 0 = top) that is not over."""
+        """Returns the scores int8 [7] of all columns, for the player to move.
+
+        `board`, int8 [6, 7], has row 0 on top; the game must not be over.
+        """
         key = board.tobytes()
-        if key not in self._known:
+        if key not in self._scores:
             cells = np.where(board < 0, 2, board).tolist()
             answer = self._solver.score_all_moves(self._board(cells), max_depth=self._lookahead)
-            row = [answer.get(column, ILLEGAL) for column in range(board.shape[1])]
-            self._known[key] = np.array(row, np.int8)
-        return self._known[key]
+            row = [answer.get(column, ILLEGAL_SCORE) for column in range(board.shape[1])]
+            self._scores[key] = np.array(row, np.int8)
+        return self._scores[key]
 
 
-def _looked_up(game: Any, states: Any) -> NDArray[np.int8]:
-    """Scores [B, A] from the table: a move is worth what the position after it is not."""
+def table_lookup(game: Game, states: State) -> NDArray[np.int8]:
+    """Looks up the scores int8 [B, A] of all moves: those of the positions after, negated."""
     legal, codes = _children(game)(states)
-    after = exhaust(game)[np.asarray(codes)]
-    return np.where(np.asarray(legal), -after, ILLEGAL).astype(np.int8)
+    after = solve_exhaustively(game)[np.asarray(codes)]
+    return np.where(np.asarray(legal), -after, ILLEGAL_SCORE).astype(np.int8)
 
 
 @cache
-def _children(game: Any) -> Any:
-    """Jitted ``states [B] → (legal bool [B, A], int32 [B, A], the codes of the boards after)``."""
+def _children(game: Game) -> Callable[[State], tuple[Array, Array]]:
+    """Compiles ``states [B]`` → legal bool [B, A], and codes of the boards after, int32 [B, A]."""
     height, width, _ = game.observation_shape
     powers = jnp.asarray(3 ** np.arange(height * width), jnp.int32)
 
-    def code(state: Any, action: Array) -> Array:
+    def code(state: State, action: Array) -> Array:
         board = game.board(game.step(state, action)).reshape(-1)
         return jnp.sum(jnp.where(board < 0, 2, board.astype(jnp.int32)) * powers)
 
@@ -112,12 +120,15 @@ def _children(game: Any) -> Any:
 
 
 @cache
-def exhaust(game: Any) -> NDArray[np.int8]:
-    """int8 [3 ** P], the score of every position of a game of stones on P empty cells.
+def solve_exhaustively(game: Game) -> NDArray[np.int8]:
+    """Computes the score of every position of a game that puts stones on P empty cells.
 
-    A position's code has a digit for each cell, cell 0 the lowest: 1 player 0's stone, 2 player
-    1's. Out-of-reach codes hold 0. Layer by layer from the full board back to the empty one; a
-    position whose last stone has won is over, and lost for the player to move.
+    Works layer by layer from the full board back to the empty one. A position whose last stone has
+    won is over, and lost for the player to move.
+
+    Returns:
+        int8 [3 ** P], scores by a position's code: a base-3 number with a digit for each cell, cell
+        0 the lowest: 1 for player 0's stone, 2 for player 1's. Unreachable codes hold 0.
     """
     height, width, _ = game.observation_shape
     cells = height * width
@@ -130,21 +141,21 @@ def exhaust(game: Any) -> NDArray[np.int8]:
     for ply in range(cells, -1, -1):
         codes = layers[ply]
         over = _has_won(codes, 1 - ply % 2, powers, won) if ply else np.zeros(1, bool)
-        best = np.full(len(codes), ILLEGAL, np.int16)
+        best = np.full(len(codes), ILLEGAL_SCORE, np.int16)
         for cell in range(cells):
             free = (codes // powers[cell]) % 3 == 0
             child = codes[free] + (1 + ply % 2) * powers[cell]
             best[free] = np.maximum(best[free], -table[child].astype(np.int16))
-        best = np.where(best == ILLEGAL, 0, best)  # the board is full
-        # Stones that this mover would still have put, had the game gone on to a full board.
+        best = np.where(best == ILLEGAL_SCORE, 0, best)  # the board is full
+        # The stones that the player to move would still have had until the board was full.
         table[codes] = np.where(over, -((cells - ply) // 2 + 1), best)
     return table
 
 
 def _expanded(
-    codes: NDArray[Any], ply: int, powers: NDArray[Any], won: NDArray[np.bool_]
+    codes: NDArray[np.integer], ply: int, powers: NDArray[np.integer], won: NDArray[np.bool_]
 ) -> NDArray[np.int32]:
-    """The distinct codes one ply on, from those that are not over."""
+    """Lists the distinct codes after one more ply, from positions that are not over."""
     if ply:
         codes = codes[~_has_won(codes, 1 - ply % 2, powers, won)]
     after = [
@@ -155,17 +166,17 @@ def _expanded(
 
 
 def _has_won(
-    codes: NDArray[Any], player: int, powers: NDArray[Any], won: NDArray[np.bool_]
+    codes: NDArray[np.integer], player: int, powers: NDArray[np.integer], won: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """bool [N], True = the stones of `player` win."""
+    """Marks the codes [N] in which the stones of `player` win, bool [N]."""
     mask = np.zeros(len(codes), np.int32)
     for cell, power in enumerate(powers):
         mask |= ((codes // power) % 3 == 1 + player).astype(np.int32) << cell
     return won[player, mask]
 
 
-def _wins(game: Any) -> NDArray[np.bool_]:
-    """bool [2, 2 ** P], True = these cells, all one player's, win the game: asked of its rules."""
+def _wins(game: Game) -> NDArray[np.bool_]:
+    """Asks the rules which sets of cells win the game for players 0 and 1: bool [2, 2 ** P]."""
     height, width, _ = game.observation_shape
     cells = height * width
     masks = np.arange(2**cells)[:, None] >> np.arange(cells) & 1  # [2 ** P, P]

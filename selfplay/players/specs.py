@@ -1,67 +1,74 @@
-"""Players by name: what a ladder can rate.
+"""Players that a ladder can rate, by their specs.
 
-    runs/a@40?sims=64         version 40 of run a behind 64 simulations; sims=0: the raw network
+    runs/a@40?sims=64         version 40 of run a with 64 simulations; sims=0: the raw network
     runs/a@last?search=puct   the newest version, with the other search; also a .safetensors file
-    runs/a@best               the version that stands highest on the run's own ladder
+    runs/a@best               the version rated highest on the run's own ladder
     rollouts?sims=100         tree search without a network: a random game at every leaf
-    solver?blunder=0.1        perfect play, but for a share of random moves
-    random                    legal moves
+    solver?blunder=0.1        perfect play, except for a fraction of random moves
+    random                    random legal moves
     gtp:gnugo --mode gtp      an engine that speaks the Go Text Protocol
 
-All but engines are functions of positions and keys, batched.
+All except engines are batched functions of positions and keys.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, NamedTuple, get_args
-from urllib.parse import parse_qsl, urlencode
+from typing import NamedTuple, TypeAlias, TypeVar, get_args
+from urllib.parse import urlencode
 
 import jax
 import numpy as np
 from jax import Array
 
-from games.game import Game
-from games.go import Go
+from games.game import Game, State
+from games.go import as_go
+from games.options import parse_options
 from games.spelling import did_you_mean
 from selfplay.model import flops, network
 from selfplay.model.config import NetworkConfig
+from selfplay.model.network import Params
 from selfplay.players import rollouts, solvers
 from selfplay.players.gtp_engine import Engine
 from selfplay.players.version import Version, exists
 from selfplay.runs.digest import digest
 from selfplay.search.config import Algorithm, SearchConfig
 from selfplay.search.make import make_search
-from selfplay.solved.suite import ILLEGAL
+from selfplay.solved.suite import ILLEGAL_SCORE
 
 GTP = "gtp:"
 NAMES = ("random", "rollouts", "solver")  # of players that are neither versions nor engines
 ALGORITHMS = get_args(Algorithm)
-SIMULATIONS = 64  # of a version whose spec names no budget
+SIMULATIONS = 64  # of a player whose spec gives no budget
 FORMS = (
     "RUN@VERSION?sims=64&search=puct, rollouts?sims=100, solver?blunder=0.1, random, gtp:COMMAND"
 )
 
-Act = Callable[[Any, Array], Any]
-"""``act(states [B], keys [B]) → int [B]``: legal moves; garbage where the game is over."""
+Act: TypeAlias = Callable[[State, Array], Array | np.ndarray]
+"""``act(states [B], keys [B])`` → legal actions int [B]; meaningless where the game is over."""
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, eq=False)
 class Player:
-    """Who plays: a name that means the same for ever, and how it moves.
+    """A player: an immutable spec and its move function.
 
     Attributes:
-        spec: the text that makes it, with every version by its number.
-        act: its moves; None for an engine, which is asked over GTP.
-        digest: of the parameters; empty where there are none.
-        flops_per_move: of the network, 0 without one. 2 FLOPs per multiply-add.
-        training_flops: all that was spent to make it; NaN where that is not known.
-        command: an engine's command line, as it was given to `parse`; None for all others. Nothing
-            else makes a command, whatever a file may call its player.
+        spec: the canonical spec. It names a version by its number, never as "last" or "best", so
+            that it always means the same player.
+        act: the move function, batched over states [B] and keys [B]: a legal action int [B] for the
+            player to move. None for an engine, which is asked over GTP.
+        digest: 16 hex digits over the parameters; empty without parameters.
+        flops_per_move: FLOPs of the network for one move, 2 per multiply-add; 0 without a network,
+            NaN for an engine.
+        training_flops: all FLOPs spent to make the player; NaN if unknown.
+        command: an engine's command line, as passed to `parse`; None for all others. Only `parse`
+            sets a command, whatever name a file gives to its player.
     """
 
     spec: str
@@ -73,28 +80,28 @@ class Player:
 
 
 def parse(spec: str, game: Game) -> Player:
-    """The player that `spec` names, for `game`.
+    """Makes the player of a spec, for a game.
 
     Raises:
-        ValueError: a spec that cannot be read, names nothing that exists, or plays another game.
+        ValueError: the spec cannot be read, names nothing that exists, or plays another game.
     """
     spec = spec.strip()
     if spec.startswith(GTP):
         return _engine(spec, game)
     name, text = split_options(spec)
     if name == "random":
-        _options(spec, text, {})
-        return Player("random", _at_random(game))
+        _options(spec, text)
+        return Player("random", _random_player(game))
     if name == "rollouts":
-        sims = _options(spec, text, {"sims": int}).get("sims", SIMULATIONS)
+        sims = _number(spec, _options(spec, text, "sims"), "sims", SIMULATIONS)
         if sims < 1:
             raise ValueError(f"player {spec!r}: sims must be at least 1, got {sims}")
-        return Player(f"rollouts?sims={sims}", _rolling(game, sims))
+        return Player(f"rollouts?sims={sims}", _rollout_player(game, sims))
     if name == "solver":
-        blunder = _options(spec, text, {"blunder": float}).get("blunder", 0.0)
+        blunder = _number(spec, _options(spec, text, "blunder"), "blunder", 0.0)
         if not 0 <= blunder <= 1:
-            raise ValueError(f"player {spec!r}: blunder must lie in [0, 1], got {blunder}")
-        act = partial(_solve, game, solvers.scores_of(game), blunder)
+            raise ValueError(f"player {spec!r}: blunder must be in [0, 1], got {blunder}")
+        act = partial(_blundering, solvers.solver_for(game), blunder)
         return Player(f"solver?blunder={blunder}" if blunder else "solver", act)
     if not name or ("@" not in name and "/" not in name and not exists(name)):
         raise ValueError(
@@ -108,10 +115,11 @@ def parse(spec: str, game: Game) -> Player:
 
 
 def _engine(spec: str, game: Game) -> Player:
+    """Makes the player of an engine's spec, without starting the engine."""
     command = spec.removeprefix(GTP).strip()
     if not command:
         raise ValueError(f"player {spec!r} names no command; write gtp:gnugo --mode gtp")
-    if not isinstance(game, Go):
+    if as_go(game) is None:
         raise ValueError(f"player {spec!r} speaks GTP and plays Go, this match is {game!r}")
     if not command.isprintable():
         raise ValueError(f"player {spec!r}: an engine's command is one line without tabs")
@@ -123,7 +131,7 @@ def _engine(spec: str, game: Game) -> Player:
 
 
 class VersionSpec(NamedTuple):
-    """A version's spec, taken apart; None for what it leaves out."""
+    """The parts of a version's spec; None for an option that it leaves out."""
 
     where: str
     sims: int | None
@@ -131,32 +139,33 @@ class VersionSpec(NamedTuple):
 
 
 def split_options(spec: str) -> tuple[str, str]:
-    """Takes ``PLAYER?option=value`` apart: ``(player, options)``.
+    """Splits ``PLAYER?option=value`` into ``(player, options)``.
 
-    A folder's own name may contain "?": the options, if there are any, follow the last one.
+    A folder's name may contain "?"; options follow the last one, unless the whole text is a folder.
     """
     where, mark, text = spec.rpartition("?")
     return (spec, "") if not mark or exists(spec) else (where, text)
 
 
 def split_stored(spec: str) -> tuple[str, str]:
-    """Takes a spec that a ladder stored apart, as `split_options` does, without asking the disk.
+    """Splits a spec that a ladder stored, as `split_options` does, without looking at the disk.
 
-    A ladder stores a version with its options, so that a "?" before the last one is the folder's.
+    A ladder stores every version with options, so any "?" before the last one is the folder's.
     """
     name, mark, text = spec.rpartition("?")
     return (name, text) if mark and not spec.startswith(GTP) else (spec, "")
 
 
 def version_spec(spec: str) -> VersionSpec:
-    """Take ``runs/a@40?sims=64&search=puct`` apart.
+    """Splits ``runs/a@40?sims=64&search=puct`` into its parts.
 
     Raises:
         ValueError: an unknown option or search, or a negative budget.
     """
     where, text = split_options(spec.strip())
-    options = _options(spec, text, {"sims": int, "search": str})
-    sims, algorithm = options.get("sims"), options.get("search")
+    options = _options(spec, text, "sims", "search")
+    sims = _number(spec, options, "sims", 0) if "sims" in options else None
+    algorithm = options.get("search")
     if not where:
         raise ValueError(f"player {spec!r} names no run; write RUN@VERSION?sims=64")
     if algorithm not in (None, *ALGORITHMS):
@@ -169,17 +178,17 @@ def version_spec(spec: str) -> VersionSpec:
 
 
 def of_version(version: Version, sims: int, algorithm: str | None = None) -> Player:
-    """A version behind a search at a budget, without noise.
+    """Makes a player of a version, with a search at a budget and without noise.
 
     Raises:
         ValueError: a negative budget.
     """
-    other = algorithm not in (None, version.search_config.algorithm)
+    is_other_search = algorithm not in (None, version.search_config.algorithm)
     config = version.with_search(algorithm).search_config.for_evaluation(sims)
-    act = _searching(version.game, version.network_config, config)
+    act = _search_player(version.game, version.network_config, config)
     params = jax.device_put(version.params)
     return Player(
-        spec=f"{version.name}?sims={sims}" + (f"&search={algorithm}" if other else ""),
+        spec=f"{version.name}?sims={sims}" + (f"&search={algorithm}" if is_other_search else ""),
         act=lambda states, keys: act(params, states, keys),
         digest=digest(version.params)[:16],
         flops_per_move=flops.move(version.game, version.network_config, sims),
@@ -188,13 +197,13 @@ def of_version(version: Version, sims: int, algorithm: str | None = None) -> Pla
 
 
 def between(stronger: str, weaker: str) -> str:
-    """Propose a player that is probably weaker than one spec's and stronger than another's.
+    """Proposes a player that is probably weaker than one and stronger than the other.
 
     Returns:
-        A spec, or a description where no spec is known to exist.
+        A spec, or a description if no spec is known to exist.
     """
-    (name, text), (other, more) = map(split_stored, (stronger, weaker))
-    options, limits = dict(parse_qsl(text)), dict(parse_qsl(more))
+    (name, text), (other, other_text) = map(split_stored, (stronger, weaker))
+    options, limits = parse_options(name, text), parse_options(other, other_text)
     if name.startswith(GTP):
         return f"the engine {name.removeprefix(GTP)} at a lower level"
     if name == "solver":
@@ -210,48 +219,51 @@ def between(stronger: str, weaker: str) -> str:
 
 
 @cache
-def _searching(game: Game, shape: NetworkConfig, config: SearchConfig) -> Any:
-    """``(params, states [B], keys [B]) → int32 [B]``; versions of one shape share the program."""
-    find = make_search(game, network.make(game, shape).apply, config)
+def _search_player(
+    game: Game, network_config: NetworkConfig, config: SearchConfig
+) -> Callable[[Params, State, Array], Array]:
+    """Compiles ``(params, states [B], keys [B])`` → int32 [B], once for versions of one shape."""
+    search = make_search(game, network.make(game, network_config).apply, config)
 
     @jax.jit
-    def act(params: Any, states: Any, keys: Array) -> Array:
-        found = find(params, states, jax.random.key(0))
+    def act(params: Params, states: State, keys: Array) -> Array:
+        result = search(params, states, jax.random.key(0))
         if config.algorithm == "puct" and config.num_simulations:
-            return rollouts.most_visited(found.policy, keys)
-        return found.action
+            return rollouts.most_visited(result.policy, keys)
+        return result.action
 
     return act
 
 
 @cache
-def _at_random(game: Game) -> Act:
-    def act(state: Any, key: Array) -> Array:
+def _random_player(game: Game) -> Act:
+    """Compiles the player of random legal moves."""
+
+    def act(state: State, key: Array) -> Array:
         return rollouts.uniform(key, game.legal_actions(state))
 
     return jax.jit(jax.vmap(act))
 
 
 @cache
-def _rolling(game: Game, sims: int) -> Act:
-    return jax.jit(rollouts.make(game, sims))
+def _rollout_player(game: Game, sims: int) -> Act:
+    """Compiles the player of rollouts."""
+    return jax.jit(rollouts.make_rollouts(game, sims))
 
 
-def _solve(
-    game: Game, scores_of: solvers.Scores, blunder: float, states: Any, keys: Array
-) -> np.ndarray:
-    """int [B], a move of the best score, drawn evenly; a blunder is any legal move."""
-    scores = scores_of(states)
-    legal = scores != ILLEGAL
+def _blundering(solve: solvers.Solver, blunder: float, states: State, keys: Array) -> np.ndarray:
+    """Draws one of the best moves, or with probability `blunder` any legal move: int [B]."""
+    scores = solve(states)
+    legal = scores != ILLEGAL_SCORE
     blunders, ranks = (np.asarray(x) for x in _draws(keys, scores.shape[1]))
-    best = scores == np.where(legal, scores, ILLEGAL).max(axis=1, keepdims=True)
+    best = scores == np.where(legal, scores, ILLEGAL_SCORE).max(axis=1, keepdims=True)
     choices = np.where((blunders < blunder)[:, None], legal, best & legal)
     return np.argmax(np.where(choices, ranks, -1.0), axis=1)
 
 
 @partial(jax.jit, static_argnums=1)
 def _draws(keys: Array, actions: int) -> tuple[Array, Array]:
-    """Uniform numbers of every key: one, and one for each action."""
+    """Draws uniform numbers from every key: float32 [B], and float32 [B, A] for the actions."""
 
     def draw(key: Array) -> tuple[Array, Array]:
         first, second = jax.random.split(key)
@@ -260,25 +272,17 @@ def _draws(keys: Array, actions: int) -> tuple[Array, Array]:
     return jax.vmap(draw)(keys)
 
 
-def _options(spec: str, text: str, kinds: dict[str, type]) -> dict[str, Any]:
-    """The options behind a spec's "?", each of its kind."""
-    choices = ", ".join(kinds) or "none"
+def _options(spec: str, text: str, *known: str) -> dict[str, str]:
+    """Parses the options of a player, which must be among the known ones."""
+    return parse_options(f"player {spec!r}", text, known)
+
+
+def _number(spec: str, options: Mapping[str, str], option: str, default: N) -> N:
+    """Converts an option into a number of the default's type; the default if it is left out."""
+    text, kind = options.get(option), type(default)
+    if text is None:
+        return default
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+        return kind(text)
     except ValueError:
-        raise ValueError(f"player {spec!r}: {text!r} is no option=value of {choices}") from None
-    read: dict[str, Any] = {}
-    for option, value in pairs:
-        if option not in kinds:
-            raise ValueError(
-                f"player {spec!r} has no option {option!r}{did_you_mean(option, kinds)}; "
-                f"choose from {choices}"
-            )
-        if option in read:
-            raise ValueError(f"player {spec!r}: option {option!r} is given twice")
-        try:
-            read[option] = kinds[option](value)
-        except ValueError:
-            kind = kinds[option].__name__
-            raise ValueError(f"player {spec!r}: {option}={value!r} must be {kind}") from None
-    return read
+        raise ValueError(f"player {spec!r}: {option}={text!r} must be {kind.__name__}") from None

@@ -1,15 +1,15 @@
-"""A version of a run, loaded: evaluate a position, search it, play a move.
+"""A version of a run: loads it, evaluates positions and searches them.
 
     version = Version.load("runs/connect_four@last")
     state = version.game.step(version.game.init(), 3)
     logits, value = version.evaluate(state)
-    found = version.search(state, num_simulations=64)
+    result = version.search(state, num_simulations=64)
 
 `state` may also be a batch of positions.
 
-A version lives in a run folder (``RUN@40``, ``RUN@last``, ``RUN@best``: rated highest on the run's
-ladder) or in one exported file that loads without the run (``launch/export.py``): safetensors, with
-the config in its metadata.
+A version is stored in a run folder (``RUN@40``, ``RUN@last``, ``RUN@best``: rated highest on the
+run's ladder) or in an exported file that loads without the run (``launch/export.py``): safetensors,
+with the config in its metadata.
 """
 
 import csv
@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from typing import Any, TypeAlias
+from urllib.parse import urlencode
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +28,14 @@ import numpy as np
 from jax import Array
 
 import games
-from games.game import Game
+from games.game import Game, State
+from games.options import parse_options
 from selfplay.command_line import command
 from selfplay.model import flops, network
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Params
-from selfplay.players import any_komi
+from selfplay.players import komi_argument
 from selfplay.runs.codec import from_json
 from selfplay.runs.files import write_bytes
 from selfplay.runs.renamed import with_today_names
@@ -44,15 +45,18 @@ from selfplay.search.base import SearchFn, SearchResult
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import make_search
 
+MakeFunction: TypeAlias = Callable[..., Callable[..., Any]]
+"""``make(game, *static)`` → a function of parameters and a state."""
+
 SUFFIX = ".safetensors"
-LADDERS = ("ladder/ladder.csv", "elo/ladder.csv")  # of a run: launch/ladder.py's, training's own
+LADDERS = ("ladder/ladder.csv", "elo/ladder.csv")  # in a run: of launch/ladder.py, of training
 
 
 def split_version(text: str) -> tuple[str, str]:
-    """Takes ``RUN@VERSION`` apart: ``(folder, version)``, the latter empty for a folder alone.
+    """Splits ``RUN@VERSION`` into ``(folder, version)``; the version is empty for a folder alone.
 
-    A folder's own name may contain "@": `runs/a@b` is a folder if it exists, unless `runs/a` is a
-    run and `b` one of its versions.
+    A folder's name may contain "@": `runs/a@b` is a folder if it exists, unless `runs/a` is a run
+    and `b` can be one of its versions.
     """
     folder, at, number = text.rpartition("@")
     if at and _is_number(number) and os.path.exists(os.path.join(folder, CONFIG)):
@@ -61,41 +65,52 @@ def split_version(text: str) -> tuple[str, str]:
 
 
 def exists(text: str) -> bool:
-    """Whether ``RUN``, ``RUN@VERSION`` or a file's name is of a folder or file on this disk."""
+    """Tells whether ``RUN``, ``RUN@VERSION`` or a file's name is a folder or file on this disk."""
     folder, number = split_version(text)
     return os.path.exists(folder) and (not number or _is_number(number))
 
 
 def _is_number(text: str) -> bool:
+    """Tells whether a text can be the number of a version, or stands for one."""
     return text in ("last", "best") or text.isdecimal()
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """Parameters and the config that made them."""
+    """Trained parameters, with the config of their run.
+
+    Values and outcomes that its methods return are for the player to move, in [−1, 1].
+
+    Attributes:
+        name: ``RUN@NUMBER``, as specs and ladders name it.
+        params: parameters of the network, on the host.
+        config: the run's config, as its config.json stores it, with today's field names.
+        ledger: the compute that made the version; None if unknown.
+        number: the iteration that made it; 0 is the start of the run. None if unknown.
+    """
 
     name: str
     params: Params
-    config: dict[str, Any]  # the run's config, as its config.json holds it
-    ledger: Ledger | None = None  # the compute that made it
-    number: int | None = None  # the iteration that made it
+    config: dict[str, Any]
+    ledger: Ledger | None = None
+    number: int | None = None
 
     @classmethod
     def load(cls, where: str | Path) -> "Version":
-        """Load ``RUN@VERSION`` (``RUN`` alone: the newest) or an exported file.
+        """Loads ``RUN@VERSION`` (``RUN`` alone: the newest) or an exported file.
 
         Raises:
-            ValueError: no such run, file or version, names the versions there are; or the best one
-                of a run that no ladder has rated.
-            CorruptedFile: the file's digest is not what the run says.
+            ValueError: no such run, file or version (the message lists the versions of the run); or
+                ``RUN@best`` of a run that no ladder has rated.
+            CorruptedFile: the file's digest differs from the one that the run recorded.
         """
         text = str(where)
         if text.endswith(SUFFIX):
             return cls._load_file(Path(text))
         folder, number = split_version(text)
-        folder = os.path.normpath(folder)  # one name for runs/a and runs/a/
+        folder = os.path.normpath(folder)  # runs/a and runs/a/ are one name
         if number and not _is_number(number):
-            raise ValueError(f"version {number!r} of {folder} is no number, nor 'last' nor 'best'")
+            raise ValueError(f"version {number!r} of {folder} is not a number, 'last' or 'best'")
         best = _best(folder) if number == "best" else None
         wanted = int(number) if number.isdecimal() else "last" if best is None else best
         stored = load_version(folder, wanted)
@@ -104,10 +119,11 @@ class Version:
 
     @classmethod
     def _load_file(cls, path: Path) -> "Version":
+        """Loads an exported file."""
         from safetensors import SafetensorError, safe_open
 
         if not path.is_file():
-            raise ValueError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+            raise ValueError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
         try:
             with safe_open(path, framework="numpy") as file:
                 meta = file.metadata()
@@ -130,7 +146,7 @@ class Version:
             raise ValueError(f"{path} holds no config that can be read: {error!r}") from error
 
     def export(self, path: Path) -> None:
-        """Write parameters and config to one file that loads without the run."""
+        """Writes parameters and config to one safetensors file that loads without the run."""
         from safetensors.numpy import save
 
         flat = {name: np.ascontiguousarray(array) for name, array in flatten(self.params).items()}
@@ -140,27 +156,28 @@ class Version:
 
     @property
     def game(self) -> Game:
-        """The rules it plays by."""
+        """The game that the version was trained on, built from its config."""
         return games.make(self.config["game"])
 
     def with_game_options(self, **options: object) -> "Version":
-        """The same parameters playing by rules with other options, as ``under(komi=5.5)`` in Go.
+        """Returns the same parameters with other options of the game, such as ``komi=5.5`` in Go.
 
         Raises:
             ValueError: the game has no such option or takes no such value, or the network's input
                 or output would have another shape.
         """
         name, _, text = self.config["game"].partition("?")
-        given = dict(parse_qsl(text)) | {option: str(value) for option, value in options.items()}
-        game = games.make(f"{name}?{urlencode(given)}")
+        values = parse_options(name, text) | {key: str(value) for key, value in options.items()}
+        spec = f"{name}?{urlencode(values)}"
+        game = games.make(spec)
         shape = (game.observation_shape, game.num_actions)
         if shape != (self.game.observation_shape, self.game.num_actions):
-            raise ValueError(f"{self.name} was trained on {self.config['game']}, not on {given}")
-        return replace(self, config={**self.config, "game": f"{name}?{urlencode(given)}"})
+            raise ValueError(f"{self.name} was trained on {self.config['game']}, not on {values}")
+        return replace(self, config={**self.config, "game": spec})
 
     @property
     def network_config(self) -> NetworkConfig:
-        """The network's shape."""
+        """The architecture and size of the network."""
         return from_json(NetworkConfig, self.config["network"])
 
     @property
@@ -169,12 +186,12 @@ class Version:
         return from_json(SearchConfig, self.config["search"])
 
     def with_search(self, algorithm: str | None) -> "Version":
-        """The same parameters behind another search; None: the one it was trained with."""
+        """Returns the same parameters with another search; None: the search of its training."""
         search = self.config["search"] | ({"algorithm": algorithm} if algorithm else {})
         return replace(self, config={**self.config, "search": search})
 
     def search_fn(self, num_simulations: int) -> SearchFn:
-        """Its search at a budget, batched over states, as strength is measured (no noise)."""
+        """Builds the search at a budget, batched over states [B], without noise."""
         return _search_fn(
             self.config["game"],
             self.network_config,
@@ -183,30 +200,37 @@ class Version:
 
     def __repr__(self) -> str:
         shape, game = self.network_config, self.game
-        made = f"10^{self.ledger.ooms:.1f}" if self.ledger else "unknown"
+        training = f"10^{self.ledger.ooms:.1f}" if self.ledger else "unknown"
         return (
             f"<Version {self.name}: {self.config['game']}, {shape.kind} of width {shape.width} and "
             f"depth {shape.depth}, {network.num_parameters(self.params):,} parameters, "
-            f"{flops.evaluation(game, shape):.2e} FLOPs an evaluation, {made} FLOPs of training>"
+            f"{flops.evaluation(game, shape):.2e} FLOPs an evaluation, "
+            f"{training} FLOPs of training>"
         )
 
-    def evaluate(self, state: Any) -> tuple[Array, Array]:
-        """``(policy logits float32[..., A], value float32[...])``, for the player to move.
+    def evaluate(self, state: State) -> tuple[Array, Array]:
+        """Evaluates a position, or a batch of them with any leading dimensions.
 
-        `state` is one position, or a batch of them with any leading dimensions. A position has the
-        same logits and value in a batch as alone, up to the rounding of float32.
+        A position has the same logits and value in a batch as alone, up to the rounding of float32.
+
+        Returns:
+            Policy logits float32[..., A], and the value float32[...] in [−1, 1], for the player to
+            move. Logits of illegal actions are meaningless.
 
         Raises:
             ValueError: `state` is not a state of this version's game.
         """
         return self._each(state, _evaluating, self.network_config)
 
-    def search(self, state: Any, num_simulations: int = 64) -> SearchResult:
-        """The search's move int32[...], improved policy float32[..., A] and value float32[...].
+    def search(self, state: State, num_simulations: int = 64) -> SearchResult:
+        """Searches a position, or a batch of them with any leading dimensions, without noise.
 
-        `state` is one position, or a batch of them with any leading dimensions. Every position is
-        searched with the same random key, so that a batch gives the moves of single calls, except
-        where the rounding of float32 decides between two moves.
+        Every position is searched with the same random key, so a batch gives the moves of single
+        calls, unless the rounding of float32 decides between two moves.
+
+        Returns:
+            The action int32[...], the improved policy float32[..., A], and the value float32[...]
+            in [−1, 1], for the player to move.
 
         Raises:
             ValueError: `state` is not a state of this version's game.
@@ -214,19 +238,19 @@ class Version:
         config = self.search_config.for_evaluation(num_simulations)
         return self._each(state, _searching_one, self.network_config, config)
 
-    def _each(self, state: Any, make: Any, *static: Any) -> Any:
-        """What ``make(game, *static)(params, state)`` returns for a position, or for a batch."""
+    def _each(self, state: State, make: MakeFunction, *static: object) -> Any:
+        """Applies ``make(game, *static)(params, state)`` to a position, or to each of a batch."""
         batch = _leading_shape(self.game, state)
         if not batch:
-            return any_komi.jit(self.game, make, *static)(self.params, state)
+            return komi_argument.jit(self.game, make, *static)(self.params, state)
         flat = jax.tree.map(lambda x: jnp.reshape(x, (-1, *jnp.shape(x)[len(batch) :])), state)
-        output = any_komi.jit(self.game, _batched, make, *static)(self.params, flat)
+        output = komi_argument.jit(self.game, _batched, make, *static)(self.params, flat)
         return jax.tree.map(lambda x: jnp.reshape(x, (*batch, *x.shape[1:])), output)
 
 
 def _best(folder: str) -> int:
-    """The number of the version with the highest Elo, at any budget, on the run's ladders."""
-    read_config(folder)  # a folder that is no run is an error of its own
+    """Finds the number of the version with the highest Elo, at any budget, on the run's ladders."""
+    read_config(folder)  # raises an error that explains it if the folder is not a run
     for path in (Path(folder) / name for name in LADDERS):
         if not path.exists():
             continue
@@ -243,59 +267,67 @@ def _best(folder: str) -> int:
 
 
 @lru_cache(maxsize=64)
-def _search_fn(game: str, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
-    return _searching(games.make(game), config, search_config)
+def _search_fn(game_spec: str, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
+    """Builds a search once for equal arguments, since programs are compiled for an object."""
+    return _searching(games.make(game_spec), config, search_config)
 
 
-def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, Any], tuple[Array, Array]]:
-    """``(params, state) → (logits, value)`` of one position."""
+def _evaluating(
+    game: Game, config: NetworkConfig
+) -> Callable[[Params, State], tuple[Array, Array]]:
+    """Makes ``(params, state)`` → ``(logits, value)`` of one position."""
     evaluate = network.make(game, config).apply
 
-    def one(params: Params, state: Any) -> tuple[Array, Array]:
+    def apply_to_one(params: Params, state: State) -> tuple[Array, Array]:
         logits, value = evaluate(params, game.observe(state)[None])
         return logits[0], value[0]
 
-    return one
+    return apply_to_one
 
 
 def _searching(game: Game, config: NetworkConfig, search_config: SearchConfig) -> SearchFn:
+    """Makes the search of a network, batched over states."""
     evaluate = network.make(game, config).apply
     return make_search(game, evaluate, search_config)
 
 
 def _searching_one(
     game: Game, config: NetworkConfig, search_config: SearchConfig
-) -> Callable[[Params, Any], SearchResult]:
-    """``(params, state) → SearchResult`` of one position."""
-    find = _searching(game, config, search_config)
+) -> Callable[[Params, State], SearchResult]:
+    """Makes ``(params, state)`` → the search's result in one position."""
+    search = _searching(game, config, search_config)
 
-    def one(params: Params, state: Any) -> SearchResult:
+    def apply_to_one(params: Params, state: State) -> SearchResult:
         batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
-        return jax.tree.map(lambda leaf: leaf[0], find(params, batch, jax.random.key(0)))
+        return jax.tree.map(lambda leaf: leaf[0], search(params, batch, jax.random.key(0)))
 
-    return one
+    return apply_to_one
 
 
-def _batched(game: Game, make: Callable[..., Any], *static: Any) -> Callable[..., Any]:
-    """``make(game, *static)``, a function of parameters and a state, over states [B, ...]."""
+def _batched(game: Game, make: MakeFunction, *static: object) -> Callable[..., Any]:
+    """Maps ``make(game, *static)``, a function of parameters and a state, over states [B, ...]."""
     return jax.vmap(make(game, *static), in_axes=(None, 0))
 
 
 @lru_cache(maxsize=64)
-def _state_shape(game: Game) -> Any:
-    """The shapes and types of one position."""
+def _state_shape(game: Game) -> State:
+    """Computes the shapes and dtypes of one position."""
     return jax.eval_shape(game.init)
 
 
-def _leading_shape(game: Game, state: Any) -> tuple[int, ...]:
-    """The batch dimensions of a state, () for one position; ValueError if it is no state."""
-    one = _state_shape(game)
-    leaves, tree = jax.tree.flatten(one)
-    given, given_tree = jax.tree.flatten(state)
-    shapes = [jnp.shape(leaf) for leaf in given]
-    if tree != given_tree:
+def _leading_shape(game: Game, state: State) -> tuple[int, ...]:
+    """Returns the batch dimensions of a state, () for one position.
+
+    Raises:
+        ValueError: it is not a state of the game.
+    """
+    single = _state_shape(game)
+    leaves, tree = jax.tree.flatten(single)
+    state_leaves, state_tree = jax.tree.flatten(state)
+    shapes = [jnp.shape(leaf) for leaf in state_leaves]
+    if tree != state_tree:
         raise ValueError(
-            f"this is not a state of {game!r}: expected {type(one).__name__} as `game.init()` "
+            f"this is not a state of {game!r}: expected {type(single).__name__} as `game.init()` "
             f"returns it, got {type(state).__name__}"
         )
     batch = shapes[0][: len(shapes[0]) - leaves[0].ndim]

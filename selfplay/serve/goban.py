@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from games.go import Go, GoState
-from selfplay.experts.game_record import LeftOut
+from selfplay.experts.game_record import Rejected
 from selfplay.experts.sgf import reader, sources
 from selfplay.serve.rules import compiled
 
@@ -175,10 +175,10 @@ def load_sgf(game: Go, path: Path, before_move: int | None = None) -> Loaded:
         raise ValueError(error.strerror or "unreadable") from None
     text = next(sources.games_in(path, MAX_BYTES))
     try:
-        if isinstance(text, str):
-            raise LeftOut(text)
+        if isinstance(text, Rejected):
+            raise reader.InvalidRecord(text.reason)
         line = reader.parse(text, game.size)
-    except LeftOut as reason:
+    except reader.InvalidRecord as reason:
         size = f"{game.size}×{game.size}"
         raise ValueError(f"it has no game that can be played on {size}: {reason}") from None
     goban = Goban(game, _start(game, line))

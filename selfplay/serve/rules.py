@@ -10,7 +10,7 @@ from typing import Any
 from jax import Array
 
 from games.game import ArrayLike, Game, State
-from selfplay.players import any_komi
+from selfplay.players import komi_argument
 
 
 class CompiledRules:
@@ -24,7 +24,7 @@ class CompiledRules:
 
     def method(self, name: str) -> Callable[..., Any]:
         """Returns the game's method `name`, compiled; games that differ in komi share programs."""
-        return any_komi.jit(self.game, getattr, name)
+        return komi_argument.jit(self.game, getattr, name)
 
 
 @lru_cache(maxsize=8)

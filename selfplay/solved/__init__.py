@@ -1,1 +1,1 @@
-"""Positions whose values are known, and the exam made of them."""
+"""Solved positions, and the exam that grades players on them."""

@@ -7,13 +7,13 @@ from selfplay.ranges import check_at_least, check_budgets
 
 @dataclass(frozen=True)
 class ExamConfig:
-    """When training takes the game's exam, for games that have one.
+    """Settings of the exam, for games that have one.
 
     Attributes:
-        every: iterations between exams; 0 takes only the last version's.
-        budgets: simulations a move; 0 is the raw network. None: no exam.
-        positions: questions asked during training, evenly from the whole exam; the last version
-            answers all of them.
+        every: iterations between exams; 0 grades only the last version.
+        budgets: simulations a move; 0 is the raw network. Without budgets there is no exam.
+        positions: positions of each suite during training, evenly spaced; the last version is
+            graded on all of them.
     """
 
     every: int = 10

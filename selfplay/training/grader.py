@@ -70,6 +70,6 @@ class ExamGrader:
         exam = self.exam if whole else self.sample
         params = jax.device_put(jax.device_get(params))
         return {
-            f"sims{budget}": exams.take(self.game, exam, search_fn, params).metrics()
+            f"sims{budget}": exams.evaluate(self.game, exam, search_fn, params).metrics()
             for budget, search_fn in self.searches.items()
         }

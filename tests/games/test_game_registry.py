@@ -56,7 +56,7 @@ def test_options_in_the_name_reach_the_game() -> None:
         (
             "go?size",
             {},
-            r"go: 'size' is not a list of options; write go\?option=value&option=value",
+            r"go: 'size' is not a list of options; write NAME\?option=value&option=value",
         ),
     ],
 )

@@ -30,10 +30,10 @@ import numpy as np
 import games
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.cluster.config import ClusterConfig
-from selfplay.experts.building import build
+from selfplay.experts.building import GameSource, build
 from selfplay.experts.filters import Filters
 from selfplay.experts.game_record import ExpertGame
-from selfplay.experts.selection import Account
+from selfplay.experts.selection import SourceStats
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.imitate import FOLDER
 from selfplay.ladder import tables
@@ -111,7 +111,7 @@ def expert_archive(folder: Path) -> None:
     """Writes an archive of 80 random games of Connect Four that Black is said to have won."""
     game, rng = games.make("connect_four"), np.random.default_rng(0)
     played = [ExpertGame(rng.permutation(42).astype(np.int16)[:7] % 7, 1) for _ in range(80)]
-    source = Account("random"), lambda: played
+    source = GameSource(SourceStats("random"), lambda: played)
     build(folder, "connect_four", game, [source], {}, 0.2, Filters(), lambda *a: None)
 
 

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pytest
 from rich.console import Console
 
-from selfplay.experts import plot, summary
+from selfplay.experts import archive_plot, summary
 from selfplay.experts.archive import ExpertArchive
 from tests.selfplay.experts.records import random_moves, write
 from tests.selfplay.experts.records import sgf as record
@@ -110,7 +110,7 @@ def cells(text: str, row: str) -> list[str]:
 
 
 def test_tables_count_the_games_of_an_archive(experts: ExpertArchive) -> None:
-    text = printed(summary.accounts(experts.manifest))
+    text = printed(summary.source_counts(experts.manifest))
     assert re.search(r"14 │ +12 │ +2 ", text) and "1 another board size" in text, text
     sizes = printed(summary.sizes(experts))
     train, held_out = cells(sizes, "training"), cells(sizes, "held out")
@@ -128,7 +128,7 @@ def test_tables_count_the_games_of_an_archive(experts: ExpertArchive) -> None:
 
 
 def test_plot_has_a_panel_for_each_property(experts: ExpertArchive) -> None:
-    figure = plot.plot(experts)
+    figure = archive_plot.plot(experts)
     titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert titles == [
         "length", "ratings", "ranks", "results", "first move, % of games, spread over its images",
@@ -139,17 +139,19 @@ def test_plot_has_a_panel_for_each_property(experts: ExpertArchive) -> None:
 
 def test_plot_colors_have_a_contrast_of_three(experts: ExpertArchive) -> None:
     colors = []
-    for axes in plot.plot(experts).axes:
+    for axes in archive_plot.plot(experts).axes:
         colors += [line.get_color() for line in axes.lines]
         for patch in axes.patches:
             colors.append(patch.get_facecolor() if patch.get_fill() else patch.get_edgecolor())
     assert len(colors) > 20 and all(contrast(color) >= 3 for color in colors)
-    assert contrast(plot.COLORS[1]) < 4 < 12 < contrast(plot.COLORS[0]), "Black is not White"
+    assert contrast(archive_plot.COLORS[1]) < 4 < 12 < contrast(archive_plot.COLORS[0]), (
+        "Black is not White"
+    )
 
 
 def test_plot_ignores_the_settings_of_matplotlib(experts: ExpertArchive) -> None:
-    plain = plot.to_png(experts)
+    plain = archive_plot.to_png(experts)
     with mpl.rc_context({"savefig.facecolor": "black", "lines.linewidth": 9, "axes.grid": True}):
         mine = dict(mpl.rcParams)
-        assert plot.to_png(experts) == plain
+        assert archive_plot.to_png(experts) == plain
         assert dict(mpl.rcParams) == mine

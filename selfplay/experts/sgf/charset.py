@@ -1,4 +1,4 @@
-r"""Encodings of SGF in which part of a letter looks like a bracket or a backslash.
+r"""Encodings of SGF in which a part of a letter looks like a bracket or a backslash.
 
 SGF is read byte by byte, but in Shift_JIS the letter "ソ" is 0x83 0x5C, and 0x5C is a backslash:
 read as bytes, ``PB[ソ]`` has no end, and the next move becomes part of the name. The declaration
@@ -24,17 +24,17 @@ _PROPERTY = re.compile(rb"[\x80-\xff]\][^\]]*(?<![\x80-\xff])\[")
 
 @dataclass(frozen=True)
 class Charset:
-    """How to read a value, in encodings whose letters are made in the same way.
+    """Patterns that find the end of a value, for encodings that build letters in the same way.
 
     Attributes:
-        codec: Python's name of the encoding; empty for bytes as they are: ASCII, UTF-8, Latin-1,
-            EUC and all others in which the second byte of a letter is 0x80 or above, or is
-            neither bracket nor backslash (CP949).
-        lead: bytes that may begin a letter of several bytes, as in a character class.
+        codec: Python's name of the encoding; empty for plain bytes: ASCII, UTF-8, Latin-1, EUC and
+            all others in which the second byte of a letter is 0x80 or above, or is neither
+            bracket nor backslash (CP949).
+        lead: bytes that may begin a letter of several bytes, as in a regular expression's class.
         letter: such a letter, as a pattern.
-        alone: pattern of a lead byte that begins no letter; empty where no such byte is read alone.
+        alone: pattern of a lead byte that does not begin a letter; empty if there is none.
         marker: bytes without which a text is not in this encoding.
-        value: matches what is left of a value, without its closing bracket.
+        value: matches the rest of a value, without its closing bracket.
         values: matches a whole value.
     """
 
@@ -83,12 +83,12 @@ _SAFE = re.compile(
 
 
 def declared(game: bytes) -> str:
-    """Finds the encoding that a game declares, by Python's name; empty if we do not know it."""
-    found = _DECLARED.search(game)
-    if not found:
+    """Finds the encoding that a game declares, by Python's name; empty if it is unknown."""
+    match = _DECLARED.search(game)
+    if not match:
         return ""
     try:
-        name = codecs.lookup(found[1].decode()).name.replace("-", "_")
+        name = codecs.lookup(match[1].decode()).name.replace("-", "_")
     except LookupError:
         return ""
     name = _NAMES.get(name, name)
@@ -97,42 +97,44 @@ def declared(game: bytes) -> str:
 
 
 def is_safe(name: str) -> bool:
-    """True = no letter of this encoding holds the byte of a bracket or backslash."""
+    """Tells whether no letter of this encoding contains the byte of a bracket or backslash."""
     return bool(_SAFE.fullmatch(name))
 
 
 def candidates(game: bytes) -> list[Charset]:
-    """Lists the encodings in which this game may end elsewhere than `BYTES` says."""
+    """Lists the encodings in which this game may end elsewhere than if read as `BYTES`."""
     if not _HIDING.search(game):
         return []
     return [charset for charset in _WIDE if charset.marker in game]
 
 
-def hides(line: bytes, named: str = "") -> bool:
-    """True = a main line read as `BYTES` may lack moves; `named` is what the game declares."""
+def hides(line: bytes, declared: str = "") -> bool:
+    """Tells whether a main line read as `BYTES` may lack moves.
+
+    `declared` is the encoding that the game declares.
+    """
     if _SHIFTED.search(line):
         return True
-    return bool(_ESCAPED.search(line)) and not is_utf8(line) and not is_safe(named)
+    return bool(_ESCAPED.search(line)) and not is_utf8(line) and not is_safe(declared)
 
 
-def to_utf8(line: bytes, charset: Charset, named: str) -> bytes | None:
+def to_utf8(line: bytes, charset: Charset, declared: str) -> bytes | None:
     """Decodes a main line into UTF-8.
 
     Args:
-        line: the bytes of the main line, read as `charset` says.
-        charset: how it was read.
-        named: what the game declares.
+        line: the bytes of the main line.
+        charset: the encoding in which it was read.
+        declared: the encoding that the game declares.
 
     Returns:
-        None if the line is not text of this encoding, or if a letter of it seems to hide a whole
-        property. Of a line that was read as `BYTES` and is in no encoding that we know, the bytes
-        as they are.
+        None if the line is not text of this encoding, or if one of its letters seems to hide a
+        whole property. A line read as `BYTES` in an unknown encoding is returned unchanged.
     """
-    codec = charset.codec or named
+    codec = charset.codec or declared
     if charset is BYTES and (not codec or is_utf8(line)):
         return line
     values = charset.values.findall(line)
-    errors = "replace" if charset.codec == named else "strict"
+    errors = "replace" if charset.codec == declared else "strict"
     if charset is BYTES or not any(_PROPERTY.search(value, 1) for value in values):
         with contextlib.suppress(UnicodeDecodeError):
             encoded = line.decode(codec, errors).encode()
@@ -142,7 +144,7 @@ def to_utf8(line: bytes, charset: Charset, named: str) -> bytes | None:
 
 
 def is_utf8(line: bytes) -> bool:
-    """True = the bytes are UTF-8."""
+    """Tells whether the bytes are UTF-8."""
     try:
         line.decode()
     except UnicodeDecodeError:

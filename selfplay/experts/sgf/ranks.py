@@ -1,4 +1,4 @@
-"""How strong a player is, as records write it: ratings, ranks of many servers, and programs."""
+"""Strengths of players in records: ratings, ranks of many servers, and names of programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from selfplay.experts.game_record import UNKNOWN, Strength
 
 PROFESSIONAL = 20
-"""Above every amateur rank: 1p is 21. Some servers have amateurs of 12 dan."""
+"""The number below 1p, which is 21; above all amateurs, whose ranks reach 12d on some servers."""
 
 _RATING = re.compile(r"\d{1,6}(?:\.\d{1,9})?\s*\??")
 _RANK = re.compile(
@@ -17,7 +17,7 @@ _RANK = re.compile(
 )
 _NUMERALS = {sign: n for n, sign in enumerate("一二三四五六七八九十", start=1)} | {"初": 1}
 _KYU = ("k", "级", "級", "급")
-# No record says who is a program; names do: GoQuest's begin with ":", most others say it.
+# No property tells programs from people, but names do: GoQuest's programs begin with ":".
 _PROGRAM = re.compile(
     r"^:|bot|gnu ?go|leela|katago|pachi|fuego|cortexgo|minusgo|kugutsu|alphago|crazy ?stone|"
     r"mogo|many ?faces|fine ?art|golaxy|elf ?opengo",
@@ -25,28 +25,31 @@ _PROGRAM = re.compile(
 )
 
 
-def strength(text: str, name: str = "") -> Strength:
-    """What a record's rank (or rating) and name say of a player."""
+def parse_strength(text: str, name: str = "") -> Strength:
+    """Reads a player's rank or rating, and whether the name is a program's."""
     text = text.strip()
     bot = bool(_PROGRAM.search(name.strip()))
     if _RATING.fullmatch(text):
         return Strength(rating=float(text.rstrip("? ")), bot=bot)
-    return Strength(rank=rank(text), bot=bot)
+    return Strength(rank=parse_rank(text), bot=bot)
 
 
-def rank(text: str) -> float:
-    """A rank such as 4k, 1d, 9p, P9, 九段 or 5級 as a number (see `Strength`); NaN for no rank."""
-    found = _RANK.fullmatch(text.strip().lower())
-    if not found or not (found["pro"] or found["kind"]):
+def parse_rank(text: str) -> float:
+    """Converts a rank such as 4k, 1d, 9p, P9, 九段 or 5級 into a number; NaN for other text.
+
+    `Strength` describes the numbers.
+    """
+    match = _RANK.fullmatch(text.strip().lower())
+    if not match or not (match["pro"] or match["kind"]):
         return UNKNOWN
-    number = _NUMERALS.get(found["number"]) or int(found["number"])
-    if found["pro"] or found["kind"] == "p":
+    number = _NUMERALS.get(match["number"]) or int(match["number"])
+    if match["pro"] or match["kind"] == "p":
         return float(PROFESSIONAL + number)
-    return float(1 - number if found["kind"] in _KYU else number)
+    return float(1 - number if match["kind"] in _KYU else number)
 
 
 def rank_to_text(value: float) -> str:
-    """The rank's name, such as 4k, 1d or 9p; "?" for NaN."""
+    """Writes a rank such as 4k, 1d or 9p; "?" for NaN."""
     if math.isnan(value):
         return "?"
     if value > PROFESSIONAL:

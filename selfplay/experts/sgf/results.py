@@ -1,10 +1,10 @@
-"""Who won, in the words of a record: SGF's own, English, Chinese, Japanese and Korean.
+"""Results of records: in SGF's own notation, English, Chinese, Japanese and Korean.
 
-A color has won only where the text says that it wins, or that the other one loses or resigns.
-Which color comes first tells nothing: "Black resigns", "黑贴3又3/4子 白中盘胜". Nor does the last
-color before the verb: "黑贴3又3/4子 中盘胜" names Black's komi and no winner. So between a color
-and its verb there may be only the margin, or how the game ended. A text that says both, or is in
-doubt ("黒 勝負なし", "Both lose", "黑胜（作废）"), tells no result.
+A color has won only if the text says that it wins, or that the other one loses or resigns. The
+first color in the text need not be the winner: "Black resigns", "黑贴3又3/4子 白中盘胜". Nor need
+the last color before the verb: "黑贴3又3/4子 中盘胜" names Black's komi and no winner. So only the
+margin, or how the game ended, may come between a color and its verb. A text that says both, or that
+is in doubt ("黒 勝負なし", "Both lose", "黑胜（作废）"), gives no result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NUMBER = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 _DRAW = {"0", "draw", "drawn", "jigo", "tie", "=", "和", "和棋", "和局", "平局", "持碁", "ジゴ"}
 _COLOR = {"b": 1, "w": -1, "黑": 1, "黒": 1, "흑": 1, "白": -1, "백": -1}  # by the first letter
-_TURN = 0  # whoever moves first, "先番": White in a handicap game, so no color
+_TURN = 0  # "先番", the player who moves first: no color, since in handicap games it is White
 # "W", "B+R", "白+3.5", "White by 3.5": SGF's own form, and what people make of it.
 _SCORE = re.compile(r"(?:b|w|black|white)(?: by [0-9].*)?|(?:b|w|black|white|[黑黒白]) ?\+.*")
 _PLUS = re.compile(r"(?<![^\W\d_])(b|w|black|white|[黑黒白]) ?\+")
@@ -67,8 +67,8 @@ def winner(text: str) -> tuple[int | None, float | None]:
         text: the record's result, such as "B+3.5" or "白中盘胜".
 
     Returns:
-        The result for Black, +1, 0 or −1, and the points that decided it; None for what the record
-        does not tell.
+        The result for Black, +1, 0 or −1, and the margin in points; None for what the record does
+        not say.
     """
     text = " ".join(unicodedata.normalize("NFKC", text).lower().split())
     if text in _DRAW:
@@ -83,9 +83,9 @@ def winner(text: str) -> tuple[int | None, float | None]:
 def _claims(text: str) -> set[int]:
     """Collects the results for Black that the text names."""
     claims = {_COLOR[text[0]]} if _SCORE.fullmatch(text) else set()
-    claims |= {_COLOR[found[1][0]] for found in _PLUS.finditer(text)} if claims else set()
+    claims |= {_COLOR[match[1][0]] for match in _PLUS.finditer(text)} if claims else set()
     for pattern in (_ENGLISH, _CHINESE, _KOREAN):
-        for found in pattern.finditer(text):
-            color = _COLOR.get(found[1][0], _TURN)
-            claims.add(color if found["wins"] else -color)
+        for match in pattern.finditer(text):
+            color = _COLOR.get(match[1][0], _TURN)
+            claims.add(color if match["wins"] else -color)
     return claims

@@ -1,7 +1,7 @@
-"""Files, folders and archives → the main lines of the games in them.
+"""Files, folders and archives of SGF → the main lines of the games in them.
 
-Nothing that stands in a file is an error here: what cannot be read is counted like a game that
-cannot, by its reason. Only a path that does not exist is refused.
+No content of a file is an error: a file that cannot be read counts as one rejected record. Only a
+path that does not exist, or is not a file or folder, raises an error.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
+from selfplay.experts.game_record import Rejected
 from selfplay.experts.sgf.scan import main_lines
 from selfplay.runs.files import describe
 
 BLOCK = 1 << 18  # bytes read at a time
 ENDINGS = (".sgf", ".gz", ".zip")
-NO_GAME = "a file without a game"
-DAMAGED = "a damaged file"
+NO_GAME = Rejected("a file without a game")
+DAMAGED = Rejected("a damaged file")
 
-# What zipfile and gzip raise for damage: RuntimeError for a password, its NotImplementedError for
-# an unknown compression, ValueError for a name that is no UTF-8 or a place before the file.
+# Raised by zipfile and gzip for damaged files: RuntimeError for a password, its subclass
+# NotImplementedError for an unknown compression, ValueError for a name that is not UTF-8 or an
+# offset before the file.
 _DAMAGE = (
     OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error, lzma.LZMAError,
     zipfile.BadZipFile,
 )  # fmt: skip
-# Encodings of two or four bytes a character, by the marks at their beginning.
+# Encodings of two or four bytes a character, by the marks with which texts in them begin.
 _MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # first: it begins like UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark is the beginning of this one
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -45,12 +47,12 @@ _MARKS = {
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The files among `paths` and in folders among them, each once, in alphabetical order.
+    """Lists the files among `paths` and in folders among them, each once, in alphabetical order.
 
     Raises:
-        ValueError: a path that does not exist or is no file, or a folder without records.
+        ValueError: a path that does not exist or is not a file, or a folder without records.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if not path.exists():
             raise ValueError(f"{path} does not exist; name SGF files, folders, .zip or .gz")
@@ -59,17 +61,17 @@ def find(paths: Iterable[Path]) -> list[Path]:
             inside = [p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()]
             if not inside:
                 raise ValueError(f"{path} holds no file that ends in {', '.join(ENDINGS)}")
-        elif not path.is_file():  # a pipe can be read once only, and a device has no end
-            raise ValueError(f"{path} is no file; name SGF files, folders, .zip or .gz")
-        found += inside
-    return sorted({file.resolve(): file for file in sorted(found)}.values())
+        elif not path.is_file():  # a pipe can be read only once, and a device is endless
+            raise ValueError(f"{path} is not a file; name SGF files, folders, .zip or .gz")
+        files += inside
+    return sorted({file.resolve(): file for file in sorted(files)}.values())
 
 
 def sha256(path: Path) -> str:
-    """Of the file's bytes.
+    """Returns the SHA-256 of a file's bytes, in hex.
 
     Raises:
-        ValueError: it cannot be read.
+        ValueError: the file cannot be read.
     """
     try:
         with path.open("rb") as handle:
@@ -78,16 +80,16 @@ def sha256(path: Path) -> str:
         raise ValueError(f"records cannot be read: {describe(error)}") from None
 
 
-def games_in(path: Path, most: float = math.inf) -> Iterator[bytes | str]:
-    """Yields for every game in the file its main line, or the reason why it has none.
+def games_in(path: Path, max_bytes: float = math.inf) -> Iterator[bytes | Rejected]:
+    """Yields the main line of every game in a file, or why it has none.
 
-    A file, or a record of an archive, is damaged behind its first `most` bytes, unpacked.
+    A file, or a member of a zip archive, counts as damaged after `max_bytes` unpacked bytes.
     """
     try:
-        for opened in _members(path):
+        for open_member in _members(path):
             count = 0
             try:
-                for line in main_lines(_in_bytes(_blocks(opened, most))):
+                for line in main_lines(_in_bytes(_blocks(open_member, max_bytes))):
                     count += 1
                     yield line
             except _DAMAGE:
@@ -100,14 +102,14 @@ def games_in(path: Path, most: float = math.inf) -> Iterator[bytes | str]:
 
 
 def _members(path: Path) -> Iterator[Callable[[], IO[bytes]]]:
-    """What opens the file, or each record of a zip archive."""
+    """Yields functions that open the file, or each record of a zip archive."""
     with path.open("rb") as handle:
-        packed = handle.read(4) == b"PK\3\4"
-    if not packed:
+        is_zip = handle.read(4) == b"PK\3\4"
+    if not is_zip:
         yield lambda: path.open("rb")
         return
     with zipfile.ZipFile(path) as archive:
-        # By entry: of two with one name, the name would open the last one twice.
+        # By entry, since of two entries with one name, the name opens the last one.
         members = [m for m in archive.infolist() if m.filename.lower().endswith(ENDINGS)]
         if not members:
             raise zipfile.BadZipFile
@@ -115,21 +117,25 @@ def _members(path: Path) -> Iterator[Callable[[], IO[bytes]]]:
             yield lambda member=member: archive.open(member)
 
 
-def _blocks(opened: Callable[[], IO[bytes]], most: float) -> Iterator[bytes]:
-    """Yields the stream's bytes, unpacked if they are gzip's; EOFError if there are too many."""
-    with opened() as packed:
+def _blocks(open_member: Callable[[], IO[bytes]], max_bytes: float) -> Iterator[bytes]:
+    """Yields the stream's bytes, unpacked if they are gzip's.
+
+    Raises:
+        EOFError: there are more than `max_bytes`.
+    """
+    with open_member() as packed:
         start = packed.read(2)
         packed.seek(0)
         stream = gzip.GzipFile(fileobj=packed) if start == b"\x1f\x8b" else packed
         size = 0
         while block := stream.read(BLOCK):
-            if (size := size + len(block)) > most:
+            if (size := size + len(block)) > max_bytes:
                 raise EOFError
             yield block
 
 
 def _in_bytes(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Turns UTF-16 and UTF-32 into UTF-8; every other text stays as it is."""
+    """Turns UTF-16 and UTF-32 into UTF-8; leaves all other text unchanged."""
     first = next(blocks, b"")
     encoding = next((name for mark, name in _MARKS.items() if first.startswith(mark)), None)
     if not encoding:

@@ -16,7 +16,7 @@ PASS = SIZE * SIZE
 
 
 def point(action: int) -> str:
-    """The SGF of an action."""
+    """Writes an action in SGF."""
     if action == PASS:
         return ""
     row, column = divmod(action, SIZE)
@@ -26,20 +26,20 @@ def point(action: int) -> str:
 def sgf(
     moves: Iterable[int], first: int = 0, komi: str = "7.5", result: str = "B+R", more: str = ""
 ) -> bytes:
-    """A record; players alternate."""
+    """Writes a record in which players alternate."""
     head = f"(;GM[1]FF[4]SZ[{SIZE}]KM[{komi}]RE[{result}]{more}"
-    colours = "BW" if first == 0 else "WB"
-    body = "".join(f";{colours[i % 2]}[{point(m)}]" for i, m in enumerate(moves))
+    colors = "BW" if first == 0 else "WB"
+    body = "".join(f";{colors[i % 2]}[{point(m)}]" for i, m in enumerate(moves))
     return (head + body + ")").encode()
 
 
 def slow_game(board: Sequence[int] = (0,) * PASS, player: int = 0) -> SlowGo:
-    """The slow rules, from a board on."""
+    """Starts a game by the slow rules from a board."""
     return SlowGo(SIZE, 7.5, 100, tuple(board), player)
 
 
 def random_moves(seed: int, most: int = 24, passes: float = 0.03) -> list[int]:
-    """A legal game, seldom with passes, never with two in a row before its end."""
+    """Plays a random legal game with few passes, and never two in a row before its end."""
     draw, game, moves = random.Random(seed), slow_game(), []
     while len(moves) < most and not game.over:
         choices = sorted(game.moves())
@@ -50,6 +50,6 @@ def random_moves(seed: int, most: int = 24, passes: float = 0.03) -> list[int]:
 
 
 def write(path: Path, *records: bytes) -> Path:
-    """The records in a file."""
+    """Writes records to a file."""
     path.write_bytes(b"\n".join(records))
     return path

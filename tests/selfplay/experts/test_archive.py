@@ -1,4 +1,4 @@
-"""Reading an archive: rows as they were written, views, and damage."""
+"""Archives: rows as written, splits, and damaged files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from games.game import Game
 from selfplay.acting.episode import FIELDS, row_bytes
-from selfplay.experts.archive import ExpertArchive, View
+from selfplay.experts.archive import ExpertArchive, Split
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
 from selfplay.runs.files import CorruptedFile, read_hashed_json, write_hashed_json
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path / "out"
 
 
-def test_gather_gives_the_rows_of_an_episode(folder: Path) -> None:
+def test_gather_returns_rows_with_an_episodes_fields(folder: Path) -> None:
     experts = ExpertArchive(folder)
     indices = np.array([5, 0, experts.size - 1, 5, 17])
     rows = experts.gather(indices)
@@ -48,49 +48,49 @@ def test_gather_gives_the_rows_of_an_episode(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("index", [-1, 10**6])
-def test_a_row_outside_is_an_error(folder: Path, index: int) -> None:
+def test_gather_rejects_rows_outside_the_archive(folder: Path, index: int) -> None:
     with pytest.raises(IndexError, match=f"{index}"):
         ExpertArchive(folder).gather(np.array([0, index]))
 
 
-def test_both_sides_together_are_the_archive(folder: Path) -> None:
+def test_splits_partition_the_archive(folder: Path) -> None:
     experts = ExpertArchive(folder)
     rows = np.concatenate([experts.train.rows, experts.held_out.rows])
     assert np.sort(rows).tolist() == list(range(experts.size))
     assert experts.train.size > experts.held_out.size > 0
-    view = experts.held_out
+    split = experts.held_out
     np.testing.assert_array_equal(
-        view.gather(np.arange(view.size))["ply"], experts.fields["ply"][view.rows]
+        split.gather(np.arange(split.size))["ply"], experts.fields["ply"][split.rows]
     )
-    assert view.gather(np.arange(view.size))["last"].sum() == len(view.games)
+    assert split.gather(np.arange(split.size))["last"].sum() == len(split.games)
 
 
-def test_shares_are_of_games_and_nested(folder: Path) -> None:
+def test_samples_are_of_whole_games_and_nested(folder: Path) -> None:
     train = ExpertArchive(folder).train
-    views = [train.share(share) for share in (0, 0.1, 0.4, 1)]
-    sets = [set(view.games.tolist()) for view in views]
+    splits = [train.sample(share) for share in (0, 0.1, 0.4, 1)]
+    sets = [set(split.games.tolist()) for split in splits]
     assert sets[0] == set() and sets[1] < sets[2] < sets[3] == set(train.games.tolist())
-    assert views[0].size == 0 and views[3].size == train.size
+    assert splits[0].size == 0 and splits[3].size == train.size
 
 
-def test_seen_positions_are_those_that_an_image_of_stands_in_the_other_view(folder: Path) -> None:
+def test_positions_in_marks_positions_and_images_of_the_other_split(folder: Path) -> None:
     experts = ExpertArchive(folder)
     train, held_out = experts.train, experts.held_out
     known = set(experts.fields["position"][train.rows].tolist())
     expected = [p in known for p in experts.fields["position"][held_out.rows].tolist()]
-    seen = held_out.seen_in(train)
-    assert seen.tolist() == expected and 0 < seen.mean() < 1
+    occurs = held_out.positions_in(train)
+    assert occurs.tolist() == expected and 0 < occurs.mean() < 1
     ply = held_out.gather(np.arange(held_out.size))["ply"]
-    assert seen[ply == 0].all()
-    assert not held_out.seen_in(train.share(0)).any()
+    assert occurs[ply == 0].all()
+    assert not held_out.positions_in(train.sample(0)).any()
 
 
-def test_the_game_is_the_archives(folder: Path) -> None:
+def test_archive_makes_its_game(folder: Path) -> None:
     game: Game = ExpertArchive(folder).game
-    assert game == GAME and isinstance(ExpertArchive(folder).train, View)
+    assert game == GAME and isinstance(ExpertArchive(folder).train, Split)
 
 
-def test_damage_is_found(folder: Path, tmp_path: Path) -> None:
+def test_damaged_files_are_detected(folder: Path, tmp_path: Path) -> None:
     def copy() -> Path:
         for file in folder.iterdir():
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -119,7 +119,7 @@ def test_damage_is_found(folder: Path, tmp_path: Path) -> None:
         ExpertArchive(tmp_path)
 
 
-def test_another_format_or_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_other_formats_and_folders_are_rejected(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"is not an archive of expert games: .*experts\.py --help$"
     ):

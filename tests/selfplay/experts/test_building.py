@@ -1,4 +1,4 @@
-"""From files to an archive: every game accounted for, the same bytes each time, no leak."""
+"""Building archives from files: counts of all games, reproducible bytes, a clean split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +17,9 @@ from hypothesis import strategies as st
 from games.symmetry import symmetries
 from selfplay.experts import archive, building, selection, writer
 from selfplay.experts.archive import ExpertArchive
+from selfplay.experts.building import GameSource
 from selfplay.experts.filters import Filters
-from selfplay.experts.game_record import ExpertGame
+from selfplay.experts.game_record import ExpertGame, Rejected
 from selfplay.experts.sgf import reader
 from selfplay.generated import importing
 from selfplay.runs.files import TEMPORARY
@@ -35,7 +35,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 def run(
     out: Path, *paths: Path, filters: Filters | None = None, held_out: float = 0.3
-) -> dict[str, Any]:
+) -> archive.Manifest:
     filters = filters or Filters()
     return importing.import_sgf(out, NAME, GAME, paths, filters, held_out, silent)[0]
 
@@ -45,7 +45,7 @@ def image(moves: Sequence[int], s: int) -> list[int]:
     return [int(np.flatnonzero(actions == move)[0]) for move in moves]
 
 
-def test_an_import_keeps_every_good_game(tmp_path: Path) -> None:
+def test_import_keeps_every_good_game(tmp_path: Path) -> None:
     manifest = run(tmp_path / "out", write(tmp_path / "a.sgf", *GOOD))
     experts = ExpertArchive(tmp_path / "out")
     assert manifest["kept"] == len(GOOD) == len(experts.games["rows"])
@@ -56,7 +56,7 @@ def test_an_import_keeps_every_good_game(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(f"{TEMPORARY}*"))
 
 
-def test_accounts_say_why(tmp_path: Path) -> None:
+def test_source_stats_give_a_reason_for_every_game(tmp_path: Path) -> None:
     one = write(
         tmp_path / "a.sgf", GOOD[0], GOOD[1], record([0, 0]), record([1, 24, 5, 0]),
         b"(;GM[1]SZ[9];B[aa])", b"(;GM[1]SZ[5];B[aa", record([3, 4], result=""),
@@ -102,22 +102,22 @@ def test_damaged_records_never_stop_an_import_and_always_add_up(
     tmp_path: Path, damage: list[tuple[int, int, int, bytes]], cut: bool
 ) -> None:
     texts = []
-    for number, at, gone, put in damage:
+    for number, at, length, new in damage:
         text = GOOD[number]
-        texts.append(text[:at] + put + text[at + gone :])
+        texts.append(text[:at] + new + text[at + length :])
     data = gzip.compress(b"\n".join([*texts, GOOD[0]]))
     path = write(tmp_path / "a.sgf.gz", data[: len(data) - 12 * cut])
     whole = write(tmp_path / "b.sgf", GOOD[1], GOOD[0])
     out = Path(tempfile.mkdtemp(dir=tmp_path)) / "out"
     manifest = run(out, path, whole)
-    for account in [*manifest["files"], {**manifest, "games": None}]:
-        games = account["games"] or sum(file["games"] for file in manifest["files"])
-        assert games == account["kept"] + sum(account["left_out"].values())
+    for counts in [*manifest["files"], {**manifest, "games": None}]:
+        games = counts["games"] or sum(file["games"] for file in manifest["files"])
+        assert games == counts["kept"] + sum(counts["left_out"].values())
     assert manifest["files"][0]["games"] >= 1 and manifest["files"][1]["games"] == 2
     ExpertArchive(out).check()
 
 
-def test_the_same_games_make_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+def test_archive_bytes_do_not_depend_on_the_order_of_games(tmp_path: Path) -> None:
     one = write(tmp_path / "a.sgf", *GOOD[:20])
     two = write(tmp_path / "b.sgf", *GOOD[10:])
     both = write(tmp_path / "z.sgf", *GOOD[::-1])
@@ -132,7 +132,7 @@ def test_the_same_games_make_the_same_bytes_in_any_order(tmp_path: Path) -> None
     assert run(tmp_path / "5", other)["digest"] != first["digest"]
 
 
-def test_of_duplicates_the_one_that_teaches_most_is_kept(tmp_path: Path) -> None:
+def test_deduplicate_keeps_the_game_with_most_to_learn(tmp_path: Path) -> None:
     moves = random_moves(1, most=12)
     records = [
         record(image(moves, 3), result=""),
@@ -142,14 +142,14 @@ def test_of_duplicates_the_one_that_teaches_most_is_kept(tmp_path: Path) -> None
     for order in (records, records[::-1]):
         out = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         manifest = run(out, write(tmp_path / "a.sgf", *order))
-        assert manifest["kept"] == 1 and manifest["left_out"] == {selection.DUPLICATE: 2}
+        assert manifest["kept"] == 1 and manifest["left_out"] == {selection.DUPLICATE.reason: 2}
         experts = ExpertArchive(out)
         assert experts.games["komi"].tolist() == [6.5] and experts.games["outcome"].tolist() == [-1]
         assert experts.games["taught"].all()
         (tmp_path / "a.sgf").unlink()
 
 
-def test_no_image_of_a_training_game_is_held_out_and_games_never_change_sides(
+def test_split_keeps_images_together_and_never_changes(
     tmp_path: Path,
 ) -> None:
     games = [random_moves(seed, most=10) for seed in range(24)]
@@ -159,16 +159,16 @@ def test_no_image_of_a_training_game_is_held_out_and_games_never_change_sides(
     many = write(tmp_path / "many.sgf", *map(record, turned), *map(record, games[6:]))
     run(tmp_path / "1", few)
     manifest = run(tmp_path / "2", many)
-    assert manifest["kept"] == 24 and manifest["left_out"] == {selection.DUPLICATE: 18}
+    assert manifest["kept"] == 24 and manifest["left_out"] == {selection.DUPLICATE.reason: 18}
     small, large = ExpertArchive(tmp_path / "1"), ExpertArchive(tmp_path / "2")
 
-    def orders(view: archive.View) -> set[int]:
-        return set(view.archive.games["order"][view.games].tolist())
+    def sample_hashes(split: archive.Split) -> set[int]:
+        return set(split.archive.games["order"][split.games].tolist())
 
-    assert orders(small.train) <= orders(large.train)
-    assert orders(small.held_out) <= orders(large.held_out)
-    assert orders(small.held_out) and orders(small.train)
-    assert not orders(large.train) & orders(large.held_out)
+    assert sample_hashes(small.train) <= sample_hashes(large.train)
+    assert sample_hashes(small.held_out) <= sample_hashes(large.held_out)
+    assert sample_hashes(small.held_out) and sample_hashes(small.train)
+    assert not sample_hashes(large.train) & sample_hashes(large.held_out)
 
 
 WEAK, NOT_KNOWN = "filter: not strong enough", "filter: strength not known"
@@ -191,31 +191,33 @@ RATED = (
         (Filters(result_known=True), 4, {"filter: no result": 1}),
         (Filters(min_plies=4), 3, {"filter: less than 4 moves": 2}),
         (Filters(no_bots=True), 4, {"filter: a bot plays": 1}),
-        (Filters(max_games=2), 2, {selection.SURPLUS: 3}),
+        (Filters(max_games=2), 2, {selection.SURPLUS.reason: 3}),
     ],
 )  # fmt: skip
-def test_filters(tmp_path: Path, filters: Filters, kept: int, why: dict[str, int]) -> None:
+def test_filters_count_rejected_games_by_reason(
+    tmp_path: Path, filters: Filters, kept: int, why: dict[str, int]
+) -> None:
     manifest = run(tmp_path / "out", write(tmp_path / "a.sgf", *RATED), filters=filters)
     assert (manifest["kept"], manifest["left_out"]) == (kept, why)
 
 
-def test_moves_of_the_strong_player_only(tmp_path: Path) -> None:
+def test_mover_filter_keeps_only_moves_of_strong_players(tmp_path: Path) -> None:
     path = write(tmp_path / "a.sgf", *RATED, record([9], more="BR[1k]WR[9d]"))
     filters = Filters(min_rating=2000, min_rank="2d", strength_applies_to="mover")
     manifest = run(tmp_path / "out", path, filters=filters)
-    assert manifest["left_out"] == {building.NO_ROWS: 1}
+    assert manifest["left_out"] == {building.NO_ROWS.reason: 1}
     experts = ExpertArchive(tmp_path / "out")
     rows = experts.gather(np.arange(experts.size))
-    found = {int(key): [] for key in experts.games["start"]}
+    actions = {int(key): [] for key in experts.games["start"]}
     starts = np.sort(experts.games["start"])
     for at, action in enumerate(rows["action"]):
-        found[int(starts[np.searchsorted(starts, at, side="right") - 1])].append(int(action))
+        actions[int(starts[np.searchsorted(starts, at, side="right") - 1])].append(int(action))
     expected = [[0, 2], [1, 2, 3], [2, 4], [4, 6], [5, 7]]
-    assert sorted(found.values()) == expected
+    assert sorted(actions.values()) == expected
     assert rows["last"].sum() == 5
 
 
-def test_a_sample_is_of_the_least_hashes_whatever_else_there_is(tmp_path: Path) -> None:
+def test_max_games_keeps_the_least_sample_hashes(tmp_path: Path) -> None:
     few, many = write(tmp_path / "few.sgf", *GOOD[:20]), write(tmp_path / "many.sgf", *GOOD[::-1])
     run(tmp_path / "1", few, filters=Filters(max_games=8))
     run(tmp_path / "2", many, filters=Filters(max_games=8))
@@ -225,7 +227,7 @@ def test_a_sample_is_of_the_least_hashes_whatever_else_there_is(tmp_path: Path) 
     assert orders[0] == orders[2][:8] and orders[1] == orders[3][:8]
 
 
-def test_komi_0_is_doubted_where_margins_deny_it(tmp_path: Path) -> None:
+def test_zero_komi_is_distrusted_if_most_margins_have_half_a_point(tmp_path: Path) -> None:
     denied = [record([0, 1], komi="0", result="B+5.5"), record([1, 2], komi="0", result="B+R")]
     denied += [record([2, 3], komi="0", result="W+3"), record([3, 4], komi="6.5", result="W+R")]
     denied += [record([4, 5], komi="0", result="W+8.5")]
@@ -237,11 +239,11 @@ def test_komi_0_is_doubted_where_margins_deny_it(tmp_path: Path) -> None:
     assert table["taught"].sum() == 3 and set(table["komi"]) == {0.0, 6.5}
 
 
-def test_what_is_there_is_kept(tmp_path: Path) -> None:
+def test_build_never_overwrites_a_folder(tmp_path: Path) -> None:
     path, out = write(tmp_path / "a.sgf", *GOOD), tmp_path / "out"
-    made = run(out, path)
-    again, was_there = importing.import_sgf(out, NAME, GAME, [path], Filters(), 0.3, silent)
-    assert was_there and again["digest"] == made["digest"]
+    first = run(out, path)
+    again, existed = importing.import_sgf(out, NAME, GAME, [path], Filters(), 0.3, silent)
+    assert existed and again["digest"] == first["digest"]
     moved = write(tmp_path / "moved.sgf", *GOOD)
     assert importing.import_sgf(out, NAME, GAME, [moved], Filters(), 0.3, silent)[1]
     with pytest.raises(ValueError, match=r"another import \(different: filters\)"):
@@ -252,13 +254,13 @@ def test_what_is_there_is_kept(tmp_path: Path) -> None:
         run(out, write(path, *GOOD[:9]))
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "x.txt").write_text("precious")
-    with pytest.raises(ValueError, match="exists and is no archive"):
+    with pytest.raises(ValueError, match="exists and is not an archive"):
         run(tmp_path / "thesis", path)
     (tmp_path / "empty").mkdir()
     run(tmp_path / "empty", path)
 
 
-def test_an_interrupted_import_leaves_nothing_that_looks_complete(
+def test_interrupted_import_leaves_no_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, out = write(tmp_path / "a.sgf", *GOOD), tmp_path / "sub" / "out"
@@ -271,16 +273,16 @@ def test_an_interrupted_import_leaves_nothing_that_looks_complete(
         with pytest.raises(KeyboardInterrupt):
             run(out, path)
     assert list((tmp_path / "sub").iterdir()) == []
-    left = out.parent / f"{TEMPORARY}out"  # of one that was killed
-    left.mkdir()
-    (left / "planes.npy").write_text("")
-    (left / f"{TEMPORARY}1-games.npz").write_text("")
+    rest = out.parent / f"{TEMPORARY}out"  # of a process that was killed
+    rest.mkdir()
+    (rest / "planes.npy").write_text("")
+    (rest / f"{TEMPORARY}1-games.npz").write_text("")
     run(out, path)
     assert [file.name for file in out.parent.iterdir()] == ["out"]
     assert not list(out.glob(f"{TEMPORARY}*")) and not (out / "lock").exists()
 
 
-def test_imports_side_by_side_leave_each_other_alone(tmp_path: Path) -> None:
+def test_concurrent_imports_do_not_interfere(tmp_path: Path) -> None:
     path = write(tmp_path / "a.sgf", *GOOD)
     with writer.Writer(tmp_path / "a-out"):
         run(tmp_path / "out", path)
@@ -290,23 +292,23 @@ def test_imports_side_by_side_leave_each_other_alone(tmp_path: Path) -> None:
     run(tmp_path / "a-out", path)
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    def source() -> list[ExpertGame | str]:
+def test_unwritable_folder_is_rejected_before_reading(tmp_path: Path) -> None:
+    def source() -> list[ExpertGame | Rejected]:
         raise AssertionError("read")
 
     (tmp_path / "file").write_text("")
-    given = [(selection.Account("x"), source)]
+    game_sources = [GameSource(selection.SourceStats("x"), source)]
     with pytest.raises(OSError, match="file"):
-        building.build(tmp_path / "file/out", NAME, GAME, given, {}, 0.1, Filters(), silent)
+        building.build(tmp_path / "file/out", NAME, GAME, game_sources, {}, 0.1, Filters(), silent)
 
 
-def test_a_link_stays_and_what_it_names_is_made(tmp_path: Path) -> None:
+def test_archive_is_written_to_the_target_of_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("there")
     run(tmp_path / "link", write(tmp_path / "a.sgf", *GOOD))
     assert (tmp_path / "link").is_symlink() and ExpertArchive(tmp_path / "there").size
 
 
-def test_nothing_to_keep_is_said_with_the_reasons(tmp_path: Path) -> None:
+def test_archive_without_games_is_an_error_with_reasons(tmp_path: Path) -> None:
     path = write(tmp_path / "a.sgf", b"(;GM[1]SZ[9];B[aa])", record([0, 0]))
     with pytest.raises(ValueError, match="none of 2 games is kept: another board size") as error:
         run(tmp_path / "out", path)
@@ -314,7 +316,7 @@ def test_nothing_to_keep_is_said_with_the_reasons(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_komi_of_the_command_is_for_records_that_tell_none(tmp_path: Path) -> None:
+def test_komi_of_the_game_applies_to_records_without_komi(tmp_path: Path) -> None:
     path = write(tmp_path / "a.sgf", b"(;SZ[5]RE[B+R];B[aa])", record([1], komi="7"))
     game = replace(GAME, komi=5.5)
     importing.import_sgf(tmp_path / "o", "go?size=5&komi=5.5", game, [path], Filters(), 0, silent)

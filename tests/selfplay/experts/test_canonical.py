@@ -1,4 +1,4 @@
-"""Keys: one for all images of a game or of a position, others for all else."""
+"""Keys: equal for all images of a game or of a position, different otherwise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GOLDEN = [788585211, 3130216149]
 
 
 def image(game: ExpertGame, s: int) -> ExpertGame:
-    """The game turned by a symmetry, move by move as `games.symmetry` says."""
+    """Transforms a game by a symmetry, move by move as `games.symmetry` says."""
     moves = [int(np.flatnonzero(ACTIONS[s] == move)[0]) for move in game.moves]
     start = game.start and Start(
         game.start.board.reshape(-1)[CELLS[s]].reshape(5, 5), game.start.player
@@ -34,7 +34,7 @@ def played(seed: int, start: Start | None = None) -> ExpertGame:
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("set_up", [False, True])
-def test_a_game_and_its_images_have_one_key(seed: int, set_up: bool) -> None:
+def test_game_key_is_equal_for_all_images(seed: int, set_up: bool) -> None:
     board = np.random.default_rng(seed).integers(-1, 2, (5, 5)).astype(np.int8)
     game = played(seed, Start(board, 1) if set_up else None)
     keys = {canonical.key(GAME, image(game, s)) for s in range(8)}
@@ -42,13 +42,13 @@ def test_a_game_and_its_images_have_one_key(seed: int, set_up: bool) -> None:
     assert keys == {canonical.key(GAME, game)}
 
 
-def test_the_opening_is_that_of_the_smallest_image() -> None:
+def test_key_opening_is_that_of_the_smallest_image() -> None:
     game = ExpertGame(np.array([24, 0, 12, PASS, 1], np.int16), 1)
     assert canonical.key(GAME, game).opening == (0, 24, 12, PASS)
     assert canonical.key(GAME, ExpertGame(np.array([14, 9], np.int16), 1)).opening == (2, 1)
 
 
-def test_passes_at_the_end_do_not_tell_games_apart_and_others_do() -> None:
+def test_game_key_ignores_only_final_passes() -> None:
     def key(*moves: int, start: Start | None = None) -> bytes:
         return canonical.key(GAME, ExpertGame(np.array(moves, np.int16), 1, start=start)).digest
 
@@ -59,41 +59,41 @@ def test_passes_at_the_end_do_not_tell_games_apart_and_others_do() -> None:
         key(1, 2, start=Start(empty, 1)), key(PASS), key(1, 2, start=Start(empty + 1, 0)),
     ]  # fmt: skip
     assert len(set(different)) == len(different)
-    # A position of which no move is known is told by its board.
+    # Positions without a known move differ by their boards.
     unknown = [key(-1, start=Start(np.eye(5, k=k, dtype=np.int8), 0)) for k in range(3)]
     assert len(set(unknown)) == 3
 
 
-def test_another_game_or_size_has_other_keys() -> None:
+def test_game_keys_differ_between_games_and_sizes() -> None:
     moves = ExpertGame(np.array([0, 1], np.int16), 1)
     others = [games.make(name) for name in ("go?size=6", "tic_tac_toe", "hex?size=3")]
     assert len({canonical.key(game, moves).digest for game in (GAME, *others)}) == 4
 
 
 @pytest.mark.parametrize("name", ["go?size=5", "tic_tac_toe", "connect_four"])
-def test_positions_and_their_images_have_one_key(name: str) -> None:
+def test_position_key_is_equal_for_all_images(name: str) -> None:
     game = games.make(name)
     height, width, _ = game.observation_shape
     cells = symmetries(game).cells
     boards = np.random.default_rng(0).integers(-1, 2, (200, height * width)).astype(np.int8)
     images = boards[:, cells].reshape(-1, height, width)  # [200 · S, H, W]
     key = jax.jit(jax.vmap(lambda board, who: canonical.position(game, board, who), (0, None)))
-    found = np.asarray(key(images, jnp.int32(0))).reshape(200, len(cells), 2)
-    assert (found == found[:, :1]).all()
+    keys = np.asarray(key(images, jnp.int32(0))).reshape(200, len(cells), 2)
+    assert (keys == keys[:, :1]).all()
     smallest = {min(b[c].tobytes() for c in cells) for b in boards}
-    assert len(np.unique(found[:, 0], axis=0)) == len(smallest)
+    assert len(np.unique(keys[:, 0], axis=0)) == len(smallest)
     swapped = np.asarray(key(images, jnp.int32(1))).reshape(200, len(cells), 2)
-    assert not (swapped == found).all(axis=2).any()
+    assert not (swapped == keys).all(axis=2).any()
     mirrored = np.asarray(key(-images, jnp.int32(0))).reshape(200, len(cells), 2)
-    assert not (mirrored == found)[boards.any(axis=1)].all(axis=2).any()
+    assert not (mirrored == keys)[boards.any(axis=1)].all(axis=2).any()
 
 
-def test_keys_are_the_same_on_every_machine_and_for_ever() -> None:
+def test_keys_are_the_recorded_ones() -> None:
     """They decide what is held out: a change would exchange games between the sides."""
     game = ExpertGame(np.array([12, 11, 7], np.int16), 1)
     smallest = b"".join(move.to_bytes(2, "big") for move in (12, 7, 11))
     assert canonical.key(GAME, game).digest == hashlib.sha256(b"go (5, 5) :" + smallest).digest()
     board = np.zeros((5, 5), np.int8)
     board[1, 2] = 1
-    found = canonical.position(GAME, jnp.asarray(board), jnp.int32(1))
-    assert np.asarray(found).tolist() == GOLDEN
+    key = canonical.position(GAME, jnp.asarray(board), jnp.int32(1))
+    assert np.asarray(key).tolist() == GOLDEN

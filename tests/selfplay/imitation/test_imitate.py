@@ -51,7 +51,7 @@ GAME = "tic_tac_toe"
 def generate(folder: Path, count: int = 300, seed: int = 0) -> Path:
     """Generates an archive of a tic-tac-toe teacher's games."""
     teacher = Teacher(games=count, blunder=0.3, seed=seed)
-    importing.label(folder, GAME, games.make(GAME), teacher, 0.2, 1, lambda *a: None)
+    importing.generate(folder, GAME, games.make(GAME), teacher, 0.2, 1, lambda *a: None)
     return folder
 
 

@@ -27,10 +27,10 @@ def begin_ladder(path: Path, *players: str) -> Path:
 def no_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without the `solver` extra."""
 
-    def scores_of(game: object) -> NoReturn:
+    def solver_for(game: object) -> NoReturn:
         raise ValueError("install the solver")
 
-    monkeypatch.setattr(solvers, "scores_of", scores_of)
+    monkeypatch.setattr(solvers, "solver_for", solver_for)
 
 
 def test_default_anchor_is_the_solver_of_a_solved_game() -> None:

@@ -148,10 +148,10 @@ def test_run_rated_against_a_missing_solver_is_refused(
 ) -> None:
     run = shutil.copytree(folder, tmp_path / "run")
 
-    def scores_of(game: object) -> NoReturn:
+    def solver_for(game: object) -> NoReturn:
         raise ValueError("install the solver")
 
-    monkeypatch.setattr(solvers, "scores_of", scores_of)
+    monkeypatch.setattr(solvers, "solver_for", solver_for)
     with pytest.raises(ValueError, match="install the solver"):
         train(replace(RATED, iterations=7), run)
 

@@ -1,4 +1,4 @@
-"""Perfect play against slow solvers of the tests' own, and against what is published."""
+"""Solvers against slow solvers written for the tests, and against published results."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 
 import games
 from selfplay.players import solvers
-from selfplay.solved.suite import ILLEGAL
+from selfplay.solved.suite import ILLEGAL_SCORE
 
 LINES = [(0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6)]
 
 
 @cache
 def tic_tac_toe_score(board: str) -> int:
-    """Negamax over strings of "x", "o", "."; +k wins with the k-th stone from the end."""
+    """Solves a string of "x", "o", "." by negamax; +k wins with the k-th stone from the end."""
     mover, other = ("x", "o") if board.count("x") == board.count("o") else ("o", "x")
     if any(all(board[c] == other for c in line) for line in LINES):
         return -(board.count(".") // 2 + 1)
@@ -29,7 +29,7 @@ def tic_tac_toe_score(board: str) -> int:
 
 @cache
 def red_wins_3x3(red: frozenset[int], blue: frozenset[int]) -> bool:
-    """Hex on 3×3 with plain sets; Red joins top and bottom and moves first."""
+    """Solves Hex on 3×3 with plain sets; Red joins top and bottom and moves first."""
     if joined(red, vertical=True):
         return True
     if joined(blue, vertical=False):
@@ -54,7 +54,7 @@ def joined(cells: frozenset[int], vertical: bool) -> bool:
 
 
 def random_positions(game: Any, count: int, seed: int) -> Any:
-    """Positions [count] of random games, not over."""
+    """Plays random games; returns positions [count] that are not over."""
     rng = np.random.default_rng(seed)
     step = jax.jit(game.step)
     states = []
@@ -72,38 +72,38 @@ def random_positions(game: Any, count: int, seed: int) -> Any:
 def test_tic_tac_toe_agrees_with_a_slow_solver() -> None:
     game = games.make("tic_tac_toe")
     states = random_positions(game, 150, 0)
-    scores = solvers.scores_of(game)(states)
+    scores = solvers.solver_for(game)(states)
     boards = np.asarray(jax.vmap(game.board)(states)).reshape(-1, 9)
     for row, board in zip(scores, boards, strict=True):
         text = "".join({1: "x", -1: "o", 0: "."}[v] for v in board.tolist())
         mover = "x" if text.count("x") == text.count("o") else "o"
         for cell in range(9):
             after = text[:cell] + mover + text[cell + 1 :]
-            expected = -tic_tac_toe_score(after) if text[cell] == "." else ILLEGAL
+            expected = -tic_tac_toe_score(after) if text[cell] == "." else ILLEGAL_SCORE
             assert row[cell] == expected, (text, cell)
 
 
 def test_hex_3x3_agrees_with_a_slow_solver() -> None:
     game = games.make("hex?size=3")
     states = random_positions(game, 100, 1)
-    scores = solvers.scores_of(game)(states)
+    scores = solvers.solver_for(game)(states)
     boards = np.asarray(jax.vmap(game.board)(states)).reshape(-1, 9)
     for row, board in zip(scores, boards, strict=True):
         red, blue = (frozenset(np.flatnonzero(board == sign).tolist()) for sign in (1, -1))
-        for action in np.flatnonzero(row != ILLEGAL):
+        for action in np.flatnonzero(row != ILLEGAL_SCORE):
             if len(red) == len(blue):
                 wins = red_wins_3x3(red | {int(action)}, blue)
             else:  # Blue's actions are cells of his transposed view
                 cell = action % 3 * 3 + action // 3
                 wins = not red_wins_3x3(red, blue | {int(cell)})
             assert (row[action] > 0) == wins
-        assert (row == ILLEGAL).sum() == (board != 0).sum()
+        assert (row == ILLEGAL_SCORE).sum() == (board != 0).sum()
 
 
 @pytest.mark.slow
-def test_hex_4x4_is_won_from_the_short_diagonal_only() -> None:
+def test_hex_4x4_is_won_only_from_the_short_diagonal() -> None:
     game = games.make("hex?size=4")
-    scores = solvers.scores_of(game)(jax.tree.map(lambda x: x[None], game.init()))[0]
+    scores = solvers.solver_for(game)(jax.tree.map(lambda x: x[None], game.init()))[0]
     assert np.flatnonzero(scores > 0).tolist() == [3, 6, 9, 12]
 
 
@@ -113,22 +113,22 @@ def test_sooner_wins_score_higher() -> None:
     state = game.init()
     for move in (0, 3, 1, 4):
         state = game.step(state, move)
-    scores = solvers.scores_of(game)(jax.tree.map(lambda x: x[None], state))[0]
+    scores = solvers.solver_for(game)(jax.tree.map(lambda x: x[None], state))[0]
     assert scores[2] == scores.max() == 3
 
 
-def test_a_finished_game_has_no_moves() -> None:
+def test_finished_game_has_no_legal_scores() -> None:
     game = games.make("tic_tac_toe")
     state = game.init()
     for move in (0, 3, 1, 4, 2):
         state = game.step(state, move)
-    scores = solvers.scores_of(game)(jax.tree.map(lambda x: x[None], state))
-    assert (scores == ILLEGAL).all()
+    scores = solvers.solver_for(game)(jax.tree.map(lambda x: x[None], state))
+    assert (scores == ILLEGAL_SCORE).all()
 
 
 @pytest.mark.parametrize(
     "name", ["go?size=5", "hex?size=5", "connect_four?rows=5", "hex?size=3&swap=true"]
 )
-def test_games_without_a_solver_say_so(name: str) -> None:
+def test_games_without_a_solver_are_rejected(name: str) -> None:
     with pytest.raises(ValueError, match=r"there is no perfect player of .*; choose connect_four"):
-        solvers.scores_of(games.make(name))
+        solvers.solver_for(games.make(name))

@@ -1,4 +1,4 @@
-"""Player specs: what they mean, and what is said of those that mean nothing."""
+"""Player specs: their meaning, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from tests.selfplay.serve.analysts import untrained
         ("randm", r"cannot be read \(did you mean 'random'\?\); write one of"),
         ("rollout?sims=4", r"cannot be read \(did you mean 'rollouts'\?\); write one of"),
         ("rollouts?sim=4", r"has no option 'sim' \(did you mean 'sims'\?\); choose from sims"),
-        ("random?sims=4", "player 'random[?]sims=4' has no option 'sims'; choose from none"),
+        ("random?sims=4", "player 'random[?]sims=4' has no option 'sims'; it has no options"),
         ("rollouts?sims=0", "sims must be at least 1, got 0"),
         ("rollouts?sims=many", "sims='many' must be int"),
-        ("rollouts?sims=1&sims=2", "option 'sims' is given twice"),
-        ("solver?blunder=2", r"blunder must lie in \[0, 1\], got 2.0"),
-        ("solver?blunder", "'blunder' is no option=value"),
+        ("rollouts?sims=1&sims=2", "an option is repeated: sims, sims"),
+        ("solver?blunder=2", r"blunder must be in \[0, 1\], got 2.0"),
+        ("solver?blunder", "'blunder' is not a list of options"),
         ("gtp:", "names no command"),
         ("gtp:gnugo", "speaks GTP and plays Go"),
         ("runs/none@3", "runs/none is not a run folder"),
     ],
 )
-def test_specs_that_cannot_be_read(spec: str, sentence: str) -> None:
+def test_invalid_specs_are_rejected(spec: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         specs.parse(spec, games.make("tic_tac_toe"))
 
 
-def test_a_version_spec_is_taken_apart() -> None:
+def test_version_spec_splits_into_its_parts() -> None:
     assert specs.version_spec("runs/a@40?sims=16") == ("runs/a@40", 16, None)
     assert specs.version_spec("runs/a") == ("runs/a", None, None)
     assert specs.version_spec("a.safetensors?search=puct&sims=0") == ("a.safetensors", 0, "puct")
@@ -70,7 +70,7 @@ def test_a_version_spec_is_taken_apart() -> None:
     ],
 )
 @pytest.mark.parametrize("options", ["", "?sims=3", "?sims=0&search=puct"])
-def test_a_runs_name_may_contain_any_character(
+def test_run_names_may_contain_any_character(
     text: str, folder: str, version: str, options: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -83,7 +83,7 @@ def test_a_runs_name_may_contain_any_character(
         assert specs.split_stored(text + options) == (text, options[1:])
 
 
-def test_specs_are_canonical() -> None:
+def test_player_spec_is_canonical() -> None:
     game = games.make("tic_tac_toe")
     assert specs.parse(" rollouts ", game).spec == "rollouts?sims=64"
     assert specs.parse("solver?blunder=0", game).spec == "solver"
@@ -99,12 +99,12 @@ def test_specs_are_canonical() -> None:
         ("gtp:sh -c 'a\nb'", "an engine's command is one line without tabs"),
     ],
 )
-def test_engines_are_checked_before_any_work(spec: str, sentence: str) -> None:
+def test_engine_commands_are_checked_at_once(spec: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         specs.parse(spec, games.make("go?size=5"))
 
 
-def test_a_stored_name_is_no_command(tmp_path: Path) -> None:
+def test_stored_name_is_never_a_command(tmp_path: Path) -> None:
     """Whoever shares a file chooses its name, and must not choose what is run."""
     file = tmp_path / "shared.safetensors"
     replace(untrained("go?size=5"), name="gtp:sh -c 'touch owned' #@1").export(file)
@@ -128,5 +128,7 @@ def test_a_stored_name_is_no_command(tmp_path: Path) -> None:
         ("rollouts?sims=1", "random", "a weaker form of rollouts?sims=1"),
     ],
 )
-def test_a_player_between_two_others(stronger: str, weaker: str, expected: str) -> None:
+def test_between_proposes_a_player_of_medium_strength(
+    stronger: str, weaker: str, expected: str
+) -> None:
     assert specs.between(stronger, weaker) == expected

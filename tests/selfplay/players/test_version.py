@@ -1,4 +1,4 @@
-"""A loaded version: one position or a batch of them, and one line of text."""
+"""A loaded version: single positions, batches, and its text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ATOL = 1e-5
 
 
 def positions(version: Version) -> list[Any]:
-    """Four single states: the start, and those after moves to 0, 4 and 2."""
+    """Returns four single states: the start, and those after moves to 0, 4 and 2."""
     step = jax.jit(version.game.step)
     states = [version.game.init()]
     for action in (0, 4, 2):
@@ -31,7 +31,7 @@ def stacked(states: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
-def test_a_batch_is_evaluated_as_its_positions_are() -> None:
+def test_batch_is_evaluated_like_single_positions() -> None:
     version = untrained("tic_tac_toe")
     states = positions(version)
     logits, values = version.evaluate(stacked(states))
@@ -51,23 +51,23 @@ def test_any_leading_dimensions_make_a_batch() -> None:
     again, nested_values = version.evaluate(nested)
     np.testing.assert_array_equal(again, logits.reshape(2, 1, 2, -1))
     np.testing.assert_array_equal(nested_values, values.reshape(2, 1, 2))
-    none = jax.tree.map(lambda leaf: leaf[:0], states)
-    assert version.evaluate(none)[0].shape == (0, 9)
+    empty = jax.tree.map(lambda leaf: leaf[:0], states)
+    assert version.evaluate(empty)[0].shape == (0, 9)
 
 
 @pytest.mark.parametrize("algorithm", ["gumbel", "puct"])
-def test_a_batch_is_searched_as_its_positions_are(algorithm: str) -> None:
+def test_batch_is_searched_like_single_positions(algorithm: str) -> None:
     version = untrained("tic_tac_toe").with_search(algorithm)
     states = positions(version)
-    found = version.search(stacked(states), num_simulations=6)
+    result = version.search(stacked(states), num_simulations=6)
     for i, state in enumerate(states):
         alone = version.search(state, num_simulations=6)
-        assert int(found.action[i]) == int(alone.action) and alone.action.shape == ()
-        np.testing.assert_allclose(found.policy[i], alone.policy, atol=ATOL)
-        np.testing.assert_allclose(found.value[i], alone.value, atol=ATOL)
+        assert int(result.action[i]) == int(alone.action) and alone.action.shape == ()
+        np.testing.assert_allclose(result.policy[i], alone.policy, atol=ATOL)
+        np.testing.assert_allclose(result.value[i], alone.value, atol=ATOL)
 
 
-def test_what_is_no_state_of_the_game_is_an_error() -> None:
+def test_other_than_a_state_of_the_game_is_rejected() -> None:
     version = untrained("tic_tac_toe")
     state = version.game.init()
     leaves, tree = jax.tree.flatten(state)

@@ -68,6 +68,6 @@ def test_replay_shard_stores_mover_outcome_as_outcome(tmp_path: Path) -> None:
 def test_expert_archive_stores_mover_outcome_as_outcome(tmp_path: Path) -> None:
     with Writer(tmp_path / "experts") as writer:
         writer.append(dict.fromkeys(FIELDS, VALUES))
-        manifest = writer.commit({"start": VALUES}, {})
+        manifest = writer.commit({"start": VALUES}, {})  # pyright: ignore[reportArgumentType]
     names = {path.stem for path in (tmp_path / "experts").glob("*.npy")}
     assert names == set(manifest["fields"]) == set(FIELDS) - {"mover_outcome"} | {"outcome"}

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 import games
-from selfplay.experts.building import build
+from selfplay.experts.building import GameSource, build
 from selfplay.experts.filters import Filters
 from selfplay.experts.game_record import ExpertGame
-from selfplay.experts.selection import Account
+from selfplay.experts.selection import SourceStats
 from selfplay.imitation.imitate import FOLDER
 from tests.small_runs import TINY, digests, finish, start, train, trained
 
@@ -84,7 +84,7 @@ def imitating(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     data = tmp_path_factory.mktemp("experts") / "random"
     game, rng = games.make("connect_four"), np.random.default_rng(0)
     played = [ExpertGame(rng.permutation(42).astype(np.int16)[:7] % 7, 1) for _ in range(80)]
-    source = Account("random"), lambda: played
+    source = GameSource(SourceStats("random"), lambda: played)
     build(data, "connect_four", game, [source], {}, 0.2, Filters(), lambda *a: None)
     values = {
         "dataset": data,

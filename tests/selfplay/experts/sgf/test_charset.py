@@ -1,4 +1,4 @@
-"""Encodings: a game is read with all its moves, or left out with a reason, whatever it declares."""
+"""Encodings: whatever a game declares, all its moves are read, or it is rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.experts.game_record import LeftOut
+from selfplay.experts.game_record import Rejected
 from selfplay.experts.sgf import charset, reader
 from selfplay.experts.sgf.scan import AMBIGUOUS, KEPT, LIMIT, TRUNCATED, main_lines
 from tests.selfplay.experts.records import point, random_moves
@@ -85,28 +85,28 @@ def records(draw: st.DrawFn, truly: bool) -> tuple[bytes, list[int]]:
     return f"(;GM[1]SZ[5]{''.join(properties)}{nodes}{last})".encode(codec), moves
 
 
-def moves_of(line: bytes | str) -> list[int] | str:
-    """The moves of a main line, or the reason why there are none."""
+def moves_of(line: bytes | Rejected) -> list[int] | Rejected:
+    """Reads the moves of a main line, or why it is rejected."""
     try:
-        return line if isinstance(line, str) else [move for _, move in reader.parse(line, 5).moves]
-    except LeftOut as reason:
-        return str(reason)
+        return line if isinstance(line, Rejected) else [m for _, m in reader.parse(line, 5).moves]
+    except reader.InvalidRecord as error:
+        return Rejected(str(error))
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.lists(records(truly=True), min_size=1, max_size=3))
-def test_a_declared_encoding_is_read(games: list[tuple[bytes, list[int]]]) -> None:
+def test_declared_encoding_is_read(games: list[tuple[bytes, list[int]]]) -> None:
     lines = list(main_lines([b"\n".join(data for data, _ in games)]))
     assert [moves_of(line) for line in lines] == [moves for _, moves in games]
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(st.lists(records(truly=False), min_size=1, max_size=3))
-def test_without_a_true_declaration_no_move_is_lost(games: list[tuple[bytes, list[int]]]) -> None:
+def test_wrong_declaration_loses_no_move(games: list[tuple[bytes, list[int]]]) -> None:
     lines = list(main_lines([b"\n".join(data for data, _ in games)]))
     assert len(lines) == len(games)
     for line, (_, moves) in zip(lines, games, strict=True):
-        assert moves_of(line) in (moves, AMBIGUOUS, TRUNCATED, "not readable as SGF")
+        assert moves_of(line) in (moves, AMBIGUOUS, TRUNCATED, Rejected("not readable as SGF"))
 
 
 GAME_TEXT = "(;GM[1]SZ[5]{before}PB[{name}]{after};B[aa];W[bb];B[cc])"
@@ -118,7 +118,7 @@ PLAYED = [0, 6, 12]
     "declaration", ["", "CA[UTF-8]", "CA[Shift_JIS]", "CA[shift_jis]", "CA[sjs]"]
 )
 @pytest.mark.parametrize("behind", [False, True])
-def test_a_letter_that_ends_in_a_backslash_hides_no_move(
+def test_letter_that_ends_in_a_backslash_hides_no_move(
     name: str, declaration: str, behind: bool
 ) -> None:
     places = (
@@ -129,7 +129,7 @@ def test_a_letter_that_ends_in_a_backslash_hides_no_move(
     assert moves_of(line) == PLAYED
 
 
-def test_each_game_of_a_file_has_an_encoding_of_its_own() -> None:
+def test_each_game_of_a_file_has_its_own_encoding() -> None:
     games = [("gb18030", "张三镺", "GB2312"), ("utf-8", "王五六", "UTF-8"), ("cp932", "表", "sjis"),
              ("latin-1", "José", "ISO-8859-1"), ("euc_kr", "이창호", "EUC-KR")] * 3  # fmt: skip
     data = [GAME_TEXT.format(name=name, before=f"CA[{named}]", after="").encode(codec)
@@ -140,7 +140,7 @@ def test_each_game_of_a_file_has_an_encoding_of_its_own() -> None:
         assert moves_of(line) == PLAYED
 
 
-def test_a_letter_without_an_end_does_not_blind_the_games_behind_it() -> None:
+def test_unfinished_letter_does_not_affect_later_games() -> None:
     tilde = b"(;GM[1]SZ[5]C[~{];B[aa])"  # as HZ, this has no end
     hidden = GAME_TEXT.format(name="表", before="", after="").encode("cp932")
     blocks = [tilde + hidden, *[b"x" * (1 << 18)] * 8]
@@ -148,21 +148,21 @@ def test_a_letter_without_an_end_does_not_blind_the_games_behind_it() -> None:
     assert first == tilde and moves_of(second) == PLAYED
 
 
-def test_utf8_needs_no_declaration_and_bears_a_wrong_one() -> None:
+def test_utf8_is_recognized_whatever_is_declared() -> None:
     for declaration in ("", "CA[GB2312]", "CA[Shift_JIS]", "CA[ISO-8859-1]"):
         data = GAME_TEXT.format(name="王", before=declaration, after="").encode()
         assert list(main_lines([data])) == [data]
 
 
-def test_a_fault_of_the_grammar_is_not_hidden_in_a_letter() -> None:
+def test_grammar_error_is_not_hidden_in_a_letter() -> None:
     data = "(;GM[1]SZ[5]PB[José]XX;B[aa];W[bb])".encode("latin-1")  # "é]" is a letter of GB18030
     (line,) = main_lines([data])
-    assert moves_of(line) == "not readable as SGF"
+    assert moves_of(line) == Rejected("not readable as SGF")
     shifted = b"(;GM[1]SZ[5]PB[\x0e0\\];B[aa];W[bb])"  # ISO-2022-KR
     assert list(main_lines([shifted])) == [AMBIGUOUS]
 
 
-def test_a_game_in_no_known_encoding_is_left_out_where_a_move_may_be_hidden() -> None:
+def test_unknown_encoding_that_may_hide_a_move_is_rejected() -> None:
     hidden = b"(;GM[1]SZ[5]PB[\xff\xff\\];B[aa];W[bb])"  # 0xff begins no letter of any encoding
     assert list(main_lines([hidden])) == [AMBIGUOUS]
     shown = b"(;GM[1]SZ[5]PB[\xff\xff];B[aa];W[bb])"
@@ -180,7 +180,7 @@ def test_a_game_in_no_known_encoding_is_left_out_where_a_move_may_be_hidden() ->
         b"CA[idna]": "", b"CA[cp037]": "", b"CA[cp875]": "", b"CA[none]": "", b"PB[x]": "",
     }.items(),
 )  # fmt: skip
-def test_only_encodings_that_keep_ascii_are_believed(declaration: bytes, codec: str) -> None:
+def test_declared_accepts_only_encodings_that_keep_ascii(declaration: bytes, codec: str) -> None:
     assert charset.declared(b"(;GM[1]" + declaration) == codec
     if codec:
         assert codecs.lookup(codec)

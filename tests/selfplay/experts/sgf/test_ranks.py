@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from selfplay.experts.sgf.ranks import rank, rank_to_text, strength
+from selfplay.experts.sgf.ranks import parse_rank, parse_strength, rank_to_text
 
 
 @pytest.mark.parametrize(
@@ -15,32 +15,32 @@ from selfplay.experts.sgf.ranks import rank, rank_to_text, strength
         "3D": 3, "2단": 2,
     }.items(),
 )  # fmt: skip
-def test_ranks(text: str, value: float) -> None:
-    assert rank(text) == value
+def test_ranks_are_numbers(text: str, value: float) -> None:
+    assert parse_rank(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "?", "9", "strong", "kd", "100d", "1d 2k", "-3k"])
-def test_what_is_no_rank(text: str) -> None:
-    assert math.isnan(rank(text))
+def test_other_text_is_not_a_rank(text: str) -> None:
+    assert math.isnan(parse_rank(text))
 
 
 @pytest.mark.parametrize("text", ["30k", "1k", "1d", "9d", "1p", "9p"])
-def test_ranks_are_written_as_they_are_read(text: str) -> None:
-    assert rank_to_text(rank(text)) == text
+def test_rank_to_text_inverts_parse_rank(text: str) -> None:
+    assert rank_to_text(parse_rank(text)) == text
 
 
 def test_numbers_are_ratings() -> None:
-    assert strength("2710").rating == 2710 and math.isnan(strength("2710").rank)
-    assert strength("1834.5 ?").rating == 1834.5
-    assert math.isnan(strength("9" * 60).rating)  # plots have no room for it
-    assert strength("1d").rank == 1 and math.isnan(strength("1d").rating)
+    assert parse_strength("2710").rating == 2710 and math.isnan(parse_strength("2710").rank)
+    assert parse_strength("1834.5 ?").rating == 1834.5
+    assert math.isnan(parse_strength("9" * 60).rating)  # plots have no room for it
+    assert parse_strength("1d").rank == 1 and math.isnan(parse_strength("1d").rating)
 
 
 @pytest.mark.parametrize("name", [":AyaXBot", "kata-bot", "GnuGo", "Leela Zero", "dead_robot"])
-def test_names_of_programs(name: str) -> None:
-    assert strength("1d", name).bot
+def test_programs_are_recognized_by_name(name: str) -> None:
+    assert parse_strength("1d", name).bot
 
 
 @pytest.mark.parametrize("name", ["", "Lee Sedol", "shusaku", "a:b"])
-def test_names_of_people(name: str) -> None:
-    assert not strength("1d", name).bot
+def test_people_are_not_taken_for_programs(name: str) -> None:
+    assert not parse_strength("1d", name).bot

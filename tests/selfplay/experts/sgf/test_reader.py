@@ -1,4 +1,4 @@
-"""One record: what is read from it, and the reasons why it is none."""
+"""Reading of one record: the game, or why it is rejected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from games.go import Go
-from selfplay.experts.game_record import ExpertGame, LeftOut
+from selfplay.experts.game_record import ExpertGame
 from selfplay.experts.sgf import reader
 from selfplay.experts.sgf.scan import main_lines
 from tests.selfplay.experts.records import GAME, PASS, point, random_moves
@@ -24,10 +24,10 @@ def test_moves_are_read_as_they_were_played(seed: int) -> None:
     moves = random_moves(seed, passes=0.2)
     game = reader.read(record(moves), GAME)
     assert game.moves.tolist() == moves and game.moves.dtype == np.int16
-    assert game.start is None and not game.untaught
+    assert game.start is None and not game.no_value_reason
 
 
-def test_a_pass_is_empty_or_tt_and_blanks_do_not_matter() -> None:
+def test_pass_is_empty_or_tt() -> None:
     game = read("(;GM[1]SZ[5]KM[6]RE[0];B[tt];W[aa];B[];W[ ea\n])")
     assert game.moves.tolist() == [PASS, 0, PASS, 4]
 
@@ -39,9 +39,9 @@ def test_a_pass_is_empty_or_tt_and_blanks_do_not_matter() -> None:
         "7,5": 7.5, "7.50000": 7.5, " 5.5 ": 5.5, "2.75": 5.5, "+6": 6.0,
     }.items(),
 )  # fmt: skip
-def test_komi_as_servers_write_it(text: str, komi: float) -> None:
+def test_komi_is_read_as_servers_write_it(text: str, komi: float) -> None:
     game = read(f"(;SZ[5]KM[{text}]RE[B+R];B[aa])")
-    assert game.komi == komi and not game.untaught
+    assert game.komi == komi and not game.no_value_reason
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def test_komi_as_servers_write_it(text: str, komi: float) -> None:
         "-5.5": reader.HIDDEN, "6.3": reader.HIDDEN, "65": reader.HIDDEN, "20.5": reader.HIDDEN,
     }.items(),
 )  # fmt: skip
-def test_a_komi_that_cannot_be_shown_masks_the_value(text: str, why: str) -> None:
+def test_komi_that_planes_cannot_show_removes_the_value_target(text: str, why: str) -> None:
     game = read(f"(;SZ[5]KM[{text}]RE[B+R];B[aa])", Go(5, komi=6.5))
-    assert (game.komi, game.untaught, game.outcome) == (6.5, why, 1)
-    assert read("(;SZ[5]RE[B+R];B[aa])").untaught == "komi not known"
+    assert (game.komi, game.no_value_reason, game.outcome) == (6.5, why, 1)
+    assert read("(;SZ[5]RE[B+R];B[aa])").no_value_reason == "komi not known"
 
 
 @pytest.mark.parametrize(
@@ -67,21 +67,23 @@ def test_a_komi_that_cannot_be_shown_masks_the_value(text: str, why: str) -> Non
         "和棋": 0, "": None, "?": None, "Void": None, "Both lost": None, "Won by B": None,
     }.items(),
 )  # fmt: skip
-def test_the_result_is_the_records(text: str, outcome: int | None) -> None:
+def test_outcome_is_the_records_result(text: str, outcome: int | None) -> None:
     game = read(f"(;SZ[5]KM[7.5]RE[{text}];B[aa])")
     assert game.outcome == outcome
-    assert game.untaught == ("no result" if outcome is None else "")
+    assert game.no_value_reason == ("no result" if outcome is None else "")
 
 
-def test_a_margin_tells_a_wrong_komi() -> None:
-    assert read("(;SZ[5]KM[0]RE[B+5.5];B[aa])").untaught == reader.MARGIN
-    assert not read("(;SZ[5]KM[6.5]RE[B+5.5];B[aa])").untaught
-    assert not read("(;SZ[5]KM[0]RE[B+5];B[aa])").untaught
-    assert read("(;SZ[5]KM[7]RE[B+0];B[aa])").untaught == reader.MARGIN  # a draw, or nobody counted
-    assert not read("(;SZ[5]KM[7.5]RE[B+0.0];B[aa])").untaught
+def test_margin_that_contradicts_komi_removes_the_value_target() -> None:
+    assert read("(;SZ[5]KM[0]RE[B+5.5];B[aa])").no_value_reason == reader.MARGIN
+    assert not read("(;SZ[5]KM[6.5]RE[B+5.5];B[aa])").no_value_reason
+    assert not read("(;SZ[5]KM[0]RE[B+5];B[aa])").no_value_reason
+    assert (
+        read("(;SZ[5]KM[7]RE[B+0];B[aa])").no_value_reason == reader.MARGIN
+    )  # a draw, or nobody counted
+    assert not read("(;SZ[5]KM[7.5]RE[B+0.0];B[aa])").no_value_reason
 
 
-def test_stones_set_up_before_the_first_move() -> None:
+def test_set_up_stones_become_the_start() -> None:
     game = read("(;SZ[5]KM[0.5]RE[W+R]AB[aa:ba][ee]AW[cc];AE[ba]AB[dd]PL[W];W[ab];B[bb])")
     board = np.zeros((5, 5), int)
     board[0, 0] = board[4, 4] = board[3, 3] = 1
@@ -91,13 +93,13 @@ def test_stones_set_up_before_the_first_move() -> None:
     assert game.moves.tolist() == [5, 6]
 
 
-def test_the_colour_is_the_records() -> None:
+def test_first_player_is_the_records() -> None:
     game = read("(;SZ[5]KM[7.5]RE[W+R];W[ab];B[bb];W[cc])")
     assert game.start is not None and game.start.player == 1
     assert not game.start.board.any()
 
 
-def test_handicap_stones_played_as_moves() -> None:
+def test_handicap_moves_become_the_start() -> None:
     game = read("(;SZ[5]KM[0.5]HA[2]RE[W+R];B[bb];B[dd];W[cc];B[ca])")
     assert game.start is not None and game.start.player == 1
     assert np.flatnonzero(game.start.board).tolist() == [6, 18]
@@ -114,7 +116,7 @@ def test_handicap_stones_played_as_moves() -> None:
         ("HA[0]", ";B[bb];W[];B[dd]", [6, 18]),
     ],
 )
-def test_handicap_stones_played_while_white_passes(
+def test_handicap_moves_with_passes_between_become_the_start(
     head: str, opening: str, stones: list[int]
 ) -> None:
     game = read(f"(;SZ[5]KM[0.5]{head}RE[W+R]{opening};W[cc];B[ca])")
@@ -135,14 +137,14 @@ def test_handicap_stones_played_while_white_passes(
         "".join(f";B[{point(i)}];W[]" for i in range(10)) + ";B[ee];W[]",  # White never plays
     ],
 )
-def test_first_passes_of_white_are_not_learnt(moves: str) -> None:
-    with pytest.raises(LeftOut, match="White passes before his first stone"):
+def test_early_passes_without_a_handicap_are_rejected(moves: str) -> None:
+    with pytest.raises(reader.InvalidRecord, match="White passes before his first stone"):
         read(f"(;SZ[5]KM[0.5]RE[W+R]{moves})")
     later = read("(;SZ[5]KM[0.5]RE[W+R];B[bb];W[cc];B[dd];W[];B[ee];W[])")
     assert len(later.moves) == 6 and later.start is None
 
 
-def test_the_record_of_a_server_without_the_first_semicolon() -> None:
+def test_record_of_sina_is_read() -> None:
     (line,) = main_lines(
         ["(\r\nTE[第1届]\r\nSZ[5]\r\nKO[3.75]\r\nRE[黑胜2又3/4子];B[bb];W[cc])".encode()]
     )
@@ -151,14 +153,14 @@ def test_the_record_of_a_server_without_the_first_semicolon() -> None:
     assert (game.moves.tolist(), game.komi, game.outcome) == ([6, 12], 7.5, 1)
 
 
-def test_what_is_written_is_parsed_as_it_is() -> None:
+def test_parse_returns_what_is_written() -> None:
     line = reader.parse(b"(;SZ[5]PL[w];AB[aa]PL[Black];W[bb]B[cc];B[dd]KM[])", 5)
     assert line.player == 0 and line.crowded and not line.komi_text
     assert line.moves == [(1, 6), (0, 12), (0, 18)]
     assert np.flatnonzero(line.board).tolist() == [0]
 
 
-def test_a_game_that_goes_on_after_two_passes_is_cut() -> None:
+def test_game_is_cut_after_two_passes() -> None:
     game = read("(;SZ[5]KM[7.5]RE[W+R];B[bb];W[];B[];W[cc];B[ca])")
     assert game.moves.tolist() == [6, PASS, PASS] and game.notes == (reader.CUT,)
     assert read("(;SZ[5]KM[7.5]RE[W+R];B[bb];W[];B[])").notes == ()
@@ -192,8 +194,8 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "why"), BAD.items())
-def test_what_is_no_game_has_a_reason(text: str, why: str) -> None:
-    with pytest.raises(LeftOut) as reason:
+def test_invalid_record_has_a_reason(text: str, why: str) -> None:
+    with pytest.raises(reader.InvalidRecord) as reason:
         read(text)
     assert str(reason.value) == why
 
@@ -204,10 +206,10 @@ tokens = st.sampled_from([*TEXTS.encode().split(), b"\x00", b"\xff", b" "])
 
 @settings(deadline=None, derandomize=True)
 @given(st.lists(tokens, max_size=30).map(b"".join) | st.binary(max_size=60))
-def test_no_bytes_are_too_strange(middle: bytes) -> None:
+def test_read_accepts_or_rejects_any_bytes(middle: bytes) -> None:
     try:
         game = reader.read(b"(;SZ[5];B[aa]" + middle + b")", GAME)
-    except LeftOut as reason:
+    except reader.InvalidRecord as reason:
         assert str(reason)
     else:
         assert 0 < len(game.moves) <= 100

@@ -59,28 +59,28 @@ COLOR = re.compile(r"[Bb]lack|[Ww]hite|\b[BbWwＢＷ]\b|[黑黒白흑백]")
 
 
 def swapped(text: str) -> str:
-    """The text with its colors exchanged."""
-    return COLOR.sub(lambda found: SWAP[found[0]], text)
+    """Exchanges the colors of a text."""
+    return COLOR.sub(lambda match: SWAP[match[0]], text)
 
 
 @pytest.mark.parametrize("text", BLACK.split("|"))
-def test_a_color_wins_where_the_text_says_so(text: str) -> None:
+def test_winner_is_the_color_that_the_text_names(text: str) -> None:
     assert winner(text)[0] == 1
     assert winner(swapped(text))[0] == -1
 
 
 @pytest.mark.parametrize("text", NOBODY.split("|"))
-def test_a_text_that_names_no_winner_tells_nothing(text: str) -> None:
+def test_text_without_a_winner_gives_no_result(text: str) -> None:
     assert winner(text) == winner(swapped(text)) == (None, None)
 
 
 @pytest.mark.parametrize("text", UNCLAIMED.strip("|").split("|"))
-def test_a_verb_is_not_bound_to_a_color_of_another_clause(text: str) -> None:
+def test_verb_is_not_bound_to_a_color_of_another_clause(text: str) -> None:
     assert winner(text) == winner(swapped(text)) == (None, None)
 
 
 @pytest.mark.parametrize("doubt", DOUBTS.strip("|").split("|"))
-def test_a_doubt_takes_a_result_back(doubt: str) -> None:
+def test_doubt_removes_a_result(doubt: str) -> None:
     for text in ("B+R", "Black wins", "黑胜", "黒中押し勝ち", "흑 불계승"):
         assert winner(text)[0] == 1
         for form in ("{} ({})", "{}（{}）", "{} {}", "{}、{}"):
@@ -88,11 +88,11 @@ def test_a_doubt_takes_a_result_back(doubt: str) -> None:
 
 
 @pytest.mark.parametrize("text", DRAW.split("|"))
-def test_a_draw_is_named(text: str) -> None:
+def test_draws_are_recognized(text: str) -> None:
     assert winner(text) == winner(f" {text.upper()} ") == (0, None)
 
 
-def test_the_margin_is_behind_the_plus() -> None:
+def test_margin_follows_the_plus() -> None:
     assert winner("B+3.5") == winner("B+3,5 (after counting)") == (1, 3.5)
     assert winner("White+0.5 points") == (-1, 0.5)
     assert winner("W+R") == (-1, None)
@@ -104,7 +104,7 @@ PIECES = st.sampled_from(" ,(+) and not no wins lost resigns 胜 負 勝負 负 
 
 @settings(deadline=None, derandomize=True)
 @given(st.lists(PARTS | PIECES | st.text(max_size=3), max_size=4).map(" ".join))
-def test_whoever_is_named_the_other_color_would_do(text: str) -> None:
+def test_swapping_colors_swaps_the_result(text: str) -> None:
     result, margin = winner(text)
     other, other_margin = winner(swapped(text))
     assert (other, other_margin) == (None if result is None else -result, margin)

@@ -1,4 +1,4 @@
-"""The scanner: the main lines of whatever bytes there are, in one pass and little memory."""
+"""The scanner: main lines of any bytes, in one pass and little memory."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_main_lines_are_first_variations_however_the_bytes_arrive(
 
 @settings(deadline=None, derandomize=True)
 @given(st.binary(max_size=300) | st.text("(;)[]\\BGM1 ", max_size=300).map(str.encode), st.data())
-def test_any_bytes_give_the_same_in_any_blocks(data: bytes, draw: st.DataObject) -> None:
+def test_main_lines_do_not_depend_on_block_sizes(data: bytes, draw: st.DataObject) -> None:
     whole = list(main_lines([data]))
     sizes = draw.draw(st.lists(st.integers(0, 40), max_size=12))
     assert list(main_lines(split(data, sizes))) == whole
@@ -89,46 +89,48 @@ GOOD = b"(;GM[1]SZ[5];B[aa];W[bb])"
     ],
 )
 @pytest.mark.parametrize("block", [1, 7, 1000])
-def test_a_truncated_game_does_not_take_the_next_one_along(cut: bytes, block: int) -> None:
+def test_truncated_game_does_not_swallow_the_next_one(cut: bytes, block: int) -> None:
     data = GOOD + b"\n" + cut + b"\n" + GOOD + b"\n" + GOOD
-    found = list(main_lines(data[at : at + block] for at in range(0, len(data), block)))
+    lines = list(main_lines(data[at : at + block] for at in range(0, len(data), block)))
     expected = [GOOD, GOOD, GOOD] if cut == b"(" else [GOOD, TRUNCATED, GOOD, GOOD]
-    assert found == expected
+    assert lines == expected
     assert list(main_lines([GOOD, cut]))[1:] == ([] if cut == b"(" else [TRUNCATED])
 
 
 @pytest.mark.parametrize("first", [b"CA[UTF-8]", b"AP[CGoban:3]", b"SZ[19:19]", b" GM [1    ]"])
 @pytest.mark.parametrize("block", [1, 7, 1000])
-def test_a_games_own_first_property_is_not_the_next_game(first: bytes, block: int) -> None:
+def test_first_property_of_a_game_does_not_begin_another(first: bytes, block: int) -> None:
     game = b"(;" + first + b"GM[1];B[aa])"
     data = game + b"(;GM[1]C[cut " + game + game
-    found = main_lines(data[at : at + block] for at in range(0, len(data), block))
-    assert list(islice(found, 9)) == [game, TRUNCATED, game, game]
+    lines = main_lines(data[at : at + block] for at in range(0, len(data), block))
+    assert list(islice(lines, 9)) == [game, TRUNCATED, game, game]
 
 
-def test_a_game_pasted_into_a_comment_is_no_game() -> None:
+def test_game_inside_a_comment_is_ignored() -> None:
     data = b"(;GM[1]C[see (;GM[1\\];B[aa\\])];B[cc])"
     assert list(main_lines([data])) == [data]
 
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
-def test_a_game_whose_first_semicolon_is_missing_is_read(block: int) -> None:
+def test_game_without_its_first_semicolon_is_read(block: int) -> None:
     game = b"(\r\nTE[cup]\r\nSZ[5]\r\n;B[aa];W[bb]\r\n)"
     data = b"\r\n".join([game, GOOD, b"(SZ[5];B[aa])", b"(B[3d])", b"(see below)", GOOD, game])
-    found = list(main_lines(data[at : at + block] for at in range(0, len(data), block)))
+    lines = list(main_lines(data[at : at + block] for at in range(0, len(data), block)))
     sina = b"(;" + game[1:]
-    assert found == [sina, GOOD, b"(;SZ[5];B[aa])", b"(;B[3d])", GOOD, sina]
+    assert lines == [sina, GOOD, b"(;SZ[5];B[aa])", b"(;B[3d])", GOOD, sina]
     cut = b"(;GM[1];B[aa]C[cut " + game
     assert list(main_lines([cut])) == [TRUNCATED, sina]
 
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
-def test_moves_outside_of_a_game_are_counted(block: int) -> None:
-    lost = b"GM[1]SZ[5];B[aa];W[bb])"  # the beginning is missing, or an early ")" ended the game
+def test_moves_outside_of_a_game_are_rejected(block: int) -> None:
+    headless = (
+        b"GM[1]SZ[5];B[aa];W[bb])"  # the beginning is missing, or an early ")" ended the game
+    )
     for data, expected in (
-        (lost + GOOD, [HEADLESS, GOOD]),
-        (GOOD + lost * 2 + GOOD, [GOOD, HEADLESS, GOOD]),
-        (GOOD + b" W [bb] is meant, " + lost, [GOOD, HEADLESS]),
+        (headless + GOOD, [HEADLESS, GOOD]),
+        (GOOD + headless * 2 + GOOD, [GOOD, HEADLESS, GOOD]),
+        (GOOD + b" W [bb] is meant, " + headless, [GOOD, HEADLESS]),
     ):
         blocks = (data[at : at + block] for at in range(0, len(data), block))
         assert list(main_lines(blocks)) == expected
@@ -143,7 +145,7 @@ def test_nested_variations_take_no_stack() -> None:
     assert list(main_lines([siblings])) == [b"(;GM[1];B[aa])"]
 
 
-def test_a_hundred_megabytes_in_one_value_stay_out_of_memory() -> None:
+def test_huge_value_is_not_kept_in_memory() -> None:
     block = b"x" * (1 << 18)
 
     def huge(end: bytes) -> Iterator[bytes]:
@@ -162,7 +164,7 @@ def test_a_hundred_megabytes_in_one_value_stay_out_of_memory() -> None:
 
 
 @pytest.mark.parametrize("mark", [b"(", b"[", b"]", b"\\", b"(;", b"(;[", b"[\\", b"(;GM["])
-def test_one_mark_again_and_again_takes_linear_time(mark: bytes) -> None:
+def test_repeated_marks_take_linear_time(mark: bytes) -> None:
     began = time.monotonic()
     list(main_lines([b"(;GM[1]" + mark * 100_000]))
     assert time.monotonic() - began < 5

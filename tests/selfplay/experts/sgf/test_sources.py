@@ -1,4 +1,4 @@
-"""Files, folders and archives: every game in them is given out, or a reason."""
+"""Files, folders and archives: every game in them, or why it is rejected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.selfplay.experts.records import sgf, write
 ONE, TWO, THREE = (sgf(moves) for moves in ([0, 1], [2, 3], [4, 5]))
 
 
-def test_a_file_a_collection_and_a_game_a_line(tmp_path: Path) -> None:
+def test_games_in_reads_files_collections_and_gzip(tmp_path: Path) -> None:
     assert list(sources.games_in(write(tmp_path / "one.sgf", ONE))) == [ONE]
     many = write(tmp_path / "many.sgf", b"; a comment (of sorts)", ONE + TWO, b"", THREE)
     assert list(sources.games_in(many)) == [ONE, TWO, THREE]
@@ -29,7 +29,7 @@ def test_a_file_a_collection_and_a_game_a_line(tmp_path: Path) -> None:
     assert list(sources.games_in(odd)) == [ONE, TWO, THREE]
 
 
-def test_a_zip_archive(tmp_path: Path) -> None:
+def test_games_in_reads_zip_archives(tmp_path: Path) -> None:
     path = tmp_path / "games.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("b/two.SGF", TWO)
@@ -39,7 +39,7 @@ def test_a_zip_archive(tmp_path: Path) -> None:
     assert list(sources.games_in(path)) == [ONE, TWO, sources.NO_GAME]
 
 
-def test_folders_are_searched_and_each_file_is_found_once(tmp_path: Path) -> None:
+def test_find_lists_each_file_of_a_folder_once(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     files = [write(inner / "one.sgf", ONE), write(tmp_path / "two.SGF", TWO)]
@@ -48,17 +48,17 @@ def test_folders_are_searched_and_each_file_is_found_once(tmp_path: Path) -> Non
     assert sources.find([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]
 
 
-def test_paths_without_records_are_refused(tmp_path: Path) -> None:
+def test_paths_without_records_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nowhere does not exist; name SGF files"):
         sources.find([tmp_path / "nowhere"])
     with pytest.raises(ValueError, match=r"holds no file that ends in \.sgf, \.gz, \.zip"):
         sources.find([tmp_path])
     os.mkfifo(tmp_path / "pipe.sgf")
-    with pytest.raises(ValueError, match="is no file; name SGF files"):
+    with pytest.raises(ValueError, match="is not a file; name SGF files"):
         sources.find([tmp_path / "pipe.sgf"])
 
 
-def test_of_two_entries_with_one_name_both_are_read(tmp_path: Path) -> None:
+def test_zip_entries_with_one_name_are_both_read(tmp_path: Path) -> None:
     path = tmp_path / "games.zip"
     with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings(action="ignore"):
         archive.writestr("one.sgf", ONE)
@@ -70,7 +70,7 @@ PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_no_damage_to_an_archive_is_too_strange(tmp_path: Path, packing: int) -> None:
+def test_damaged_zip_archives_raise_nothing(tmp_path: Path, packing: int) -> None:
     path = tmp_path / "games.zip"
     with zipfile.ZipFile(path, "w", packing) as archive:
         archive.writestr("é.sgf", ONE * 9)
@@ -84,11 +84,11 @@ def test_no_damage_to_an_archive_is_too_strange(tmp_path: Path, packing: int) ->
         assert list(sources.games_in(path))
 
 
-def test_damage_is_counted_and_what_is_whole_is_kept(tmp_path: Path) -> None:
+def test_damage_is_counted_and_intact_games_are_read(tmp_path: Path) -> None:
     packed = gzip.compress(b"\n".join([ONE] * 400_00), compresslevel=0)
     cut = write(tmp_path / "cut.sgf.gz", packed[: len(packed) // 2])
-    found = list(sources.games_in(cut))
-    assert found.count(ONE) > 10_000 and found[-1] == sources.DAMAGED
+    lines = list(sources.games_in(cut))
+    assert lines.count(ONE) > 10_000 and lines[-1] == sources.DAMAGED
     path = tmp_path / "games.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("one.sgf", ONE)
@@ -101,21 +101,21 @@ def test_damage_is_counted_and_what_is_whole_is_kept(tmp_path: Path) -> None:
     assert list(sources.games_in(write(tmp_path / "no.zip", whole[:50]))) == [sources.DAMAGED]
 
 
-def test_a_limit_ends_a_stream_without_a_game(tmp_path: Path) -> None:
+def test_limit_ends_a_stream_without_a_game(tmp_path: Path) -> None:
     bomb = gzip.compress(b"x" * (8 * sources.BLOCK))
     assert list(sources.games_in(write(tmp_path / "x.sgf", bomb))) == [sources.NO_GAME]
     for data in (bomb, b"x" * (8 * sources.BLOCK)):
         path = write(tmp_path / "x.sgf", data)
-        assert list(sources.games_in(path, most=4 * sources.BLOCK)) == [sources.DAMAGED]
-        assert list(sources.games_in(path, most=8 * sources.BLOCK)) == [sources.NO_GAME]
+        assert list(sources.games_in(path, max_bytes=4 * sources.BLOCK)) == [sources.DAMAGED]
+        assert list(sources.games_in(path, max_bytes=8 * sources.BLOCK)) == [sources.NO_GAME]
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\x00" * 1000, b"\x1f\x8b", b"PK\x05\x06" + bytes(18), b"("]
 )
-def test_a_file_without_a_game_is_accounted_for(tmp_path: Path, data: bytes) -> None:
-    (found,) = sources.games_in(write(tmp_path / "x.sgf", data))
-    assert found in (sources.NO_GAME, sources.DAMAGED)
+def test_file_without_a_game_is_counted(tmp_path: Path, data: bytes) -> None:
+    (line,) = sources.games_in(write(tmp_path / "x.sgf", data))
+    assert line in (sources.NO_GAME, sources.DAMAGED)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_file_without_a_game_is_accounted_for(tmp_path: Path, data: bytes) -> 
         ("latin-1", "no-such-thing", "José"),
     ],
 )
-def test_a_letter_may_hold_the_byte_of_a_bracket(
+def test_letters_may_contain_the_byte_of_a_bracket(
     tmp_path: Path, encoding: str, declared: str, name: str
 ) -> None:
     text = f"(;GM[1]SZ[5]CA[{declared}]PB[{name}]PW[{name}];B[aa])"
@@ -143,13 +143,13 @@ def test_a_letter_may_hold_the_byte_of_a_bracket(
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
-def test_a_mark_tells_encodings_of_several_bytes_a_character(tmp_path: Path, encoding: str) -> None:
+def test_byte_order_marks_select_wide_encodings(tmp_path: Path, encoding: str) -> None:
     text = "(;GM[1]SZ[5]CA[GB2312]PB[表ソ能];B[aa];W[bb])"
     path = write(tmp_path / "x.sgf", (text + "\n" + text).encode(encoding))
     assert list(sources.games_in(path)) == [text.encode()] * 2
 
 
-def test_an_encoding_is_a_games_not_a_files(tmp_path: Path) -> None:
+def test_games_of_a_file_may_differ_in_encoding(tmp_path: Path) -> None:
     chinese = "(;GM[1]SZ[5]CA[GB2312]PB[张三];B[aa])"
     japanese = "(;GM[1]SZ[5]PB[表];B[aa];W[bb])"
     filler = [ONE] * (sources.BLOCK // len(ONE) + 1)  # the second encoding is in the second block

@@ -1,4 +1,4 @@
-"""Programs that take komi as an argument: the same bits as with the komi in the program."""
+"""Programs that take komi as an argument: the same bits as with komi as a constant."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 
 from games.connect_four import ConnectFour
 from games.go import Go
-from selfplay.players import any_komi
+from selfplay.players import komi_argument
 
 GAME = Go(size=3, komi=0.0)
 PASS = GAME.num_actions - 1
@@ -19,7 +19,7 @@ PASS = GAME.num_actions - 1
 @pytest.fixture(scope="module")
 def before_the_end() -> Any:
     """Black's stone in the middle owns nine points; White has passed."""
-    step = any_komi.jit(GAME, getattr, "step")
+    step = komi_argument.jit(GAME, getattr, "step")
     return step(step(GAME.init(), 4), PASS)
 
 
@@ -34,14 +34,14 @@ def final(rules: Go) -> Callable[[Any, int], tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("komi", [-3, 0, 0.5, 3.5, 4, 6.5, 7, 9])
-def test_a_komi_argument_changes_no_bit(before_the_end: Any, komi: float) -> None:
+def test_komi_argument_changes_no_bit(before_the_end: Any, komi: float) -> None:
     game = replace(GAME, komi=komi)
-    shared = any_komi.jit(game, final)(before_the_end, PASS)
+    shared = komi_argument.jit(game, final)(before_the_end, PASS)
     constant = final(game)(before_the_end, PASS)
     assert float(shared[1]) == np.sign(9 - komi)
-    for one, other in zip(jax.tree.leaves(shared), jax.tree.leaves(constant), strict=True):
-        assert one.dtype == other.dtype
-        assert np.array_equal(one, other)
+    for leaf, expected in zip(jax.tree.leaves(shared), jax.tree.leaves(constant), strict=True):
+        assert leaf.dtype == expected.dtype
+        assert np.array_equal(leaf, expected)
 
 
 def test_games_that_differ_in_komi_share_a_program() -> None:
@@ -52,19 +52,19 @@ def test_games_that_differ_in_komi_share_a_program() -> None:
         return rules.init
 
     for komi in (7, 0.5, -2.0):
-        any_komi.jit(replace(GAME, komi=komi), make)()
+        komi_argument.jit(replace(GAME, komi=komi), make)()
     assert traced == [3]
-    any_komi.jit(replace(GAME, size=2, komi=1.0), make)()
-    any_komi.jit(replace(GAME, max_plies=9), make)()
+    komi_argument.jit(replace(GAME, size=2, komi=1.0), make)()
+    komi_argument.jit(replace(GAME, max_plies=9), make)()
     assert traced == [3, 2, 3]
 
 
-def test_a_game_without_komi_compiles_as_it_is() -> None:
+def test_game_without_komi_is_compiled() -> None:
     game = ConnectFour()
-    assert int(game.player(any_komi.jit(game, getattr, "init")())) == 0
+    assert int(game.player(komi_argument.jit(game, getattr, "init")())) == 0
 
 
-def test_a_komi_that_is_a_number_is_still_checked() -> None:
+def test_komi_that_is_a_number_is_checked() -> None:
     for komi in (0.25, 10, float("inf")):
         with pytest.raises(ValueError, match="komi"):
             Go(size=3, komi=komi)
