@@ -78,8 +78,8 @@ def digests(folder: Path) -> list[dict[str, str]]:
 def trained(folder: Path, *flags: str) -> list[dict[str, str]]:
     """Trains as `train` does, in this process, where programs are compiled once for all runs."""
     arguments = ["connect_four_smoke", "--out", str(folder), *flags]
-    ((status, said),) = run_cli("launch.train", [[*arguments, "--cluster.actors", "0"]])
-    assert status == 0, said
+    ((status, text),) = run_cli("launch.train", [[*arguments, "--cluster.actors", "0"]])
+    assert status == 0, text
     return digests(folder)
 
 
@@ -126,8 +126,8 @@ def assert_rejected(
     What the command answers `then` is returned.
     """
     results = run_cli(command, [*(arguments for arguments, _ in bad.values()), *then])
-    for (name, (_, expected)), (status, said) in zip(bad.items(), results, strict=False):
-        assert status == 2, f"{name}: status {status}: {said}"
-        assert expected in said, f"{name}: {said}"
-        assert "Traceback" not in said, f"{name}: {said}"
+    for (name, (_, expected)), (status, text) in zip(bad.items(), results, strict=False):
+        assert status == 2, f"{name}: status {status}: {text}"
+        assert expected in text, f"{name}: {text}"
+        assert "Traceback" not in text, f"{name}: {text}"
     return results[len(bad) :]
