@@ -48,9 +48,9 @@ class Segments:
         self._params = jax.device_put(weights(game, net, jax.random.key(seed)))
         self._carry, rows = self._player.play(self._params, self._player.start(0), 0, 0, 0)
         # Observations of real play, repeated if a short segment has too few.
-        seen = np.concatenate([rows["planes"], self._carry.pending["planes"]])
-        shape = (config.segment_length, config.batch_size, seen.shape[-1])
-        self._planes = jax.device_put(np.resize(seen, shape))
+        planes = np.concatenate([rows["planes"], self._carry.pending["planes"]])
+        shape = (config.segment_length, config.batch_size, planes.shape[-1])
+        self._planes = jax.device_put(np.resize(planes, shape))
         self._evaluations = _evaluations(game, net, 1 + search.num_simulations)
         self._iteration = 0
         self.evaluations()

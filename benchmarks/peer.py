@@ -246,7 +246,7 @@ def train(
 
     `on_eval` is called at the end of the first iteration past each time in `eval_at` (once where
     an iteration passes several), and at the end of training. The iteration under way when time
-    is up is finished, and the time it took is what `on_eval` is told.
+    is up is finished, and its time counts in what `on_eval` receives.
     """
     init_model, selfplay = make_selfplay(config)
     optimizer, update = make_update(config)

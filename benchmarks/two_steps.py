@@ -28,7 +28,7 @@ from benchmarks.commands import end_on_sigterm
 from benchmarks.trials import Mean, Rated
 from benchmarks.worker import ROOT
 from selfplay.imitation.config import ImitationConfig
-from selfplay.ladder.plot import shortened
+from selfplay.ladder.rating_plot import shortened
 from selfplay.model.flops import Ledger
 from selfplay.training.config import TrainConfig
 from selfplay.training.trainer import Trainer

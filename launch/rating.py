@@ -17,7 +17,7 @@ from launch.ladder_options import Options
 from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
-from selfplay.ladder import database, openings, plot, tables
+from selfplay.ladder import database, openings, rating_plot, tables
 from selfplay.ladder.anchor import default_anchor, resolve_anchor
 from selfplay.ladder.config import AUTO
 from selfplay.ladder.ladder import Ladder, LadderState
@@ -44,7 +44,7 @@ def rate(options: Options, console: Console) -> bool:
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     anchor = options.anchor or resolve_anchor(AUTO, game, folder / database.FILE)
     players, anchor = gather(replace(options, anchor=anchor), game)
-    title = f"{game_name}, {plot.labels([anchor])[anchor]} at 0 Elo"
+    title = f"{game_name}, {rating_plot.labels([anchor])[anchor]} at 0 Elo"
     text = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(text, markup=False)
     if warning := without_common_training(players):
@@ -188,7 +188,7 @@ def write(
     """Writes table, CSV, plot, and games on request."""
     write_bytes(folder / "ladder.csv", tables.to_csv(state).encode())
     write_bytes(folder / "ladder.md", tables.to_markdown(state).encode())
-    write_bytes(folder / "ladder.png", plot.to_png(state, title))
+    write_bytes(folder / "ladder.png", rating_plot.to_png(state, title))
     if options.sgf:
         recorded = ladder.database.games()
         write_bytes(folder / "games.sgf", tables.to_sgf(game, state.entries, recorded))

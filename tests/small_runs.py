@@ -1,4 +1,4 @@
-"""Runs of the real commands in processes of their own, for tests that compare digests or words."""
+"""Small runs of the real commands, for tests that compare digests or output."""
 
 import contextlib
 import importlib
@@ -23,7 +23,7 @@ from selfplay.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A few seconds of play and learning with everything in it: openings, exam, several streams.
+# Flags for a few seconds of training that use everything: openings, exam, several streams.
 TINY = (
     "--iterations 3 --network.width 4 --network.depth 1 --network.head-width 8 "
     "--search.num-simulations 4 --selfplay.streams 3 --selfplay.batch-size 8 "
@@ -32,7 +32,7 @@ TINY = (
 ).split()
 
 
-# The same for training in this process.
+# A config for training in this process.
 PLAIN = TrainConfig(
     game="tic_tac_toe",
     iterations=6,
@@ -45,7 +45,7 @@ PLAIN = TrainConfig(
 
 
 def start(folder: Path, *flags: str, failpoint: str = "") -> "subprocess.Popen[str]":
-    """``launch/train.py connect_four_smoke`` with `flags`, writing to `folder`."""
+    """Starts ``launch/train.py connect_four_smoke`` with `flags`, writing to `folder`."""
     command = [sys.executable, str(ROOT / "launch/train.py"), "connect_four_smoke", "--out"]
     return subprocess.Popen(
         [*command, str(folder), *flags],
@@ -58,45 +58,45 @@ def start(folder: Path, *flags: str, failpoint: str = "") -> "subprocess.Popen[s
 
 
 def finish(process: "subprocess.Popen[str]", expect: int = 0) -> str:
-    """Wait for the command and return what it printed; fails when the status is another."""
+    """Waits for a command and returns its output; fails if its status is not `expect`."""
     output, _ = process.communicate(timeout=600)
     assert process.returncode == expect, f"status {process.returncode}:\n{output}"
     return output
 
 
 def train(folder: Path, *flags: str, failpoint: str = "") -> list[dict[str, str]]:
-    """Train to the end, or to the failpoint's SIGKILL; the digests of every committed iteration."""
+    """Trains to the end, or to the failpoint's SIGKILL; returns all iterations' digests."""
     finish(start(folder, *flags, failpoint=failpoint), -signal.SIGKILL if failpoint else 0)
     return digests(folder)
 
 
 def digests(folder: Path) -> list[dict[str, str]]:
-    """The digests in metrics.jsonl, one dict per iteration from 0."""
+    """Reads the digests from metrics.jsonl, one dict per iteration from 0."""
     return [row["digest"] for row in metrics.read(folder)]
 
 
 def trained(folder: Path, *flags: str) -> list[dict[str, str]]:
     """Trains as `train` does, in this process, where programs are compiled once for all runs."""
     arguments = ["connect_four_smoke", "--out", str(folder), *flags]
-    ((status, said),) = ask("launch.train", [[*arguments, "--cluster.actors", "0"]])
+    ((status, said),) = run_cli("launch.train", [[*arguments, "--cluster.actors", "0"]])
     assert status == 0, said
     return digests(folder)
 
 
-def ask(command: str, questions: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
+def run_cli(command: str, argument_lists: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
     """Returns (status, output) for each list of arguments; the output in one line without boxes.
 
     `command` is the module, such as launch.train. It runs in this process, which is pinned already.
     """
-    return ask_each([(command, arguments) for arguments in questions])
+    return run_cli_each([(command, arguments) for arguments in argument_lists])
 
 
-def ask_each(questions: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[int, str]]:
+def run_cli_each(commands: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[int, str]]:
     """Returns the same for several commands: pairs of a module and its arguments."""
-    return [_answer(command, arguments) for command, arguments in questions]
+    return [_run_here(command, arguments) for command, arguments in commands]
 
 
-def _answer(command: str, arguments: Sequence[str]) -> tuple[int, str]:
+def _run_here(command: str, arguments: Sequence[str]) -> tuple[int, str]:
     output, status = io.StringIO(), 0
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(ROOT):
@@ -116,18 +116,18 @@ def _answer(command: str, arguments: Sequence[str]) -> tuple[int, str]:
     return status, " ".join(output.getvalue().replace("│", " ").split())
 
 
-def refused(
+def assert_rejected(
     command: str,
     bad: Mapping[str, tuple[Sequence[str], str]],
     then: Sequence[Sequence[str]] = (),
 ) -> list[tuple[int, str]]:
-    """Each of the named questions must be answered by its sentence, with status 2.
+    """Each of the named commands must be answered by its sentence, with status 2.
 
     What the command answers `then` is returned.
     """
-    answers = ask(command, [*(arguments for arguments, _ in bad.values()), *then])
-    for (name, (_, expected)), (status, said) in zip(bad.items(), answers, strict=False):
+    results = run_cli(command, [*(arguments for arguments, _ in bad.values()), *then])
+    for (name, (_, expected)), (status, said) in zip(bad.items(), results, strict=False):
         assert status == 2, f"{name}: status {status}: {said}"
         assert expected in said, f"{name}: {said}"
         assert "Traceback" not in said, f"{name}: {said}"
-    return answers[len(bad) :]
+    return results[len(bad) :]

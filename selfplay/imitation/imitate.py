@@ -187,7 +187,7 @@ def _restore_or_initialize(
 def _iterate(
     imitation: Imitation, run: Run, state: LearnerState, rows: list[ImitationRow], enter: Enter
 ) -> LearnerState:
-    """Learns, evaluates and commits one iteration; appends its row and returns the new state."""
+    """Performs and commits one iteration; appends its row and returns the new state."""
     iteration, config = len(rows) + 1, imitation.data.config
     started = time.perf_counter()
     enter(Phase("learning from experts", iteration))

@@ -97,20 +97,24 @@ class Network(nn.Module):
         return kind(dtype=self.dtype, name=name)
 
 
-@lru_cache(maxsize=16)
 def make(game: Game, config: NetworkConfig) -> Model:
     """Builds the network for a game's observations and actions.
 
-    Equal arguments give the same object in a process, so that programs that are cached by it are
-    compiled once.
+    Equal shapes and configs give the same object in a process, so that programs that are cached by
+    it are compiled once. The game itself may hold a traced komi, which has no hash.
     """
+    return _make(game.num_actions, game.observation_shape, config)
+
+
+@lru_cache(maxsize=16)
+def _make(num_actions: int, observation_shape: tuple[int, ...], config: NetworkConfig) -> Model:
     dtype = config.dtype
     if dtype == "auto":
         dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    module = Network(config, game.num_actions, jnp.dtype(dtype))
+    module = Network(config, num_actions, jnp.dtype(dtype))
 
     def init(key: Array) -> Params:
-        blank = jnp.zeros((1, *game.observation_shape), bool)
+        blank = jnp.zeros((1, *observation_shape), bool)
         return dict(module.init(key, blank)["params"])
 
     def apply(params: Params, observations: Array) -> tuple[Array, Array]:

@@ -11,9 +11,9 @@ guardian kills the engine and every process that the engine started as soon as
 
 SIGINT is forwarded to the engine. If the guardian itself is killed, the kernel's parent-death
 signal ends the engine. That signal alone is not enough: it is sent when the *thread* that started
-the process ends, and it spares the engine's own children. On Linux the guardian is their subreaper, so
-it also finds children that left the process group. It imports only the standard library and
-therefore starts in milliseconds.
+the process ends, and it spares the engine's own children. On Linux the guardian is their
+subreaper, so it also finds children that left the process group. It imports only the standard
+library and therefore starts in milliseconds.
 
 Its exit status is the engine's, 128 + n for signal n, 127 if the engine could not be started.
 """

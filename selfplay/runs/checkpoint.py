@@ -39,7 +39,7 @@ def checkpoint_path(folder: Path, iteration: int) -> Path:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Mutes Orbax's progress messages, which are logged by absl."""
+    """Suppresses Orbax's progress messages, which are logged by absl."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)

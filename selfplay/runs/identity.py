@@ -16,7 +16,7 @@ from selfplay.runs.codec import Json, JsonObject
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What a run is bound to.
+    """Identity of a run: the arithmetic, expert games and origin that it is bound to.
 
     Attributes:
         fingerprint: of the arithmetic of self-play; None in a run of imitation, which plays no
@@ -48,16 +48,16 @@ class RunIdentity:
         """True = a run of self-play; False = one of imitation, which only learns."""
         return self.fingerprint is not None
 
-    def check_arithmetic(self, here: RunIdentity, folder: Path) -> None:
+    def check_arithmetic(self, ours: RunIdentity, folder: Path) -> None:
         """Raises ValueError if the run in `folder` was begun by other arithmetic than ours.
 
         Args:
-            here: the identity that a run begun by this process would have.
+            ours: the identity that a run begun by this process would have.
             folder: of the run, for the error.
         """
-        if here.fingerprint is not None:
-            determinism.check_fingerprint(here.fingerprint, self.fingerprint, "self-play's", folder)
-        if here.learner_fingerprint is not None:
+        if ours.fingerprint is not None:
+            determinism.check_fingerprint(ours.fingerprint, self.fingerprint, "self-play's", folder)
+        if ours.learner_fingerprint is not None:
             determinism.check_fingerprint(
-                here.learner_fingerprint, self.learner_fingerprint, "the learner's", folder
+                ours.learner_fingerprint, self.learner_fingerprint, "the learner's", folder
             )

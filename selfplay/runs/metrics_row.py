@@ -45,7 +45,7 @@ class Seconds:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsRow:
-    """What the rows of all kinds have.
+    """A row of metrics: the part that rows of all kinds have.
 
     Attributes:
         iteration: the iteration, which is also the version that it made.

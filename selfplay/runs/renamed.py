@@ -9,10 +9,11 @@ that digests and checkpoints were made with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
+
+from selfplay.runs.codec import JsonObject
 
 T = TypeVar("T")
-JsonObject: TypeAlias = dict[str, Any]
 
 FIELDS: Mapping[str, str] = {
     "lag": "policy_lag",

@@ -134,8 +134,7 @@ class Run:
             notes: more entries for the manifest.
 
         Raises:
-            ValueError: the folder contains something else or a run of another format, or another
-                process writes to it.
+            ValueError: the folder contains something else or another format, or is in use.
             OtherConfig: a field that may not change differs from the run's config.
             CorruptedFile: no commit can be restored.
             DiskFull: nothing can be written.
@@ -154,17 +153,14 @@ class Run:
                 if (path / CONFIG).exists():
                     changed = _check_config(path, wanted, mutable)
                 else:
-                    document = {"format_version": FORMAT_VERSION, "config": wanted}
-                    write_json(path / CONFIG, document)
+                    write_json(path / CONFIG, {"format_version": FORMAT_VERSION, "config": wanted})
                 loaded = commits.latest_good()
                 replay = loaded.replay if loaded else Replay(path, window)
                 run = cls(path, lock, commits, loaded, replay)
                 commits.remove_after(run._last)
                 run._mend_metrics()
-                session = manifest.collect(flags or {})
-                session |= {"next_iteration": run.next_iteration, "config_changes": changed}
-                session |= notes or {}
-                manifest.record(path, session)
+                session = {"next_iteration": run.next_iteration, "config_changes": changed}
+                manifest.record(path, manifest.collect(flags or {}) | session | dict(notes or {}))
             except BaseException:
                 os.close(lock)
                 raise
@@ -181,7 +177,7 @@ class Run:
         Args:
             like: a state with the structure, types and devices to restore to.
             like_carries: the same for carries, whose shapes may differ. Without it, carries are
-                returned as nested dictionaries of host arrays, or None if there are none.
+                returned as nested dictionaries of host arrays, or None if nothing was saved.
 
         Raises:
             ValueError: nothing was committed, or the trees do not fit.

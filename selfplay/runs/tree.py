@@ -50,8 +50,8 @@ def flatten(tree: PyTree) -> dict[str, np.ndarray]:
     """Flattens a tree to ``{path: host array}``, sorted by path.
 
     Copies device arrays to the host; PRNG keys become their key data, Python and NumPy scalars 0-d
-    arrays. Raises TypeError for a leaf that is no array of numbers, ValueError for two leaves with
-    the same path.
+    arrays. Raises TypeError for a leaf that is not an array of numbers, and ValueError for two
+    leaves with the same path.
     """
     paths, leaves, _ = _paths(tree)
     leaves = [jax.random.key_data(x) if _is_key(x) else x for x in leaves]

@@ -63,8 +63,8 @@ class BestSize:
             return f"no best {self.choice} between those tried: the curvature is {self.curvature}"
         if not self.is_maximum:
             return (
-                f"no best {self.choice} can be told: the curvature is {self.curvature}, "
-                "which may be 0"
+                f"the best {self.choice} cannot be determined: the curvature is {self.curvature}, "
+                "possibly zero"
             )
         least, most = self.choice_range
         ends = [

@@ -64,7 +64,7 @@ class Extrapolation:
     def __str__(self) -> str:
         return (
             f"{self.covered.sum()} of {self.covered.size} held-out versions of "
-            f"{len(self.held_out)} runs, up to {self.reach:.2g} OOMs beyond, lie in their 95 % "
+            f"{len(self.held_out)} runs, up to {self.reach:.2g} OOMs beyond, are inside their 95 % "
             f"prediction intervals; errors are {float(self.error.mean()):+.0f} Elo in the mean, "
             f"{float(self.root_mean_square):.0f} Elo root mean square"
         )

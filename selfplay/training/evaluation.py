@@ -18,7 +18,7 @@ from selfplay.training.grader import ExamGrader
 
 
 class Evaluation(NamedTuple):
-    """What was measured of a version; a part that was not due is empty.
+    """The evaluation of a version; a part that was not due is empty.
 
     Attributes:
         exam: scores on solved positions by budget.
@@ -48,8 +48,8 @@ class VersionEvaluator:
         Args:
             config: the run's config, with a resolved ``elo.anchor``.
             folder: the run's folder.
-            grader: grades by the exam; None if there is none.
-            experts: the experts' games; None if there are none.
+            grader: grades by the exam; None if the game has no exam.
+            experts: the experts' games; None without imitation.
             announce: gets failures.
             enter: gets each phase as it begins.
         """

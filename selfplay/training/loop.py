@@ -50,7 +50,7 @@ OnIteration = Callable[[MetricsRow], bool | None]
 
 
 class Callbacks(NamedTuple):
-    """What a caller of `train` is told, and when.
+    """Functions of the caller of `train`.
 
     Attributes:
         on_iteration: gets every committed row; ends training by returning True.
@@ -63,17 +63,17 @@ class Callbacks(NamedTuple):
     enter: Enter
 
 
-class Progress(NamedTuple):
-    """Where a run is: what one iteration leaves to the next, besides the replay.
+class LoopState(NamedTuple):
+    """State of the loop: what one iteration leaves to the next, besides the replay.
 
     Attributes:
-        state: of the learner, and what plays next.
+        train: of the learner, and what plays next.
         carries: states of the streams.
         ledger: FLOPs behind the newest version.
         seconds: wall-clock seconds of training so far.
     """
 
-    state: TrainState
+    train: TrainState
     carries: list[Carry]
     ledger: Ledger
     seconds: float
@@ -168,7 +168,7 @@ def _open(config: TrainConfig, folder: Path, notes: Mapping[str, Json] | None = 
 
 
 def _imitate(trainer: Trainer, run: Run, callbacks: Callbacks) -> ImitationResult | None:
-    """Imitates in ``RUN/imitation``; None if the caller ended it."""
+    """Runs imitation in ``RUN/imitation``; returns None if the caller ended it."""
     config = trainer.config
     with _open(config, run.folder / IMITATION) as imitation_run:
         return imitate(
@@ -199,9 +199,9 @@ def _play_and_learn(
     versions = VersionEvaluator(config, run.folder, grader, trainer.experts, announce, enter)
     try:
         enter(Phase("compiling the learner"))
-        progress = _restore_or_initialize(trainer, run, start, workers.fingerprint)
+        state = _restore_or_initialize(trainer, run, start, workers.fingerprint)
         if run.next_iteration <= config.iterations:  # otherwise the run only imitates
-            Iterations(trainer, run, workers, versions, enter, progress).run_all(
+            Iterations(trainer, run, workers, versions, enter, state).run_all(
                 callbacks.on_iteration
             )
     finally:
@@ -215,8 +215,8 @@ def _play_and_learn(
 
 def _restore_or_initialize(
     trainer: Trainer, run: Run, start: ImitationResult | Origin | None, fingerprint: str
-) -> Progress:
-    """Returns the progress at the last commit; a new run commits version 0 first.
+) -> LoopState:
+    """Returns the loop's state at the last commit; a new run commits version 0 first.
 
     Args:
         trainer: the run's compiled parts.
@@ -256,7 +256,7 @@ def _restore_or_initialize(
     if not trainer.config.cluster.allow_mismatched_actors:
         recorded.check_arithmetic(identity, run.folder)
     last = run.commits.read(run.next_iteration - 1)
-    return Progress(state, carries, Ledger(**last.ledger), last.row.seconds.total)
+    return LoopState(state, carries, Ledger(**last.ledger), last.row.seconds.total)
 
 
 @dataclass
@@ -290,14 +290,14 @@ class Iterations:
         workers: pool.Pool,
         versions: VersionEvaluator,
         enter: Enter,
-        progress: Progress,
+        state: LoopState,
     ) -> None:
-        """Prepares to continue from `progress`; compiles the evaluation."""
+        """Prepares to continue from `state`; compiles the evaluation."""
         self._trainer, self._config, self._run = trainer, trainer.config, run
         self._workers, self._versions, self._enter = workers, versions, enter
-        self._progress = progress
+        self._state = state
         self._watch = Stopwatch()
-        versions.warm_up(progress.state.learner.ema_params)
+        versions.warm_up(state.train.learner.ema_params)
 
     def run_all(self, on_iteration: OnIteration) -> None:
         """Iterates to the config's last iteration, or until `on_iteration` returns True."""
@@ -320,7 +320,7 @@ class Iterations:
         results = self._workers.collect()
         self._usage = self._workers.usage()  # before anything else is submitted
         carries, rows = split_results(results)
-        self._progress = self._progress._replace(carries=carries)
+        self._state = self._state._replace(carries=carries)
         self._run.replay.add(work.iteration, rows)
         self._watch.lap("play")
         return rows
@@ -329,20 +329,20 @@ class Iterations:
         """Learns from the replay; the next iteration's self-play starts as early as it can."""
         lag = self._config.policy_lag
         if lag:  # the actors play while the learner learns
-            params = self._progress.state.learner.ema_params
+            params = self._state.train.learner.ema_params
             self._submit(work.iteration + 1, params)
         self._enter(Phase("learning", work.iteration))
         failpoint("train.learn", work.iteration)
-        state, ledger = self._progress.state, self._progress.ledger
+        state, ledger = self._state.train, self._state.ledger
         learned = self._trainer.fit(state, self._run.replay, work, len(rows["last"]))
         check_finite(learned.metrics, work.iteration, self._run.folder)
         failpoint("train.learned", work.iteration)
         self._watch.lap("learn")
         spent = self._watch.seconds["play"] + self._watch.seconds["learn"]
-        self._progress = self._progress._replace(
-            state=learned.state,
+        self._state = self._state._replace(
+            train=learned.state,
             ledger=self._trainer.ledger(ledger, learned.steps),
-            seconds=self._progress.seconds + spent,
+            seconds=self._state.seconds + spent,
         )
         if not lag:
             self._submit(work.iteration + 1)
@@ -350,7 +350,7 @@ class Iterations:
 
     def evaluate(self, work: plan.Work) -> Evaluation:
         """Evaluates the new version, as far as it is due."""
-        params, ledger = self._progress.state.learner.ema_params, self._progress.ledger
+        params, ledger = self._state.train.learner.ema_params, self._state.ledger
         evaluation = self._versions.evaluate_if_due(
             params, work.iteration, ledger, final=self._is_final(work)
         )
@@ -361,7 +361,7 @@ class Iterations:
         self, work: plan.Work, rows: Rows, learned: Learned, evaluation: Evaluation
     ) -> SelfPlayRow:
         """Saves the iteration; returns its row of metrics."""
-        state, carries, ledger, _ = self._progress
+        state, carries, ledger, _ = self._state
         row = self._row(work, rows, learned, evaluation)
         keep = is_snapshot(work.iteration) or bool(evaluation.exam) or self._is_final(work)
         keep = keep or self._config.store.keep_for_verify
@@ -376,7 +376,7 @@ class Iterations:
     def _row(
         self, work: plan.Work, rows: Rows, learned: Learned, evaluation: Evaluation
     ) -> SelfPlayRow:
-        state, carries, ledger, total = self._progress
+        state, carries, ledger, total = self._state
         rating_flops = evaluation.elo.get("flops", 0.0)  # not of the training, nor in "ooms"
         return SelfPlayRow(
             iteration=work.iteration,
@@ -402,7 +402,7 @@ class Iterations:
         if iteration > self._config.iterations:
             return
         work = plan.work(iteration, self._config.selfplay.streams, self._config.policy_lag)
-        state, carries, *_ = self._progress
+        state, carries, *_ = self._state
         self._workers.submit(work, state.acting_params if params is None else params, carries)
 
     def _is_final(self, work: plan.Work) -> bool:

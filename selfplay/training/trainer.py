@@ -124,7 +124,7 @@ class Trainer:
         return Learned(TrainState(learner, acting.ema_params), metrics, steps)
 
     def ledger(self, before: Ledger, steps: int) -> Ledger:
-        """Computes the ledger after one more iteration with so many gradient steps."""
+        """Computes the ledger after one more iteration with `steps` gradient steps."""
         config = self.config
         per_move = flops.move(self.game, config.network, config.search.num_simulations)
         per_step = flops.training_step(self.game, config.network, config.learner.batch_size)

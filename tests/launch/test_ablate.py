@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from selfplay.study.folder import Study
-from tests.small_runs import ROOT, TINY, digests, refused, train
+from tests.small_runs import ROOT, TINY, assert_rejected, digests, train
 
 BAD = {
     "preset": ("hex_33 --grid network.width=4", "preset 'hex_33' (did you mean 'hex_3'?); choose"),
@@ -66,7 +66,7 @@ def test_ablate_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
     small += " selfplay.batch-size=2 selfplay.segment-length=2"
     small += " game=tic_tac_toe init_from=first@1"
     bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
-    ((status, said),) = refused(
+    ((status, said),) = assert_rejected(
         "launch.ablate", bad, [[*small.split(), "--out", str(tmp_path / "new")]]
     )
     assert status == 0 and "2 runs, 10^" in said and "0 of 2" in said

@@ -15,7 +15,7 @@ from selfplay.experts.archive import ExpertArchive
 from tests.selfplay.experts.records import random_moves, write
 from tests.selfplay.experts.records import sgf as record
 from tests.selfplay.report.test_figures import contrast
-from tests.small_runs import refused
+from tests.small_runs import assert_rejected
 
 BAD = {
     "command": ("export", "export"),
@@ -69,7 +69,7 @@ def test_experts_rejects_bad_input_and_makes_an_archive(tmp_path: Path) -> None:
         for name, (text, said) in BAD.items()
     }
     bad = {name: (text.split(), said) for name, (text, said) in bad.items()}
-    first, again, shown, differs = refused("launch.experts", bad, good)
+    first, again, shown, differs = assert_rejected("launch.experts", bad, good)
     assert not new.exists()
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 

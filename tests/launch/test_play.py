@@ -16,7 +16,7 @@ from rich.console import Console
 import games
 from launch.terminal import Session, Side
 from tests.selfplay.serve.analysts import FirstLegal, untrained
-from tests.small_runs import ROOT, ask
+from tests.small_runs import ROOT, run_cli
 
 
 def talk(game: str, lines: Iterable[str], side: Side = "first", thinker: Any = None) -> str:
@@ -139,7 +139,7 @@ def test_play_rejects_bad_input_in_one_sentence(tmp_path: Path) -> None:
         "error: GTP is spoken in Go only, and this version plays tic_tac_toe; "
         "play it in the terminal"
     )
-    ((status, said),) = ask("launch.play", [["gtp", f"{file}?sims=2", "--sims", "3"]])
+    ((status, said),) = run_cli("launch.play", [["gtp", f"{file}?sims=2", "--sims", "3"]])
     assert status == 2 and "say different things; leave one out" in said
     hinted = shlex.split(hint)[2:]
     assert hinted[0] == "terminal"

@@ -11,7 +11,7 @@ from launch import cli
 from launch.ablate import FIELDS as FIELDS_TODAY
 from selfplay.runs.renamed import FIELDS
 from selfplay.training.config import TrainConfig
-from tests.small_runs import ask_each
+from tests.small_runs import run_cli_each
 
 OPTIONS = [(command, *pair) for command, row in cli.RENAMED.items() for pair in row.items()]
 
@@ -85,7 +85,7 @@ def test_commands_check_their_own_command_line() -> None:
         "--of is now called --strength-applies-to",
         "--per-actor-hour is now called --actor-price-per-hour",
     ]
-    assert ask_each(questions) == [(2, f"error: {text}") for text in expected]
+    assert run_cli_each(questions) == [(2, f"error: {text}") for text in expected]
 
 
 def test_every_field_of_the_config_can_be_typed() -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from selfplay.learning.config import LearnerConfig
-from tests.small_runs import refused
+from tests.small_runs import assert_rejected
 
 
 def run(folder: Path, rows: list[dict[str, object]]) -> str:
@@ -23,7 +23,7 @@ def test_simulate_prints_a_table_and_rejects_bad_input(tmp_path: Path) -> None:
     row = {"iteration": 1, "pool": pool, "seconds": {"learn": 4.0, "commit": 1.0}}
     measured, nothing = run(tmp_path / "a", [row]), run(tmp_path / "b", [{"iteration": 0}])
     prices = ["--actor-price-per-hour", "0.5", "--learner-price-per-hour", "2"]
-    (first, grown) = refused(
+    (first, grown) = assert_rejected(
         "launch.simulate",
         {
             "no actors": ([nothing], "have no times of actors"),

@@ -25,7 +25,17 @@ from selfplay.runs.codec import from_json
 from selfplay.runs.run import read_config
 from selfplay.training.config import TrainConfig
 from selfplay.training.verify import newest, verify
-from tests.small_runs import ROOT, TINY, ask, ask_each, digests, finish, refused, start, trained
+from tests.small_runs import (
+    ROOT,
+    TINY,
+    assert_rejected,
+    digests,
+    finish,
+    run_cli,
+    run_cli_each,
+    start,
+    trained,
+)
 
 BAD = {
     "preset": (
@@ -53,7 +63,7 @@ def test_train_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
     (other / "thesis.txt").write_text("precious")
     new = tmp_path / "new"
     bad = {n: (t.format(other=other, new=new).split(), said) for n, (t, said) in BAD.items()}
-    refused("launch.train", bad)
+    assert_rejected("launch.train", bad)
     assert not new.exists()
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 
@@ -81,7 +91,7 @@ def call(script: str, *arguments: str, status: int = 0) -> str:
 def test_other_config_names_the_fields_that_differ(run: Path) -> None:
     arguments = ["connect_four_smoke", "--out", str(run), *TINY]
     arguments += ["--seed", "5", "--search.num-simulations", "6"]
-    ((status, said),) = ask("launch.train", [arguments])
+    ((status, said),) = run_cli("launch.train", [arguments])
     assert status == 2
     assert "seed was 0, is 5" in said and "search.num_simulations was 4, is 6" in said
 
@@ -159,7 +169,7 @@ def test_other_number_of_iterations_is_explained_with_commands(
         ),
     }
     words = [*shlex.split(more)[2:], "--iterations", "1"]  # the last one counts
-    ((status, said),) = refused("launch.train", bad, [words])
+    ((status, said),) = assert_rejected("launch.train", bad, [words])
     assert status == 0 and "version 0 has the parameters of a run@3, which cost 10^" in said
     assert len(digests(tmp_path / "a run_more")) == 2
     assert not new.exists()
@@ -189,7 +199,9 @@ def test_every_suggested_command_works(run: Path, tmp_path: Path) -> None:
         assert Path(shutil.which(python) or "").samefile(sys.executable)
         assert Path(script).parent.samefile(ROOT / "launch")
         questions.append((f"launch.{Path(script).stem}", [*arguments, *cheap.get(purpose, [])]))
-    for (purpose, words), (status, said) in zip(expected.items(), ask_each(questions), strict=True):
+    for (purpose, words), (status, said) in zip(
+        expected.items(), run_cli_each(questions), strict=True
+    ):
         assert status == 0 and words in said, f"{purpose}: {said}"
 
 
@@ -233,7 +245,7 @@ def test_verify_takes_the_newest_iterations_without_a_gap(run: Path, tmp_path: P
     for path in (none / "checkpoints").iterdir():
         shutil.rmtree(path)
     bad = {"none": ([str(none)], "keeps no two checkpoints in a row")}
-    ((status, said),) = refused("launch.verify", bad, [[str(folder)]])
+    ((status, said),) = assert_rejected("launch.verify", bad, [[str(folder)]])
     assert status == 0 and said.startswith("iteration 3:") and said.endswith("identical")
 
 
@@ -267,7 +279,7 @@ def test_command_names_the_interpreter_as_it_can_be_typed(
 
 
 def test_verify_prints_identical_or_the_difference(run: Path) -> None:
-    ((status, said),) = ask("launch.verify", [[str(run), "--iterations", "2:3"]])
+    ((status, said),) = run_cli("launch.verify", [[str(run), "--iterations", "2:3"]])
     assert status == 0 and said.endswith("identical")
     commit = run / "commits" / "00000003.json"
     kept = commit.read_text()
@@ -277,7 +289,7 @@ def test_verify_prints_identical_or_the_difference(run: Path) -> None:
     data = files.read_hashed_json(commit)
     data["metrics_row"]["digest"]["state"] = "0" * 64
     files.write_hashed_json(commit, {k: v for k, v in data.items() if k != "sha256"})
-    ((status, said),) = ask("launch.verify", [[str(run)]])
+    ((status, said),) = run_cli("launch.verify", [[str(run)]])
     assert status == 1 and "different: iteration 3, state" in said
     commit.write_text(kept)
 
@@ -286,7 +298,7 @@ def test_exported_file_gets_the_grades_of_its_run(run: Path, tmp_path: Path) -> 
     file = tmp_path / "tiny.safetensors"
     assert "parameters" in call("export", f"{run}@last", "--out", str(file))
     flags = ("--sims", "0", "--positions", "64")
-    (first, one), (second, two) = ask("launch.exam", [[str(run), *flags], [str(file), *flags]])
+    (first, one), (second, two) = run_cli("launch.exam", [[str(run), *flags], [str(file), *flags]])
     assert first == second == 0 and "keep the result" in one
     assert one.split("moves that")[1] == two.split("moves that")[1]
     assert "versions available: 0, 1, 2, 3" in call("exam", f"{run}@77", status=2)
@@ -299,7 +311,7 @@ def test_damaged_checkpoint_is_skipped_and_named(run: Path) -> None:
             path.write_bytes(b"\0" * max(1, path.stat().st_size))
     arguments = ["connect_four_smoke", "--out", str(run), *TINY, "--cluster.actors", "0"]
     with pytest.warns(UserWarning, match=r"commit 3 is skipped: .*checkpoints/00000003"):
-        ((status, said),) = ask("launch.train", [arguments])
+        ((status, said),) = run_cli("launch.train", [arguments])
     assert status == 0
     assert "resuming after iteration 2" in said
 

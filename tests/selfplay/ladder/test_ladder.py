@@ -32,7 +32,7 @@ from selfplay.runs.run import Run
 from selfplay.training.trainer import Trainer
 from tests.selfplay.players import quirky_engine
 from tests.selfplay.serve.analysts import untrained
-from tests.small_runs import PLAIN, ROOT, ask
+from tests.small_runs import PLAIN, ROOT, run_cli
 
 NAME = "tic_tac_toe"
 GAME = games.make(NAME)
@@ -417,6 +417,6 @@ def answers() -> dict[str, str]:
     """Runs the command with all options in one process; returns its messages."""
     marks: Any = test_invalid_input_is_one_sentence
     questions = [options for options, _ in marks.pytestmark[0].args[1]]
-    results = ask("launch.ladder", [options.split() for options in questions])
+    results = run_cli("launch.ladder", [options.split() for options in questions])
     assert all(status == 2 for status, _ in results), results
     return dict(zip(questions, (message for _, message in results), strict=True))

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from launch import cli, ladder, rating
 from launch.ladder_progress import Watcher
-from selfplay.ladder import plot, tables
+from selfplay.ladder import rating_plot, tables
 from selfplay.ladder.database import Pairing
 from selfplay.ladder.ladder import LadderState
 from selfplay.players.specs import Player
@@ -127,7 +127,7 @@ def run_until(
         monkeypatch.setattr(rating, "Ladder", fake)
         monkeypatch.setattr(rating, "gather", gather)
         monkeypatch.setattr(rating, "compare", lambda *_: None)
-        monkeypatch.setattr(plot, "to_png", to_png)
+        monkeypatch.setattr(rating_plot, "to_png", to_png)
         arguments = ["ladder", "--game", "tic_tac_toe", "--plain", "--out", str(tmp_path)]
         monkeypatch.setattr(sys, "argv", arguments)
         try:

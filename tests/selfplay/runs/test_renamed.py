@@ -44,8 +44,9 @@ def test_tree_with_both_names_is_rejected(code: str, disk: str) -> None:
 def test_checkpoint_is_read_under_today_s_name(tmp_path: Path, code: str, disk: str) -> None:
     for iteration, name in enumerate((code, disk)):
         checkpoint.save(tmp_path, iteration, {name: VALUES})
-        assert list(checkpoint.load(tmp_path, iteration)[0]) == [disk]
-        state = checkpoint.restore(tmp_path, iteration, {code: VALUES})
+        arrays = checkpoint.load(tmp_path, iteration).arrays
+        assert list(arrays) == [disk]
+        state = unflatten({code: VALUES}, arrays)
         np.testing.assert_array_equal(state[code], VALUES)
 
 

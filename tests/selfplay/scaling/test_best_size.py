@@ -83,7 +83,7 @@ def test_straight_line_has_no_best_size() -> None:
     points = draw(design, truth, replicates=1)
     (result,) = best_size.fit(replace(points, elo=points.elo[0]))
     assert not result.is_maximum and not result.exponent.bounded
-    assert str(result).startswith("no best parameters can be told: the curvature is")
+    assert str(result).startswith("the best parameters cannot be determined: the curvature is")
 
 
 def test_minimum_is_not_a_best_size() -> None:

@@ -75,7 +75,7 @@ def test_variance_over_runs_is_unbiased() -> None:
 def test_variance_with_rating_errors_is_unbiased() -> None:
     """Even if they are as large as the differences between runs: their part is subtracted."""
     rng = np.random.default_rng(4)
-    label = np.arange(90) % 30  # so many runs that nothing is cut off at 0
+    label = np.arange(90) % 30  # enough runs that no variance is cut off at 0
     spent = rng.uniform(12, 14, len(label))
     root = 6 * rng.normal(size=(len(label), len(label)))
     errors = root @ root.T  # some 57 Elo each

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from selfplay.ladder import plot
+from selfplay.ladder import rating_plot
 from tests.selfplay.ladder.states import ENGINE, chain_state
 
 RUNS = ["/tmp/x/runs/a", "/tmp/y/runs/a", "studies/_b", "studies/$c^$"]
@@ -31,7 +31,7 @@ NEIGHBORS = [f"rollouts?sims={sims}" for sims in range(1, 13)]
 )
 def test_names_neither_overlap_nor_contain_paths(specs: list[str]) -> None:
     before = dict(mpl.rcParams)
-    figure = plot.plot(chain_state(specs), "a title")
+    figure = rating_plot.plot(chain_state(specs), "a title")
     figure.draw_without_rendering()
     assert dict(mpl.rcParams) == before, "the user's settings are restored"
     (axes,) = figure.axes
@@ -53,8 +53,8 @@ def test_names_neither_overlap_nor_contain_paths(specs: list[str]) -> None:
 
 
 def test_lines_differ_and_have_contrast() -> None:
-    figure = plot.plot(chain_state(["solver", *VERSIONS, "random"]), "")
-    drawn = [line for line in figure.axes[0].lines if str(line.get_marker()) in plot.MARKERS]
+    figure = rating_plot.plot(chain_state(["solver", *VERSIONS, "random"]), "")
+    drawn = [line for line in figure.axes[0].lines if str(line.get_marker()) in rating_plot.MARKERS]
     assert len({(line.get_color(), line.get_marker()) for line in drawn}) == 8
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "x/runs/a",
@@ -72,27 +72,27 @@ def test_lines_differ_and_have_contrast() -> None:
 
 def test_plot_ignores_a_matplotlibrc() -> None:
     state = chain_state(["solver", *VERSIONS, "random"])
-    plain = plot.to_png(state, "")
+    plain = rating_plot.to_png(state, "")
     with mpl.rc_context({"savefig.facecolor": "black", "lines.linewidth": 9, "axes.grid": True}):
-        assert plot.to_png(state, "") == plain
+        assert rating_plot.to_png(state, "") == plain
 
 
 def test_spread_names_keep_their_order_and_distance() -> None:
     rng = np.random.default_rng(0)
     for count, gap in ((1, 0.1), (8, 0.1), (20, 0.05), (5, 0.0), (30, 0.1)):
         wanted = rng.uniform(0, 1, count) ** 3
-        places = np.array(plot.spread(wanted.tolist(), gap))
+        places = np.array(rating_plot.spread(wanted.tolist(), gap))
         order = np.argsort(wanted)
         assert (np.diff(places[order]) >= gap - 1e-9).all()
         assert places.min() >= -1e-9 and places.max() <= max(1, gap * (count - 1)) + 1e-9
-    assert plot.spread([0.1, 0.9, 0.5], 0.05) == pytest.approx([0.1, 0.9, 0.5])
-    assert plot.spread([], 0.1) == []
+    assert rating_plot.spread([0.1, 0.9, 0.5], 0.05) == pytest.approx([0.1, 0.9, 0.5])
+    assert rating_plot.spread([], 0.1) == []
 
 
 def test_each_budget_of_a_run_is_a_line(tmp_path: Path) -> None:
     versions = [f"runs/a@{number}?sims={budget}" for budget in (0, 4) for number in (1, 2)]
     state = chain_state(["solver", *versions])
-    figure = plot.plot(state, "a title")
+    figure = rating_plot.plot(state, "a title")
     figure.savefig(tmp_path / "plot.png")
     axes = figure.axes[0]
     assert axes.get_xscale() == "log" and [t.get_text() for t in axes.texts] == ["solver"]
@@ -107,8 +107,8 @@ def test_each_budget_of_a_run_is_a_line(tmp_path: Path) -> None:
 
 def test_long_names_are_shortened() -> None:
     engine = "gtp:/usr/games/gnugo --mode gtp --chinese-rules --never-resign --level 10"
-    assert plot.shortened(engine) == "gnugo … --never-resign --level 10"
-    assert plot.shortened(engine, 20) == "gnugo … --level 10"
-    assert plot.shortened("gtp:gnugo --level 1") == "gnugo --level 1"
-    assert plot.shortened("random") == "random"
-    assert plot.shortened("studies/run/imitation (sims=64)", 20) == "…imitation (sims=64)"
+    assert rating_plot.shortened(engine) == "gnugo … --never-resign --level 10"
+    assert rating_plot.shortened(engine, 20) == "gnugo … --level 10"
+    assert rating_plot.shortened("gtp:gnugo --level 1") == "gnugo --level 1"
+    assert rating_plot.shortened("random") == "random"
+    assert rating_plot.shortened("studies/run/imitation (sims=64)", 20) == "…imitation (sims=64)"
