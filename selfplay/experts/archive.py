@@ -52,7 +52,7 @@ GAME = {
 
 
 class FieldFacts(TypedDict):
-    """What the manifest stores of a field's array; `sha256` is over its elements' bytes."""
+    """The manifest's entry for a field's array; `sha256` is over the elements' bytes."""
 
     dtype: str
     shape: list[int]
@@ -60,7 +60,7 @@ class FieldFacts(TypedDict):
 
 
 class TableFacts(TypedDict):
-    """What the manifest stores of the table of games."""
+    """The manifest's entry for the table of games."""
 
     count: int
     digest: str

@@ -40,7 +40,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class GameSource:
-    """Where games come from.
+    """A source of games.
 
     Attributes:
         stats: counts of the games, filled while the archive is built.
@@ -145,9 +145,9 @@ def existing_manifest(folder: Path, recipe: Mapping[str, object]) -> Manifest | 
 
 
 class _Replayed(NamedTuple):
-    """What was written of the candidates."""
+    """The result of replaying the candidates: lines of the table, counts of notes, and rows."""
 
-    lines: list[Mapping[str, object]]  # of the table of games
+    lines: list[Mapping[str, object]]
     notes: Counter[str]
     positions: int
 

@@ -212,8 +212,8 @@ def _rows(
 def _programs(game: Game) -> _Programs:
     """Compiles the rules.
 
-    Only Go needs more than the `Game` protocol: each record has its own komi, a repetition is told
-    apart from other illegal moves, and stones that were set up may have no liberty.
+    Only Go needs more than the `Game` protocol: each record has its own komi, a repetition differs
+    from other illegal moves, and stones that were set up may have no liberty.
     """
     go = as_go(game)
 

@@ -23,7 +23,7 @@ SURPLUS = Rejected("filter: more than --max-games")
 
 
 class SourceCounts(TypedDict):
-    """What the manifest stores of a source: the fields of `SourceStats`."""
+    """The manifest's entry for a source, with the fields of `SourceStats`."""
 
     name: str
     sha256: str

@@ -93,7 +93,7 @@ def _chunk(game: Game, teacher: Teacher, work: Work) -> list[ExpertGame]:
 
 
 class _Compiled(NamedTuple):
-    """What plays a chunk; all functions are batched over states [B]."""
+    """The compiled functions that play a chunk, batched over states [B]."""
 
     act: specs.Act  # the teacher's moves
     solve: solvers.Solver  # the scores of all moves

@@ -1,7 +1,7 @@
 """Solvers: the score of every position, by exhaustive search or by Connect Four's solver.
 
 Scores are for the player to move, in Pons's convention: 0 is a draw, +k a win with the k-th stone
-from the end of a full board, so that a sooner win scores higher and a later loss too.
+from the end of a full board, so that sooner wins and later losses score higher.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def exists(text: str) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Tells whether a text can be the number of a version, or stands for one."""
+    """Tells whether a text can be a version: a number, "last" or "best"."""
     return text in ("last", "best") or text.isdecimal()
 
 

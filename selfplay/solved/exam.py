@@ -68,7 +68,7 @@ ExamSearch: TypeAlias = Callable[[P, State, jax.Array], ChosenMoves]
 
 @dataclass(frozen=True)
 class Proportion:
-    """A proportion of `count` positions; NaN if there are none."""
+    """A proportion of `count` positions; NaN if `count` is 0."""
 
     value: float
     count: int

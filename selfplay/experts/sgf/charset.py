@@ -32,7 +32,7 @@ class Charset:
             bracket nor backslash (CP949).
         lead: bytes that may begin a letter of several bytes, as in a regular expression's class.
         letter: such a letter, as a pattern.
-        alone: pattern of a lead byte that does not begin a letter; empty if there is none.
+        alone: pattern of a lead byte that does not begin a letter; may be empty.
         marker: bytes without which a text is not in this encoding.
         value: matches the rest of a value, without its closing bracket.
         values: matches a whole value.
