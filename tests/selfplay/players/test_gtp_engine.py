@@ -77,7 +77,7 @@ def wait_for(path: Path, within_s: float = 20) -> int:
     raise AssertionError(f"{path} was not written")
 
 
-def test_a_whole_game_and_the_next(fake: Fake) -> None:
+def test_engine_plays_a_whole_game_and_the_next(fake: Fake) -> None:
     with Engine(fake('answer(["d4", "PASS", "Resign"][moves % 3])'), timeout_s=10) as engine:
         for _ in range(2):
             engine.new_game(GO)
@@ -98,9 +98,7 @@ def test_a_whole_game_and_the_next(fake: Fake) -> None:
         ("={n} caf\\u00e9 \\udcff\\n\\n", "café \ufffd"),
     ],
 )
-def test_answers_are_read_as_the_specification_says(
-    fake: Fake, written: str, expected: str
-) -> None:
+def test_answers_are_read_as_specified(fake: Fake, written: str, expected: str) -> None:
     setup = "sys.stdout.reconfigure(encoding='utf-8', errors='surrogateescape')"
     command = fake(f'sys.stdout.write("{written}".format(n=number)); sys.stdout.flush()', setup)
     with Engine(command, timeout_s=10) as engine:
@@ -141,7 +139,7 @@ def quirky(quirk: str) -> str:
 
 
 @pytest.mark.parametrize("quirk", sorted(UNDERSTOOD - REFUSALS.keys()))
-def test_an_unmistakable_answer_is_understood(quirk: str) -> None:
+def test_unambiguous_deviations_are_understood(quirk: str) -> None:
     move = {"p": "pass", "r": "resign"}.get(quirky_engine.MOVES.get(quirk, " ")[0].lower())
     with Engine(quirky(quirk), timeout_s=20) as engine:
         for _ in range(2):
@@ -151,7 +149,7 @@ def test_an_unmistakable_answer_is_understood(quirk: str) -> None:
 
 
 @pytest.mark.parametrize("quirk", sorted(REFUSALS))
-def test_any_other_answer_is_refused_before_a_game(quirk: str) -> None:
+def test_ambiguous_answers_are_rejected_before_a_game(quirk: str) -> None:
     sentence = REFUSALS[quirk]
     start_s = 2.0 if "'protocol_version'" in sentence else 20.0
     timeout_s = 0.5 if "within" in sentence else 20.0
@@ -161,7 +159,7 @@ def test_any_other_answer_is_refused_before_a_game(quirk: str) -> None:
     assert sentence in said and repr(quirky(quirk)) in said and "\n" not in said
 
 
-def test_noise_on_stderr_neither_disturbs_nor_blocks(fake: Fake) -> None:
+def test_output_on_stderr_neither_disturbs_nor_blocks(fake: Fake) -> None:
     genmove = "sys.stderr.write('thinking\\n' * 100_000); sys.stderr.flush()\nanswer('D4')"
     with Engine(fake(genmove), timeout_s=20) as engine:
         engine.new_game(GO)
@@ -200,7 +198,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_is_a_reason_and_the_next_game_starts_afresh(fake: Fake, name: str) -> None:
+def test_failure_has_a_reason_and_the_next_game_restarts_the_engine(fake: Fake, name: str) -> None:
     genmove, reason = FAILURES[name]
     timeout_s = 0.5 if "within" in reason else 20.0
     with Engine(fake(genmove), timeout_s) as engine:
@@ -214,7 +212,7 @@ def test_a_failure_is_a_reason_and_the_next_game_starts_afresh(fake: Fake, name:
             engine.play("b", "D4")
 
 
-def test_a_flood_does_not_eat_memory(fake: Fake) -> None:
+def test_endless_output_is_not_kept_in_memory(fake: Fake) -> None:
     for flood in (FLOOD, "while True: sys.stderr.write('x' * 65536)"):
         with Engine(fake(flood), timeout_s=2) as engine:
             engine.new_game(GO)
@@ -226,7 +224,7 @@ def test_a_flood_does_not_eat_memory(fake: Fake) -> None:
         assert peak < 8 << 20
 
 
-def test_a_refusal_is_a_reason_and_leaves_the_process_alone(fake: Fake) -> None:
+def test_refusal_has_a_reason_and_keeps_the_process(fake: Fake) -> None:
     with Engine(fake("answer('illegal move\\n  of mine', '?')"), timeout_s=10) as engine:
         engine.new_game(GO)
         with pytest.raises(EngineFailure, match="refused 'genmove b': 'illegal move'"):
@@ -234,7 +232,7 @@ def test_a_refusal_is_a_reason_and_leaves_the_process_alone(fake: Fake) -> None:
         engine.play("b", "D4")
 
 
-def test_a_slow_start_has_its_own_limit(fake: Fake) -> None:
+def test_start_has_its_own_time_limit(fake: Fake) -> None:
     command = fake(setup="time.sleep(1)")
     with Engine(command, timeout_s=0.5, start_s=20) as engine:
         engine.new_game(GO)
@@ -244,24 +242,24 @@ def test_a_slow_start_has_its_own_limit(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize("command", ["no-such-engine --mode gtp", "/", str(ROOT / "README.md")])
-def test_what_cannot_be_started_is_a_failure(command: str) -> None:
+def test_program_that_cannot_start_is_a_failure(command: str) -> None:
     with pytest.raises(EngineFailure, match="could not be started: no program"):
         Engine(command).new_game(GO)
 
 
 @pytest.mark.parametrize("command", ["", "  ", 'gnugo "--mode'])
-def test_a_command_that_is_none_is_refused(command: str) -> None:
+def test_invalid_command_lines_are_rejected(command: str) -> None:
     with pytest.raises(ValueError, match="the engine's command"):
         Engine(command)
 
 
 @pytest.mark.parametrize("text", ["", "name\nquit", "name # why", "na\0me"])
-def test_only_one_command_goes_through(fake: Fake, text: str) -> None:
+def test_send_accepts_only_one_line(fake: Fake, text: str) -> None:
     with Engine(fake(), timeout_s=10) as engine, pytest.raises(ValueError, match="one line"):
         engine.send(text)
 
 
-def test_no_shell_reads_the_command(fake: Fake, tmp_path: Path) -> None:
+def test_command_is_run_without_a_shell(fake: Fake, tmp_path: Path) -> None:
     with Engine(fake() + f" ; touch {tmp_path / 'harm'} $(touch {tmp_path / 'harm'})") as engine:
         engine.new_game(GO)
     assert not (tmp_path / "harm").exists()
@@ -276,7 +274,7 @@ NOTES = (
 
 @pytest.mark.parametrize("own_session", [False, True])
 @pytest.mark.parametrize("end", ["close", "hang", "crash", "exit after quit"])
-def test_nothing_that_it_started_is_left(
+def test_close_ends_all_that_the_engine_started(
     fake: Fake, tmp_path: Path, end: str, own_session: bool
 ) -> None:
     if own_session and sys.platform != "linux":
@@ -316,7 +314,7 @@ FORKED = "import os\nif os.fork() == 0: time.sleep(30); os._exit(0)"
 
 
 @pytest.mark.parametrize("fork", ["", FORKED], ids=["alone", "a forked sibling holds the pipes"])
-def test_a_killed_driver_leaves_nothing_behind(fake: Fake, tmp_path: Path, fork: str) -> None:
+def test_killed_driver_leaves_no_engine_behind(fake: Fake, tmp_path: Path, fork: str) -> None:
     hang = "import signal; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]\ntime.sleep(600)"
     command = fake(hang, NOTES.format(folder=str(tmp_path), own=False))
     script = [sys.executable, "-c", DRIVER.format(fork=fork)]
@@ -338,7 +336,7 @@ def test_a_killed_driver_leaves_nothing_behind(fake: Fake, tmp_path: Path, fork:
                 os.killpg(driver.pid, signal.SIGKILL)
 
 
-def test_a_killed_guardian_takes_the_engine_along(fake: Fake, tmp_path: Path) -> None:
+def test_killed_guard_ends_the_engine(fake: Fake, tmp_path: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("parent-death signals are Linux's")
     command = fake("time.sleep(600)", NOTES.format(folder=str(tmp_path), own=False))
@@ -346,7 +344,7 @@ def test_a_killed_guardian_takes_the_engine_along(fake: Fake, tmp_path: Path) ->
         engine.new_game(GO)
         pid = wait_for(tmp_path / "engine")
         guardian = psutil.Process(pid).parent()
-        assert guardian is not None and "guardian.py" in " ".join(guardian.cmdline())
+        assert guardian is not None and "guard.py" in " ".join(guardian.cmdline())
         guardian.kill()
         assert gone(pid)
         with pytest.raises(EngineFailure, match="was killed by signal 9"):
