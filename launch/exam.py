@@ -15,7 +15,6 @@ if __name__ == "__main__":  # a checkout need not be installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from launch import cli
-from selfplay.search.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ def main() -> None:
     options = cli.parse(Options, "exam", __doc__)
     if not options.runs:
         raise ValueError("no version to grade; name a run folder, as in runs/connect_four@last")
-    for budget in options.sims:
-        SearchConfig(num_simulations=budget)  # a negative budget is an error before any work
+    if min(options.sims, default=0) < 0:
+        raise ValueError(f"--sims takes budgets of 0 or more, got {min(options.sims)}")
 
     from rich.console import Console
 
@@ -45,18 +44,19 @@ def main() -> None:
     from selfplay.solved import suite
 
     versions = [Version.load(name) for name in options.runs]
-    papers = [suite.load(version.config["game"]) for version in versions]
+    suites = [suite.load(version.config["game"]) for version in versions]
     console = Console()
-    for version, paper in zip(versions, papers, strict=True):
-        paper = paper.sample(options.positions) if options.positions else paper
+    for version, positions in zip(versions, suites, strict=True):
+        if options.positions:
+            positions = positions.sample(options.positions)
         results = {}
         for budget in options.sims:
             with console.status(f"{version.name}: {budget} simulations"):
                 search_fn = version.search_fn(budget)
                 results[f"{budget}"] = exams.evaluate(
-                    version.game, paper, search_fn, version.params
+                    version.game, positions, search_fn, version.params
                 )
-        console.print(exams.table(paper, results, title=version.name))
+        console.print(exams.table(positions, results, title=version.name))
 
 
 if __name__ == "__main__":

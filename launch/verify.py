@@ -62,6 +62,8 @@ def parse_iterations(text: str) -> tuple[int, int]:
     last = last or first
     if not (first.isdigit() and last.isdigit()):
         raise ValueError(f"--iterations must look like 5:8 or 5 (counted from 1), got {text!r}")
+    if int(first) > int(last):
+        raise ValueError(f"--iterations {text}: the first must not be after the last")
     return int(first), int(last)
 
 

@@ -1,8 +1,8 @@
 """From the records of single plies to the rows of finished episodes, on the host.
 
 ``finish_episodes`` joins a segment's records to those that are pending in the carry, and returns
-the positions of every episode that has ended, each with the result of its game: the value target
-is known only then. An episode is never cut off.
+the positions of every episode that has ended, each with the result of its game, which is known only
+then. An episode is never cut off.
 """
 
 import math
