@@ -15,7 +15,7 @@ train: $(VENV)/ready  ## learn Connect Four by self-play (about ten minutes on 2
 # The tests compile programs once and run them for a moment: without XLA's optimizer and its fusion
 # emitters they compile in half the time. The golden digests were recorded with the emitters.
 UNOPTIMIZED := --xla_backend_optimization_level=0
-test: $(VENV)/ready  ## the whole test suite but for tests marked slow
+test: $(VENV)/ready  ## the test suite without the tests marked slow
 	XLA_FLAGS="$(UNOPTIMIZED) --xla_cpu_use_fusion_emitters=false" \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/golden
 	XLA_FLAGS=$(UNOPTIMIZED) $(BIN)/python -m pytest tests/golden

@@ -88,12 +88,12 @@ def train(options: argparse.Namespace, behind: int) -> dict[tuple[str, int], Pat
     return runs
 
 
-def points(runs: dict[tuple[str, int], Path], budget: int, learnt: int) -> list[Point]:
+def points(runs: dict[tuple[str, int], Path], budget: int, learned: int) -> list[Point]:
     """Chooses the versions to rate: near `FRACTIONS` of the budget, and the result of imitation."""
     versions = []
     for (side, seed), run in runs.items():
         spent = trials.spent(run)
-        least = APART * learnt if side == "two" else 0
+        least = APART * learned if side == "two" else 0
         chosen = {trials.closest(spent, f * budget) for f in FRACTIONS if f * budget > least}
         chosen |= {0} if side == "two" else set()
         versions += [Point(side, seed, version, spent[version]) for version in sorted(chosen)]
@@ -203,12 +203,12 @@ def main() -> None:
     options = parse(sys.argv[1:])
     end_on_sigterm()
     config = trials.config_of(options)
-    budget, learnt, behind = equal(replace(config, iterations=1), options.iterations)
+    budget, learned, behind = equal(replace(config, iterations=1), options.iterations)
     trials.console.print(
         f"{budget:.2e} FLOPs a run: {options.iterations} iterations of self-play, or "
-        f"{behind} after imitation, which takes {learnt / budget:.0%}"
+        f"{behind} after imitation, which takes {learned / budget:.0%}"
     )
-    versions = points(train(options, behind), budget, learnt)
+    versions = points(train(options, behind), budget, learned)
     names = [spec(options, point).partition("?")[0] for point in versions]
     report(options, trials.rate(options, names, options.sims), versions)
 

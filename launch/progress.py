@@ -133,9 +133,9 @@ class Progress:
             self.end(f"stopped during imitation; the same command resumes it in {self._folder}")
             return
         start = run.commits.read(0).row
-        if isinstance(start, StartRow) and (learnt := start.imitation):
-            texts = ", ".join(f"{name} {text}" for name, text in measured(learnt["held_out"]))
-            self.say(f"version 0 is version {learnt['version']} of imitation: {texts}")
+        if isinstance(start, StartRow) and (learned := start.imitation):
+            texts = ", ".join(f"{name} {text}" for name, text in measured(learned["held_out"]))
+            self.say(f"version 0 is version {learned['version']} of imitation: {texts}")
         if version and not any(
             isinstance(row, SelfPlayRow) and row.steps for row in metrics.read_rows(self._folder)
         ):

@@ -88,7 +88,7 @@ def check_fingerprint(actual: str, recorded: str | None, whose: str, folder: Pat
     if recorded not in (actual, None):
         raise ValueError(
             f"{whose} fingerprint is {actual[:12]} on this machine, {recorded[:12]} in the run: "
-            "its processor, flags or packages give other bits than those that the run was started "
+            "this processor, these flags or packages compute other bits than the run was started "
             f"with; see {folder / 'manifest.json'}"
         )
 

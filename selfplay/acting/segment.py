@@ -57,7 +57,7 @@ def make(
     game: Game, evaluate: Evaluate, search: SearchConfig, config: SelfPlayConfig
 ) -> SegmentFns:
     """Builds the functions that start a stream's games and advance them by a segment."""
-    # `choose` owns the temperature here, so a PUCT search answers with its most visited move.
+    # `choose` applies self-play's temperature, so PUCT must return its most visited move.
     search_fn = make_search(
         game, evaluate, replace(search, puct=replace(search.puct, temperature=0.0))
     )

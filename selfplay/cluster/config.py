@@ -30,7 +30,7 @@ class ClusterConfig:
     Attributes:
         actors: Ray actors that play; 0 plays in-process, without Ray; −1: as many as there are
             streams and room for, on a cluster also in nodes that come later.
-        address: an existing Ray cluster, as HOST:PORT (or ``auto``); none starts a local one.
+        address: an existing Ray cluster, as HOST:PORT (or ``auto``); a local one if left out.
         connect_seconds: how long to wait for `address` to answer.
         cpus_per_actor: CPU cores of a node that each actor takes.
         gpus_per_actor: GPUs of a node that each actor takes; a fraction shares one and its memory.
@@ -82,7 +82,10 @@ class ClusterConfig:
                     f"number, got {value:g}"
                 )
         if not self.resources_per_actor:
-            raise ValueError("an actor must take something: cluster.cpus-per-actor is 0")
+            raise ValueError(
+                "one of cluster.cpus-per-actor, cluster.gpus-per-actor and cluster.actor-resources "
+                "must be above 0, all of them are 0"
+            )
 
     @property
     def resources(self) -> dict[str, float]:

@@ -37,7 +37,7 @@ EXPERT = -1  # the version of an expert's rows
 GAME = {
     "start": "int64[G], the game's first row",
     "rows": "int32[G]",
-    "plies": "int32[G], moves, including those of players from whom nothing is learnt",
+    "plies": "int32[G], moves, including those of players from whom nothing is learned",
     "split": "uint64[G], held out if below the held-out fraction of 2^64",
     "order": "uint64[G], in a sample if below the sample's fraction of 2^64",
     "opening": f"int16[G, {OPENING}], first moves in the canonical orientation; −1 for none",

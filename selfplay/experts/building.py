@@ -81,7 +81,7 @@ def build(
         game: the game.
         sources: where the games come from; not read if the archive exists.
         recipe: everything that decides the archive's contents, besides `game` and `held_out`.
-        held_out: fraction of the games that are not to be learnt from.
+        held_out: fraction of the games that are not to be learned from.
         filters: which games are kept.
         progress: called with the progress of the work.
 

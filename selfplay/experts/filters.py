@@ -1,4 +1,4 @@
-"""Filters of expert games: which games are kept, and which of their moves are learnt."""
+"""Filters of expert games: which games are kept, and which of their moves are learned."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ FIELDS = {
     "planes": "uint8[N, P], observation, bit-packed",
     "legal": "uint8[N, ceil(A / 8)], True = legal, bit-packed",
     "targets": "uint8[N, ceil(A / 8)], True = one of the expert's moves, bit-packed",
-    "value": "float16[N], the result for the player to move; NaN where it is not to be learnt",
+    "value": "float16[N], the result for the player to move; NaN where it is not to be learned",
     "mover_outcome": "int8[N], the same; 0 where no result is known",
     "action": "int16[N], the move played; −1 where none is known",
     "ply": "int16[N], moves made before this position",

@@ -12,9 +12,9 @@ class Teacher:
         games: number of games to play; identical games are kept once.
         blunder: fraction of its moves that are random.
         seed: seed of the games.
-        targets: what is learnt. "moves": the move it played and the game's result, as from
+        targets: what is learned. "moves": the move it played and the game's result, as from
             any expert. "solver": all best moves, evenly, and the result of perfect play.
-        opening_plies: random moves at the beginning; they are not learnt.
+        opening_plies: random moves at the beginning; they are not learned.
     """
 
     games: int = 2000

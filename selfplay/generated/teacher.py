@@ -126,7 +126,7 @@ def _game(teacher: Teacher, moves: list[int], outcome: int, scores: list[np.ndar
     targets = None
     if scores:
         table = np.stack(scores)
-        # The opening's moves are not learnt; their scores only fill the table.
+        # The opening's moves are not learned; their scores only fill the table.
         table = np.concatenate([np.repeat(table[:1], len(moves) - len(table), axis=0), table])
         best = table.max(axis=1, keepdims=True)
         is_best = (table == best) & (table != ILLEGAL_SCORE)

@@ -73,7 +73,7 @@ class Network(nn.Module):
         return logits.astype(jnp.float32), jnp.tanh(scalar[:, 0].astype(jnp.float32))
 
     def _branch(self, x: Array, block: int) -> Array:
-        """Computes a residual branch, which is zero at first (Fixup, Zhang et al. 2019)."""
+        """Computes a residual branch, which is zero at first; see docs/decisions/0008."""
         width, zeros = self.config.width, nn.initializers.zeros_init()
         y = nn.relu(self._norm(f"block{block}_norm0")(x))
         y = self._layer(width, f"block{block}_layer0")(y)

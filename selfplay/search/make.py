@@ -1,4 +1,4 @@
-"""Which search a config means: the only place that knows the algorithms by name."""
+"""Builds the search that a config names; the only module that knows the algorithms by name."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class VersionEvaluator:
         self._announced_failure = False
 
     def warm_up(self, params: Params) -> None:
-        """Compiles ahead of time what every run needs."""
+        """Compiles the exam, if the run takes one."""
         if self._grader:
             self._enter(Phase("compiling the exam"))
             self._grader.grade(params, whole=False)

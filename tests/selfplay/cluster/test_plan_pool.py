@@ -297,7 +297,7 @@ def test_actor_keeps_its_compilation_cache_next_to_its_code() -> None:
         ({"actors": 0, "address": "auto"}, r"cluster\.address 'auto' needs actors"),
         ({"object_store_mb": 79}, r"cluster\.object-store-mb .*got 79"),
         ({"gpus_per_actor": 1.5}, r"cluster\.gpus-per-actor .*got 1\.5"),
-        ({"cpus_per_actor": 0}, r"must take something"),
+        ({"cpus_per_actor": 0}, r"must be above 0, all of them are 0"),
         ({"actor_resources": ("TPU",)}, r"'TPU' is not NAME=AMOUNT"),
         ({"actor_resources": ("GPU=1",)}, r"'GPU=1' is not NAME=AMOUNT.*options of their own"),
     ],

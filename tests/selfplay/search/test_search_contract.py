@@ -84,7 +84,7 @@ def positions(rules: str) -> tuple[Any, np.ndarray]:
 
 
 def nearly_full(game: Game) -> Any:
-    """Boards without four in a line, but for the empty top of one column."""
+    """Boards without four in a line and with one column that is not full."""
     rows, columns = np.mgrid[:6, :7]
     full = np.where((rows + columns // 2) % 2 == 0, 1, -1).astype(np.int8)
     # As many stones as the player to move allows.

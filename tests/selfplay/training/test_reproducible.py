@@ -103,10 +103,10 @@ def test_run_killed_in_imitation_resumes_to_the_same_bytes(
     whole = train(tmp_path / "whole", *TINY, *imitating, *IN_PROCESS)
     assert whole[0] != undisturbed[0]
     killed = train(tmp_path / "run", *TINY, *imitating, *IN_PROCESS, failpoint="commit.point@2")
-    learnt = digests(tmp_path / "whole" / FOLDER)
-    assert not killed and digests(tmp_path / "run" / FOLDER) == learnt[:2] != learnt
+    learned = digests(tmp_path / "whole" / FOLDER)
+    assert not killed and digests(tmp_path / "run" / FOLDER) == learned[:2] != learned
     assert train(tmp_path / "run", *TINY, *imitating, "--cluster.actors", "2") == whole
-    assert digests(tmp_path / "run" / FOLDER) == learnt
+    assert digests(tmp_path / "run" / FOLDER) == learned
 
 
 # The full matrix, on the smoke preset.
