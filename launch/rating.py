@@ -18,8 +18,7 @@ from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
 from selfplay.ladder import database, openings, rating_plot, tables
-from selfplay.ladder.anchor import default_anchor, resolve_anchor
-from selfplay.ladder.config import AUTO
+from selfplay.ladder.anchor import default_anchor, recorded_anchor
 from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.players import specs
 from selfplay.players.specs import GTP, Player
@@ -42,11 +41,15 @@ def rate(options: Options, console: Console) -> bool:
     run = split_version(options.runs[0])[0] if options.runs else ""
     inside = len(options.runs) == 1 and Path(run).is_dir()  # the ladder of one run
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
-    anchor = options.anchor or resolve_anchor(AUTO, game, folder / database.FILE)
-    players, anchor = gather(replace(options, anchor=anchor), game)
+    recorded = recorded_anchor(folder / database.FILE)
+    if recorded and not options.anchor:
+        check_anchor(recorded, options, game)
+    players, anchor = gather(replace(options, anchor=options.anchor or recorded), game)
     title = f"{game_name}, {rating_plot.labels([anchor])[anchor]} at 0 Elo"
     text = f"{len(players)} players of {game_name}, anchored at {anchor}, in {near(folder)}"
     console.print(text, markup=False)
+    if recorded not in (None, anchor):
+        console.print(f"0 Elo is {anchor} here; this ladder began with {recorded}", markup=False)
     if warning := without_common_training(players):
         console.print(warning, markup=False)
     ladder = Ladder(folder / database.FILE, game, game_name, players, anchor, options.how, starts)
@@ -101,6 +104,32 @@ def name_of_game(options: Options) -> str:
     if first.endswith(SUFFIX):
         return Version.load(first).config["game"]
     return read_config(split_version(first)[0])["game"]
+
+
+def check_anchor(recorded: str, options: Options, game: Game) -> None:
+    """Checks that the player with which a ladder began can play here.
+
+    Raises:
+        ValueError: it cannot be loaded, or is an engine that the user does not name: a ladder may
+            come from somebody else, and no command in it is run.
+    """
+    if recorded.startswith(GTP):
+        if recorded not in (
+            *options.players,
+            *(GTP + engine.strip() for engine in options.engines),
+        ):
+            raise ValueError(
+                f"this ladder began with the engine {recorded} at 0 Elo: to run its command, "
+                "name it with --anchor"
+            )
+        return
+    try:
+        specs.parse(recorded, game)
+    except ValueError as error:
+        raise ValueError(
+            f"this ladder began with {recorded} at 0 Elo, which cannot play here: {error}; "
+            "--anchor chooses another"
+        ) from None
 
 
 def gather(options: Options, game: Game) -> tuple[list[Player], str]:

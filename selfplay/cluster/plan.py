@@ -6,12 +6,20 @@ version *i − 2* (the first two iterations by version 0) while the learner stil
 *i − 1*. The lag is fixed by the plan, not by timing, so both are equally reproducible.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
-Result = tuple[Any, Any]
-"""``(carry, rows)`` of one stream's segment."""
+if TYPE_CHECKING:  # it imports JAX, which planning does not need
+    from selfplay.acting.episode import Carry, Rows
+
+Result: TypeAlias = "tuple[Carry, Rows]"
+"""The result of one stream's segment: its new state, and the rows that it made.
+
+A plain tuple, because digests depend on the paths in it.
+"""
 
 
 @dataclass(frozen=True)

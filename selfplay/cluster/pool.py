@@ -3,14 +3,20 @@
 `InProcess` plays in this process and never imports Ray; `RayPool` plays on Ray actors.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.plan import Result, Work
 from selfplay.cluster.ray_pool import RayPool
+
+if TYPE_CHECKING:
+    from selfplay.acting.episode import Carry
+    from selfplay.model.network import Params
 
 
 class Pool(Protocol):
@@ -26,7 +32,7 @@ class Pool(Protocol):
         """Number of actors that died and were replaced so far."""
         ...
 
-    def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
+    def submit(self, work: Work, params: Params, carries: Sequence[Carry]) -> None:
         """Starts an iteration's play from one carry per stream."""
         ...
 
@@ -52,9 +58,9 @@ class InProcess:
 
         self._player = StreamPlayer.from_spec(spec)
         self.fingerprint, self.losses = self._player.fingerprint(), 0
-        self._submitted: tuple[Work, Any, Sequence[Any]] | None = None
+        self._submitted: tuple[Work, Params, Sequence[Carry]] | None = None
 
-    def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
+    def submit(self, work: Work, params: Params, carries: Sequence[Carry]) -> None:
         """Stores the work, with a copy of `params`, which the learner may donate later."""
         import jax
 

@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from selfplay.acting.config import StreamSpec
 from selfplay.cluster import connection
@@ -24,6 +24,10 @@ from selfplay.cluster.connection import connect
 from selfplay.cluster.failures import Failures, PoolFailed
 from selfplay.cluster.plan import Result, Work
 from selfplay.cluster.usage import Usage
+
+if TYPE_CHECKING:
+    from selfplay.acting.episode import Carry
+    from selfplay.model.network import Params
 
 # A stream is played twice when it takes longer than the larger of these: times the median, seconds.
 BACKUP_FACTOR, BACKUP_MIN_S = 2.0, 5.0
@@ -37,7 +41,7 @@ class _Call(NamedTuple):
 
     work: Work
     params: Reference
-    carries: Sequence[Any]
+    carries: Sequence[Carry]
 
 
 class _Idle(NamedTuple):
@@ -108,7 +112,7 @@ class RayPool:
         self._thread = threading.Thread(target=self._dispatch_loop, name="pool", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work, params: Any, carries: Sequence[Any]) -> None:
+    def submit(self, work: Work, params: Params, carries: Sequence[Carry]) -> None:
         """Sends `params` to the object store once and queues every stream.
 
         Raises:

@@ -27,20 +27,20 @@ def default_anchor(game: Game) -> str:
 
 
 def recorded_anchor(path: Path) -> str | None:
-    """Returns the anchor that a ladder's file began with: the one of the two that entered first.
+    """Returns the anchor that a ladder's file began with, which entered before all other players.
 
-    None if there is no such player, no such file, or none that can be read: whoever opens the
-    ladder reports that.
+    None if the file has no player, does not exist or cannot be read, or if the name is
+    unprintable: whoever opens the ladder reports that.
     """
     try:
         specs = database.player_specs(path)
     except ValueError:
         return None
-    return next((spec for spec in specs if spec in (SOLVER, RANDOM)), None)
+    return specs[0] if specs and specs[0].isprintable() else None
 
 
 def resolve_anchor(anchor: str, game: Game, path: Path) -> str:
-    """Returns the anchor to rate with: "solver" or "random".
+    """Returns the anchor to rate a run's versions with: "solver" or "random".
 
     Args:
         anchor: "solver", "random", or "auto" for the one that the ladder began with, if there is a
@@ -49,10 +49,16 @@ def resolve_anchor(anchor: str, game: Game, path: Path) -> str:
         path: the ladder's file, ladder.db.
 
     Raises:
-        ValueError: the ladder began with another anchor; or the anchor is the solver, and this
-            game has no solver, or it is not installed.
+        ValueError: the ladder began with the other anchor, or with a player that is
+            neither of the two; or the anchor is the solver, and this game has no solver, or it is
+            not installed.
     """
     recorded = recorded_anchor(path)
+    if recorded and recorded not in (SOLVER, RANDOM):
+        raise ValueError(
+            f"{recorded} is at 0 Elo in {path}, and versions in training are rated relative to "
+            f"{SOLVER} or {RANDOM}: move the file away"
+        )
     if recorded and anchor not in (AUTO, recorded):
         raise ValueError(
             f"elo.anchor is {anchor}, but {recorded} is at 0 Elo in {path}: one ladder has one "
@@ -64,5 +70,7 @@ def resolve_anchor(anchor: str, game: Game, path: Path) -> str:
             solvers.solver_for(game)
         except ValueError as error:
             where = f"{path} is anchored at the solver" if recorded else "elo.anchor is solver"
-            raise ValueError(f"{where}, which cannot play here: {error}") from None
+            raise ValueError(
+                f"{where}, which cannot play here: {error}; or leave ratings out with --elo.budgets"
+            ) from None
     return resolved

@@ -134,7 +134,7 @@ class BackgroundEvaluator:
 
         A resumed run begins with the ratings of its last row.
         """
-        rows = metrics.read_rows(folder)
+        rows = metrics.read_rows(folder) if config.budgets else []
         last = rows[-1] if rows else None
         self._newest: Section = last.elo if isinstance(last, SelfPlayRow) else {}
         arguments = (folder, run_config, seed, config)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -126,7 +126,7 @@ class _Programs(NamedTuple):
     """``(keys [B], ply) → keys [B]``"""
 
 
-@cache
+@lru_cache(maxsize=32)  # compiled programs take memory
 def _programs(game: Game) -> _Programs:
     """Compiles the programs of a game's matches."""
 

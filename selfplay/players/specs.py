@@ -17,7 +17,7 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import NamedTuple, TypeAlias, TypeVar, get_args
 from urllib.parse import urlencode
 
@@ -43,6 +43,7 @@ from selfplay.solved.suite import ILLEGAL_SCORE
 GTP = "gtp:"
 NAMES = ("random", "rollouts", "solver")  # of players that are neither versions nor engines
 ALGORITHMS = get_args(Algorithm)
+PROGRAMS = 32  # compiled programs that are cached of each kind, so that memory stays bounded
 SIMULATIONS = 64  # of a player whose spec gives no budget
 FORMS = (
     "RUN@VERSION?sims=64&search=puct, rollouts?sims=100, solver?blunder=0.1, random, gtp:COMMAND"
@@ -218,7 +219,7 @@ def between(stronger: str, weaker: str) -> str:
     return f"a version of {run} before {version}" if run else f"a weaker form of {stronger}"
 
 
-@cache
+@lru_cache(maxsize=PROGRAMS)
 def _search_player(
     game: Game, network_config: NetworkConfig, config: SearchConfig
 ) -> Callable[[Params, State, Array], Array]:
@@ -235,7 +236,7 @@ def _search_player(
     return act
 
 
-@cache
+@lru_cache(maxsize=PROGRAMS)
 def _random_player(game: Game) -> Act:
     """Compiles the player of random legal moves."""
 
@@ -245,7 +246,7 @@ def _random_player(game: Game) -> Act:
     return jax.jit(jax.vmap(act))
 
 
-@cache
+@lru_cache(maxsize=PROGRAMS)
 def _rollout_player(game: Game, sims: int) -> Act:
     """Compiles the player of rollouts."""
     return jax.jit(rollouts.make_rollouts(game, sims))

@@ -27,9 +27,10 @@ def _scalars(row: Mapping[str, Json], prefix: str = "") -> Iterable[tuple[str, f
 
 
 class _Parsed(NamedTuple):
-    """The rows of a file, and whether its last line was cut off by a crash."""
+    """The rows of a file, their lines, and whether the last line was cut off by a crash."""
 
     rows: list[JsonObject]
+    lines: list[int]  # counted from 1
     is_torn: bool
 
 
@@ -37,6 +38,7 @@ def _parse(path: Path) -> _Parsed:
     """Reads the rows; raises ValueError for a damaged line before the last."""
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     rows: list[JsonObject] = []
+    numbers: list[int] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -46,11 +48,17 @@ def _parse(path: Path) -> _Parsed:
                 raise ValueError(f"a row needs an integer {STEP!r}")
         except (ValueError, RecursionError) as error:
             if number == len(lines):  # no newline after it: the write was cut off
-                return _Parsed(rows, True)
-            raise ValueError(f"{path}, line {number} is not a metrics row: {error}") from error
+                return _Parsed(rows, numbers, True)
+            raise _damaged(path, number, error) from error
         rows.append(row)
+        numbers.append(number)
     # A last row without its newline is complete, but the next append would join it.
-    return _Parsed(rows, bool(lines) and bool(lines[-1].strip()))
+    return _Parsed(rows, numbers, bool(lines) and bool(lines[-1].strip()))
+
+
+def _damaged(path: Path, number: int, error: Exception) -> ValueError:
+    """Returns the error for a line that is not a row."""
+    return ValueError(f"{path}, line {number} is not a metrics row: {error}")
 
 
 def read(folder: Path) -> list[JsonObject]:
@@ -63,8 +71,20 @@ def read(folder: Path) -> list[JsonObject]:
 
 
 def read_rows(folder: Path) -> list[MetricsRow]:
-    """Reads all rows of a run folder, oldest first; like `read`, with sections as attributes."""
-    return [parse(row) for row in read(folder)]
+    """Reads all rows of a run folder, oldest first; like `read`, with sections as attributes.
+
+    Raises:
+        ValueError: a line is damaged, or one of its values has the wrong type.
+    """
+    path = Path(folder) / FILE
+    parsed = _parse(path)
+    rows = []
+    for number, row in zip(parsed.lines, parsed.rows, strict=True):
+        try:
+            rows.append(parse(from_jsonable(row)))
+        except ValueError as error:
+            raise _damaged(path, number, error) from error
+    return rows
 
 
 class MetricsLog:
@@ -112,7 +132,7 @@ class MetricsLog:
         """
         self.close()
         self._purge_step = next_iteration
-        rows, is_torn = _parse(self._path)
+        rows, _, is_torn = _parse(self._path)
         earlier = [row for row in rows if row[STEP] < next_iteration]
         if is_torn or len(earlier) != len(rows):
             self._rewrite(earlier)

@@ -7,8 +7,10 @@ measured is empty; old runs lack some sections, which are then empty as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import TypeVar
 
 from selfplay.runs.codec import Json, JsonObject
 from selfplay.runs.identity import RunIdentity
@@ -18,6 +20,8 @@ Numbers = Mapping[str, float]
 
 Section = Mapping[str, Json]
 """A section with named parts, such as the scores of an exam by search budget."""
+
+N = TypeVar("N", int, float)
 
 _EMPTY: Mapping[str, Json] = {}
 
@@ -177,28 +181,67 @@ class SelfPlayRow(MetricsRow):
 
 
 def parse(data: JsonObject) -> MetricsRow:
-    """Builds a row from what metrics.jsonl contains."""
-    seconds = data.get("seconds", _EMPTY)
+    """Builds a row from what metrics.jsonl contains.
+
+    Raises:
+        ValueError: a section is not an object, or a number is something else.
+    """
+    seconds = _section(data, "seconds")
     common = {
-        "iteration": int(data["iteration"]),
-        "digests": data.get("digest", _EMPTY),
-        "ledger": data.get("ledger", _EMPTY),
-        "seconds": Seconds(**{n: float(x) for n, x in seconds.items() if n in _SECONDS}),
+        "iteration": _number(int, data, "iteration"),
+        "digests": _section(data, "digest"),
+        "ledger": _section(data, "ledger"),
+        "seconds": Seconds(**{n: _number(float, seconds, n) for n in seconds if n in _SECONDS}),
     }
     if common["iteration"] == 0:
-        return StartRow(
-            **common, identity=RunIdentity.of(data), imitation=data.get("imitation", _EMPTY)
-        )
+        imitation = _section(data, "imitation")
+        _section(data, "origin")  # which the identity reads
+        return StartRow(**common, identity=RunIdentity.of(data), imitation=imitation)
     if "epoch" in data:  # the one key by which the two kinds of iterations differ
         return ImitationRow(
             **common,
-            epoch=float(data["epoch"]),
-            learner=data.get("learner", _EMPTY),
-            held_out=data.get("held_out", _EMPTY),
+            epoch=_number(float, data, "epoch"),
+            learner=_section(data, "learner"),
+            held_out=_section(data, "held_out"),
         )
-    counts = {name: int(data.get(name, 0)) for name in ("played_by", "window", "steps")}
-    sections = ("learner", "selfplay", "exam", "elo", "held_out", "pool")
-    return SelfPlayRow(**common, **counts, **{name: data.get(name, _EMPTY) for name in sections})
+    return SelfPlayRow(
+        **common,
+        played_by=_number(int, data, "played_by"),
+        window=_number(int, data, "window"),
+        steps=_number(int, data, "steps"),
+        learner=_section(data, "learner"),
+        selfplay=_section(data, "selfplay"),
+        exam=_section(data, "exam"),
+        elo=_section(data, "elo"),
+        held_out=_section(data, "held_out"),
+        pool=_section(data, "pool"),
+    )
+
+
+def _section(data: JsonObject, name: str) -> Section:
+    """Returns a section of a row, empty if it is absent or null.
+
+    Raises:
+        ValueError: it is not an object.
+    """
+    section = data.get(name)
+    if section is None:
+        return _EMPTY
+    if not isinstance(section, Mapping):
+        raise ValueError(f"{name!r} must be an object, got {section!r}")
+    return section
+
+
+def _number(kind: type[N], data: Section, name: str) -> N:
+    """Returns a number of a row or of its section, 0 if it is absent.
+
+    Raises:
+        ValueError: it is not a number of this kind.
+    """
+    value = data.get(name, 0)
+    if not isinstance(value, (int, float)) or (kind is int and not math.isfinite(value)):
+        raise ValueError(f"{name!r} must be a number, got {value!r}")
+    return kind(value)
 
 
 _SECONDS = tuple(Seconds.__dataclass_fields__)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,13 +26,16 @@ from selfplay.imitation.imitate import FOLDER as IMITATION
 from selfplay.imitation.imitate import ImitationResult, imitate
 from selfplay.ladder import database, evaluator
 from selfplay.ladder.anchor import resolve_anchor
+from selfplay.ladder.config import AUTO
 from selfplay.learning.learner import check_finite
 from selfplay.model.flops import Ledger
 from selfplay.model.network import Params
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.runs.codec import Json, mutable_fields
+from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
 from selfplay.runs.failpoints import failpoint
+from selfplay.runs.files import reject_links
 from selfplay.runs.identity import RunIdentity
 from selfplay.runs.metrics_row import MetricsRow, Seconds, SelfPlayRow, StartRow
 from selfplay.runs.run import Run
@@ -133,7 +137,7 @@ def train(
 
 
 def _with_anchor(config: TrainConfig, folder: Path) -> TrainConfig:
-    """Replaces ``elo.anchor="auto"`` by the player that ratings are relative to, if any are made.
+    """Replaces ``elo.anchor="auto"`` by the player at 0 Elo if the run still makes ratings.
 
     Raises:
         ValueError: there is no such game, or see `resolve_anchor`.
@@ -141,14 +145,28 @@ def _with_anchor(config: TrainConfig, folder: Path) -> TrainConfig:
     game = games.make(config.game)
     if not config.elo.budgets:
         return config
+    if os.path.lexists(folder):
+        reject_links(folder)  # before a ladder that may be somebody else's is opened
+    if _is_complete(config, folder):
+        return config
     anchor = resolve_anchor(config.elo.anchor, game, folder / evaluator.FOLDER / database.FILE)
     return replace(config, elo=replace(config.elo, anchor=anchor))
+
+
+def _is_complete(config: TrainConfig, folder: Path) -> bool:
+    """Tells whether the folder's last undamaged commit is the config's last iteration."""
+    commits = Commits(folder, config.replay)
+    if max(commits.iterations(), default=0) < config.iterations:
+        return False  # without reading a checkpoint
+    newest = commits.latest_good()
+    return newest is not None and newest.commit.iteration >= config.iterations
 
 
 def _notes(config: TrainConfig, origin: Origin | None) -> dict[str, Json]:
     """Returns entries for the manifest."""
     notes: dict[str, Json] = {"origin": origin.record} if origin else {}
-    return notes | ({"elo_anchor": config.elo.anchor} if config.elo.budgets else {})
+    is_resolved = config.elo.budgets and config.elo.anchor != AUTO
+    return notes | ({"elo_anchor": config.elo.anchor} if is_resolved else {})
 
 
 def _open(config: TrainConfig, folder: Path, notes: Mapping[str, Json] | None = None) -> Run:
@@ -196,16 +214,17 @@ def _play_and_learn(
     fingerprint = run.commits.identity().fingerprint if run.next_iteration else None
     streams = config.selfplay.streams
     workers = pool.make(config.stream_spec(), config.cluster, fingerprint, announce, streams)
-    versions = VersionEvaluator(config, run.folder, grader, trainer.experts, announce, enter)
     try:
-        enter(Phase("compiling the learner"))
-        state = _restore_or_initialize(trainer, run, start, workers.fingerprint)
-        if run.next_iteration <= config.iterations:  # otherwise the run only imitates
-            Iterations(trainer, run, workers, versions, enter, state).run_all(
-                callbacks.on_iteration
-            )
+        with closing(
+            VersionEvaluator(config, run.folder, grader, trainer.experts, announce, enter)
+        ) as versions:
+            enter(Phase("compiling the learner"))
+            state = _restore_or_initialize(trainer, run, start, workers.fingerprint)
+            if run.next_iteration <= config.iterations:  # otherwise the run only imitates
+                Iterations(trainer, run, workers, versions, enter, state).run_all(
+                    callbacks.on_iteration
+                )
     finally:
-        versions.close()
         workers.close()
         if workers.losses:
             lost = "1 actor was" if workers.losses == 1 else f"{workers.losses} actors were"

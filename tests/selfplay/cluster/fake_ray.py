@@ -151,7 +151,9 @@ class FakeRay:
 
 def play_iteration(workers: RayPool, streams: int, iteration: int = 4) -> list[Any]:
     """Results of one iteration by version 3; stream s's carry is 10 · s."""
-    workers.submit(plan.Work(iteration, 3, streams), "params", [10 * s for s in range(streams)])
+    params: Any = "params"
+    carries: list[Any] = [10 * s for s in range(streams)]
+    workers.submit(plan.Work(iteration, 3, streams), params, carries)
     return workers.collect()
 
 

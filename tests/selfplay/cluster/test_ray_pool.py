@@ -24,6 +24,8 @@ from tests.selfplay.cluster.fake_ray import (
     play_iteration,
 )
 
+SUBMITTED: tuple[Any, Any] = "params", [0]  # parameters and carries, stand-ins of one stream
+
 
 @pytest.mark.parametrize("actors", [1, 2, 3, 8])
 def test_results_are_in_stream_order_whatever_order_they_arrive_in(
@@ -166,7 +168,7 @@ def test_lost_head_stops_the_pool_without_waiting(
         fake.head = "{}:{}".format(*head.getsockname())
         workers = RayPool(SPEC, ClusterConfig(actors=1, connect_seconds=0.1))
         fake.silent_actors = {0}
-        workers.submit(plan.Work(4, 3, 1), "params", [0])
+        workers.submit(plan.Work(4, 3, 1), *SUBMITTED)
         later = threading.Timer(0.3, head.close)
         later.start()
         with pytest.raises(PoolFailed, match=rf"head at {fake.head} is gone"):
@@ -182,7 +184,7 @@ def test_head_that_was_never_reachable_counts_as_alive(
     fake.head = "127.0.0.1:1"  # nobody listens there
     workers = RayPool(SPEC, ClusterConfig(actors=1, connect_seconds=0.0))
     fake.silent_actors = {0}
-    workers.submit(plan.Work(4, 3, 1), "params", [0])
+    workers.submit(plan.Work(4, 3, 1), *SUBMITTED)
     threading.Timer(0.2, fake.silent_actors.clear).start()
     assert workers.collect() == expected_results(1)
     workers.close()

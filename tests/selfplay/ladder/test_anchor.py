@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
+from rich.console import Console
 
 import games
+from launch import rating
+from launch.ladder_options import Options
 from selfplay.ladder.anchor import default_anchor, recorded_anchor, resolve_anchor
+from selfplay.ladder.config import LadderConfig
 from selfplay.ladder.database import LadderDatabase
 from selfplay.players import solvers, specs
+from tests.golden.recording import FORMAT_1
 
 GAME = games.make("tic_tac_toe")
 
@@ -69,6 +80,69 @@ def test_ladder_anchored_at_a_missing_solver_is_refused(
     request.getfixturevalue("no_solver")
     with pytest.raises(ValueError, match="install the solver"):
         resolve_anchor("auto", GAME, path)
+
+
+def test_recorded_anchor_is_the_first_player_whoever_it_is(tmp_path: Path) -> None:
+    path = begin_ladder(tmp_path / "ladder.db", "rollouts?sims=4", "random", "solver")
+    assert recorded_anchor(path) == "rollouts?sims=4"
+    for anchor in ("auto", "random"):
+        with pytest.raises(ValueError, match="rollouts"):
+            resolve_anchor(anchor, GAME, path)
+    assert recorded_anchor(FORMAT_1 / "ladder" / "ladder.db") == "random"
+
+
+def test_unprintable_name_is_no_recorded_anchor(tmp_path: Path) -> None:
+    """It would steer the terminal."""
+    path = begin_ladder(tmp_path / "ladder.db", "solver", "random")
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("UPDATE players SET spec = ? WHERE id = 1", ("\x1b[2J",))
+    assert recorded_anchor(path) is None
+
+
+def rate(folder: Path, **options: Any) -> tuple[str, str]:
+    """Rates random players in a ladder's folder; returns who is at 0 Elo, and the output."""
+    console = Console(file=io.StringIO(), width=200)
+    players = ("random", "rollouts?sims=2")
+    few = LadderConfig(pairs=1, opening_plies=1, pairings=1)
+    rating.rate(
+        Options(game="tic_tac_toe", out=folder, players=players, how=few, max_games=2, **options),
+        console,
+    )
+    assert isinstance(console.file, io.StringIO)
+    output = console.file.getvalue()
+    with (folder / "ladder.csv").open() as file:
+        zeros = {row["player"] for row in csv.DictReader(file) if float(row["elo"]) == 0}
+    zero = re.findall(r"anchored at (\S+), in", output)[0]
+    assert zero in zeros
+    return zero, output
+
+
+def test_ladder_keeps_any_anchor_and_says_if_another_is_named(tmp_path: Path) -> None:
+    first, _ = rate(tmp_path, anchor="rollouts?sims=2")
+    second, output = rate(tmp_path)
+    assert first == second == "rollouts?sims=2"
+    notice = "0 Elo is random here; this ladder began with rollouts?sims=2"
+    assert notice not in output
+    other, output = rate(tmp_path, anchor="random")
+    assert other == "random" and notice in output
+    assert rate(tmp_path)[0] == "rollouts?sims=2"
+
+
+def test_engine_at_zero_is_not_run_unless_it_is_named(tmp_path: Path) -> None:
+    go = games.make("go?size=5")
+    options = Options(game="go?size=5")
+    for named in (
+        replace(options, engines=("sh -c x",)),
+        replace(options, players=("gtp:sh -c x",)),
+    ):
+        rating.check_anchor("gtp:sh -c x", named, go)
+    with pytest.raises(ValueError, match="--anchor"):
+        rating.check_anchor("gtp:sh -c x", options, go)
+
+
+def test_absent_run_at_zero_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--anchor"):
+        rating.check_anchor(f"{tmp_path}/run@3?sims=4", Options(), GAME)
 
 
 def test_unreadable_ladder_records_no_anchor(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 
 import pytest
 
+from selfplay.cluster import pool
 from selfplay.cluster.config import ClusterConfig
 from selfplay.ladder.config import EloConfig
-from selfplay.ladder.evaluator import Evaluator, evaluation_flops
+from selfplay.ladder.evaluator import BackgroundEvaluator, Evaluator, evaluation_flops
 from selfplay.ladder.ladder import Ladder
 from selfplay.players import solvers
 from selfplay.players.version import Version
@@ -20,6 +21,7 @@ from selfplay.runs import manifest, metrics
 from selfplay.runs.codec import to_json
 from selfplay.runs.files import read_json
 from selfplay.runs.run import load_version
+from selfplay.training import loop
 from selfplay.training.config import TrainConfig
 from selfplay.training.loop import train
 from tests.small_runs import PLAIN
@@ -152,8 +154,45 @@ def test_run_rated_against_a_missing_solver_is_refused(
         raise ValueError("install the solver")
 
     monkeypatch.setattr(solvers, "solver_for", solver_for)
-    with pytest.raises(ValueError, match="install the solver"):
+    with pytest.raises(ValueError, match=r"install the solver.*--elo\.budgets"):
         train(replace(RATED, iterations=7), run)
+    assert train(RATED, run).next_iteration == 7, "a complete run needs no solver"
+
+
+def test_link_in_the_folder_of_ratings_is_refused_before_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run" / "elo").mkdir(parents=True)
+    (tmp_path / "run" / "elo" / "ladder.db").symlink_to(tmp_path / "other.db")
+
+    def resolve_anchor(*arguments: object) -> NoReturn:
+        raise AssertionError("the ladder was opened")
+
+    monkeypatch.setattr(loop, "resolve_anchor", resolve_anchor)
+    with pytest.raises(ValueError, match="link"):
+        train(RATED, tmp_path / "run")
+
+
+def test_unrated_run_reads_no_rows_of_metrics(tmp_path: Path) -> None:
+    (tmp_path / metrics.FILE).write_text("damaged\ndamaged\n")
+    unrated = BackgroundEvaluator(tmp_path, {}, 0, EloConfig(), ClusterConfig())
+    assert unrated.failure == ""
+
+
+def test_pool_is_closed_if_the_evaluator_cannot_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[pool.Pool] = []
+    close = pool.InProcess.close
+    monkeypatch.setattr(pool.InProcess, "close", lambda self: (closed.append(self), close(self)))
+
+    def start(*arguments: object) -> NoReturn:
+        raise OSError("no evaluator")
+
+    monkeypatch.setattr(loop, "VersionEvaluator", start)
+    with pytest.raises(OSError, match="no evaluator"):
+        train(PLAIN, tmp_path / "run")
+    assert len(closed) == 1
 
 
 @pytest.mark.slow

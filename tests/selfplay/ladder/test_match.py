@@ -207,3 +207,7 @@ def test_game_of_an_engine_that_cannot_begin_is_not_rated(tmp_path: Path) -> Non
     assert [p.outcome for p in played] == [None, None] and not any(p.moves for p in played)
     assert "player 1 could not begin: exited with status 4" in played[0].reason
     assert "player 0 could not begin" in played[1].reason
+
+
+def test_cache_of_compiled_matches_is_bounded() -> None:
+    assert match._programs.cache_info().maxsize == 32

@@ -132,3 +132,8 @@ def test_between_proposes_a_player_of_medium_strength(
     stronger: str, weaker: str, expected: str
 ) -> None:
     assert specs.between(stronger, weaker) == expected
+
+
+@pytest.mark.parametrize("kind", ["_search_player", "_random_player", "_rollout_player"])
+def test_cache_of_compiled_players_is_bounded(kind: str) -> None:
+    assert getattr(specs, kind).cache_info().maxsize == specs.PROGRAMS == 32

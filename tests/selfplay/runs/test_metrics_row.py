@@ -76,6 +76,24 @@ def test_row_without_sections_is_empty() -> None:
     assert Ledger.of(row) == Ledger() and row.seconds == Seconds()
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"iteration": 1, "seconds": [1]}',
+        '{"iteration": 1, "seconds": {"total": [1]}}',
+        '{"iteration": 1, "played_by": null}',
+        '{"iteration": 1, "exam": 3}',
+        '{"iteration": 1, "epoch": "two"}',
+        '{"iteration": 0, "imitation": [1]}',
+        '{"iteration": 0, "origin": [1]}',
+    ],
+)
+def test_value_of_the_wrong_type_is_named_with_file_and_line(tmp_path: Path, row: str) -> None:
+    (tmp_path / metrics.FILE).write_text(f'{{"iteration": 0}}\n\n{row}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 3 "):
+        metrics.read_rows(tmp_path)
+
+
 def test_identity_is_that_of_self_play_or_of_imitation() -> None:
     selfplay, imitation = (RunIdentity.of(row.to_json()) for row in (START, IMITATION_START))
     assert selfplay.plays and selfplay == START.identity
