@@ -62,15 +62,16 @@ def run_command(main: Callable[[], None]) -> None:
     With OOMZERO_TRACEBACK set, the error is raised instead.
     """
     configure_process()
-    from selfplay.runs.files import CorruptedFile, in_words  # NumPy, which help does not need
-
     try:
         main()
     except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except (ValueError, OSError, CorruptedFile) as error:
-        if os.environ.get("OOMZERO_TRACEBACK"):
+    except Exception as error:
+        from selfplay.runs.files import CorruptedFile, in_words  # NumPy, which help does not need
+
+        is_input = isinstance(error, (ValueError, OSError, CorruptedFile))
+        if not is_input or os.environ.get("OOMZERO_TRACEBACK"):
             raise
         exit_with_error(in_words(error))
 
