@@ -74,7 +74,9 @@ def main() -> None:
     from selfplay.study.folder import Study
 
     typed = documented("ablate", *sys.argv[1:])
-    study = Study.extended(out, [spec for spec, _ in runs], typed)
+    specs, configs = zip(*runs, strict=True)
+    study = Study.extended(out, specs, typed)
+    runs = list(zip(study.with_stored_names(specs), configs, strict=True))
     check_writable(out)
     console = cli.console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)

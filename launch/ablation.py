@@ -14,7 +14,9 @@ from launch import cli
 from launch.plan import Plan, Planned, Watch, waiting
 from selfplay.cluster.config import ClusterConfig
 from selfplay.command_line import LAUNCH, USER_FOLDER, near
-from selfplay.ladder.anchor import default_anchor
+from selfplay.ladder import database
+from selfplay.ladder.anchor import resolve_anchor
+from selfplay.ladder.config import AUTO
 from selfplay.runs.files import in_words
 from selfplay.study import forecast, jobs
 from selfplay.study.folder import Study
@@ -118,7 +120,8 @@ def time_recipes(
     for config in forecast.recipes_to_time(recipes_of(runs)):
         game, anchor = config.game, ""
         if rating and game not in anchored:  # a solver's tables take time: once a game
-            anchor = rating.anchor or default_anchor(games.make(game))
+            path = study.ladder_folder(game) / database.FILE
+            anchor = rating.anchor or resolve_anchor(AUTO, games.make(game), path)
             anchored.add(game)
         request = TimingRequest(config)
         if rating:

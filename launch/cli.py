@@ -11,7 +11,7 @@ import re
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -21,7 +21,7 @@ import tyro
 from launch import ROOT
 from selfplay import determinism
 from selfplay.command_line import is_oomzero
-from selfplay.runs.renamed import FIELDS
+from selfplay.runs.renamed import today_arguments
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,16 +40,6 @@ Inline = tyro.conf.arg(name="")
 FlagCreatePairsOff = tyro.conf.FlagCreatePairsOff
 """Marks options whose switches have no ``--no-`` form."""
 
-RENAMED: Mapping[str, Mapping[str, str]] = {
-    "ablate": {"--set": "--fix"},
-    "experts": {"label": "generate", "--of": "--strength-applies-to"},
-    "simulate": {
-        "--per-actor-hour": "--actor-price-per-hour",
-        "--per-learner-hour": "--learner-price-per-hour",
-    },
-}
-"""Command → old spelling of an option or a subcommand → its name today."""
-
 LOOK_ALIKES = {  # in ASCII, for the signs that our texts use; every other sign becomes "?"
     **{"×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "…": "...", "±": "+-", "·": "*"},
     **{"σ": "sigma", "√": "sqrt", "≥": ">=", "≤": "<=", "•": "*", "’": "'", "“": '"', "”": '"'},
@@ -62,15 +52,16 @@ def run_command(main: Callable[[], None]) -> None:
     With OOMZERO_TRACEBACK set, the error is raised instead.
     """
     configure_process()
-    from selfplay.runs.files import CorruptedFile, in_words  # NumPy, which help does not need
-
     try:
         main()
     except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except (ValueError, OSError, CorruptedFile) as error:
-        if os.environ.get("OOMZERO_TRACEBACK"):
+    except Exception as error:
+        from selfplay.runs.files import CorruptedFile, in_words  # NumPy, which help does not need
+
+        is_input = isinstance(error, (ValueError, OSError, CorruptedFile))
+        if not is_input or os.environ.get("OOMZERO_TRACEBACK"):
             raise
         exit_with_error(in_words(error))
 
@@ -140,35 +131,11 @@ def program(command: str) -> str:
 
 
 def check_spelling(command: str, arguments: Sequence[str]) -> None:
-    """Raises ValueError with the new name if an argument is spelled as before a renaming.
-
-    Fields of the config are checked as options of ``train``, and in the FIELD=VALUE of ``ablate``.
-    """
-    renamed = RENAMED.get(command, {})
-    for place, argument in enumerate(arguments):
-        typed, equals, _ = argument.partition("=")
-        new = None
-        if typed.startswith("--") or place == 0:
-            new = renamed.get(typed.replace("_", "-"))
-        if new is None and command in ("train", "ablate") and (equals or typed.startswith("--")):
-            new = _new_field(typed)
-        if new is not None:
-            raise ValueError(f"{typed} is now called {new}")
-
-
-def _new_field(typed: str) -> str | None:
-    """Returns a renamed field as it is typed today; None for every other text.
-
-    "--search.no-rescale_values" gives "--search.gumbel.no-rescale-values".
-    """
-    dashes = "--" if typed.startswith("--") else ""
-    section, dot, name = typed.removeprefix("--").replace("-", "_").rpartition(".")
-    no = "no_" if name.startswith("no_") else ""
-    new = FIELDS.get(f"{section}{dot}{name.removeprefix('no_')}")
-    if new is None:
-        return None
-    section, dot, name = new.rpartition(".")
-    return dashes + f"{section}{dot}{no}{name}".replace("_", "-")
+    """Raises ValueError with the new name if an argument is spelled as before a renaming."""
+    for argument, today in zip(arguments, today_arguments(command, arguments), strict=True):
+        for typed, name in zip(argument.split("="), today.split("="), strict=True):
+            if typed != name:
+                raise ValueError(f"{typed} is now called {name}")
 
 
 def format_description(text: str | None) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from selfplay.experts.game_record import ExpertGame, Rejected, Strength
 from selfplay.experts.sgf import ranks
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Filters:
 
     def target_moves(self, game: ExpertGame) -> np.ndarray | None:
         """Marks the moves to learn, bool [T]: those of strong players; None means all of them."""
+        import numpy as np  # not for the options
+
         strong = self.strong_players(game)
         if self.strength_applies_to == "both" or all(strong):
             return None

@@ -2,13 +2,13 @@
 
 Files keep the names they were written with: run folders, exported files, ladders and archives of
 format 1 load, resume, verify and play. This module is the border between those files and the code:
-`FIELDS` renames the fields of stored configs, and `ON_DISK` gives parts of array paths the names
-that digests and checkpoints were made with.
+`FIELDS` renames the fields of stored configs, `OPTIONS` the options of stored command lines, and
+`ON_DISK` gives parts of array paths the names that digests and checkpoints were made with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from selfplay.runs.codec import JsonObject
@@ -49,6 +49,16 @@ FIELDS: Mapping[str, str] = {
     "cluster.mixing": "cluster.allow_mismatched_actors",
 }
 """Dotted path of a config field in format 1 → its path today."""
+
+OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "ablate": {"--set": "--fix"},
+    "experts": {"label": "generate", "--of": "--strength-applies-to"},
+    "simulate": {
+        "--per-actor-hour": "--actor-price-per-hour",
+        "--per-learner-hour": "--learner-price-per-hour",
+    },
+}
+"""Command → old spelling of an option or a subcommand → its name today."""
 
 ON_DISK: Mapping[str, str] = {
     "acting_params": "playing",  # of `TrainState`
@@ -91,17 +101,44 @@ def with_today_names(config: Mapping[str, Any]) -> JsonObject:
 
 
 def today_field(typed: str) -> str:
-    """Returns a field as it is typed today, "learner.replay-ratio" for "learner.reuse"."""
-    path = typed.replace("-", "_")
-    return FIELDS[path].replace("_", "-") if path in FIELDS else typed
+    """Returns a field, or the option that sets it, as it is typed today; other text unchanged.
+
+    "learner.reuse" gives "learner.replay-ratio", and "--search.no-rescale_values" gives
+    "--search.gumbel.no-rescale-values".
+    """
+    dashes = "--" if typed.startswith("--") else ""
+    section, dot, name = typed.removeprefix("--").replace("-", "_").rpartition(".")
+    no = "no_" if name.startswith("no_") else ""
+    new = FIELDS.get(f"{section}{dot}{name.removeprefix('no_')}")
+    if new is None:
+        return typed
+    section, dot, name = new.rpartition(".")
+    return dashes + f"{section}{dot}{no}{name}".replace("_", "-")
 
 
-def today_option(text: str) -> str:
-    """Returns an option of a stored command line, "--learner.reuse=2", as it is typed today."""
-    typed, equals, value = text.partition("=")
-    if not typed.startswith("--"):
-        return text
-    return f"--{today_field(typed.removeprefix('--'))}{equals}{value}"
+def today_arguments(command: str, arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments of a command as they are typed today; only names change, no values.
+
+    Fields of the config are options of ``train``, and of ``ablate`` also FIELD=VALUE.
+    """
+    result = []
+    for place, argument in enumerate(arguments):
+        parts = argument.split("=", 2 if command == "ablate" else 1)  # --grid=FIELD=VALUE
+        count = len(parts) - 1 or int(argument.startswith("--") or place == 0)
+        names = [_today_name(command, name, place) for name in parts[:count]]
+        result.append("=".join((*names, *parts[count:])))
+    return result
+
+
+def _today_name(command: str, typed: str, place: int) -> str:
+    """Returns what an option, a subcommand or a field is called today, if typed at this place."""
+    is_option = typed.startswith("--")
+    if is_option or place == 0:
+        option = OPTIONS.get(command, {}).get(typed.replace("_", "-"))
+        if option is not None:
+            return option
+    is_field = command == "ablate" or (command == "train" and is_option)
+    return today_field(typed) if is_field else typed
 
 
 def _copied(config: Mapping[str, Any]) -> JsonObject:

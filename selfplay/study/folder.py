@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -20,7 +20,7 @@ from selfplay.imitation.imitate import FOLDER as IMITATION
 from selfplay.ladder import database
 from selfplay.runs import metrics
 from selfplay.runs.files import read_json, reject_links, write_json
-from selfplay.runs.renamed import today_field, today_option
+from selfplay.runs.renamed import today_arguments, today_field
 from selfplay.runs.run import read_config
 from selfplay.study.grid import RunSpec
 
@@ -78,6 +78,7 @@ class Study:
         if (folder / STUDY).exists():
             study = cls.read(folder)
             by_name = {run.name: run for run in study.runs}
+            runs = study.with_stored_names(runs)
             commands = tuple(dict.fromkeys((*study.commands, command)))
         elif folder.exists() and any(folder.iterdir()):
             raise ValueError(f"{folder} is no study and not empty; choose another --out")
@@ -90,6 +91,15 @@ class Study:
                 )
         return cls(folder, tuple(by_name.values()), commands)
 
+    def with_stored_names(self, runs: Iterable[RunSpec]) -> list[RunSpec]:
+        """Returns runs under the names of their folders in this study; new runs stay as they are.
+
+        A name is made from the fields of the grid, and a folder keeps its name when a field is
+        renamed. So a run is recognized by everything but its name.
+        """
+        stored = {replace(run, name=""): run for run in self.runs}
+        return [stored.get(replace(run, name=""), run) for run in runs]
+
     def write(self) -> None:
         """Writes study.json, and makes the folder if needed."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +109,8 @@ class Study:
     def resume_command(self) -> str:
         """Returns the command that resumes the study, as typed in the working directory."""
         typed = shlex.split(self.commands[-1])[2:]  # after python launch/ablate.py
-        return command("ablate", *without(typed, "--out"), "--out", near(self.folder))
+        arguments = today_arguments("ablate", without(typed, "--out"))
+        return command("ablate", *arguments, "--out", near(self.folder))
 
     def labels(self) -> dict[str, str]:
         """Maps the name of each run to its recipe's; a study of one arm leaves out the arm's."""
@@ -173,7 +184,7 @@ def _run_spec(row: _RunDocument) -> RunSpec:
         name=row["name"],
         arm=row["arm"],
         preset=row["preset"],
-        flags=tuple(today_option(flag) for flag in row["flags"]),
+        flags=tuple(today_arguments("train", row["flags"])),
         settings=tuple((today_field(field), value) for field, value in row["settings"]),
         seed=row["seed"],
     )

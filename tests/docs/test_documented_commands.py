@@ -207,7 +207,7 @@ def test_options_and_fields_in_text_exist(page: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("COLUMNS", "100")
     known = {*options(), *fields(TrainConfig)}
     if {"decisions", "results"} & {*page.parts}:  # history: may name what was renamed
-        known |= {*renamed.FIELDS}.union(*cli.RENAMED.values())
+        known |= {*renamed.FIELDS}.union(*renamed.OPTIONS.values())
     sections = {name.split(".")[0] for name in fields(TrainConfig) if "." in name}
     unknown = []
     for line, span in code_spans(page.read_text("utf-8")):

@@ -5,11 +5,20 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from rich.console import Console
 
+from launch import ablation
+from launch.ablate import parse_options, runs_of
+from selfplay.study import forecast
 from selfplay.study.folder import Study
+from selfplay.study.grid import RatingConfig
+from selfplay.study.timing import TimingRequest
+from tests.selfplay.ladder.test_anchor import begin_ladder
 from tests.small_runs import ROOT, TINY, assert_rejected, digests, train
 
 BAD = {
@@ -87,6 +96,25 @@ def command(study: Path, *grid: str) -> list[str]:
 def rated(study: Study) -> set[str]:
     with (study.ladder_folder("connect_four") / "ladder.csv").open() as file:
         return {row["player"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize(("first", "anchor"), [("random", "random"), ("", "solver")])
+def test_plan_times_the_anchor_that_the_ladder_has(
+    first: str, anchor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = runs_of(parse_options(["hex_3", "--fix", "game=tic_tac_toe", "--seeds", "1"]))
+    study = Study(tmp_path, tuple(spec for spec, _ in runs))
+    if first:
+        begin_ladder(study.ladder_folder("tic_tac_toe") / "ladder.db", first)
+    timed = list[TimingRequest]()
+
+    def time_recipes(requests: Sequence[TimingRequest], *_: object) -> NoReturn:
+        timed.extend(requests)
+        raise forecast.TimingFailed("enough")
+
+    monkeypatch.setattr(forecast, "time_recipes", time_recipes)
+    ablation.make_plan(study, runs, RatingConfig(), 1, None, Console())
+    assert [request.anchor for request in timed] == [anchor]
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import pytest
 import tyro
 
 from launch import cli
+from launch.ablate import arms_of
 from selfplay.command_line import documented
 from selfplay.experts.archive import read_manifest
 from selfplay.learning.config import LearnerConfig
@@ -102,6 +103,24 @@ def test_hint_for_an_unfinished_study_works_in_any_folder(
         options = accepts(hint(error.value))
         assert options.out.samefile(tmp_path / RUN / "study")
         assert (options.name, options.grid) == ("hex_3", ("network.width=4,8",))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--grid learner.reuse=2,4 --seeds 1 --set selfplay.lanes=8 search.rescale_values=false",
+        "--grid=learner.reuse=2,4 --seeds=1 --fix selfplay.lanes=8 search.rescale-values=false",
+    ],
+)
+def test_hint_for_a_study_of_format_1_has_the_names_of_today(
+    words: str, run: Path, accepts: Any
+) -> None:
+    study = Study(run / "study", (), (documented("ablate", "hex_3", *words.split()),))
+    options = accepts(shlex.split(study.resume_command()))
+    assert (options.name, options.seeds) == ("hex_3", 1)
+    (arm,) = arms_of(options)
+    assert arm.axes == (Axis("learner.replay-ratio", ("2", "4")),)
+    assert arm.flags == ("--selfplay.batch-size", "8", "--search.gumbel.no-rescale-values")
 
 
 @pytest.mark.parametrize("read", [Study.read, read_manifest])

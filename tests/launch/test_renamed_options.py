@@ -9,11 +9,12 @@ import pytest
 
 from launch import cli
 from launch.ablate import FIELDS as FIELDS_TODAY
+from selfplay.runs import renamed
 from selfplay.runs.renamed import FIELDS
 from selfplay.training.config import TrainConfig
 from tests.small_runs import run_cli_each
 
-OPTIONS = [(command, *pair) for command, row in cli.RENAMED.items() for pair in row.items()]
+OPTIONS = [(command, *pair) for command, row in renamed.OPTIONS.items() for pair in row.items()]
 
 
 def typed(field: str) -> str:

@@ -16,7 +16,7 @@ from launch import __main__ as oomzero
 from selfplay import command_line
 from tests.small_runs import ROOT
 
-NOT_FOR_PARSING = ("flax", "jax", "matplotlib", "mctx", "optax", "orbax", "ray", "scipy")
+NOT_FOR_PARSING = ("flax", "jax", "matplotlib", "mctx", "numpy", "optax", "orbax", "ray", "scipy")
 
 PARSING = {
     "train": [["connect_four", "--iterations", "3"], ["--help"], ["hex_3", "--help"]],
@@ -34,6 +34,7 @@ PARSING = {
 # Parses each command line as its command does, and stops behind the parser.
 PARSE = """
 import contextlib, importlib, io, json, sys, tyro
+from launch import cli
 class Parsed(BaseException): pass
 parse = tyro.cli
 def parse_and_stop(*arguments, **options):
@@ -45,13 +46,13 @@ tyro.cli = parse_and_stop
 for line in lines:
     sys.argv = [name, *line]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Parsed, SystemExit):
-        command.main()
+        cli.run_command(command.main)
 print([module for module in heavy if module in sys.modules])
 """
 
 
 @pytest.mark.parametrize("command", oomzero.COMMANDS)
-def test_parsing_a_command_line_imports_no_jax(command: str) -> None:
+def test_parsing_a_command_line_imports_no_jax_and_no_numpy(command: str) -> None:
     argument = json.dumps([command, PARSING[command], NOT_FOR_PARSING])
     result = subprocess.run(
         [sys.executable, "-c", PARSE, argument], cwd=ROOT, capture_output=True, text=True

@@ -12,7 +12,7 @@ from selfplay.experts.writer import Writer
 from selfplay.runs import checkpoint
 from selfplay.runs.digest import digest
 from selfplay.runs.files import load_arrays
-from selfplay.runs.renamed import ON_DISK, code_names, disk_names
+from selfplay.runs.renamed import ON_DISK, code_names, disk_names, today_arguments
 from selfplay.runs.replay import Replay, shard_path
 from selfplay.runs.tree import flatten, unflatten
 from selfplay.runs.window import ReplayConfig
@@ -71,3 +71,16 @@ def test_expert_archive_stores_mover_outcome_as_outcome(tmp_path: Path) -> None:
         manifest = writer.commit({"start": VALUES}, {})  # pyright: ignore[reportArgumentType]
     names = {path.stem for path in (tmp_path / "experts").glob("*.npy")}
     assert names == set(manifest["fields"]) == set(FIELDS) - {"mover_outcome"} | {"outcome"}
+
+
+def test_stored_arguments_get_the_names_of_today() -> None:
+    stored = "--learner.reuse=2 --search.no-rescale-values --search.no_rescale_values --out lag"
+    today = "--learner.replay-ratio=2 --search.gumbel.no-rescale-values "
+    today += "--search.gumbel.no-rescale-values --out lag"
+    assert today_arguments("train", stored.split()) == today.split()
+    assert today_arguments("train", today.split()) == today.split()
+    assert today_arguments("ablate", ["--set=lag=1", "lag=2,3", "game=go?size=9"]) == [
+        *("--fix=policy-lag=1", "policy-lag=2,3", "game=go?size=9")
+    ]
+    assert today_arguments("experts", ["label", "label"]) == ["generate", "label"]
+    assert today_arguments("ladder", ["--lag=1", "lag=1"]) == ["--lag=1", "lag=1"]

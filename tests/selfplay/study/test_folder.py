@@ -1,9 +1,11 @@
 """A study's folder can be extended, and rejects runs and ladders that do not belong to it."""
 
 import contextlib
+import json
 import re
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,36 @@ def test_study_rejects_conflicting_runs_and_foreign_folders(tmp_path: Path) -> N
     path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 9'))
     with pytest.raises(ValueError, match="has format 9, this program reads 1"):
         Study.read(study.folder)
+
+
+STORED = {  # as the first format has it
+    "name": "reuse-2_seed-0",
+    "arm": "hex_3",
+    "preset": "hex_3",
+    "flags": [
+        *("--selfplay.lanes", "8", "--search.no-rescale-values"),
+        *("--learner.reuse", "2", "--seed", "0"),
+    ],
+    "settings": [["learner.reuse", "2"]],
+    "seed": 0,
+}
+
+
+def test_study_of_format_1_keeps_its_runs_and_their_folders(tmp_path: Path) -> None:
+    document = {"format_version": 1, "commands": ["first"], "cells": [STORED]}
+    (tmp_path / "study.json").write_text(json.dumps(document))
+    flags = ("--selfplay.batch-size", "8", "--search.gumbel.no-rescale-values")
+    arm = Arm("hex_3", flags, (Axis.parse("learner.replay-ratio=2,4"),))
+    runs = run_specs([arm], 1)
+    names = ["reuse-2_seed-0", "replay-ratio-4_seed-0"]
+    for _ in range(2):
+        study = Study.extended(tmp_path, runs, "second")
+        assert [run.name for run in study.runs] == names
+        assert study.with_stored_names(runs) == list(study.runs)
+        assert [run.label for run in study.runs] == [run.label for run in runs]
+        study.write()
+    with pytest.raises(ValueError, match=r"has a run replay-ratio-4_seed-0 of hex_3 "):
+        Study.extended(tmp_path, run_specs([replace(arm, flags=())], 1), "third")
 
 
 def test_ladder_folder_differs_between_games(tmp_path: Path) -> None:
