@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from selfplay.acting.config import StreamSpec
 from selfplay.cluster import connection
-from selfplay.cluster.actors import Actor, ActorManager, Reference
+from selfplay.cluster.admission import Actor, ActorManager, Reference
 from selfplay.cluster.config import ClusterConfig
 from selfplay.cluster.connection import connect
-from selfplay.cluster.failures import Failures, PoolFailed
 from selfplay.cluster.plan import Result, Work
+from selfplay.cluster.ray_errors import Failures, PoolFailed
 from selfplay.cluster.usage import Usage
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ def read_state(path: Path, anchor: str | None = None) -> LadderState:
 
     Args:
         path: ladder.db.
-        anchor: the spec of the player at 0 Elo; when left out, the first one without learned
-            parameters (a solver, for example), or else the first.
+        anchor: the spec of the player at 0 Elo; when left out, the first player, which is the
+            anchor that the ladder began with.
 
     Raises:
         ValueError: there is no ladder, it has no players, the anchor is not on it, or another
@@ -44,8 +44,7 @@ def read_state(path: Path, anchor: str | None = None) -> LadderState:
         players = base.players()
         if not players:
             raise ValueError(f"{path} holds no players")
-        first = next((entry for entry in players if not entry.digest), players[0])
-        return ladder.compute_state(base, anchor or first.spec)
+        return ladder.compute_state(base, anchor or players[0].spec)
 
 
 def read_versions(

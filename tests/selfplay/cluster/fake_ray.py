@@ -13,7 +13,7 @@ from typing import Any
 
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.cluster import plan
-from selfplay.cluster.failures import LOST
+from selfplay.cluster.ray_errors import LOST
 from selfplay.cluster.ray_pool import RayPool
 from selfplay.model.config import NetworkConfig
 from selfplay.search.config import SearchConfig

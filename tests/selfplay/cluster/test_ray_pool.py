@@ -12,7 +12,7 @@ from jax.errors import JaxRuntimeError
 
 from selfplay.cluster import connection, plan, ray_pool
 from selfplay.cluster.config import ClusterConfig
-from selfplay.cluster.failures import PoolFailed
+from selfplay.cluster.ray_errors import PoolFailed
 from selfplay.cluster.ray_pool import RayPool
 from tests.selfplay.cluster.fake_ray import (
     SPEC,

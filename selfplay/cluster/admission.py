@@ -15,7 +15,7 @@ from typing import Any
 from selfplay import determinism
 from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
-from selfplay.cluster.failures import Failures, last_line
+from selfplay.cluster.ray_errors import Failures, last_line
 
 Actor = Any
 """A handle of a Ray actor that runs a `StreamActor`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from selfplay.cluster.config import ClusterConfig
-from selfplay.cluster.failures import PoolFailed
+from selfplay.cluster.ray_errors import PoolFailed
 from selfplay.cluster.ray_pool import RayPool
 from tests.selfplay.cluster.fake_ray import (
     SPEC,
