@@ -37,7 +37,7 @@ class Options:
     """Stop when every rating's standard error, relative to the anchor, is below this, in Elo."""
     max_games: int = 20_000
     """Start no further round once this many games are played."""
-    how: Annotated[LadderConfig, cli.Inline] = field(default_factory=LadderConfig)
+    comparison: Annotated[LadderConfig, cli.Inline] = field(default_factory=LadderConfig)
     openings: Path | None = None
     """A file of openings, one a line, moves in the game's notation; random ones if left out."""
     workers: int = field(default_factory=cli.cores)

@@ -52,7 +52,9 @@ def rate(options: Options, console: Console) -> bool:
         console.print(f"0 Elo is {anchor} here; this ladder began with {recorded}", markup=False)
     if warning := without_common_training(players):
         console.print(warning, markup=False)
-    ladder = Ladder(folder / database.FILE, game, game_name, players, anchor, options.how, starts)
+    ladder = Ladder(
+        folder / database.FILE, game, game_name, players, anchor, options.comparison, starts
+    )
     with ladder:
         if not ladder.games_left(options.max_games):
             console.print(

@@ -105,7 +105,9 @@ def rate(folder: Path, **options: Any) -> tuple[str, str]:
     players = ("random", "rollouts?sims=2")
     few = LadderConfig(pairs=1, opening_plies=1, pairings=1)
     rating.rate(
-        Options(game="tic_tac_toe", out=folder, players=players, how=few, max_games=2, **options),
+        Options(
+            game="tic_tac_toe", out=folder, players=players, comparison=few, max_games=2, **options
+        ),
         console,
     )
     assert isinstance(console.file, io.StringIO)
