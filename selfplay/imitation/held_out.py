@@ -16,8 +16,9 @@ from jax import Array
 
 from games.game import Game
 from selfplay.experts.archive import Split
-from selfplay.learning.loss import masked_cross_entropy, masked_log_policy, policy_target
+from selfplay.learning.loss import masked_cross_entropy, masked_log_policy
 from selfplay.learning.row_sources import unpack
+from selfplay.learning.targets import policy_target
 from selfplay.model.network import Evaluate, Params
 from selfplay.runs.codec import Json
 from selfplay.runs.tree import PyTree

@@ -14,6 +14,7 @@ from games.game import Game
 from selfplay.acting.episode import Rows
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.row_sources import unpack
+from selfplay.learning.targets import policy_target, value_target
 from selfplay.model.network import Evaluate, Params
 
 LossFn = Callable[[Params, Rows, Array], tuple[Array, dict[str, Array]]]
@@ -44,7 +45,7 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
         cross_entropy = masked_cross_entropy(target, masked_log_policy(logits, legal))
         entropy = masked_cross_entropy(target, jnp.log(jnp.maximum(target, 1e-9)))
         policy_loss = jnp.mean(cross_entropy)
-        value_loss = jnp.mean(_value_error(value, rows, config.root_value_weight))
+        value_loss = jnp.mean(_value_error(value, *value_target(rows, config.root_value_weight)))
         total = policy_loss + config.value_weight * value_loss
         metrics = {
             "loss": total,
@@ -56,11 +57,6 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
         return total, metrics
 
     return loss
-
-
-def policy_target(policy: Array) -> Array:
-    """Scales policies float32[n, A] to a sum of 1; rows that are all 0 stay 0."""
-    return policy / jnp.maximum(policy.sum(axis=-1, keepdims=True), 1e-6)
 
 
 def masked_log_policy(logits: Array, legal: Array) -> Array:
@@ -83,16 +79,6 @@ def _of_each(
     return jax.vmap(partial(transform, group))(index, arrays)
 
 
-def _value_error(value: Array, rows: Rows, root_value_weight: float) -> Array:
-    """Returns each row's squared error against its value target, float32[n]; 0 without a target.
-
-    The target is (1 − w) · the game's result + w · the search's root value, both for the player to
-    move.
-    """
-    outcome = jnp.asarray(rows["mover_outcome"]).astype(jnp.float32)
-    root_value = jnp.asarray(rows["value"]).astype(jnp.float32)
-    # NaN = no value target: replaced before it is used, or the gradient would be NaN.
-    has_target = ~jnp.isnan(root_value)
-    root_value = jnp.where(has_target, root_value, outcome)
-    target = (1 - root_value_weight) * outcome + root_value_weight * root_value
+def _value_error(value: Array, target: Array, has_target: Array) -> Array:
+    """Returns each row's squared error, float32[n]; 0 for rows without a value target."""
     return jnp.where(has_target, (value - target) ** 2, 0.0)

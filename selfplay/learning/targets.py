@@ -1,0 +1,31 @@
+"""The targets that the network learns: the policy target and the value target of each row."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from selfplay.acting.episode import Rows
+
+
+def policy_target(policy: Array) -> Array:
+    """Scales policies float32[n, A] to a sum of 1; rows that are all 0 stay 0."""
+    return policy / jnp.maximum(policy.sum(axis=-1, keepdims=True), 1e-6)
+
+
+def value_target(rows: Rows, root_value_weight: float) -> tuple[Array, Array]:
+    """Mixes the game's result and the search's root value.
+
+    Args:
+        rows: with ``mover_outcome`` and ``value`` [n]; a ``value`` of NaN means no value target.
+        root_value_weight: w in (1 − w) · result + w · root value.
+
+    Returns:
+        The target for the player to move, float32[n], and bool[n], True = the row has one. Rows
+        without one hold a finite number, because NaN would reach the gradient.
+    """
+    outcome = jnp.asarray(rows["mover_outcome"]).astype(jnp.float32)
+    root_value = jnp.asarray(rows["value"]).astype(jnp.float32)
+    has_target = ~jnp.isnan(root_value)
+    root_value = jnp.where(has_target, root_value, outcome)
+    return (1 - root_value_weight) * outcome + root_value_weight * root_value, has_target
