@@ -22,7 +22,7 @@ class BackgroundActor:
     """An actor that calls one method of an object, in order.
 
     Attributes:
-        failure: why the background work ended; "" while it goes on.
+        failure: why the background work ended; "" while it runs.
     """
 
     def __init__(

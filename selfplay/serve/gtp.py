@@ -385,4 +385,4 @@ def serve(server: Server, lines: BinaryIO, out: BinaryIO) -> None:
         out.write(server.close().encode())
         out.flush()
     except BrokenPipeError:
-        pass
+        pass  # the controller closed the pipe: the session has ended

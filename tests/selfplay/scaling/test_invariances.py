@@ -91,7 +91,7 @@ STUDIES: dict[str, tuple[RatedVersions, Callable[[RatedVersions], list[Estimate]
 }
 
 
-def same(a: list[Estimate], b: list[Estimate], times: float = 1.0) -> None:
+def assert_same(a: list[Estimate], b: list[Estimate], times: float = 1.0) -> None:
     for left, right in zip(a, b, strict=True):
         for name in ("value", "low", "high", "stderr"):
             assert getattr(left, name) * times == pytest.approx(getattr(right, name), rel=1e-6)
@@ -109,7 +109,7 @@ def test_estimates_do_not_depend_on_origin_unit_order_and_names(
     names = {run: f"x{len(points.runs) - i:03d}" for i, run in enumerate(points.runs)}
     shuffled = replace(shuffled, run=np.array([names[str(run)] for run in shuffled.run]))
     moved = replace(shuffled, elo=shuffled.elo + elo, training=shuffled.training + ooms)
-    same(estimate(points), estimate(moved))
+    assert_same(estimate(points), estimate(moved))
 
 
 @pytest.mark.parametrize("study", ["training", "search", "parameters", "incline", "frontier"])
@@ -119,9 +119,9 @@ def test_estimates_scale_with_the_ratings(study: str, times: float) -> None:
     """Elo per OOM scales with the unit of ratings; numbers in OOMs do not change."""
     points, estimate = STUDIES[study]
     other = replace(points, elo=points.elo * times, covariance=points.covariance * times**2)
-    same(estimate(points)[:1], estimate(other)[:1], times)
+    assert_same(estimate(points)[:1], estimate(other)[:1], times)
     if study == "search":
-        same(estimate(points)[1:], estimate(other)[1:])
+        assert_same(estimate(points)[1:], estimate(other)[1:])
 
 
 def test_change_point_and_plateau_move_with_the_units() -> None:
@@ -138,6 +138,8 @@ def test_search_flops_per_simulation_move_only_the_offset() -> None:
     """The exponent and the Elo scale are rates and stay; only the offset moves."""
     points = STUDIES["exchange"][0]
     before, after = (exchange.fit(p) for p in (points, replace(points, search=points.search + 1)))
-    same([before.training_exponent, before.elo_scale], [after.training_exponent, after.elo_scale])
+    assert_same(
+        [before.training_exponent, before.elo_scale], [after.training_exponent, after.elo_scale]
+    )
     assert after.offset.value == pytest.approx(before.offset.value + 1)
     assert after.offset.low == pytest.approx(before.offset.low + 1)
