@@ -14,8 +14,8 @@ from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.learning.row_sources import unpack
 from selfplay.model import network
+from selfplay.model.architecture import Params
 from selfplay.model.config import NetworkConfig
-from selfplay.model.network import Params
 from selfplay.search.config import SearchConfig
 
 
@@ -80,7 +80,7 @@ def _evaluations(name: str, net: NetworkConfig, repeats: int) -> Callable[[Param
 
     def once(_: Array, carry: Any) -> Any:
         params, observations, logits_sum, value_sum = carry
-        logits, value = evaluate(params, observations)
+        logits, value = evaluate(params, observations)[:2]
         observations = jnp.roll(observations, 1, axis=0)
         return params, observations, logits_sum + logits, value_sum + value
 

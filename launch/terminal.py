@@ -167,7 +167,7 @@ class Session:
         state = self._past[-1][0]
         with self._console.status("looking"):
             candidates = analyze(self._analyst, state, self._sims, least=3)
-            _, value = self._analyst.evaluate(state)
+            value = self._analyst.evaluate(state).value
         if not candidates:
             self._say("The game is over: there is nothing to hint at.")
             return

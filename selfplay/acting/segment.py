@@ -19,7 +19,7 @@ from jax import Array
 
 from games.game import Game, State
 from selfplay.acting.config import SelfPlayConfig
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.architecture import Evaluate, Params
 from selfplay.search.base import SearchResult
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import make_search

@@ -18,7 +18,7 @@ from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Carry, Rows
 from selfplay.acting.segment import Lanes, SegmentFns
 from selfplay.model import network
-from selfplay.model.network import Model, Params
+from selfplay.model.architecture import Model, Params
 from selfplay.runs.digest import digest
 from selfplay.search.config import SearchConfig
 

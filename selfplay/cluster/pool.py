@@ -16,7 +16,7 @@ from selfplay.cluster.ray_pool import RayPool
 
 if TYPE_CHECKING:
     from selfplay.acting.episode import Carry
-    from selfplay.model.network import Params
+    from selfplay.model.architecture import Params
 
 
 class Pool(Protocol):

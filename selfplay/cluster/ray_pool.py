@@ -27,7 +27,7 @@ from selfplay.cluster.usage import Usage
 
 if TYPE_CHECKING:
     from selfplay.acting.episode import Carry
-    from selfplay.model.network import Params
+    from selfplay.model.architecture import Params
 
 # A stream is played twice when it takes longer than the larger of these: times the median, seconds.
 BACKUP_FACTOR, BACKUP_MIN_S = 2.0, 5.0

@@ -13,7 +13,7 @@ from selfplay.experts.archive import ExpertArchive, Split
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import HeldOutEvaluator
 from selfplay.learning.row_sources import Source, with_experts
-from selfplay.model.network import Model
+from selfplay.model.architecture import Model
 from selfplay.rng import Purpose
 
 MIN_KOMI_SHARE = 0.01  # of the games; a network hardly knows a komi that is rarer

@@ -19,7 +19,7 @@ from selfplay.experts.archive import Split
 from selfplay.learning.loss import masked_cross_entropy, masked_log_policy
 from selfplay.learning.row_sources import unpack
 from selfplay.learning.targets import policy_target
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.architecture import Evaluate, Params
 from selfplay.runs.codec import Json
 from selfplay.runs.tree import PyTree
 
@@ -110,7 +110,7 @@ def _predict_function(
         observation = unpack(rows["planes"], game.observation_shape)
         legal = unpack(rows["legal"], (game.num_actions,))
         target = policy_target(rows["policy"].astype(jnp.float32))
-        logits, value = evaluate(params, observation)
+        logits, value, _ = evaluate(params, observation)
         log_policy = masked_log_policy(logits, legal)
         best = jnp.max(jnp.where(target > 0, log_policy, -jnp.inf), axis=-1, keepdims=True)
         return {

@@ -20,9 +20,9 @@ from selfplay.imitation.dataset import ExpertData
 from selfplay.learning.learner import Learner, LearnerState, check_finite
 from selfplay.learning.row_sources import Subset
 from selfplay.model import flops
+from selfplay.model.architecture import Model, Params
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Model, Params
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.rng import Purpose
 from selfplay.runs.digest import digest

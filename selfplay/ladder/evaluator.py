@@ -20,8 +20,8 @@ from selfplay.cluster.config import ClusterConfig
 from selfplay.ladder import database, tables
 from selfplay.ladder.config import EloConfig, LadderConfig
 from selfplay.ladder.ladder import Ladder, LadderState
+from selfplay.model.architecture import Params
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
 from selfplay.players import specs
 from selfplay.players.specs import Player
 from selfplay.players.version import Version

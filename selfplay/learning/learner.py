@@ -26,7 +26,7 @@ from selfplay.learning.loss import make_loss
 from selfplay.learning.optimizer import after_warmup, make_optimizer
 from selfplay.learning.row_sources import BATCH_FIELDS, RandomRows, Source, batch_indices
 from selfplay.model import network
-from selfplay.model.network import Model, Params
+from selfplay.model.architecture import Model, Params
 from selfplay.runs.digest import digest
 
 

@@ -15,7 +15,7 @@ from selfplay.acting.episode import Rows
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.row_sources import unpack
 from selfplay.learning.targets import policy_target, value_target
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.architecture import Evaluate, Params
 
 LossFn = Callable[[Params, Rows, Array], tuple[Array, dict[str, Array]]]
 """``loss(params, rows, key) → (mean loss, metrics)``; `key` draws the symmetries."""
@@ -41,7 +41,7 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
             policy = _of_each(symmetry.transform_policy, group, index, policy)
 
         target = policy_target(policy)
-        logits, value = evaluate(params, observation)
+        logits, value, _ = evaluate(params, observation)
         cross_entropy = masked_cross_entropy(target, masked_log_policy(logits, legal))
         entropy = masked_cross_entropy(target, jnp.log(jnp.maximum(target, 1e-9)))
         policy_loss = jnp.mean(cross_entropy)

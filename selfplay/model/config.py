@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from games import plugins
+from games.plugins import Kind
 from selfplay.ranges import check_at_least
+
+KIND = Kind("network", "oomzero.networks", ("conv", "mlp"))
 
 
 @dataclass(frozen=True)
@@ -11,7 +15,8 @@ class NetworkConfig:
     """A network's architecture and size.
 
     Attributes:
-        kind: ``conv`` (residual tower of 3×3 convolutions) or ``mlp`` (residual, flat board).
+        kind: ``conv`` (residual tower of 3×3 convolutions), ``mlp`` (residual, flat board), a name
+            that an installed package registers, or an import path, MODULE:NAME?option=value.
         width: channels of the tower, or hidden units of the MLP.
         depth: residual blocks, two layers each.
         norm: normalization before each layer of a block: ``none`` (zero-initialized residual
@@ -20,7 +25,7 @@ class NetworkConfig:
         dtype: type of the computation; ``auto`` is float32 on CPU and bfloat16 elsewhere.
     """
 
-    kind: Literal["conv", "mlp"] = "conv"
+    kind: str = "conv"
     width: int = 32
     depth: int = 3
     norm: Literal["none", "rms", "layer"] = "none"
@@ -28,5 +33,6 @@ class NetworkConfig:
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def __post_init__(self) -> None:
+        plugins.check(KIND, self.kind.partition("?")[0])
         check_at_least(self, "network", 1, "width", "head_width")
         check_at_least(self, "network", 0, "depth")

@@ -13,36 +13,27 @@ import math
 from dataclasses import dataclass, fields
 
 from games.game import Game
+from selfplay.model import network
+from selfplay.model.architecture import Heads
 from selfplay.model.config import NetworkConfig
-from selfplay.model.network import POLICY_CHANNELS, VALUE_CHANNELS
 from selfplay.runs.metrics_row import MetricsRow
 
 BACKWARD_FACTOR = 3
 
 
-def evaluation(game: Game, network: NetworkConfig) -> int:
-    """Counts the FLOPs of evaluating one position."""
-    rows, columns, planes = game.observation_shape
-    cells, width = rows * columns, network.width
-    if network.kind == "mlp":
-        trunk = cells * planes * width + network.depth * 2 * width * width
-        heads_in, policy_in, value_in = 0, width, width
-    else:
-        trunk = cells * 9 * (planes * width + network.depth * 2 * width * width)
-        heads_in = cells * width * (POLICY_CHANNELS + VALUE_CHANNELS)
-        policy_in, value_in = cells * POLICY_CHANNELS, cells * VALUE_CHANNELS
-    heads = policy_in * game.num_actions + value_in * network.head_width + network.head_width
-    return 2 * (trunk + heads_in + heads)
+def evaluation(game: Game, config: NetworkConfig, heads: Heads = ()) -> int:
+    """Counts the FLOPs of evaluating one position, as the architecture gives them."""
+    return network.make(game, config, heads).flops
 
 
-def move(game: Game, network: NetworkConfig, num_simulations: int) -> int:
-    """Counts the FLOPs of one move: an evaluation of the root and one per simulation."""
-    return (num_simulations + 1) * evaluation(game, network)
+def move(game: Game, config: NetworkConfig, evaluations: int) -> int:
+    """Counts the FLOPs of one move for which a search evaluates so many positions."""
+    return evaluations * evaluation(game, config)
 
 
-def training_step(game: Game, network: NetworkConfig, batch_size: int) -> int:
+def training_step(game: Game, config: NetworkConfig, batch_size: int, heads: Heads = ()) -> int:
     """Counts the FLOPs of one gradient step on `batch_size` positions."""
-    return BACKWARD_FACTOR * batch_size * evaluation(game, network)
+    return BACKWARD_FACTOR * batch_size * evaluation(game, config, heads)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from games.game import Game, State
+from selfplay.model.architecture import Prediction
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import make_search
 
@@ -71,10 +72,10 @@ def make_rollouts(game: Game, num_simulations: int) -> Act:
     config = SearchConfig(algorithm="puct").for_evaluation(num_simulations)
     keyed_game: Any = KeyedGame(game)  # a part of `Game`, and all that the search uses
 
-    def evaluate(_: object, leaves: Keyed) -> tuple[Array, Array]:
+    def evaluate(_: object, leaves: Keyed) -> Prediction:
         keys = jax.random.wrap_key_data(leaves.key)
         nearly_even = jax.vmap(lambda key: TIE * jax.random.normal(key, (game.num_actions,)))(keys)
-        return nearly_even, playout(game, leaves.state, keys)
+        return Prediction(nearly_even, playout(game, leaves.state, keys))
 
     evaluate_states: Any = evaluate  # of states instead of observations, without parameters
     search = make_search(keyed_game, evaluate_states, config)

@@ -30,8 +30,8 @@ from games.go import as_go
 from games.options import parse_options
 from games.spelling import did_you_mean
 from selfplay.model import flops, network
+from selfplay.model.architecture import Params
 from selfplay.model.config import NetworkConfig
-from selfplay.model.network import Params
 from selfplay.players import rollouts, solvers
 from selfplay.players.gtp_engine import Engine
 from selfplay.players.version import Version, exists
@@ -192,7 +192,7 @@ def of_version(version: Version, sims: int, algorithm: str | None = None) -> Pla
         spec=f"{version.name}?sims={sims}" + (f"&search={algorithm}" if is_other_search else ""),
         act=lambda states, keys: act(params, states, keys),
         digest=digest(version.params)[:16],
-        flops_per_move=flops.move(version.game, version.network_config, sims),
+        flops_per_move=flops.move(version.game, version.network_config, sims + 1),
         training_flops=version.ledger.total if version.ledger else float("nan"),
     )
 

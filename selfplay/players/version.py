@@ -2,7 +2,7 @@
 
     version = Version.load("runs/connect_four@last")
     state = version.game.step(version.game.init(), 3)
-    logits, value = version.evaluate(state)
+    prediction = version.evaluate(state)      # .policy_logits, .value
     result = version.search(state, num_simulations=64)
 
 `state` may also be a batch of positions.
@@ -25,16 +25,15 @@ from urllib.parse import urlencode
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 import games
 from games.game import Game, State
 from games.options import parse_options
 from selfplay.command_line import command
 from selfplay.model import flops, network
+from selfplay.model.architecture import Params, Prediction
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
 from selfplay.players import komi_argument
 from selfplay.runs.codec import from_json
 from selfplay.runs.files import write_bytes
@@ -208,13 +207,13 @@ class Version:
             f"{training} FLOPs of training>"
         )
 
-    def evaluate(self, state: State) -> tuple[Array, Array]:
+    def evaluate(self, state: State) -> Prediction:
         """Evaluates a position, or a batch of them with any leading dimensions.
 
         A position has the same logits and value in a batch as alone, up to the rounding of float32.
 
         Returns:
-            Policy logits float32[..., A], and the value float32[...] in [−1, 1], for the player to
+            `policy_logits` float32[..., A], and `value` float32[...] in [−1, 1], for the player to
             move. Logits of illegal actions are meaningless.
 
         Raises:
@@ -272,15 +271,13 @@ def _search_fn(game_spec: str, config: NetworkConfig, search_config: SearchConfi
     return _searching(games.make(game_spec), config, search_config)
 
 
-def _evaluating(
-    game: Game, config: NetworkConfig
-) -> Callable[[Params, State], tuple[Array, Array]]:
-    """Makes ``(params, state)`` → ``(logits, value)`` of one position."""
+def _evaluating(game: Game, config: NetworkConfig) -> Callable[[Params, State], Prediction]:
+    """Makes ``(params, state)`` → the prediction for one position."""
     evaluate = network.make(game, config).apply
 
-    def apply_to_one(params: Params, state: State) -> tuple[Array, Array]:
-        logits, value = evaluate(params, game.observe(state)[None])
-        return logits[0], value[0]
+    def apply_to_one(params: Params, state: State) -> Prediction:
+        prediction = evaluate(params, game.observe(state)[None])
+        return jax.tree.map(lambda leaf: leaf[0], prediction)
 
     return apply_to_one
 

@@ -19,7 +19,7 @@ import mctx
 from jax import Array
 
 from games.game import Game, State
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.architecture import Evaluate, Params
 
 ILLEGAL_LOGIT = jnp.finfo(jnp.float32).min.item()
 
@@ -53,7 +53,7 @@ class Leaves(NamedTuple):
 def evaluate_states(game: Game, evaluate: Evaluate, params: Params, states: State) -> Leaves:
     """Evaluates a batch of states."""
     legal = jax.vmap(game.legal_actions)(states)
-    logits, value = evaluate(params, jax.vmap(game.observe)(states))
+    logits, value, _ = evaluate(params, jax.vmap(game.observe)(states))
     return Leaves(jnp.where(legal, logits, ILLEGAL_LOGIT), value, legal)
 
 

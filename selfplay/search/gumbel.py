@@ -9,7 +9,7 @@ import mctx
 from jax import Array
 
 from games.game import Game, State
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.architecture import Evaluate, Params
 from selfplay.search.base import Mctx, SearchFn, SearchResult, evaluate_states, expansion, root_of
 from selfplay.search.config import GumbelConfig
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from games.game import Game
-from selfplay.model.network import Evaluate
+from selfplay.model.architecture import Evaluate
 from selfplay.search import gumbel, puct, raw
 from selfplay.search.base import SearchFn
 from selfplay.search.config import SearchConfig

@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from games.game import Game, State
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.architecture import Evaluate, Params
 from selfplay.search.base import (
     ILLEGAL_LOGIT,
     Leaves,

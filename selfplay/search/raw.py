@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from games.game import Game, State
-from selfplay.model.network import Evaluate, Params
+from selfplay.model.architecture import Evaluate, Params
 from selfplay.search.base import SearchFn, SearchResult, evaluate_states
 
 

@@ -5,9 +5,9 @@ from typing import Protocol
 
 import jax
 import numpy as np
-from jax import Array
 
 from games.game import Game, State
+from selfplay.model.architecture import Prediction
 from selfplay.search.base import SearchResult
 from selfplay.serve.rules import compiled
 
@@ -22,8 +22,8 @@ class Analyst(Protocol):
         """The rules of the positions."""
         ...
 
-    def evaluate(self, state: State) -> tuple[Array, Array]:
-        """Returns ``(policy logits float32[A], value float32[])``, for the player to move."""
+    def evaluate(self, state: State) -> Prediction:
+        """Returns policy logits float32[A] and the value float32[], for the player to move."""
         ...
 
     def search(self, state: State, num_simulations: int = ...) -> SearchResult:
@@ -75,7 +75,7 @@ def analyze(
         return []
     root = analyst.search(state, num_simulations)
     policy = np.asarray(root.policy)
-    logits, _ = analyst.evaluate(state)
+    logits = analyst.evaluate(state).policy_logits
     # A mask keeps one shape: each number of legal moves would compile another program.
     priors = np.asarray(jax.nn.softmax(logits, where=legal))
     chosen = int(root.action)

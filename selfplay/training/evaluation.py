@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from selfplay.imitation.dataset import ExpertData
 from selfplay.ladder.evaluator import BackgroundEvaluator
+from selfplay.model.architecture import Params
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
 from selfplay.phase import Enter, Phase
 from selfplay.runs.codec import to_json
 from selfplay.runs.metrics_row import Section

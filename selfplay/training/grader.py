@@ -10,7 +10,7 @@ import jax
 import games
 from games.game import Game
 from selfplay.model import network
-from selfplay.model.network import Params
+from selfplay.model.architecture import Params
 from selfplay.runs.codec import Json
 from selfplay.search.base import SearchFn
 from selfplay.search.make import make_search

@@ -28,8 +28,8 @@ from selfplay.ladder import database, evaluator
 from selfplay.ladder.anchor import resolve_anchor
 from selfplay.ladder.config import AUTO
 from selfplay.learning.learner import check_finite
+from selfplay.model.architecture import Params
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.runs.codec import Json, mutable_fields
 from selfplay.runs.commits import Commits

@@ -11,8 +11,8 @@ import numpy as np
 
 import games
 from selfplay.model import network
+from selfplay.model.architecture import Params
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Params
 from selfplay.players.version import SUFFIX, Version
 from selfplay.runs.codec import JsonObject, differing, flat, to_json
 from selfplay.runs.digest import digest

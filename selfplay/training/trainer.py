@@ -18,8 +18,8 @@ from selfplay.imitation.imitate import Imitation
 from selfplay.learning.learner import Learner, LearnerState
 from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
+from selfplay.model.architecture import Model, Params
 from selfplay.model.flops import Ledger
-from selfplay.model.network import Model, Params
 from selfplay.training.config import TrainConfig
 
 
@@ -126,7 +126,7 @@ class Trainer:
     def ledger(self, before: Ledger, steps: int) -> Ledger:
         """Computes the ledger after one more iteration with `steps` gradient steps."""
         config = self.config
-        per_move = flops.move(self.game, config.network, config.search.num_simulations)
+        per_move = flops.move(self.game, config.network, config.search.num_simulations + 1)
         per_step = flops.training_step(self.game, config.network, config.learner.batch_size)
         return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from selfplay.cluster import plan, pool
 from selfplay.imitation.imitate import FOLDER
-from selfplay.model.network import Params
+from selfplay.model.architecture import Params
 from selfplay.runs.checkpoint import checkpoint_path
 from selfplay.runs.codec import from_json
 from selfplay.runs.commits import Commits

@@ -91,7 +91,7 @@ def test_recorded_run_and_exported_file_are_one_version(format_1: Path) -> None:
     ]
     state = versions[0].game.init()
     moves = [int(version.search(state, num_simulations=4).action) for version in versions]
-    values = [float(version.evaluate(state)[1]) for version in versions]
+    values = [float(version.evaluate(state).value) for version in versions]
     assert moves[0] == moves[1] and values[0] == values[1]
     assert stored.number == STOPPED
 

@@ -20,6 +20,7 @@ from selfplay.acting.segment import PlyRecord
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.learning.row_sources import unpack
 from selfplay.model import network
+from selfplay.model.architecture import Params
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
 from selfplay.search.config import SearchConfig
@@ -50,7 +51,7 @@ class Played(NamedTuple):
 
 
 @cache
-def params(rules: str) -> network.Params:
+def params(rules: str) -> Params:
     return random_params(network.make(games.make(rules), NETWORK).init, seed=1)
 
 
@@ -142,7 +143,7 @@ def test_record_holds_the_searchs_policy_value_and_move(rules: str) -> None:
     planes = np.unpackbits(record.planes, axis=-1, count=int(np.prod(game.observation_shape)))
     mask = np.unpackbits(record.legal, axis=-1, count=game.num_actions).astype(bool)
     seen = planes.reshape(-1, *game.observation_shape).astype(bool)
-    logits, value = network.make(game, NETWORK).apply(params(rules), jax.device_put(seen))
+    logits, value, _ = network.make(game, NETWORK).apply(params(rules), jax.device_put(seen))
     weights = np.exp(np.array(logits)).reshape(mask.shape) * mask
     policy = weights / weights.sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(record.policy, policy, atol=1e-3)

@@ -15,6 +15,7 @@ from selfplay.experts.archive import ExpertArchive
 from selfplay.generated import importing
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.loss import make_loss
+from selfplay.model.architecture import Prediction
 
 EMPTY = ["b"] * 42
 
@@ -70,9 +71,9 @@ def test_row_without_a_policy_has_no_policy_loss() -> None:
         "mover_outcome": np.ones(1, np.int8),
     }
 
-    def evaluate(params: jax.Array, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def evaluate(params: jax.Array, observation: jax.Array) -> Prediction:
         logits = jnp.broadcast_to(params[:9], (observation.shape[0], 9))
-        return logits, jnp.broadcast_to(params[9], observation.shape[:1])
+        return Prediction(logits, jnp.broadcast_to(params[9], observation.shape[:1]))
 
     loss: Any = make_loss(game, evaluate, LearnerConfig())  # pyright: ignore
     graded = jax.jit(jax.grad(loss, has_aux=True))

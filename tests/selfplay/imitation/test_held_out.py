@@ -61,7 +61,7 @@ def slow(experts: ExpertArchive, params: Any, places: np.ndarray) -> list[dict[s
             g for g in view.games if table["start"][g] <= at < table["start"][g] + table["rows"][g]
         )
         planes = np.unpackbits(row["planes"], axis=1, count=int(np.prod(GAME.observation_shape)))
-        logits, value = evaluate(
+        logits, value, _ = evaluate(
             params, jnp.asarray(planes.reshape(1, *GAME.observation_shape), bool)
         )
         legal = np.unpackbits(row["legal"][0], count=GAME.num_actions).astype(bool)

@@ -34,7 +34,7 @@ def stacked(states: list[Any]) -> Any:
 def test_batch_is_evaluated_like_single_positions() -> None:
     version = untrained("tic_tac_toe")
     states = positions(version)
-    logits, values = version.evaluate(stacked(states))
+    logits, values, _ = version.evaluate(stacked(states))
     assert logits.shape == (4, version.game.num_actions) and values.shape == (4,)
     for state, row, value in zip(states, logits, values, strict=True):
         alone = version.evaluate(state)
@@ -46,9 +46,9 @@ def test_batch_is_evaluated_like_single_positions() -> None:
 def test_any_leading_dimensions_make_a_batch() -> None:
     version = untrained("tic_tac_toe")
     states = stacked(positions(version))  # [4]
-    logits, values = version.evaluate(states)
+    logits, values, _ = version.evaluate(states)
     nested = jax.tree.map(lambda leaf: leaf.reshape(2, 1, 2, *leaf.shape[1:]), states)
-    again, nested_values = version.evaluate(nested)
+    again, nested_values, _ = version.evaluate(nested)
     np.testing.assert_array_equal(again, logits.reshape(2, 1, 2, -1))
     np.testing.assert_array_equal(nested_values, values.reshape(2, 1, 2))
     empty = jax.tree.map(lambda leaf: leaf[:0], states)

@@ -19,7 +19,7 @@ def test_selfplay_multiply_adds_are_weights_times_nodes() -> None:
     moves, simulations = 1000, 64
     nodes = moves * (simulations + 1)
     ledger = Ledger().plus(
-        selfplay=moves * flops.move(GAME, MLP, simulations),
+        selfplay=moves * flops.move(GAME, MLP, simulations + 1),
         learning=50 * flops.training_step(GAME, MLP, 32),
         imitation=12345,
     )

@@ -16,8 +16,7 @@ import numpy as np
 from jax import Array
 
 from games.game import BaseGame, Game
-from selfplay.model import network
-from selfplay.model.network import Params
+from selfplay.model.architecture import Evaluate, Params, Prediction
 
 
 def quick_jit(function: Any) -> Any:
@@ -39,22 +38,22 @@ class Linear:
         x = np.append(observation.reshape(-1), True).astype(np.float64)
         return x @ self.policy.astype(np.float64), float(np.tanh(x @ self.value.astype(np.float64)))
 
-    def __call__(self, params: Params, observations: Array) -> tuple[Array, Array]:
+    def __call__(self, params: Params, observations: Array) -> Prediction:
         """Logits float32 [B, A] and values float32 [B], no matrix product: each row by itself."""
         del params
         flat = observations.reshape(observations.shape[0], -1)
         x = jnp.concatenate([flat, jnp.ones((flat.shape[0], 1), bool)], axis=1)
         logits = jnp.sum(jnp.where(x[:, :, None], self.policy[None], 0.0), axis=1)
-        return logits, jnp.tanh(jnp.sum(jnp.where(x, self.value[None], 0.0), axis=1))
+        return Prediction(logits, jnp.tanh(jnp.sum(jnp.where(x, self.value[None], 0.0), axis=1)))
 
 
-def zero_evaluator(game: Game) -> network.Evaluate:
+def zero_evaluator(game: Game) -> Evaluate:
     """Returns a network that is uniform over actions and values every position at 0."""
 
-    def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
+    def evaluate(params: Params, observations: Array) -> Prediction:
         del params
         batch = observations.shape[0]
-        return jnp.zeros((batch, game.num_actions)), jnp.zeros(batch)
+        return Prediction(jnp.zeros((batch, game.num_actions)), jnp.zeros(batch))
 
     return evaluate
 

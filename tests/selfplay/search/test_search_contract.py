@@ -20,7 +20,7 @@ from jax import Array
 
 import games
 from games.game import Game
-from selfplay.model.network import Params
+from selfplay.model.architecture import Params, Prediction
 from selfplay.search.base import SearchResult
 from selfplay.search.config import GumbelConfig, PuctConfig, SearchConfig
 from selfplay.search.make import make_search
@@ -57,10 +57,10 @@ def searcher(rules: str, name: str, noisy: bool = True) -> Any:
     game = games.make(rules)
     linear = Linear(game, seed=2)
 
-    def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
-        logits, value = linear({}, observations)
+    def evaluate(params: Params, observations: Array) -> Prediction:
+        logits, value, _ = linear({}, observations)
         forbidden = taken(game, observations).astype(jnp.float32)
-        return logits * params["scale"] + forbidden * params["boost"], value
+        return Prediction(logits * params["scale"] + forbidden * params["boost"], value)
 
     config = CONFIGS[name]
     config = config if noisy else config.for_evaluation(config.num_simulations)
@@ -163,11 +163,11 @@ def test_search_never_expands_illegal_actions_inside_the_tree(name: str, boost: 
     game: Any = Traps(3, leaves.repeat(2, axis=0).astype(np.float32), legal)
     linear = Linear(game, seed=4)
 
-    def evaluate(params: Params, observations: Array) -> tuple[Array, Array]:
-        logits, value = linear(params, observations)
+    def evaluate(params: Params, observations: Array) -> Prediction:
+        logits, value, _ = linear(params, observations)
         node = jnp.argmax(observations.reshape(observations.shape[0], -1), axis=1)
         illegal = ~jnp.asarray(legal)[jnp.minimum(node, 39)]
-        return logits + boost * illegal.astype(jnp.float32), value
+        return Prediction(logits + boost * illegal.astype(jnp.float32), value)
 
     # PUCT comes nearest to an illegal action where unvisited ones look as good as their parent.
     config = replace(CONFIGS[name], puct=PuctConfig(pb_c_init=0.1, fpu_reduction=0.0))

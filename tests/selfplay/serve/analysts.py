@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 
 import games
 from games.game import Game
 from selfplay.model import network
+from selfplay.model.architecture import Prediction
 from selfplay.model.config import NetworkConfig
 from selfplay.players.version import Version
 from selfplay.runs.codec import to_json
@@ -42,8 +42,8 @@ class FirstLegal:
         rules: Any = self.game
         return FirstLegal(dataclasses.replace(rules, **options))
 
-    def evaluate(self, state: Any) -> tuple[Array, Array]:
-        return jnp.zeros(self.game.num_actions), jnp.float32(0.0)
+    def evaluate(self, state: Any) -> Prediction:
+        return Prediction(jnp.zeros(self.game.num_actions), jnp.float32(0.0))
 
     def search(self, state: Any, num_simulations: int = 64) -> SearchResult:
         legal = self.game.legal_actions(state)

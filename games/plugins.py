@@ -1,0 +1,227 @@
+"""Names and import paths of what users may add: games, networks, searches, losses, trackers.
+
+    go?size=9                           a built-in name, or one that an installed package registers
+    my_package.my_game:MyGame?size=5    an import path, MODULE:NAME
+
+Options follow the "?". A package registers names by entry points, in the group of the kind:
+``oomzero.games``, ``oomzero.networks``, ``oomzero.searches``, ``oomzero.losses``.
+
+Following an import path runs the module's code. So a path is followed only if this process trusts
+it: because a person typed it (the commands call `trust` with what was typed), or allowed it
+(``--trust-imports``, `trust_all`). A path that comes from a file alone is refused, and nothing is
+imported. Trust is a property of the process; a new one trusts nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NamedTuple, get_type_hints
+
+from games import source_digest
+from games.options import check_known, check_unique, parse_options
+from games.source_digest import Source
+from games.spelling import did_you_mean
+
+_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+_TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|$)")
+
+
+class Kind(NamedTuple):
+    """A kind of thing that a spec can name."""
+
+    noun: str  # as messages say it: "game"
+    group: str  # of entry points: "oomzero.games"
+    builtin: tuple[str, ...]  # names that need no entry point
+    more: str = ""  # further choices, for the message about an unknown name
+    suggest: Callable[[str], str] | None = None  # unknown name → " (did you mean …?)" or ""
+
+
+class _Trust:
+    """What this process trusts, and what it has imported."""
+
+    paths: set[str] = set()  # noqa: RUF012
+    everything = False
+    followed: dict[str, Source] = {}  # noqa: RUF012
+
+
+def is_import_path(name: str) -> bool:
+    """Tells whether a spec without its options is written as an import path, MODULE:NAME."""
+    return _PATH.fullmatch(name) is not None
+
+
+def trust(paths: Iterable[str]) -> None:
+    """Lets this process follow import paths, which a person typed; options behind them are ignored.
+
+    The working directory becomes the last place where modules are looked for.
+    """
+    _Trust.paths |= {path.partition("?")[0] for path in paths}
+
+
+def trust_all() -> None:
+    """Lets this process follow every import path, also those that folders and files contain."""
+    _Trust.everything = True
+
+
+def trust_sources(sources: Iterable[Source]) -> None:
+    """Lets this process follow the import paths that another process of the same run followed."""
+    for source in sources:
+        trust([source.path])
+        _search_in(source.folder)
+
+
+def typed_paths(arguments: Iterable[str]) -> list[str]:
+    """Finds the import paths in the arguments of a command line, without their options."""
+    return [path for argument in arguments for path in _TYPED.findall(argument)]
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """Lists the names of a kind: the built-in ones, then those that installed packages register."""
+    return (*kind.builtin, *(n for n in _registered(kind.group) if n not in kind.builtin))
+
+
+def check(kind: Kind, name: str) -> None:
+    """Checks a name or import path without its options; imports nothing.
+
+    Raises:
+        ValueError: the name is unknown, or the import path is not trusted.
+    """
+    if name in kind.builtin:
+        return
+    if is_import_path(name):
+        if not (_Trust.everything or name in _Trust.paths):
+            raise ValueError(
+                f"{kind.noun} {name!r} is an import path that nobody typed on this command line, "
+                "so it is not imported; if you trust this code, add --trust-imports (in Python: "
+                f"selfplay.trust_imports({name!r}))"
+            )
+    elif name not in _registered(kind.group):
+        every = names(kind)
+        suggestion = kind.suggest(name) if kind.suggest else did_you_mean(name, every)
+        choices = ", ".join([*every, *([kind.more] if kind.more else [])])
+        raise ValueError(
+            f"unknown {kind.noun} {name!r}{suggestion}; choose from {choices}, or write an import "
+            "path, MODULE:NAME"
+        )
+
+
+def load(kind: Kind, name: str, is_valid: Callable[[Any], bool], expected: str) -> Any:
+    """Imports what a registered name or an import path names; it is not called.
+
+    Args:
+        kind: what it must be.
+        name: without options; not a built-in name.
+        is_valid: tells whether an object is of this kind.
+        expected: what `is_valid` accepts, for the error: "a dataclass that inherits BaseGame".
+
+    Raises:
+        ValueError: see `check`; or the module cannot be imported, has no such name, or the name is
+            something else.
+    """
+    check(kind, name)
+    entry = _registered(kind.group).get(name)
+    path = entry.value.replace(" ", "") if entry else name
+    thing = _import(kind, path)
+    if not is_valid(thing):
+        raise ValueError(f"{path} is not a {kind.noun}: expected {expected}, got {thing!r}")
+    return thing
+
+
+def followed() -> tuple[Source, ...]:
+    """Returns the sources of all modules that specs made this process import, ordered by path."""
+    return tuple(source for _, source in sorted(_Trust.followed.items()))
+
+
+def parse_arguments(owner: str, text: str, types: Mapping[str, type]) -> dict[str, Any]:
+    """Parses the options behind a spec into values of the declared types.
+
+    Args:
+        owner: whose options these are, for error messages.
+        text: what follows the "?"; may be empty.
+        types: the type of each option: bool, int, float or str.
+
+    Raises:
+        ValueError: an option that is unknown, repeated or of the wrong type.
+    """
+    parsed = {option: _parse_value(value) for option, value in parse_options(owner, text).items()}
+    check_arguments(owner, parsed, types)
+    return parsed
+
+
+def check_arguments(owner: str, values: Mapping[str, object], types: Mapping[str, type]) -> None:
+    """Raises ValueError for an option that is unknown or of the wrong type."""
+    check_known(owner, values, types)
+    for option, value in values.items():
+        if not _fits(value, types[option]):
+            raise ValueError(
+                f"{owner}: option {option}={value!r} must be {types[option].__name__}, "
+                f"not {type(value).__name__}"
+            )
+
+
+def keyword_types(function: Callable[..., object]) -> dict[str, type]:
+    """Returns the types of a function's keyword-only parameters: the options of its spec."""
+    hints = get_type_hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: hints.get(p.name, str) for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def merged(owner: str, parsed: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of two sources together; raises ValueError if one is in both."""
+    check_unique(owner, [*parsed, *others])
+    return {**parsed, **others}
+
+
+def _import(kind: Kind, path: str) -> Any:
+    """Returns the object at an import path."""
+    module_name, _, attribute = path.partition(":")
+    _search_in(os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(
+            f"{kind.noun} {path!r}: {module_name} cannot be imported ({error}); it must be "
+            f"installed, or a module in the working directory {os.getcwd()}"
+        ) from error
+    if not hasattr(module, attribute):
+        public = [name for name in vars(module) if not name.startswith("_")]
+        raise ValueError(
+            f"{kind.noun} {path!r}: {module_name} has no {attribute!r}"
+            f"{did_you_mean(attribute, public)}"
+        )
+    _Trust.followed[path] = source_digest.of(path, module)
+    return getattr(module, attribute)
+
+
+def _search_in(folder: str) -> None:
+    """Makes a folder the last place where modules are looked for."""
+    if folder not in sys.path and os.path.isdir(folder):
+        sys.path.append(folder)
+
+
+@cache
+def _registered(group: str) -> dict[str, EntryPoint]:
+    """Returns the entry points of a group by name; nothing is imported."""
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def _parse_value(text: str) -> object:
+    """Parses a number or bool as JSON writes it; returns any other text unchanged."""
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
+
+
+def _fits(value: object, wanted: type) -> bool:
+    """Tests whether `value` has the wanted type; an int may be a float, a bool only a bool."""
+    if wanted is float:
+        return type(value) in (int, float)
+    return type(value) is wanted
