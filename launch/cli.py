@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import tyro
 
+from games import plugins
 from launch import ROOT
 from selfplay import determinism
 from selfplay.command_line import is_oomzero
@@ -112,6 +113,7 @@ def parse(
     """
     words = sys.argv[1:] if arguments is None else arguments
     check_spelling(command.split()[0], words)
+    plugins.trust(plugins.typed_paths(words))
     defaults: dict[str, Any] = {} if default is None else {"default": default}
     return tyro.cli(
         kind,  # pyright: ignore
