@@ -53,8 +53,8 @@ def solver_for(game: Game) -> Solver:
     if game.is_positional and height * width <= EXHAUSTIVE_CELLS:
         return partial(table_lookup, game)
     raise ValueError(
-        f"there is no perfect player of {game!r}; choose connect_four (6×7), tic_tac_toe, hex up to "
-        f"size 4 without swap, or another positional game of up to {EXHAUSTIVE_CELLS} cells"
+        f"there is no perfect player of {game!r}; choose connect_four (6×7), tic_tac_toe, hex up "
+        f"to size 4 without swap, or another positional game of up to {EXHAUSTIVE_CELLS} cells"
     )
 
 

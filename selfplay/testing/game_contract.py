@@ -342,7 +342,7 @@ def action_names_are_unique_and_invert(game: Game) -> None:
 
 @_law
 def board_text_is_read_as_printed(game: Game) -> None:
-    """A printed board is read as the same board and player to move; the mark is on the last move."""
+    """A printed board is read as the same board and player; the mark is on the last move."""
     record = play(game)
     for t in _plies(game):
         state, last = _state(record, t, 0), None

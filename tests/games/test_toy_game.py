@@ -174,9 +174,7 @@ BROKEN: dict[str, Callable[[], Any]] = {
         notation=lambda game: replace(cell_notation(3, 3), find_cell=lambda state, action: (0, 0))
     ),
     "score has the sign of the outcome": lambda: broken(komi=fixed(0.5)),
-    "positional game fills cells until one wins": lambda: broken(
-        from_board=games.Game.from_board
-    ),
+    "positional game fills cells until one wins": lambda: broken(from_board=games.Game.from_board),
 }
 
 
