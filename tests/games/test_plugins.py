@@ -193,7 +193,7 @@ def test_invalid_option_is_rejected(text: str, sentence: str) -> None:
 
 
 def test_options_of_a_function_are_its_keyword_only_parameters() -> None:
-    def make(shape: tuple[int, ...], *, blocks: int = 4, name: str = "a", rate=0.5) -> None: ...  # noqa: ANN001
+    def make(shape: tuple[int, ...], *, blocks: int = 4, name: str = "a", rate=0.5) -> None: ...
 
     assert plugins.keyword_types(make) == {"blocks": int, "name": str, "rate": str}
 
