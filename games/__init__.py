@@ -7,15 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from games.game import Game
+    from games.game import BaseGame, Game
     from games.registry import make, names
 
-__all__ = ["Game", "make", "names"]
+__all__ = ["BaseGame", "Game", "make", "names"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module("games.game" if name == "Game" else "games.registry"), name)
+    module = "games.registry" if name in ("make", "names") else "games.game"
+    value = getattr(import_module(module), name)
     globals()[name] = value
     return value

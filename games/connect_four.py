@@ -29,12 +29,18 @@ from jax import Array
 
 from games.game import (
     ArrayLike,
-    BaseGame,
+    Cell,
+    Game,
+    Notation,
+    State,
+    Symmetries,
     pack_status,
     status_is_terminal,
     status_outcome,
     status_player,
 )
+from games.notation import numbers
+from games.symmetry import grid_cells, identity
 
 Words: TypeAlias = tuple[Array, ...]
 """A bitboard as W uint32 scalars, the lowest bits first."""
@@ -50,7 +56,7 @@ class ConnectFourState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ConnectFour(BaseGame):
+class ConnectFour(Game):
     """The rules of Connect Four; action = column, 0 at the left.
 
     Raises:
@@ -66,11 +72,6 @@ class ConnectFour(BaseGame):
                 raise ValueError(
                     f"connect_four: {side}={value} is out of range; choose {MIN_SIDE}..{MAX_SIDE}"
                 )
-
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "connect_four"
 
     @property
     def num_actions(self) -> int:
@@ -176,6 +177,24 @@ class ConnectFour(BaseGame):
         full = self._is_full(tuple(map(or_, stones_0, stones_1)))
         status = pack_status(player, won_0, won_1, full)
         return ConnectFourState(_stack(stones_0, stones_1), status)
+
+    def symmetries(self) -> Symmetries:
+        """Returns 2 symmetries: the identity and the mirror image."""
+        columns = np.arange(self.columns, dtype=np.int32)
+        return Symmetries(
+            grid_cells(self.rows, self.columns, [identity, np.fliplr]),
+            np.stack([columns, columns[::-1]]),
+        )
+
+    def notation(self) -> Notation:
+        """Names columns "1", "2", ... from the left; the last stone is its column's highest."""
+
+        def find_cell(state: State, action: int) -> Cell | None:
+            stones = np.flatnonzero(np.asarray(self.board(state))[:, action])
+            return (int(stones[0]), action) if len(stones) else None
+
+        columns = numbers(self.columns)
+        return Notation(columns, columns, (), find_cell)
 
     def _landing(self, occupied: Words, column: Array) -> Words:
         """Returns the cell where a stone dropped into `column`, int32 [], lands; empty if full."""

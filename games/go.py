@@ -25,14 +25,19 @@ from jax import Array
 from games import go_board
 from games.game import (
     ArrayLike,
-    BaseGame,
+    Cell,
     Game,
+    Notation,
+    State,
+    Symmetries,
     pack_status,
     status_is_terminal,
     status_outcome,
     status_player,
 )
 from games.go_board import Stones
+from games.notation import numbers
+from games.symmetry import SQUARE, cell_symmetries
 
 MIN_SIZE, MAX_SIZE = 2, 19
 SMALL_KOMI = {2: 0.5, 3: 8.5, 4: 1.5, 5: 24.5, 6: 3.5, 7: 8.5}
@@ -53,7 +58,7 @@ class GoState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Go(BaseGame):
+class Go(Game):
     """The rules of Go; action = row · size + column, row 0 on top; the last action passes.
 
     Attributes:
@@ -69,7 +74,7 @@ class Go(BaseGame):
 
     size: int = 9
     komi: float = math.nan  # pyright: ignore[reportIncompatibleMethodOverride]
-    max_plies: int = 0
+    max_plies: int = 0  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __post_init__(self) -> None:
         if not MIN_SIZE <= self.size <= MAX_SIZE:
@@ -90,11 +95,6 @@ class Go(BaseGame):
             raise ValueError(
                 f"go: komi={self.komi} must be a whole or half number within ±{points}"
             )
-
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "go"
 
     @property
     def num_actions(self) -> int:
@@ -249,6 +249,26 @@ class Go(BaseGame):
     def score(self, state: GoState) -> Array:
         """Returns Black's area minus White's area and komi, float32 [], as the board stands."""
         return self._margin(state.stones, jnp.bool_(True))
+
+    @property
+    def has_history(self) -> bool:
+        """True: earlier boards may not be repeated, and two passes end the game."""
+        return True
+
+    def symmetries(self) -> Symmetries:
+        """Returns 8 symmetries: the rotations and reflections of the board. A pass stays a pass."""
+        return cell_symmetries(self.size, self.size, SQUARE, others=1)
+
+    def notation(self) -> Notation:
+        """Names points as GTP does, "A1" at the bottom left and no column I; then "pass"."""
+        columns = tuple("ABCDEFGHJKLMNOPQRST"[: self.size])
+        rows = numbers(self.size)[::-1]
+        actions = (*(column + row for row in rows for column in columns), "pass")
+
+        def find_cell(state: State, action: int) -> Cell | None:
+            return divmod(action, self.size) if action < self.size**2 else None
+
+        return Notation(actions, columns, rows, find_cell)
 
     def _start(self, stones: Stones, player: Array) -> GoState:
         """Returns the first state of a game that begins with these stones."""

@@ -11,7 +11,7 @@ and player 0 continues as Blue. Players keep their numbers, so the outcome stays
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -22,12 +22,18 @@ from jax import Array
 
 from games.game import (
     ArrayLike,
-    BaseGame,
+    Cell,
+    Game,
+    Notation,
+    State,
+    Symmetries,
     pack_status,
     status_is_terminal,
     status_outcome,
     status_player,
 )
+from games.notation import cell_notation, hex_edges
+from games.symmetry import cell_symmetries, half_turn, identity
 
 MIN_SIZE, MAX_SIZE = 2, 13
 START, END = 1, 2  # bits: a chain touches Red's top (Blue's left) edge, the bottom (right) edge
@@ -43,7 +49,7 @@ class HexState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Hex(BaseGame):
+class Hex(Game):
     """The rules of Hex.
 
     Attributes:
@@ -62,11 +68,6 @@ class Hex(BaseGame):
             raise ValueError(
                 f"hex: size={self.size} is out of range; choose {MIN_SIZE}..{MAX_SIZE}"
             )
-
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "hex"
 
     @property
     def num_actions(self) -> int:
@@ -187,6 +188,53 @@ class Hex(BaseGame):
         chain, edges, won_0, won_1 = carry
         status = pack_status(jnp.asarray(player, jnp.int32), won_0, won_1, no)
         return HexState(chain, edges, no, status)
+
+    @property
+    def has_history(self) -> bool:
+        """True: the label of a chain depends on the order of the moves."""
+        return True
+
+    @property
+    def is_positional(self) -> bool:
+        """True without the swap: a chain that joins the two edges wins."""
+        return not self.swap
+
+    def symmetries(self) -> Symmetries:
+        """Returns 2 symmetries: the identity and the half turn. A swap stays a swap.
+
+        Transposing the board and exchanging the colors is a symmetry as well, but it needs no entry
+        here: both positions have the same observation and the same actions for the player to move.
+        """
+        return cell_symmetries(self.size, self.size, (identity, half_turn), others=self.swap)
+
+    def notation(self) -> Notation:
+        """Names cells of the board "a1" (top left), a letter for the column first; then "swap".
+
+        Red joins the top and the bottom. Blue's actions are cells of the transposed view; their
+        names are those of the board.
+        """
+
+        def transposed(blue: bool, action: int) -> int:
+            row, column = divmod(action, self.size)
+            return column * self.size + row if blue and action < self.size**2 else action
+
+        def to_mover_view(state: State, action: int) -> int:
+            return transposed(bool(self.is_blue(state)), action)
+
+        def find_cell(state: State, action: int) -> Cell | None:
+            if action == self.size**2:
+                return None
+            return divmod(transposed(not self.is_blue(state), action), self.size)
+
+        def edges(state: State) -> str:
+            return hex_edges(red="XO"[int(self.player(state)) ^ int(self.is_blue(state))])
+
+        return replace(
+            cell_notation(self.size, self.size, ("swap",) * self.swap),
+            find_cell=find_cell,
+            edges=edges,
+            to_mover_view=to_mover_view,
+        )
 
     def _place(
         self, chain: Array, edges: Array, cell: Array, blue: Array

@@ -1,8 +1,9 @@
 """Text notation: names of actions, and boards that can be printed and read back.
 
-A game declares its `Notation` by registering a function with `notation`: the names of its actions,
-the labels of its board, and the cell of the last action. Everything else here is the same for all
-games, and printing and reading are inverses. Two plies into Connect Four, `board_to_text` prints
+`Game.notation` returns the names of a game's actions, the labels of its board, and the cell of the
+last action; `cell_notation` makes it for games whose actions are cells. Everything else here is the
+same for all games, and printing and reading are inverses. Two plies into Connect Four,
+`board_to_text` prints
 
      1 2 3 4 5 6 7
      . . . . . . .
@@ -21,151 +22,47 @@ the six neighbors of a cell touch it, and the line below names each player's edg
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, singledispatch
+from collections.abc import Sequence
+from functools import cache
 from string import ascii_lowercase
 
 import numpy as np
 
-from games.connect_four import ConnectFour
-from games.game import Game, State
-from games.go import Go
-from games.hex import Hex
-from games.pgx_adapter import PgxGame
-from games.tic_tac_toe import TicTacToe
+from games.game import Cell, Game, Notation, State
 
 PIECES = {1: "X", -1: "O", 0: "."}
 _EDGES = re.compile(r"[XO] joins ")
 _VALUES = {piece: value for value, piece in PIECES.items()}
 
-Cell = tuple[int, int]
-"""A place on the board: (row, column), row 0 on top."""
 
+def cell_notation(height: int, width: int, others: tuple[str, ...] = ()) -> Notation:
+    """Makes the notation of a game whose action row * W + column is a cell, "a1" at the top left.
 
-def _identity(state: State, action: int) -> int:
-    return action
+    A letter names the column and a number the row.
 
-
-@dataclass(frozen=True)
-class Notation:
-    """The text notation of one game: names of its actions, and labels of its board."""
-
-    actions: tuple[str, ...]  # A names, compared without regard to case
-    columns: tuple[str, ...]  # W labels above the board
-    rows: tuple[str, ...]  # H labels left of the board, or () for none
-    find_cell: Callable[[State, int], Cell | None]
-    """Returns the cell of the last action, given the state after it; None for a pass or swap."""
-    edges: Callable[[State], str] | None = None
-    """Hex: returns the line that names each player's edges; the board is drawn as a rhombus."""
-    to_mover_view: Callable[[State, int], int] = _identity
-    """Maps an action of the player to move to its index in `actions`, and back (an involution).
-
-    Hex: the view of the player who joins left and right is transposed.
+    Args:
+        height: rows H of the board.
+        width: its columns W, at most 26.
+        others: names of further actions, such as "pass".
     """
-
-
-@singledispatch
-def notation(game: Game) -> Notation:
-    """Returns the notation registered for the type of `game`.
-
-    The default has numbered actions, columns and rows, and finds no last move on the board, because
-    an action need not be a cell.
-    """
-    height, width, _ = game.observation_shape
-    return Notation(
-        _numbers(game.num_actions), _numbers(width), _numbers(height), lambda state, action: None
-    )
-
-
-@notation.register
-def _(game: ConnectFour) -> Notation:
-    """Names columns "1", "2", ... from the left; the last stone is the highest in its column."""
-
-    def find_cell(state: State, action: int) -> Cell | None:
-        stones = np.flatnonzero(np.asarray(game.board(state))[:, action])
-        return (int(stones[0]), action) if len(stones) else None
-
-    columns = _numbers(game.columns)
-    return Notation(columns, columns, (), find_cell)
-
-
-@notation.register
-def _(game: Go) -> Notation:
-    """Names points as GTP does, "A1" at the bottom left and no column I; then "pass"."""
-    columns = tuple("ABCDEFGHJKLMNOPQRST"[: game.size])
-    rows = _numbers(game.size)[::-1]
-    actions = (*(column + row for row in rows for column in columns), "pass")
-
-    def find_cell(state: State, action: int) -> Cell | None:
-        return divmod(action, game.size) if action < game.size**2 else None
-
-    return Notation(actions, columns, rows, find_cell)
-
-
-@notation.register
-def _(game: Hex) -> Notation:
-    """Names cells of the board "a1" (top left), a letter for the column first; then "swap".
-
-    Red joins the top and the bottom. Blue's actions are cells of the transposed view; their names
-    are those of the board.
-    """
-    columns, rows = tuple(ascii_lowercase[: game.size]), _numbers(game.size)
-    actions = tuple(column + row for row in rows for column in columns)
-
-    def transposed(blue: bool, action: int) -> int:
-        row, column = divmod(action, game.size)
-        return column * game.size + row if blue and action < game.size**2 else action
-
-    def to_mover_view(state: State, action: int) -> int:
-        return transposed(bool(game.is_blue(state)), action)
-
-    def find_cell(state: State, action: int) -> Cell | None:
-        if action == game.size**2:
-            return None
-        return divmod(transposed(not game.is_blue(state), action), game.size)
-
-    def edges(state: State) -> str:
-        return _edges(red="XO"[int(game.player(state)) ^ int(game.is_blue(state))])
-
-    names = (*actions, "swap") if game.swap else actions
-    return Notation(names, columns, rows, find_cell, edges, to_mover_view)
-
-
-@notation.register
-def _(game: TicTacToe) -> Notation:
-    """Names cells "a1" (top left) to "c3": a letter for the column, a number for the row."""
-    return _cells(3, 3)
-
-
-@notation.register
-def _(game: PgxGame) -> Notation:
-    """Names cells "a1" (top left) and "pass" or "swap" if pgx's actions are cells; else numbers."""
-    height, width, _ = game.observation_shape
-    if not game.facts.cells:
-        return notation.dispatch(object)(game)
-    extra = (game.facts.extra,) * (game.num_actions - height * width)
-    names = _cells(height, width, extra)
-    if game.env == "hex":  # its swap moves the stone, and the players keep their edges
-        return replace(names, edges=lambda state: _edges(red="X"))
-    return names
-
-
-def _edges(red: str) -> str:
-    """Names each player's edges in Hex; the piece `red` joins the top and the bottom."""
-    blue = "O" if red == "X" else "X"
-    return f"{red} joins top and bottom, {blue} joins left and right"
-
-
-def _cells(height: int, width: int, extra: tuple[str, ...] = ()) -> Notation:
-    """Names cells by a letter for the column and a number for the row, other actions `extra`."""
-    columns, rows = tuple(ascii_lowercase[:width]), _numbers(height)
+    columns, rows = tuple(ascii_lowercase[:width]), numbers(height)
 
     def find_cell(state: State, action: int) -> Cell | None:
         return divmod(action, width) if action < height * width else None
 
     names = tuple(column + row for row in rows for column in columns)
-    return Notation((*names, *extra), columns, rows, find_cell)
+    return Notation((*names, *others), columns, rows, find_cell)
+
+
+def numbers(count: int) -> tuple[str, ...]:
+    """Returns the texts "1", "2", ... up to `count`."""
+    return tuple(str(number) for number in range(1, count + 1))
+
+
+def hex_edges(red: str) -> str:
+    """Names each player's edges in Hex; the piece `red` joins the top and the bottom."""
+    blue = "O" if red == "X" else "X"
+    return f"{red} joins top and bottom, {blue} joins left and right"
 
 
 def action_to_text(game: Game, action: int, state: State = None) -> str:
@@ -296,18 +193,13 @@ def _status_line(game: Game, state: State) -> str:
 
 @cache
 def _cached(game: Game) -> Notation:
-    """Caches `notation`, which every move needs and which has hundreds of names for Go."""
-    return notation(game)
+    """Caches the notation, which every move needs and which has hundreds of names for Go."""
+    return game.notation()
 
 
 @cache
 def _indices(game: Game) -> dict[str, int]:
     return {name.casefold(): action for action, name in enumerate(_cached(game).actions)}
-
-
-def _numbers(count: int) -> tuple[str, ...]:
-    """Returns the texts "1", "2", ... up to `count`."""
-    return tuple(str(number) for number in range(1, count + 1))
 
 
 def _shorten(choices: Sequence[str], limit: int = 20) -> str:

@@ -1,4 +1,4 @@
-"""pgx's board games under the `Game` protocol: `games.make("pgx:othello")`.
+"""pgx's board games as a `Game`: `games.make("pgx:othello")`.
 
 Supports the games for two players who alternate, with perfect information and without chance. It
 maps what pgx does differently:
@@ -20,7 +20,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -32,7 +32,8 @@ import numpy as np
 from jax import Array
 
 from games import extras
-from games.game import ArrayLike, BaseGame, State
+from games.game import ArrayLike, Game, Notation, State
+from games.notation import cell_notation, hex_edges
 from games.spelling import did_you_mean
 
 STEPS = (0.25, 0.5, 0.75)
@@ -87,7 +88,7 @@ GAMES: Mapping[str, _Facts] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class PgxGame(BaseGame):
+class PgxGame(Game):
     """A game of pgx, with pgx's actions and planes of the observation.
 
     Attributes:
@@ -196,13 +197,21 @@ class PgxGame(BaseGame):
         yours = jnp.any(planes[..., kinds : 2 * kinds] != 0, axis=-1).astype(jnp.int8)
         return jnp.where(player == 0, mine - yours, self.facts.view(yours - mine))
 
-    def from_board(self, board: ArrayLike, player: ArrayLike) -> State:
-        """Raises ValueError: pgx has no function that makes a state from pieces."""
-        if jnp.shape(board) != self.facts.shape[:2]:
-            raise ValueError(
-                f"{self.name}: board has shape {jnp.shape(board)}, not {self.facts.shape[:2]}"
-            )
-        raise ValueError(f"{self.name}: pgx's games cannot start from a board; play the moves")
+    @property
+    def has_history(self) -> bool:
+        """True: pgx's states hold more than the pieces."""
+        return True
+
+    def notation(self) -> Notation:
+        """Names cells, and "pass" or "swap", if pgx's actions are cells; else numbers."""
+        height, width, _ = self.observation_shape
+        if not self.facts.cells:
+            return super().notation()
+        others = (self.facts.extra,) * (self.num_actions - height * width)
+        names = cell_notation(height, width, others)
+        if self.env == "hex":  # its swap moves the stone, and the players keep their edges
+            return replace(names, edges=lambda state: hex_edges(red="X"))
+        return names
 
 
 @contextmanager

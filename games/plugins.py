@@ -119,7 +119,7 @@ def load(kind: Kind, name: str, is_valid: Callable[[Any], bool], expected: str) 
         kind: what it must be.
         name: without options; not a built-in name.
         is_valid: tells whether an object is of this kind.
-        expected: what `is_valid` accepts, for the error: "a dataclass that inherits BaseGame".
+        expected: what `is_valid` accepts, for the error: "a dataclass that inherits Game".
 
     Raises:
         ValueError: see `check`; or the module cannot be imported, has no such name, or the name is

@@ -1,20 +1,20 @@
 """Games by name: `make("go", size=9)`, or all in one text, `make("go?size=9&komi=7")`.
 
 A game of one's own is named by its import path, ``my_package.my_game:MyGame?size=5``: a frozen
-dataclass that inherits `BaseGame`, whose fields are its options (see `games.plugins`).
+dataclass that inherits `Game`, whose fields are its options (see `games.plugins`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from types import MappingProxyType
 from typing import get_type_hints
 
 from games import plugins
 from games.connect_four import ConnectFour
-from games.game import BaseGame, Game
+from games.game import Game
 from games.go import Go
 from games.hex import Hex
 from games.pgx_adapter import GAMES as PGX_GAMES
@@ -59,22 +59,28 @@ def make(name: str, **options: object) -> Game:
 
     Raises:
         ValueError: an unknown name or option; an option that is repeated, of the wrong type, or
-            out of range; an import path that is not trusted, or names something else; or pgx is
-            not installed.
+            out of range; a required option is missing; an import path that is not trusted, or names
+            something other than a complete game; or pgx is not installed.
     """
     name, _, text = name.partition("?")
     if name.startswith(PGX):
         if text or options:
             raise ValueError(f"{name} has no option {text or next(iter(options))!r}")
         return PgxGame(name.removeprefix(PGX))
-    expected = "a dataclass that inherits games.BaseGame"
+    expected = "a dataclass that inherits games.Game"
     kind = _GAMES.get(name) or plugins.load(KIND, name, _is_game, expected)
+    if lacking := sorted(kind.__abstractmethods__):
+        raise ValueError(f"game {name!r} does not define {', '.join(lacking)}; see games.Game")
     hints = get_type_hints(kind)
     types = {field.name: hints[field.name] for field in fields(kind)}  # pyright: ignore[reportArgumentType]
     parsed = plugins.parse_arguments(name, text, types)
     plugins.check_arguments(name, options, types)
-    return kind(**plugins.merged(name, parsed, options))
+    values = plugins.merged(name, parsed, options)
+    for field in fields(kind):  # pyright: ignore[reportArgumentType]
+        if field.name not in values and field.default is field.default_factory is MISSING:
+            raise ValueError(f"{name} needs the option {field.name!r}: {name}?{field.name}=VALUE")
+    return kind(**values)
 
 
 def _is_game(thing: object) -> bool:
-    return isinstance(thing, type) and issubclass(thing, BaseGame) and is_dataclass(thing)
+    return isinstance(thing, type) and issubclass(thing, Game) and is_dataclass(thing)

@@ -12,7 +12,8 @@ import ast
 import hashlib
 import importlib.metadata
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -96,7 +97,13 @@ def _is_installed(root: Path) -> bool:
 
 def _version(module: ModuleType, top: str) -> str:
     """Returns the version of a module's distribution, or its own ``__version__``."""
-    distributions = importlib.metadata.packages_distributions().get(top, ())
+    distributions = _distributions().get(top, ())
     if distributions:
         return importlib.metadata.version(distributions[0])
     return str(getattr(module, "__version__", ""))
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Returns the distributions that provide each top-level module; finding them takes a second."""
+    return importlib.metadata.packages_distributions()

@@ -15,12 +15,16 @@ from jax import Array
 
 from games.game import (
     ArrayLike,
-    BaseGame,
+    Game,
+    Notation,
+    Symmetries,
     pack_status,
     status_is_terminal,
     status_outcome,
     status_player,
 )
+from games.notation import cell_notation
+from games.symmetry import SQUARE, cell_symmetries
 
 _BITS = (1 << np.arange(9)).astype(np.uint16)
 _LINES = np.array(
@@ -42,13 +46,8 @@ class TicTacToeState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TicTacToe(BaseGame):
+class TicTacToe(Game):
     """The rules of tic-tac-toe; action = row * 3 + column, row 0 on top."""
-
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "tic_tac_toe"
 
     @property
     def num_actions(self) -> int:
@@ -138,6 +137,19 @@ class TicTacToe(BaseGame):
         full = (stones_0 | stones_1) == _FULL
         status = pack_status(player, won_0, won_1, full)
         return TicTacToeState(jnp.stack([stones_0, stones_1]), status)
+
+    @property
+    def is_positional(self) -> bool:
+        """True: three in a line win."""
+        return True
+
+    def symmetries(self) -> Symmetries:
+        """Returns 8 symmetries: the rotations and reflections."""
+        return cell_symmetries(3, 3, SQUARE)
+
+    def notation(self) -> Notation:
+        """Names cells "a1" (top left) to "c3": a letter for the column, a number for the row."""
+        return cell_notation(3, 3)
 
 
 def _cells(stones: Array) -> Array:

@@ -63,14 +63,14 @@ def main() -> None:
 
 def play_gtp(where: str, sims: int, algorithm: str | None) -> None:
     """Answers GTP commands until "quit"; all other output goes to stderr."""
-    from games.go import Go
+    from games.go import as_go
     from selfplay.players.version import Version
     from selfplay.serve.gtp import Server, serve
 
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # C++ libraries print to the descriptor, not to sys.stdout
     version = Version.load(where).with_search(algorithm)
-    if not isinstance(version.game, Go):
+    if as_go(version.game) is None:
         search = f"?search={algorithm}" if algorithm else ""
         terminal = command("play", "terminal", f"{where}{search}", "--sims", sims)
         raise ValueError(

@@ -35,6 +35,7 @@ selfplay.players
 selfplay.ladder
 selfplay.generated
 selfplay.training
+selfplay.testing
 selfplay.scaling
 selfplay.study
 selfplay.report

@@ -10,7 +10,6 @@ import numpy as np
 
 from games.go import as_go
 from games.notation import action_to_text
-from games.symmetry import symmetries
 from selfplay.experts import summary
 from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.sgf import ranks
@@ -133,7 +132,7 @@ def _results(axes: Axes, experts: ExpertArchive) -> None:
 def _openings(axes: Axes, experts: ExpertArchive) -> None:
     """Draws first moves, each spread evenly over its images."""
     moves = experts.games["opening"][:, 0]
-    images = np.argsort(symmetries(experts.game).actions, axis=1)[:, moves[moves >= 0]]
+    images = np.argsort(experts.game.symmetries().actions, axis=1)[:, moves[moves >= 0]]
     counts = np.bincount(images.reshape(-1), minlength=experts.game.num_actions) / len(moves)
     counts = counts / len(images)
     go = as_go(experts.game)

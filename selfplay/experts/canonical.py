@@ -17,7 +17,6 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
-from games.symmetry import symmetries
 from selfplay.experts.game_record import ExpertGame
 
 OPENING = 4  # moves of a game that a key stores
@@ -79,7 +78,7 @@ def _images(game: Game) -> tuple[np.ndarray, np.ndarray]:
         int32 [S, H·W], the cell from which each cell of an image comes, and big-endian uint16
         [S, A + 1], the image of each action; −1, "no move", stays the last.
     """
-    group = symmetries(game)
+    group = game.symmetries()
     no_move = np.full((len(group), 1), 2**16 - 1)
     actions = np.concatenate([np.argsort(group.actions, axis=1), no_move], axis=1)
     return group.cells, actions.astype(">u2")
@@ -111,7 +110,7 @@ def _zobrist(game: Game) -> np.ndarray:
     Kinds 0 and 1 are the players' pieces, kind 2 is the player to move. An image is made by moving
     the keys instead of the pieces. That gives the inverse image, but symmetries form a group.
     """
-    cells = symmetries(game).cells
+    cells = game.symmetries().cells
     count = cells.shape[1]
     stream = hashlib.shake_256(b"positions of expert games").digest(3 * 2 * count * 4)
     words = np.frombuffer(stream, "<u4").astype(np.uint32).reshape(3, 2, count)

@@ -212,7 +212,7 @@ def _rows(
 def _programs(game: Game) -> _Programs:
     """Compiles the rules.
 
-    Only Go needs more than the `Game` protocol: each record has its own komi, a repetition differs
+    Only Go needs more than `Game` has: each record has its own komi, a repetition differs
     from other illegal moves, and stones that were set up may have no liberty.
     """
     go = as_go(game)

@@ -28,7 +28,7 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
 
     A row whose ``value`` is NaN trains the policy only; one without a policy, the value only.
     """
-    group = symmetry.symmetries(game)
+    group = game.symmetries()
 
     def loss(params: Params, rows: Rows, key: Array) -> tuple[Array, dict[str, Array]]:
         observation = unpack(jnp.asarray(rows["planes"]), game.observation_shape)

@@ -32,7 +32,7 @@ def jit(game: Game, make: Callable[..., AnyFunction], *static: object) -> AnyFun
 
 def _with_komi(game: Game, komi: Any) -> Game:
     """Replaces the komi; in a compiled program it is traced."""
-    fields: Any = game  # the protocol does not say that games are dataclasses
+    fields: Any = game  # `Game` does not say that games are dataclasses
     return replace(fields, komi=komi)
 
 

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from games import extras
 from games.connect_four import ConnectFour
 from games.game import Game, State
-from games.hex import Hex
-from games.tic_tac_toe import TicTacToe
 from selfplay.solved.suite import ILLEGAL_SCORE
 
 EXHAUSTIVE_CELLS = 16  # 4×4: the table has 3 ** 16 entries of one byte, most of them out of reach
@@ -31,7 +29,7 @@ Solver: TypeAlias = Callable[[State], NDArray[np.int8]]
 
 def is_standard_connect_four(game: Game) -> bool:
     """Tells whether this is Connect Four on 6×7, which the exam, UCI and bitbully are about."""
-    return isinstance(game, ConnectFour) and (game.rows, game.columns) == (6, 7)
+    return game == ConnectFour()
 
 
 def solver_for(game: Game) -> Solver:
@@ -51,13 +49,12 @@ def solver_for(game: Game) -> Solver:
             return np.stack([no_moves if done else solver.scores(board) for board, done in pairs])
 
         return solve
-    if isinstance(game, TicTacToe) or (
-        isinstance(game, Hex) and game.size**2 <= EXHAUSTIVE_CELLS and not game.swap
-    ):
+    height, width, _ = game.observation_shape
+    if game.is_positional and height * width <= EXHAUSTIVE_CELLS:
         return partial(table_lookup, game)
     raise ValueError(
-        f"there is no perfect player of {game!r}; choose connect_four (6×7), tic_tac_toe, or hex "
-        "up to size 4 without swap"
+        f"there is no perfect player of {game!r}; choose connect_four (6×7), tic_tac_toe, hex up "
+        f"to size 4 without swap, or another positional game of up to {EXHAUSTIVE_CELLS} cells"
     )
 
 
@@ -121,7 +118,7 @@ def _children(game: Game) -> Callable[[State], tuple[Array, Array]]:
 
 @cache
 def solve_exhaustively(game: Game) -> NDArray[np.int8]:
-    """Computes the score of every position of a game that puts stones on P empty cells.
+    """Computes the score of every position of a positional game (`Game.is_positional`) of P cells.
 
     Works layer by layer from the full board back to the empty one. A position whose last stone has
     won is over, and lost for the player to move.

@@ -15,7 +15,6 @@ from games.game import Game
 from games.notation import (
     action_to_text,
     board_to_text,
-    notation,
     text_to_action,
     text_to_board,
 )
@@ -67,7 +66,7 @@ def test_boards_are_read_as_printed(game: Game) -> None:
     for state, last in random_game(game, 1) + random_game(game, 2)[-2:]:
         for marked in {None, last}:
             text = board_to_text(game, state, marked)
-            cell = None if marked is None else notation(game).find_cell(state, marked)
+            cell = None if marked is None else game.notation().find_cell(state, marked)
             assert text.count("(") == (cell is not None)
             board, player = text_to_board(game, text)
             assert (board.dtype, type(player)) == (np.int8, int)
@@ -94,7 +93,7 @@ def test_mark_is_on_the_last_move(game: Game) -> None:
         rows = set(np.argwhere(fresh)[:, 0])  # none: a pass, a swap
         *lines, end = board_to_text(game, after, last).splitlines()[1:]
         lines = lines[: game.observation_shape[0]]
-        if notation(game).find_cell(after, last) is None:
+        if game.notation().find_cell(after, last) is None:
             assert end.endswith(f"; last move: {action_to_text(game, last, before)}")
             continue
         assert [("(" in line) for line in lines] == [r in rows for r in range(len(lines))]

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from games.symmetry import symmetries
 from selfplay.experts import archive, building, selection, writer
 from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.building import GameSource
@@ -41,7 +40,7 @@ def run(
 
 
 def image(moves: Sequence[int], s: int) -> list[int]:
-    actions = symmetries(GAME).actions[s]
+    actions = GAME.symmetries().actions[s]
     return [int(np.flatnonzero(actions == move)[0]) for move in moves]
 
 

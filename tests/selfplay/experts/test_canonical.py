@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 import games
-from games.symmetry import symmetries
 from selfplay.experts import canonical
 from selfplay.experts.game_record import ExpertGame, Start
 from tests.selfplay.experts.records import GAME, PASS, random_moves
 
-CELLS, ACTIONS = symmetries(GAME).cells, symmetries(GAME).actions
+CELLS, ACTIONS = GAME.symmetries().cells, GAME.symmetries().actions
 GOLDEN = [788585211, 3130216149]
 
 
@@ -74,7 +73,7 @@ def test_game_keys_differ_between_games_and_sizes() -> None:
 def test_position_key_is_equal_for_all_images(name: str) -> None:
     game = games.make(name)
     height, width, _ = game.observation_shape
-    cells = symmetries(game).cells
+    cells = game.symmetries().cells
     boards = np.random.default_rng(0).integers(-1, 2, (200, height * width)).astype(np.int8)
     images = boards[:, cells].reshape(-1, height, width)  # [200 · S, H, W]
     key = jax.jit(jax.vmap(lambda board, who: canonical.position(game, board, who), (0, None)))

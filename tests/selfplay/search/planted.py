@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.game import BaseGame, Game
+from games.game import Game
 from selfplay.model.architecture import Evaluate, Params, Prediction
 
 
@@ -103,7 +103,7 @@ class TreeState(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class TreeGame(BaseGame):
+class TreeGame(Game):
     """Complete trees with planted leaves. An illegal action ends the game with the mover's win.
 
     `outcomes` float32 [K, branching ** depth] are the leaves of K trees, for player 0; `legal`
@@ -115,9 +115,7 @@ class TreeGame(BaseGame):
     legal: np.ndarray | None = None
     movers: tuple[int, ...] = (0, 1, 0, 1, 0, 1)
 
-    name = "planted_tree"
-
-    @cached_property
+    @property
     def max_plies(self) -> int:
         return round(np.log(self.outcomes.shape[1]) / np.log(self.branching))
 

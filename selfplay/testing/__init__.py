@@ -1,0 +1,1 @@
+"""Contracts that third parties test their own games, networks and searches with."""
