@@ -12,9 +12,10 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import UnionType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import tyro
 
@@ -45,6 +46,14 @@ LOOK_ALIKES = {  # in ASCII, for the signs that our texts use; every other sign 
     **{"×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "…": "...", "±": "+-", "·": "*"},
     **{"σ": "sigma", "√": "sqrt", "≥": ">=", "≤": "<=", "•": "*", "’": "'", "“": '"', "”": '"'},
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """The option that all commands have."""
+
+    trust_imports: Annotated[bool, FlagCreatePairsOff] = False
+    """Follow the import paths that the named folders and files contain: runs their code."""
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -100,8 +109,10 @@ def parse(
 ) -> T:
     """Returns the options of a command; wrong ones and ``--help`` end the process.
 
+    The process trusts the import paths among the arguments, and with ``--trust-imports`` all.
+
     Args:
-        kind: the dataclass of the options, or a union of them: a subcommand each.
+        kind: a dataclass of options that inherits `Trust`, or a union of them: a subcommand each.
         command: the command's name, and words that follow it: "train connect_four".
         description: a docstring, see `format_description`.
         arguments: what was typed behind the command; that of this process if None.
@@ -115,7 +126,7 @@ def parse(
     check_spelling(command.split()[0], words)
     plugins.trust(plugins.typed_paths(words))
     defaults: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(
+    options: Any = tyro.cli(
         kind,  # pyright: ignore
         prog=program(command),
         description=format_description(description),
@@ -123,6 +134,9 @@ def parse(
         config=tuple(config),
         **defaults,
     )
+    if options.trust_imports:
+        plugins.trust_all()
+    return options
 
 
 def program(command: str) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """Where the run is stored and when it ends early; everything else is its config."""
 
     out: Path | None = None

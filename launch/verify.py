@@ -20,7 +20,7 @@ from launch import cli
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """What is recomputed."""
 
     run: Annotated[Path, cli.Positional]
