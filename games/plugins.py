@@ -14,13 +14,14 @@ imported. Trust is a property of the process; a new one trusts nothing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from typing import Any, NamedTuple, get_type_hints
@@ -32,6 +33,9 @@ from games.spelling import did_you_mean
 
 USER_FOLDER = "OOMZERO_USER_FOLDER"
 """Environment variable: the user's directory, for a command that is started in another one."""
+
+TRUSTED = "OOMZERO_TRUSTED"
+"""Environment variable: import paths that a command trusts, "*" for all; see `environment`."""
 
 _PATH = re.compile(r"(?!(?:pgx|gtp):)[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|$)")
@@ -45,6 +49,7 @@ class Kind(NamedTuple):
     builtin: tuple[str, ...]  # names that need no entry point
     more: str = ""  # further choices, for the message about an unknown name
     suggest: Callable[[str], str] | None = None  # unknown name → " (did you mean …?)" or ""
+    computes: bool = True  # False: changes no result, so `followed` leaves its modules out
 
 
 class NotTrusted(ValueError):
@@ -102,6 +107,33 @@ def trust_sources(sources: Iterable[Source]) -> None:
         _search_in(source.folder)
 
 
+def environment() -> dict[str, str]:
+    """Returns variables with which a command that this process starts trusts what it trusts.
+
+    The command looks for modules in the same directory of the user, see `USER_FOLDER`.
+    """
+    paths = "*" if _Trust.everything else " ".join(sorted(_Trust.paths))
+    return {USER_FOLDER: os.environ.get(USER_FOLDER) or os.getcwd(), TRUSTED: paths}
+
+
+def trust_environment() -> None:
+    """Trusts what `environment` says; a process that this one starts does not inherit it."""
+    paths = os.environ.pop(TRUSTED, "").split()
+    if paths == ["*"]:
+        trust_all()
+    else:
+        trust(paths)
+
+
+@contextlib.contextmanager
+def stored_in(where: object) -> Iterator[None]:
+    """Names the folder or file in the error about an import path that it contains."""
+    try:
+        yield
+    except NotTrusted as error:
+        raise NotTrusted(error.noun, error.path, error.where or str(where)) from None
+
+
 def typed_paths(arguments: Iterable[str]) -> list[str]:
     """Finds the import paths in the arguments of a command line, without their options."""
     return [path for argument in arguments for path in _TYPED.findall(argument)]
@@ -157,7 +189,10 @@ def load(kind: Kind, name: str, is_valid: Callable[[Any], bool], expected: str) 
 
 
 def followed() -> tuple[Source, ...]:
-    """Returns the sources of all modules that specs made this process import, ordered by path."""
+    """Returns the sources of all modules that specs made this process import, ordered by path.
+
+    Without those of kinds that change no result, such as trackers.
+    """
     return tuple(source for _, source in sorted(_Trust.followed.items()))
 
 
@@ -237,7 +272,9 @@ def _import(kind: Kind, path: str) -> Any:
             f"{kind.noun} {path!r}: {module_name} has no {attribute!r}"
             f"{did_you_mean(attribute, public)}"
         )
-    if path not in _Trust.followed:  # the source as it was imported, even if it changes later
+    if (
+        kind.computes and path not in _Trust.followed
+    ):  # the source as it was imported, even if it changes later
         _Trust.followed[path] = source_digest.of(path, module)
     return getattr(module, attribute)
 

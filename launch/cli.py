@@ -82,6 +82,7 @@ def configure_process() -> None:
 
     JAX gets a virtual CPU device for each core, at most 8, for the learner's shards.
     """
+    plugins.trust_environment()
     replace_unprintable_signs()
     redeliver_ctrl_c()
     if os.access(ROOT, os.W_OK):  # otherwise matplotlib keeps its list of fonts in the home folder

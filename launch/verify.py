@@ -49,7 +49,7 @@ def main() -> None:
         print(f"iteration {iteration}: {text}")
 
     first, last = iterations[0], iterations[-1]
-    difference = verify(options.run, first, last, print_digests)
+    difference = verify(options.run, first, last, print_digests, print)
     if difference:
         print(f"different: {difference}")
         raise SystemExit(1)

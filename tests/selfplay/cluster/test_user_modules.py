@@ -121,14 +121,6 @@ def test_manager_gives_actors_the_modules_that_the_driver_followed(
     assert spec == SPEC and sources == plugins.followed() and len(sources) == 1
 
 
-class Plays:
-    """An object for a background actor."""
-
-    def name(self, spec: str) -> str:
-        """Returns the name of a game."""
-        return games.make(spec).name
-
-
 @pytest.mark.slow
 def test_ray_actors_play_a_game_from_the_working_directory(folder: Path) -> None:
     plugins.trust([PATH])
@@ -139,13 +131,13 @@ def test_ray_actors_play_a_game_from_the_working_directory(folder: Path) -> None
     announced: list[str] = []
     config = ClusterConfig(actors=2, object_store_mb=80)
     workers = RayPool(SPEC, config, announce=announced.append)
-    background = BackgroundActor(Plays, "name", (), config)
+    background = BackgroundActor(games.make, "__repr__", (PATH,), config)
     try:
         workers.submit(plan.Work(iteration=3, version=2, streams=2), params, carries)
         assert [digest(result) for result in workers.collect()] == expected
         assert workers.usage()["actors"] == 2 and announced == []
-        background.submit(PATH)
-        assert background.drain() == ["users"] and background.failure == ""
+        background.submit()
+        assert background.drain() == ["UsersGame()"], background.failure
         # An actor that starts after the source was changed computes something else: it is refused.
         (folder / "users_rules.py").write_text("NAME = 'changed'\n")
         import ray
