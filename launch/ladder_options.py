@@ -11,7 +11,7 @@ from selfplay.ladder.config import LadderConfig
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """Who plays, how precise the ratings shall be, and where the ladder is stored."""
 
     runs: Annotated[tuple[str, ...], cli.Positional] = ()

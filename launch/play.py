@@ -21,7 +21,7 @@ from selfplay.search.config import SearchConfig
 
 
 @dataclass(frozen=True)
-class Gtp:
+class Gtp(cli.Trust):
     """Be a Go engine that speaks GTP on its standard streams, as GUIs and match runners want."""
 
     spec: Annotated[str, cli.Positional]
@@ -31,7 +31,7 @@ class Gtp:
 
 
 @dataclass(frozen=True)
-class Terminal:
+class Terminal(cli.Trust):
     """Play a game in the terminal, any game that a version was trained in."""
 
     spec: Annotated[str, cli.Positional]

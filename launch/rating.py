@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 import games
+from games import plugins
 from games.game import Game
 from launch.ladder_options import Options
 from launch.ladder_progress import Watcher
@@ -97,7 +98,11 @@ def play(ladder: Ladder, watcher: Watcher, options: Options, console: Console) -
 
 
 def name_of_game(options: Options) -> str:
-    """Returns the game that is played, by --game or by the first run, as the registry reads it."""
+    """Returns the game that is played, by --game or by the first run, as the registry reads it.
+
+    Raises:
+        ValueError: no game is named, or the run's is an import path that is not trusted.
+    """
     if options.game:
         return options.game
     if not options.runs:
@@ -105,7 +110,18 @@ def name_of_game(options: Options) -> str:
     first = options.runs[0]
     if first.endswith(SUFFIX):
         return Version.load(first).config["game"]
-    return read_config(split_version(first)[0])["game"]
+    return game_of(split_version(first)[0])[0]
+
+
+def game_of(run: str) -> tuple[str, Game]:
+    """Returns the game of a run, as the registry reads it and made.
+
+    Raises:
+        ValueError: the folder is not a run, or its game is an import path that is not trusted.
+    """
+    name = read_config(run)["game"]
+    with plugins.stored_in(run):
+        return name, games.make(name)
 
 
 def check_anchor(recorded: str, options: Options, game: Game) -> None:
@@ -170,8 +186,8 @@ def versions_of(run: str, game: Game, count: int) -> list[str]:
     Raises:
         ValueError: the run plays another game, or has no version yet.
     """
-    run_game = read_config(run)["game"]
-    if games.make(run_game) != game:
+    run_game, made = game_of(run)
+    if made != game:
         raise ValueError(
             f"{run} plays {run_game}, and this ladder is of {game!r}: runs of different games "
             "cannot be compared; rate those of one game"

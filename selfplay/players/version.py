@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import games
+from games import plugins
 from games.game import Game, State
 from games.options import parse_options
 from selfplay.command_line import command
@@ -99,13 +100,20 @@ class Version:
         """Loads ``RUN@VERSION`` (``RUN`` alone: the newest) or an exported file.
 
         Raises:
-            ValueError: no such run, file or version (the message lists the versions of the run); or
-                ``RUN@best`` of a run that no ladder has rated.
+            ValueError: no such run, file or version (the message lists the versions of the run);
+                ``RUN@best`` of a run that no ladder has rated; or the version's game, network or
+                search is unknown here, or an import path that this process does not trust.
             CorruptedFile: the file's digest differs from the one that the run recorded.
         """
         text = str(where)
-        if text.endswith(SUFFIX):
-            return cls._load_file(Path(text))
+        version = cls._load_file(Path(text)) if text.endswith(SUFFIX) else cls._load_from_run(text)
+        with plugins.stored_in(where):
+            version._check()
+        return version
+
+    @classmethod
+    def _load_from_run(cls, text: str) -> "Version":
+        """Loads a version from its run's folder."""
         folder, number = split_version(text)
         folder = os.path.normpath(folder)  # runs/a and runs/a/ are one name
         if number and not _is_number(number):
@@ -143,6 +151,13 @@ class Version:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds no config that can be read: {error!r}") from error
+
+    def _check(self) -> None:
+        """Raises ValueError if the game, network or search is unknown, or not trusted."""
+        try:
+            _ = self.game, self.network_config, self.search_config
+        except KeyError as error:
+            raise ValueError(f"{self.name} has a config without {error}") from error
 
     def export(self, path: Path) -> None:
         """Writes parameters and config to one safetensors file that loads without the run."""

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import games
+from games import plugins
 from selfplay.model import flops
 from selfplay.model.flops import Ledger
 from selfplay.ratings import elo, pairing
@@ -344,7 +345,7 @@ def time_recipes(requests: Sequence[TimingRequest], slots: int, script: Path) ->
             folder.mkdir()
             write_json(folder / "request.json", to_json(request))
             command = (sys.executable, str(script), str(folder / "request.json"), str(folder))
-            queue.append(jobs.Job(folder.name, command, folder / "log"))
+            queue.append(jobs.Job(folder.name, command, folder / "log", plugins.environment()))
         seconds = {}
         for result in jobs.run(queue, min(slots, len(copies)), 0):
             if result.status:
