@@ -31,7 +31,7 @@ from games.source_digest import Source
 from games.spelling import did_you_mean
 
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
-_TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|$)")
+_TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|%3[Ff]|$)")
 
 
 class Kind(NamedTuple):
