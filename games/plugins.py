@@ -38,7 +38,7 @@ TRUSTED = "OOMZERO_TRUSTED"
 """Environment variable: import paths that a command trusts, "*" for all; see `environment`."""
 
 _PATH = re.compile(r"(?!(?:pgx|gtp):)[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
-_TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|$)")
+_TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|%3[Ff]|$)")
 
 
 class Kind(NamedTuple):

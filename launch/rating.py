@@ -152,8 +152,8 @@ def check_anchor(recorded: str, options: Options, game: Game) -> None:
 
 def gather(options: Options, game: Game) -> tuple[list[Player], str]:
     """Loads the players, weakest kinds first; returns them and the anchor's spec."""
-    for budget in options.sims:
-        SearchConfig(num_simulations=budget)  # a negative budget is an error before any work
+    for budget in options.sims:  # a bad search or budget is an error before any work
+        SearchConfig(options.search or SearchConfig.algorithm, budget)
     players: dict[str, Player] = {}
 
     def enter(spec: str) -> None:
@@ -170,9 +170,9 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
         whole = not run.endswith(SUFFIX) and not split_version(run)[1]
         names = versions_of(run, game, options.versions) if whole else [run]
         for budget in options.sims:
-            search = f"&search={options.search}" if options.search else ""
+            search = {"search": options.search} if options.search else {}
             for name in names:
-                enter(f"{name}?sims={budget}{search}")
+                enter(specs.join_options(name, {"sims": budget, **search}))
     anchor = specs.parse(options.anchor or default_anchor(game), game)
     everyone = {anchor.spec: anchor, **players}
     if len(everyone) < 2:

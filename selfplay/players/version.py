@@ -33,7 +33,7 @@ from games.options import parse_options
 from selfplay.command_line import command
 from selfplay.model import flops, network
 from selfplay.model.architecture import Params, Prediction
-from selfplay.model.config import NetworkConfig
+from selfplay.model.config import KIND, NetworkConfig
 from selfplay.model.flops import Ledger
 from selfplay.players import komi_argument
 from selfplay.runs.codec import from_json
@@ -215,9 +215,11 @@ class Version:
     def __repr__(self) -> str:
         shape, game = self.network_config, self.game
         training = f"10^{self.ledger.ooms:.1f}" if self.ledger else "unknown"
+        is_builtin = shape.kind in KIND.builtin  # others need not use width and depth
+        size = f" of width {shape.width} and depth {shape.depth}" if is_builtin else ""
         return (
-            f"<Version {self.name}: {self.config['game']}, {shape.kind} of width {shape.width} and "
-            f"depth {shape.depth}, {network.num_parameters(self.params):,} parameters, "
+            f"<Version {self.name}: {self.config['game']}, {shape.kind}{size}, "
+            f"{network.num_parameters(self.params):,} parameters, "
             f"{flops.evaluation(game, shape):.2e} FLOPs an evaluation, "
             f"{training} FLOPs of training>"
         )
