@@ -17,6 +17,7 @@ from selfplay.model import network
 from selfplay.model.architecture import Params
 from selfplay.model.config import NetworkConfig
 from selfplay.search.config import SearchConfig
+from selfplay.search.make import evaluations_per_move
 
 
 def weights(game: str, config: NetworkConfig, key: Array) -> Params:
@@ -51,7 +52,7 @@ class Segments:
         planes = np.concatenate([rows["planes"], self._carry.pending["planes"]])
         shape = (config.segment_length, config.batch_size, planes.shape[-1])
         self._planes = jax.device_put(np.resize(planes, shape))
-        self._evaluations = _evaluations(game, net, 1 + search.num_simulations)
+        self._evaluations = _evaluations(game, net, evaluations_per_move(search))
         self._iteration = 0
         self.evaluations()
 

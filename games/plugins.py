@@ -14,15 +14,16 @@ imported. Trust is a property of the process; a new one trusts nothing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from typing import Any, NamedTuple, get_type_hints
 
 from games import source_digest
@@ -30,8 +31,14 @@ from games.options import check_known, check_unique, parse_options
 from games.source_digest import Source
 from games.spelling import did_you_mean
 
-_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
-_TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|$)")
+USER_FOLDER = "OOMZERO_USER_FOLDER"
+"""Environment variable: the user's directory, for a command that is started in another one."""
+
+TRUSTED = "OOMZERO_TRUSTED"
+"""Environment variable: import paths that a command trusts, "*" for all; see `environment`."""
+
+_PATH = re.compile(r"(?!(?:pgx|gtp):)[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+_TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|%3[Ff]|$)")
 
 
 class Kind(NamedTuple):
@@ -42,6 +49,25 @@ class Kind(NamedTuple):
     builtin: tuple[str, ...]  # names that need no entry point
     more: str = ""  # further choices, for the message about an unknown name
     suggest: Callable[[str], str] | None = None  # unknown name → " (did you mean …?)" or ""
+    computes: bool = True  # False: changes no result, so `followed` leaves its modules out
+
+
+class NotTrusted(ValueError):
+    """An import path that this process does not follow."""
+
+    def __init__(self, noun: str, path: str, where: str = "") -> None:
+        """Stores what the path should be ("game"), and the folder or file that contains it."""
+        super().__init__(noun, path, where)
+        self.noun, self.path, self.where = noun, path, where
+
+    def __str__(self) -> str:
+        """Returns a sentence that says how to allow the path."""
+        found = f"{self.where}: the " if self.where else ""
+        return (
+            f"{found}{self.noun} {self.path!r} is an import path that nobody typed on this command "
+            "line, so it is not imported; if you trust this code, add --trust-imports (in Python: "
+            f"selfplay.trust_imports({self.path!r}))"
+        )
 
 
 class _Trust:
@@ -49,11 +75,15 @@ class _Trust:
 
     paths: set[str] = set()  # noqa: RUF012
     everything = False
+    folders: set[str] = set()  # noqa: RUF012 that `_search_in` added to the path
     followed: dict[str, Source] = {}  # noqa: RUF012
 
 
 def is_import_path(name: str) -> bool:
-    """Tells whether a spec without its options is written as an import path, MODULE:NAME."""
+    """Tells whether a spec without its options is written as an import path, MODULE:NAME.
+
+    "pgx:othello" and "gtp:gnugo" are not: these prefixes have a meaning of their own.
+    """
     return _PATH.fullmatch(name) is not None
 
 
@@ -77,6 +107,33 @@ def trust_sources(sources: Iterable[Source]) -> None:
         _search_in(source.folder)
 
 
+def environment() -> dict[str, str]:
+    """Returns variables with which a command that this process starts trusts what it trusts.
+
+    The command looks for modules in the same directory of the user, see `USER_FOLDER`.
+    """
+    paths = "*" if _Trust.everything else " ".join(sorted(_Trust.paths))
+    return {USER_FOLDER: os.environ.get(USER_FOLDER) or os.getcwd(), TRUSTED: paths}
+
+
+def trust_environment() -> None:
+    """Trusts what `environment` says; a process that this one starts does not inherit it."""
+    paths = os.environ.pop(TRUSTED, "").split()
+    if paths == ["*"]:
+        trust_all()
+    else:
+        trust(paths)
+
+
+@contextlib.contextmanager
+def stored_in(where: object) -> Iterator[None]:
+    """Names the folder or file in the error about an import path that it contains."""
+    try:
+        yield
+    except NotTrusted as error:
+        raise NotTrusted(error.noun, error.path, error.where or str(where)) from None
+
+
 def typed_paths(arguments: Iterable[str]) -> list[str]:
     """Finds the import paths in the arguments of a command line, without their options."""
     return [path for argument in arguments for path in _TYPED.findall(argument)]
@@ -91,17 +148,14 @@ def check(kind: Kind, name: str) -> None:
     """Checks a name or import path without its options; imports nothing.
 
     Raises:
-        ValueError: the name is unknown, or the import path is not trusted.
+        ValueError: the name is unknown.
+        NotTrusted: the import path is not trusted; a ValueError as well.
     """
     if name in kind.builtin:
         return
     if is_import_path(name):
         if not (_Trust.everything or name in _Trust.paths):
-            raise ValueError(
-                f"{kind.noun} {name!r} is an import path that nobody typed on this command line, "
-                "so it is not imported; if you trust this code, add --trust-imports (in Python: "
-                f"selfplay.trust_imports({name!r}))"
-            )
+            raise NotTrusted(kind.noun, name)
     elif name not in _registered(kind.group):
         every = names(kind)
         suggestion = kind.suggest(name) if kind.suggest else did_you_mean(name, every)
@@ -135,8 +189,29 @@ def load(kind: Kind, name: str, is_valid: Callable[[Any], bool], expected: str) 
 
 
 def followed() -> tuple[Source, ...]:
-    """Returns the sources of all modules that specs made this process import, ordered by path."""
+    """Returns the sources of all modules that specs made this process import, ordered by path.
+
+    Without those of kinds that change no result, such as trackers.
+    """
     return tuple(source for _, source in sorted(_Trust.followed.items()))
+
+
+def differing(digests: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Compares the sources that this process followed with those of another process.
+
+    Args:
+        digests: import path → digest there.
+
+    Returns:
+        Import path → (digest there, digest here), for every path that both followed and whose
+        digests differ.
+    """
+    here = {source.path: source.digest for source in followed()}
+    return {
+        path: (digest, here[path])
+        for path, digest in digests.items()
+        if here.get(path, digest) != digest
+    }
 
 
 def parse_arguments(owner: str, text: str, types: Mapping[str, type]) -> dict[str, Any]:
@@ -182,13 +257,14 @@ def merged(owner: str, parsed: Mapping[str, Any], others: Mapping[str, Any]) -> 
 def _import(kind: Kind, path: str) -> Any:
     """Returns the object at an import path."""
     module_name, _, attribute = path.partition(":")
-    _search_in(os.getcwd())
+    folder = os.environ.get(USER_FOLDER) or os.getcwd()
+    _search_in(folder)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ValueError(
             f"{kind.noun} {path!r}: {module_name} cannot be imported ({error}); it must be "
-            f"installed, or a module in the working directory {os.getcwd()}"
+            f"installed, or a module in the working directory {folder}"
         ) from error
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]
@@ -196,7 +272,10 @@ def _import(kind: Kind, path: str) -> Any:
             f"{kind.noun} {path!r}: {module_name} has no {attribute!r}"
             f"{did_you_mean(attribute, public)}"
         )
-    _Trust.followed[path] = source_digest.of(path, module)
+    if (
+        kind.computes and path not in _Trust.followed
+    ):  # the source as it was imported, even if it changes later
+        _Trust.followed[path] = source_digest.of(path, module)
     return getattr(module, attribute)
 
 
@@ -204,12 +283,19 @@ def _search_in(folder: str) -> None:
     """Makes a folder the last place where modules are looked for."""
     if folder not in sys.path and os.path.isdir(folder):
         sys.path.append(folder)
+        _Trust.folders.add(folder)
 
 
 @cache
 def _registered(group: str) -> dict[str, EntryPoint]:
-    """Returns the entry points of a group by name; nothing is imported."""
-    return {entry.name: entry for entry in entry_points(group=group)}
+    """Returns the entry points of a group by name; nothing is imported.
+
+    The working directory may be a stranger's, so no package there counts as installed.
+    """
+    ours = {os.getcwd(), *_Trust.folders}
+    places = [place for place in sys.path if os.path.abspath(place) not in ours]
+    found = [e for d in distributions(path=places) for e in d.entry_points if e.group == group]
+    return {entry.name: entry for entry in reversed(found)}  # the first on the path counts
 
 
 def _parse_value(text: str) -> object:

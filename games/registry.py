@@ -62,6 +62,8 @@ def make(name: str, **options: object) -> Game:
             out of range; a required option is missing; an import path that is not trusted, or names
             something other than a complete game; or pgx is not installed.
     """
+    if not isinstance(name, str):  # a config from a file may hold anything
+        raise ValueError(f"a game is written as text, got {name!r}")
     name, _, text = name.partition("?")
     if name.startswith(PGX):
         if text or options:

@@ -36,7 +36,7 @@ from selfplay.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """What is varied, and where and how it runs."""
 
     name: Annotated[str, cli.Positional]

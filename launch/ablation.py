@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,10 +9,11 @@ from dataclasses import replace
 from rich.console import Console
 
 import games
+from games import plugins
 from launch import cli
 from launch.plan import Plan, Planned, Watch, waiting
 from selfplay.cluster.config import ClusterConfig
-from selfplay.command_line import LAUNCH, USER_FOLDER, near
+from selfplay.command_line import LAUNCH, near
 from selfplay.ladder import database
 from selfplay.ladder.anchor import resolve_anchor
 from selfplay.ladder.config import AUTO
@@ -149,7 +149,8 @@ def train(
         out = str(study.run_folder(run.cell).absolute())
         flags = (*run.cell.flags, "--out", out, "--plain", *actors)
         command = (sys.executable, str(LAUNCH / "train.py"), run.cell.preset, *flags)
-        queue.append(jobs.Job(run.cell.name, command, study.log_file(run.cell).absolute()))
+        log = study.log_file(run.cell).absolute()
+        queue.append(jobs.Job(run.cell.name, command, log, plugins.environment()))
     console.print(f"the output of the runs is in {near(study.folder / 'logs')}", markup=False)
     failed = []
     cluster = ClusterConfig(address=address)
@@ -162,15 +163,17 @@ def train(
 
 def rate(study: Study, rating: RatingConfig) -> bool:
     """Rates the versions of all runs, on a ladder for every game; False if a ladder failed."""
-    succeeded, environment = True, {USER_FOLDER: os.getcwd()}
+    succeeded = True
     for game, specs in study.runs_to_rate().items():
+        with plugins.stored_in(study.run_folder(specs[0])):  # the ladder trusts what it is told
+            games.make(game)
         # Names on the ladder are relative to the study's folder, which may be moved.
         runs = [str(study.run_folder(spec).relative_to(study.folder)) for spec in specs]
         out = ("--game", game, "--out", str(study.ladder_folder(game).relative_to(study.folder)))
         script = str(LAUNCH / "ladder.py")
         command = [sys.executable, script, *runs, *rating.flags(), *out]
         # If it is interrupted, it ends the matches in play.
-        status = jobs.run_foreground(command, study.folder, environment)
+        status = jobs.run_foreground(command, study.folder, plugins.environment())
         if status == INTERRUPTED:  # a signal to the ladder alone
             raise KeyboardInterrupt
         succeeded &= status == 0

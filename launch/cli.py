@@ -12,9 +12,10 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import UnionType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import tyro
 
@@ -47,6 +48,14 @@ LOOK_ALIKES = {  # in ASCII, for the signs that our texts use; every other sign 
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """The option that all commands have."""
+
+    trust_imports: Annotated[bool, FlagCreatePairsOff] = False
+    """Follow the import paths that the named folders and files contain: runs their code."""
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Runs a command; an error that names a bad input becomes one sentence and status 2.
 
@@ -73,6 +82,7 @@ def configure_process() -> None:
 
     JAX gets a virtual CPU device for each core, at most 8, for the learner's shards.
     """
+    plugins.trust_environment()
     replace_unprintable_signs()
     redeliver_ctrl_c()
     if os.access(ROOT, os.W_OK):  # otherwise matplotlib keeps its list of fonts in the home folder
@@ -100,8 +110,10 @@ def parse(
 ) -> T:
     """Returns the options of a command; wrong ones and ``--help`` end the process.
 
+    The process trusts the import paths among the arguments, and with ``--trust-imports`` all.
+
     Args:
-        kind: the dataclass of the options, or a union of them: a subcommand each.
+        kind: a dataclass of options that inherits `Trust`, or a union of them: a subcommand each.
         command: the command's name, and words that follow it: "train connect_four".
         description: a docstring, see `format_description`.
         arguments: what was typed behind the command; that of this process if None.
@@ -115,7 +127,7 @@ def parse(
     check_spelling(command.split()[0], words)
     plugins.trust(plugins.typed_paths(words))
     defaults: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(
+    options: Any = tyro.cli(
         kind,  # pyright: ignore
         prog=program(command),
         description=format_description(description),
@@ -123,6 +135,9 @@ def parse(
         config=tuple(config),
         **defaults,
     )
+    if options.trust_imports:
+        plugins.trust_all()
+    return options
 
 
 def program(command: str) -> str:

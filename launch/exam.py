@@ -18,7 +18,7 @@ from launch import cli
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """Which versions are graded, and at which budgets."""
 
     runs: Annotated[tuple[str, ...], cli.Positional]

@@ -34,7 +34,7 @@ GameName = Annotated[str, cli.Positional]
 
 
 @dataclass(frozen=True)
-class Import:
+class Import(cli.Trust):
     """Import SGF records of Go: files, folders, .zip, .gz; games left out are counted by reason."""
 
     game: GameName
@@ -49,7 +49,7 @@ class Import:
 
 
 @dataclass(frozen=True)
-class Generate:
+class Generate(cli.Trust):
     """Play games of a perfect player who blunders at times (connect_four: the solver extra)."""
 
     game: GameName
@@ -64,7 +64,7 @@ class Generate:
 
 
 @dataclass(frozen=True)
-class Positions:
+class Positions(cli.Trust):
     """Import solved positions of Connect Four in the UCI layout: they teach values only."""
 
     game: GameName
@@ -78,7 +78,7 @@ class Positions:
 
 
 @dataclass(frozen=True)
-class Inspect:
+class Inspect(cli.Trust):
     """Show what an archive holds: games, positions, strength, results, openings, and a plot."""
 
     archive: Annotated[Path, cli.Positional]

@@ -17,7 +17,7 @@ from launch import cli
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """Which version is exported, and to which file."""
 
     version: Annotated[str, cli.Positional]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from launch import cli
 from selfplay.ladder.config import LadderConfig
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """Who plays, how precise the ratings shall be, and where the ladder is stored."""
 
     runs: Annotated[tuple[str, ...], cli.Positional] = ()
@@ -20,8 +20,9 @@ class Options:
     """Budgets of every version: simulations a move; 0 is the raw network."""
     versions: int = 6
     """Versions of each RUN, evenly spaced in log(version), its newest one included."""
-    search: Literal["gumbel", "puct"] | None = None
-    """The search of the versions; the one that they were trained with if left out."""
+    search: str | None = None
+    """The search of the versions: gumbel, puct, a registered name, MODULE:NAME?option=value; the
+    one that they were trained with if left out."""
     players: tuple[str, ...] = ()
     """More players: random, rollouts?sims=100, solver?blunder=0.1, RUN@40?sims=64&search=puct."""
     engines: tuple[str, ...] = ()

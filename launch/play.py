@@ -21,7 +21,7 @@ from selfplay.search.config import SearchConfig
 
 
 @dataclass(frozen=True)
-class Gtp:
+class Gtp(cli.Trust):
     """Be a Go engine that speaks GTP on its standard streams, as GUIs and match runners want."""
 
     spec: Annotated[str, cli.Positional]
@@ -31,7 +31,7 @@ class Gtp:
 
 
 @dataclass(frozen=True)
-class Terminal:
+class Terminal(cli.Trust):
     """Play a game in the terminal, any game that a version was trained in."""
 
     spec: Annotated[str, cli.Positional]
@@ -64,6 +64,7 @@ def main() -> None:
 def play_gtp(where: str, sims: int, algorithm: str | None) -> None:
     """Answers GTP commands until "quit"; all other output goes to stderr."""
     from games.go import as_go
+    from selfplay.players.specs import join_options
     from selfplay.players.version import Version
     from selfplay.serve.gtp import Server, serve
 
@@ -71,8 +72,8 @@ def play_gtp(where: str, sims: int, algorithm: str | None) -> None:
     os.dup2(2, 1)  # C++ libraries print to the descriptor, not to sys.stdout
     version = Version.load(where).with_search(algorithm)
     if as_go(version.game) is None:
-        search = f"?search={algorithm}" if algorithm else ""
-        terminal = command("play", "terminal", f"{where}{search}", "--sims", sims)
+        spec = join_options(where, {"search": algorithm} if algorithm else {})
+        terminal = command("play", "terminal", spec, "--sims", sims)
         raise ValueError(
             f"GTP is spoken in Go only, and this version plays {version.game.name}; play it in the "
             f"terminal: {terminal}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 import games
+from games import plugins
 from games.game import Game
 from launch.ladder_options import Options
 from launch.ladder_progress import Watcher
@@ -97,7 +98,11 @@ def play(ladder: Ladder, watcher: Watcher, options: Options, console: Console) -
 
 
 def name_of_game(options: Options) -> str:
-    """Returns the game that is played, by --game or by the first run, as the registry reads it."""
+    """Returns the game that is played, by --game or by the first run, as the registry reads it.
+
+    Raises:
+        ValueError: no game is named, or the run's is an import path that is not trusted.
+    """
     if options.game:
         return options.game
     if not options.runs:
@@ -105,7 +110,18 @@ def name_of_game(options: Options) -> str:
     first = options.runs[0]
     if first.endswith(SUFFIX):
         return Version.load(first).config["game"]
-    return read_config(split_version(first)[0])["game"]
+    return game_of(split_version(first)[0])[0]
+
+
+def game_of(run: str) -> tuple[str, Game]:
+    """Returns the game of a run, as the registry reads it and made.
+
+    Raises:
+        ValueError: the folder is not a run, or its game is an import path that is not trusted.
+    """
+    name = read_config(run)["game"]
+    with plugins.stored_in(run):
+        return name, games.make(name)
 
 
 def check_anchor(recorded: str, options: Options, game: Game) -> None:
@@ -136,8 +152,8 @@ def check_anchor(recorded: str, options: Options, game: Game) -> None:
 
 def gather(options: Options, game: Game) -> tuple[list[Player], str]:
     """Loads the players, weakest kinds first; returns them and the anchor's spec."""
-    for budget in options.sims:
-        SearchConfig(num_simulations=budget)  # a negative budget is an error before any work
+    for budget in options.sims:  # a bad search or budget is an error before any work
+        SearchConfig(options.search or SearchConfig.algorithm, budget)
     players: dict[str, Player] = {}
 
     def enter(spec: str) -> None:
@@ -154,9 +170,9 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
         whole = not run.endswith(SUFFIX) and not split_version(run)[1]
         names = versions_of(run, game, options.versions) if whole else [run]
         for budget in options.sims:
-            search = f"&search={options.search}" if options.search else ""
+            search = {"search": options.search} if options.search else {}
             for name in names:
-                enter(f"{name}?sims={budget}{search}")
+                enter(specs.join_options(name, {"sims": budget, **search}))
     anchor = specs.parse(options.anchor or default_anchor(game), game)
     everyone = {anchor.spec: anchor, **players}
     if len(everyone) < 2:
@@ -170,8 +186,8 @@ def versions_of(run: str, game: Game, count: int) -> list[str]:
     Raises:
         ValueError: the run plays another game, or has no version yet.
     """
-    run_game = read_config(run)["game"]
-    if games.make(run_game) != game:
+    run_game, made = game_of(run)
+    if made != game:
         raise ValueError(
             f"{run} plays {run_game}, and this ladder is of {game!r}: runs of different games "
             "cannot be compared; rate those of one game"

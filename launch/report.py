@@ -24,7 +24,7 @@ from selfplay.command_line import near
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """What is reported on, and where the report goes."""
 
     study: Annotated[tuple[Path, ...], cli.Positional]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """What was measured, and what is predicted from it."""
 
     run: Annotated[Path, cli.Positional]

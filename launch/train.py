@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """Where the run is stored and when it ends early; everything else is its config."""
 
     out: Path | None = None
@@ -41,6 +41,8 @@ class Options:
     """End cleanly at the first commit after this many seconds of training."""
     plain: bool = False
     """Print one line per iteration, on a terminal as well."""
+    accept_code_change: Annotated[bool, cli.FlagCreatePairsOff] = False
+    """Resume a run whose rules or imported modules have changed; its manifest records that."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,14 @@ def main() -> None:
 
         started = time.time()
         try:
-            run = train(config, folder, on_iteration, progress.say, progress.enter)
+            run = train(
+                config,
+                folder,
+                on_iteration,
+                progress.say,
+                progress.enter,
+                accept_code_change=command.accept_code_change,
+            )
         except KeyboardInterrupt:
             progress.interrupted(started)
             raise SystemExit(130) from None

@@ -20,7 +20,7 @@ from launch import cli
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(cli.Trust):
     """What is recomputed."""
 
     run: Annotated[Path, cli.Positional]
@@ -49,7 +49,7 @@ def main() -> None:
         print(f"iteration {iteration}: {text}")
 
     first, last = iterations[0], iterations[-1]
-    difference = verify(options.run, first, last, print_digests)
+    difference = verify(options.run, first, last, print_digests, print)
     if difference:
         print(f"different: {difference}")
         raise SystemExit(1)

@@ -16,6 +16,7 @@ Names:
     LadderConfig: how players are compared on a ladder.
     LadderState: the ratings after a ladder's whole rounds, with their covariance.
     ExpertArchive: expert games on disk, with rows to imitate.
+    trust_imports: lets this process import a game or network that a run's folder names.
 """
 
 from importlib import import_module
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from selfplay.training.config import TrainConfig
     from selfplay.training.loop import train
     from selfplay.training.verify import verify
+    from selfplay.trust import trust_imports
 
 _MODULES = {
     "ExpertArchive": "selfplay.experts.archive",
@@ -47,6 +49,7 @@ _MODULES = {
     "Version": "selfplay.players.version",
     "read_config": "selfplay.runs.run",
     "train": "selfplay.training.loop",
+    "trust_imports": "selfplay.trust",
     "verify": "selfplay.training.verify",
 }
 
@@ -63,6 +66,7 @@ __all__ = [
     "Version",
     "read_config",
     "train",
+    "trust_imports",
     "verify",
 ]
 

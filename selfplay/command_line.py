@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from games.plugins import USER_FOLDER
+
 LAUNCH = Path(__file__).resolve().parent.parent / "launch"
-USER_FOLDER = "OOMZERO_USER_FOLDER"
-"""Environment variable: the user's directory, for a command that is started in another one."""
 
 
 def command(script: str, *arguments: object) -> str:

@@ -3,7 +3,9 @@
 import ctypes
 import gc
 import os
+import sys
 
+from games import plugins
 from selfplay import determinism
 
 # Two workers and many commands compile the same small programs: share them.
@@ -48,6 +50,26 @@ def _caches_are_dropped(request: pytest.FixtureRequest) -> Iterator[None]:
     for value in list(vars(request.module).values()):
         if hasattr(value, "cache_clear") and value.__module__ == request.module.__name__:
             value.cache_clear()
+
+
+@pytest.fixture
+def trusts_nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Begins a test as a new process: it trusts no import path and has followed none.
+
+    Afterwards, forgets the trust of the test, and the modules that it imported from other folders.
+    """
+    for name, value in (("paths", set()), ("folders", set()), ("followed", {})):
+        monkeypatch.setattr(plugins._Trust, name, value)
+    monkeypatch.setattr(plugins._Trust, "everything", False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = {*sys.modules}
+    yield
+    for name in {*sys.modules} - before:
+        if any(
+            str(vars(sys.modules[name]).get("__file__")).startswith(f)
+            for f in plugins._Trust.folders
+        ):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

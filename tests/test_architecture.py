@@ -23,6 +23,7 @@ MAX_LINES = 500
 LAYERS = """
 games
 selfplay.determinism selfplay.rng selfplay.ranges selfplay.command_line selfplay.phase
+selfplay.trust
 selfplay.runs
 selfplay.model
 selfplay.search

@@ -10,7 +10,6 @@ improved policy in half precision, the root's search value, the move and the res
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -57,10 +56,7 @@ def make(
     game: Game, evaluate: Evaluate, search: SearchConfig, config: SelfPlayConfig
 ) -> SegmentFns:
     """Builds the functions that start a stream's games and advance them by a segment."""
-    # `choose` applies self-play's temperature, so PUCT must return its most visited move.
-    search_fn = make_search(
-        game, evaluate, replace(search, puct=replace(search.puct, temperature=0.0))
-    )
+    search_fn = make_search(game, evaluate, search.for_self_play())
 
     def start(key: Array) -> Lanes:
         return jax.vmap(lambda k: opening(game, config, k))(

@@ -1,10 +1,14 @@
 """The Ray actor that plays: it holds compiled code and the parameters of the last version."""
 
 import os
+import platform
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from games import plugins
+from games.source_digest import Source
 from selfplay import determinism
 from selfplay.acting.config import StreamSpec
 
@@ -12,15 +16,21 @@ from selfplay.acting.config import StreamSpec
 class StreamActor:
     """Player of segments in a process of its own; the pool wraps it with ``ray.remote``."""
 
-    def __init__(self, spec: StreamSpec, pinned: dict[str, str]) -> None:
+    def __init__(
+        self, spec: StreamSpec, pinned: dict[str, str], sources: Sequence[Source] = ()
+    ) -> None:
         """Builds the player in this process.
 
         Args:
             spec: what to play.
             pinned: variables that the process's environment must hold.
+            sources: the user's modules that the driver imported; this process trusts them.
 
         Raises:
-            RuntimeError: the environment differs, so the process would compute different bits.
+            RuntimeError: the environment or a user's module differs, so the process would compute
+                different bits.
+            ValueError: the spec names a module that cannot be imported here, or that the driver
+                did not import.
         """
         for name, value in pinned.items():
             if os.environ.get(name) != value:
@@ -33,7 +43,14 @@ class StreamActor:
 
         if not jax.config.values["jax_compilation_cache_dir"]:
             jax.config.update("jax_compilation_cache_dir", str(determinism.CACHE))
+        plugins.trust_sources(sources)
         self._player = StreamPlayer.from_spec(spec)
+        for path, digests in plugins.differing({s.path: s.digest for s in sources}).items():
+            theirs, ours = (digest[:12] for digest in digests)
+            raise RuntimeError(
+                f"the source of {path} has the digest {ours} on {platform.node()}, and {theirs} "
+                "where the run was started: give every node the same files"
+            )
         self._version, self._params = -1, {}
 
     def fingerprint(self) -> str:

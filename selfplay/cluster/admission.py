@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from games import plugins
 from selfplay import determinism
 from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
@@ -166,6 +167,6 @@ class ActorManager:
                 resources=self._config.resources or None,
                 runtime_env={"env_vars": variables},
             )
-            .remote(self._spec, pinned)
+            .remote(self._spec, pinned, plugins.followed())
         )
         self.starting[actor.fingerprint.remote()] = actor, time.monotonic()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import importlib
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from games import plugins
+from games.source_digest import Source
 from selfplay import determinism
 from selfplay.cluster.config import PREALLOCATE, ClusterConfig, gpu_memory_env
 from selfplay.cluster.connection import HEARTBEAT_S, Head, head
@@ -129,14 +131,21 @@ class BackgroundActor:
                 ),
                 runtime_env={"env_vars": variables},
             )
-            .remote(self._kind, self._arguments)
+            .remote(self._kind, self._arguments, plugins.followed())
         )
 
 
 class _Host:
     """Wrapper of the object, which Ray turns into an actor."""
 
-    def __init__(self, kind: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self,
+        kind: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        sources: Sequence[Source] = (),
+    ) -> None:
+        """Makes the object; this process trusts `sources`, the modules that the driver imported."""
+        plugins.trust_sources(sources)
         self._object = kind(*arguments)
 
     def call(self, method: str, arguments: tuple[Any, ...]) -> Any:

@@ -20,6 +20,7 @@ from typing import TypedDict, cast
 import numpy as np
 
 import games
+from games import plugins
 from games.game import Game
 from selfplay.acting.episode import Rows
 from selfplay.command_line import command
@@ -168,7 +169,8 @@ class ExpertArchive:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
         reject_links(self.folder)
-        self.game: Game = games.make(self.manifest["game"])
+        with plugins.stored_in(self.folder):
+            self.game: Game = games.make(self.manifest["game"])
         self.games = load_arrays(self.folder / GAMES, self.manifest["games"]["digest"])
         self.fields = {name: self._mapped(name) for name in FIELDS}
 

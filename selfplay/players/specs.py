@@ -1,12 +1,15 @@
 """Players that a ladder can rate, by their specs.
 
     runs/a@40?sims=64         version 40 of run a with 64 simulations; sims=0: the raw network
-    runs/a@last?search=puct   the newest version, with the other search; also a .safetensors file
+    runs/a@last?search=puct   the newest version, with another search; also a .safetensors file
     runs/a@best               the version rated highest on the run's own ladder
     rollouts?sims=100         tree search without a network: a random game at every leaf
     solver?blunder=0.1        perfect play, except for a fraction of random moves
     random                    random legal moves
     gtp:gnugo --mode gtp      an engine that speaks the Go Text Protocol
+
+A search with options of its own is written percent-encoded, as `join_options` does:
+``runs/a@40?sims=64&search=my_search:make%3Fc%3D2``.
 
 All except engines are batched functions of positions and keys.
 """
@@ -18,7 +21,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import NamedTuple, TypeAlias, TypeVar, get_args
+from typing import NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 import jax
@@ -36,13 +39,12 @@ from selfplay.players import rollouts, solvers
 from selfplay.players.gtp_engine import Engine
 from selfplay.players.version import Version, exists
 from selfplay.runs.digest import digest
-from selfplay.search.config import Algorithm, SearchConfig
-from selfplay.search.make import make_search
+from selfplay.search.config import SearchConfig
+from selfplay.search.make import evaluations_per_move, find_algorithm, make_search
 from selfplay.solved.suite import ILLEGAL_SCORE
 
 GTP = "gtp:"
 NAMES = ("random", "rollouts", "solver")  # of players that are neither versions nor engines
-ALGORITHMS = get_args(Algorithm)
 PROGRAMS = 32  # compiled programs that are cached of each kind, so that memory stays bounded
 SIMULATIONS = 64  # of a player whose spec gives no budget
 FORMS = (
@@ -157,42 +159,44 @@ def split_stored(spec: str) -> tuple[str, str]:
     return (name, text) if mark and not spec.startswith(GTP) else (spec, "")
 
 
+def join_options(name: str, options: Mapping[str, object]) -> str:
+    """Writes a player with its options as one spec; values are percent-encoded, except for ":"."""
+    return f"{name}?{urlencode(options, safe=':')}" if options else name
+
+
 def version_spec(spec: str) -> VersionSpec:
     """Splits ``runs/a@40?sims=64&search=puct`` into its parts.
 
     Raises:
-        ValueError: an unknown option or search, or a negative budget.
+        ValueError: an unknown option, an unknown or untrusted search, or a negative budget.
     """
     where, text = split_options(spec.strip())
     options = _options(spec, text, "sims", "search")
     sims = _number(spec, options, "sims", 0) if "sims" in options else None
-    algorithm = options.get("search")
     if not where:
         raise ValueError(f"player {spec!r} names no run; write RUN@VERSION?sims=64")
-    if algorithm not in (None, *ALGORITHMS):
-        raise ValueError(
-            f"player {spec!r}: search={algorithm!r} is unknown"
-            f"{did_you_mean(f'{algorithm}', ALGORITHMS)}; choose from {', '.join(ALGORITHMS)}"
-        )
-    SearchConfig(num_simulations=sims or 0)
-    return VersionSpec(where, sims, algorithm)
+    SearchConfig(options.get("search", SearchConfig.algorithm), sims or 0)
+    return VersionSpec(where, sims, options.get("search"))
 
 
 def of_version(version: Version, sims: int, algorithm: str | None = None) -> Player:
     """Makes a player of a version, with a search at a budget and without noise.
 
     Raises:
-        ValueError: a negative budget.
+        ValueError: a negative budget, or the search cannot be built.
     """
-    is_other_search = algorithm not in (None, version.search_config.algorithm)
+    is_other_search = algorithm not in (None, version.config["search"]["algorithm"])
     config = version.with_search(algorithm).search_config.for_evaluation(sims)
     act = _search_player(version.game, version.network_config, config)
     params = jax.device_put(version.params)
+    evaluations = evaluations_per_move(config)
     return Player(
-        spec=f"{version.name}?sims={sims}" + (f"&search={algorithm}" if is_other_search else ""),
+        spec=join_options(
+            version.name, {"sims": sims} | ({"search": algorithm} if is_other_search else {})
+        ),
         act=lambda states, keys: act(params, states, keys),
         digest=digest(version.params)[:16],
-        flops_per_move=flops.move(version.game, version.network_config, sims + 1),
+        flops_per_move=flops.move(version.game, version.network_config, evaluations),
         training_flops=version.ledger.total if version.ledger else float("nan"),
     )
 
@@ -214,7 +218,7 @@ def between(stronger: str, weaker: str) -> str:
     least = int(limits.get("sims", 0)) if other == name else 0
     middle = round(math.sqrt(sims * max(least, 1)))
     if least < middle < sims:
-        return f"{name}?{urlencode({**options, 'sims': middle})}"
+        return join_options(name, {**options, "sims": middle})
     run, _, version = name.rpartition("@")
     return f"a version of {run} before {version}" if run else f"a weaker form of {stronger}"
 
@@ -225,11 +229,17 @@ def _search_player(
 ) -> Callable[[Params, State, Array], Array]:
     """Compiles ``(params, states [B], keys [B])`` → int32 [B], once for versions of one shape."""
     search = make_search(game, network.make(game, network_config).apply, config)
+    # The raw network's move depends on the position only.
+    key_decides = find_algorithm(config).key_decides if config.num_simulations else "nothing"
 
     @jax.jit
     def act(params: Params, states: State, keys: Array) -> Array:
+        if key_decides == "result":  # each position by itself, with the key of its game
+            batches = jax.tree.map(lambda leaf: leaf[:, None], states)
+            results = jax.vmap(search, in_axes=(None, 0, 0))(params, batches, keys)
+            return results.action[:, 0]
         result = search(params, states, jax.random.key(0))
-        if config.algorithm == "puct" and config.num_simulations:
+        if key_decides == "ties":
             return rollouts.most_visited(result.policy, keys)
         return result.action
 

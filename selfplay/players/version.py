@@ -27,12 +27,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import games
+from games import plugins
 from games.game import Game, State
 from games.options import parse_options
 from selfplay.command_line import command
 from selfplay.model import flops, network
 from selfplay.model.architecture import Params, Prediction
-from selfplay.model.config import NetworkConfig
+from selfplay.model.config import KIND, NetworkConfig
 from selfplay.model.flops import Ledger
 from selfplay.players import komi_argument
 from selfplay.runs.codec import from_json
@@ -99,13 +100,20 @@ class Version:
         """Loads ``RUN@VERSION`` (``RUN`` alone: the newest) or an exported file.
 
         Raises:
-            ValueError: no such run, file or version (the message lists the versions of the run); or
-                ``RUN@best`` of a run that no ladder has rated.
+            ValueError: no such run, file or version (the message lists the versions of the run);
+                ``RUN@best`` of a run that no ladder has rated; or the version's game, network or
+                search is unknown here, or an import path that this process does not trust.
             CorruptedFile: the file's digest differs from the one that the run recorded.
         """
         text = str(where)
-        if text.endswith(SUFFIX):
-            return cls._load_file(Path(text))
+        version = cls._load_file(Path(text)) if text.endswith(SUFFIX) else cls._load_from_run(text)
+        with plugins.stored_in(where):
+            version._check()
+        return version
+
+    @classmethod
+    def _load_from_run(cls, text: str) -> "Version":
+        """Loads a version from its run's folder."""
         folder, number = split_version(text)
         folder = os.path.normpath(folder)  # runs/a and runs/a/ are one name
         if number and not _is_number(number):
@@ -143,6 +151,13 @@ class Version:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds no config that can be read: {error!r}") from error
+
+    def _check(self) -> None:
+        """Raises ValueError if the game, network or search is unknown, or not trusted."""
+        try:
+            _ = self.game, self.network_config, self.search_config
+        except KeyError as error:
+            raise ValueError(f"{self.name} has a config without {error}") from error
 
     def export(self, path: Path) -> None:
         """Writes parameters and config to one safetensors file that loads without the run."""
@@ -200,9 +215,11 @@ class Version:
     def __repr__(self) -> str:
         shape, game = self.network_config, self.game
         training = f"10^{self.ledger.ooms:.1f}" if self.ledger else "unknown"
+        is_builtin = shape.kind in KIND.builtin  # others need not use width and depth
+        size = f" of width {shape.width} and depth {shape.depth}" if is_builtin else ""
         return (
-            f"<Version {self.name}: {self.config['game']}, {shape.kind} of width {shape.width} and "
-            f"depth {shape.depth}, {network.num_parameters(self.params):,} parameters, "
+            f"<Version {self.name}: {self.config['game']}, {shape.kind}{size}, "
+            f"{network.num_parameters(self.params):,} parameters, "
             f"{flops.evaluation(game, shape):.2e} FLOPs an evaluation, "
             f"{training} FLOPs of training>"
         )

@@ -95,9 +95,17 @@ def record(folder: Path, session: Mapping[str, Json]) -> None:
 
     Raises CorruptedFile if the file is not a manifest.
     """
+    write_json(Path(folder) / FILE, {"sessions": [*sessions(folder), session]})
+
+
+def sessions(folder: Path) -> list[JsonObject]:
+    """Reads the sessions in ``folder/manifest.json``; [] if there is no such file.
+
+    Raises CorruptedFile if the file is not a manifest.
+    """
     path = Path(folder) / FILE
     document = read_json(path) if path.exists() else {"sessions": []}
-    sessions = document.get("sessions") if isinstance(document, dict) else None
-    if not isinstance(sessions, list):
+    result = document.get("sessions") if isinstance(document, dict) else None
+    if not isinstance(result, list):
         raise CorruptedFile(path, "it has no list of sessions")
-    write_json(path, {"sessions": [*sessions, session]})
+    return result

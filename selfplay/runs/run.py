@@ -22,7 +22,7 @@ from typing import NamedTuple
 import jax
 
 from games.spelling import did_you_mean
-from selfplay.runs import checkpoint, manifest
+from selfplay.runs import checkpoint, code_changes, manifest
 from selfplay.runs.codec import (
     FORMAT_VERSION,
     READABLE_FORMATS,
@@ -117,6 +117,8 @@ class Run:
         keep_all: bool = False,
         flags: Mapping[str, Json] | None = None,
         notes: Mapping[str, Json] | None = None,
+        code: Mapping[str, Json] | None = None,
+        accept_code_change: bool = False,
     ) -> Run:
         """Opens a run, or starts one in a folder that is empty or does not exist.
 
@@ -132,10 +134,14 @@ class Run:
             keep_all: keep every checkpoint, shard and snapshot, for verification.
             flags: pinned settings, for the manifest.
             notes: more entries for the manifest.
+            code: the code that the run depends on, see `code_changes.describe`; not compared if
+                left out.
+            accept_code_change: open the run also if this code has changed; the manifest records it.
 
         Raises:
             ValueError: the folder contains something else or another format, or is in use.
             OtherConfig: a field that may not change differs from the run's config.
+            CodeChanged: the code differs from that of the run's last session.
             CorruptedFile: no commit can be restored.
             DiskFull: nothing can be written.
         """
@@ -149,9 +155,11 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
             lock = take_lock(path)
             try:
-                changed: list[str] = []
+                session: JsonObject = {"config_changes": [], **(code or {}), **(notes or {})}
                 if (path / CONFIG).exists():
-                    changed = _check_config(path, wanted, mutable)
+                    session["config_changes"] = _check_config(path, wanted, mutable)
+                    if accepted := code_changes.check(path, code or {}, accept_code_change):
+                        session["accepted_code_change"] = accepted
                 else:
                     write_json(path / CONFIG, {"format_version": FORMAT_VERSION, "config": wanted})
                 loaded = commits.latest_good()
@@ -159,8 +167,8 @@ class Run:
                 run = cls(path, lock, commits, loaded, replay)
                 commits.remove_after(run._last)
                 run._mend_metrics()
-                session = {"next_iteration": run.next_iteration, "config_changes": changed}
-                manifest.record(path, manifest.collect(flags or {}) | session | dict(notes or {}))
+                session["next_iteration"] = run.next_iteration
+                manifest.record(path, manifest.collect(flags or {}) | session)
             except BaseException:
                 os.close(lock)
                 raise

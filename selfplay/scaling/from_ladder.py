@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 import games
+from games import plugins
 from selfplay.ladder import database, ladder
 from selfplay.ladder.database import Entry, LadderDatabase
 from selfplay.ladder.ladder import LadderState
@@ -119,8 +120,9 @@ class _Run(NamedTuple):
         """Reads a run's config and ledgers."""
         folder = root / name
         config = read_config(folder)
-        game = games.make(config["game"])
-        model = network.make(game, from_json(NetworkConfig, config["network"]))
+        with plugins.stored_in(folder):
+            game = games.make(config["game"])
+            model = network.make(game, from_json(NetworkConfig, config["network"]))
         return cls(
             name=name,
             folder=folder,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
+from games import plugins
+from games.plugins import Kind
 from selfplay.ranges import check_at_least, check_fraction
+from selfplay.runs.codec import ADDED
 
-Algorithm = Literal["gumbel", "puct"]
+KIND = Kind("search", "oomzero.searches", ("gumbel", "puct"))
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,22 @@ class SearchConfig:
     """Settings of the search that improves the network's policy.
 
     Attributes:
-        algorithm: ``gumbel`` or ``puct``; each has a section of its own.
+        algorithm: ``gumbel`` or ``puct``, which have sections of their own, a name that an
+            installed package registers, or an import path, MODULE:NAME?option=value.
         num_simulations: the budget, network evaluations a move; 0 is the raw network.
+        noise: explore at the root, as self-play must; evaluations play without noise anyway.
         gumbel: settings of ``gumbel``.
         puct: settings of ``puct``.
     """
 
-    algorithm: Algorithm = "gumbel"
+    algorithm: str = "gumbel"
     num_simulations: int = 32
+    noise: bool = field(default=True, metadata=ADDED)
     gumbel: GumbelConfig = field(default_factory=GumbelConfig)
     puct: PuctConfig = field(default_factory=PuctConfig)
 
     def __post_init__(self) -> None:
+        plugins.check(KIND, self.algorithm.partition("?")[0])
         if self.num_simulations < 0:
             raise ValueError(
                 f"search.num-simulations must be 0 (the raw network) or more, "
@@ -87,9 +93,8 @@ class SearchConfig:
 
     def for_evaluation(self, num_simulations: int) -> SearchConfig:
         """Returns the same search at a budget and without exploration noise."""
-        return replace(
-            self,
-            num_simulations=num_simulations,
-            gumbel=replace(self.gumbel, scale=0.0),
-            puct=replace(self.puct, dirichlet_fraction=0.0, temperature=0.0),
-        )
+        return replace(self, num_simulations=num_simulations, noise=False)
+
+    def for_self_play(self) -> SearchConfig:
+        """Returns the same search for self-play, which draws moves with its own temperature."""
+        return replace(self, puct=replace(self.puct, temperature=0.0))

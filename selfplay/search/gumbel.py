@@ -10,11 +10,15 @@ from jax import Array
 
 from games.game import Game, State
 from selfplay.model.architecture import Evaluate, Params
+from selfplay.search.algorithm import SearchAlgorithm
 from selfplay.search.base import Mctx, SearchFn, SearchResult, evaluate_states, expansion, root_of
 from selfplay.search.config import GumbelConfig
 
 
-def make(game: Game, evaluate: Evaluate, num_simulations: int, config: GumbelConfig) -> SearchFn:
+@SearchAlgorithm
+def make(
+    game: Game, evaluate: Evaluate, num_simulations: int, noise: bool, *, config: GumbelConfig
+) -> SearchFn:
     """Builds the search at a budget of at least 1."""
     expand = expansion(game, evaluate)
     qtransform = partial(
@@ -34,7 +38,7 @@ def make(game: Game, evaluate: Evaluate, num_simulations: int, config: GumbelCon
             num_simulations,
             invalid_actions=~leaves.legal,
             max_num_considered_actions=config.max_considered_actions,
-            gumbel_scale=config.scale,
+            gumbel_scale=config.scale if noise else 0.0,
             qtransform=qtransform,
         )
         policy = jnp.where(leaves.legal, output.action_weights, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -12,6 +13,7 @@ from jax.typing import ArrayLike
 
 from games.game import Game, State
 from selfplay.model.architecture import Evaluate, Params
+from selfplay.search.algorithm import SearchAlgorithm
 from selfplay.search.base import (
     ILLEGAL_LOGIT,
     Leaves,
@@ -25,8 +27,13 @@ from selfplay.search.base import (
 from selfplay.search.config import PuctConfig
 
 
-def make(game: Game, evaluate: Evaluate, num_simulations: int, config: PuctConfig) -> SearchFn:
+@partial(SearchAlgorithm, key_decides="ties")
+def make(
+    game: Game, evaluate: Evaluate, num_simulations: int, noise: bool, *, config: PuctConfig
+) -> SearchFn:
     """Builds the search at a budget of at least 1."""
+    if not noise:
+        config = replace(config, dirichlet_fraction=0.0, temperature=0.0)
     expand = expansion(game, evaluate)
 
     def search(params: Params, states: State, key: Array) -> SearchResult:

@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 
 import games
+from games import plugins
 from selfplay.model import flops
 from selfplay.model.flops import Ledger
 from selfplay.ratings import elo, pairing
 from selfplay.runs.codec import to_json
 from selfplay.runs.files import read_json, write_json
 from selfplay.runs.snapshots import is_snapshot
+from selfplay.search.make import evaluations_per_move
 from selfplay.solved import suite
 from selfplay.study import jobs
 from selfplay.study.timing import PAIRS, TIMING_FILE, StartCost, Timing, TimingRequest
@@ -95,7 +97,7 @@ def _evaluation_flops(config: TrainConfig) -> int:
 def _cost(config: TrainConfig) -> tuple[int, int]:
     """Returns the FLOPs of an evaluation and of an iteration."""
     steps = config.learner.steps(config.selfplay.positions)
-    evaluations = config.selfplay.positions * (config.search.num_simulations + 1)
+    evaluations = config.selfplay.positions * evaluations_per_move(config.search)
     rows = flops.BACKWARD_FACTOR * steps * config.learner.batch_size
     per_evaluation = _evaluation_flops(config)
     return per_evaluation, (evaluations + rows) * per_evaluation
@@ -143,12 +145,12 @@ class Estimator:
 
     def iteration(self, config: TrainConfig) -> float:
         """Estimates the seconds of self-play and learning in one iteration, as in the metrics."""
-        work, search = config.selfplay, config.search
-        evaluations = work.batch_size * work.segment_length * (search.num_simulations + 1)
+        work = config.selfplay
+        evaluations = work.batch_size * work.segment_length * evaluations_per_move(config.search)
         segment = evaluations * self._interpolate(
             config,
             lambda c, t: t.segment / (c.selfplay.batch_size * c.selfplay.segment_length),
-            lambda c: c.search.num_simulations + 1,
+            lambda c: evaluations_per_move(c.search),
         )
         steps = config.learner.steps(work.positions)
         return work.streams * segment + steps * self._step(config)
@@ -344,7 +346,7 @@ def time_recipes(requests: Sequence[TimingRequest], slots: int, script: Path) ->
             folder.mkdir()
             write_json(folder / "request.json", to_json(request))
             command = (sys.executable, str(script), str(folder / "request.json"), str(folder))
-            queue.append(jobs.Job(folder.name, command, folder / "log"))
+            queue.append(jobs.Job(folder.name, command, folder / "log", plugins.environment()))
         seconds = {}
         for result in jobs.run(queue, min(slots, len(copies)), 0):
             if result.status:

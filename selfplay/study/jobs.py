@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -29,11 +29,19 @@ LOG_TAIL_BYTES = 4096  # of a log, searched for its last line
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and the file that receives its output."""
+    """A command, and the file that receives its output.
+
+    Attributes:
+        name: in messages.
+        command: the program and its arguments.
+        log: the file that receives its output.
+        environment: variables added to those of the process that starts it.
+    """
 
     name: str
     command: tuple[str, ...]
     log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,6 +177,7 @@ def _run_guarded(job: Job, lifeline: int) -> int:
     with job.log.open("ab") as log:
         return subprocess.Popen(
             [*_guard_command(lifeline), *job.command],
+            env={**os.environ, **job.environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

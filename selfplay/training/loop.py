@@ -31,6 +31,7 @@ from selfplay.learning.learner import check_finite
 from selfplay.model.architecture import Params
 from selfplay.model.flops import Ledger
 from selfplay.phase import Enter, Phase, unwatched
+from selfplay.runs import code_changes
 from selfplay.runs.codec import Json, mutable_fields
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
@@ -89,6 +90,8 @@ def train(
     on_iteration: OnIteration = lambda row: None,
     announce: Callable[[str], None] = lambda text: None,
     enter: Enter = unwatched,
+    *,
+    accept_code_change: bool = False,
 ) -> Run:
     """Trains to the config's last iteration, resuming from the folder's last commit.
 
@@ -98,6 +101,8 @@ def train(
         on_iteration: gets every committed row; ends training by returning True.
         announce: gets messages for the user.
         enter: gets each phase as it begins.
+        accept_code_change: resume the run also if the rules of its game or a module of the user
+            have changed since its last session; the manifest records it.
 
     Returns:
         The run, closed.
@@ -106,6 +111,7 @@ def train(
         ValueError: there is no such game; its exam is damaged; the folder belongs to another
             config, or is not a run; the version that the config's `init_from` names does not fit;
             or the player that the run's ratings are relative to cannot play here.
+        CodeChanged: the code has changed, and `accept_code_change` is False.
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not finite.
         PoolFailed: no actor is left, or the Ray cluster is gone.
@@ -117,7 +123,7 @@ def train(
     config, origin = resolve(config, folder, announce)
     trainer, grader = Trainer.build(config), ExamGrader.build(config)
     callbacks = Callbacks(on_iteration, announce, enter)
-    with _open(config, folder, _notes(config, origin)) as run:
+    with _open(trainer, folder, accept_code_change, _notes(config, origin)) as run:
         if run.next_iteration > config.iterations:
             return run
         start = origin
@@ -127,7 +133,7 @@ def train(
                 f"which cost 10^{origin.ledger.ooms:.2f} FLOPs"
             )
         if trainer.experts and run.next_iteration == 0:
-            start = _imitate(trainer, run, callbacks)
+            start = _imitate(trainer, run, callbacks, accept_code_change)
             if start is None:
                 return run
         if run.next_iteration:
@@ -169,8 +175,13 @@ def _notes(config: TrainConfig, origin: Origin | None) -> dict[str, Json]:
     return notes | ({"elo_anchor": config.elo.anchor} if is_resolved else {})
 
 
-def _open(config: TrainConfig, folder: Path, notes: Mapping[str, Json] | None = None) -> Run:
-    flags = determinism.pinned()
+def _open(
+    trainer: Trainer,
+    folder: Path,
+    accept_code_change: bool,
+    notes: Mapping[str, Json] | None = None,
+) -> Run:
+    config, flags = trainer.config, determinism.pinned()
     if config.cluster.allow_mismatched_actors:
         flags["mixing"] = NOT_REPRODUCIBLE
     return Run.create_or_open(
@@ -182,13 +193,17 @@ def _open(config: TrainConfig, folder: Path, notes: Mapping[str, Json] | None = 
         keep_all=config.store.keep_for_verify,
         flags=flags,
         notes=notes,
+        code=code_changes.describe(trainer.game),
+        accept_code_change=accept_code_change,
     )
 
 
-def _imitate(trainer: Trainer, run: Run, callbacks: Callbacks) -> ImitationResult | None:
+def _imitate(
+    trainer: Trainer, run: Run, callbacks: Callbacks, accept_code_change: bool
+) -> ImitationResult | None:
     """Runs imitation in ``RUN/imitation``; returns None if the caller ended it."""
     config = trainer.config
-    with _open(config, run.folder / IMITATION) as imitation_run:
+    with _open(trainer, run.folder / IMITATION, accept_code_change) as imitation_run:
         return imitate(
             trainer.imitation(),
             imitation_run,

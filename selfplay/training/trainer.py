@@ -20,6 +20,7 @@ from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
 from selfplay.model.architecture import Model, Params
 from selfplay.model.flops import Ledger
+from selfplay.search.make import evaluations_per_move
 from selfplay.training.config import TrainConfig
 
 
@@ -75,7 +76,8 @@ class Trainer:
         """Builds the parts for a config; they compile at their first use.
 
         Raises:
-            ValueError: there is no such game, or the expert games cannot be used.
+            ValueError: there is no such game, network or search, one of them has no such option, or
+                the expert games cannot be used.
             CorruptedFile: the archive of expert games is damaged.
         """
         game = games.make(config.game)
@@ -126,7 +128,8 @@ class Trainer:
     def ledger(self, before: Ledger, steps: int) -> Ledger:
         """Computes the ledger after one more iteration with `steps` gradient steps."""
         config = self.config
-        per_move = flops.move(self.game, config.network, config.search.num_simulations + 1)
+        evaluations = evaluations_per_move(config.search)
+        per_move = flops.move(self.game, config.network, evaluations)
         per_step = flops.training_step(self.game, config.network, config.learner.batch_size)
         return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
 

@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import games
+from games import plugins
 from selfplay.cluster import plan, pool
 from selfplay.imitation.imitate import FOLDER
 from selfplay.model.architecture import Params
+from selfplay.runs import code_changes, manifest
 from selfplay.runs.checkpoint import checkpoint_path
 from selfplay.runs.codec import from_json
 from selfplay.runs.commits import Commits
@@ -53,7 +56,7 @@ class Difference:
 
 def verifiable(folder: Path) -> list[int]:
     """Lists the iterations whose predecessor's checkpoint was kept, ascending."""
-    committed = Commits(folder, from_json(TrainConfig, read_config(folder)).replay).iterations()
+    committed = Commits(folder, _config(folder).replay).iterations()
     return [i for i in committed if i - 1 in committed and checkpoint_path(folder, i - 1).exists()]
 
 
@@ -68,17 +71,30 @@ def newest(iterations: Sequence[int], count: int = 3) -> range:
 
 
 def verify(
-    folder: Path, first: int, last: int, on_iteration: OnIteration = lambda *_: None
+    folder: Path,
+    first: int,
+    last: int,
+    on_iteration: OnIteration = lambda *_: None,
+    announce: Callable[[str], object] = lambda text: None,
 ) -> Difference | None:
     """Recomputes iterations `first` … `last` in this process.
+
+    Args:
+        folder: the run's folder.
+        first: the first iteration, counted from 1.
+        last: the last one.
+        on_iteration: gets each recomputed iteration.
+        announce: gets a sentence for each part of the code that has changed since a session of the
+            run, before anything is recomputed.
 
     Returns:
         The first difference; None if all digests are equal.
 
     Raises:
-        ValueError: an iteration cannot be recomputed; the message lists those that can.
+        ValueError: an iteration cannot be recomputed; the message lists those that can. Or the run
+            names an import path that this process does not trust.
     """
-    config = from_json(TrainConfig, read_config(folder))
+    config = _config(folder)
     possible = verifiable(folder)
     missing = [i for i in range(first, last + 1) if i not in possible]
     if missing or first > last:
@@ -88,9 +104,20 @@ def verify(
         )
     commits, trainer = Commits(folder, config.replay), Trainer.build(config)
     iterations = range(first, last + 1)
+    sessions = manifest.sessions(folder)
+    for change in code_changes.changes(folder, code_changes.describe(trainer.game), sessions):
+        announce(f"the code has changed since a session of this run: {change}")
     if commits.identity().plays:
         return _verify_selfplay(folder, commits, trainer, iterations, on_iteration)
     return _verify_imitation(folder, commits, trainer, iterations, on_iteration)
+
+
+def _config(folder: Path) -> TrainConfig:
+    """Reads a run's config, whose game, network and search this process must trust."""
+    with plugins.stored_in(folder):
+        config = from_json(TrainConfig, read_config(folder))
+        games.make(config.game)
+    return config
 
 
 def _verify_selfplay(
