@@ -1,0 +1,64 @@
+"""A network of one's own: a small transformer, whose tokens are the cells of the board.
+
+    oomzero train small --network.kind my_network:transformer
+    oomzero train small --network.kind 'my_network:transformer?attention_heads=4' --out runs/four
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from selfplay.model.architecture import Architecture, Heads, Model, Params, Prediction, Shape
+from selfplay.model.config import NetworkConfig
+
+MAIN: Heads = (("policy", "actions"), ("value", "scalar"))
+
+
+class Transformer(nn.Module):
+    """``observations bool[B, H, W, C] → Prediction``; `heads` are those beside policy and value."""
+
+    shape: Shape
+    config: NetworkConfig
+    heads: Heads
+    attention_heads: int
+
+    @nn.compact
+    def __call__(self, observations: Array) -> Prediction:
+        (rows, columns, planes), width = self.shape.observation, self.config.width
+        tokens = observations.reshape(-1, rows * columns, planes).astype(jnp.float32)
+        place = self.param("place", nn.initializers.normal(0.02), (1, rows * columns, width))
+        x = nn.Dense(width)(tokens) + place  # [B, H * W, width]
+        for _ in range(self.config.depth):
+            x = x + nn.MultiHeadDotProductAttention(self.attention_heads)(nn.LayerNorm()(x))
+            x = x + nn.Dense(width)(nn.gelu(nn.Dense(4 * width)(nn.LayerNorm()(x))))
+        x = nn.LayerNorm()(x)
+        features = {"actions": x.reshape(len(x), -1), "cells": x, "scalar": x.mean(axis=1)}
+        size = {"actions": self.shape.actions, "cells": 1, "scalar": 1}
+        shape = {"actions": (self.shape.actions,), "cells": (rows, columns), "scalar": ()}
+        outputs = {}
+        for name, kind in (*MAIN, *self.heads):  # zeros at first: all moves alike, all games even
+            head = nn.Dense(size[kind], kernel_init=nn.initializers.zeros, name=name)
+            outputs[name] = head(features[kind]).reshape(-1, *shape[kind])
+        return Prediction(outputs.pop("policy"), jnp.tanh(outputs.pop("value")), outputs)
+
+
+@Architecture
+def transformer(
+    shape: Shape, config: NetworkConfig, heads: Heads, *, attention_heads: int = 2
+) -> Model:
+    """Builds it from `config.width` and `config.depth`; the width is a multiple of the heads."""
+    rows, columns, planes = shape.observation
+    cells, width = rows * columns, config.width
+    module = Transformer(shape, config, heads, attention_heads)
+
+    def init(key: Array) -> Params:
+        return dict(module.init(key, jnp.zeros((1, rows, columns, planes), bool))["params"])
+
+    def apply(params: Params, observations: Array) -> Prediction:
+        return module.apply({"params": params}, observations)  # pyright: ignore[reportReturnType]
+
+    block = 12 * width * width + 2 * cells * width  # of a cell: projections and MLP; attention
+    head = {"actions": cells * width * shape.actions, "cells": cells * width, "scalar": width}
+    multiply_adds = cells * (planes * width + config.depth * block)
+    multiply_adds += sum(head[kind] for _, kind in (*MAIN, *heads))
+    return Model(init, apply, flops=2 * multiply_adds)
