@@ -1,7 +1,7 @@
 """A network of one's own: a small transformer, whose tokens are the cells of the board.
 
-    oomzero train small --network.kind my_network:transformer
-    oomzero train small --network.kind 'my_network:transformer?attention_heads=4' --out runs/four
+oomzero train small --network.kind 'my_network:transformer?attention_heads=4'
+oomzero train small --network.kind 'my_network:transformer?attention_heads=4' --out runs/four
 """
 
 import flax.linen as nn
@@ -11,11 +11,9 @@ from jax import Array
 from selfplay.model.architecture import Architecture, Heads, Model, Params, Prediction, Shape
 from selfplay.model.config import NetworkConfig
 
-MAIN: Heads = (("policy", "actions"), ("value", "scalar"))
-
 
 class Transformer(nn.Module):
-    """``observations bool[B, H, W, C] → Prediction``; `heads` are those beside policy and value."""
+    """``observations bool[B, H, W, C] → Prediction``; policy and value are the first heads."""
 
     shape: Shape
     config: NetworkConfig
@@ -36,7 +34,7 @@ class Transformer(nn.Module):
         size = {"actions": self.shape.actions, "cells": 1, "scalar": 1}
         shape = {"actions": (self.shape.actions,), "cells": (rows, columns), "scalar": ()}
         outputs = {}
-        for name, kind in (*MAIN, *self.heads):  # zeros at first: all moves alike, all games even
+        for name, kind in self.heads:  # zeros at first: all moves alike, all games even
             head = nn.Dense(size[kind], kernel_init=nn.initializers.zeros, name=name)
             outputs[name] = head(features[kind]).reshape(-1, *shape[kind])
         return Prediction(outputs.pop("policy"), jnp.tanh(outputs.pop("value")), outputs)
@@ -46,19 +44,18 @@ class Transformer(nn.Module):
 def transformer(
     shape: Shape, config: NetworkConfig, heads: Heads, *, attention_heads: int = 2
 ) -> Model:
-    """Builds it from `config.width` and `config.depth`; the width is a multiple of the heads."""
-    rows, columns, planes = shape.observation
-    cells, width = rows * columns, config.width
+    """Builds it with `width` and `depth` of the config; the heads must divide the width."""
+    (rows, columns, planes), width = shape.observation, config.width
+    cells, heads = rows * columns, (("policy", "actions"), ("value", "scalar"), *heads)
     module = Transformer(shape, config, heads, attention_heads)
 
     def init(key: Array) -> Params:
-        return dict(module.init(key, jnp.zeros((1, rows, columns, planes), bool))["params"])
+        return dict(module.init(key, jnp.zeros((1, *shape.observation), bool))["params"])
 
     def apply(params: Params, observations: Array) -> Prediction:
         return module.apply({"params": params}, observations)  # pyright: ignore[reportReturnType]
 
-    block = 12 * width * width + 2 * cells * width  # of a cell: projections and MLP; attention
+    block = 12 * width**2 + 2 * cells * width  # multiply-adds of a cell: weights, and attention
     head = {"actions": cells * width * shape.actions, "cells": cells * width, "scalar": width}
-    multiply_adds = cells * (planes * width + config.depth * block)
-    multiply_adds += sum(head[kind] for _, kind in (*MAIN, *heads))
-    return Model(init, apply, flops=2 * multiply_adds)
+    trunk = cells * (planes * width + config.depth * block)
+    return Model(init, apply, 2 * (trunk + sum(head[kind] for _, kind in heads)))

@@ -1,11 +1,10 @@
-"""A search of one's own: it looks one move ahead, at the moves that the network likes most.
+"""A search of one's own: it follows every move down the line that the network expects.
 
-    oomzero train small --search.algorithm my_search:one_ply
-    oomzero train small --search.algorithm 'my_search:one_ply?scale=4' --out runs/gentle
+    oomzero train small --search.algorithm my_search:lines
+    oomzero train small --search.algorithm 'my_search:lines?scale=4' --out runs/gentle
 
-The budget is the number of moves that it looks at; a larger one than the game has moves is wasted.
-In its policy a move counts more the better it turned out: softmax(logits + scale · Q), where Q is
-its value (Grill et al. 2020, at one ply).
+The budget goes to the lines in turn, the network's favorite move first. In the improved policy a
+move counts more the better its line ends: softmax(logits + scale · Q), as in Grill et al. (2020).
 """
 
 import jax
@@ -19,24 +18,29 @@ from selfplay.search.base import SearchFn, SearchResult, evaluate_states, expans
 
 
 @SearchAlgorithm
-def one_ply(
+def lines(
     game: Game, evaluate: Evaluate, num_simulations: int, noise: bool, *, scale: float = 10.0
 ) -> SearchFn:
-    """Builds the search; `scale` is the weight of a move's value against the network's logits."""
+    """Builds the search; `scale` is the weight of a line's value Q against the network's logits."""
     expand = expansion(game, evaluate)  # plays a move and evaluates what follows
 
     def search(params: Params, states: State, key: Array) -> SearchResult:
         logits, value, legal = evaluate_states(game, evaluate, params, states)  # [B, A], [B], …
         gumbel = jax.random.gumbel(key, logits.shape) if noise else jnp.zeros_like(logits)
-        order = jnp.argsort(logits + gumbel, axis=-1, descending=True)  # best moves first
-        moves = order[:, jnp.arange(num_simulations) % game.num_actions]  # [B, num_simulations]
+        moves = jnp.argsort(logits + gumbel, axis=-1, descending=True).T  # [A, B], best first
 
-        def look(move: Array) -> Array:  # int32 [B] → float32 [B], for the player who moves
-            after, _ = expand(params, key, move, states)
-            return after.reward + after.discount * after.value
+        def extend(every, i):  # by the next move of line i % A
+            states, move, total, sign, _ = jax.tree.map(lambda x: x[i % len(moves)], every)
+            after, states = expand(params, key, move, states)
+            total, sign = total + sign * after.reward, sign * after.discount  # 0 at the end
+            reply = jnp.argmax(after.prior_logits, axis=-1)
+            line = (states, reply, total, sign, total + sign * after.value)
+            return jax.tree.map(lambda x, y: x.at[i % len(moves)].set(y), every, line), None
 
-        q = jnp.broadcast_to(value[:, None], logits.shape)  # of a move that it does not look at
-        q = q.at[jnp.arange(len(moves))[:, None], moves].set(jax.vmap(look, 1, 1)(moves))
+        start = (states, jnp.zeros_like(value), jnp.ones_like(value), value)
+        states, *rest = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(moves), *x.shape)), start)
+        every, _ = jax.lax.scan(extend, (states, moves, *rest), jnp.arange(num_simulations))
+        q = jnp.take_along_axis(every[-1], jnp.argsort(moves, axis=0), axis=0).T  # [B, A]
         improved = jnp.where(legal, logits + scale * q, -jnp.inf)
         policy = jnp.where(legal, jax.nn.softmax(improved), 0.0)
         action = jnp.argmax(improved + gumbel, axis=-1).astype(jnp.int32)
