@@ -1,5 +1,6 @@
 """A preset that fits every game on a small board."""
 
+from selfplay.acting.config import SelfPlayConfig
 from selfplay.learning.config import LearnerConfig
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.window import ReplayConfig
@@ -16,8 +17,9 @@ def small() -> TrainConfig:
         game="tic_tac_toe",
         iterations=30,
         policy_lag=1,
-        network=NetworkConfig(width=32, depth=2),
+        network=NetworkConfig(width=16, depth=2, head_width=32),
         search=SearchConfig(num_simulations=16),
+        selfplay=SelfPlayConfig(segment_length=16),
         learner=LearnerConfig(batch_size=256, shards=4),
         replay=ReplayConfig(minimum=60_000),
         store=StoreConfig(keep_for_verify=True),

@@ -11,6 +11,8 @@ from jax import Array
 from selfplay.model.architecture import Architecture, Heads, Model, Params, Prediction, Shape
 from selfplay.model.config import NetworkConfig
 
+POLICY_AND_VALUE: Heads = (("policy", "actions"), ("value", "scalar"))
+
 
 class Transformer(nn.Module):
     """``observations bool[B, H, W, C] → Prediction``; policy and value are the first heads."""
@@ -46,8 +48,8 @@ def transformer(
 ) -> Model:
     """Builds it with `width` and `depth` of the config; the heads must divide the width."""
     (rows, columns, planes), width = shape.observation, config.width
-    cells, heads = rows * columns, (("policy", "actions"), ("value", "scalar"), *heads)
-    module = Transformer(shape, config, heads, attention_heads)
+    cells, every = rows * columns, (*POLICY_AND_VALUE, *heads)
+    module = Transformer(shape, config, every, attention_heads)
 
     def init(key: Array) -> Params:
         return dict(module.init(key, jnp.zeros((1, *shape.observation), bool))["params"])
@@ -58,4 +60,4 @@ def transformer(
     block = 12 * width**2 + 2 * cells * width  # multiply-adds of a cell: weights, and attention
     head = {"actions": cells * width * shape.actions, "cells": cells * width, "scalar": width}
     trunk = cells * (planes * width + config.depth * block)
-    return Model(init, apply, 2 * (trunk + sum(head[kind] for _, kind in heads)))
+    return Model(init, apply, 2 * (trunk + sum(head[kind] for _, kind in every)))
