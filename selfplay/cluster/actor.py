@@ -31,8 +31,10 @@ class StreamActor:
 
         from selfplay.acting.stream_player import StreamPlayer
 
-        if not jax.config.values["jax_compilation_cache_dir"]:
-            jax.config.update("jax_compilation_cache_dir", str(determinism.CACHE))
+        if not jax.config.values["jax_compilation_cache_dir"] and (
+            folder := determinism.cache_folder()
+        ):
+            jax.config.update("jax_compilation_cache_dir", str(folder))
         self._player = StreamPlayer.from_spec(spec)
         self._version, self._params = -1, {}
 
