@@ -314,7 +314,7 @@ def test_install_names_a_command_for_the_extra(
     assert words[-1] == f"{checkout.ROOT}[pgx]"
     monkeypatch.setattr(checkout, "LOCK", tmp_path / "requirements.lock")  # as in site-packages
     assert [w.partition(">")[0] for w in shlex.split(extras.install("pgx"))[4:]] == ["pgx"]
-    needed = {re.split(r"[[>]", word)[0] for word in shlex.split(extras.install())[4:]}
+    needed = {re.split(r"[\[>]", word)[0] for word in shlex.split(extras.install())[4:]}
     assert {"jax", "ray", "tyro"} <= needed and not {"pgx", "pytest"} & needed
     monkeypatch.setattr(extras, "PACKAGE", "no-such-package")  # as in a copied folder
     assert shlex.split(extras.install("pgx"))[4:] == ["no-such-package[pgx]"]
