@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from selfplay.runs.files import read_json
 from selfplay.solved import suite
 from tests.small_runs import ROOT, TINY
 
@@ -87,15 +90,25 @@ def test_installed_commands_work_in_an_empty_folder(programs: Path, tmp_path: Pa
         assert str(ROOT) not in done.stdout + done.stderr
         return done.stdout
 
+    def suggested(output: str, purpose: str) -> list[str]:
+        """The words behind ``oomzero`` of the command that is suggested for this purpose."""
+        (line,) = re.findall(rf"^ *{purpose}: +oomzero (.*)$", output, re.MULTILINE)
+        return shlex.split(line)
+
     assert run("--version").startswith("oomzero ")
+    run("train", "connect_four_smoke", *TINY, "--cluster.actors", "0", "--max-seconds", "0")
     output = run("train", "connect_four_smoke", *TINY, "--cluster.actors", "0")
-    assert "oomzero play terminal runs/connect_four_smoke@last" in output
-    assert "identical" in run("verify", "runs/connect_four_smoke", "--iterations", "2:2")
-    assert "3" in run("play", "terminal", "runs/connect_four_smoke@last", stdin="3\n")
-    assert "random" in run(
-        *("ladder", "runs/connect_four_smoke", "--sims", "0", "--players", "random"),
-        *("--until-stderr", "400"),
-    )
-    run("report", "runs/connect_four_smoke")
-    assert {path.name for path in folder.iterdir()} == {"runs"}
-    assert [*(cache / "oomzero").iterdir()]
+    assert "resuming after iteration 1" in output
+    assert "complete: version 3 in runs/connect_four_smoke" in output
+    played = run(*suggested(output, "play against it"), stdin="y\n4\nquit\n")
+    assert re.search(r"^│.{8}X", played, re.MULTILINE)  # in the center column
+    assert run(*suggested(output, "prove it")).endswith("identical\n")
+    assert "keep the result" in run(*suggested(output, "grade it"), "--positions", "20")
+    ladder = "ladder runs/connect_four_smoke --sims 0 --players random --until-stderr 400 --out l"
+    report = suggested(run(*ladder.split()), "report")
+    assert report == ["report", "l"]
+    assert "training" in run(*report)
+    assert {path.name for path in folder.iterdir()} == {"runs", "l"}
+    assert [*(cache / "oomzero").glob("jit_*")]
+    manifest = read_json(folder / "runs" / "connect_four_smoke" / "manifest.json")
+    assert manifest["sessions"][0]["git"] == {"commit": None, "dirty": None}
