@@ -41,8 +41,10 @@ class StreamActor:
 
         from selfplay.acting.stream_player import StreamPlayer
 
-        if not jax.config.values["jax_compilation_cache_dir"]:
-            jax.config.update("jax_compilation_cache_dir", str(determinism.CACHE))
+        if not jax.config.values["jax_compilation_cache_dir"] and (
+            folder := determinism.cache_folder()
+        ):
+            jax.config.update("jax_compilation_cache_dir", str(folder))
         plugins.trust_sources(sources)
         self._player = StreamPlayer.from_spec(spec)
         for path, digests in plugins.differing({s.path: s.digest for s in sources}).items():
