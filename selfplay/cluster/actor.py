@@ -30,10 +30,11 @@ class StreamActor:
         import jax  # only after the flags are checked
 
         from selfplay.acting.stream_player import StreamPlayer
+        from selfplay.learning.loss_terms import row_fields
 
         if not jax.config.values["jax_compilation_cache_dir"]:
             jax.config.update("jax_compilation_cache_dir", str(determinism.CACHE))
-        self._player = StreamPlayer.from_spec(spec)
+        self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses))
         self._version, self._params = -1, {}
 
     def fingerprint(self) -> str:
