@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/connect_four
 
-.PHONY: train test test-slow lint docs bench lock clean help
+.PHONY: train test test-slow lint docs bench wheel lock clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ docs: $(VENV)/docs-ready  ## build the documentation into site/; a warning is an
 
 bench: $(VENV)/ready  ## self-play speed against the peer (minutes)
 	$(BIN)/python -m benchmarks.selfplay_speed
+
+wheel: $(VENV)/ready  ## build a wheel into dist/, to install elsewhere
+	rm -rf build/lib
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
 
 lock:  ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --upgrade \

@@ -1,4 +1,4 @@
-"""Installation commands for optional dependencies, for use in error messages."""
+"""Installation commands for missing dependencies, for use in error messages."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import shlex
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from games import checkout
+
 PACKAGE = "oomzero"
 
 
-def install(extra: str) -> str:
+def install(extra: str = "") -> str:
     """Returns the command that installs an extra of pyproject.toml into this environment.
+
+    Without an extra, it installs what every command needs.
 
     This package is on no index. So in a checkout the command names the folder, and elsewhere the
     requirements of the extra.
     """
     python = _short(Path(sys.executable))
-    if (ROOT / "pyproject.toml").exists():
-        lock = ROOT / "requirements.lock"
-        constraints = ["-c", _short(lock)] if lock.exists() else []
-        folder = "." if Path.cwd() == ROOT else str(ROOT)
-        targets = [*constraints, "-e", f"{folder}[{extra}]"]
+    if checkout.is_checkout():
+        folder = "." if Path.cwd() == checkout.ROOT else str(checkout.ROOT)
+        targets = ["-c", _short(checkout.LOCK), "-e", _with(extra, folder)]
     else:
         targets = list(_requirements(extra))
     return shlex.join([python, "-m", "pip", "install", *targets])
@@ -38,11 +39,19 @@ def _short(path: Path) -> str:
 
 
 def _requirements(extra: str) -> list[str]:
-    """Lists the requirements of an installed package's extra, such as ``bitbully>=0.0.79``."""
+    """Lists the requirements of an installed package's extra, such as ``bitbully>=0.0.79``.
+
+    Without an extra, lists those of the package itself.
+    """
     requirements = []
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # a copied folder
         for text in importlib.metadata.requires(PACKAGE) or []:
             requirement, _, marker = text.partition(";")
-            if re.search(rf"""extra\s*==\s*["']{extra}["']""", marker):
+            of_extra = re.search(r"""extra\s*==\s*["'](.+?)["']""", marker)
+            if (of_extra[1] if of_extra else "") == extra:
                 requirements.append(requirement.strip())
-    return requirements or [f"{PACKAGE}[{extra}]"]
+    return requirements or [_with(extra, PACKAGE)]
+
+
+def _with(extra: str, package: str) -> str:
+    return f"{package}[{extra}]" if extra else package

@@ -89,7 +89,8 @@ class Notation:
 class Game(ABC):
     """The rules of a two-player, zero-sum game of perfect information.
 
-    Games are hashable and compare by value, so they can be static arguments of `jax.jit`.
+    Games are hashable and compare by value, so they can be static arguments of `jax.jit`. A field
+    of the dataclass may take the place of a property here; it needs a default.
     """
 
     @property

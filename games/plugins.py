@@ -15,7 +15,7 @@ imported. Trust is a property of the process; a new one trusts nothing.
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -90,7 +90,7 @@ def is_import_path(name: str) -> bool:
 def trust(paths: Iterable[str]) -> None:
     """Lets this process follow import paths, which a person typed; options behind them are ignored.
 
-    The working directory becomes the last place where modules are looked for.
+    A module that is not installed is looked for in the working directory as well.
     """
     _Trust.paths |= {path.partition("?")[0] for path in paths}
 
@@ -104,7 +104,7 @@ def trust_sources(sources: Iterable[Source]) -> None:
     """Lets this process follow the import paths that another process of the same run followed."""
     for source in sources:
         trust([source.path])
-        _search_in(source.folder)
+        _search_in(source.folder, source.path.partition(":")[0])
 
 
 def environment() -> dict[str, str]:
@@ -258,7 +258,7 @@ def _import(kind: Kind, path: str) -> Any:
     """Returns the object at an import path."""
     module_name, _, attribute = path.partition(":")
     folder = os.environ.get(USER_FOLDER) or os.getcwd()
-    _search_in(folder)
+    _search_in(folder, module_name)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
@@ -272,15 +272,16 @@ def _import(kind: Kind, path: str) -> Any:
             f"{kind.noun} {path!r}: {module_name} has no {attribute!r}"
             f"{did_you_mean(attribute, public)}"
         )
-    if (
-        kind.computes and path not in _Trust.followed
-    ):  # the source as it was imported, even if it changes later
+    if kind.computes and path not in _Trust.followed:  # a file may change after its import
         _Trust.followed[path] = source_digest.of(path, module)
     return getattr(module, attribute)
 
 
-def _search_in(folder: str) -> None:
-    """Makes a folder the last place where modules are looked for."""
+def _search_in(folder: str, module: str) -> None:
+    """Makes a folder the last place where modules are looked for, if `module` is nowhere else."""
+    top = module.partition(".")[0]
+    if top in sys.modules or importlib.util.find_spec(top):
+        return
     if folder not in sys.path and os.path.isdir(folder):
         sys.path.append(folder)
         _Trust.folders.add(folder)

@@ -5,15 +5,14 @@
 
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from games import checkout, extras
 
 for _package in ("jax", "tyro"):
     if find_spec(_package) is None:
-        print(
-            f"error: {sys.executable} has no package {_package!r}; run this with "
-            f"{ROOT / '.venv/bin/python'}, which `make train` builds",
-            file=sys.stderr,
-        )
+        _remedy = f"install what oomzero needs: {extras.install()}"
+        if checkout.is_checkout():
+            _python = checkout.ROOT / ".venv/bin/python"
+            _remedy = f"run this with {_python}, which `make train` builds"
+        print(f"error: {sys.executable} has no package {_package!r}; {_remedy}", file=sys.stderr)
         raise SystemExit(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -13,6 +14,8 @@ COMMANDS = (
     *("train", "ladder", "ablate", "report", "play", "exam"),
     *("experts", "export", "verify", "simulate"),
 )
+BESIDE = ("jax", "jaxlib", "flax", "optax", "mctx", "numpy", "ray", "orbax-checkpoint")
+"""Packages whose versions `--version` prints."""
 
 
 def main() -> None:
@@ -23,6 +26,8 @@ def main() -> None:
 def run() -> None:
     """Runs the command that the first argument names; without one, lists the commands.
 
+    ``--version`` prints the versions instead.
+
     Raises:
         ValueError: there is no such command.
     """
@@ -30,6 +35,9 @@ def run() -> None:
     if name in ("", "-h", "--help"):
         print(overview())
         raise SystemExit(0 if name else cli.BAD_INPUT)
+    if name == "--version":
+        print(versions())
+        return
     if name not in COMMANDS:
         raise ValueError(
             f"unknown command {name!r}{did_you_mean(name, COMMANDS)}; "
@@ -46,7 +54,25 @@ def overview() -> str:
     for name in COMMANDS:
         text = import_module(f"launch.{name}").__doc__ or ""
         lines.append(f"  {name:10}{text.splitlines()[0]}")
-    return "\n".join([*lines, "", "`oomzero COMMAND --help` lists a command's options."])
+    ends = (
+        "`oomzero COMMAND --help` lists a command's options.",
+        "`oomzero --version` prints the versions.",
+    )
+    return "\n".join([*lines, "", *ends])
+
+
+def versions() -> str:
+    """Returns the version of oomzero, and those of Python and the packages that compute."""
+    python = f"Python {sys.version.split()[0]}"
+    others = ", ".join([python, *(f"{name} {_version(name)}" for name in BESIDE)])
+    return f"oomzero {_version('oomzero')} ({others})"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 if __name__ == "__main__":

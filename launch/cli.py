@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import tyro
 
 from games import plugins
-from launch import ROOT
 from selfplay import determinism
 from selfplay.command_line import is_oomzero
 from selfplay.runs.renamed import today_arguments
@@ -85,8 +84,8 @@ def configure_process() -> None:
     plugins.trust_environment()
     replace_unprintable_signs()
     redeliver_ctrl_c()
-    if os.access(ROOT, os.W_OK):  # otherwise matplotlib keeps its list of fonts in the home folder
-        os.environ.setdefault("MPLCONFIGDIR", str(determinism.CACHE / "matplotlib"))
+    if folder := determinism.cache_folder():  # otherwise matplotlib looks for a folder of its own
+        os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
     power_of_two = 1 << (min(cores(), 8).bit_length() - 1)  # it divides the number of shards
     determinism.pin(devices=power_of_two)
 

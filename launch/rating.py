@@ -40,7 +40,7 @@ def rate(options: Options, console: Console) -> bool:
     options.check()
     starts = openings.read(options.openings, game) if options.openings else None
     run = split_version(options.runs[0])[0] if options.runs else ""
-    inside = len(options.runs) == 1 and Path(run).is_dir()  # the ladder of one run
+    inside = not options.out and len(options.runs) == 1 and Path(run).is_dir()  # of one run
     folder = options.out or (Path(run) / "ladder" if inside else Path("ladders") / game.name)
     recorded = recorded_anchor(folder / database.FILE)
     if recorded and not options.anchor:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from games import checkout
 from games.plugins import USER_FOLDER
 
 LAUNCH = Path(__file__).resolve().parent.parent / "launch"
@@ -17,12 +18,14 @@ LAUNCH = Path(__file__).resolve().parent.parent / "launch"
 def command(script: str, *arguments: object) -> str:
     """Returns the command line of ``launch/SCRIPT.py`` as it can be typed in the current directory.
 
-    It names this process's own interpreter and is quoted for a shell. In a process that was started
-    as ``oomzero``, it is ``oomzero SCRIPT`` if that program is installed.
+    It names this process's own interpreter and is quoted for a shell. Outside a checkout, and in a
+    process that was started as ``oomzero``, it is ``oomzero SCRIPT`` if that program is installed.
     """
-    if is_oomzero() and (line := program("oomzero", script, *arguments)):
+    is_checkout = checkout.is_checkout()
+    if (is_oomzero() or not is_checkout) and (line := program("oomzero", script, *arguments)):
         return line
-    return shlex.join([_python(), near(LAUNCH / f"{script}.py"), *map(str, arguments)])
+    start = [near(LAUNCH / f"{script}.py")] if is_checkout else ["-m", "launch", script]
+    return shlex.join([_python(), *start, *map(str, arguments)])
 
 
 def is_oomzero() -> bool:
@@ -34,9 +37,11 @@ def is_oomzero() -> bool:
 def documented(script: str, *arguments: object) -> str:
     """Returns the command line as documents write it, for a reader on any machine.
 
-    It can be typed in the repository's folder when the environment's `python` is the shell's.
+    It can be typed in the repository's folder when the environment's `python` is the shell's, or,
+    if it was written outside a checkout, wherever oomzero is installed.
     """
-    return shlex.join(["python", f"launch/{script}.py", *map(str, arguments)])
+    start = ["python", f"launch/{script}.py"] if checkout.is_checkout() else ["oomzero", script]
+    return shlex.join([*start, *map(str, arguments)])
 
 
 def program(name: str, *arguments: object) -> str | None:

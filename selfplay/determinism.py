@@ -16,6 +16,8 @@ import re
 import sys
 from pathlib import Path
 
+from games import checkout
+
 NAMES = ("NPROC", "XLA_FLAGS")
 LATE = """\
 JAX was imported before selfplay.determinism.pin() could set the flags that fix its results.
@@ -25,8 +27,20 @@ first cell:
     from selfplay import determinism
     determinism.pin()
 """
-CACHE = Path(__file__).resolve().parent.parent / ".jax_cache"
-"""Folder of compiled programs, beside the code."""
+
+
+def cache_folder() -> Path | None:
+    """Returns the folder for compiled programs, or None if nothing can be written there.
+
+    In a checkout it is beside the code, otherwise in the user's cache folder.
+    """
+    folder = checkout.ROOT / ".jax_cache"
+    if not checkout.is_checkout():
+        named = os.environ.get("XDG_CACHE_HOME", "")
+        base = named if os.path.isabs(named) else os.path.expanduser("~/.cache")
+        folder = Path(base, "oomzero")
+    parent = next(path for path in (folder, *folder.parents) if path.exists())
+    return folder if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK) else None
 
 
 def environment(devices: int = 1) -> dict[str, str]:
@@ -69,7 +83,8 @@ def pin(devices: int = 1) -> None:
         raise RuntimeError(LATE)
     os.environ.update(wanted)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+    if folder := cache_folder():
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 

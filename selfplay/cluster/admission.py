@@ -156,8 +156,8 @@ class ActorManager:
 
         pinned = determinism.environment()
         variables = {n: v for n, v in os.environ.items() if n.startswith("JAX_")}
-        if variables.get("JAX_COMPILATION_CACHE_DIR") == str(determinism.CACHE):
-            del variables["JAX_COMPILATION_CACHE_DIR"]  # an actor's cache is next to its own code
+        if variables.get("JAX_COMPILATION_CACHE_DIR") == str(determinism.cache_folder()):
+            del variables["JAX_COMPILATION_CACHE_DIR"]  # an actor chooses its own, on its node
         variables |= pinned | self._config.actor_environment()
         actor = (
             self._ray.remote(StreamActor)

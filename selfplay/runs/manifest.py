@@ -43,8 +43,11 @@ def _git(source: Path, *arguments: str) -> str | None:
 def code_version(source: Path) -> JsonObject:
     """Returns the commit of the checkout with ``source``, and whether its files were changed.
 
-    ``{"commit": …, "dirty": …}``; both are None outside git.
+    ``{"commit": …, "dirty": …}``; both are None outside git, and where git does not track
+    ``source``: an environment inside the user's own repository.
     """
+    if not _git(source, "ls-files", "--", "."):
+        return {"commit": None, "dirty": None}
     commit = _git(source, "rev-parse", "HEAD")
     status = None if commit is None else _git(source, "status", "--porcelain")
     return {"commit": commit, "dirty": None if status is None else bool(status)}

@@ -108,7 +108,9 @@ class Study:
 
     def resume_command(self) -> str:
         """Returns the command that resumes the study, as typed in the working directory."""
-        typed = shlex.split(self.commands[-1])[2:]  # after python launch/ablate.py
+        typed = shlex.split(self.commands[-1])[
+            2:
+        ]  # after python launch/ablate.py or oomzero ablate
         arguments = today_arguments("ablate", without(typed, "--out"))
         return command("ablate", *arguments, "--out", near(self.folder))
 

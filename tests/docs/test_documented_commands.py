@@ -28,6 +28,7 @@ import tyro
 import configs
 import games
 from launch import cli
+from launch.__main__ import versions
 from selfplay import determinism
 from selfplay.runs import renamed
 from selfplay.study.grid import Axis
@@ -154,6 +155,8 @@ def check_python(words: Sequence[str]) -> None:
             pass
         case ["-m", module, *arguments] if module.startswith("benchmarks."):
             check_benchmark(module.removeprefix("benchmarks."), arguments)
+        case ["-m", "launch", name, *arguments]:
+            check_launch(name, arguments)
         case ["-m", module, *arguments]:
             assert importlib.util.find_spec(module) and not arguments
         case [script, *arguments] if script.startswith("launch/"):
@@ -170,6 +173,8 @@ def test_documented_command_is_accepted_by_its_parser(command: Command) -> None:
         case ["ray", subcommand, *arguments]:
             assert subcommand in RAY
             assert {word for word in arguments if word.startswith("--")} <= RAY_OPTIONS
+        case ["oomzero", "--version"]:
+            assert versions().startswith("oomzero ")
         case ["oomzero", name, *arguments]:
             check_launch(name, arguments)
         case [_, *arguments]:

@@ -65,6 +65,25 @@ def test_small_game_is_made_by_its_import_path(monkeypatch: pytest.MonkeyPatch) 
             games.make(f"{path}?{options}")
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Incomplete", "does not define init, is_terminal, legal_actions, max_plies, observation_"),
+        ("Required", r"needs the option 'width': .*:Required\?width=VALUE"),
+        ("Stones", "is not a game: expected a dataclass that inherits games.Game, got"),
+        ("Game", "is not a game: expected a dataclass"),
+    ],
+)
+def test_import_path_of_no_complete_game_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+) -> None:
+    monkeypatch.setattr(plugins._Trust, "paths", set())
+    path = f"{ThreeInARow.__module__}:{name}"
+    plugins.trust([path])
+    with pytest.raises(ValueError, match=sentence):
+        games.make(path)
+
+
 @dataclass(frozen=True)
 class Set(ThreeInARow):
     """With all capabilities, right: the base of the broken games."""

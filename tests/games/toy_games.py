@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -62,3 +62,17 @@ class ThreeInARow(Game):
 
     def player(self, state: Stones) -> Array:
         return state.player
+
+
+@dataclass(frozen=True)
+class Incomplete(Game):
+    """A game that lacks most methods."""
+
+    num_actions: int = 9  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+@dataclass(frozen=True)
+class Required(ThreeInARow):
+    """A game with an option that has no default."""
+
+    width: int = field(kw_only=True)

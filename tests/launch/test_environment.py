@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import pwd
+import re
 import shlex
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from games import extras
+from games import checkout, extras
 from launch import cli
 from selfplay.cluster import connection
 from selfplay.runs.files import check_writable, describe, write_bytes
@@ -303,15 +304,17 @@ def test_python_without_the_packages_names_the_one_that_has_them() -> None:
 def test_install_names_a_command_for_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(extras.ROOT)
+    monkeypatch.chdir(checkout.ROOT)
     words = shlex.split(extras.install("solver"))
     assert Path(words[0]).absolute() == Path(sys.executable)
     assert words[1:] == ["-m", "pip", "install", "-c", "requirements.lock", "-e", ".[solver]"]
     monkeypatch.chdir(tmp_path)
     words = shlex.split(extras.install("pgx"))
-    assert words[-3] == str(extras.ROOT / "requirements.lock")
-    assert words[-1] == f"{extras.ROOT}[pgx]"
-    monkeypatch.setattr(extras, "ROOT", tmp_path)  # as in site-packages
+    assert words[-3] == str(checkout.ROOT / "requirements.lock")
+    assert words[-1] == f"{checkout.ROOT}[pgx]"
+    monkeypatch.setattr(checkout, "LOCK", tmp_path / "requirements.lock")  # as in site-packages
     assert [w.partition(">")[0] for w in shlex.split(extras.install("pgx"))[4:]] == ["pgx"]
+    needed = {re.split(r"[\[>]", word)[0] for word in shlex.split(extras.install())[4:]}
+    assert {"jax", "ray", "tyro"} <= needed and not {"pgx", "pytest"} & needed
     monkeypatch.setattr(extras, "PACKAGE", "no-such-package")  # as in a copied folder
     assert shlex.split(extras.install("pgx"))[4:] == ["no-such-package[pgx]"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -117,6 +119,17 @@ def test_oomzero_suggests_commands_as_it_was_typed(
     assert Path(words[0]).samefile(tmp_path / "oomzero") and words[1:] == ["exam", "a b"]
     monkeypatch.setattr(sys, "argv", ["launch/train.py", "runs/a"])
     assert command_line.command("exam").endswith("launch/exam.py")
+
+
+def test_oomzero_prints_versions_without_importing_jax() -> None:
+    script = "import runpy, sys; sys.argv[1:] = ['--version']\n"
+    script += "runpy.run_module('launch', run_name='__main__')\n"
+    script += "print([m for m in ('jax', 'numpy') if m in sys.modules])"
+    status, output, _ = run("-c", script, folder=ROOT)
+    version, imported = output.splitlines()
+    assert status == 0 and imported == "[]"
+    assert re.fullmatch(r"oomzero [\d.]+ \(Python [\d.]+(, [a-z-]+ [\d.]+){8}\)", version)
+    assert f"jax {importlib.metadata.version('jax')}," in version
 
 
 def test_oomzero_proposes_a_command_for_a_typo() -> None:

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 import configs
+from games import checkout
 from launch import cli
 from launch.progress import Progress, next_steps
 from selfplay import command_line
@@ -276,6 +277,19 @@ def test_command_names_the_interpreter_as_it_can_be_typed(
             assert shlex.split(command("exam", run, "--sims", 0)) == [
                 *expected, run, "--sims", "0"
             ]  # fmt: skip
+
+
+def test_command_outside_a_checkout_names_no_file_of_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (python := tmp_path / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(checkout, "LOCK", tmp_path / "requirements.lock")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert command("exam", "a b") == "python -m launch exam 'a b'"
+    (tmp_path / "oomzero").touch(0o755)
+    assert command("exam", "a b") == "oomzero exam 'a b'"
+    assert command_line.documented("exam", "a b") == "oomzero exam 'a b'"
 
 
 def test_verify_prints_identical_or_the_difference(run: Path) -> None:

@@ -1,10 +1,13 @@
 """Pinned arithmetic: what a process started from here inherits, and what it cannot change."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from games import checkout
 from selfplay import determinism
 
 
@@ -51,3 +54,35 @@ def test_pin_raises_after_jax_was_imported(monkeypatch: pytest.MonkeyPatch) -> N
     words += "print(jax.device_count())"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert done.stdout.strip() == "4", done.stderr
+
+
+def test_cache_of_an_installation_is_in_the_users_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert determinism.cache_folder() == checkout.ROOT / ".jax_cache"
+    monkeypatch.setattr(checkout, "LOCK", tmp_path / "requirements.lock")  # as in site-packages
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for named in (None, "", "relative"):
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        if named is not None:
+            monkeypatch.setenv("XDG_CACHE_HOME", named)
+        assert determinism.cache_folder() == tmp_path / ".cache" / "oomzero"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert determinism.cache_folder() == tmp_path / "caches" / "oomzero"
+    assert not [*tmp_path.iterdir()]  # whoever writes there makes the folder
+
+
+@pytest.mark.parametrize("home", ["missing", "read-only"])
+def test_process_is_pinned_without_a_cache_where_none_can_be_written(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkout, "LOCK", tmp_path / "requirements.lock")
+    monkeypatch.setattr("sys.modules", {})  # as before JAX
+    monkeypatch.setenv("HOME", "/dev/null/none" if home == "missing" else str(tmp_path))
+    if home == "read-only":  # root may write anywhere
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for name in ("XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR", *determinism.NAMES):
+        monkeypatch.delenv(name, raising=False)
+    determinism.pin()
+    assert determinism.pinned() == determinism.environment()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ

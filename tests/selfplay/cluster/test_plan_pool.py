@@ -276,12 +276,18 @@ def test_rejected_connection_differs_from_no_cluster(monkeypatch: pytest.MonkeyP
             connection.connect(ClusterConfig(address=address), 1)
 
 
-def test_actor_keeps_its_compilation_cache_next_to_its_code() -> None:
+def test_actor_chooses_its_own_compilation_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     import jax
 
     before = jax.config.values["jax_compilation_cache_dir"]
     try:
-        for said, kept in ((None, str(determinism.CACHE)), ("/somewhere", "/somewhere")):
+        own = determinism.cache_folder()
+        for said, folder, kept in (
+            (None, own, str(own)),
+            ("/somewhere", own, "/somewhere"),
+            (None, None, None),
+        ):
+            monkeypatch.setattr(determinism, "cache_folder", lambda folder=folder: folder)
             jax.config.update("jax_compilation_cache_dir", said)
             StreamActor(SPEC, {})
             assert jax.config.values["jax_compilation_cache_dir"] == kept

@@ -46,8 +46,8 @@ def test_version_spec_splits_into_its_parts() -> None:
         ("a?sims=", "sims='' must be int"),
         ("a?sims=-1", "got -1"),
         ("a?sim=3", r"has no option 'sim' \(did you mean 'sims'\?\); choose from sims, search"),
-        ("a?search=gumble", r"'gumble' is unknown \(did you mean 'gumbel'\?\); choose from"),
-        ("a?search=mcts", "search='mcts' is unknown; choose from gumbel, puct"),
+        ("a?search=gumble", r"unknown search 'gumble' \(did you mean 'gumbel'\?\); choose from"),
+        ("a?search=mcts", "unknown search 'mcts'; choose from gumbel, puct"),
     ):
         with pytest.raises(ValueError, match=sentence):
             specs.version_spec(bad)

@@ -108,8 +108,13 @@ def test_code_version_is_the_commit_and_whether_files_changed(tmp_path: Path) ->
     assert manifest.code_version(tmp_path) == {"commit": None, "dirty": None}
     git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@t"]
     subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    (tmp_path / ".gitignore").write_text("environment")
+    subprocess.run([*git, "add", ".gitignore"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
     clean = manifest.code_version(tmp_path)
     assert clean["commit"] and len(clean["commit"]) == 40 and clean["dirty"] is False
     (tmp_path / "new").write_text("")
     assert manifest.code_version(tmp_path) == clean | {"dirty": True}
+    (installed := tmp_path / "environment").mkdir()  # in the user's own repository
+    (installed / "code.py").write_text("")
+    assert manifest.code_version(installed) == {"commit": None, "dirty": None}

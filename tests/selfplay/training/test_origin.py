@@ -172,7 +172,7 @@ def test_exported_file_can_be_the_origin(origin: Path, second: Path, tmp_path: P
             lambda v: replace(v, params=jax.tree.map(lambda x: x[:1], v.params)),
             "does not contain the network",
         ),
-        (lambda v: replace(v, config={"game": "tic_tac_toe"}), "network.width is absent there"),
+        (lambda v: replace(v, config={"game": "tic_tac_toe"}), "has a config without 'network'"),
     ],
 )
 def test_exported_file_with_wrong_content_is_refused(
