@@ -11,8 +11,6 @@ from jax import Array
 from selfplay.model.architecture import Architecture, Heads, Model, Params, Prediction, Shape
 from selfplay.model.config import NetworkConfig
 
-POLICY_AND_VALUE: Heads = (("policy", "actions"), ("value", "scalar"))
-
 
 class Transformer(nn.Module):
     """``observations bool[B, H, W, C] → Prediction``; policy and value are the first heads."""
@@ -25,9 +23,10 @@ class Transformer(nn.Module):
     @nn.compact
     def __call__(self, observations: Array) -> Prediction:
         (rows, columns, planes), width = self.shape.observation, self.config.width
-        tokens = observations.reshape(-1, rows * columns, planes).astype(jnp.float32)
-        place = self.param("place", nn.initializers.normal(0.02), (1, rows * columns, width))
-        x = nn.Dense(width)(tokens) + place  # [B, H * W, width]
+        x = observations.reshape(-1, rows * columns, planes).astype(jnp.float32)  # tokens
+        x = nn.Dense(width)(x) + self.param(
+            "place", nn.initializers.normal(), (1, x.shape[1], width)
+        )
         for _ in range(self.config.depth):
             x = x + nn.MultiHeadDotProductAttention(self.attention_heads)(nn.LayerNorm()(x))
             x = x + nn.Dense(width)(nn.gelu(nn.Dense(4 * width)(nn.LayerNorm()(x))))
@@ -48,7 +47,8 @@ def transformer(
 ) -> Model:
     """Builds it with `width` and `depth` of the config; the heads must divide the width."""
     (rows, columns, planes), width = shape.observation, config.width
-    cells, every = rows * columns, (*POLICY_AND_VALUE, *heads)
+    cells = rows * columns
+    every: Heads = (("policy", "actions"), ("value", "scalar"), *heads)
     module = Transformer(shape, config, every, attention_heads)
 
     def init(key: Array) -> Params:
