@@ -48,9 +48,8 @@ def random_moves(states, key) -> Array:
 
 @jax.jit
 def self_play(params, key) -> dict[str, Array]:
-    """Lets the search play against itself, after openings of up to five random moves."""
-    opening_key, games_key = jax.random.split(key)
-    opening = jax.random.randint(opening_key, (B,), 0, 6)  # plies; they make the games differ
+    """Lets the search play against itself, after an opening of up to five random moves."""
+    opening = jax.random.randint(jax.random.fold_in(key, game.max_plies), (B,), 0, 6)  # plies
 
     def choose(states, ply, key):
         search_key, random_key = jax.random.split(key)
@@ -63,7 +62,7 @@ def self_play(params, key) -> dict[str, Array]:
         }
         return jnp.where(ply < opening, random_moves(states, random_key), result.action), row
 
-    states, rows = play_games(choose, games_key)
+    states, rows = play_games(choose, key)
     rows["value"] *= jax.vmap(game.outcome)(states)[None]  # [T, B], the result for the mover
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rows)  # [T * B, …]
 
@@ -74,9 +73,8 @@ def learn(params, moments, rows):
 
     def loss(params):
         prediction = model.apply(params, rows["observation"])
-        policy_loss = optax.softmax_cross_entropy(prediction.policy_logits, rows["policy"])
-        value_loss = (prediction.value - rows["value"]) ** 2
-        return jnp.mean(rows["weight"] * (policy_loss + value_loss))
+        error = optax.softmax_cross_entropy(prediction.policy_logits, rows["policy"])
+        return jnp.mean(rows["weight"] * (error + (prediction.value - rows["value"]) ** 2))
 
     updates, moments = optimizer.update(jax.grad(loss)(params), moments)
     return optax.apply_updates(params, updates), moments
@@ -101,12 +99,12 @@ def main(rounds: int = 15) -> None:
     for i in range(rounds + 1):
         play_key, batch_key, test_key = jax.random.split(jax.random.key(i), 3)
         if i > 0:  # round 0 shows the untrained network
-            rows = self_play(params, play_key)
-            size = len(rows["weight"])  # each position is drawn four times on average
+            rows, size = self_play(params, play_key), game.max_plies * B
             for batch in jax.random.randint(batch_key, (4 * size // B, B), 0, size):
                 params, moments = learn(params, moments, {k: rows[k][batch] for k in rows})
         result = results(params, test_key)
         print(f"round {i:2}: won {(result > 0).mean():4.0%}, lost {(result < 0).mean():4.0%}")
 
 
-main()
+if __name__ == "__main__":
+    main()
