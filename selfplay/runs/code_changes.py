@@ -32,7 +32,7 @@ def describe(game: Game) -> JsonObject:
         {"path": source.path, "version": source.version, "digest": source.digest}
         for source in plugins.followed()
     ]
-    rules = {"name": game.name, "version": getattr(game, "version", 1)}
+    rules = {"name": game.name, "version": game.version}
     return {"rules": rules, "imports": imports}
 
 

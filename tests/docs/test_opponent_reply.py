@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import games
-from games import plugins, symmetry
+from games import plugins
 from selfplay.acting import episode
 from selfplay.acting.row_schema import Rows
 from selfplay.acting.segment import PlyRecord
@@ -125,7 +125,7 @@ def test_loss_of_the_reply_falls_and_rows_without_one_are_not_learned(
 
 def test_symmetry_moves_the_reply_with_the_position(example: ModuleType, rows: Rows) -> None:
     """The loss that draws symmetries is the plain loss of rows that were transformed by hand."""
-    model, group = network.make(GAME, MLP, example.term.heads), symmetry.symmetries(GAME)
+    model, group = network.make(GAME, MLP, example.term.heads), GAME.symmetries()
     params = random_params(model.init, seed=3)
     config = replace(PLAIN, losses=(SPEC,))
     plain = quick_jit(make_loss(GAME, model.apply, config))

@@ -15,7 +15,7 @@ import optax
 import pytest
 
 import games
-from games import plugins, symmetry
+from games import plugins
 from games.game import Game
 from selfplay.acting import row_schema
 from selfplay.acting.row_schema import Episodes, RowField
@@ -113,7 +113,7 @@ def test_loss_is_the_weighted_sum_and_every_term_has_a_metric() -> None:
 
 
 def test_symmetries_move_cells_actions_and_numbers_of_actions() -> None:
-    rng, count, group = np.random.default_rng(0), 64, symmetry.symmetries(GAME)
+    rng, count, group = np.random.default_rng(0), 64, GAME.symmetries()
 
     def field(name: str, *shape: int, **changes: Any) -> RowField:
         return RowField(name, "", "int16", lambda game: shape, finish=finish, **changes)
@@ -190,7 +190,7 @@ def test_unknown_names_list_the_choices() -> None:
         LearnerConfig(losses=("reply?weight=2",))
     with pytest.raises(ValueError, match=r"unknown optimizer 'adam' \(did you mean 'adamw'\?\)"):
         LearnerConfig(optimizer="adam")
-    with pytest.raises(ValueError, match="schedule 'cosine'.*choose from warmup_cosine, warmup_"):
+    with pytest.raises(ValueError, match=r"schedule 'cosine'.*choose from warmup_cosine, warmup_"):
         LearnerConfig(schedule="cosine")
 
 
