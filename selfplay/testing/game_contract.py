@@ -111,10 +111,9 @@ def colors_are_interchangeable(game: Game) -> bool:
 
 @_law
 def game_is_a_hashable_value(game: Game) -> None:
-    """A frozen dataclass that inherits `Game`, compares by value and has positive sizes."""
-    _require(isinstance(game, Game), "it does not inherit games.Game")
+    """A frozen dataclass that compares by value and has positive sizes."""
     data: Any = game
-    _require(is_dataclass(game) and data.__dataclass_params__.frozen, "it is no frozen dataclass")
+    _require(is_dataclass(game) and data.__dataclass_params__.frozen, "it is not a frozen dataclass")
     twin = replace(data)
     _require(twin == game and hash(twin) == hash(game), "an equal copy differs or hashes otherwise")
     for number in (game.num_actions, game.max_plies, *game.observation_shape):
