@@ -113,7 +113,8 @@ def colors_are_interchangeable(game: Game) -> bool:
 def game_is_a_hashable_value(game: Game) -> None:
     """A frozen dataclass that compares by value and has positive sizes."""
     data: Any = game
-    _require(is_dataclass(game) and data.__dataclass_params__.frozen, "it is not a frozen dataclass")
+    frozen = is_dataclass(game) and data.__dataclass_params__.frozen
+    _require(frozen, "it is not a frozen dataclass")
     twin = replace(data)
     _require(twin == game and hash(twin) == hash(game), "an equal copy differs or hashes otherwise")
     for number in (game.num_actions, game.max_plies, *game.observation_shape):
