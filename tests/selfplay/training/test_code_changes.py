@@ -89,6 +89,7 @@ def test_changed_module_must_be_accepted_and_is_recorded(module: Path, tmp_path:
     assert "accepted_code_change" not in sessions(run)[2]
 
 
+@pytest.mark.slow
 def test_run_is_resumed_and_verified_by_who_trusts_its_game(module: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     flags = (
