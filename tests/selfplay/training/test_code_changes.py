@@ -122,13 +122,23 @@ def test_changed_rules_name_both_versions() -> None:
     class Newer(type(games.make("tic_tac_toe"))):  # type: ignore[misc]
         version = 2
 
-    code = code_changes.describe(games.make("tic_tac_toe"))
-    newer = code_changes.describe(Newer())
+    code = code_changes.describe({}, games.make("tic_tac_toe"))
+    newer = code_changes.describe({}, Newer())
     assert newer["rules"]["version"] == 2 and newer["imports"] == []
     (text,) = code_changes.changes(Path("run"), newer, [code])
     assert text == "the rules of tic_tac_toe were version 1, and are version 2 now"
     assert code_changes.changes(Path("run"), newer, [newer, {}]) == []
     assert code_changes.changes(Path("run"), {}, [code]) == []
+
+
+def test_only_modules_that_the_config_names_are_recorded(module: Path) -> None:
+    (module.parent / "users_other.py").write_text(GAME)
+    plugins.trust([PATH, "users_other:UsersGame"])
+    game, _ = games.make(PATH), games.make("users_other:UsersGame")
+    for config in ({"game": f"{PATH}"}, {"learner": {"losses": ["x", f"{PATH}?weight=1"]}}):
+        (entry,) = code_changes.describe(config, game)["imports"]
+        assert entry["path"] == PATH
+    del sys.modules["users_other"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +158,5 @@ def test_damaged_record_of_code_is_reported(session: Any) -> None:
         "rules": {"name": "tic_tac_toe", "version": 1},
         "imports": [{"path": PATH, "digest": "0"}],
     }
-    with pytest.raises(
-        CorruptedFile, match=r"run/manifest\.json is damaged: its record of the code"
-    ):
+    with pytest.raises(CorruptedFile, match=r"run/manifest\.json is damaged: its record"):
         code_changes.changes(Path("run"), code, [session])
