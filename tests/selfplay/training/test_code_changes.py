@@ -13,6 +13,7 @@ import pytest
 import games
 from games import plugins
 from games.plugins import NotTrusted
+from games.tic_tac_toe import TicTacToe
 from selfplay.runs import code_changes
 from selfplay.runs.code_changes import CodeChanged
 from selfplay.runs.files import CorruptedFile
@@ -119,7 +120,7 @@ def test_run_is_resumed_and_verified_by_who_trusts_its_game(module: Path, tmp_pa
 
 
 def test_changed_rules_name_both_versions() -> None:
-    class Newer(type(games.make("tic_tac_toe"))):  # type: ignore[misc]
+    class Newer(TicTacToe):
         version = 2
 
     code = code_changes.describe({}, games.make("tic_tac_toe"))
