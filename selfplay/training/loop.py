@@ -32,7 +32,7 @@ from selfplay.model.architecture import Params
 from selfplay.model.flops import Ledger
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.runs import code_changes
-from selfplay.runs.codec import Json, mutable_fields
+from selfplay.runs.codec import Json, mutable_fields, to_json
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
 from selfplay.runs.failpoints import failpoint
@@ -194,7 +194,7 @@ def _open(
         keep_all=config.store.keep_for_verify,
         flags=flags,
         notes=notes,
-        code=code_changes.describe(trainer.game),
+        code=code_changes.describe(to_json(config), trainer.game),
         accept_code_change=accept_code_change,
     )
 
