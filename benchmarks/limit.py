@@ -11,8 +11,8 @@ from jax import Array
 
 import games
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
+from selfplay.acting.row_schema import unpack
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning.row_sources import unpack
 from selfplay.model import network
 from selfplay.model.architecture import Params
 from selfplay.model.config import NetworkConfig

@@ -14,9 +14,10 @@ from rich.text import Text
 
 import games
 from launch import cli
-from selfplay.acting.episode import row_bytes
+from selfplay.acting.row_schema import row_bytes
 from selfplay.command_line import command, program
 from selfplay.imitation import imitate
+from selfplay.learning import loss_terms
 from selfplay.phase import Phase
 from selfplay.runs import metrics, window
 from selfplay.runs.metrics_row import ImitationRow, MetricsRow, SelfPlayRow, StartRow
@@ -60,7 +61,8 @@ class Progress:
         if live:
             view = self._view
             self._live = Live(console=self._console, get_renderable=view, refresh_per_second=2)
-        rows, row = config.selfplay.positions, row_bytes(games.make(config.game))
+        rows, fields = config.selfplay.positions, loss_terms.row_fields(config.learner.losses)
+        row = row_bytes(games.make(config.game), fields)
         total = config.iterations * rows
         needed = window.bytes_needed(config.replay, total, row, config.store.keep_for_verify)
         self.say(

@@ -54,6 +54,7 @@ class StreamSpec:
         search: how moves are chosen.
         selfplay: batch, segment and exploration.
         seed: the run's seed.
+        losses: further loss terms (`learner.losses`), whose row fields are recorded.
     """
 
     game: str
@@ -61,3 +62,4 @@ class StreamSpec:
     search: SearchConfig
     selfplay: SelfPlayConfig
     seed: int
+    losses: tuple[str, ...] = ()

@@ -1,39 +1,18 @@
 """From the records of single plies to the rows of finished episodes, on the host.
 
 ``finish_episodes`` joins a segment's records to those that are pending in the carry, and returns
-the positions of every episode that has ended, each with the result of its game, which is known only
-then. An episode is never cut off.
+the positions of every episode that has ended, with the fields that are known only then, such as the
+result of its game. An episode is never cut off.
 """
 
-import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from games.game import Game
+from selfplay.acting.row_schema import BASE, Episodes, RowField, Rows
 from selfplay.acting.segment import Lanes, PlyRecord
-
-Rows = dict[str, np.ndarray]
-"""Positions as arrays that share their leading dimension; the fields are in :data:`FIELDS`."""
-
-FIELDS = {
-    "planes": "uint8[N, P], observation, bit-packed",
-    "legal": "uint8[N, ceil(A / 8)], True = legal, bit-packed",
-    "policy": "float16[N, A], the search's improved policy",
-    "value": "float16[N], the root's search value for the player to move",
-    "mover_outcome": "int8[N], the game's result for the player to move",
-    "action": "int16[N], the move played",
-    "ply": "int16[N], moves made before this position",
-    "version": "int32[N], the version that played this ply (an episode may span several)",
-    "last": "bool[N], True at an episode's last position: their number is the number of games",
-}
-
-
-def row_bytes(game: Game) -> int:
-    """Returns the bytes of one position's row, in memory and (uncompressed) on disk."""
-    planes, legal = math.prod(game.observation_shape), game.num_actions
-    bits = -(-planes // 8) + -(-legal // 8)
-    return bits + 2 * game.num_actions + 2 + 1 + 2 + 2 + 4 + 1  # in the order of FIELDS
 
 
 class Carry(NamedTuple):
@@ -43,45 +22,59 @@ class Carry(NamedTuple):
     pending: Rows  # records of unfinished episodes, in order of play; with "lane" and "player"
 
 
-def empty_carry(lanes: Lanes, record: PlyRecord) -> Carry:
-    """Returns the carry before the first ply; `record` gives the shapes ``[T, B, …]``."""
-    pending = {
-        name: np.zeros((0, *leaf.shape[2:]), leaf.dtype)
-        for name, leaf in record._asdict().items()
-        if name not in ("over", "outcome")
-    }
+def empty_carry(lanes: Lanes, record: PlyRecord, extra: Iterable[RowField] = ()) -> Carry:
+    """Returns the carry before the first ply.
+
+    Args:
+        lanes: the first positions.
+        record: gives the shapes, ``[T, B, …]``.
+        extra: row fields that `record` has besides those of `BASE`.
+    """
+    # The order is the order in which a learner's fingerprint draws noise.
+    names = [field.name for field in (*BASE, *extra) if field.record]
+    leaves = {name: record.fields[name] for name in names} | {"player": record.player}
+    pending = {name: np.zeros((0, *leaf.shape[2:]), leaf.dtype) for name, leaf in leaves.items()}
     pending |= {"version": np.zeros(0, np.int32), "lane": np.zeros(0, np.int32)}
     return Carry(lanes, pending)
 
 
-def finish_episodes(pending: Rows, record: PlyRecord, version: int) -> tuple[Rows, Rows]:
+def finish_episodes(
+    game: Game, pending: Rows, record: PlyRecord, version: int, extra: Iterable[RowField] = ()
+) -> tuple[Rows, Rows]:
     """Splits pending records and a segment by `version` into ``(still pending, finished rows)``.
 
-    Finished rows come in order of lane, then of play: the same order whoever played them.
+    Finished rows have the fields of `BASE`, then `extra`. They come in order of lane, then of play:
+    the same order whoever played them.
     """
     plies, lanes = record.over.shape
     new: Rows = {
         name: np.asarray(leaf).reshape(plies * lanes, *leaf.shape[2:])
-        for name, leaf in record._asdict().items()
+        for name, leaf in (*record.fields.items(), ("player", record.player))
     }
     new["version"] = np.full(plies * lanes, version, np.int32)
     new["lane"] = np.tile(np.arange(lanes, dtype=np.int32), plies)
-    old = {**pending, "over": np.zeros(len(pending["lane"]), bool)}
-    old["outcome"] = np.zeros(len(pending["lane"]), np.int8)
-    rows = {name: np.concatenate([old[name], new[name]]) for name in new}
+    waiting = len(pending["lane"])
+    over = np.concatenate([np.zeros(waiting, bool), np.asarray(record.over).reshape(-1)])
+    outcome = np.concatenate([np.zeros(waiting, np.int8), np.asarray(record.outcome).reshape(-1)])
+    rows = {name: np.concatenate([pending[name], new[name]]) for name in pending}
 
     order = np.argsort(rows["lane"], kind="stable")  # lane, then time
     rows = {name: array[order] for name, array in rows.items()}
-    ends = np.flatnonzero(rows["over"])
+    ends = np.flatnonzero(over[order])
     end_of = np.searchsorted(ends, np.arange(len(order)))  # the first end at or after each row
     candidate = np.append(ends, len(order))[end_of]
     lane_of_end = np.append(rows["lane"], -1)[candidate]
     finished = lane_of_end == rows["lane"]
 
-    outcome = np.append(rows["outcome"], np.int8(0))[candidate]  # of each row's game
-    rows["mover_outcome"] = np.where(rows["player"] == 0, outcome, -outcome).astype(np.int8)
-    rows["last"] = rows["over"]
-    done = {name: rows[name][finished] for name in FIELDS}
+    # Every row between a finished one and the end of its game is finished.
+    end = np.cumsum(finished)[candidate[finished]] - 1
+    done = {name: array[finished] for name, array in rows.items()}
+    episodes = Episodes(done, end, outcome[order][candidate[finished]])
+    fields = (*BASE, *extra)
+    done = {
+        field.name: field.at_end(game, episodes) if field.finish else done[field.name]
+        for field in fields
+    }
     # Back to order of play, so that the carry's bytes do not depend on how often it was sorted.
     still = order[~finished].argsort(kind="stable")
-    return {name: rows[name][~finished][still] for name in pending}, done
+    return {name: array[~finished][still] for name, array in rows.items()}, done

@@ -5,8 +5,8 @@ other: where a game ends, the next one starts within the same ply, so no ply is 
 games and no game is cut off. An episode that is not over at the end of a segment continues in the
 next one; its records stay in the carry, see ``episode.py``.
 
-A ply records what the learner needs and no more: bit-packed observation and legal actions, the
-improved policy in half precision, the root's search value, the move and the result.
+A ply records what the learner needs and no more: the fields of `row_schema` that are known at the
+ply, and the result.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from jax import Array
 
 from games.game import Game, State
 from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.row_schema import BASE, Played, RowField
 from selfplay.model.architecture import Evaluate, Params
 from selfplay.search.base import SearchResult
 from selfplay.search.config import SearchConfig
@@ -34,13 +35,8 @@ class Lanes(NamedTuple):
 class PlyRecord(NamedTuple):
     """The record of one ply of every lane; ``[T, B, …]`` after a segment."""
 
-    planes: Array  # uint8[B, ceil(H·W·C / 8)], the observation, bit-packed
-    legal: Array  # uint8[B, ceil(A / 8)], True = legal, bit-packed
-    policy: Array  # float16[B, A], the improved policy
-    value: Array  # float16[B], the root's search value for the player to move
-    action: Array  # int16[B]
+    fields: dict[str, Array]  # the row fields that are known at the ply, as rows store them
     player: Array  # int8[B], to move
-    ply: Array  # int16[B]
     over: Array  # bool[B], this move ended the game
     outcome: Array  # int8[B], for player 0; 0 unless over
 
@@ -53,9 +49,17 @@ class SegmentFns(NamedTuple):
 
 
 def make(
-    game: Game, evaluate: Evaluate, search: SearchConfig, config: SelfPlayConfig
+    game: Game,
+    evaluate: Evaluate,
+    search: SearchConfig,
+    config: SelfPlayConfig,
+    extra: tuple[RowField, ...] = (),
 ) -> SegmentFns:
-    """Builds the functions that start a stream's games and advance them by a segment."""
+    """Builds the functions that start a stream's games and advance them by a segment.
+
+    Plies record the row fields in `BASE` and in `extra`.
+    """
+    recorded = [field for field in (*BASE, *extra) if field.record]
     search_fn = make_search(game, evaluate, search.for_self_play())
 
     def start(key: Array) -> Lanes:
@@ -70,14 +74,10 @@ def make(
         action = choose(result, ply, move_key, config)
         after = jax.vmap(game.step)(state, action)
         over = jax.vmap(game.is_terminal)(after)
+        played = Played(state, ply, result, action, after)
         record = PlyRecord(
-            planes=_pack(jax.vmap(game.observe)(state)),
-            legal=_pack(jax.vmap(game.legal_actions)(state)),
-            policy=result.policy.astype(jnp.float16),
-            value=result.value.astype(jnp.float16),
-            action=action.astype(jnp.int16),
+            fields={field.name: field.at_ply(game, played) for field in recorded},
             player=jax.vmap(game.player)(state).astype(jnp.int8),
-            ply=ply.astype(jnp.int16),
             over=over,
             outcome=jnp.where(over, jax.vmap(game.outcome)(after), 0.0).astype(jnp.int8),
         )
@@ -122,10 +122,6 @@ def opening(game: Game, config: SelfPlayConfig, key: Array) -> Lanes:
 
     lanes, _ = jax.lax.scan(body, Lanes(state, jnp.int32(0)), jnp.arange(plies))
     return lanes
-
-
-def _pack(bits: Array) -> Array:  # bool[B, …] → uint8[B, ceil(n / 8)]
-    return jnp.packbits(bits.reshape(bits.shape[0], -1), axis=-1)
 
 
 def _select(over: Array, new: Array, old: Array) -> Array:

@@ -15,41 +15,46 @@ from games.game import Game
 from selfplay import rng
 from selfplay.acting import episode, segment
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
-from selfplay.acting.episode import Carry, Rows
+from selfplay.acting.episode import Carry
+from selfplay.acting.row_schema import RowField, Rows
 from selfplay.acting.segment import Lanes, SegmentFns
 from selfplay.model import network
 from selfplay.model.architecture import Model, Params
 from selfplay.runs.digest import digest
+from selfplay.runs.renamed import disk_names
 from selfplay.search.config import SearchConfig
 
 
 class StreamPlayer:
     """Compiled self-play of one configuration."""
 
-    def __init__(self, game: Game, model: Model, spec: StreamSpec) -> None:
+    def __init__(
+        self, game: Game, model: Model, spec: StreamSpec, extra: tuple[RowField, ...] = ()
+    ) -> None:
         """Builds the programs, which compile at their first use.
 
         Args:
             game: the game that `spec` names.
             model: the network that `spec` describes.
             spec: what to play.
+            extra: the row fields that the loss terms in ``spec.losses`` add.
         """
-        self.seed = spec.seed
+        self.seed, self._game, self._extra = spec.seed, game, extra
         self._init = model.init
-        self._start, self._advance = _programs(game, model, spec.search, spec.selfplay)
+        self._start, self._advance = _programs(game, model, spec.search, spec.selfplay, extra)
 
     @classmethod
-    def from_spec(cls, spec: StreamSpec) -> StreamPlayer:
-        """Builds a player in a process that has nothing but the spec."""
+    def from_spec(cls, spec: StreamSpec, extra: tuple[RowField, ...] = ()) -> StreamPlayer:
+        """Builds a player in a process that has nothing but the spec, and its row fields."""
         game = games.make(spec.game)
-        return cls(game, network.make(game, spec.network), spec)
+        return cls(game, network.make(game, spec.network), spec, extra)
 
     def start(self, stream: int) -> Carry:
         """Returns the carry of a stream that has not played yet."""
         lanes = jax.device_get(self._start(rng.key(self.seed, rng.Purpose.START, stream)))
         params = network.shapes(self._init)
         _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
-        return episode.empty_carry(Lanes(*lanes), record)
+        return episode.empty_carry(Lanes(*lanes), record, self._extra)
 
     def play(
         self, params: Params, carry: Carry, iteration: int, stream: int, version: int
@@ -68,7 +73,9 @@ class StreamPlayer:
         """
         key = rng.key(self.seed, rng.Purpose.PLAY, iteration, stream)
         lanes, record = jax.device_get(self._advance(params, carry.lanes, key))
-        pending, rows = episode.finish_episodes(carry.pending, record, version)
+        pending, rows = episode.finish_episodes(
+            self._game, carry.pending, record, version, self._extra
+        )
         return Carry(Lanes(*lanes), pending), rows
 
     def fingerprint(self) -> str:
@@ -78,11 +85,18 @@ class StreamPlayer:
         not guarantee.
         """
         params = network.pseudo_random(self._init)
-        return digest(self.play(params, self.start(0), 0, 0, 0))
+        carry, rows = self.play(params, self.start(0), 0, 0, 0)
+        return digest((carry, disk_names(rows)))
 
 
 @lru_cache(maxsize=8)
-def _programs(game: Game, model: Model, search: SearchConfig, config: SelfPlayConfig) -> SegmentFns:
+def _programs(
+    game: Game,
+    model: Model,
+    search: SearchConfig,
+    config: SelfPlayConfig,
+    extra: tuple[RowField, ...],
+) -> SegmentFns:
     """Returns the functions of `segment.make`, jitted; players of one configuration share them."""
-    functions = segment.make(game, model.apply, search, config)
+    functions = segment.make(game, model.apply, search, config, extra)
     return SegmentFns(jax.jit(functions.start), jax.jit(functions.advance))

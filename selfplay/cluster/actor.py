@@ -40,13 +40,14 @@ class StreamActor:
         import jax  # only after the flags are checked
 
         from selfplay.acting.stream_player import StreamPlayer
+        from selfplay.learning.loss_terms import row_fields
 
         if not jax.config.values["jax_compilation_cache_dir"] and (
             folder := determinism.cache_folder()
         ):
             jax.config.update("jax_compilation_cache_dir", str(folder))
         plugins.trust_sources(sources)
-        self._player = StreamPlayer.from_spec(spec)
+        self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses))
         for path, digests in plugins.differing({s.path: s.digest for s in sources}).items():
             theirs, ours = (digest[:12] for digest in digests)
             raise RuntimeError(

@@ -55,8 +55,9 @@ class InProcess:
     def __init__(self, spec: StreamSpec) -> None:
         """Compiles the player and computes its fingerprint."""
         from selfplay.acting.stream_player import StreamPlayer
+        from selfplay.learning.loss_terms import row_fields
 
-        self._player = StreamPlayer.from_spec(spec)
+        self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses))
         self.fingerprint, self.losses = self._player.fingerprint(), 0
         self._submitted: tuple[Work, Params, Sequence[Carry]] | None = None
 

@@ -4,7 +4,7 @@
     FIELD.npy        one array for each field, memory-mapped (`replaying.FIELDS`)
     games.npz        the table of games, a line for each (`GAME`)
 
-Rows have the fields of `selfplay.acting.episode.FIELDS`. What follows from other fields is not
+Rows have the fields of `selfplay.acting.row_schema.BASE`. What follows from other fields is not
 stored: the policy is uniform over `targets`, and the version is −1, an expert.
 """
 
@@ -22,13 +22,13 @@ import numpy as np
 import games
 from games import plugins
 from games.game import Game
-from selfplay.acting.episode import Rows
+from selfplay.acting.row_schema import Rows
 from selfplay.command_line import command
 from selfplay.experts.canonical import OPENING
 from selfplay.experts.replaying import FIELDS
 from selfplay.experts.selection import SourceCounts
 from selfplay.runs.files import CorruptedFile, load_arrays, read_hashed_json, reject_links
-from selfplay.runs.renamed import ON_DISK
+from selfplay.runs.renamed import ROWS_ON_DISK
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -181,14 +181,14 @@ class ExpertArchive:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptedFile(path, str(error)) from error
-        expected = self.manifest["fields"][ON_DISK.get(name, name)]
+        expected = self.manifest["fields"][ROWS_ON_DISK.get(name, name)]
         if [array.dtype.name, list(array.shape)] != [expected["dtype"], expected["shape"]]:
             raise CorruptedFile(path, f"it holds {array.dtype.name}{list(array.shape)}")
         return array
 
     def _path(self, name: str) -> Path:
         """Returns the file of a field."""
-        return self.folder / f"{ON_DISK.get(name, name)}.npy"
+        return self.folder / f"{ROWS_ON_DISK.get(name, name)}.npy"
 
     @property
     def digest(self) -> str:
@@ -201,7 +201,7 @@ class ExpertArchive:
         return len(self.fields["ply"])
 
     def gather(self, indices: np.ndarray) -> Rows:
-        """Copies rows by their index, int64 [n], with `selfplay.acting.episode.FIELDS`.
+        """Copies rows by their index, int64 [n], with the fields of `row_schema.BASE`.
 
         Raises:
             IndexError: an index outside ``[0, size)``.
@@ -245,7 +245,7 @@ class ExpertArchive:
             CorruptedFile: an array was altered.
         """
         for name, array in self.fields.items():
-            expected = self.manifest["fields"][ON_DISK.get(name, name)]["sha256"]
+            expected = self.manifest["fields"][ROWS_ON_DISK.get(name, name)]["sha256"]
             sha = hashlib.sha256()
             step = max(1, (1 << 24) // max(1, array[:1].nbytes))
             for at in range(0, len(array), step):

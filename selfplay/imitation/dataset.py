@@ -9,10 +9,11 @@ import numpy as np
 
 from games.game import Game
 from selfplay import rng
+from selfplay.acting.row_schema import RowField
 from selfplay.experts.archive import ExpertArchive, Split
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.held_out import HeldOutEvaluator
-from selfplay.learning.row_sources import Source, with_experts
+from selfplay.learning.row_sources import Completed, Source, with_experts
 from selfplay.model.architecture import Model
 from selfplay.rng import Purpose
 
@@ -29,6 +30,8 @@ class ExpertData:
         seed: the run's seed.
         train: positions to learn from.
         held_out: positions of other games, for evaluation.
+        rows: positions to learn from, with all fields that a learner of the run reads. The archive
+            lacks those that loss terms add; they are "missing" (`RowField.missing`).
         evaluate: ``(params, count) → measures`` on the first `count` held-out positions, in an
             order drawn from the seed.
     """
@@ -38,11 +41,18 @@ class ExpertData:
     seed: int
     train: Split
     held_out: Split
+    rows: Source
     evaluate: HeldOutEvaluator
 
     @classmethod
     def open(
-        cls, config: ImitationConfig, game_spec: str, game: Game, model: Model, seed: int
+        cls,
+        config: ImitationConfig,
+        game_spec: str,
+        game: Game,
+        model: Model,
+        seed: int,
+        absent: tuple[RowField, ...] = (),
     ) -> ExpertData:
         """Opens the archive ``config.dataset``.
 
@@ -52,6 +62,7 @@ class ExpertData:
             game: the run's game.
             model: the run's network.
             seed: the run's seed.
+            absent: the row fields that the run's loss terms add.
 
         Raises:
             ValueError: it is not an archive, one of another game, or has too few positions.
@@ -71,7 +82,8 @@ class ExpertData:
             )
         order = rng.generator(seed, Purpose.HELD_OUT).permutation(held_out.size)
         evaluator = HeldOutEvaluator(game, model.apply, train, held_out, order)
-        return cls(config, game, seed, train, held_out, evaluator)
+        rows = Completed(train, game, absent) if absent else train
+        return cls(config, game, seed, train, held_out, rows, evaluator)
 
     @property
     def digest(self) -> str:
@@ -102,7 +114,7 @@ class ExpertData:
         """
         halvings = (iteration - 1) / self.config.expert_half_life
         fraction = self.config.expert_fraction * 0.5**halvings
-        return with_experts(window, self.train, fraction, self.seed, iteration)
+        return with_experts(window, self.rows, fraction, self.seed, iteration)
 
     def check_digest(self, expected: str, folder: Path) -> None:
         """Raises ValueError unless the run in `folder` was begun with this archive.

@@ -15,9 +15,9 @@ import numpy as np
 from jax import Array
 
 from games.game import Game
+from selfplay.acting.row_schema import LEGAL, PLANES, POLICY
 from selfplay.experts.archive import Split
-from selfplay.learning.loss import masked_cross_entropy, masked_log_policy
-from selfplay.learning.row_sources import unpack
+from selfplay.learning.loss_terms import masked_cross_entropy, masked_log_policy
 from selfplay.learning.targets import policy_target
 from selfplay.model.architecture import Evaluate, Params
 from selfplay.runs.codec import Json
@@ -107,9 +107,10 @@ def _predict_function(
 
     @jax.jit
     def predict(params: Params, rows: Mapping[str, Array]) -> dict[str, Array]:
-        observation = unpack(rows["planes"], game.observation_shape)
-        legal = unpack(rows["legal"], (game.num_actions,))
-        target = policy_target(rows["policy"].astype(jnp.float32))
+        observation, legal, policy = (
+            field.unpack(game, rows[field.name]) for field in (PLANES, LEGAL, POLICY)
+        )
+        target = policy_target(policy)
         logits, value, _ = evaluate(params, observation)
         log_policy = masked_log_policy(logits, legal)
         best = jnp.max(jnp.where(target > 0, log_policy, -jnp.inf), axis=-1, keepdims=True)

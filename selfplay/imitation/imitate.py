@@ -17,6 +17,7 @@ import numpy as np
 
 from selfplay import rng
 from selfplay.imitation.dataset import ExpertData
+from selfplay.learning import loss_terms
 from selfplay.learning.learner import Learner, LearnerState, check_finite
 from selfplay.learning.row_sources import Subset
 from selfplay.model import flops
@@ -63,7 +64,8 @@ class Imitation:
         steps = tuple(len(rows) // batch_size for rows in split)
         total = config.epochs * sum(steps)
         learner = Learner(game, model, config.learner, total, data.seed, devices or None)
-        step_flops = flops.training_step(game, network_config, batch_size)
+        heads = loss_terms.heads(config.learner.losses)
+        step_flops = flops.training_step(game, network_config, batch_size, heads)
         return cls(data, learner, steps, step_flops)
 
     @property
@@ -77,7 +79,7 @@ class Imitation:
         draw = rng.generator(self.data.seed, Purpose.EPOCH, epoch)
         order = draw.permutation(self.data.train.size)
         rows = np.array_split(order, len(self.steps))[part]
-        source = Subset(self.data.train, rows)
+        source = Subset(self.data.rows, rows)
         return self.learner.fit(state, source, IMITATION_KEY_OFFSET + iteration, self.steps[part])
 
     def ledger(self, iteration: int) -> Ledger:
@@ -173,7 +175,7 @@ def _restore_or_initialize(
     if warning := data.komi_warning:
         announce(f"warning: {warning}")
     enter(Phase("compiling the learner of imitation"))
-    example = data.train.gather(np.zeros(1, np.int64))
+    example = data.rows.gather(np.zeros(1, np.int64))
     identity = RunIdentity(None, imitation.learner.fingerprint(example), data.digest)
     if not is_new and not allow_mismatch:
         run.commits.identity().check_arithmetic(identity, run.folder)

@@ -20,11 +20,12 @@ from jax import Array
 
 from games.game import Game
 from selfplay import rng
-from selfplay.acting.episode import Rows
+from selfplay.acting.row_schema import Rows
+from selfplay.learning import loss_terms
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.loss import make_loss
 from selfplay.learning.optimizer import after_warmup, make_optimizer
-from selfplay.learning.row_sources import BATCH_FIELDS, RandomRows, Source, batch_indices
+from selfplay.learning.row_sources import RandomRows, Source, batch_indices
 from selfplay.model import network
 from selfplay.model.architecture import Model, Params
 from selfplay.runs.digest import digest
@@ -77,14 +78,15 @@ class Learner:
 
         Args:
             game: the game whose positions are learned.
-            model: the network for `game`.
+            model: the network for `game`, with the heads that `config`'s loss terms train.
             config: the section `learner`.
             total_steps: gradient steps of the whole run, for the schedule of the learning rate.
             seed: the run's seed.
             devices: number of local devices; None: as many as divide the shards.
 
         Raises:
-            ValueError: there are fewer local devices, or they do not divide the shards.
+            ValueError: there are fewer local devices, or they do not divide the shards; or a loss
+                term, the optimizer or the schedule cannot be made.
         """
         self.config, self.seed = config, seed
         self._init = model.init
@@ -97,6 +99,7 @@ class Learner:
                 f"the {len(available)} local ones, got {devices}"
             )
         self._devices = available[:devices]
+        self._fields = [field.name for field in loss_terms.batch_fields(config)]
         self._optimizer = make_optimizer(config, total_steps)
         self._gradient = _gradient_program(game, model, config)
         self._update = _update_program(config, total_steps)
@@ -166,7 +169,7 @@ class Learner:
             parts = [slice(i * size, (i + 1) * size) for i in range(shards)]
             key = rng.key(self.seed, rng.Purpose.AUGMENT, iteration, step)
             shard_keys = [jax.random.fold_in(key, i) for i in range(shards)]
-            rows = [{name: flat[name][part] for name in BATCH_FIELDS} for part in parts]
+            rows = [{name: flat[name][part] for name in self._fields} for part in parts]
             yield list(zip(rows, shard_keys, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The loss: cross entropy of the policy, and the squared error of the value."""
+"""The loss: the weighted sum of its terms on rows that are unpacked and augmented."""
 
 from __future__ import annotations
 
@@ -11,74 +11,78 @@ from jax import Array
 
 from games import symmetry
 from games.game import Game
-from selfplay.acting.episode import Rows
+from selfplay.acting.row_schema import RowField, Rows
+from selfplay.learning import loss_terms
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.row_sources import unpack
-from selfplay.learning.targets import policy_target, value_target
+from selfplay.learning.loss_terms import Batch, masked_cross_entropy
+from selfplay.learning.targets import policy_target
 from selfplay.model.architecture import Evaluate, Params
 
 LossFn = Callable[[Params, Rows, Array], tuple[Array, dict[str, Array]]]
 """``loss(params, rows, key) → (mean loss, metrics)``; `key` draws the symmetries."""
 
-ILLEGAL_LOGIT = -1e9
-
 
 def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
-    """Builds the loss of a network on rows with the fields `BATCH_FIELDS`.
+    """Builds the loss of a network on rows with the fields ``loss_terms.batch_fields(config)``.
 
-    A row whose ``value`` is NaN trains the policy only; one without a policy, the value only.
+    A row whose ``value`` is NaN trains no value; one without a policy, no policy.
+
+    Args:
+        game: the game.
+        evaluate: the network, with the heads that the terms need.
+        config: names the terms, and says whether symmetries are drawn.
     """
-    group = game.symmetries()
+    terms, fields = loss_terms.terms(config), loss_terms.batch_fields(config)
 
     def loss(params: Params, rows: Rows, key: Array) -> tuple[Array, dict[str, Array]]:
-        observation = unpack(jnp.asarray(rows["planes"]), game.observation_shape)
-        legal = unpack(jnp.asarray(rows["legal"]), (game.num_actions,))
-        policy = jnp.asarray(rows["policy"]).astype(jnp.float32)  # [n, A]
-        if config.symmetries and len(group) > 1:
-            index = jax.random.randint(key, (legal.shape[0],), 0, len(group))
-            observation = _of_each(symmetry.transform_observation, group, index, observation)
-            legal = _of_each(symmetry.transform_policy, group, index, legal)
-            policy = _of_each(symmetry.transform_policy, group, index, policy)
-
-        target = policy_target(policy)
-        logits, value, _ = evaluate(params, observation)
-        cross_entropy = masked_cross_entropy(target, masked_log_policy(logits, legal))
+        batch = unpacked(game, fields, rows, key if config.symmetries else None)
+        prediction = evaluate(params, batch["planes"])
+        each = {name: term.function(prediction, batch) for name, term in terms.items()}
+        means = {name: jnp.mean(losses) for name, losses in each.items()}
+        total = means["policy"] * terms["policy"].weight
+        for name in list(terms)[1:]:
+            total = total + terms[name].weight * means[name]
+        target = policy_target(batch["policy"])
         entropy = masked_cross_entropy(target, jnp.log(jnp.maximum(target, 1e-9)))
-        policy_loss = jnp.mean(cross_entropy)
-        value_loss = jnp.mean(_value_error(value, *value_target(rows, config.root_value_weight)))
-        total = policy_loss + config.value_weight * value_loss
         metrics = {
             "loss": total,
-            "policy_loss": policy_loss,
-            "policy_kl": jnp.mean(cross_entropy - entropy),
+            "policy_kl": jnp.mean(each["policy"] - entropy),
             "policy_entropy": jnp.mean(entropy),
-            "value_loss": value_loss,  # rows without a value count as 0
         }
-        return total, metrics
+        return total, metrics | {f"{name}_loss": mean for name, mean in means.items()}
 
     return loss
 
 
-def masked_log_policy(logits: Array, legal: Array) -> Array:
-    """Returns the logarithms of the network's policy over legal actions, float32[n, A]."""
-    return jax.nn.log_softmax(jnp.where(legal, logits, ILLEGAL_LOGIT))
+def unpacked(game: Game, fields: tuple[RowField, ...], rows: Rows, key: Array | None) -> Batch:
+    """Unpacks rows [n] for the loss, each transformed by a symmetry of its own.
+
+    `key` draws the symmetries; None: rows stay as they are.
+    """
+    batch = {f.name: f.unpack(game, jnp.asarray(rows[f.name])) for f in fields}
+    group = symmetry.symmetries(game)
+    if key is None or len(group) == 1:
+        return batch
+    index = jax.random.randint(key, (len(batch["planes"]),), 0, len(group))
+    return {f.name: _transformed(f, group, index, batch[f.name]) for f in fields}
 
 
-def masked_cross_entropy(target: Array, log_policy: Array) -> Array:
-    """Returns −Σ target · log_policy over actions whose target is above 0, float32[n], in nats."""
-    return -jnp.sum(jnp.where(target > 0, target * log_policy, 0.0), axis=-1)
-
-
-def _of_each(
-    transform: Callable[[symmetry.Symmetries, Array, Array], Array],
-    group: symmetry.Symmetries,
-    index: Array,
-    arrays: Array,
+def _transformed(
+    row_field: RowField, group: symmetry.Symmetries, index: Array, rows: Array
 ) -> Array:
-    """Transforms each row of `arrays` [n, …] by its own symmetry, `index` int32[n]."""
-    return jax.vmap(partial(transform, group))(index, arrays)
+    """Transforms each row [n, …] of a field by its own symmetry, `index` int32[n]."""
 
+    def each(transform: Callable[[symmetry.Symmetries, Array, Array], Array]) -> Array:
+        return jax.vmap(partial(transform, group))(index, rows)
 
-def _value_error(value: Array, target: Array, has_target: Array) -> Array:
-    """Returns each row's squared error, float32[n]; 0 for rows without a value target."""
-    return jnp.where(has_target, (value - target) ** 2, 0.0)
+    match row_field.symmetry:
+        case "cells" if rows.ndim == 3:  # [n, H, W]
+            return _transformed(row_field, group, index, rows[..., None])[..., 0]
+        case "cells":
+            return each(symmetry.transform_observation)
+        case "actions":
+            return each(symmetry.transform_policy)
+        case "action":
+            return jnp.where(rows < 0, rows, each(symmetry.transform_action))
+        case "none":
+            return rows

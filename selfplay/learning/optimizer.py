@@ -1,21 +1,58 @@
-"""The optimizer: AdamW with clipped gradients and a learning rate that warms up and falls."""
+"""Optimizers and schedules of the learning rate, by name.
+
+A function decorated with `Schedule` or `Optimizer` is one of one's own:
+``--learner.optimizer my_package.optimizers:lion?beta=0.9``. Keyword-only parameters are the options
+behind the "?".
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import jax.numpy as jnp
 import optax
 
-from selfplay.learning.config import LearnerConfig
+from games import plugins
+from games.plugins import Kind
+from selfplay.learning.config import OPTIMIZER, SCHEDULE, LearnerConfig
 
 
-def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTransformation:
-    """Builds the optimizer of a run of `total_steps` gradient steps.
+@dataclass(frozen=True)
+class Schedule:
+    """A way to make a schedule; as a decorator, it makes a function one.
 
-    The learning rate rises linearly during the warm-up, holds, and falls along a cosine in the
-    last `lr_decay_fraction` of the run. The warm-up is never cut short.
+    Attributes:
+        make: ``make(config: LearnerConfig, total_steps: int, *, …)`` → a function of the gradient
+            step, counted from 0, that returns its learning rate. `total_steps` are the run's.
+    """
+
+    make: Callable[..., optax.Schedule] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A way to make an optimizer; as a decorator, it makes a function one.
+
+    Attributes:
+        make: ``make(config: LearnerConfig, schedule: optax.Schedule, *, …)`` → an optimizer of
+            optax. Its gradients are clipped already. A count of steps in its state must be called
+            ``count``, as optax's are: fingerprints set it behind the warm-up.
+    """
+
+    make: Callable[..., optax.GradientTransformation] = field(repr=False)
+
+
+@Schedule
+def warmup_cosine(config: LearnerConfig, total_steps: int) -> optax.Schedule:
+    """Rises linearly, holds, and falls along a cosine in the last `lr_decay_fraction` of the run.
+
+    The warm-up is never cut short.
     """
     falling = max(1, round(config.lr_decay_fraction * total_steps))
-    schedule = optax.join_schedules(
+    return optax.join_schedules(
         [
             optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
             optax.constant_schedule(config.learning_rate),
@@ -25,12 +62,72 @@ def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTra
         ],
         [config.warmup_steps, max(config.warmup_steps, total_steps - falling)],
     )
-    return optax.chain(
-        optax.clip_by_global_norm(config.gradient_clip),
-        optax.adamw(schedule, weight_decay=config.weight_decay),
+
+
+@Schedule
+def warmup_constant(config: LearnerConfig, total_steps: int) -> optax.Schedule:
+    """Rises linearly, and holds to the end of the run."""
+    return optax.join_schedules(
+        [
+            optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
+            optax.constant_schedule(config.learning_rate),
+        ],
+        [config.warmup_steps],
     )
+
+
+@Optimizer
+def adamw(config: LearnerConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """Makes AdamW (Loshchilov & Hutter 2019)."""
+    return optax.adamw(schedule, weight_decay=config.weight_decay)
+
+
+@Optimizer
+def sgd(
+    config: LearnerConfig,
+    schedule: optax.Schedule,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+) -> optax.GradientTransformation:
+    """Makes gradient descent with momentum, and weight decay that is decoupled from it."""
+    return optax.chain(
+        optax.trace(momentum, nesterov),
+        optax.add_decayed_weights(config.weight_decay),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+_SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
+    {"warmup_cosine": warmup_cosine, "warmup_constant": warmup_constant}
+)
+_OPTIMIZERS: Mapping[str, Optimizer] = MappingProxyType({"adamw": adamw, "sgd": sgd})
+
+
+def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTransformation:
+    """Builds the optimizer of a run of `total_steps` gradient steps, with clipped gradients.
+
+    Raises:
+        ValueError: the optimizer or the schedule is unknown or not trusted, or has no such option.
+    """
+    schedule = _make(SCHEDULE, _SCHEDULES, Schedule, config.schedule, config, total_steps)
+    optimizer = _make(OPTIMIZER, _OPTIMIZERS, Optimizer, config.optimizer, config, schedule)
+    return optax.chain(optax.clip_by_global_norm(config.gradient_clip), optimizer)
 
 
 def after_warmup(state: optax.OptState, config: LearnerConfig) -> optax.OptState:
     """Returns a fresh optimizer state whose step counts say that the warm-up is over."""
+    if not optax.tree.get_all_with_path(state, "count"):
+        return state
     return optax.tree.set(state, count=jnp.int32(config.warmup_steps))
+
+
+def _make(kind: Kind, builtin: Mapping[str, Any], decorator: type, spec: str, *args: object) -> Any:
+    """Calls what a spec names, with `args` and the options behind its "?"."""
+    name, _, text = spec.partition("?")
+    expected = f"a function decorated with {decorator.__module__}.{decorator.__name__}"
+    maker = builtin.get(name) or plugins.load(
+        kind, name, lambda thing: isinstance(thing, decorator), expected
+    )
+    types = plugins.keyword_types(maker.make)
+    return maker.make(*args, **plugins.parse_arguments(f"{kind.noun} {name}", text, types))

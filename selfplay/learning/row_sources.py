@@ -8,16 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpy.typing import DTypeLike
 
+from games.game import Game
 from selfplay import rng
-from selfplay.acting.episode import Rows
-
-BATCH_FIELDS = ("planes", "legal", "policy", "value", "mover_outcome")
-"""The fields of a row that the loss reads."""
+from selfplay.acting.row_schema import RowField, Rows
 
 
 class Source(Protocol):
@@ -55,9 +51,11 @@ class RandomRows:
 
 
 def _draw(generator: np.random.Generator, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Draws packed bits (uint8), results −1, 0 and 1 (integers), or numbers in [0, 1)."""
+    """Draws packed bits (uint8), results −1, 0 and 1 (integers), or numbers in [0, 1) and bools."""
     if dtype == np.uint8:
         return generator.integers(0, 256, shape, np.uint8)
+    if np.issubdtype(dtype, np.bool_):
+        return generator.random(shape) < 0.5
     if np.issubdtype(dtype, np.integer):
         return generator.integers(-1, 2, shape).astype(dtype)
     return generator.random(shape).astype(dtype)
@@ -86,8 +84,33 @@ class Subset:
 
 
 @dataclass(frozen=True, eq=False)
+class Completed:
+    """Rows of a source that lacks some fields, with the value that means "missing".
+
+    Attributes:
+        source: the source.
+        game: its game.
+        absent: the fields that it lacks.
+    """
+
+    source: Source
+    game: Game
+    absent: tuple[RowField, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.source.size
+
+    def gather(self, indices: np.ndarray) -> Rows:
+        """Returns the rows at `indices`, int64[n]."""
+        missing = {field.name: field.absent(self.game, len(indices)) for field in self.absent}
+        return self.source.gather(indices) | missing
+
+
+@dataclass(frozen=True, eq=False)
 class Concatenated:
-    """The rows of one source, followed by those of another."""
+    """The rows of one source, followed by those of another, which has the same fields or more."""
 
     first: Source
     second: Source
@@ -98,12 +121,12 @@ class Concatenated:
         return self.first.size + self.second.size
 
     def gather(self, indices: np.ndarray) -> Rows:
-        """Returns the rows at `indices`, int64[n], with the fields that the learner reads."""
+        """Returns the rows at `indices`, int64[n], with the fields of the first source."""
         in_first = indices < self.first.size
         first = self.first.gather(indices[in_first])
         second = self.second.gather(indices[~in_first] - self.first.size)
         back = np.argsort(np.argsort(~in_first, kind="stable"), kind="stable")
-        return {name: np.concatenate([first[name], second[name]])[back] for name in BATCH_FIELDS}
+        return {name: np.concatenate([first[name], second[name]])[back] for name in first}
 
 
 def with_experts(
@@ -132,9 +155,3 @@ def batch_indices(seed: int, iteration: int, size: int, steps: int, batch_size: 
     passes = -(-steps * batch_size // size)
     order = np.concatenate([generator.permutation(size) for _ in range(passes)])
     return order[: steps * batch_size].reshape(steps, batch_size)
-
-
-def unpack(bits: Array, shape: tuple[int, ...]) -> Array:
-    """Unpacks bits, uint8[N, …] → bool[N, *shape]."""
-    size = int(np.prod(shape))
-    return jnp.unpackbits(bits, axis=-1, count=size).reshape(-1, *shape).astype(bool)

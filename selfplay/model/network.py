@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from jax import Array
 from games import plugins
 from games.game import Game
 from selfplay.model import residual
-from selfplay.model.architecture import Architecture, Heads, Model, Params, Shape
+from selfplay.model.architecture import Architecture, Heads, Model, Params, Prediction, Shape
 from selfplay.model.config import KIND, NetworkConfig
 
 _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
@@ -54,7 +55,38 @@ def _make(shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
     options = plugins.parse_arguments(
         f"network {name}", text, plugins.keyword_types(architecture.make)
     )
-    return architecture.make(shape, config, heads, **options)
+    model = architecture.make(shape, config, heads, **options)
+    if heads:
+        return model
+
+    def apply(params: Params, observations: Array) -> Prediction:
+        return model.apply(without_heads(model, params), observations)
+
+    return model._replace(apply=apply)
+
+
+def without_heads(model: Model, params: Params) -> Params:
+    """Returns the parameters of a model without heads, out of those of the model with heads.
+
+    Raises:
+        ValueError: a parameter is not among them, or has another shape there.
+    """
+
+    def part(like: Params, tree: Params, path: str) -> Params:
+        return {name: leaf(x, tree.get(name), f"{path}{name}") for name, x in like.items()}
+
+    def leaf(like: Any, value: Any, path: str) -> Any:
+        if isinstance(like, dict):
+            return part(like, value if isinstance(value, dict) else {}, f"{path}/")
+        if getattr(value, "shape", None) != like.shape:
+            raise ValueError(
+                f"these are not the parameters of this network: {path} has shape "
+                f"{getattr(value, 'shape', None)}, expected {like.shape}. (For auxiliary heads, an "
+                "architecture may only add parameters.)"
+            )
+        return value
+
+    return part(shapes(model.init), params, "")
 
 
 @lru_cache(maxsize=16)

@@ -3,7 +3,7 @@
 Files keep the names they were written with: run folders, exported files, ladders and archives of
 format 1 load, resume, verify and play. This module is the border between those files and the code:
 `FIELDS` renames the fields of stored configs, `OPTIONS` the options of stored command lines, and
-`ON_DISK` gives parts of array paths the names that digests and checkpoints were made with.
+`ON_DISK` and `ROWS_ON_DISK` give arrays the names that digests and checkpoints were made with.
 """
 
 from __future__ import annotations
@@ -60,28 +60,34 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
 }
 """Command → old spelling of an option or a subcommand → its name today."""
 
-ON_DISK: Mapping[str, str] = {
-    "acting_params": "playing",  # of `TrainState`
-    "mover_outcome": "outcome",  # of a row; only `PlyRecord` has an `outcome`, which is player 0's
-    "ema_params": "averaged",  # of `LearnerState`
-    "pending": "waiting",  # of `Carry`
+ON_DISK: Mapping[tuple[str, ...], str] = {
+    ("acting_params",): "playing",  # of `TrainState`
+    ("ema_params",): "averaged",  # of `LearnerState`
+    ("learner", "ema_params"): "averaged",  # of a `TrainState`'s `LearnerState`
+    ("pending",): "waiting",  # of `Carry`
 }
-"""Part of an array's path in the code → the same part in digests and files.
+"""Attributes that lead from a state of training to an array → the last one's name on disk.
 
-Trees are renamed where they are flattened (`selfplay.runs.tree`). Rows are flat: whoever writes
-them to files calls `disk_names`, and whoever reads them `code_names`.
+Trees are renamed where they are flattened (`selfplay.runs.tree`), at these places only: names of
+parameters and of a game's arrays are their authors', and stay.
 """
-_IN_CODE: Mapping[str, str] = {disk: code for code, disk in ON_DISK.items()}
+
+ROWS_ON_DISK: Mapping[str, str] = {"mover_outcome": "outcome"}
+"""Field of rows → its name in digests and files.
+
+Whoever writes rows to files or digests calls `disk_names`, and whoever reads them `code_names`.
+"""
+_ROWS_IN_CODE: Mapping[str, str] = {disk: code for code, disk in ROWS_ON_DISK.items()}
 
 
 def disk_names(rows: Mapping[str, T]) -> dict[str, T]:
     """Returns the fields of rows under the names that files and digests have for them."""
-    return {ON_DISK.get(name, name): array for name, array in rows.items()}
+    return {ROWS_ON_DISK.get(name, name): array for name, array in rows.items()}
 
 
 def code_names(rows: Mapping[str, T]) -> dict[str, T]:
     """Returns the fields of rows that were read from files under the names that the code uses."""
-    return {_IN_CODE.get(name, name): array for name, array in rows.items()}
+    return {_ROWS_IN_CODE.get(name, name): array for name, array in rows.items()}
 
 
 def with_today_names(config: Mapping[str, Any]) -> JsonObject:

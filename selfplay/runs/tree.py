@@ -31,9 +31,16 @@ def _is_key(leaf: object) -> bool:
 
 
 def _path(keys: tuple[object, ...]) -> str:
-    """Returns a leaf's path, with the names that parts have on disk."""
-    parts = (jax.tree_util.keystr((key,), simple=True) for key in keys)
-    return SEPARATOR.join(ON_DISK.get(part, part) for part in parts)
+    """Returns a leaf's path, with the names that the attributes of states have on disk."""
+    parts = [jax.tree_util.keystr((key,), simple=True) for key in keys]
+    is_attribute = [isinstance(key, jax.tree_util.GetAttrKey) for key in keys]
+    # A state may be an item of a dictionary or list, as in a checkpoint.
+    start = is_attribute.index(True) if any(is_attribute) else len(parts)
+    for stop in (start + 1, start + 2):
+        name = ON_DISK.get(tuple(parts[start:stop]))
+        if name and all(is_attribute[start:stop]):
+            parts[stop - 1] = name
+    return SEPARATOR.join(parts)
 
 
 def _paths(tree: PyTree) -> tuple[list[str], list[PyTree], Any]:

@@ -22,6 +22,7 @@ import numpy as np
 
 import games
 from games import plugins
+from selfplay.learning import loss_terms
 from selfplay.model import flops
 from selfplay.model.flops import Ledger
 from selfplay.ratings import elo, pairing
@@ -71,6 +72,8 @@ def _text_fields(section: Mapping[str, Any], prefix: str = "") -> Iterable[tuple
     for name, value in section.items():
         if isinstance(value, dict):
             yield from _text_fields(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            yield prefix + name, " ".join(value)
         elif isinstance(value, (str, bool)):
             yield prefix + name, value
 
@@ -114,6 +117,7 @@ def programs(config: TrainConfig, budgets: Sequence[int] = ()) -> dict[str, Hash
         learner.value_weight,
         learner.root_value_weight,
         learner.symmetries,
+        learner.losses,
     )
     return {
         "play": (*base, config.search, replace(config.selfplay, streams=1)),
@@ -182,7 +186,9 @@ class Estimator:
         seconds = self.process + (RAY_START_SECONDS if ray else 0.0)
         if config.imitation.dataset and done < 0:
             game, batch = games.make(config.game), config.learner.batch_size
-            steps = ledger(config).imitation / flops.training_step(game, config.network, batch)
+            heads = loss_terms.heads(config.learner.losses)
+            per_step = flops.training_step(game, config.network, batch, heads)
+            steps = ledger(config).imitation / per_step
             seconds += steps * self._step(config) + self.phase(config, "learn").seconds
         if has_exam(config):
             starts.append(self._start(config, "exam"))

@@ -26,6 +26,7 @@ from selfplay.players.version import Version
 from selfplay.runs.codec import from_json, to_json
 from selfplay.runs.digest import digest
 from selfplay.runs.files import read_json, write_json
+from selfplay.runs.renamed import disk_names
 from selfplay.runs.run import Run
 from selfplay.solved.suite import Exam
 from selfplay.training.config import TrainConfig
@@ -145,7 +146,7 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
         starts["play"] = compiling.phase(trainer.player.fingerprint)
         state, carries = trainer.start()
         learner, params = state.learner, jax.device_get(state.acting_params)
-        noise = carries[0].pending | {"mover_outcome": np.zeros(0, np.int8)}
+        noise = trainer.example_rows(carries)
 
         def learn() -> None:
             trainer.learner.fingerprint(noise)
@@ -163,7 +164,7 @@ def measure(request: TimingRequest, folder: Path) -> Timing:
 
         def commit() -> None:
             run.replay.add(1, rows)
-            row = {"digest": {"state": digest(state), "rows": digest(rows)}}
+            row = {"digest": {"state": digest(state), "rows": digest(disk_names(rows))}}
             run.commit(1, state, row, params, carries=[carry] * len(carries), ledger={})
 
         committed = _seconds(commit)

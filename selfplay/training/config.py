@@ -86,7 +86,17 @@ class TrainConfig:
 
     def stream_spec(self) -> StreamSpec:
         """Returns what a process needs to know to play the run's streams."""
-        return StreamSpec(self.game, self.network, self.search, self.selfplay, self.seed)
+        return StreamSpec(
+            self.game, self.network, self.search, self.selfplay, self.seed, self.learner.losses
+        )
+
+    def learners_losses(self) -> tuple[tuple[str, ...], ...]:
+        """Returns the further loss terms of each learner: of self-play, and of imitation, if any.
+
+        The run's network has the auxiliary heads of all of them.
+        """
+        imitation = self.imitation.learner.losses if self.imitation.dataset else ()
+        return self.learner.losses, imitation
 
 
 NOT_IN_RECIPE = tuple(f.name for f in fields(TrainConfig) if not f.metadata.get("recipe", True))

@@ -39,6 +39,7 @@ from selfplay.runs.failpoints import failpoint
 from selfplay.runs.files import reject_links
 from selfplay.runs.identity import RunIdentity
 from selfplay.runs.metrics_row import MetricsRow, Seconds, SelfPlayRow, StartRow
+from selfplay.runs.renamed import disk_names
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
 from selfplay.training.config import TrainConfig
@@ -262,10 +263,9 @@ def _restore_or_initialize(
         ValueError: the run was begun by other arithmetic, or with other expert games.
     """
     state, carries = trainer.start(start.params if start else None)
-    example = carries[0].pending | {"mover_outcome": np.zeros(0, np.int8)}
     identity = RunIdentity(
         fingerprint,
-        trainer.learner.fingerprint(example),
+        trainer.learner.fingerprint(trainer.example_rows(carries)),
         trainer.experts.digest if trainer.experts else "",
         start.record if isinstance(start, Origin) else {},
     )
@@ -415,7 +415,11 @@ class Iterations:
         return SelfPlayRow(
             iteration=work.iteration,
             played_by=work.version,
-            digests={"state": digest(state), "rows": digest(rows), "carries": digest(carries)},
+            digests={
+                "state": digest(state),
+                "rows": digest(disk_names(rows)),
+                "carries": digest(carries),
+            },
             ledger={**asdict(ledger), "ooms": ledger.ooms, "evaluation": rating_flops},
             window=self._run.replay.size,
             steps=learned.steps,

@@ -20,6 +20,7 @@ from selfplay.runs.files import CorruptedFile, in_words
 from selfplay.runs.run import CONFIG, read_config
 from selfplay.runs.tree import flatten, unflatten
 from selfplay.training.config import TrainConfig
+from selfplay.training.trainer import learned_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +59,11 @@ class Origin:
                 f"init_from={spec} has no ledger of the FLOPs of its training, which count as this "
                 "run's; name a version in its run's folder"
             )
-        model = network.make(games.make(config.game), config.network)
-        like = jax.eval_shape(model.init, jax.random.key(0))
+        like = network.shapes(learned_model(games.make(config.game), config).init)
         try:
             params = unflatten(like, flatten(version.params))
         except ValueError as error:
+            _check_same_losses(version, config)
             raise ValueError(
                 f"init_from={spec} does not contain the network of its config: {error}"
             ) from None
@@ -134,6 +135,17 @@ def _check_same(spec: str, recorded: str, folder: Path, announce: Callable[[str]
         raise ValueError(
             f"{folder} began from parameters with the digest {recorded[:12]}, and {spec} has "
             f"{actual[:12]}; leave --init-from out to resume it, or choose another --out"
+        )
+
+
+def _check_same_losses(version: Version, config: TrainConfig) -> None:
+    """Raises ValueError if a version was trained with other loss terms, so with other heads."""
+    theirs = [str(spec) for spec in version.config.get("learner", {}).get("losses", [])]
+    ours = list(config.learner.losses)
+    if theirs != ours:
+        raise ValueError(
+            f"init_from={config.init_from} does not have the auxiliary heads of this run: its "
+            f"learner.losses is {theirs} there and {ours} here. Use the same losses"
         )
 
 

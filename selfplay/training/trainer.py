@@ -10,11 +10,13 @@ import numpy as np
 
 import games
 from games.game import Game
-from selfplay.acting.episode import Carry, Rows
+from selfplay.acting.episode import Carry
+from selfplay.acting.row_schema import Rows, finished_fields
 from selfplay.acting.stream_player import StreamPlayer
 from selfplay.cluster import plan
 from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
+from selfplay.learning import loss_terms
 from selfplay.learning.learner import Learner, LearnerState
 from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
@@ -58,7 +60,8 @@ class Trainer:
     Attributes:
         config: the run's config.
         game: its game.
-        model: its network.
+        model: its network, with the auxiliary heads of its loss terms. Self-play, and everybody
+            else who plays with the parameters, uses the network without them.
         learner: its learner.
         player: its player, for one stream.
         experts: its expert games; None without imitation.
@@ -76,19 +79,24 @@ class Trainer:
         """Builds the parts for a config; they compile at their first use.
 
         Raises:
-            ValueError: there is no such game, network or search, one of them has no such option, or
-                the expert games cannot be used.
+            ValueError: there is no such game, network or search, one of them has no such option, a
+                loss term or its head cannot be used, or the expert games cannot be used.
             CorruptedFile: the archive of expert games is damaged.
         """
         game = games.make(config.game)
-        model = network.make(game, config.network)
+        model = learned_model(game, config)
         steps = config.iterations * config.learner.steps(config.selfplay.positions)
         devices = config.cluster.learner_devices or None
         learner = Learner(game, model, config.learner, steps, config.seed, devices)
         experts = None
         if config.imitation.dataset:
-            experts = ExpertData.open(config.imitation, config.game, game, model, config.seed)
-        player = StreamPlayer(game, model, config.stream_spec())
+            absent = loss_terms.row_fields(*config.learners_losses())
+            experts = ExpertData.open(
+                config.imitation, config.game, game, model, config.seed, absent
+            )
+        spec = config.stream_spec()
+        extra = loss_terms.row_fields(spec.losses)
+        player = StreamPlayer(game, network.make(game, config.network), spec, extra)
         return cls(config, game, model, learner, player, experts)
 
     def imitation(self) -> Imitation:
@@ -101,6 +109,14 @@ class Trainer:
             raise ValueError("imitation.dataset names no archive of expert games")
         devices = self.config.cluster.learner_devices
         return Imitation.build(self.experts, self.model, self.config.network, devices)
+
+    def example_rows(self, carries: Sequence[Carry]) -> Rows:
+        """Returns no rows, with the fields that the learner's fingerprint draws noise for.
+
+        `carries` are those of `start`.
+        """
+        extra = loss_terms.row_fields(self.config.learner.losses)
+        return carries[0].pending | finished_fields(self.game, extra)
 
     def start(self, params: Params | None = None) -> tuple[TrainState, list[Carry]]:
         """Returns state and carries of version 0, from `params` or from fresh parameters."""
@@ -130,8 +146,21 @@ class Trainer:
         config = self.config
         evaluations = evaluations_per_move(config.search)
         per_move = flops.move(self.game, config.network, evaluations)
-        per_step = flops.training_step(self.game, config.network, config.learner.batch_size)
+        heads = loss_terms.heads(config.learner.losses)
+        per_step = flops.training_step(self.game, config.network, config.learner.batch_size, heads)
         return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
+
+
+def learned_model(game: Game, config: TrainConfig) -> Model:
+    """Builds the network of a run's learners, with the auxiliary heads of their loss terms.
+
+    Raises:
+        ValueError: a loss term cannot be used, or the architecture with heads does not contain the
+            parameters of the one without.
+    """
+    model = network.make(game, config.network, loss_terms.heads(*config.learners_losses()))
+    network.without_heads(network.make(game, config.network), network.shapes(model.init))
+    return model
 
 
 def split_results(results: Sequence[plan.Result]) -> tuple[list[Carry], Rows]:

@@ -21,6 +21,7 @@ from selfplay.runs.codec import from_json
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
 from selfplay.runs.metrics_row import StartRow
+from selfplay.runs.renamed import disk_names
 from selfplay.runs.run import load_version, read_config
 from selfplay.runs.tree import PyTree, unflatten
 from selfplay.training.config import TrainConfig
@@ -147,7 +148,7 @@ def _verify_selfplay(
         loaded.replay.add(iteration, rows)
         learned = trainer.fit(state, loaded.replay, work, len(rows["last"]))
         digests = {
-            "rows": digest(rows),
+            "rows": digest(disk_names(rows)),
             "carries": digest(carries),
             "state": digest(learned.state),
         }

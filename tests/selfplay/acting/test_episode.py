@@ -16,9 +16,9 @@ from selfplay import rng
 from selfplay.acting import episode, segment
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Rows
+from selfplay.acting.row_schema import BASE, unpack
 from selfplay.acting.segment import PlyRecord
 from selfplay.acting.stream_player import StreamPlayer
-from selfplay.learning.row_sources import unpack
 from selfplay.model import network
 from selfplay.model.architecture import Params
 from selfplay.model.config import NetworkConfig
@@ -37,6 +37,7 @@ SELFPLAY = SelfPlayConfig(
     temperature_plies=5,
     random_opening_plies=6,
 )
+GAME = games.make("tic_tac_toe")
 IN_A_LINE = {"tic_tac_toe": 3, "connect_four": 4}
 each_game = pytest.mark.parametrize("rules", list(IN_A_LINE))
 
@@ -108,10 +109,10 @@ def put(rules: str, board: np.ndarray, action: int, sign: int) -> np.ndarray:
 @each_game
 def test_recorded_plies_follow_the_rules(rules: str) -> None:
     game, record, length = games.make(rules), joined(played(rules).records), IN_A_LINE[rules]
-    bits = jax.vmap(lambda row: unpack(row, game.observation_shape))(record.planes)
+    bits = jax.vmap(lambda row: unpack(row, game.observation_shape))(record.fields["planes"])
     planes = np.array(bits).astype(np.int8)
-    mask = np.array(jax.vmap(lambda row: unpack(row, (game.num_actions,)))(record.legal))
-    games_over, openings = 0, set()
+    mask = np.array(jax.vmap(lambda row: unpack(row, (game.num_actions,)))(record.fields["legal"]))
+    games_over, openings, plies = 0, set(), record.fields["ply"]
     for lane in range(SELFPLAY.batch_size):
         board = None  # nothing is known of a game before its first recorded position
         for t in range(len(record.over)):
@@ -119,13 +120,13 @@ def test_recorded_plies_follow_the_rules(rules: str) -> None:
             seen = sign * (planes[t, lane, ..., 0] - planes[t, lane, ..., 1])
             if board is None:
                 board = seen
-                openings.add(int(record.ply[t, lane]))
+                openings.add(int(plies[t, lane]))
                 assert not has_line(board, 1, length) and not has_line(board, -1, length)
             np.testing.assert_array_equal(seen, board, f"lane {lane}, ply {t}")
-            assert record.ply[t, lane] == np.count_nonzero(board)
-            assert record.player[t, lane] == record.ply[t, lane] % 2
+            assert plies[t, lane] == np.count_nonzero(board)
+            assert record.player[t, lane] == plies[t, lane] % 2
             np.testing.assert_array_equal(mask[t, lane], legal(rules, board))
-            action = int(record.action[t, lane])
+            action = int(record.fields["action"][t, lane])
             assert mask[t, lane, action]
             board = put(rules, board, action, sign)
             won = has_line(board, sign, length)
@@ -139,20 +140,21 @@ def test_recorded_plies_follow_the_rules(rules: str) -> None:
 
 @each_game
 def test_record_holds_the_searchs_policy_value_and_move(rules: str) -> None:
-    game, record = games.make(rules), joined(played(rules).records)
-    planes = np.unpackbits(record.planes, axis=-1, count=int(np.prod(game.observation_shape)))
-    mask = np.unpackbits(record.legal, axis=-1, count=game.num_actions).astype(bool)
+    game, record = games.make(rules), joined(played(rules).records).fields
+    planes = np.unpackbits(record["planes"], axis=-1, count=int(np.prod(game.observation_shape)))
+    mask = np.unpackbits(record["legal"], axis=-1, count=game.num_actions).astype(bool)
     seen = planes.reshape(-1, *game.observation_shape).astype(bool)
     logits, value, _ = network.make(game, NETWORK).apply(params(rules), jax.device_put(seen))
     weights = np.exp(np.array(logits)).reshape(mask.shape) * mask
     policy = weights / weights.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(record.policy, policy, atol=1e-3)
-    np.testing.assert_allclose(record.value, np.array(value).reshape(mask.shape[:2]), atol=1e-3)
-    assert record.policy.dtype == record.value.dtype == np.float16 and np.ptp(record.value) > 0.05
-    late = record.ply >= SELFPLAY.temperature_plies
+    np.testing.assert_allclose(record["policy"], policy, atol=1e-3)
+    np.testing.assert_allclose(record["value"], np.array(value).reshape(mask.shape[:2]), atol=1e-3)
+    assert record["policy"].dtype == record["value"].dtype == np.float16
+    assert np.ptp(record["value"]) > 0.05
+    late = record["ply"] >= SELFPLAY.temperature_plies
     # The temperature is the segment's alone: a PUCT search plays its best move.
-    chosen = np.take_along_axis(record.policy, record.action[..., None].astype(int), axis=-1)
-    is_best = chosen[..., 0] == record.policy.max(axis=-1)
+    chosen = np.take_along_axis(record["policy"], record["action"][..., None].astype(int), axis=-1)
+    is_best = chosen[..., 0] == record["policy"].max(axis=-1)
     assert is_best[late].all() and not is_best[~late].all()
 
 
@@ -182,19 +184,22 @@ def assert_assembled(records: list[Any], versions: list[int], done: list[Rows], 
     waiting: Waiting = [[] for _ in range(records[0].over.shape[1])]
     for index, (version, rows) in enumerate(zip(versions, done, strict=True)):
         expected = finish_episodes_slowly(waiting, records, index, version)
-        assert list(rows) == list(episode.FIELDS)
+        assert list(rows) == [field.name for field in BASE]
         for name in ("planes", "legal", "policy", "value", "action", "ply"):
-            wanted = [getattr(records[s], name)[t, lane] for s, t, _, lane, _, _ in expected]
+            wanted = [records[s].fields[name][t, lane] for s, t, _, lane, _, _ in expected]
             assert len(rows[name]) == len(wanted)
             np.testing.assert_array_equal(rows[name], np.array(wanted).reshape(rows[name].shape))
         for name, column in (("version", 2), ("mover_outcome", 4), ("last", 5)):
             np.testing.assert_array_equal(rows[name], [row[column] for row in expected])
-        for name, text in episode.FIELDS.items():
-            assert text.startswith(f"{rows[name].dtype}["), name
+        for field in BASE:
+            assert rows[field.name].dtype == ("uint8" if field.packed else field.dtype), field.name
     still = sorted((s, t, lane, v) for lane, game in enumerate(waiting) for s, t, v in game)
     assert len(left["lane"]) == len(still)
     for name in ("planes", "legal", "policy", "value", "action", "ply", "player"):
-        wanted = [getattr(records[s], name)[t, lane] for s, t, lane, _ in still]
+        wanted = [
+            (records[s].player if name == "player" else records[s].fields[name])[t, lane]
+            for s, t, lane, _ in still
+        ]
         np.testing.assert_array_equal(left[name], np.array(wanted).reshape(left[name].shape))
     np.testing.assert_array_equal(left["lane"], [lane for _, _, lane, _ in still])
     np.testing.assert_array_equal(left["version"], [version for *_, version in still])
@@ -224,11 +229,11 @@ def random_record(over: Any, seed: int, first: int) -> Any:
         "policy": generator.random((*shape, 5)).astype(np.float16),
         "value": generator.random(shape).astype(np.float16),
         "action": (first + np.arange(over.size).reshape(shape)).astype(np.int16),
-        "player": generator.integers(0, 2, shape).astype(np.int8),
         "ply": generator.integers(0, 9, shape).astype(np.int16),
-        "outcome": (generator.integers(-1, 2, shape) * over).astype(np.int8),
     }
-    return PlyRecord(**fields, over=over)
+    player: Any = generator.integers(0, 2, shape).astype(np.int8)
+    outcome: Any = (generator.integers(-1, 2, shape) * over).astype(np.int8)
+    return PlyRecord(fields, player, over, outcome)
 
 
 patterns = st.tuples(st.integers(1, 4), st.lists(st.integers(1, 6), min_size=1, max_size=4))
@@ -247,13 +252,14 @@ def test_finish_episodes_equals_a_slow_reference(
     no_lanes: Any = None
     pending = episode.empty_carry(no_lanes, records[0]).pending
     for i, record in enumerate(records):
-        pending, rows = episode.finish_episodes(pending, record, 7 * i)
+        pending, rows = episode.finish_episodes(GAME, pending, record, 7 * i)
         done.append(rows)
     assert_assembled(records, [7 * i for i in range(len(records))], done, pending)
 
     # However play is cut into segments, the same plies finish with the same results.
     whole = joined(records)
-    left, at_once = episode.finish_episodes(episode.empty_carry(no_lanes, whole).pending, whole, 0)
+    nothing = episode.empty_carry(no_lanes, whole).pending
+    left, at_once = episode.finish_episodes(GAME, nothing, whole, 0)
     np.testing.assert_array_equal(left["action"], pending["action"])
     by_parts = {n: np.concatenate([rows[n] for rows in done]) for n in ("action", "mover_outcome")}
     a, b = np.argsort(at_once["action"]), np.argsort(by_parts["action"])

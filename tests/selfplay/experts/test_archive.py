@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from games.game import Game
-from selfplay.acting.episode import FIELDS, row_bytes
+from selfplay.acting.row_schema import BASE, row_bytes
 from selfplay.experts.archive import ExpertArchive, Split
 from selfplay.experts.filters import Filters
 from selfplay.generated import importing
@@ -34,11 +34,12 @@ def test_gather_returns_rows_with_an_episodes_fields(folder: Path) -> None:
     experts = ExpertArchive(folder)
     indices = np.array([5, 0, experts.size - 1, 5, 17])
     rows = experts.gather(indices)
-    assert set(rows) == set(FIELDS)
-    for name, text in FIELDS.items():
-        assert rows[name].dtype.name == text.partition("[")[0] and len(rows[name]) == 5
-        assert type(rows[name]) is np.ndarray
-    for name in set(FIELDS) - {"policy", "version"}:
+    assert set(rows) == {field.name for field in BASE}
+    for field in BASE:
+        stored, array = field.stored(GAME), rows[field.name]
+        assert array.dtype == stored.dtype and array.shape == (5, *stored.shape), field.name
+        assert type(array) is np.ndarray
+    for name in set(rows) - {"policy", "version"}:
         np.testing.assert_array_equal(rows[name], experts.fields[name][indices])
     assert sum(array[0].nbytes for array in rows.values()) == row_bytes(GAME)
     played = np.eye(GAME.num_actions)[rows["action"]]

@@ -8,16 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import games
+from games.game import Game
+from selfplay.acting.row_schema import Episodes, RowField, unpack
 from selfplay.learning.row_sources import (
-    BATCH_FIELDS,
+    Completed,
     Concatenated,
     RandomRows,
     Subset,
     batch_indices,
-    unpack,
     with_experts,
 )
 from tests.selfplay.learning.rows import Table, table
+
+BATCH_FIELDS = ("planes", "legal", "policy", "value", "mover_outcome")
 
 
 @settings(max_examples=50, deadline=None)
@@ -66,6 +70,22 @@ def test_subset_gathers_rows_by_their_place_in_it() -> None:
     subset = Subset(numbered(10, 0), np.array([7, 2, 5]))
     assert subset.size == 3
     assert subset.gather(np.array([2, 0, 0]))["policy"].tolist() == [5, 7, 7]
+
+
+def test_completed_source_has_the_value_of_missing_fields() -> None:
+    def shape(game: Game) -> tuple[int, ...]:
+        return (game.num_actions,)
+
+    def finish(game: Game, episodes: Episodes) -> np.ndarray:
+        raise AssertionError
+
+    game = games.make("tic_tac_toe")
+    mark = RowField("mark", "", "bool", shape, packed=True, finish=finish, missing=1)
+    left = RowField("left", "", "float16", finish=finish, missing=-1)
+    rows = Completed(numbered(3, 5), game, (mark, left)).gather(np.array([2, 0]))
+    assert rows["policy"].tolist() == [7, 5]
+    assert rows["mark"].tolist() == [[255, 128], [255, 128]] and rows["mark"].dtype == np.uint8
+    assert rows["left"].tolist() == [-1, -1] and rows["left"].dtype == np.float16
 
 
 def test_concatenated_gathers_from_both_sources_in_the_order_of_the_indices() -> None:

@@ -3,56 +3,79 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
 
+from selfplay.acting.episode import Carry
+from selfplay.acting.segment import Lanes
 from selfplay.experts.replaying import FIELDS
 from selfplay.experts.writer import Writer
+from selfplay.learning.learner import LearnerState
+from selfplay.players.version import Version
 from selfplay.runs import checkpoint
 from selfplay.runs.digest import digest
 from selfplay.runs.files import load_arrays
-from selfplay.runs.renamed import ON_DISK, code_names, disk_names, today_arguments
+from selfplay.runs.renamed import ON_DISK, ROWS_ON_DISK, code_names, disk_names, today_arguments
 from selfplay.runs.replay import Replay, shard_path
+from selfplay.runs.snapshots import load_snapshot, save_snapshot
 from selfplay.runs.tree import flatten, unflatten
 from selfplay.runs.window import ReplayConfig
+from selfplay.training.trainer import TrainState
 
 VALUES = np.arange(3, dtype=np.int8)
-each_entry = pytest.mark.parametrize(("code", "disk"), ON_DISK.items())
+STATE = TrainState(
+    LearnerState(params={}, ema_params={"w": VALUES}, optimizer=(), step=np.int32(0)),  # pyright: ignore
+    acting_params={"w": VALUES},
+)
+CARRY = Carry(lanes=Lanes(state=(), ply=VALUES), pending={"lane": VALUES})  # pyright: ignore
+USER_NAMES = ("pending", "waiting", "ema_params", "averaged", "acting_params", "playing")
+USER_NAMES += ("mover_outcome", "outcome")
 
 
-def test_table_is_one_to_one() -> None:
-    assert len(set(ON_DISK.values())) == len(ON_DISK)
-    assert not set(ON_DISK) & set(ON_DISK.values())
+def test_states_have_the_names_of_format_1_on_disk() -> None:
+    assert list(flatten(STATE)) == ["learner/averaged/w", "learner/step", "playing/w"]
+    assert list(flatten(STATE.learner)) == ["averaged/w", "step"]
+    assert list(flatten(CARRY)) == ["lanes/ply", "waiting/lane"]
+    both = flatten({"state": STATE, "carries": [CARRY]})
+    assert {"carries/0/waiting/lane", "state/playing/w", "state/learner/averaged/w"} < set(both)
+    places = [".".join(place) for place in ON_DISK]
+    assert places == ["acting_params", "ema_params", "learner.ema_params", "pending"]
 
 
-@each_entry
-def test_renamed_part_has_the_digest_of_its_stored_name(code: str, disk: str) -> None:
-    today, stored = ({"a": {name: {"b": VALUES}}} for name in (code, disk))
-    assert digest(today) == digest(stored)
-    assert list(flatten(today)) == [f"a/{disk}/b"]
-    np.testing.assert_array_equal(unflatten(today, flatten(stored))["a"][code]["b"], VALUES)
+def test_state_is_read_under_today_s_names(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 0, STATE)
+    restored = unflatten(STATE, checkpoint.load(tmp_path, 0).arrays)
+    np.testing.assert_array_equal(restored.learner.ema_params["w"], VALUES)
+    np.testing.assert_array_equal(restored.acting_params["w"], VALUES)
 
 
-@each_entry
-def test_tree_with_both_names_is_rejected(code: str, disk: str) -> None:
-    with pytest.raises(ValueError, match=disk):
-        flatten({code: VALUES, disk: VALUES})
+def test_parameters_keep_their_author_s_names(tmp_path: Path) -> None:
+    """Through checkpoint, snapshot and export, at any depth, and whatever they are called."""
+    flat = {name: np.array([i], np.float32) for i, name in enumerate(USER_NAMES)}
+    params = {**flat, "layer": {name: {"kernel": array + 50} for name, array in flat.items()}}
+    paths = sorted([*USER_NAMES, *(f"layer/{name}/kernel" for name in USER_NAMES)])
+    assert list(flatten(params)) == paths
 
+    def assert_same(actual: Any) -> None:
+        assert digest(actual) == digest(params)
+        for name, array in flat.items():
+            assert actual[name] == array and actual["layer"][name]["kernel"] == array + 50
 
-@each_entry
-def test_checkpoint_is_read_under_today_s_name(tmp_path: Path, code: str, disk: str) -> None:
-    for iteration, name in enumerate((code, disk)):
-        checkpoint.save(tmp_path, iteration, {name: VALUES})
-        arrays = checkpoint.load(tmp_path, iteration).arrays
-        assert list(arrays) == [disk]
-        state = unflatten({code: VALUES}, arrays)
-        np.testing.assert_array_equal(state[code], VALUES)
+    state = TrainState(LearnerState(params, params, (), np.int32(0)), params)  # pyright: ignore
+    checkpoint.save(tmp_path, 0, {"state": state})
+    restored = unflatten({"state": state}, checkpoint.load(tmp_path, 0).arrays)["state"]
+    for part in (restored.learner.params, restored.learner.ema_params, restored.acting_params):
+        assert_same(part)
+    save_snapshot(tmp_path, 1, params)
+    assert_same(load_snapshot(tmp_path, 1))
+    Version("run@1", params, {"game": "tic_tac_toe"}).export(tmp_path / "version.safetensors")
+    assert_same(Version.load(tmp_path / "version.safetensors").params)
 
 
 def test_rows_get_their_stored_names_and_back() -> None:
-    rows = dict.fromkeys(("planes", *ON_DISK), VALUES)
-    assert list(disk_names(rows)) == ["planes", *ON_DISK.values()]
+    rows = dict.fromkeys(("planes", *ROWS_ON_DISK, "pending", "playing"), VALUES)
+    assert list(disk_names(rows)) == ["planes", "outcome", "pending", "playing"]
     assert list(code_names(disk_names(rows))) == list(rows)
 
 

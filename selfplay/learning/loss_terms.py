@@ -1,0 +1,187 @@
+"""Loss terms: what the network learns, as a mapping of named and weighted functions of rows.
+
+The terms "policy" and "value" are in every run. ``--learner.losses my_losses:reply?weight=0.15``
+adds one: a `LossTerm`, or a function that makes one from the options behind the "?",
+
+    @LossFactory
+    def reply(*, temperature=1.0):
+        return LossTerm("reply", function, fields, heads)
+
+A term names the row fields that it reads and the auxiliary heads that it trains. Self-play records
+the fields, and the learner's network has the heads; whoever plays with the parameters ignores them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from games import plugins
+from selfplay.acting import row_schema
+from selfplay.acting.row_schema import RowField
+from selfplay.learning.config import LOSS, LearnerConfig
+from selfplay.learning.targets import policy_target, value_target
+from selfplay.model.architecture import HeadKind, Heads, Prediction
+
+Batch = Mapping[str, Array]
+"""Rows as a loss reads them, by field: [n, …], unpacked (`RowField.unpack`), and all transformed by
+the symmetry that was drawn for the row."""
+
+LossFunction = Callable[[Prediction, Batch], Array]
+"""``(prediction, rows) → float32[n]``, pure, and made for ``jit`` and ``grad``."""
+
+ILLEGAL_LOGIT = -1e9
+
+
+@dataclass(frozen=True)
+class LossTerm:
+    """One term of the loss: the mean of a function over rows, times a weight.
+
+    Attributes:
+        name: an identifier; its metric is ``NAME_loss``, without the weight.
+        function: the loss of each row, 0 for a row without a target. It must not be NaN there.
+        fields: the row fields that it reads, those of `row_schema.BASE` included.
+        heads: the auxiliary heads whose outputs it reads.
+        weight: unless the spec has ``weight=…``.
+    """
+
+    name: str
+    function: LossFunction
+    fields: tuple[RowField, ...] = ()
+    heads: Heads = ()
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *(name for name, _ in self.heads)):
+            if not name.isidentifier():
+                raise ValueError(f"a loss term or head is called {name!r}: use an identifier")
+        for name, kind in self.heads:
+            if kind not in get_args(HeadKind):
+                raise ValueError(
+                    f"loss term {self.name}: the kind of head {name} is {kind!r}, expected one of "
+                    f"{', '.join(get_args(HeadKind))}"
+                )
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise ValueError(
+                f"loss term {self.name}: weight must be at least 0 and finite, got {self.weight}"
+            )
+
+
+@dataclass(frozen=True)
+class LossFactory:
+    """A way to make a loss term from options; as a decorator, it makes a function one.
+
+    Attributes:
+        make: ``make(*, …) → LossTerm``. Its keyword-only parameters are the options of its spec,
+            which also has ``weight``.
+    """
+
+    make: Callable[..., LossTerm] = field(repr=False)
+
+
+def terms(config: LearnerConfig) -> dict[str, LossTerm]:
+    """Returns the terms of a learner by name, in the order in which they are added up.
+
+    Raises:
+        ValueError: see `further`.
+    """
+    value = partial(_value_error, root_value_weight=config.root_value_weight)
+    base = (
+        LossTerm("policy", _policy_error, (row_schema.LEGAL, row_schema.POLICY)),
+        LossTerm(
+            "value", value, (row_schema.VALUE, row_schema.MOVER_OUTCOME), weight=config.value_weight
+        ),
+    )
+    return {term.name: term for term in (*base, *further(config.losses))}
+
+
+def batch_fields(config: LearnerConfig) -> tuple[RowField, ...]:
+    """Returns the row fields that a learner reads: the observation, then those of its terms."""
+    read = [row_schema.PLANES, *(f for term in terms(config).values() for f in term.fields)]
+    return tuple({f.name: f for f in read}.values())
+
+
+@lru_cache(maxsize=16)
+def further(specs: tuple[str, ...]) -> tuple[LossTerm, ...]:
+    """Returns the loss terms that specs name; equal specs give the same objects in a process.
+
+    Raises:
+        ValueError: a term is unknown or not trusted, or has no such option; or two of them, or one
+            and the base loss, have the same name, head, or name of different row fields.
+    """
+    result = tuple(_make(spec) for spec in specs)
+    _check_unique("a loss term", ["policy", "value", *(term.name for term in result)])
+    _check_unique("an auxiliary head", [name for term in result for name, _ in term.heads])
+    fields = dict.fromkeys((*row_schema.BASE, *(f for term in result for f in term.fields)))
+    _check_unique("a row field", [f.name for f in fields])
+    return result
+
+
+def row_fields(*learners: tuple[str, ...]) -> tuple[RowField, ...]:
+    """Returns the row fields that the terms of one or more learners add to `row_schema.BASE`."""
+    read = dict.fromkeys(f for specs in learners for term in further(specs) for f in term.fields)
+    fields = [f for f in read if f not in row_schema.BASE]
+    _check_unique("a row field", [f.name for f in fields])
+    return tuple(fields)
+
+
+def heads(*learners: tuple[str, ...]) -> Heads:
+    """Returns the auxiliary heads that the terms of one or more learners train, ordered by name."""
+    every = {head for specs in learners for term in further(specs) for head in term.heads}
+    _check_unique("an auxiliary head", [name for name, _ in every])
+    return tuple(sorted(every))
+
+
+def masked_log_policy(logits: Array, legal: Array) -> Array:
+    """Returns the logarithms of the network's policy over legal actions, float32[n, A]."""
+    return jax.nn.log_softmax(jnp.where(legal, logits, ILLEGAL_LOGIT))
+
+
+def masked_cross_entropy(target: Array, log_policy: Array) -> Array:
+    """Returns −Σ target · log_policy over actions whose target is above 0, float32[n], in nats."""
+    return -jnp.sum(jnp.where(target > 0, target * log_policy, 0.0), axis=-1)
+
+
+def _policy_error(prediction: Prediction, rows: Batch) -> Array:
+    """Returns the cross entropy of the network's policy; 0 for rows without a policy target."""
+    log_policy = masked_log_policy(prediction.policy_logits, rows["legal"])
+    return masked_cross_entropy(policy_target(rows["policy"]), log_policy)
+
+
+def _value_error(prediction: Prediction, rows: Batch, root_value_weight: float) -> Array:
+    """Returns the squared error of the value; 0 for rows without a value target."""
+    target, has_target = value_target(rows, root_value_weight)
+    return jnp.where(has_target, (prediction.value - target) ** 2, 0.0)
+
+
+def _make(spec: str) -> LossTerm:
+    name, _, text = spec.partition("?")
+    thing: LossTerm | LossFactory = plugins.load(
+        LOSS,
+        name,
+        lambda thing: isinstance(thing, (LossTerm, LossFactory)),
+        "a LossTerm, or a function decorated with selfplay.learning.loss_terms.LossFactory",
+    )
+    types = plugins.keyword_types(thing.make) if isinstance(thing, LossFactory) else {}
+    options = plugins.parse_arguments(f"loss {name}", text, {**types, "weight": float})
+    weight = options.pop("weight", None)
+    term = thing.make(**options) if isinstance(thing, LossFactory) else thing
+    return term if weight is None else replace(term, weight=weight)
+
+
+def _check_unique(what: str, names: Iterable[str]) -> None:
+    """Raises ValueError if a name occurs twice among the losses of a run."""
+    names = list(names)
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"learner.losses: {name!r} is the name of {what} twice; rename one of them, or "
+                "leave one term out"
+            )
