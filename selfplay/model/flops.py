@@ -2,7 +2,7 @@
 
 Convention: **2 FLOPs per multiply-add of a weight**; biases, activations, normalization, the
 game's rules and the search's bookkeeping are left out (a few per cent;
-``tests/selfplay/model/test_network_flops.py`` holds the formula against XLA's own count). A
+``selfplay/testing/network_contract.py`` holds the formulas against XLA's own count). A
 convolution is counted at every output cell, padding included. A training step costs 3 evaluations a
 row: forward, and twice that backward (gradients by activations and by weights).
 """

@@ -14,8 +14,9 @@ from selfplay.acting.episode import Rows
 from selfplay.learning.loss import make_loss
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
+from selfplay.testing.planted_trees import Linear
 from tests.selfplay.learning.rows import PLAIN, table
-from tests.selfplay.search.planted import Linear, quick_jit
+from tests.selfplay.search.planted import quick_jit
 
 SHAPES = {"tic_tac_toe": (3, 3), "connect_four": (6, 7)}
 each_game = pytest.mark.parametrize("rules", list(SHAPES))

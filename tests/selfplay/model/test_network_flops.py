@@ -1,4 +1,4 @@
-"""Networks keep their promises on shapes, starts and ranges; the FLOPs formulas hold against XLA.
+"""Networks keep the contract and start uniform; the FLOPs formulas hold against XLA.
 
 XLA's count differs from the ledger's convention in three ways, which the tests take out or allow
 for: it leaves out a convolution's taps on the padding, its gradient needs none by the
@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 import games
-from selfplay.model import flops, network
+from selfplay.model import flops, network, residual
 from selfplay.model.architecture import Params
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
+from selfplay.testing.network_contract import check_architecture
 from tests.selfplay.search.planted import quick_jit, random_params, random_positions
 
 CONFIGS = {
@@ -58,27 +59,11 @@ def test_untrained_network_is_uniform_and_values_every_position_at_0(name: str) 
 
 
 @each_config
-def test_network_outputs_are_float32_of_the_right_shape_and_range(name: str) -> None:
-    init, evaluate = built(name)
-    for factor in (0.3, 30.0):  # the larger one drives the value to its ends
-        params = jax.tree.map(lambda leaf, f=factor: leaf * f, random_params(init, seed=1))
-        logits, value, _ = jax.device_get(evaluate(params, observations()))
-        assert logits.shape == (ROWS, 7) and logits.dtype == np.float32
-        assert value.shape == (ROWS,) and value.dtype == np.float32
-        assert np.isfinite(logits).all() and np.all(np.abs(value) <= 1)
-        assert np.ptp(logits, axis=0).min() > 0, "blind to the position"
-        assert np.ptp(value) > 0 or factor > 1
-
-
-@each_config
-def test_network_evaluates_rows_of_a_batch_independently(name: str) -> None:
-    init, evaluate = built(name)
-    params, seen = random_params(init, seed=1), observations()
-    mixed = np.concatenate([seen[:8], ~seen[8:]])
-    whole, other = (jax.device_get(evaluate(params, x)) for x in (seen, mixed))
-    for a, b in zip(whole[:2], other[:2], strict=True):
-        np.testing.assert_array_equal(a[:8], b[:8])
-    assert np.any(whole[0][8:] != other[0][8:])
+def test_architecture_keeps_the_contract(name: str) -> None:
+    """At these small widths XLA finds up to 21 % more than the formula: element-wise work."""
+    config = CONFIGS[name]
+    architecture = residual.mlp if config.kind == "mlp" else residual.conv
+    check_architecture(architecture, games.make("connect_four"), config, surplus=0.25)
 
 
 def test_bfloat16_network_is_close_to_float32() -> None:
@@ -112,7 +97,7 @@ def padding_and_stem(rules: str, config: NetworkConfig) -> tuple[int, int]:
     return 2 * (9 * rows * columns - inside) * (stem + blocks), 2 * inside * stem
 
 
-# XLA finds 0.8 % (conv) to 2.4 % (mlp) more than the formula on CPU: element-wise work.
+# tests/selfplay/testing/test_network_contract.py has the forward pass alone.
 WIDE = {
     "conv": NetworkConfig("conv", width=32, depth=2, head_width=32),
     "mlp": NetworkConfig("mlp", width=64, depth=2, head_width=64),
@@ -122,7 +107,7 @@ SURPLUS = (1.0, 1.03)
 
 @pytest.mark.parametrize("rules", ["connect_four", "tic_tac_toe"])
 @pytest.mark.parametrize("kind", list(WIDE))
-def test_flops_agree_with_xla(rules: str, kind: str) -> None:
+def test_flops_of_a_training_step_agree_with_xla(rules: str, kind: str) -> None:
     game, config, batch = games.make(rules), WIDE[kind], 16
     init, evaluate, _ = network.make(game, config)
     params = jax.eval_shape(init, jax.random.key(0))
@@ -137,8 +122,6 @@ def test_flops_agree_with_xla(rules: str, kind: str) -> None:
         analysis: Any = quick_jit(function).lower(params, seen).compile().cost_analysis()
         return analysis["flops"]
 
-    forward = batch * (flops.evaluation(game, config) - padding)
-    assert SURPLUS[0] < counted(evaluate) / forward < SURPLUS[1]
     step = flops.training_step(game, config, batch) - batch * (3 * padding + stem)
     assert SURPLUS[0] < counted(jax.grad(loss)) / step < SURPLUS[1]
 

@@ -47,7 +47,9 @@ def test_version_spec_splits_into_its_parts() -> None:
         ("a?sims=-1", "got -1"),
         ("a?sim=3", r"has no option 'sim' \(did you mean 'sims'\?\); choose from sims, search"),
         ("a?search=gumble", r"unknown search 'gumble' \(did you mean 'gumbel'\?\); choose from"),
-        ("a?search=mcts", "unknown search 'mcts'; choose from gumbel, puct"),
+        ("a?search=mcts", "unknown search 'mcts'; choose from gumbel, puct, or write an import"),
+        ("a?search=", "unknown search ''; choose from gumbel, puct"),
+        ("a?search=os:system", "search 'os:system' is an import path that nobody typed"),
     ):
         with pytest.raises(ValueError, match=sentence):
             specs.version_spec(bad)

@@ -15,8 +15,9 @@ from games.game import Game
 from selfplay.search.base import SearchResult
 from selfplay.search.config import PuctConfig, SearchConfig
 from selfplay.search.make import make_search
+from selfplay.testing.planted_trees import Linear
 from tests.selfplay.search import reference_puct
-from tests.selfplay.search.planted import Linear, quick_jit, random_positions
+from tests.selfplay.search.planted import quick_jit, random_positions
 
 POSITIONS = 24
 EXPLORING = PuctConfig(2.5, 50.0, 0.6, dirichlet_fraction=0.0, temperature=0.0)

@@ -6,7 +6,6 @@ The planted network treats rows independently; its parameters can put all mass o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -21,17 +20,15 @@ from jax import Array
 import games
 from games.game import Game
 from selfplay.model.architecture import Params, Prediction
+from selfplay.search import gumbel, puct
+from selfplay.search.algorithm import SearchAlgorithm
 from selfplay.search.base import SearchResult
 from selfplay.search.config import GumbelConfig, PuctConfig, SearchConfig
 from selfplay.search.make import make_search
 from selfplay.search.puct import dirichlet_over
-from tests.selfplay.search.planted import (
-    Linear,
-    TreeGame,
-    TreeState,
-    quick_jit,
-    random_positions,
-)
+from selfplay.testing.planted_trees import Linear
+from selfplay.testing.search_reference import check_contract
+from tests.selfplay.search.planted import quick_jit, random_positions
 
 BATCH = 16
 CONFIGS = {
@@ -142,42 +139,19 @@ def test_budget_0_returns_the_networks_policy_and_value(rules: str) -> None:
         np.testing.assert_allclose(result.value[i], value, atol=1e-5)
 
 
-class Traps(TreeGame):
-    """An illegal action wins for the mover in the even trees and loses in the odd ones."""
-
-    def step(self, state: TreeState, action: Any) -> TreeState:
-        after = super().step(state, action)
-        turned = jnp.where((state.tree % 2 == 1) & (state.trap == 0), -after.trap, after.trap)
-        return after._replace(trap=turned)
-
-
-@pytest.mark.parametrize("name", ["gumbel", "puct"])
-@pytest.mark.parametrize("boost", [0.0, 50.0], ids=["plain", "the-network-wants-it"])
-def test_search_never_expands_illegal_actions_inside_the_tree(name: str, boost: float) -> None:
-    """Each tree has a twin in which illegal actions have the opposite result: results are equal."""
-    rng, trees = np.random.default_rng(0), 24
-    legal = rng.random((40, 3)) < 0.5
-    legal[np.arange(40), rng.integers(0, 3, 40)] = True
-    leaves = rng.choice([-1.0, 0.0, 1.0], (trees // 2, 81))
-    leaves[:2] = [[1.0], [-1.0]]  # all is lost for one player: nothing tempts him more
-    game: Any = Traps(3, leaves.repeat(2, axis=0).astype(np.float32), legal)
-    linear = Linear(game, seed=4)
-
-    def evaluate(params: Params, observations: Array) -> Prediction:
-        logits, value, _ = linear(params, observations)
-        node = jnp.argmax(observations.reshape(observations.shape[0], -1), axis=1)
-        illegal = ~jnp.asarray(legal)[jnp.minimum(node, 39)]
-        return Prediction(logits + boost * illegal.astype(jnp.float32), value)
-
-    # PUCT comes nearest to an illegal action where unvisited ones look as good as their parent.
-    config = replace(CONFIGS[name], puct=PuctConfig(pb_c_init=0.1, fpu_reduction=0.0))
-    program = make_search(game, evaluate, config.for_evaluation(120))
-    states = jax.vmap(game.init)(np.arange(trees))
-    result = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
-    assert_same_bits(take(result, np.arange(0, trees, 2)), take(result, np.arange(1, trees, 2)))
-    assert legal[0, result.action].all() and np.all(result.policy[:, ~legal[0]] == 0)
-    assert len(np.unique(result.value)) > trees // 4, "the trees differ"
-    assert np.all(result.value[:2] > 0.5) and np.all(result.value[2:4] < -0.5)
+# PUCT comes nearest to an illegal action where unvisited ones look as good as their parent.
+@pytest.mark.parametrize(
+    ("algorithm", "config"),
+    [
+        (gumbel.make, GumbelConfig()),
+        (puct.make, PuctConfig(pb_c_init=0.1, fpu_reduction=0.0)),
+    ],
+    ids=["gumbel", "puct"],
+)
+def test_search_keeps_the_contract_on_planted_trees(
+    algorithm: SearchAlgorithm, config: GumbelConfig | PuctConfig
+) -> None:
+    check_contract(algorithm, config=config)
 
 
 @each_search

@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 import games
+from selfplay.search import gumbel, puct
+from selfplay.search.algorithm import SearchAlgorithm
 from selfplay.search.base import SearchResult
 from selfplay.search.config import GumbelConfig, PuctConfig, SearchConfig
 from selfplay.search.make import make_search
-from tests.selfplay.search.planted import TreeGame, quick_jit, zero_evaluator
+from selfplay.testing.planted_trees import zero_evaluator
+from selfplay.testing.search_reference import check_minimax
 
 LINES = [(0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6)]
 BATCH = 128  # positions per call: one program for every level of the tree
@@ -165,27 +168,15 @@ def test_search_blocks_a_threat(algorithm: str) -> None:
     assert abs(values[0]) < 0.5 and values[1] > 0.85
 
 
-TREES = 24
 # Below the root, Gumbel's unvisited actions count as the mean of their visited siblings (mctx's
 # "mixed value"): after a draw and a loss, a win may never be tried. So its trees have no draws.
-LEAVES = {"gumbel": [-1.0, 1.0], "puct": [-1.0, 0.0, 1.0]}
-
-
-@each_algorithm
-@pytest.mark.parametrize("movers", [(0, 1, 0, 1), (1, 0, 0, 1), (0, 0, 1, 0)], ids=str)
-def test_search_finds_the_planted_best_move(algorithm: str, movers: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "config", "draws"),
+    [(gumbel.make, GumbelConfig(), False), (puct.make, PuctConfig(), True)],
+    ids=["gumbel", "puct"],
+)
+def test_search_finds_the_planted_best_move(
+    algorithm: SearchAlgorithm, config: GumbelConfig | PuctConfig, draws: bool
+) -> None:
     """Depth-3 trees of chosen outcomes; a player may also move twice in a row."""
-    rng = np.random.default_rng(1)
-    outcomes = rng.choice(LEAVES[algorithm], (6000, 27)).astype(np.float32)
-    drawn = TreeGame(3, outcomes, movers=movers)
-    best = np.array([[drawn.minimax(k, 1 + a, 1) for a in range(3)] for k in range(6000)])
-    best = best if movers[0] == 0 else -best  # for the player to move
-    clear = np.flatnonzero(np.sort(best)[:, -1] > np.sort(best)[:, -2])[:TREES]  # one best move
-    assert len(clear) == TREES
-    game: Any = TreeGame(3, outcomes[clear], movers=movers)
-    config = replace(CONFIGS[algorithm], num_simulations=400)
-    program = make_search(game, zero_evaluator(game), config)
-    states = jax.vmap(game.init)(np.arange(TREES))
-    result = jax.device_get(quick_jit(program)({}, states, jax.random.key(0)))
-    np.testing.assert_array_equal(result.action, best[clear].argmax(axis=1))
-    np.testing.assert_allclose(result.value, best[clear].max(axis=1), atol=0.4)
+    check_minimax(algorithm, draws=draws, config=config)
