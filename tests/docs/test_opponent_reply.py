@@ -91,6 +91,7 @@ def test_reply_is_the_next_policy_of_the_same_game(example: ModuleType) -> None:
         jax.tree.map(lambda leaf, part=part: leaf[part], record) for part in ([0, 1, 2], [3, 4])
     ]
     pending, done = episode.empty_carry(lanes, record, extra).pending, []
+    finished: Rows = {}
     assert "reply" not in pending
     for part in parts:
         pending, finished = episode.finish_episodes(GAME, pending, part, 0, extra)
