@@ -64,7 +64,8 @@ def halved(config: LearnerConfig, total_steps: int) -> optax.Schedule:
 @Optimizer
 def plain_sgd(config: LearnerConfig, schedule: optax.Schedule) -> Any:
     assert callable(schedule)
-    return optax.sgd(float(schedule(0)))
+    rate: Any = schedule(0)
+    return optax.sgd(rate)
 
 
 @pytest.fixture(autouse=True)
@@ -126,9 +127,8 @@ def test_symmetries_move_cells_actions_and_numbers_of_actions() -> None:
         field("move", symmetry="action"),
         field("count"),
     )
-    rows: Any = {
-        f.name: rng.integers(0, 99, (count, *f.shape(GAME))).astype(np.int16) for f in fields
-    }
+    shapes = {f.name: (count, *f.shape(GAME)) for f in fields}
+    rows: Any = {name: rng.integers(0, 99, shape, np.int16) for name, shape in shapes.items()}
     rows["planes"] = rng.integers(0, 256, (count, 3)).astype(np.uint8)
     rows["move"] = np.where(np.arange(count) % 5, rng.integers(0, 9, count), -1).astype(np.int16)
     key = jax.random.key(3)
@@ -217,10 +217,10 @@ START = {"w": np.array([3.0, -2.0], np.float32)}
 
 def updates(config: LearnerConfig, steps: int, state: Any = None) -> list[np.ndarray]:
     """The updates that answer a gradient of 1."""
-    optimizer = make_optimizer(config, 20)
+    optimizer: Any = make_optimizer(config, 20)
     state, result = optimizer.init(START) if state is None else state, []
     for _ in range(steps):
-        change, state = optimizer.update({"w": np.ones(2, np.float32)}, state, START)  # pyright: ignore
+        change, state = optimizer.update({"w": np.ones(2, np.float32)}, state, START)
         result.append(np.array(change["w"]))
     return result
 
