@@ -10,6 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
+UNLOCKED = {"trackio"}  # extras that need other versions than those of requirements.lock
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "oomzero"
 
@@ -23,7 +24,8 @@ def install(extra: str) -> str:
     python = _short(Path(sys.executable))
     if (ROOT / "pyproject.toml").exists():
         lock = ROOT / "requirements.lock"
-        constraints = ["-c", _short(lock)] if lock.exists() else []
+        is_locked = lock.exists() and extra not in UNLOCKED
+        constraints = ["-c", _short(lock)] if is_locked else []
         folder = "." if Path.cwd() == ROOT else str(ROOT)
         targets = [*constraints, "-e", f"{folder}[{extra}]"]
     else:

@@ -24,6 +24,7 @@ import configs
 import games
 from launch import cli
 from selfplay import command_line
+from selfplay.tracking.config import DEFAULT as DEFAULT_TRACKERS
 from selfplay.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Options:
     """End cleanly at the first commit after this many seconds of training."""
     plain: bool = False
     """Print one line per iteration, on a terminal as well."""
+    track: tuple[str, ...] = DEFAULT_TRACKERS
+    """Trackers that get every row of metrics: tensorboard, "wandb?project=x", trackio, or one's own
+    as an import path, MODULE:NAME. --track without any tracks nothing."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,10 @@ def main() -> None:
     from selfplay.cluster.ray_pool import PoolFailed
     from selfplay.learning.learner import Diverged
     from selfplay.runs.run import DiskFull, OtherConfig
+    from selfplay.tracking import tracker_specs
     from selfplay.training.loop import train
 
+    tracker_specs.resolve(command.track)  # and so is an unknown tracker
     # A batch system's SIGTERM ends the run as cleanly as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Progress(config, folder, plain=command.plain) as progress:
@@ -93,7 +99,7 @@ def main() -> None:
 
         started = time.time()
         try:
-            run = train(config, folder, on_iteration, progress.say, progress.enter)
+            run = train(config, folder, on_iteration, progress.say, progress.enter, command.track)
         except KeyboardInterrupt:
             progress.interrupted(started)
             raise SystemExit(130) from None

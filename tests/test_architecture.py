@@ -24,6 +24,7 @@ LAYERS = """
 games
 selfplay.determinism selfplay.rng selfplay.ranges selfplay.command_line selfplay.phase
 selfplay.runs
+selfplay.tracking
 selfplay.model
 selfplay.search
 selfplay.acting
@@ -51,7 +52,9 @@ LIBRARIES = {
     "optax": "selfplay.learning",
     "ray": "selfplay.cluster",
     "orbax": "selfplay.runs",
-    "tensorboardX": "selfplay.runs",
+    "tensorboardX": "selfplay.tracking",
+    "wandb": "selfplay.tracking",
+    "trackio": "selfplay.tracking",
     "safetensors": "selfplay.players",
     "tyro": "launch",
 }

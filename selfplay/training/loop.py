@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +40,11 @@ from selfplay.runs.identity import RunIdentity
 from selfplay.runs.metrics_row import MetricsRow, Seconds, SelfPlayRow, StartRow
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
+from selfplay.tracking import tracker_specs
+from selfplay.tracking.config import DEFAULT as DEFAULT_TRACKERS
+from selfplay.tracking.feed import tracked
+from selfplay.tracking.tracker import Tracker
+from selfplay.tracking.tracker_specs import NamedTracker
 from selfplay.training.config import TrainConfig
 from selfplay.training.evaluation import Evaluation, VersionEvaluator
 from selfplay.training.grader import ExamGrader
@@ -89,6 +94,7 @@ def train(
     on_iteration: OnIteration = lambda row: None,
     announce: Callable[[str], None] = lambda text: None,
     enter: Enter = unwatched,
+    track: Sequence[str | Tracker] = DEFAULT_TRACKERS,
 ) -> Run:
     """Trains to the config's last iteration, resuming from the folder's last commit.
 
@@ -98,18 +104,22 @@ def train(
         on_iteration: gets every committed row; ends training by returning True.
         announce: gets messages for the user.
         enter: gets each phase as it begins.
+        track: trackers, which get every committed row on threads of their own: specs, see
+            `tracking.tracker_specs`, or functions of (row, run). One that fails is announced and
+            switched off.
 
     Returns:
         The run, closed.
 
     Raises:
-        ValueError: there is no such game; its exam is damaged; the folder belongs to another
-            config, or is not a run; the version that the config's `init_from` names does not fit;
-            or the player that the run's ratings are relative to cannot play here.
+        ValueError: there is no such tracker or game; the game's exam is damaged; the folder belongs
+            to another config, or is not a run; the version that the config's `init_from` names does
+            not fit; or the player that the run's ratings are relative to cannot play here.
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not finite.
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
+    trackers = tracker_specs.resolve(track)
     config = _with_anchor(config, folder)  # first of all, this refuses an unknown game
     connection.check_reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
@@ -117,7 +127,7 @@ def train(
     config, origin = resolve(config, folder, announce)
     trainer, grader = Trainer.build(config), ExamGrader.build(config)
     callbacks = Callbacks(on_iteration, announce, enter)
-    with _open(config, folder, _notes(config, origin)) as run:
+    with _open(config, folder, trackers, announce, _notes(config, origin)) as run:
         if run.next_iteration > config.iterations:
             return run
         start = origin
@@ -127,7 +137,7 @@ def train(
                 f"which cost 10^{origin.ledger.ooms:.2f} FLOPs"
             )
         if trainer.experts and run.next_iteration == 0:
-            start = _imitate(trainer, run, callbacks)
+            start = _imitate(trainer, run, trackers, callbacks)
             if start is None:
                 return run
         if run.next_iteration:
@@ -169,11 +179,19 @@ def _notes(config: TrainConfig, origin: Origin | None) -> dict[str, Json]:
     return notes | ({"elo_anchor": config.elo.anchor} if is_resolved else {})
 
 
-def _open(config: TrainConfig, folder: Path, notes: Mapping[str, Json] | None = None) -> Run:
+@contextmanager
+def _open(
+    config: TrainConfig,
+    folder: Path,
+    trackers: Sequence[NamedTracker],
+    announce: Callable[[str], None],
+    notes: Mapping[str, Json] | None = None,
+) -> Iterator[Run]:
+    """Opens a run whose commits are tracked; closes trackers and run at the end."""
     flags = determinism.pinned()
     if config.cluster.allow_mismatched_actors:
         flags["mixing"] = NOT_REPRODUCIBLE
-    return Run.create_or_open(
+    run = Run.create_or_open(
         folder,
         config,
         window=config.replay,
@@ -183,12 +201,17 @@ def _open(config: TrainConfig, folder: Path, notes: Mapping[str, Json] | None = 
         flags=flags,
         notes=notes,
     )
+    with run, tracked(run, trackers, announce):
+        yield run
 
 
-def _imitate(trainer: Trainer, run: Run, callbacks: Callbacks) -> ImitationResult | None:
+def _imitate(
+    trainer: Trainer, run: Run, trackers: Sequence[NamedTracker], callbacks: Callbacks
+) -> ImitationResult | None:
     """Runs imitation in ``RUN/imitation``; returns None if the caller ended it."""
     config = trainer.config
-    with _open(config, run.folder / IMITATION) as imitation_run:
+    folder = run.folder / IMITATION
+    with _open(config, folder, trackers, callbacks.announce) as imitation_run:
         return imitate(
             trainer.imitation(),
             imitation_run,
