@@ -10,5 +10,6 @@ from selfplay.tracking.tracker import TrackedRun
 def my_tracker(row: MetricsRow, run: TrackedRun, *, file: str = "losses.csv") -> None:
     """Appends iteration, FLOPs and policy loss to a file in the run's folder."""
     if isinstance(row, SelfPlayRow) and row.steps:
+        values = row.iteration, row.ledger["ooms"], row.learner["policy_loss"]
         with open(run.folder / file, "a") as lines:
-            print(row.iteration, row.ledger["ooms"], row.learner["policy_loss"], sep=",", file=lines)
+            print(*values, sep=",", file=lines)

@@ -115,7 +115,7 @@ class Trackio:
     def __call__(self, row: MetricsRow, run: TrackedRun) -> None:
         """Logs a row."""
         if self._run is None:
-            import trackio
+            import trackio  # pyright: ignore[reportMissingImports]  # not in `dev`
 
             self._run = trackio.init(
                 project=self._project,

@@ -311,6 +311,7 @@ def test_install_names_a_command_for_the_extra(
     words = shlex.split(extras.install("pgx"))
     assert words[-3] == str(extras.ROOT / "requirements.lock")
     assert words[-1] == f"{extras.ROOT}[pgx]"
+    assert shlex.split(extras.install("trackio"))[4:] == ["-e", f"{extras.ROOT}[trackio]"]
     monkeypatch.setattr(extras, "ROOT", tmp_path)  # as in site-packages
     assert [w.partition(">")[0] for w in shlex.split(extras.install("pgx"))[4:]] == ["pgx"]
     monkeypatch.setattr(extras, "PACKAGE", "no-such-package")  # as in a copied folder
