@@ -29,8 +29,13 @@ class TensorBoard:
         if self._writer is None:
             from tensorboardX import SummaryWriter  # slow to import
 
-            folder = str(run.folder / "tensorboard")
-            self._writer = SummaryWriter(folder, purge_step=row.iteration, flush_secs=10)
+            self._writer = SummaryWriter(
+                str(run.folder / "tensorboard"),
+                purge_step=row.iteration,
+                flush_secs=10,
+                # The names have whole seconds only; a file that exists would be overwritten.
+                filename_suffix=f".{row.iteration:08}",
+            )
         for tag, value in scalars(row).items():
             self._writer.add_scalar(tag, value, row.iteration)
 

@@ -27,5 +27,5 @@ def test_example_writes_a_line_of_csv_for_each_row(
     assert announced == []
     assert (tmp_path / "a.csv").read_text().splitlines() == ["1,7.0,1.0", "2,8.0,0.5"]
     source = (EXAMPLES / "my_tracker.py").read_text()
-    assert source.partition("\n\n")[2].strip() in guide("track")
+    assert source.partition('"""\n\n')[2].strip() in guide("track")
     assert len(source.splitlines()) <= 25
