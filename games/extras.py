@@ -12,6 +12,7 @@ from pathlib import Path
 
 from games import checkout
 
+UNLOCKED = {"trackio"}  # extras that need other versions than those of requirements.lock
 PACKAGE = "oomzero"
 
 
@@ -25,8 +26,9 @@ def install(extra: str = "") -> str:
     """
     python = _short(Path(sys.executable))
     if checkout.is_checkout():
+        constraints = [] if extra in UNLOCKED else ["-c", _short(checkout.LOCK)]
         folder = "." if Path.cwd() == checkout.ROOT else str(checkout.ROOT)
-        targets = ["-c", _short(checkout.LOCK), "-e", _with(extra, folder)]
+        targets = [*constraints, "-e", _with(extra, folder)]
     else:
         targets = list(_requirements(extra))
     return shlex.join([python, "-m", "pip", "install", *targets])

@@ -30,7 +30,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -93,6 +93,10 @@ class Game(ABC):
     of the dataclass may take the place of a property here; it needs a default.
     """
 
+    version: ClassVar[int] = 1
+    """The version of the rules. Raise it with every change of a state, a legal move, an outcome or
+    an observation: runs record it, because their results hold only for these rules."""
+
     @property
     @abstractmethod
     def num_actions(self) -> int:
@@ -147,15 +151,6 @@ class Game(ABC):
         """The name without options: the class's, as in "connect_four" for ConnectFour."""
         words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
         return re.sub(words, "_", type(self).__name__).lower()
-
-    @property
-    def version(self) -> int:
-        """The version of the rules, from 1.
-
-        Raise it with every change of a state, a legal move, an outcome or an observation. Runs
-        record it, because their results hold only for these rules.
-        """
-        return 1
 
     @property
     def player_names(self) -> tuple[str, str]:

@@ -21,7 +21,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from typing import Any, NamedTuple, get_type_hints
@@ -76,7 +76,7 @@ class _Trust:
     paths: set[str] = set()  # noqa: RUF012
     everything = False
     folders: set[str] = set()  # noqa: RUF012 that `_search_in` added to the path
-    followed: dict[str, Source] = {}  # noqa: RUF012
+    followed: dict[str, Source] = {}  # noqa: RUF012 by name or import path
 
 
 def is_import_path(name: str) -> bool:
@@ -185,15 +185,22 @@ def load(kind: Kind, name: str, is_valid: Callable[[Any], bool], expected: str) 
     thing = _import(kind, path)
     if not is_valid(thing):
         raise ValueError(f"{path} is not a {kind.noun}: expected {expected}, got {thing!r}")
+    if kind.computes and name not in _Trust.followed:  # a file may change after its import
+        module = sys.modules[path.partition(":")[0]]
+        _Trust.followed[name] = source_digest.of(path, module)
     return thing
 
 
-def followed() -> tuple[Source, ...]:
-    """Returns the sources of all modules that specs made this process import, ordered by path.
+def followed(names: Container[str] | None = None) -> tuple[Source, ...]:
+    """Returns the sources of modules that specs made this process import, ordered by path.
 
     Without those of kinds that change no result, such as trackers.
+
+    Args:
+        names: only what these names and import paths, without options, stand for; None: everything.
     """
-    return tuple(source for _, source in sorted(_Trust.followed.items()))
+    found = (s for name, s in _Trust.followed.items() if names is None or name in names)
+    return tuple(sorted(found))
 
 
 def differing(digests: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -272,8 +279,6 @@ def _import(kind: Kind, path: str) -> Any:
             f"{kind.noun} {path!r}: {module_name} has no {attribute!r}"
             f"{did_you_mean(attribute, public)}"
         )
-    if kind.computes and path not in _Trust.followed:  # a file may change after its import
-        _Trust.followed[path] = source_digest.of(path, module)
     return getattr(module, attribute)
 
 

@@ -36,15 +36,16 @@ def of(path: str, module: ModuleType) -> Source:
     name = module.__name__
     top = name.partition(".")[0]
     if getattr(module, "__file__", None) is None:  # built in, or a folder without __init__.py
-        return Source(path, _version(module, top), hashlib.sha256(name.encode()).hexdigest(), "")
+        return Source(path, _version(module), hashlib.sha256(name.encode()).hexdigest(), "")
     file = Path(str(module.__file__)).resolve()
     depth = name.count(".") + (file.name == "__init__.py")
     root = file.parents[depth]
-    hashed = hashlib.sha256()
-    for relative in sorted(_files(name, root, alone=_is_installed(root))):
+    hashed, installed = hashlib.sha256(), _is_installed(root)
+    for relative in sorted(_files(name, root, alone=installed)):
         content = (root / relative).read_bytes()
         hashed.update(f"{relative.as_posix()}\0{len(content)}\0".encode() + content)
-    return Source(path, _version(module, top), hashed.hexdigest(), str(root))
+    version = _version(module, top if installed else "")
+    return Source(path, version, hashed.hexdigest(), str(root))
 
 
 def _files(name: str, root: Path, alone: bool) -> set[Path]:
@@ -95,9 +96,9 @@ def _is_installed(root: Path) -> bool:
     return any(Path(folder).resolve() == root for folder in folders)
 
 
-def _version(module: ModuleType, top: str) -> str:
-    """Returns the version of a module's distribution, or its own ``__version__``."""
-    distributions = _distributions().get(top, ())
+def _version(module: ModuleType, top: str = "") -> str:
+    """Returns the version of the distribution that installed `top`, or the module's own."""
+    distributions = _distributions().get(top, ()) if top else ()
     if distributions:
         return importlib.metadata.version(distributions[0])
     return str(getattr(module, "__version__", ""))

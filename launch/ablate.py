@@ -32,6 +32,7 @@ from selfplay import command_line
 from selfplay.command_line import documented, near, without
 from selfplay.study import grid
 from selfplay.study.grid import Arm, Axis, RatingConfig, RunSpec
+from selfplay.tracking.config import DEFAULT as DEFAULT_TRACKERS
 from selfplay.training.config import TrainConfig
 
 
@@ -55,6 +56,8 @@ class Options(cli.Trust):
     """How often a run that failed is started again."""
     address: str | None = None
     """Train on this Ray cluster (auto, ray://host:port), whose nodes share the study's folder."""
+    track: tuple[str, ...] = DEFAULT_TRACKERS
+    """Trackers of every run, as of launch/train.py."""
     plan: bool = False
     """Print the plan and stop."""
     ladder: bool = True
@@ -72,7 +75,9 @@ def main() -> None:
     from launch.plan import show
     from selfplay.runs.files import check_writable
     from selfplay.study.folder import Study
+    from selfplay.tracking import tracker_specs
 
+    tracker_specs.resolve(options.track)  # an unknown tracker is an error before any work
     typed = documented("ablate", *sys.argv[1:])
     specs, configs = zip(*runs, strict=True)
     study = Study.extended(out, specs, typed)
@@ -87,7 +92,9 @@ def main() -> None:
         if options.plan:
             return
         study.write()
-        failed = ablation.train(study, plan, options.retries, options.address, console)
+        failed = ablation.train(
+            study, plan, options.retries, options.track, options.address, console
+        )
         rated = rating is None or ablation.rate(study, rating)
     except KeyboardInterrupt:
         console.print(f"interrupted; the same command resumes {near(out)}", markup=False)

@@ -137,7 +137,12 @@ def time_recipes(
 
 
 def train(
-    study: Study, plan: Plan, retries: int, address: str | None, console: Console
+    study: Study,
+    plan: Plan,
+    retries: int,
+    track: Sequence[str],
+    address: str | None,
+    console: Console,
 ) -> list[str]:
     """Trains the runs that are not finished; returns the names of those that failed."""
     watch = Watch(study, plan, console)
@@ -147,7 +152,7 @@ def train(
     queue = []
     for run in watch.todo:
         out = str(study.run_folder(run.cell).absolute())
-        flags = (*run.cell.flags, "--out", out, "--plain", *actors)
+        flags = (*run.cell.flags, "--out", out, "--plain", "--track", *track, *actors)
         command = (sys.executable, str(LAUNCH / "train.py"), run.cell.preset, *flags)
         log = study.log_file(run.cell).absolute()
         queue.append(jobs.Job(run.cell.name, command, log, plugins.environment()))

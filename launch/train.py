@@ -24,6 +24,7 @@ import configs
 import games
 from launch import cli
 from selfplay import command_line
+from selfplay.tracking.config import DEFAULT as DEFAULT_TRACKERS
 from selfplay.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class Options(cli.Trust):
     """Print one line per iteration, on a terminal as well."""
     accept_code_change: Annotated[bool, cli.FlagCreatePairsOff] = False
     """Resume a run whose rules or imported modules have changed; its manifest records that."""
+    track: tuple[str, ...] = DEFAULT_TRACKERS
+    """Trackers that get every row of metrics: tensorboard, "wandb?project=x", trackio, or one's own
+    as an import path, MODULE:NAME. --track without any tracks nothing."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,10 @@ def main() -> None:
     from selfplay.cluster.ray_pool import PoolFailed
     from selfplay.learning.learner import Diverged
     from selfplay.runs.run import DiskFull, OtherConfig
+    from selfplay.tracking import tracker_specs
     from selfplay.training.loop import train
 
+    tracker_specs.resolve(command.track)  # and so is an unknown tracker
     # A batch system's SIGTERM ends the run as cleanly as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Progress(config, folder, plain=command.plain) as progress:
@@ -101,6 +107,7 @@ def main() -> None:
                 on_iteration,
                 progress.say,
                 progress.enter,
+                command.track,
                 accept_code_change=command.accept_code_change,
             )
         except KeyboardInterrupt:

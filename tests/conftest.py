@@ -14,6 +14,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 determinism.pin(8)
 
 from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 import jax  # noqa: E402
 import psutil  # noqa: E402
@@ -53,22 +54,18 @@ def _caches_are_dropped(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def trusts_nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def trusts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Begins a test as a new process: it trusts no import path and has followed none.
 
-    Afterwards, forgets the trust of the test, and the modules that it imported from other folders.
+    Afterwards, forgets the trust of the test and the modules that it imported from `tmp_path`.
     """
     for name, value in (("paths", set()), ("folders", set()), ("followed", {})):
         monkeypatch.setattr(plugins._Trust, name, value)
     monkeypatch.setattr(plugins._Trust, "everything", False)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    before = {*sys.modules}
     yield
-    for name in {*sys.modules} - before:
-        if any(
-            str(vars(sys.modules[name]).get("__file__")).startswith(f)
-            for f in plugins._Trust.folders
-        ):
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", None)).startswith(f"{tmp_path}/"):
             del sys.modules[name]
 
 

@@ -25,6 +25,7 @@ games
 selfplay.determinism selfplay.rng selfplay.ranges selfplay.command_line selfplay.phase
 selfplay.trust
 selfplay.runs
+selfplay.tracking
 selfplay.model
 selfplay.search
 selfplay.acting
@@ -53,7 +54,9 @@ LIBRARIES = {
     "optax": "selfplay.learning",
     "ray": "selfplay.cluster",
     "orbax": "selfplay.runs",
-    "tensorboardX": "selfplay.runs",
+    "tensorboardX": "selfplay.tracking",
+    "wandb": "selfplay.tracking",
+    "trackio": "selfplay.tracking",
     "safetensors": "selfplay.players",
     "tyro": "launch",
 }

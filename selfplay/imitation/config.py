@@ -21,7 +21,9 @@ class ImitationConfig:
         eval_positions: held-out positions of an evaluation; the last one takes all of them.
         learner: settings of the learner during imitation. Its `replay_ratio` and `max_steps` have
             no effect, since `epochs` sets the number of steps. Self-play has the run's own
-            `learner`, with a fresh optimizer and a warm-up.
+            `learner`, with a fresh optimizer and a warm-up. Each learns its own `losses`, and the
+            network has the auxiliary heads of both. Expert games lack the row fields that losses
+            add: their rows have the value that means "missing", in both learners.
         expert_fraction: fraction of expert rows among those that the first iteration of self-play
             learns from.
         expert_half_life: iterations of self-play in which the fraction of expert rows halves.

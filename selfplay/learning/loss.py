@@ -60,7 +60,7 @@ def unpacked(game: Game, fields: tuple[RowField, ...], rows: Rows, key: Array | 
     `key` draws the symmetries; None: rows stay as they are.
     """
     batch = {f.name: f.unpack(game, jnp.asarray(rows[f.name])) for f in fields}
-    group = symmetry.symmetries(game)
+    group = game.symmetries()
     if key is None or len(group) == 1:
         return batch
     index = jax.random.randint(key, (len(batch["planes"]),), 0, len(group))

@@ -51,29 +51,25 @@ def warmup_cosine(config: LearnerConfig, total_steps: int) -> optax.Schedule:
 
     The warm-up is never cut short.
     """
+    rate, warmup = config.learning_rate, config.warmup_steps
     falling = max(1, round(config.lr_decay_fraction * total_steps))
-    return optax.join_schedules(
-        [
-            optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
-            optax.constant_schedule(config.learning_rate),
-            optax.cosine_decay_schedule(
-                config.learning_rate, falling, alpha=config.final_lr_fraction
-            ),
-        ],
-        [config.warmup_steps, max(config.warmup_steps, total_steps - falling)],
-    )
+    cosine = optax.cosine_decay_schedule(rate, falling, alpha=config.final_lr_fraction)
+    ends = [warmup, max(warmup, total_steps - falling)]
+    return optax.join_schedules([*_rise_and_hold(config), cosine], ends)
 
 
 @Schedule
 def warmup_constant(config: LearnerConfig, total_steps: int) -> optax.Schedule:
     """Rises linearly, and holds to the end of the run."""
-    return optax.join_schedules(
-        [
-            optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
-            optax.constant_schedule(config.learning_rate),
-        ],
-        [config.warmup_steps],
-    )
+    return optax.join_schedules(_rise_and_hold(config), [config.warmup_steps])
+
+
+def _rise_and_hold(config: LearnerConfig) -> list[optax.Schedule]:
+    """Returns the schedules of the warm-up and of the steps behind it."""
+    return [
+        optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps),
+        optax.constant_schedule(config.learning_rate),
+    ]
 
 
 @Optimizer

@@ -9,7 +9,7 @@ the run imported:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from games import plugins
@@ -23,17 +23,30 @@ class CodeChanged(ValueError):
     """A run is resumed with other code than it was last played with."""
 
 
-def describe(game: Game) -> JsonObject:
+def describe(config: Json, game: Game) -> JsonObject:
     """Returns what a session records: the game's rules, and the modules of the user.
 
     Call it when the run's game, network, search and learner are built, and so imported.
+
+    Args:
+        config: the run's config as JSON values; only modules that it names are recorded.
+        game: its game.
     """
     imports: list[JsonObject] = [
         {"path": source.path, "version": source.version, "digest": source.digest}
-        for source in plugins.followed()
+        for source in plugins.followed({*_names(config)})
     ]
-    rules = {"name": game.name, "version": getattr(game, "version", 1)}
+    rules = {"name": game.name, "version": game.version}
     return {"rules": rules, "imports": imports}
+
+
+def _names(value: Json) -> Iterator[str]:
+    """Yields the texts in a JSON value, without the options behind them."""
+    if isinstance(value, str):
+        yield value.partition("?")[0]
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _names(item)
 
 
 def check(folder: Path, code: Mapping[str, Json], accept: bool) -> list[str]:

@@ -1,13 +1,12 @@
-"""The metrics file: one row per iteration, in ``metrics.jsonl`` and for TensorBoard."""
+"""The metrics file ``metrics.jsonl``: one row per iteration."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from selfplay.runs.codec import Json, JsonObject
 from selfplay.runs.files import from_jsonable, to_jsonable, write_bytes
@@ -15,15 +14,6 @@ from selfplay.runs.metrics_row import MetricsRow, parse
 
 FILE = "metrics.jsonl"
 STEP = "iteration"  # the one key that every row must have
-
-
-def _scalars(row: Mapping[str, Json], prefix: str = "") -> Iterable[tuple[str, float]]:
-    """Yields ``("a/b", 1.0)`` for ``{"a": {"b": 1}}``; skips all but finite numbers."""
-    for key, value in row.items():
-        if isinstance(value, Mapping):
-            yield from _scalars(value, f"{prefix}{key}/")
-        elif isinstance(value, (bool, int, float)) and math.isfinite(value):
-            yield f"{prefix}{key}", float(value)
 
 
 class _Parsed(NamedTuple):
@@ -88,14 +78,11 @@ def read_rows(folder: Path) -> list[MetricsRow]:
 
 
 class MetricsLog:
-    """Writer of ``folder/metrics.jsonl`` and ``folder/tensorboard/``."""
+    """Writer of ``folder/metrics.jsonl``."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens nothing yet; the first append does."""
-        self._folder = Path(folder)
-        self._path = self._folder / FILE
-        self._writer: Any = None  # tensorboardX.SummaryWriter, opened by the first append
-        self._purge_step: int | None = None
+        """Writes nothing yet; `append` creates the file."""
+        self._path = Path(folder) / FILE
 
     def append(self, row: Mapping[str, Json]) -> None:
         """Writes one row, which is on disk when this returns; ``row["iteration"]`` is its step.
@@ -105,33 +92,14 @@ class MetricsLog:
         data = to_jsonable(row)
         if type(data.get(STEP)) is not int:
             raise ValueError(f"a metrics row needs an integer {STEP!r}, got {data.get(STEP)!r}")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path, "ab") as handle:
             handle.write(json.dumps(data, allow_nan=False).encode() + b"\n")
             handle.flush()
             os.fsync(handle.fileno())
-        writer = self._board()
-        for tag, value in _scalars(from_jsonable(data)):
-            if tag != STEP:
-                writer.add_scalar(tag, value, data[STEP])
-
-    def _board(self) -> Any:
-        """Returns the TensorBoard writer, opening it at the first call."""
-        if self._writer is None:
-            from tensorboardX import SummaryWriter  # slow to import, and not needed by readers
-
-            self._writer = SummaryWriter(
-                str(self._folder / "tensorboard"), purge_step=self._purge_step, flush_secs=10
-            )
-        return self._writer
 
     def truncate(self, next_iteration: int) -> None:
-        """Removes the rows of ``next_iteration`` and later, and a torn last line.
-
-        TensorBoard hides its values of those steps from the next append on.
-        """
-        self.close()
-        self._purge_step = next_iteration
+        """Removes the rows of ``next_iteration`` and later, and a torn last line."""
         rows, _, is_torn = _parse(self._path)
         earlier = [row for row in rows if row[STEP] < next_iteration]
         if is_torn or len(earlier) != len(rows):
@@ -151,9 +119,3 @@ class MetricsLog:
     def _rewrite(self, rows: list[JsonObject]) -> None:
         lines = [json.dumps(row, allow_nan=False).encode() + b"\n" for row in rows]
         write_bytes(self._path, b"".join(lines))
-
-    def close(self) -> None:
-        """Flushes and closes the TensorBoard file; a later append opens a new one."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None

@@ -1,10 +1,11 @@
 """A run folder: everything that resuming a run and evaluating its versions needs.
 
-    config.json  manifest.json  metrics.jsonl  tensorboard/  lock
+    config.json  manifest.json  metrics.jsonl  lock
     commits/00000012.json       the commit point of iteration 12
     checkpoints/00000012/       state and carries (Orbax), of the newest commits
     replay/00000012.npz         the rows that iteration 12 added
     snapshots/00000012.npz      parameters of version 12
+    tensorboard/  wandb/        files of trackers, which nothing here reads
 
 Commit 0 is the start (version 0, no rows); the commit of iteration v contains version v.
 """
@@ -15,7 +16,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ from selfplay.runs.commits import Commit, Commits, Loaded
 from selfplay.runs.failpoints import failpoint
 from selfplay.runs.files import (
     TEMPORARY,
+    from_jsonable,
     read_json,
     reject_links,
     take_lock,
@@ -42,6 +44,7 @@ from selfplay.runs.files import (
     write_json,
 )
 from selfplay.runs.metrics import STEP, MetricsLog
+from selfplay.runs.metrics_row import MetricsRow, parse
 from selfplay.runs.renamed import with_today_names
 from selfplay.runs.replay import Replay
 from selfplay.runs.snapshots import load_snapshot, save_snapshot, snapshot_versions
@@ -91,6 +94,7 @@ class Run:
         commits: its commits.
         metrics: the writer of its metrics.
         replay: the replay buffer, at first as of the newest undamaged commit.
+        on_commit: gets the row of every commit that this process makes, when it is on disk.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Run:
         self.commits = commits
         self.metrics = MetricsLog(folder)
         self.replay = replay
+        self.on_commit: Callable[[MetricsRow], None] | None = None
         self._lock = lock
         self._loaded = loaded
         self._last = loaded.commit.iteration if loaded else None
@@ -243,12 +248,15 @@ class Run:
             # Check first: on a full disk Orbax prints the stack traces of all its writers.
             if shutil.disk_usage(self.folder).free < 2 * _num_bytes((state, carries)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return self._commit(iteration, state, row, snapshot_params, carries, ledger, needed)
+            commit = self._commit(iteration, state, row, snapshot_params, carries, ledger, needed)
         except Exception as error:
             if not _is_disk_full(self.folder, error):
                 raise
             self.commits.remove_after(self._last)  # also makes room for other writers
             raise DiskFull(f"the disk of {self.folder} is full") from error
+        if self.on_commit:
+            self.on_commit(parse(from_jsonable(row)))
+        return commit
 
     def _commit(
         self,
@@ -290,9 +298,7 @@ class Run:
         self.metrics.fill(self.commits.read(iteration).metrics_row for iteration in missing)
 
     def close(self) -> None:
-        """Closes the metrics and releases the lock."""
-        with contextlib.suppress(OSError):  # the disk is full: metrics can be restored, see fill
-            self.metrics.close()
+        """Releases the lock."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -27,6 +27,7 @@ from games.notation import action_to_text, board_to_text, text_to_action, text_t
 
 BATCH = 256
 BEYOND = 3  # steps after the longest possible game
+FEW = 8  # games, where setting up a board may be costly
 TEXTS = 4  # positions of one game that are printed and read
 
 Law = Callable[[Game], None]
@@ -110,10 +111,10 @@ def colors_are_interchangeable(game: Game) -> bool:
 
 @_law
 def game_is_a_hashable_value(game: Game) -> None:
-    """A frozen dataclass that inherits `Game`, compares by value and has positive sizes."""
-    _require(isinstance(game, Game), "it does not inherit games.Game")
+    """A frozen dataclass that compares by value and has positive sizes."""
     data: Any = game
-    _require(is_dataclass(game) and data.__dataclass_params__.frozen, "it is no frozen dataclass")
+    frozen = is_dataclass(game) and data.__dataclass_params__.frozen
+    _require(frozen, "it is not a frozen dataclass")
     twin = replace(data)
     _require(twin == game and hash(twin) == hash(game), "an equal copy differs or hashes otherwise")
     for number in (game.num_actions, game.max_plies, *game.observation_shape):
@@ -242,8 +243,8 @@ def from_board_inverts_board(game: Game) -> None:
         return
     record = play(game)
     boards, players = record.board, record.player
-    if game.has_history:  # a few positions: setting one up may be costly
-        boards, players = (x[:: game.max_plies // 3 + 1, :8] for x in (boards, players))
+    if game.has_history:
+        boards, players = (x[:: game.max_plies // 3 + 1, :FEW] for x in (boards, players))
     again = _over_games(game.from_board)(boards, players)
     if game.has_history:
         shown = _over_games(lambda state: (game.board(state), game.player(state)))(again)
@@ -393,8 +394,9 @@ def positional_game_fills_cells_until_one_wins(game: Game) -> None:
     _require(np.array_equal(record.terminal, over), "it ends before a win or a full board")
     winner = np.where(record.outcome == 0, -sign, record.outcome)  # who may have won: moved last
     alone = np.where(record.board == winner[:, :, None, None], record.board, 0).astype(np.int8)
-    outcome = _over_games(lambda b, p: game.outcome(game.from_board(b, p)))(alone, record.player)
-    _require(np.array_equal(outcome, record.outcome), "a win depends on the other's stones")
+    boards, players, outcomes = (x[:, :FEW] for x in (alone, record.player, record.outcome))
+    outcome = _over_games(lambda b, p: game.outcome(game.from_board(b, p)))(boards, players)
+    _require(np.array_equal(outcome, outcomes), "a win depends on the other's stones")
 
 
 def _require(condition: bool | np.bool_, sentence: str) -> None:

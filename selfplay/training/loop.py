@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from selfplay.model.architecture import Params
 from selfplay.model.flops import Ledger
 from selfplay.phase import Enter, Phase, unwatched
 from selfplay.runs import code_changes
-from selfplay.runs.codec import Json, mutable_fields
+from selfplay.runs.codec import Json, mutable_fields, to_json
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
 from selfplay.runs.failpoints import failpoint
@@ -42,6 +42,11 @@ from selfplay.runs.metrics_row import MetricsRow, Seconds, SelfPlayRow, StartRow
 from selfplay.runs.renamed import disk_names
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
+from selfplay.tracking import tracker_specs
+from selfplay.tracking.config import DEFAULT as DEFAULT_TRACKERS
+from selfplay.tracking.feed import tracked
+from selfplay.tracking.tracker import Tracker
+from selfplay.tracking.tracker_specs import NamedTracker
 from selfplay.training.config import TrainConfig
 from selfplay.training.evaluation import Evaluation, VersionEvaluator
 from selfplay.training.grader import ExamGrader
@@ -91,6 +96,7 @@ def train(
     on_iteration: OnIteration = lambda row: None,
     announce: Callable[[str], None] = lambda text: None,
     enter: Enter = unwatched,
+    track: Sequence[str | Tracker] = DEFAULT_TRACKERS,
     *,
     accept_code_change: bool = False,
 ) -> Run:
@@ -102,6 +108,9 @@ def train(
         on_iteration: gets every committed row; ends training by returning True.
         announce: gets messages for the user.
         enter: gets each phase as it begins.
+        track: trackers, which get every committed row on threads of their own: specs, see
+            `tracking.tracker_specs`, or functions of (row, run). One that fails is announced and
+            switched off.
         accept_code_change: resume the run also if the rules of its game or a module of the user
             have changed since its last session; the manifest records it.
 
@@ -109,14 +118,15 @@ def train(
         The run, closed.
 
     Raises:
-        ValueError: there is no such game; its exam is damaged; the folder belongs to another
-            config, or is not a run; the version that the config's `init_from` names does not fit;
-            or the player that the run's ratings are relative to cannot play here.
+        ValueError: there is no such tracker or game; the game's exam is damaged; the folder belongs
+            to another config, or is not a run; the version that the config's `init_from` names does
+            not fit; or the player that the run's ratings are relative to cannot play here.
         CodeChanged: the code has changed, and `accept_code_change` is False.
         ConnectionError: the cluster's address does not answer.
         Diverged: the loss is not finite.
         PoolFailed: no actor is left, or the Ray cluster is gone.
     """
+    trackers = tracker_specs.resolve(track)
     config = _with_anchor(config, folder)  # first of all, this refuses an unknown game
     connection.check_reachable(config.cluster)
     for name, value in config.cluster.learner_environment().items():
@@ -124,7 +134,8 @@ def train(
     config, origin = resolve(config, folder, announce)
     trainer, grader = Trainer.build(config), ExamGrader.build(config)
     callbacks = Callbacks(on_iteration, announce, enter)
-    with _open(trainer, folder, accept_code_change, _notes(config, origin)) as run:
+    opening = _Opening(trackers, announce, accept_code_change)
+    with _open(trainer, folder, opening, _notes(config, origin)) as run:
         if run.next_iteration > config.iterations:
             return run
         start = origin
@@ -134,7 +145,7 @@ def train(
                 f"which cost 10^{origin.ledger.ooms:.2f} FLOPs"
             )
         if trainer.experts and run.next_iteration == 0:
-            start = _imitate(trainer, run, callbacks, accept_code_change)
+            start = _imitate(trainer, run, opening, callbacks)
             if start is None:
                 return run
         if run.next_iteration:
@@ -176,16 +187,23 @@ def _notes(config: TrainConfig, origin: Origin | None) -> dict[str, Json]:
     return notes | ({"elo_anchor": config.elo.anchor} if is_resolved else {})
 
 
+class _Opening(NamedTuple):
+    """Settings with which the run's folders are opened; arguments as in `train`."""
+
+    trackers: Sequence[NamedTracker]
+    announce: Callable[[str], None]
+    accept_code_change: bool
+
+
+@contextmanager
 def _open(
-    trainer: Trainer,
-    folder: Path,
-    accept_code_change: bool,
-    notes: Mapping[str, Json] | None = None,
-) -> Run:
+    trainer: Trainer, folder: Path, opening: _Opening, notes: Mapping[str, Json] | None = None
+) -> Iterator[Run]:
+    """Opens a run whose commits are tracked; closes trackers and run at the end."""
     config, flags = trainer.config, determinism.pinned()
     if config.cluster.allow_mismatched_actors:
         flags["mixing"] = NOT_REPRODUCIBLE
-    return Run.create_or_open(
+    run = Run.create_or_open(
         folder,
         config,
         window=config.replay,
@@ -194,17 +212,19 @@ def _open(
         keep_all=config.store.keep_for_verify,
         flags=flags,
         notes=notes,
-        code=code_changes.describe(trainer.game),
-        accept_code_change=accept_code_change,
+        code=code_changes.describe(to_json(config), trainer.game),
+        accept_code_change=opening.accept_code_change,
     )
+    with run, tracked(run, opening.trackers, opening.announce):
+        yield run
 
 
 def _imitate(
-    trainer: Trainer, run: Run, callbacks: Callbacks, accept_code_change: bool
+    trainer: Trainer, run: Run, opening: _Opening, callbacks: Callbacks
 ) -> ImitationResult | None:
     """Runs imitation in ``RUN/imitation``; returns None if the caller ended it."""
     config = trainer.config
-    with _open(trainer, run.folder / IMITATION, accept_code_change) as imitation_run:
+    with _open(trainer, run.folder / IMITATION, opening) as imitation_run:
         return imitate(
             trainer.imitation(),
             imitation_run,

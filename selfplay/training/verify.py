@@ -17,7 +17,7 @@ from selfplay.imitation.imitate import FOLDER
 from selfplay.model.architecture import Params
 from selfplay.runs import code_changes, manifest
 from selfplay.runs.checkpoint import checkpoint_path
-from selfplay.runs.codec import from_json
+from selfplay.runs.codec import from_json, to_json
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
 from selfplay.runs.metrics_row import StartRow
@@ -106,7 +106,8 @@ def verify(
     commits, trainer = Commits(folder, config.replay), Trainer.build(config)
     iterations = range(first, last + 1)
     sessions = manifest.sessions(folder)
-    for change in code_changes.changes(folder, code_changes.describe(trainer.game), sessions):
+    code = code_changes.describe(to_json(config), trainer.game)
+    for change in code_changes.changes(folder, code, sessions):
         announce(f"the code has changed since a session of this run: {change}")
     if commits.identity().plays:
         return _verify_selfplay(folder, commits, trainer, iterations, on_iteration)

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import games
-from games import plugins, symmetry
+from games import plugins
 from selfplay.acting import episode
 from selfplay.acting.row_schema import Rows
 from selfplay.acting.segment import PlyRecord
+from selfplay.imitation.imitate import FOLDER
 from selfplay.learning.learner import Learner
 from selfplay.learning.loss import make_loss
 from selfplay.model import flops, network
@@ -32,6 +33,7 @@ from selfplay.training.config import StoreConfig, TrainConfig
 from selfplay.training.loop import train
 from selfplay.training.verify import verify
 from tests import small_runs
+from tests.golden import recording
 from tests.selfplay.learning.rows import PLAIN, Table, table
 from tests.selfplay.search.planted import quick_jit, random_params
 from tests.small_runs import ROOT
@@ -91,6 +93,7 @@ def test_reply_is_the_next_policy_of_the_same_game(example: ModuleType) -> None:
         jax.tree.map(lambda leaf, part=part: leaf[part], record) for part in ([0, 1, 2], [3, 4])
     ]
     pending, done = episode.empty_carry(lanes, record, extra).pending, []
+    finished: Rows = {}
     assert "reply" not in pending
     for part in parts:
         pending, finished = episode.finish_episodes(GAME, pending, part, 0, extra)
@@ -125,7 +128,7 @@ def test_loss_of_the_reply_falls_and_rows_without_one_are_not_learned(
 
 def test_symmetry_moves_the_reply_with_the_position(example: ModuleType, rows: Rows) -> None:
     """The loss that draws symmetries is the plain loss of rows that were transformed by hand."""
-    model, group = network.make(GAME, MLP, example.term.heads), symmetry.symmetries(GAME)
+    model, group = network.make(GAME, MLP, example.term.heads), GAME.symmetries()
     params = random_params(model.init, seed=3)
     config = replace(PLAIN, losses=(SPEC,))
     plain = quick_jit(make_loss(GAME, model.apply, config))
@@ -213,3 +216,24 @@ def test_two_actors_play_the_same_rows(tmp_path: Path) -> None:
         out = ["--out", str(tmp_path / name)]
         subprocess.run([*command, *flags, *out], cwd=EXAMPLES, check=True, capture_output=True)
     assert small_runs.digests(tmp_path / "two") == small_runs.digests(tmp_path / "none")
+
+
+@pytest.mark.slow
+def test_imitation_has_no_replies_and_self_play_learns_them(
+    example: ModuleType, tmp_path: Path
+) -> None:
+    """Expert rows have the value that means "missing", in imitation and in self-play's windows."""
+    recording.expert_archive(tmp_path / "experts")
+    learner = replace(recording.BASE.learner, losses=(SPEC,))
+    imitation = replace(
+        recording.IMITATION, dataset=str(tmp_path / "experts"), learner=learner, epochs=1
+    )
+    config = replace(
+        recording.BASE, network=MLP, iterations=1, learner=learner, imitation=imitation
+    )
+    train(config, tmp_path / "run")
+    imitated = metrics.read(tmp_path / "run" / FOLDER)[1:]
+    assert imitated and all(row["learner"]["reply_loss"] == 0 for row in imitated)
+    assert 0 < metrics.read(tmp_path / "run")[1]["learner"]["reply_loss"] < np.log(7)
+    assert verify(tmp_path / "run", 1, 1) is None
+    assert verify(tmp_path / "run" / FOLDER, 1, len(imitated)) is None

@@ -14,10 +14,12 @@ from rich.console import Console
 
 from launch import ablation
 from launch.ablate import parse_options, runs_of
-from selfplay.study import forecast
+from launch.plan import Plan, Planned
+from launch.train import parse as parse_train
+from selfplay.study import forecast, jobs
 from selfplay.study.folder import Study
 from selfplay.study.grid import RatingConfig
-from selfplay.study.timing import TimingRequest
+from selfplay.study.timing import StartCost, TimingRequest
 from tests.selfplay.ladder.test_anchor import begin_ladder
 from tests.small_runs import ROOT, TINY, assert_rejected, digests, train
 
@@ -62,6 +64,7 @@ BAD = {
     "versions": ("hex_3 --versions 0", "--versions must be above 0, got 0"),
     "no budget": ("hex_3 --sims", "--sims takes one or more budgets"),
     "budget": ("hex_3 --sims 0 -1", "--sims takes one or more budgets, none below 0; got 0 -1"),
+    "tracker": ("hex_3 --track wandbb", "(did you mean 'wandb'?); choose from tensorboard"),
     "folder": ("hex_3 --grid network.width=4 --out {other}", "is no study and not empty"),
 }
 
@@ -115,6 +118,25 @@ def test_plan_times_the_anchor_that_the_ladder_has(
     monkeypatch.setattr(forecast, "time_recipes", time_recipes)
     ablation.make_plan(study, runs, RatingConfig(), 1, None, Console())
     assert [request.anchor for request in timed] == [anchor]
+
+
+@pytest.mark.parametrize("track", [["tensorboard", "wandb?mode=offline"], []])
+def test_every_run_of_a_study_gets_the_trackers(
+    track: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = runs_of(parse_options(["hex_3", "--fix", "game=tic_tac_toe", "--seeds", "2"]))
+    study = Study(tmp_path, tuple(spec for spec, _ in runs))
+    planned = tuple(Planned(*run, 1.0, None, StartCost(), False) for run in runs)
+    queued = list[jobs.Job]()
+
+    def run(queue: Sequence[jobs.Job], *_: object) -> list[jobs.JobResult]:
+        queued.extend(queue)
+        return []
+
+    monkeypatch.setattr(jobs, "run", run)
+    ablation.train(study, Plan(planned, 1, (), "", False), 0, track, None, Console())
+    options = [parse_train(list(job.command[2:]))[1] for job in queued]
+    assert [option.track for option in options] == [tuple(track)] * 2
 
 
 @pytest.mark.slow

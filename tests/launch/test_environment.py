@@ -312,6 +312,7 @@ def test_install_names_a_command_for_the_extra(
     words = shlex.split(extras.install("pgx"))
     assert words[-3] == str(checkout.ROOT / "requirements.lock")
     assert words[-1] == f"{checkout.ROOT}[pgx]"
+    assert shlex.split(extras.install("trackio"))[4:] == ["-e", f"{checkout.ROOT}[trackio]"]
     monkeypatch.setattr(checkout, "LOCK", tmp_path / "requirements.lock")  # as in site-packages
     assert [w.partition(">")[0] for w in shlex.split(extras.install("pgx"))[4:]] == ["pgx"]
     needed = {re.split(r"[\[>]", word)[0] for word in shlex.split(extras.install())[4:]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -278,3 +279,8 @@ def test_trust_imports_takes_import_paths_only(run: Path) -> None:
 def test_paths_with_a_meaning_of_their_own_are_not_typed_paths() -> None:
     words = ["--players", "gtp:gnugo", "--game=pgx:othello", "--x", "a:b,c.d:e?f=1", "ray://h:x"]
     assert plugins.typed_paths(words) == ["a:b", "c.d:e"]
+
+
+def test_refusal_survives_the_way_from_another_process() -> None:
+    error = pickle.loads(pickle.dumps(NotTrusted("game", "evil:Game", "runs/a")))
+    assert isinstance(error, NotTrusted) and str(error).startswith("runs/a: the game 'evil:Game' ")

@@ -179,7 +179,6 @@ def test_line_of_running_runs_cuts_no_number(
     study = Study(tmp_path, ())
     log = MetricsLog(study.run_folder(one.runs[0].cell))
     log.append({"iteration": 5})
-    log.close()
     with Watch(study, one, console) as watch:
         for run in one.runs[:jobs]:
             watch.started(Job(run.cell.name, (), tmp_path))

@@ -37,6 +37,7 @@ from selfplay.runs.files import CorruptedFile, read_hashed_json, write_hashed_js
 from selfplay.runs.metrics_row import ImitationRow, MetricsRow
 from selfplay.runs.run import load_version
 from selfplay.runs.window import ReplayConfig
+from selfplay.tracking.tracker import TrackedRun
 from selfplay.training.config import StoreConfig, TrainConfig
 from selfplay.training.loop import NOT_REPRODUCIBLE, train
 from selfplay.training.trainer import Trainer, TrainState
@@ -81,8 +82,14 @@ def config(data: Path) -> TrainConfig:
 def whole(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    train(config, folder)
+    train(config, folder, track=["tensorboard", note])
     return folder
+
+
+def note(row: MetricsRow, run: TrackedRun) -> None:
+    """Notes, as a tracker, which row it got of which run."""
+    with (run.folder / "noted").open("a") as file:
+        print(run.name, type(row).__name__, row.iteration, file=file)
 
 
 def digests(folder: Path) -> list[Any]:
@@ -112,6 +119,17 @@ def test_best_version_of_imitation_becomes_version_0(whole: Path, config: TrainC
         metrics.read(whole)[0]["imitation"]["data"]
         == ExpertArchive(config.imitation.dataset).digest
     )
+
+
+def test_trackers_get_the_rows_of_imitation_and_of_self_play(whole: Path) -> None:
+    rows = [f"run/imitation ImitationRow {i}" for i in (1, 2, 3, 4)]
+    assert (whole / FOLDER / "noted").read_text().splitlines() == [
+        "run/imitation StartRow 0",
+        *rows,
+    ]
+    rows = [f"run SelfPlayRow {i}" for i in (1, 2)]
+    assert (whole / "noted").read_text().splitlines() == ["run StartRow 0", *rows]
+    assert any((whole / "tensorboard").iterdir()) and any((whole / FOLDER).glob("tensorboard/*"))
 
 
 def test_ledger_and_clock_carry_over_to_self_play(whole: Path, config: TrainConfig) -> None:

@@ -15,7 +15,7 @@ import optax
 import pytest
 
 import games
-from games import plugins, symmetry
+from games import plugins
 from games.game import Game
 from selfplay.acting import row_schema
 from selfplay.acting.row_schema import Episodes, RowField
@@ -64,7 +64,8 @@ def halved(config: LearnerConfig, total_steps: int) -> optax.Schedule:
 @Optimizer
 def plain_sgd(config: LearnerConfig, schedule: optax.Schedule) -> Any:
     assert callable(schedule)
-    return optax.sgd(float(schedule(0)))
+    rate: Any = schedule(0)
+    return optax.sgd(rate)
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +114,7 @@ def test_loss_is_the_weighted_sum_and_every_term_has_a_metric() -> None:
 
 
 def test_symmetries_move_cells_actions_and_numbers_of_actions() -> None:
-    rng, count, group = np.random.default_rng(0), 64, symmetry.symmetries(GAME)
+    rng, count, group = np.random.default_rng(0), 64, GAME.symmetries()
 
     def field(name: str, *shape: int, **changes: Any) -> RowField:
         return RowField(name, "", "int16", lambda game: shape, finish=finish, **changes)
@@ -126,9 +127,8 @@ def test_symmetries_move_cells_actions_and_numbers_of_actions() -> None:
         field("move", symmetry="action"),
         field("count"),
     )
-    rows: Any = {
-        f.name: rng.integers(0, 99, (count, *f.shape(GAME))).astype(np.int16) for f in fields
-    }
+    shapes = {f.name: (count, *f.shape(GAME)) for f in fields}
+    rows: Any = {name: rng.integers(0, 99, shape, np.int16) for name, shape in shapes.items()}
     rows["planes"] = rng.integers(0, 256, (count, 3)).astype(np.uint8)
     rows["move"] = np.where(np.arange(count) % 5, rng.integers(0, 9, count), -1).astype(np.int16)
     key = jax.random.key(3)
@@ -190,7 +190,7 @@ def test_unknown_names_list_the_choices() -> None:
         LearnerConfig(losses=("reply?weight=2",))
     with pytest.raises(ValueError, match=r"unknown optimizer 'adam' \(did you mean 'adamw'\?\)"):
         LearnerConfig(optimizer="adam")
-    with pytest.raises(ValueError, match="schedule 'cosine'.*choose from warmup_cosine, warmup_"):
+    with pytest.raises(ValueError, match=r"schedule 'cosine'.*choose from warmup_cosine, warmup_"):
         LearnerConfig(schedule="cosine")
 
 
@@ -217,10 +217,10 @@ START = {"w": np.array([3.0, -2.0], np.float32)}
 
 def updates(config: LearnerConfig, steps: int, state: Any = None) -> list[np.ndarray]:
     """The updates that answer a gradient of 1."""
-    optimizer = make_optimizer(config, 20)
+    optimizer: Any = make_optimizer(config, 20)
     state, result = optimizer.init(START) if state is None else state, []
     for _ in range(steps):
-        change, state = optimizer.update({"w": np.ones(2, np.float32)}, state, START)  # pyright: ignore
+        change, state = optimizer.update({"w": np.ones(2, np.float32)}, state, START)
         result.append(np.array(change["w"]))
     return result
 

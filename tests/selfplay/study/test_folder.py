@@ -46,7 +46,6 @@ def test_iteration_seconds_are_the_mean_over_a_recipes_runs(tmp_path: Path) -> N
         log = MetricsLog(study.run_folder(run))
         for iteration in range(3):  # 30 seconds of imitation are not counted
             log.append({"iteration": iteration, "seconds": {"total": 30 + seconds * iteration}})
-        log.close()
     assert study.iteration_seconds(label) == 3.0
     assert study.iteration_seconds(other) is None
 

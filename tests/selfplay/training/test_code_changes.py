@@ -13,6 +13,7 @@ import pytest
 import games
 from games import plugins
 from games.plugins import NotTrusted
+from games.tic_tac_toe import TicTacToe
 from selfplay.runs import code_changes
 from selfplay.runs.code_changes import CodeChanged
 from selfplay.runs.files import CorruptedFile
@@ -89,6 +90,7 @@ def test_changed_module_must_be_accepted_and_is_recorded(module: Path, tmp_path:
     assert "accepted_code_change" not in sessions(run)[2]
 
 
+@pytest.mark.slow
 def test_run_is_resumed_and_verified_by_who_trusts_its_game(module: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     flags = (
@@ -118,16 +120,29 @@ def test_run_is_resumed_and_verified_by_who_trusts_its_game(module: Path, tmp_pa
 
 
 def test_changed_rules_name_both_versions() -> None:
-    class Newer(type(games.make("tic_tac_toe"))):  # type: ignore[misc]
+    class Newer(TicTacToe):
         version = 2
 
-    code = code_changes.describe(games.make("tic_tac_toe"))
-    newer = code_changes.describe(Newer())
+        @property
+        def name(self) -> str:
+            return "tic_tac_toe"
+
+    code = code_changes.describe({}, games.make("tic_tac_toe"))
+    newer = code_changes.describe({}, Newer())
     assert newer["rules"]["version"] == 2 and newer["imports"] == []
     (text,) = code_changes.changes(Path("run"), newer, [code])
     assert text == "the rules of tic_tac_toe were version 1, and are version 2 now"
     assert code_changes.changes(Path("run"), newer, [newer, {}]) == []
     assert code_changes.changes(Path("run"), {}, [code]) == []
+
+
+def test_only_modules_that_the_config_names_are_recorded(module: Path) -> None:
+    (module.parent / "users_other.py").write_text(GAME)
+    plugins.trust([PATH, "users_other:UsersGame"])
+    game, _ = games.make(PATH), games.make("users_other:UsersGame")
+    for config in ({"game": f"{PATH}"}, {"learner": {"losses": ["x", f"{PATH}?weight=1"]}}):
+        (entry,) = code_changes.describe(config, game)["imports"]
+        assert entry["path"] == PATH
 
 
 @pytest.mark.parametrize(
@@ -147,7 +162,5 @@ def test_damaged_record_of_code_is_reported(session: Any) -> None:
         "rules": {"name": "tic_tac_toe", "version": 1},
         "imports": [{"path": PATH, "digest": "0"}],
     }
-    with pytest.raises(
-        CorruptedFile, match=r"run/manifest\.json is damaged: its record of the code"
-    ):
+    with pytest.raises(CorruptedFile, match=r"run/manifest\.json is damaged: its record"):
         code_changes.changes(Path("run"), code, [session])
