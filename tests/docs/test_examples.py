@@ -50,14 +50,31 @@ def test_example_is_short(name: str) -> None:
     assert len((EXAMPLES / f"{name}.py").read_text("utf-8").splitlines()) <= LINES[name]
 
 
-def test_self_play_loop_learns(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def loop_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], games: int, rounds: int
+) -> list[int]:
+    """Runs the self-play loop; returns the percentages of games that its network lost."""
     monkeypatch.setattr(determinism, "pin", lambda: None)  # this process is pinned already
-    importlib.import_module("self_play_loop").main(rounds=5)
-    lost = [int(percent) for percent in re.findall(r"lost +(\d+)%", capsys.readouterr().out)]
-    assert len(lost) == 6
-    assert max(lost[-2:]) < lost[0] / 2
+    loop = importlib.import_module("self_play_loop")
+    monkeypatch.setattr(loop, "B", games)
+    loop.main(rounds)
+    return [int(percent) for percent in re.findall(r"lost +(\d+)%", capsys.readouterr().out)]
+
+
+def test_self_play_loop_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = loop_output(monkeypatch, capsys, games=16, rounds=1)
+    assert first != second
+
+
+@pytest.mark.slow
+def test_self_play_loop_learns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = loop_output(monkeypatch, capsys, games=256, rounds=15)
+    assert len(lost) == 16
+    assert lost[0] > 30 and max(lost[-5:]) <= 3
 
 
 def test_gomoku_keeps_the_contract() -> None:
