@@ -18,7 +18,7 @@ from selfplay.scaling.comparison import MAX_GAMES, MAX_SEEDS, NARROW_ELO, Inform
 from selfplay.scaling.estimate import Floats, InsufficientData
 from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
-NAME = "comparison"
+NAME, TITLE = "comparison", "Who is ahead at equal training?"
 MAX_DRAWN = 4  # sides in the figure, each with a clearly different hue
 LEVELS = 33  # of training at which the figure compares, in addition to those of the versions
 HEADER = ("simulations", "side", "against", "training, FLOPs", "runs", "Elo ahead", "from", "to",
@@ -79,9 +79,8 @@ def finding(
     figure = draw(points, baseline, others[: MAX_DRAWN - 1]) if rows else None
     if figure and len(names) > MAX_DRAWN:
         sentences.append(f"The figure shows the first {MAX_DRAWN} sides.")
-    title = "Who is ahead at equal training?"
     table = Table(HEADER, rows) if rows else None
-    return Finding(NAME, title, sentences, figure, table, results=results)
+    return Finding(sentences, figure, table, results=results, name=NAME, title=TITLE)
 
 
 def _top_two(points: RatedVersions, budget: float, information: Information) -> Lead:

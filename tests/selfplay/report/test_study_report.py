@@ -197,7 +197,7 @@ def test_write_removes_files_of_earlier_reports_only(written: Path, tmp_path: Pa
     out = tmp_path / "report"
     shutil.copytree(written, out)
     (out / "notes.csv").write_text("by the user")
-    finding = Finding("training", "What?", ["This."], table=Table(("a",), [("b",)]))
+    finding = Finding(["This."], table=Table(("a",), [("b",)]), name="training", title="What?")
     write(Page("less", "10^9.5 FLOPs", [Section("", "One", findings=[finding])], ["c"]), out)
     assert "10<sup>9.5</sup> FLOPs" in (out / "index.html").read_text()
     names = {path.name for path in out.iterdir()}
