@@ -6,7 +6,7 @@ print. Everything that carries data has a contrast of at least 3:1 with white pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -83,6 +83,21 @@ class ReportFigure:
     plot: Figure
     table: Table
     caption: str = ""
+
+
+def one_panel(draw: Callable[[Axes], object], table: Table, caption: str = "") -> ReportFigure:
+    """Makes a figure of one panel in the style of a report.
+
+    Args:
+        draw: draws on the axes.
+        table: the numbers in the figure.
+        caption: the text below it.
+    """
+    with style():
+        figure, axes = _canvas()
+        draw(axes)
+        figure.draw_without_rendering()  # raises here, not in the page, for text it cannot draw
+    return ReportFigure(figure, table, caption)
 
 
 @dataclass(frozen=True)
