@@ -23,6 +23,7 @@ MAX_LINES = 500
 LAYERS = """
 games
 selfplay.determinism selfplay.rng selfplay.ranges selfplay.command_line selfplay.phase
+selfplay.figure_style selfplay.powers_of_ten
 selfplay.runs
 selfplay.model
 selfplay.search

@@ -19,6 +19,7 @@ from games.game import Game
 from games.go import as_go
 from selfplay.ladder.database import Entry, RecordedGame
 from selfplay.ladder.ladder import LadderState
+from selfplay.powers_of_ten import power_of_ten
 from selfplay.ratings import goodness_of_fit
 
 WIDE = 100  # columns of a terminal that has room for the whole table
@@ -147,13 +148,6 @@ def caption(state: LadderState) -> str:
             f"expected {pair.expected:.0%}"
         )
     return "\n".join(lines)
-
-
-def power_of_ten(flops: float) -> str:
-    """Formats FLOPs as "10^12.3"; 0 as a dash, NaN as a question mark."""
-    if math.isnan(flops):
-        return "?"
-    return f"10^{math.log10(flops):.1f}" if flops else "-"
 
 
 def to_csv(state: LadderState) -> str:

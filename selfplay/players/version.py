@@ -35,6 +35,7 @@ from selfplay.model.architecture import Params, Prediction
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
 from selfplay.players import komi_argument
+from selfplay.powers_of_ten import power
 from selfplay.runs.codec import from_json
 from selfplay.runs.files import write_bytes
 from selfplay.runs.renamed import with_today_names
@@ -199,7 +200,7 @@ class Version:
 
     def __repr__(self) -> str:
         shape, game = self.network_config, self.game
-        training = f"10^{self.ledger.ooms:.1f}" if self.ledger else "unknown"
+        training = f"{power(self.ledger.ooms, 1)}" if self.ledger else "unknown"
         return (
             f"<Version {self.name}: {self.config['game']}, {shape.kind} of width {shape.width} and "
             f"depth {shape.depth}, {network.num_parameters(self.params):,} parameters, "

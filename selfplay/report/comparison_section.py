@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from selfplay.report.figures import HUES, ReportFigure, plain, style
+from selfplay.figure_style import HUES, plain
+from selfplay.powers_of_ten import label_powers, power
+from selfplay.report.figures import ReportFigure, style
 from selfplay.report.findings import Finding
-from selfplay.report.powers_of_ten import label_powers, power
 from selfplay.report.table import Row, Table
 from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MAX_GAMES, MAX_SEEDS, NARROW_ELO, Information, Lead

@@ -15,9 +15,10 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
+from selfplay.figure_style import HUES, INK, PALE
 from selfplay.report import comparison_section, figures, map_section, page, study_questions
 from selfplay.report.evidence import Evidence
-from selfplay.report.figures import HUES, INK, PALE, LineStyles
+from selfplay.report.figures import LineStyles
 from selfplay.report.findings import Finding
 from selfplay.report.questions import answer_all
 from selfplay.report.study_questions import OF_STUDY
