@@ -116,7 +116,7 @@ def _crossing(points: RatedVersions, run: str, elo: float) -> tuple[float, Float
     if not after:
         raise InsufficientData(
             f"run {run!r} is at {elo:+.0f} Elo in its first version, at "
-            f"{power(points.training[versions[0]])} FLOPs: rate more of them"
+            f"{power(float(points.training[versions[0]]))} FLOPs: rate more of them"
         )
     below, above = strengths[after - 1], strengths[after]
     x0, x1 = points.training[versions[after - 1]], points.training[versions[after]]
