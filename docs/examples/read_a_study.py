@@ -31,13 +31,14 @@ def elo_per_oom(versions: pd.DataFrame) -> pd.DataFrame:
 
     keys = ["recipe", "simulations"]
     slopes = versions.groupby([*keys, "run"])[["training_log10_flops", "elo"]].apply(slope)
-    return slopes.groupby(keys).agg(["mean", "std", "count"])
+    return pd.DataFrame(slopes.groupby(keys).agg(["mean", "std", "count"]))
 
 
 def read_players(study: Path) -> pd.DataFrame:
     """Reads the tables of a study's ladders: a row for each player, with the game it plays."""
-    tables = {file.parent.name: pd.read_csv(file) for file in study.glob("ladder/*/ladder.csv")}
-    return pd.concat(tables, names=["game", None]).reset_index("game")
+    files = sorted(study.glob("ladder/*/ladder.csv"))
+    tables = [pd.read_csv(file).assign(game=file.parent.name) for file in files]
+    return pd.concat(tables, ignore_index=True)
 
 
 if __name__ == "__main__":

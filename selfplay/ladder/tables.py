@@ -21,6 +21,7 @@ from selfplay.ladder.database import Entry, RecordedGame
 from selfplay.ladder.ladder import LadderState
 from selfplay.powers_of_ten import power_of_ten
 from selfplay.ratings import goodness_of_fit
+from selfplay.ratings.elo import Z95
 
 WIDE = 100  # columns of a terminal that has room for the whole table
 NOT_RATED = "not rated"  # a player without a counted game
@@ -122,7 +123,7 @@ def caption(state: LadderState) -> str:
     lines = [
         f"{len(recorded):,} games in {state.rounds} rounds, {len(distinct):,} of them distinct, "
         f"{drawn:.0%} drawn; moving first is worth "
-        f"{ratings.first_move:+.0f} ± {1.96 * ratings.first_move_stderr:.0f} Elo"
+        f"{ratings.first_move:+.0f} ± {Z95 * ratings.first_move_stderr:.0f} Elo"
     ]
     failed = sum(game.outcome is None for game in recorded)
     repeated = len(recorded) - failed - len(games.outcome)

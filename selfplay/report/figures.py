@@ -19,6 +19,7 @@ from matplotlib.patches import Patch
 from selfplay import figure_style
 from selfplay.figure_style import DASHES, INK, PALE, plain
 from selfplay.powers_of_ten import label_powers
+from selfplay.ratings.elo import Z95
 from selfplay.report.table import Row, Table
 from selfplay.scaling import frontier
 from selfplay.scaling.at_training import interpolation_weights
@@ -29,7 +30,6 @@ from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
-Z95 = 1.96
 MAX_COLUMNS = 3  # of panels
 RAMP, RAMP_END = "plasma", 0.62  # for numbers; colors beyond are too pale for lines on white
 HUES = figure_style.HUES[:6]  # more levels of a factor get colors of the ramp
