@@ -5,7 +5,7 @@ A preset's docstring is a promise: its command, its cost and the result to expec
 
 from collections.abc import Callable
 
-from configs import connect_four, go, hex
+from configs import connect_four, go, hex, small
 from games.spelling import did_you_mean
 from selfplay.training.config import TrainConfig
 
@@ -29,6 +29,7 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
         hex.hex_7,
         hex.hex_8,
         hex.hex_9,
+        small.small,
     )
 }
 
