@@ -15,6 +15,7 @@ from rich.text import Text
 
 from launch import cli
 from launch.progress import clock
+from selfplay.powers_of_ten import power_of_ten
 from selfplay.runs.files import CorruptedFile
 from selfplay.study import grid, jobs
 from selfplay.study.folder import Study
@@ -96,12 +97,12 @@ def show(plan: Plan, console: Console) -> None:
         first, done = group[0], sum(run.finished for run in group)
         settings = dict(first.cell.settings)
         row = [first.cell.arm] if several else []
-        row += [settings.get(f, "") for f in axes] + [str(len(group)), _power(first.flops)]
+        row += [settings.get(f, "") for f in axes] + [str(len(group)), power_of_ten(first.flops)]
         row.append("?" if first.whole is None else cli.duration(first.whole))
         table.add_row(*row, str(first.config.iterations), f"{done} of {len(group)}")
     console.print(table)
     count = f"{len(plan.runs)} {'run' if len(plan.runs) == 1 else 'runs'}"
-    total = f"{count}, {_power(sum(run.flops for run in plan.runs))} FLOPs"
+    total = f"{count}, {power_of_ten(sum(run.flops for run in plan.runs))} FLOPs"
     if plan.failure:
         console.print(f"{total}; no estimate of time: {plan.failure}", markup=False)
         return
@@ -163,10 +164,6 @@ def fitted(running: Sequence[tuple[str, str]], room: int) -> str:
 
 def _one_line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
-
-
-def _power(flops: float) -> str:
-    return f"10^{math.log10(max(flops, 1)):.1f}"
 
 
 def _range(seconds: float) -> str:

@@ -24,6 +24,7 @@ from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.players import specs
 from selfplay.players.specs import GTP, Player
 from selfplay.players.version import SUFFIX, Version, split_version
+from selfplay.powers_of_ten import power
 from selfplay.runs.files import CorruptedFile, in_words, write_bytes
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.runs.snapshots import snapshot_versions
@@ -224,8 +225,8 @@ def without_common_training(players: Sequence[Player]) -> str:
     if max(flops_of_a) + TOLERANCE >= min(flops_of_b):
         return ""
     return (
-        f"{a} ends at 10^{max(flops_of_a):.2f} FLOPs of training, and {b} begins at "
-        f"10^{min(flops_of_b):.2f}: they can be rated, but not compared at equal training"
+        f"{a} ends at {power(max(flops_of_a))} FLOPs of training, and {b} begins at "
+        f"{power(min(flops_of_b))}: they can be rated, but not compared at equal training"
     )
 
 

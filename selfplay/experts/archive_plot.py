@@ -13,13 +13,14 @@ from games.notation import action_to_text
 from selfplay.experts import summary
 from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.sgf import ranks
+from selfplay.figure_style import HUES, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#222222", "#909090")  # of players 0 and 1: black, and a white that can be seen
-BLUE, ORANGE = "#0072b2", "#c75000"  # like all colors here, with a contrast of 3:1 on white
+COLORS = (INK, "#909090")  # of players 0 and 1: black, and a white that can be seen
+BLUE, ORANGE = HUES[:2]
 
 
 def to_png(experts: ExpertArchive) -> bytes:

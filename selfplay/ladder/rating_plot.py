@@ -6,12 +6,13 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import parse_qsl
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from selfplay.figure_style import DASHES, HUES, INK, MARKERS, PALE, Dash, plain
 from selfplay.ladder.ladder import LadderState
 from selfplay.ladder.tables import Row, rows
 from selfplay.players.specs import GTP, split_stored
@@ -23,21 +24,14 @@ if TYPE_CHECKING:  # matplotlib takes most of a second to import
 
 LINE_HEIGHT = 0.17  # inches of the plot's height that one name takes
 MAX_NAME = 36  # characters of a name in the plot
-HUES = ("#0072b2", "#c44e00", "#00795a", "#a03b77", "#7a6000", "#4b4fb0", "#a31621", "#333333")
-MARKERS = "osD^vPX*"
-Dash = Literal["-"] | tuple[float, Sequence[float]]
-"""A line style of matplotlib: solid, or an offset and lengths on and off."""
-
-DASHES: tuple[Dash, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
-INK, SOFT = "#222222", "#666666"  # contrast with white: 16 and 5.7
 STYLE: dict[str, str | float | bool] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": SOFT,
+    "axes.edgecolor": PALE,
     "axes.labelcolor": INK,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
+    "xtick.color": PALE,
+    "ytick.color": PALE,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "axes.titlelocation": "left",
@@ -86,7 +80,7 @@ def draw(rated: Sequence[Row], title: str) -> Figure:
         height = max(4.8, 1.2 + LINE_HEIGHT * len(others))
         figure = Figure(figsize=(8.4, height), layout="constrained")
         axes = figure.subplots()
-        axes.set_title(_literal(title))
+        axes.set_title(plain(title))
         if not learned:
             _draw_list(axes, others, names)
             return figure
@@ -143,20 +137,20 @@ def _draw_lines(
     if by_run:
         for run in runs:
             color = looks(run, budgets[0])["color"]
-            handles.append(Line2D([], [], color=color, lw=3, label=_literal(run)))
+            handles.append(Line2D([], [], color=color, lw=3, label=plain(run)))
     else:
         fixed.append(runs[0] if len(runs) == 1 else f"{len(runs)} runs")
     if len(budgets) > 1:
         for options in budgets:
             look = looks(runs[0], options)
             if by_run:
-                look["color"] = SOFT
-            handles.append(Line2D([], [], label=_literal(_describe_budget(options)), **look))
+                look["color"] = PALE
+            handles.append(Line2D([], [], label=plain(_describe_budget(options)), **look))
     else:
         fixed.append(_describe_budget(budgets[0]))
     figure.legend(
         handles=handles,
-        title=_literal(", ".join(fixed)) if fixed else None,
+        title=plain(", ".join(fixed)) if fixed else None,
         loc="outside lower left",
         ncols=4,
         frameon=False,
@@ -173,10 +167,10 @@ def _draw_references(
     low, high = axes.get_ylim()
     places = spread([(row.elo - low) / (high - low) for row in others], gap)
     for row, place in zip(others, places, strict=True):
-        axes.axhspan(row.low, row.high, color=SOFT, alpha=0.12, linewidth=0, zorder=0)
-        axes.axhline(row.elo, color=SOFT, linewidth=1, linestyle=":", zorder=1)
+        axes.axhspan(row.low, row.high, color=PALE, alpha=0.12, linewidth=0, zorder=0)
+        axes.axhline(row.elo, color=PALE, linewidth=1, linestyle=":", zorder=1)
         axes.annotate(
-            _literal(names[row.player]),
+            plain(names[row.player]),
             (1.0, row.elo),
             xycoords=("axes fraction", "data"),
             xytext=(1.03, place),
@@ -186,7 +180,7 @@ def _draw_references(
             va="center",
             arrowprops={
                 "arrowstyle": "-",
-                "color": SOFT,
+                "color": PALE,
                 "linewidth": 0.8,
                 "relpos": (0, 0.5),
                 "shrinkA": 2,
@@ -201,7 +195,7 @@ def _draw_list(axes: Axes, others: Sequence[Row], names: Mapping[str, str]) -> N
     error = [elo - [row.low for row in others], [row.high for row in others] - elo]
     places = np.arange(len(others))[::-1]
     axes.errorbar(elo, places, xerr=error, fmt="o", color=HUES[0], elinewidth=1.2, capsize=3)
-    axes.set_yticks(places, [_literal(names[row.player]) for row in others])
+    axes.set_yticks(places, [plain(names[row.player]) for row in others])
     axes.set_ylim(-0.7, len(others) - 0.3)
     axes.set_xlabel("Elo, 95 % intervals")
 
@@ -240,11 +234,6 @@ def _describe_budget(options: str) -> str:
     sims = values.pop("sims", "")
     words = "raw network" if sims == "0" else f"{sims} simulations"
     return ", ".join([words, *values.values()] if sims else [options])
-
-
-def _literal(text: str) -> str:
-    """Escapes a name so that matplotlib shows it literally, without formulas, and in legends."""
-    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def shortened(name: str, limit: int = 44) -> str:

@@ -19,7 +19,9 @@ from games.game import Game
 from games.go import as_go
 from selfplay.ladder.database import Entry, RecordedGame
 from selfplay.ladder.ladder import LadderState
+from selfplay.powers_of_ten import power_of_ten
 from selfplay.ratings import goodness_of_fit
+from selfplay.ratings.elo import Z95
 
 WIDE = 100  # columns of a terminal that has room for the whole table
 NOT_RATED = "not rated"  # a player without a counted game
@@ -121,7 +123,7 @@ def caption(state: LadderState) -> str:
     lines = [
         f"{len(recorded):,} games in {state.rounds} rounds, {len(distinct):,} of them distinct, "
         f"{drawn:.0%} drawn; moving first is worth "
-        f"{ratings.first_move:+.0f} ± {1.96 * ratings.first_move_stderr:.0f} Elo"
+        f"{ratings.first_move:+.0f} ± {Z95 * ratings.first_move_stderr:.0f} Elo"
     ]
     failed = sum(game.outcome is None for game in recorded)
     repeated = len(recorded) - failed - len(games.outcome)
@@ -147,13 +149,6 @@ def caption(state: LadderState) -> str:
             f"expected {pair.expected:.0%}"
         )
     return "\n".join(lines)
-
-
-def power_of_ten(flops: float) -> str:
-    """Formats FLOPs as "10^12.3"; 0 as a dash, NaN as a question mark."""
-    if math.isnan(flops):
-        return "?"
-    return f"10^{math.log10(flops):.1f}" if flops else "-"
 
 
 def to_csv(state: LadderState) -> str:

@@ -36,6 +36,7 @@ from selfplay.model.architecture import Params, Prediction
 from selfplay.model.config import KIND, NetworkConfig
 from selfplay.model.flops import Ledger
 from selfplay.players import komi_argument
+from selfplay.powers_of_ten import power
 from selfplay.runs.codec import from_json
 from selfplay.runs.files import write_bytes
 from selfplay.runs.renamed import with_today_names
@@ -214,7 +215,7 @@ class Version:
 
     def __repr__(self) -> str:
         shape, game = self.network_config, self.game
-        training = f"10^{self.ledger.ooms:.1f}" if self.ledger else "unknown"
+        training = power(self.ledger.ooms, 1) if self.ledger else "unknown"
         is_builtin = shape.kind in KIND.builtin  # others need not use width and depth
         size = f" of width {shape.width} and depth {shape.depth}" if is_builtin else ""
         return (

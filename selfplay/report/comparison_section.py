@@ -9,16 +9,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from selfplay.report.figures import HUES, ReportFigure, plain, style
+from selfplay.figure_style import HUES, plain
+from selfplay.powers_of_ten import label_powers, power
+from selfplay.report.figures import ReportFigure, style
 from selfplay.report.findings import Finding
-from selfplay.report.powers_of_ten import label_powers, power
 from selfplay.report.table import Row, Table
 from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MAX_GAMES, MAX_SEEDS, NARROW_ELO, Information, Lead
 from selfplay.scaling.estimate import Floats, InsufficientData
 from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
-NAME = "comparison"
+NAME, TITLE = "comparison", "Who is ahead at equal training?"
 MAX_DRAWN = 4  # sides in the figure, each with a clearly different hue
 LEVELS = 33  # of training at which the figure compares, in addition to those of the versions
 HEADER = ("simulations", "side", "against", "training, FLOPs", "runs", "Elo ahead", "from", "to",
@@ -79,9 +80,8 @@ def finding(
     figure = draw(points, baseline, others[: MAX_DRAWN - 1]) if rows else None
     if figure and len(names) > MAX_DRAWN:
         sentences.append(f"The figure shows the first {MAX_DRAWN} sides.")
-    title = "Who is ahead at equal training?"
     table = Table(HEADER, rows) if rows else None
-    return Finding(NAME, title, sentences, figure, table, results=results)
+    return Finding(sentences, figure, table, results=results, name=NAME, title=TITLE)
 
 
 def _top_two(points: RatedVersions, budget: float, information: Information) -> Lead:

@@ -1,12 +1,8 @@
-"""Figures of rated versions, each with the table of its numbers.
-
-Colors are safe for the color-blind and differ in lightness, so that they survive black-and-white
-print. Everything that carries data has a contrast of at least 3:1 with white paper.
-"""
+"""Figures of rated versions, each with the table of its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,7 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from selfplay.report.powers_of_ten import label_powers
+from selfplay import figure_style
+from selfplay.figure_style import DASHES, INK, PALE, plain
+from selfplay.powers_of_ten import label_powers
+from selfplay.ratings.elo import Z95
 from selfplay.report.table import Row, Table
 from selfplay.scaling import frontier
 from selfplay.scaling.at_training import interpolation_weights
@@ -31,18 +30,10 @@ from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
-Z95 = 1.96
 MAX_COLUMNS = 3  # of panels
 RAMP, RAMP_END = "plasma", 0.62  # for numbers; colors beyond are too pale for lines on white
-HUES = ("#0072b2", "#c75000", "#00805c", "#a8508a", "#8a6d00", "#3a3a3a")  # Okabe and Ito, darker
-MARKERS = "os^DvP"
-DASHES = (
-    "-",
-    (0, (5, 2)),
-    (0, (1.2, 1.4)),
-    (0, (6, 1.5, 1.2, 1.5)),
-)
-INK, PALE = "#222222", "#767676"
+HUES = figure_style.HUES[:6]  # more levels of a factor get colors of the ramp
+MARKERS = figure_style.MARKERS[: len(HUES)]
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -83,6 +74,21 @@ class ReportFigure:
     plot: Figure
     table: Table
     caption: str = ""
+
+
+def one_panel(draw: Callable[[Axes], object], table: Table, caption: str = "") -> ReportFigure:
+    """Makes a figure of one panel in the style of a report.
+
+    Args:
+        draw: draws on the axes.
+        table: the numbers in the figure.
+        caption: the text below it.
+    """
+    with style():
+        figure, axes = _canvas()
+        draw(axes)
+        figure.draw_without_rendering()  # raises here, not in the page, for text it cannot draw
+    return ReportFigure(figure, table, caption)
 
 
 @dataclass(frozen=True)
@@ -143,11 +149,6 @@ def _level_styles(factor: Factor, place: int, count: int) -> dict[str, LineStyle
     if place == count - 1:
         styles = [{**style, "marker": m} for style, m in zip(styles, markers, strict=True)]
     return dict(zip(levels, styles, strict=True))
-
-
-def plain(text: str) -> str:
-    """Escapes a name so that Matplotlib shows it as it is, in legends as well."""
-    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def _canvas(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
@@ -361,7 +362,7 @@ def extrapolation(points: RatedVersions, fit: Extrapolation) -> ReportFigure:
         capsize=3, linewidth=1.2, label="predicted, 95 %",
     )  # fmt: skip
     axes.plot(
-        points.training[out], points.elo[out], "D", color="#0072b2", markersize=4, label="held out"
+        points.training[out], points.elo[out], "D", color=HUES[0], markersize=4, label="held out"
     )
     axes.legend(fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")

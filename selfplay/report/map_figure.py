@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from selfplay.report.figures import INK, ReportFigure, plain, style
-from selfplay.report.powers_of_ten import power_math
+from selfplay.figure_style import INK, plain
+from selfplay.powers_of_ten import power_math
+from selfplay.report.figures import ReportFigure, style
 from selfplay.report.table import Table
 from selfplay.scaling.estimate import Estimate, Floats
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from selfplay.figure_style import plain
+from selfplay.powers_of_ten import power, power_math
 from selfplay.report import map_figure
-from selfplay.report.figures import ReportFigure, plain
+from selfplay.report.figures import ReportFigure
 from selfplay.report.map_figure import CANDIDATE, LEADER, Cell, MapAxis, Panel
-from selfplay.report.powers_of_ten import power, power_math
 from selfplay.report.table import Row, Table
 from selfplay.scaling import at_compute
 from selfplay.scaling.at_compute import BestRecipe, EloAtCompute

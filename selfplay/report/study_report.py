@@ -13,9 +13,12 @@ from selfplay.command_line import command, documented
 from selfplay.ladder import database
 from selfplay.model.flops import Ledger
 from selfplay.ratings import goodness_of_fit
-from selfplay.report import findings, rated_runs
+from selfplay.report import rated_runs
+from selfplay.report.evidence import Evidence, caveats
 from selfplay.report.page import Page, Section
+from selfplay.report.questions import Question, answer_all
 from selfplay.report.rated_runs import PERFECT, RatedRuns
+from selfplay.report.study_questions import OF_BOARDS, OF_RUNS, OF_STUDY
 from selfplay.report.table import Table, Value
 from selfplay.runs import metrics
 from selfplay.runs.codec import flat
@@ -225,7 +228,9 @@ class _RatedGame:
     fit: float
 
 
-def _rate_game(game: str, ladder: Path, inputs: ReportInputs) -> _RatedGame:
+def _rate_game(
+    game: str, ladder: Path, inputs: ReportInputs, own: Sequence[Question]
+) -> _RatedGame:
     """Reads a game's ladder, and answers all questions about it."""
     standing = from_ladder.read_state(ladder)
     anchor = standing.entries[standing.ratings.anchor].spec
@@ -234,25 +239,28 @@ def _rate_game(game: str, ladder: Path, inputs: ReportInputs) -> _RatedGame:
     else:
         points = labeled(from_ladder.read_versions(standing, inputs.root), inputs)
     baseline = inputs.baselines.get(game, "")
-    answers = findings.of_ladder(points, baseline, anchor == PERFECT, factors(points, inputs))
-    if inputs.rated:
-        comparison = rated_runs.compare(standing, points, baseline)
-        answers = [comparison, *answers] if comparison else answers
+    evidence = Evidence(points, baseline, anchor == PERFECT, factors(points, inputs), standing)
+    answers = answer_all(evidence, OF_RUNS if inputs.rated else OF_STUDY, own)
     name = ladder.parent.name if len(inputs.ladders) > 1 else ""
     text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
     fit = goodness_of_fit.p_value(standing.games, len(standing.entries))
     return _RatedGame(game, points, anchor, Section(name, game, [text], None, answers), fit)
 
 
-def build_page(inputs: ReportInputs) -> Page:
+def build_page(inputs: ReportInputs, own: Sequence[Question] = ()) -> Page:
     """Builds the report.
+
+    Args:
+        inputs: what is reported on.
+        own: questions to each game after those of every report; one that fails says so in its
+            section.
 
     Raises:
         ValueError: a ladder cannot be read, or rates no version of these runs.
     """
-    games = [_rate_game(game, ladder, inputs) for game, ladder in inputs.ladders.items()]
+    games = [_rate_game(game, ladder, inputs, own) for game, ladder in inputs.ladders.items()]
     limits = [
-        *findings.caveats(join_ladders([rated.points for rated in games])),
+        *caveats(join_ladders([rated.points for rated in games])),
         *(_misfit(rated) for rated in games if rated.fit < goodness_of_fit.P_REJECT),
         *inputs.missing,
         *(sentence for rated in games for sentence in _unrated(rated, inputs)),
@@ -309,7 +317,7 @@ def _boards(games: Sequence[_RatedGame]) -> list[Section]:
     answers = []
     if len(solved) > 1:
         text.append("Fitted to the frontiers.")
-        answers = [findings.of_boards(join_ladders(solved))]
+        answers = answer_all(Evidence(join_ladders(solved)), OF_BOARDS)
     return [Section("boards", "All boards", text, None, answers)]
 
 

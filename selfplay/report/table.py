@@ -14,10 +14,22 @@ Row: TypeAlias = tuple[Value, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """A header, and rows with a value for each of its columns."""
+    """A header, and rows with a value for each of its columns.
+
+    Raises:
+        ValueError: a row has more or fewer values than the header has columns.
+    """
 
     header: tuple[str, ...]
     rows: Sequence[Row]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.header):
+                raise ValueError(
+                    f"the table has the columns {', '.join(self.header)}, and a row with "
+                    f"{len(row)} values: {row}"
+                )
 
     def to_csv(self) -> bytes:
         """Writes the table as CSV, in UTF-8."""

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from selfplay.powers_of_ten import power
 from selfplay.scaling.at_training import TOLERANCE, interpolation_weights
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Ints, RatedVersions
@@ -146,7 +147,7 @@ def best_recipe(at: EloAtCompute, draws: int = DRAWS) -> BestRecipe:
     """
     count = len(at.recipes)
     if count < 2:
-        raise InsufficientData(f"only one recipe was trained for 10^{at.training:.2f} FLOPs")
+        raise InsufficientData(f"only one recipe was trained for {power(at.training)} FLOPs")
     errors, elo = at.errors(draws), at.elo
     variance = np.diag(at.covariance)
     gaps = variance[:, None] + variance - 2 * at.covariance
@@ -199,7 +200,7 @@ def interpolate(
             rows.append(weights)
             recipes.append(str(points.recipe[of_run][0]))
     if not rows:
-        raise InsufficientData(f"no recipe was rated at 10^{training:.2f} FLOPs of training")
+        raise InsufficientData(f"no recipe was rated at {power(training)} FLOPs of training")
     names = [r for r in dict.fromkeys(points.recipe.tolist()) if r in recipes]
     member = np.array([[name == recipe for recipe in recipes] for name in names])  # [K, G]
     counts = member.sum(axis=1)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from selfplay.powers_of_ten import power
 from selfplay.scaling.estimate import Estimate, Floats
 from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import Regression, regress
@@ -68,15 +69,17 @@ class BestSize:
             )
         least, most = self.choice_range
         ends = [
-            (float(self.best_at(c).value), f"10^{c:.1f} FLOPs of {self.compute}")
+            (float(self.best_at(c).value), f"{power(c, 1)} FLOPs of {self.compute}")
             for c in self.compute_range
         ]
         if not any(least <= best <= most for best, _ in ends):
-            return f"no best {self.choice} within those tried, 10^{least:.1f} to 10^{most:.1f}"
+            return (
+                f"no best {self.choice} within those tried, {power(least, 1)} to {power(most, 1)}"
+            )
         parts = [
             f"fewer than tried at {where}" if best < least
             else f"more than tried at {where}" if best > most
-            else f"10^{best:.1f} at {where}"
+            else f"{power(best, 1)} at {where}"
             for best, where in ends
         ]  # fmt: skip
         return f"the best {self.choice}: {', '.join(parts)}; {self.exponent}"

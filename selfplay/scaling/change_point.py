@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from selfplay.powers_of_ten import power
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
@@ -58,9 +59,9 @@ class ChangePointFit:
 
     def __str__(self) -> str:
         at = self.change_point
-        where = f"10^{float(at.value):.2f} FLOPs"
+        where = f"{power(float(at.value))} FLOPs"
         if at.bounded:
-            where += f" (10^{float(at.low):.2f} to 10^{float(at.high):.2f})"
+            where += f" ({power(float(at.low))} to {power(float(at.high))})"
         return f"{self.slope} until {where}, then a plateau at {self.plateau}"
 
 
@@ -87,7 +88,7 @@ class SaturationTest:
         if not self.significant:
             return f"no saturation in sight (p = {float(self.p_value):.2g})"
         return (
-            f"saturates: beyond 10^{float(self.knot):.1f} FLOPs the slope changes by "
+            f"saturates: beyond {power(float(self.knot), 1)} FLOPs the slope changes by "
             f"{self.change} (p = {float(self.p_value):.2g})"
         )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
+from selfplay.powers_of_ten import power
 from selfplay.ratings.elo import Z95
 from selfplay.scaling import at_training, frontier, multiplier, saturation
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
@@ -171,7 +172,7 @@ def training_saved(
     side = _side_of_runs(both)
     if min((side == a).sum(), (side == b).sum()) < 2:
         training, ooms = equal_strength(both, a, b)
-        strength = f", that of `{a}` after 10^{training:.2f} FLOPs"
+        strength = f", that of `{a}` after {power(training)} FLOPs"
         unbounded = np.isinf(ooms.low) and np.isinf(ooms.high)
         return ooms, _saving_sentence(a, b, ooms) + ("" if unbounded else strength)
     improving, note = saturation.not_saturated(both, {budget: frontier.fit(both)}, perfect)
@@ -321,8 +322,8 @@ def common_training(points: RatedVersions) -> tuple[float, float]:
     if single:
         advice = f"{_and(single)} has one rated version here: rate more of them"
     raise InsufficientData(
-        f"no training is common to all of them: `{short}` is rated up to 10^{high:.2f} FLOPs and "
-        f"`{late}` from 10^{low:.2f}, {low - high:.2f} orders of magnitude apart; {advice}"
+        f"no training is common to all of them: `{short}` is rated up to {power(high)} FLOPs and "
+        f"`{late}` from {power(low)}, {low - high:.2f} orders of magnitude apart; {advice}"
     )
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from selfplay.powers_of_ten import power
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
@@ -44,7 +45,7 @@ class Threshold:
         low, high = float(t.low), float(t.high)
         text = (
             f"`{self.recipe}` gets to {self.elo:+.0f} Elo with the least training, "
-            f"10^{float(t.value):.2f} FLOPs (10^{low:.2f} to 10^{high:.2f})"
+            f"{power(float(t.value))} FLOPs ({power(low)} to {power(high)})"
         )
         if self.recipes_that_fall_short:
             count = len(self.recipes_that_fall_short)
@@ -75,7 +76,7 @@ def fit(points: RatedVersions, elo: float) -> Threshold:
             thresholds[recipe] = _mean(versions, elo)
     if not thresholds:
         raise InsufficientData(
-            f"no recipe gets to {elo:+.0f} Elo with all its runs, by 10^{spent.max():.1f} FLOPs"
+            f"no recipe gets to {elo:+.0f} Elo with all its runs, by {power(spent.max(), 1)} FLOPs"
         )
     best = min(thresholds, key=lambda recipe: float(thresholds[recipe].value))
     return Threshold(elo, best, thresholds[best], short)
@@ -115,7 +116,7 @@ def _crossing(points: RatedVersions, run: str, elo: float) -> tuple[float, Float
     if not after:
         raise InsufficientData(
             f"run {run!r} is at {elo:+.0f} Elo in its first version, at "
-            f"10^{points.training[versions[0]]:.2f} FLOPs: rate more of them"
+            f"{power(float(points.training[versions[0]]))} FLOPs: rate more of them"
         )
     below, above = strengths[after - 1], strengths[after]
     x0, x1 = points.training[versions[after - 1]], points.training[versions[after]]

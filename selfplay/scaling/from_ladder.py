@@ -61,8 +61,9 @@ def read_versions(
     full one, relative to the ladder's anchor. Runs whose configs differ only in seed and length are
     seeds of one recipe; see `recipe_names`.
 
-    The covariates are "simulations" per move of the rated search, "board", its number of rows, and
-    "selfplay_simulations", log10 of 1 + the simulations per move in self-play.
+    The covariates are "simulations" per move of the rated search, "board", its number of rows,
+    "selfplay_simulations", log10 of 1 + the simulations per move in self-play, and "seconds", log10
+    of the wall-clock seconds of training.
 
     Args:
         state: the ladder's ratings; see `read_state`, or `Ladder.state`.
@@ -94,6 +95,7 @@ def read_versions(
             "simulations": [float(version.simulations) for version in versions],
             "board": [version.run.board for version in versions],
             "selfplay_simulations": [version.run.selfplay_simulations for version in versions],
+            "seconds": [version.run.seconds[version.number] for version in versions],
         },
     )
 
@@ -111,6 +113,7 @@ class _Run(NamedTuple):
     folder: Path
     config: Mapping[str, Any]
     ledgers: Mapping[int, Ledger]
+    seconds: Mapping[int, float]  # log10 of wall-clock seconds; NaN if not recorded
     parameters: float  # log10
     board: float  # rows
     selfplay_simulations: float  # log10 of 1 + simulations
@@ -123,11 +126,13 @@ class _Run(NamedTuple):
         with plugins.stored_in(folder):
             game = games.make(config["game"])
             model = network.make(game, from_json(NetworkConfig, config["network"]))
+        rows = metrics.read_rows(folder)
         return cls(
             name=name,
             folder=folder,
             config=config,
-            ledgers={row.iteration: Ledger.of(row) for row in metrics.read_rows(folder)},
+            ledgers={row.iteration: Ledger.of(row) for row in rows},
+            seconds={row.iteration: math.log10(row.seconds.total or math.nan) for row in rows},
             parameters=math.log10(
                 network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))
             ),

@@ -218,3 +218,9 @@ def by_budget(points: RatedVersions) -> dict[float, RatedVersions]:
     """Groups versions by their search budget, in simulations."""
     spent = points.require("simulations")
     return {float(budget): points.select(spent == budget) for budget in np.unique(spent)}
+
+
+def most_rated_budget(points: RatedVersions) -> float:
+    """Returns the search budget at which most versions were rated; the largest of several."""
+    values, counts = np.unique(points.require("simulations"), return_counts=True)
+    return float(values[counts == counts.max()].max())

@@ -15,9 +15,13 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from selfplay.report import comparison_section, figures, findings, page
-from selfplay.report.figures import HUES, INK, PALE, LineStyles
+from selfplay.figure_style import HUES, INK, PALE
+from selfplay.report import comparison_section, figures, map_section, page, study_questions
+from selfplay.report.evidence import Evidence
+from selfplay.report.figures import LineStyles
 from selfplay.report.findings import Finding
+from selfplay.report.questions import answer_all
+from selfplay.report.study_questions import OF_STUDY
 from selfplay.scaling.factors import Factor
 from selfplay.scaling.rated_versions import RatedVersions
 
@@ -87,7 +91,7 @@ def test_line_styles_distinguish_three_factors() -> None:
 
 def test_legend_lists_fields_and_values() -> None:
     points, factors = grid()
-    figure = findings.of_training(points, False, factors)[0].figure
+    figure = study_questions.of_training(Evidence(points, varied=factors)).figure
     assert figure
     (legend,) = figure.plot.legends
     labels = [text.get_text() for text in legend.get_texts()]
@@ -98,7 +102,10 @@ def test_legend_lists_fields_and_values() -> None:
 def drawn_findings(points: RatedVersions, factors: list[Factor]) -> dict[str, Finding]:
     """Returns all findings with a figure, by name."""
     compared = comparison_section.finding(points, lambda ahead: np.full(np.shape(ahead), 1e-6))
-    answers = [*findings.of_ladder(points, factors=factors), *([compared] if compared else [])]
+    answers = [
+        *answer_all(Evidence(points, varied=factors), OF_STUDY),
+        *([compared] if compared else []),
+    ]
     return {finding.name: finding for finding in answers if finding.figure}
 
 
@@ -142,7 +149,7 @@ def test_every_figure_has_a_caption(axes: dict[str, list[Any]], seeds: int) -> N
 
 def test_fit_and_its_band_are_drawn_above_the_runs() -> None:
     points, factors = grid(seeds=3)
-    figure = findings.of_training(points, False, factors)[0].figure
+    figure = study_questions.of_training(Evidence(points, varied=factors)).figure
     assert figure
     for axes in figure.plot.axes:
         *runs, fit = sorted(axes.lines, key=lambda line: line.get_zorder())
@@ -155,7 +162,7 @@ def test_wide_intervals_do_not_squeeze_the_ratings() -> None:
     points, factors = grid()
     wide = replace(points, covariance=points.covariance * 1e8)
     drawn = (
-        findings.of_training(wide, False, factors)[0].figure,
+        study_questions.of_training(Evidence(wide, varied=factors)).figure,
         figures.search(wide, factors),
     )
     for figure in drawn:
@@ -168,7 +175,7 @@ def test_wide_intervals_do_not_squeeze_the_ratings() -> None:
 def test_figures_leave_matplotlib_settings_unchanged() -> None:
     points, factors = grid()
     with mpl.rc_context({"lines.linewidth": 7.0, "axes.grid": True, "font.size": 23.0}):
-        figure = findings.of_ladder(points, factors=factors)[0].figure
+        figure = answer_all(Evidence(points, varied=factors), OF_STUDY)[0].figure
         assert figure and page.to_svg(figure)
         settings = [mpl.rcParams[name] for name in ("lines.linewidth", "axes.grid", "font.size")]
         assert settings == [7.0, True, 23.0]
@@ -179,8 +186,8 @@ def test_figures_leave_matplotlib_settings_unchanged() -> None:
 def test_names_with_dollars_are_no_formulas() -> None:
     points, factors = grid({"a$b": ["$x$", "y_$", "100 %"], "c": ["$\\frac", "{"]})
     mapped, trained = (
-        findings.of_map(points, factors, 8)[0].figure,
-        findings.of_training(points, False, factors)[0].figure,
+        map_section.of_map(points, factors, 8)[0].figure,
+        study_questions.of_training(Evidence(points, varied=factors)).figure,
     )
     assert mapped and trained
     for figure in (mapped, trained):

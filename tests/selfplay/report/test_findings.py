@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from selfplay.report import findings
+from selfplay.report import evidence, study_questions
+from selfplay.report.evidence import Evidence, caveats
 from selfplay.report.findings import Finding
 from selfplay.report.maps import RecipeComparison
+from selfplay.report.questions import answer_all
 from selfplay.scaling.best_size import BestSize
 from selfplay.scaling.change_point import ChangePointFit, SaturationTest
 from selfplay.scaling.compute_to_reach import Threshold
@@ -16,7 +18,7 @@ from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.multiplier import Multiplier
-from selfplay.scaling.rated_versions import RatedVersions
+from selfplay.scaling.rated_versions import RatedVersions, most_rated_budget
 
 SIZES, SEEDS, SPENT, BUDGETS = (3.6, 4.3, 5.0), 3, np.linspace(10.5, 13, 5), (0, 8, 64)
 
@@ -45,12 +47,16 @@ def study(sizes: tuple[float, ...] = SIZES, seeds: int = SEEDS) -> RatedVersions
     )
 
 
+def of_ladder(points: RatedVersions, perfect: bool = False) -> list[Finding]:
+    return answer_all(Evidence(points, perfect=perfect), study_questions.OF_STUDY)
+
+
 def by_name(answers: list[Finding]) -> dict[str, Finding]:
     return {finding.name: finding for finding in answers}
 
 
 def test_of_ladder_answers_every_question() -> None:
-    answers = by_name(findings.of_ladder(study()))
+    answers = by_name(of_ladder(study()))
     names = ["map", "map_move", "training", "search", "exchange", "size", "recipes"]
     assert list(answers) == [*names, "extrapolation"]  # the map with the answer comes first
     kinds = {name: [type(r) for r in finding.results] for name, finding in answers.items()}
@@ -74,7 +80,7 @@ def test_of_ladder_answers_every_question() -> None:
 
 
 def test_single_run_has_no_estimates_but_reasons() -> None:
-    answers = by_name(findings.of_ladder(study((4.3,), 1)))
+    answers = by_name(of_ladder(study((4.3,), 1)))
     assert list(answers) == ["training", "search", "exchange", "extrapolation"]  # there is one size
     for finding in answers.values():
         assert len(finding.sentences) == len(finding.results) > 0
@@ -84,21 +90,21 @@ def test_single_run_has_no_estimates_but_reasons() -> None:
 
 
 def test_caveats_warn_of_few_seeds_and_of_other_recipes() -> None:
-    assert len(findings.caveats(study((4.3,), 1))) == 2  # few seeds; standard errors
-    assert len(findings.caveats(study())) == 3  # and estimates across recipes
-    assert len(findings.caveats(study(seeds=findings.FEW_SEEDS))) == 2
+    assert len(caveats(study((4.3,), 1))) == 2  # few seeds; standard errors
+    assert len(caveats(study())) == 3  # and estimates across recipes
+    assert len(caveats(study(seeds=evidence.FEW_SEEDS))) == 2
 
 
 def test_headline_budget_has_most_versions() -> None:
     points = study()
     few = points.select((points.covariates["simulations"] < 64) | (points.training < 12))
-    assert findings.headline_budget(points) == 64 and findings.headline_budget(few) == 8
+    assert most_rated_budget(points) == 64 and most_rated_budget(few) == 8
 
 
 @pytest.mark.parametrize("name", ["training", "search", "exchange", "map"])
 def test_table_of_a_figure_has_all_its_numbers(name: str) -> None:
     points = study()
-    figure = by_name(findings.of_ladder(points))[name].figure
+    figure = by_name(of_ladder(points))[name].figure
     assert figure
     rows = [dict(zip(figure.table.header, row, strict=True)) for row in figure.table.rows]
     if name == "map":
@@ -116,7 +122,7 @@ def test_table_of_a_figure_has_all_its_numbers(name: str) -> None:
 def test_plateau_is_excluded_from_every_line_but_not_from_maps() -> None:
     points = study(seeds=5)
     top = np.quantile(points.elo, 0.6) + 130 * np.log10(1 + points.covariates["simulations"])
-    answers = by_name(findings.of_ladder(replace(points, elo=np.minimum(points.elo, top))))
+    answers = by_name(of_ladder(replace(points, elo=np.minimum(points.elo, top))))
     frontiers = answers["training"].results
     assert len(frontiers) == len(BUDGETS)
     assert all(isinstance(fit, Frontier) and fit.change_point_fit for fit in frontiers)
@@ -126,7 +132,7 @@ def test_plateau_is_excluded_from_every_line_but_not_from_maps() -> None:
     search, drawn = answers["search"].figure, answers["map"].figure
     assert search and len(search.table.rows) < len(points)
     assert drawn and len(drawn.table.rows) == len(SIZES) * len(BUDGETS)
-    whole = by_name(findings.of_ladder(points))
+    whole = by_name(of_ladder(points))
     assert whole["search"].note == "" and note not in whole["size"].note
 
 
@@ -135,19 +141,21 @@ def test_perfect_budget_is_excluded() -> None:
     deep = points.covariates["simulations"] == 64
     noise = np.random.default_rng(0).normal(0, 15, len(points))
     solved = replace(points, elo=np.where(deep, noise, points.elo - points.elo.max() - 300))
-    answers = by_name(findings.of_ladder(solved, perfect=True))
+    answers = by_name(of_ladder(solved, perfect=True))
     assert answers["search"].note and answers["size"].note.endswith(answers["search"].note)
     assert [type(result) for result in answers["search"].results] == [Estimate, Multiplier]
-    any_anchor = by_name(findings.of_ladder(solved))  # 0 Elo may be any player
+    any_anchor = by_name(of_ladder(solved))  # 0 Elo may be any player
     assert any_anchor["search"].note == ""
     assert [type(r) for r in any_anchor["search"].results] == [Estimate, Multiplier, Multiplier]
-    everywhere = findings.of_ladder(replace(points, elo=noise), perfect=True)
+    everywhere = of_ladder(replace(points, elo=noise), perfect=True)
     assert everywhere[1].note == "", "nothing would be left"
 
 
 def test_of_recipes_replaces_unrated_baseline_and_says_so() -> None:
     points = study()
-    replaced, first = (findings.of_recipes(points, 8, name) for name in ("size 9", "size 3.6"))
+    both = (study_questions.of_recipes(Evidence(points, name)) for name in ("size 9", "size 3.6"))
+    replaced, first = both
+    assert replaced and first
     assert "size 9" in replaced.sentences[0] and "size 3.6" in replaced.sentences[0]
     assert list(replaced.sentences[1:]) == first.sentences and len(first.sentences) == 2
     assert replaced.table == first.table
@@ -160,18 +168,18 @@ def test_of_size_finds_best_selfplay_budget_if_it_was_varied() -> None:
     loss = 300 * (played - 1.2) ** 2
     covariates = {**points.covariates, "selfplay_simulations": played}
     varied = replace(points, elo=points.elo - 30 * points.seed - loss, covariates=covariates)
-    results = by_name(findings.of_ladder(varied))["size"].results
+    results = by_name(of_ladder(varied))["size"].results
     (best,) = (r for r in results if isinstance(r, BestSize) and r.choice != "parameters")
     assert best.choice == "selfplay_simulations"
     assert float(best.best_at(12.0).value) == pytest.approx(1.2, abs=0.1)
-    results = by_name(findings.of_ladder(points))["size"].results
+    results = by_name(of_ladder(points))["size"].results
     assert {r.choice for r in results if isinstance(r, BestSize)} == {"parameters"}
 
 
 def test_of_extrapolation_needs_reach() -> None:
     points = study()
     level = replace(points, training=points.training - 0.49 * (points.parameters - 4.3))
-    finding = by_name(findings.of_ladder(level))["extrapolation"]
+    finding = by_name(of_ladder(level))["extrapolation"]
     (reason,) = finding.results
     assert isinstance(reason, InsufficientData) and not finding.figure
 
@@ -193,13 +201,15 @@ def test_of_boards_recovers_planted_costs() -> None:
         seed=seed.astype(int),
         covariates={"simulations": np.full(len(elo), 64.0), "board": size},
     )  # fmt: skip
-    test, mean_board, slope_cost, plateau_cost, delay = findings.of_boards(points).results
+    test, mean_board, slope_cost, plateau_cost, delay = study_questions.of_boards(
+        Evidence(points)
+    ).results
     assert isinstance(test, SaturationTest) and isinstance(mean_board, ChangePointFit)
     costs = (slope_cost, 400, 40), (plateau_cost, 100, 20), (delay, 0.6, 0.1)
     for cost, planted, tolerance in costs:
         assert isinstance(cost, Estimate)
         assert float(cost.value) == pytest.approx(planted, abs=tolerance)
-    straight = findings.of_boards(points.select(points.training < 12))
+    straight = study_questions.of_boards(Evidence(points.select(points.training < 12)))
     assert [type(result) for result in straight.results] == [SaturationTest]  # there is no plateau
 
 
@@ -207,5 +217,5 @@ def test_of_training_finds_compute_to_reach_perfect_play() -> None:
     points = study()
     near = replace(points, elo=points.elo - np.quantile(points.elo, 0.4))
     for perfect in (True, False):
-        results = findings.of_training(near, perfect)[0].results
+        results = study_questions.of_training(Evidence(near, perfect=perfect)).results
         assert any(isinstance(result, Threshold) for result in results) is perfect

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from selfplay.report import findings, maps
+from selfplay.report import map_section, maps
+from selfplay.report.evidence import Evidence
 from selfplay.report.findings import Finding
 from selfplay.report.maps import RecipeComparison
 from selfplay.report.page import to_svg
+from selfplay.report.questions import answer_all
+from selfplay.report.study_questions import OF_STUDY
 from selfplay.scaling import at_compute
 from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor
@@ -18,7 +21,7 @@ from tests.selfplay.report.test_figures import grid
 
 
 def of_map(points: RatedVersions, factors: list[Factor], budget: float = 8) -> dict[str, Finding]:
-    return {finding.name: finding for finding in findings.of_map(points, factors, budget)}
+    return {finding.name: finding for finding in map_section.of_map(points, factors, budget)}
 
 
 def rows(finding: Finding) -> list[dict[str, Any]]:
@@ -143,9 +146,10 @@ def test_four_factors_have_answer_and_table_but_no_map() -> None:
 def test_recipes_without_common_compute_have_no_map() -> None:
     points, factors = grid({"a": [1, 2], "b": [3]})
     apart = replace(points, training=points.training + 5.0 * (points.recipe == "2, 3"))
-    (finding,) = findings.of_map(apart, factors, 8)
+    (finding,) = map_section.of_map(apart, factors, 8)
     assert finding.figure is None and isinstance(finding.results[0], InsufficientData)
-    assert findings.of_ladder(apart, factors=factors)[-1].name == "map"  # no answer to begin with
+    answers = answer_all(Evidence(apart, varied=factors), OF_STUDY)
+    assert answers[-1].name == "map" and len(answers) > 4  # no answer to begin with
 
 
 def barely_overlapping() -> tuple[RatedVersions, list[Factor]]:
@@ -214,7 +218,7 @@ def test_first_map_is_of_the_budget_at_which_recipes_differ() -> None:
         alike = points.covariates["simulations"] == level
         solved = replace(points, elo=np.where(alike, points.seed * 20.0, points.elo))
         assert maps.telling_budget(solved) == 8 - level
-        (first, *_) = findings.of_map(solved, factors)
+        (first, *_) = map_section.of_map(solved, factors)
         assert {row["simulations"] for row in rows(first)} == {8 - level}
     apart = replace(points, training=points.training + 9.0 * points.search)
     assert maps.telling_budget(apart.select(points.recipe == points.recipe[0])) is None

@@ -42,24 +42,24 @@ def test_markdown_table_keeps_any_name_in_one_cell(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "`" not in n])
 def test_markdown_escapes_names_in_sentences(name: str) -> None:
-    text = to_markdown(page(Finding("x", "Which?", [f"{name} leads."])))
+    text = to_markdown(page(Finding([f"{name} leads."], name="x", title="Which?")))
     (line,) = [row for row in text.splitlines() if "leads." in row]
     bare = re.sub(r"\\.", "", line)  # without what is escaped
     assert not re.search(r"[|$<>*\[\]~]|\b_|_\b", bare), line
     assert line.count("- ") == 1
-    assert "<script>" not in to_html(page(Finding("x", "Which?", [f"{name} leads."])))
+    assert "<script>" not in to_html(page(Finding([f"{name} leads."], name="x", title="Which?")))
 
 
 @pytest.mark.parametrize("name", ["a`<b>", "``<b>`", "`", "a`b`<b>", "<b>```"])
 def test_markdown_escapes_backticks_in_code(name: str) -> None:
-    text = to_markdown(page(Finding("x", "Which?", [f"`{name}` leads, <i> does not."])))
+    text = to_markdown(page(Finding([f"`{name}` leads, <i> does not."], name="x", title="Which?")))
     (line,) = [row for row in text.splitlines() if "leads" in row]
     outside = re.sub(r"(?<!\\)`[^`]*`", "", line)  # as GitHub reads single backticks
     assert not re.search(r"(?<!\\)[<>]", outside), line
 
 
 def test_markdown_keeps_code_unescaped() -> None:
-    text = to_markdown(page(Finding("x", "?", ["`a_b$c$ <d>` leads, `e|f` not."])))
+    text = to_markdown(page(Finding(["`a_b$c$ <d>` leads, `e|f` not."], name="x", title="?")))
     assert "- `a_b$c$ <d>` leads, `e|f` not." in text
 
 
@@ -90,14 +90,16 @@ def test_single_finding_is_written_as_on_a_page() -> None:
 
 def test_csv_keeps_constant_columns(tmp_path: Path) -> None:
     table = Table(("run", "seeds"), [("a", 3), ("b", 3)])
-    write(page(Finding("x", "Which?", ["This."], table=table)), tmp_path)
+    write(page(Finding(["This."], table=table, name="x", title="Which?")), tmp_path)
     assert (tmp_path / "x.csv").read_text() == "run,seeds\na,3\nb,3\n"
 
 
 def with_figure(caption: str) -> Finding:
     figure = Figure(figsize=(4, 3))
     figure.add_subplot().plot(np.arange(3))
-    return Finding("x", "Which?", ["This."], ReportFigure(figure, Table(("a",), [(1,)]), caption))
+    return Finding(
+        ["This."], ReportFigure(figure, Table(("a",), [(1,)]), caption), name="x", title="Which?"
+    )
 
 
 def test_caption_is_below_its_figure() -> None:

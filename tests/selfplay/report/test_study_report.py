@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import csv
+import importlib
 import json
 import re
+import runpy
 import shutil
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from games import plugins
+from launch import cli
+from selfplay.ladder import tables
 from selfplay.ladder.database import LadderDatabase, Pairing
 from selfplay.ladder.match import GameResult
 from selfplay.model.config import NetworkConfig
@@ -26,7 +32,7 @@ from selfplay.report.table import Table
 from selfplay.study.folder import Study
 from selfplay.study.grid import Arm, Axis, run_specs
 from tests.selfplay.scaling.test_from_ladder import make_run
-from tests.small_runs import PLAIN
+from tests.small_runs import PLAIN, ROOT
 
 WIDTHS, SEEDS, VERSIONS = (4, 8), 3, 4
 GOLDEN = Path(__file__).with_name("golden_report.txt")
@@ -197,7 +203,7 @@ def test_write_removes_files_of_earlier_reports_only(written: Path, tmp_path: Pa
     out = tmp_path / "report"
     shutil.copytree(written, out)
     (out / "notes.csv").write_text("by the user")
-    finding = Finding("training", "What?", ["This."], table=Table(("a",), [("b",)]))
+    finding = Finding(["This."], table=Table(("a",), [("b",)]), name="training", title="What?")
     write(Page("less", "10^9.5 FLOPs", [Section("", "One", findings=[finding])], ["c"]), out)
     assert "10<sup>9.5</sup> FLOPs" in (out / "index.html").read_text()
     names = {path.name for path in out.iterdir()}
@@ -222,6 +228,47 @@ def test_read_inputs_rejects_what_cannot_be_reported(folder: Path, tmp_path: Pat
     study.write()
     with pytest.raises(ValueError, match="has no ladder yet \\(0 of 1 runs have begun\\)"):
         study_report.read_inputs([tmp_path / "study"])
+
+
+def test_examples_add_a_question_and_read_the_study(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("pandas")
+    study = tmp_path / "widths"
+    shutil.copytree(folder, study)
+    for file in study.glob("runs/*/metrics.jsonl"):
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        timed = [{**row, "seconds": {"total": 2.0 * row["iteration"]}} for row in rows]
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in timed))
+    database = study / "ladder" / "tic-tac-toe" / "ladder.db"
+    state = study_report.from_ladder.read_state(database)
+    database.with_name("ladder.csv").write_text(tables.to_csv(state))
+
+    examples = ROOT / "docs" / "examples"
+    monkeypatch.chdir(examples)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(plugins._Trust, "paths", set())
+    command = ["report", str(study), "--questions", "my_question:TIME"]
+    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setattr(cli, "configure_process", lambda: None)
+    importlib.import_module("launch.report").main()
+    with (study / "report" / "time.csv").open() as file:
+        assert {row["seconds_log10"] for row in csv.DictReader(file)} >= {str(np.log10(2.0))}
+    text = (study / "report" / "report.md").read_text()
+    asked, *_ = text.partition("### What does wall-clock time buy?")[2].split("##")
+    assert "Elo per OOM of seconds" in asked and "](time.png)" in asked
+
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["read_a_study.py", str(study)])
+    printed = runpy.run_path(str(examples / "read_a_study.py"), run_name="__main__")
+    slopes = printed["elo_per_oom"](printed["read_versions"](study / "report"))
+    assert slopes.index.names == ["recipe", "simulations"] and len(slopes) == len(WIDTHS) * 2
+    assert slopes.loc[("network.width 4", 0.0), "count"] == SEEDS
+    output = capsys.readouterr().out
+    assert "network.width 8" in output and "tic-tac-toe" in output
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,232 @@
+"""The questions of every report on what compute buys.
+
+To add one: write its statistic, a function of rated versions, in selfplay/scaling/, and the
+function that asks it here, with an entry in the list at the end.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from selfplay.report import comparison_section, figures, rated_runs
+from selfplay.report.evidence import Evidence
+from selfplay.report.findings import Answers, Finding
+from selfplay.report.questions import Question
+from selfplay.report.table import Row, Table
+from selfplay.scaling import (
+    best_size,
+    change_point,
+    compute_to_reach,
+    exchange,
+    extrapolation,
+    frontier,
+    multiplier,
+    saturation,
+    slopes,
+)
+from selfplay.scaling.rated_versions import by_budget
+
+MIN_REACH = 0.3  # OOMs of training between fitted and predicted runs
+
+
+def of_sides(evidence: Evidence) -> Finding | None:
+    """Compares recipes, or runs, at equal training; None if there is only one."""
+    if evidence.ladder is None:
+        return None
+    return rated_runs.compare(evidence.ladder, evidence.points, evidence.baseline)
+
+
+def of_map(evidence: Evidence) -> Finding | None:
+    """Finds the recipe that leads at equal compute; None if there is no map to show it."""
+    finding = evidence.maps.get("map")
+    return finding if finding and finding.figure else None
+
+
+def why_no_map(evidence: Evidence) -> Finding | None:
+    """Says why there is no map of several recipes; None if there is one."""
+    finding = evidence.maps.get("map")
+    return finding if finding and not finding.figure else None
+
+
+def of_training(evidence: Evidence) -> Finding:
+    """Estimates what training buys at every search budget."""
+    answers = Answers()
+    for budget, rated in by_budget(evidence.points).items():
+        context = f" at {budget:g} simulations"
+        known = evidence.frontiers[budget]
+        fit = answers.add(lambda p=rated, f=known: f or frontier.fit(p), context=context)
+        if fit is None or fit.change_point_fit is None:
+            answers.add(
+                lambda p=rated: slopes.per_training(p),
+                lambda slope: f"all versions, one line: {slope}",
+                context,
+            )
+        if evidence.perfect:
+            answers.add(
+                lambda p=rated: compute_to_reach.fit(p, -saturation.NEAR_PERFECT_ELO),
+                context=context,
+            )
+    budgets = by_budget(evidence.points)
+    return answers.finding(figures.training(budgets, evidence.frontiers, evidence.factors))
+
+
+def of_search(evidence: Evidence) -> Finding:
+    """Estimates what search buys for a fixed network."""
+    answers, points = Answers(), evidence.below_plateau
+    answers.add(lambda: slopes.per_search(points), lambda slope: f"at a fixed network: {slope}")
+    budgets = np.unique(points.require("simulations"))
+    for low, high in pairwise(budgets):
+        answers.add(lambda a=low, b=high: multiplier.search_multiplier(points, "simulations", a, b))
+    figure = figures.search(points, evidence.factors) if len(budgets) > 1 else None
+    return answers.finding(figure, note=evidence.plateau_note)
+
+
+def of_exchange(evidence: Evidence) -> Finding:
+    """Estimates how training and search replace each other, from the leading versions."""
+    answers, points = Answers(), evidence.points
+    fit = answers.add(lambda: exchange.fit_frontier(points, evidence.rising))
+    if fit is not None:
+        answers.sentences.append(
+            f"In the fit: {fit.training}, {fit.search}, over {fit.in_fit.sum()} versions: those "
+            "below a plateau whose recipe led at their training and budget. The same ratings chose "
+            "them, which the interval does not cover."
+        )
+    figure = figures.exchange(points, fit) if fit is not None else None
+    return answers.finding(figure, note=evidence.plateau_note)
+
+
+def of_size(evidence: Evidence) -> Finding | None:
+    """Estimates what parameters buy, and the best size for a compute; None for a single size."""
+    if len(set(evidence.points.parameters)) < 2:
+        return None
+    answers, at_budget = Answers(), evidence.at_budget
+    answers.add(
+        lambda: slopes.per_parameters(at_budget), lambda slope: f"at equal training: {slope}"
+    )
+    answers.add(lambda: best_size.fit(at_budget)[0])
+    played = at_budget.covariates.get("selfplay_simulations", np.zeros(1))
+    if len(np.unique(played)) > 2:  # the study varied the search budget of self-play as well
+        answers.add(
+            lambda: best_size.fit(at_budget, ("selfplay_simulations",), controls=("parameters",))[0]
+        )
+    answers.add(
+        lambda: best_size.fit(evidence.below_plateau, compute="search", controls=("training",))[0],
+        lambda best: f"for a given compute per move, with all budgets: {best}",
+    )
+    return answers.finding(note=evidence.budget_note)
+
+
+def of_recipes(evidence: Evidence) -> Finding | None:
+    """Estimates the training that each recipe saves against the baseline; None for one recipe.
+
+    The sentences are about one search budget, the table about all. If the baseline is not rated
+    here, the first recipe takes its place.
+    """
+    recipes = list(dict.fromkeys(evidence.at_budget.recipe.tolist()))
+    if len(recipes) < 2:
+        return None
+    answers = Answers()
+    rows: list[Row] = []
+    baseline = evidence.baseline
+    if baseline not in recipes:
+        if baseline:
+            answers.sentences.append(
+                f"No version of {baseline} is rated here; recipes are compared with {recipes[0]}."
+            )
+        baseline = recipes[0]
+    for budget, rated in by_budget(evidence.below_plateau).items():
+        for recipe in recipes:
+            if recipe == baseline:
+                continue
+            column = answers if budget == evidence.budget else Answers()
+            saving = column.add(lambda p=rated, r=recipe: multiplier.between(p, baseline, r))
+            if saving is not None:
+                numbers = (saving.ooms.value, saving.ooms.low, saving.ooms.high)
+                p = float(np.asarray(saving.p_parallel))
+                ooms = map(_ooms, map(float, numbers))
+                rows.append((recipe, f"{budget:g}", *ooms, f"{p:.2g}"))
+    saved = f"OOMs saved against {baseline}"
+    header = ("recipe", "simulations", saved, "from", "to", "p of equal slopes")
+    table = Table(header, rows) if rows else None
+    return answers.finding(table=table, note=evidence.budget_note)
+
+
+def of_extrapolation(evidence: Evidence) -> Finding:
+    """Predicts the recipes with the largest runs from all others."""
+    answers, points = Answers(), evidence.at_budget
+    fit = answers.add(lambda: extrapolation.predict_largest(points, MIN_REACH))
+    figure = figures.extrapolation(points, fit) if fit is not None else None
+    return answers.finding(figure, note=evidence.budget_note)
+
+
+def of_boards(evidence: Evidence) -> Finding:
+    """Fits Jones's five parameters to the frontiers of all boards, at every search budget.
+
+    0 Elo is perfect play on every board.
+    """
+    answers = Answers()
+    for budget, rated in by_budget(evidence.points).items():
+        context = f" at {budget:g} simulations"
+        leading = rated.select(frontier.on_frontier_by(rated, "board"))
+        test = answers.add(
+            lambda p=leading: change_point.saturation_test(p, "board"), context=context
+        )
+        if test is None or not test.significant:
+            continue
+        mean_board = answers.add(
+            lambda p=leading: change_point.fit(p, "board"),
+            lambda fit: f"the mean board: {fit}",
+            context,
+        )
+        if mean_board is None:
+            continue
+        costs = (
+            ("cost of one more row on the incline", mean_board.slope_cost),
+            ("cost of one more row on the plateau", mean_board.plateau_cost),
+            ("delay of the plateau by one more row", mean_board.delay),
+        )
+        for text, cost in costs:
+            if cost is not None:
+                answers.add(lambda c=cost: c, lambda c, t=text: f"{t}: {c}", context)
+    return answers.finding()
+
+
+def _ooms(value: float) -> str:
+    return f"{value:+.2f}" if np.isfinite(value) else "no bound"
+
+
+OF_STUDY: Final = (
+    Question("map", "Which recipe?", of_map),
+    Question(
+        "map_search",
+        "And with less or more search in play?",
+        lambda evidence: evidence.maps.get("map_search"),
+    ),
+    Question(
+        "map_move", "And for moves of equal cost?", lambda evidence: evidence.maps.get("map_move")
+    ),
+    Question("training", "What does training compute buy?", of_training),
+    Question("search", "What does search buy for a fixed network?", of_search),
+    Question("exchange", "How much search replaces how much training?", of_exchange),
+    Question("size", "What does network size buy?", of_size),
+    Question("recipes", "What does each recipe save at equal Elo?", of_recipes),
+    Question(
+        "extrapolation",
+        "Does the line hold beyond the runs that it was fitted to?",
+        of_extrapolation,
+    ),
+    Question("map", "Which recipe?", why_no_map),  # a report does not begin without an answer
+)
+"""Questions to the versions of one game; the first answer is the report's lead."""
+
+OF_RUNS: Final = (
+    Question(comparison_section.NAME, comparison_section.TITLE, of_sides),
+    *OF_STUDY,
+)
+"""Questions to runs that share a ladder."""
+
+OF_BOARDS: Final = (Question("boards", "How does it change with the board?", of_boards),)
+"""Questions to the versions on several boards, where perfect play is at 0 Elo on each."""
