@@ -1,7 +1,6 @@
 """An auxiliary target of one's own: what the opponent will reply, as the search sees it.
 
-    cd docs/examples
-    python ../../launch/train.py hex_3 --learner.losses 'opponent_reply:term?weight=0.15'
+    oomzero train hex_3 --learner.losses 'opponent_reply:term?weight=0.15'
 
 Wu (2019, section 3.4) trains KataGo with this target at this weight.
 """

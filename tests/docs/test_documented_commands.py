@@ -14,6 +14,7 @@ import functools
 import importlib
 import importlib.util
 import io
+import pkgutil
 import re
 import signal
 import sys
@@ -220,6 +221,15 @@ def fields(config: type, prefix: str = "") -> Iterator[str]:
             yield from fields(part, f"{name}.")
 
 
+def is_python_name(text: str) -> bool:
+    """Tells whether a dotted name is a module of the package, or something in one."""
+    try:
+        pkgutil.resolve_name(text)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
 @pytest.mark.parametrize("page", WITH_NEW_NAMES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_and_fields_in_text_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
@@ -232,8 +242,7 @@ def test_options_and_fields_in_text_exist(page: Path, monkeypatch: pytest.Monkey
         of_others = span.split()[0] in OTHER_PROGRAMS
         names = [] if of_others else re.findall(r"(?<![\w-])--(?!xla_)[a-z][\w.…-]*", span)
         if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", span) and span.split(".")[0] in sections:
-            module = (ROOT / span.replace(".", "/")).with_suffix(".py")
-            names += [] if module.exists() or span.endswith(".py") else [span]
+            names += [] if is_python_name(span) or span.endswith(".py") else [span]
         for name in names:
             start = name.removesuffix(ELLIPSIS)
             exists = name in known or (start < name and any(n.startswith(start) for n in known))

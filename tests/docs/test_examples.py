@@ -12,11 +12,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import games
+from games import plugins
 from selfplay import determinism
+from selfplay.learning.config import LearnerConfig
+from selfplay.learning.optimizer import make_optimizer
 from selfplay.model.config import NetworkConfig
 from selfplay.testing.game_contract import check_game
 from selfplay.testing.network_contract import check_architecture
@@ -24,6 +28,7 @@ from selfplay.testing.search_reference import check_contract
 from tests.docs.pages import ROOT
 
 EXAMPLES = ROOT / "docs" / "examples"
+PAGE = (ROOT / "docs/guide/extend.md").read_text("utf-8")
 FILES = sorted(path for path in EXAMPLES.iterdir() if path.suffix in (".py", ".ipynb"))
 LINES = {"self_play_loop": 110, "gomoku": 99, "my_network": 65, "my_search": 50}  # at most
 
@@ -41,7 +46,7 @@ def _in_the_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_example_is_executed_by_a_test(path: Path) -> None:
     sources = "".join(test.read_text("utf-8") for test in (ROOT / "tests").rglob("test_*.py"))
     imported = rf"^ *(?:import|from) {path.stem}\b|import_module\(\"{path.stem}\"\)"
-    run = rf"\"(?:docs/examples/)?{re.escape(path.name)}\""
+    run = rf"\"(?:docs/examples/)?{re.escape(path.name)}\"|\"{path.stem}:\w"
     assert re.search(f"{imported}|{run}", sources, re.MULTILINE)
 
 
@@ -115,3 +120,38 @@ def test_own_network_keeps_the_contract() -> None:
 
 def test_own_search_keeps_the_contract() -> None:
     check_contract(importlib.import_module("my_search").lines)
+
+
+def test_own_optimizer_is_built_by_its_spec(trusts_nothing: None) -> None:
+    spec = "my_optimizer:lion?b2=0.9"
+    plugins.trust([spec])
+    config = LearnerConfig(optimizer=spec)
+    params = {"w": np.ones(3, np.float32)}
+    built = make_optimizer(config, total_steps=10)
+    updates, _ = built.update(params, built.init(params), params)  # pyright: ignore
+    assert np.shape(jax.tree.leaves(updates)[0]) == (3,)
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_page_shows_what_the_examples_hold() -> None:
+    files = [path.read_text("utf-8") for path in FILES]
+    shown = [block for block in BLOCKS if "selfplay.testing" not in block]
+    assert len(shown) >= 5
+    for block in shown:
+        assert any(block in text for text in files), block
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [block for block in BLOCKS if "selfplay.testing" in block])
+def test_contract_on_the_page_holds(block: str) -> None:
+    exec(block, {})
+
+
+def test_page_lists_every_group_of_entry_points() -> None:
+    files = [*(ROOT / "selfplay").rglob("*.py"), *(ROOT / "games").glob("*.py")]
+    kind = re.compile(r"\bKind\(\s*\"[^\"]+\", \"([\w.]+)\"")
+    groups = {group for path in files for group in kind.findall(path.read_text("utf-8"))}
+    listed = re.findall(r"`(oomzero\.\w+)`", PAGE)
+    assert len(groups) > 5 and {*listed} == groups
