@@ -11,9 +11,10 @@ from selfplay.training.config import StoreConfig, TrainConfig
 def small() -> TrainConfig:
     """Trains a small network in any game on a small board: `--game my_game:MyGame`.
 
-    For the first run of a game of one's own (docs/guide/extend.md); tic-tac-toe if no game is
-    named. Gomoku 7×7, docs/examples/gomoku.py, takes three minutes of one core and 10^12.5 FLOPs
-    (seed 0).
+    For the first run of a game of one's own (docs/guide/extend.md); tic-tac-toe if none is named.
+    Gomoku 7×7, docs/examples/gomoku.py, takes three minutes of one core and 10^12.5 FLOPs. Version
+    30 is then 194 ± 187 Elo ahead of 256 random games a move (`rollouts?sims=256`) without search,
+    and 670 ± 217 ahead with 64 simulations (seed 0; 1 280 games).
     """
     return TrainConfig(
         game="tic_tac_toe",

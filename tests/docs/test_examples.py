@@ -7,6 +7,7 @@ story of a game of one's own is in `test_own_game.py`.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from selfplay import determinism
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.optimizer import make_optimizer
 from selfplay.model.config import NetworkConfig
+from selfplay.runs.metrics import read_rows
 from selfplay.testing.game_contract import check_game
 from selfplay.testing.network_contract import check_architecture
 from selfplay.testing.search_reference import check_contract
@@ -155,3 +157,20 @@ def test_page_lists_every_group_of_entry_points() -> None:
     groups = {group for path in files for group in kind.findall(path.read_text("utf-8"))}
     listed = re.findall(r"`(oomzero\.\w+)`", PAGE)
     assert len(groups) > 5 and {*listed} == groups
+
+
+@pytest.mark.slow
+def test_notebook_trains_draws_a_curve_and_plays(tmp_path: Path) -> None:
+    """The notebook itself, in a kernel of its own; it takes two minutes of one core."""
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
+    environment |= {"XLA_FLAGS": "", "NPROC": ""}  # the notebook pins them itself
+    client.NotebookClient(notebook, timeout=1500, resources=resources).execute(env=environment)
+    *_, curve, game = (cell.outputs for cell in notebook.cells if cell.cell_type == "code")
+    assert any("image/png" in output.get("data", {}) for output in curve)
+    assert re.search(r"value for the player to move: [+-]\d\.\d\d", game[0].text)
+    kept = [row.exam["sims0"]["kept"] for row in read_rows(tmp_path / "runs/quickstart")[2::2]]
+    assert len(kept) == 20 and max(kept[:3]) < min(kept[-3:])
