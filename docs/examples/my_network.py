@@ -1,7 +1,6 @@
 """A network of one's own: a small transformer, whose tokens are the cells of the board.
 
 oomzero train small --network.kind 'my_network:transformer?attention_heads=4'
-oomzero train small --network.kind 'my_network:transformer?attention_heads=4' --out runs/four
 """
 
 import flax.linen as nn

@@ -27,6 +27,7 @@ import tyro
 
 import configs
 import games
+from games import plugins
 from launch import cli
 from launch.__main__ import versions
 from selfplay import determinism
@@ -50,7 +51,13 @@ WITH_NEW_NAMES = [page for page in pages() if page.name != "CHANGELOG.md"]
 MISTYPED = {"conect_four", "--serach.num-simulations"}  # shown with the error they get
 RAY = {"get-auth-token", "start", "status", "stop", "up"}
 RAY_OPTIONS = {"--address", "--generate", "--head", "--node-ip-address", "--num-cpus", "--num-gpus"}
-SHOWING = ("benchmarks", "configs", "launch")  # folders whose docstrings show commands
+EXAMPLES = ROOT / "docs" / "examples"
+SHOWING = (
+    "benchmarks",
+    "configs",
+    "docs/examples",
+    "launch",
+)  # folders whose docstrings show commands
 OTHER_PROGRAMS = {".venv/bin/tensorboard", "gnugo", "ray", "uv"}
 UV_OPTIONS = {"--fork-strategy", "--universal"}
 
@@ -83,6 +90,7 @@ def only_parsing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def parse_with_argparse(parser: argparse.ArgumentParser, *arguments: Any) -> NoReturn:
         raise Parsed(parse_args(parser, *arguments))
 
+    monkeypatch.syspath_prepend(str(EXAMPLES))  # pages tell to copy the examples
     monkeypatch.setattr(tyro, "cli", parse_with_tyro)
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_with_argparse)
     monkeypatch.setattr(cli, "configure_process", lambda: None)
@@ -122,6 +130,9 @@ def check_launch(name: str, arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] == "PRESET":  # only its name is meant
         return
     options = parse(f"launch.{name}", arguments)
+    for module, _, attribute in (path.partition(":") for path in plugins.typed_paths(arguments)):
+        if (EXAMPLES / f"{module}.py").exists():
+            assert hasattr(importlib.import_module(module), attribute)
     if isinstance(config := getattr(options, "config", None), TrainConfig):
         games.make(config.game)
     if name == "ablate" and options.name in configs.PRESETS:
@@ -159,6 +170,8 @@ def check_python(words: Sequence[str]) -> None:
             check_launch(name, arguments)
         case ["-m", module, *arguments]:
             assert importlib.util.find_spec(module) and not arguments
+        case [script, *_] if script.startswith("docs/examples/"):
+            assert (ROOT / script).is_file()
         case [script, *arguments] if script.startswith("launch/"):
             check_launch(script.removeprefix("launch/").removesuffix(".py"), arguments)
         case _:
