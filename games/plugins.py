@@ -268,10 +268,15 @@ def _import(kind: Kind, path: str) -> Any:
     _search_in(folder, module_name)
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ValueError(
             f"{kind.noun} {path!r}: {module_name} cannot be imported ({error}); it must be "
             f"installed, or a module in the working directory {folder}"
+        ) from error
+    except Exception as error:  # any code may run during the import
+        raise ValueError(
+            f"{kind.noun} {path!r}: the import of {module_name} failed with "
+            f"{type(error).__name__}: {error} (OOMZERO_TRACEBACK=1 shows where)"
         ) from error
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from games.game import BaseGame, Game
+from games.game import Game
 from selfplay.model.architecture import Evaluate, Params, Prediction
 
 
@@ -63,7 +63,7 @@ class TreeState(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class TreeGame(BaseGame):
+class TreeGame(Game):
     """Complete trees with planted leaves. An illegal action ends the game.
 
     Attributes:
@@ -80,9 +80,7 @@ class TreeGame(BaseGame):
     legal: np.ndarray | None = None
     reward: np.ndarray | None = None
 
-    name = "planted_tree"
-
-    @cached_property
+    @property
     def max_plies(self) -> int:
         """Depth of the trees."""
         return round(np.log(self.outcomes.shape[1]) / np.log(self.branching))

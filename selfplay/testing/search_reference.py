@@ -72,7 +72,7 @@ def check_contract(algorithm: SearchAlgorithm, **options: Any) -> None:
         if not noise:
             _check_key(run, states, algorithm.key_decides)
             for boost in BOOSTS:
-                _check_inside(run(boost, states, 0))
+                _check_inside(run, boost, states)
 
 
 def check_minimax(
@@ -241,7 +241,7 @@ def _check_key(run: Run, states: Any, key_decides: str) -> None:
     order = np.random.default_rng(0).permutation(len(states.tree))
     first, second = _take(run(0.0, states, 0), order), run(0.0, _take(states, order), 1)
     if key_decides == "ties":
-        best = np.take_along_axis(second.policy, second.action[:, None], axis=1)[:, 0]
+        best = second.policy[np.arange(len(order)), second.action]
         highest = np.sort(second.policy, axis=1)
         _require(bool(np.all(best == highest[:, -1])), "a move has not the policy's highest weight")
         clear = highest[:, -1] > highest[:, -2]
@@ -270,14 +270,13 @@ def _check_evaluations(
     )
 
 
-def _check_inside(result: SearchResult) -> None:
+def _check_inside(run: Run, boost: float, states: Any) -> None:
     """Checks that twins have the same result, and that what is won or lost is seen."""
-    rows = len(result.action)
-    even, odd = (_take(result, np.arange(i, rows, 2)) for i in (0, 1))
-    _require(_equal(even, odd), "the search plays illegal actions inside its tree")
-    roots = result.value[: rows // 2]
+    twins = np.arange(len(states.tree)) ^ 1
+    result, other = run(boost, states, 0), run(boost, _take(states, twins), 0)
+    _require(_equal(result, other), "the search plays illegal actions inside its tree")
     _require(
-        bool(np.all(roots[:2] > 0.5) and np.all(roots[2:4] < -0.5)),
+        bool(np.all(result.value[:2] > 0.5) and np.all(result.value[2:4] < -0.5)),
         "the value of a position is not near 1 where every game is won for the player to move, or "
         "not near −1 where every game is lost",
     )

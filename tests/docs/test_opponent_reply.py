@@ -212,7 +212,8 @@ def test_version_with_a_head_plays_exports_and_starts_a_run(
 def test_two_actors_play_the_same_rows(tmp_path: Path) -> None:
     for name, actors in (("none", "0"), ("two", "2")):
         command = [sys.executable, str(ROOT / "launch" / "train.py"), "connect_four_smoke"]
-        flags = [*small_runs.TINY, "--learner.losses", SPEC, "--cluster.actors", actors]
+        flags = [*small_runs.TINY, "--iterations", "2", "--cluster.actors", actors]
+        flags += ["--learner.losses", SPEC]
         out = ["--out", str(tmp_path / name)]
         subprocess.run([*command, *flags, *out], cwd=EXAMPLES, check=True, capture_output=True)
     assert small_runs.digests(tmp_path / "two") == small_runs.digests(tmp_path / "none")

@@ -107,10 +107,13 @@ def test_registered_name_is_imported_without_trust(
     assert [source.path for source in plugins.followed()] == [PATH]
 
 
-def test_installed_module_hides_one_in_the_working_directory() -> None:
-    write(Path.cwd(), "json", "raise SystemExit('imported')")
-    plugins.trust(["json:dumps"])
-    assert load("json:dumps") is __import__("json").dumps
+def test_installed_module_hides_one_in_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    write(Path.cwd(), "colorsys", "raise ImportError('from the working directory')")
+    plugins.trust(["colorsys:rgb_to_hsv"])
+    assert callable(load("colorsys:rgb_to_hsv"))
 
 
 @pytest.mark.parametrize(

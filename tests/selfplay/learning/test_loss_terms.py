@@ -26,9 +26,10 @@ from selfplay.learning.loss_terms import LossFactory, LossTerm
 from selfplay.learning.optimizer import Optimizer, Schedule, after_warmup, make_optimizer
 from selfplay.model.architecture import Prediction
 from selfplay.runs.codec import from_json, to_json
+from selfplay.testing.planted_trees import Linear
 from selfplay.training.config import TrainConfig
 from tests.selfplay.learning.rows import PLAIN, table
-from tests.selfplay.search.planted import Linear, quick_jit
+from tests.selfplay.search.planted import quick_jit
 
 GAME = games.make("tic_tac_toe")
 MODULE = "my_loss_terms"

@@ -1,9 +1,11 @@
 """What the built-in trackers store is read back with the libraries' own formats and readers."""
 
+import importlib
 import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +61,7 @@ def test_tensorboard_has_the_numbers_of_rows_and_hides_repeated_ones(tmp_path: P
 
 def wandb_rows(path: Path) -> Iterator[tuple[str, dict[str, float]]]:
     """Yields the run's id and the rows of a ``.wandb`` file: LevelDB's log of wandb's messages."""
-    from wandb.proto import wandb_internal_pb2
+    wandb_internal_pb2: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
 
     block, data, at, message, name = 32768, path.read_bytes(), 7, b"", ""
     while at + 7 <= len(data):
