@@ -171,6 +171,6 @@ def test_notebook_trains_draws_a_curve_and_plays(tmp_path: Path) -> None:
     client.NotebookClient(notebook, timeout=1500, resources=resources).execute(env=environment)
     *_, curve, game = (cell.outputs for cell in notebook.cells if cell.cell_type == "code")
     assert any("image/png" in output.get("data", {}) for output in curve)
-    assert re.search(r"value for the player to move: [+-]\d\.\d\d", game[0].text)
+    assert re.search(r"value for the player to move: [+-]\d\.\d\d", "".join(o.text for o in game))
     kept = [row.exam["sims0"]["kept"] for row in read_rows(tmp_path / "runs/quickstart")[2::2]]
     assert len(kept) == 20 and max(kept[:3]) < min(kept[-3:])
