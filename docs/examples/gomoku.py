@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from games.game import ArrayLike, BaseGame, Notation, Symmetries
+from games.game import ArrayLike, Game, Notation, Symmetries
 from games.notation import cell_notation
 from games.symmetry import SQUARE, grid_cells
 
@@ -26,10 +26,10 @@ class GomokuState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gomoku(BaseGame):
+class Gomoku(Game):
     """The rules; its fields are the options, as in "gomoku:Gomoku?size=5&line=4".
 
-    An action is the cell that gets a stone. `BaseGame` documents the methods and has the others.
+    An action is the cell that gets a stone. `Game` documents the methods and has the others.
     """
 
     size: int = 7
