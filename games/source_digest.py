@@ -3,7 +3,7 @@
 The files are found by reading, not by running: starting from the module's file, every import that
 names a module in the same root folder (the folder that contains the top-level module) adds its
 file. So the digest is the same in every process, whatever else it has imported. Installed packages
-that the module uses are not part of it; their versions are in the manifest.
+that the module uses are not part of it.
 """
 
 from __future__ import annotations

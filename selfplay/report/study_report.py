@@ -252,8 +252,8 @@ def build_page(inputs: ReportInputs, extra_questions: Sequence[Question] = ()) -
 
     Args:
         inputs: what is reported on.
-        extra_questions: questions to each game after those of every report; one that fails says so in its
-            section.
+        extra_questions: questions to each game after those of every report; one that fails says
+            so in its section.
 
     Raises:
         ValueError: a ladder cannot be read, or rates no version of these runs.

@@ -67,8 +67,8 @@ def check(folder: Path, code: Mapping[str, Json], accept: bool) -> list[str]:
     changed = changes(folder, code, manifest.sessions(folder)[-1:])
     if changed and not accept:
         raise CodeChanged(
-            f"{folder} was last played with other code: {'; '.join(changed)}. Restore it, or accept "
-            "the change with --accept-code-change (in Python: accept_code_change=True)"
+            f"{folder} was last played with other code: {'; '.join(changed)}. Restore it, or "
+            "accept the change with --accept-code-change (in Python: accept_code_change=True)"
         )
     return changed
 

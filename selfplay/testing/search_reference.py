@@ -157,7 +157,7 @@ def _forest() -> tuple[Any, TreeState]:
     legal[np.arange(INNER), rng.integers(0, ACTIONS, INNER)] = True
     legal[0], legal[1] = (True, True, False), (False, True, True)  # of the positions below
     outcomes = rng.choice([-1.0, 0.0, 1.0], (TREES, ACTIONS**DEPTH)).astype(np.float32)
-    outcomes[:2] = [[1.0], [-1.0]]  # everything is lost for a player, whom illegal actions tempt
+    outcomes[:2] = [[1.0], [-1.0]]  # every legal line loses; the illegal action would win
     twins = np.arange(2 * TREES)
     game: Any = TreeGame(
         ACTIONS,
