@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from games.game import BaseGame, Game
+    from games.game import Game
     from games.registry import make, names
 
-__all__ = ["BaseGame", "Game", "make", "names"]
+__all__ = ["Game", "make", "names"]
 
 
 def __getattr__(name: str) -> Any:

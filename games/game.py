@@ -240,10 +240,6 @@ class Game(ABC):
         return Notation(actions, columns, rows, lambda state, action: None)
 
 
-BaseGame = Game
-"""Another name of `Game`."""
-
-
 # The status byte: bit 0 the player to move, bit 1 game over, bits 2 and 3 player 0 / 1 won.
 
 

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from games.game import ArrayLike, BaseGame, Notation, Symmetries
+from games.game import ArrayLike, Game, Notation, Symmetries
 from games.notation import cell_notation
-from games.symmetry import SQUARE, grid_cells
+from games.symmetry import SQUARE, cell_symmetries
 
 
 class GomokuState(NamedTuple):
@@ -26,10 +26,10 @@ class GomokuState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gomoku(BaseGame):
+class Gomoku(Game):
     """The rules; its fields are the options, as in "gomoku:Gomoku?size=5&line=4".
 
-    An action is the cell that gets a stone. `BaseGame` documents the methods and has the others.
+    An action is the cell that gets a stone. `Game` documents the methods and has the others.
     """
 
     size: int = 7
@@ -79,8 +79,7 @@ class Gomoku(BaseGame):
         return state.player
 
     def symmetries(self) -> Symmetries:
-        cells = grid_cells(self.size, self.size, SQUARE)  # turns and mirror images
-        return Symmetries(cells, cells)  # an action is a cell, so both move alike
+        return cell_symmetries(self.size, self.size, SQUARE)  # turns and mirror images
 
     def notation(self) -> Notation:
         return cell_notation(self.size, self.size)  # "a1" is at the top left

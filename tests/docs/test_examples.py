@@ -23,7 +23,7 @@ from selfplay import determinism
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.optimizer import make_optimizer
 from selfplay.model.config import NetworkConfig
-from selfplay.runs.metrics import read_rows
+from selfplay.runs.metrics import read
 from selfplay.testing.game_contract import check_game
 from selfplay.testing.network_contract import check_architecture
 from selfplay.testing.search_reference import check_contract
@@ -172,5 +172,6 @@ def test_notebook_trains_draws_a_curve_and_plays(tmp_path: Path) -> None:
     *_, curve, game = (cell.outputs for cell in notebook.cells if cell.cell_type == "code")
     assert any("image/png" in output.get("data", {}) for output in curve)
     assert re.search(r"value for the player to move: [+-]\d\.\d\d", "".join(o.text for o in game))
-    kept = [row.exam["sims0"]["kept"] for row in read_rows(tmp_path / "runs/quickstart")[2::2]]
+    rows = read(tmp_path / "runs/quickstart")
+    kept = [row["exam"]["sims0"]["kept"] for row in rows[2::2]]
     assert len(kept) == 20 and max(kept[:3]) < min(kept[-3:])

@@ -62,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def start_actor(monkeypatch: pytest.MonkeyPatch, *sources: Any) -> StreamActor:
-    monkeypatch.setattr(StreamPlayer, "from_spec", lambda spec: games.make(spec.game))
+    monkeypatch.setattr(StreamPlayer, "from_spec", lambda spec, fields: games.make(spec.game))
     return StreamActor(SPEC, {}, sources)
 
 

@@ -12,8 +12,10 @@ from selfplay.acting.segment import Lanes
 from selfplay.experts.replaying import FIELDS
 from selfplay.experts.writer import Writer
 from selfplay.learning.learner import LearnerState
+from selfplay.model.config import NetworkConfig
 from selfplay.players.version import Version
 from selfplay.runs import checkpoint
+from selfplay.runs.codec import to_json
 from selfplay.runs.digest import digest
 from selfplay.runs.files import load_arrays
 from selfplay.runs.renamed import ON_DISK, ROWS_ON_DISK, code_names, disk_names, today_arguments
@@ -21,6 +23,7 @@ from selfplay.runs.replay import Replay, shard_path
 from selfplay.runs.snapshots import load_snapshot, save_snapshot
 from selfplay.runs.tree import flatten, unflatten
 from selfplay.runs.window import ReplayConfig
+from selfplay.search.config import SearchConfig
 from selfplay.training.trainer import TrainState
 
 VALUES = np.arange(3, dtype=np.int8)
@@ -69,7 +72,9 @@ def test_parameters_keep_their_author_s_names(tmp_path: Path) -> None:
         assert_same(part)
     save_snapshot(tmp_path, 1, params)
     assert_same(load_snapshot(tmp_path, 1))
-    Version("run@1", params, {"game": "tic_tac_toe"}).export(tmp_path / "version.safetensors")
+    config = {"game": "tic_tac_toe", "network": to_json(NetworkConfig())}
+    config["search"] = to_json(SearchConfig())
+    Version("run@1", params, config).export(tmp_path / "version.safetensors")
     assert_same(Version.load(tmp_path / "version.safetensors").params)
 
 

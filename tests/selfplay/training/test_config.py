@@ -15,10 +15,10 @@ from selfplay.training.loop import train
 from tests.small_runs import PLAIN, ROOT
 
 
-def test_config_imports_neither_jax_nor_games() -> None:
+def test_config_imports_neither_jax_nor_rules() -> None:
     code = (
         "import sys, selfplay.training.config as c; c.TrainConfig(game='chess')\n"
-        "print([n for n in ('jax', 'numpy', 'games', 'ray') if n in sys.modules])"
+        "print([n for n in ('jax', 'numpy', 'games.game', 'ray') if n in sys.modules])"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
