@@ -3,8 +3,8 @@
     go?size=9                           a built-in name, or one that an installed package registers
     my_package.my_game:MyGame?size=5    an import path, MODULE:NAME
 
-Options follow the "?". A package registers names by entry points, in the group of the kind:
-``oomzero.games``, ``oomzero.networks``, ``oomzero.searches``, ``oomzero.losses``.
+Options follow the "?". A package registers names by entry points, in the group of the kind, such as
+``oomzero.games``; docs/guide/extend.md lists all.
 
 Following an import path runs the module's code. So a path is followed only if this process trusts
 it: because a person typed it (the commands call `trust` with what was typed), or allowed it
@@ -49,7 +49,6 @@ class Kind(NamedTuple):
     builtin: tuple[str, ...]  # names that need no entry point
     more: str = ""  # further choices, for the message about an unknown name
     suggest: Callable[[str], str] | None = None  # unknown name → " (did you mean …?)" or ""
-    computes: bool = True  # False: changes no result, so `followed` leaves its modules out
 
 
 class NotTrusted(ValueError):
@@ -62,9 +61,9 @@ class NotTrusted(ValueError):
 
     def __str__(self) -> str:
         """Returns a sentence that says how to allow the path."""
-        found = f"{self.where}: the " if self.where else ""
+        start = f"{self.where}: the " if self.where else ""
         return (
-            f"{found}{self.noun} {self.path!r} is an import path that nobody typed on this command "
+            f"{start}{self.noun} {self.path!r} is an import path that nobody typed on this command "
             "line, so it is not imported; if you trust this code, add --trust-imports (in Python: "
             f"selfplay.trust_imports({self.path!r}))"
         )
@@ -135,8 +134,17 @@ def stored_in(where: object) -> Iterator[None]:
 
 
 def typed_paths(arguments: Iterable[str]) -> list[str]:
-    """Finds the import paths in the arguments of a command line, without their options."""
-    return [path for argument in arguments for path in _TYPED.findall(argument)]
+    """Finds the import paths in the arguments of a command line, without their options.
+
+    The name of an existing file or folder is none: a stranger may have chosen it.
+    """
+    return [
+        path
+        for argument in arguments
+        if not os.path.lexists(argument)
+        for path in _TYPED.findall(argument)
+        if not os.path.lexists(path)
+    ]
 
 
 def names(kind: Kind) -> tuple[str, ...]:
@@ -161,8 +169,9 @@ def check(kind: Kind, name: str) -> None:
         suggestion = kind.suggest(name) if kind.suggest else did_you_mean(name, every)
         choices = ", ".join([*every, *([kind.more] if kind.more else [])])
         raise ValueError(
-            f"unknown {kind.noun} {name!r}{suggestion}; choose from {choices}, or write an import "
-            "path, MODULE:NAME"
+            f"unknown {kind.noun} {name!r}{suggestion}; "
+            + (f"choose from {choices}, or " if choices else "")
+            + "write an import path, MODULE:NAME"
         )
 
 
@@ -185,7 +194,7 @@ def load(kind: Kind, name: str, is_valid: Callable[[Any], bool], expected: str) 
     thing = _import(kind, path)
     if not is_valid(thing):
         raise ValueError(f"{path} is not a {kind.noun}: expected {expected}, got {thing!r}")
-    if kind.computes and name not in _Trust.followed:  # a file may change after its import
+    if name not in _Trust.followed:  # a file may change after its import
         module = sys.modules[path.partition(":")[0]]
         _Trust.followed[name] = source_digest.of(path, module)
     return thing
@@ -194,13 +203,11 @@ def load(kind: Kind, name: str, is_valid: Callable[[Any], bool], expected: str) 
 def followed(names: Container[str] | None = None) -> tuple[Source, ...]:
     """Returns the sources of modules that specs made this process import, ordered by path.
 
-    Without those of kinds that change no result, such as trackers.
-
     Args:
         names: only what these names and import paths, without options, stand for; None: everything.
     """
-    found = (s for name, s in _Trust.followed.items() if names is None or name in names)
-    return tuple(sorted(found))
+    sources = (s for name, s in _Trust.followed.items() if names is None or name in names)
+    return tuple(sorted(sources))
 
 
 def differing(digests: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -232,14 +239,26 @@ def parse_arguments(owner: str, text: str, types: Mapping[str, type]) -> dict[st
     Raises:
         ValueError: an option that is unknown, repeated or of the wrong type.
     """
-    parsed = {option: _parse_value(value) for option, value in parse_options(owner, text).items()}
+    parsed = {
+        option: value if types.get(option) is str else _parse_value(value)
+        for option, value in parse_options(owner, text).items()
+    }
     check_arguments(owner, parsed, types)
     return parsed
 
 
 def check_arguments(owner: str, values: Mapping[str, object], types: Mapping[str, type]) -> None:
-    """Raises ValueError for an option that is unknown or of the wrong type."""
+    """Raises ValueError for an option that is unknown or of the wrong type.
+
+    An option must be declared as bool, int, float or str.
+    """
     check_known(owner, values, types)
+    for option in values:
+        if types[option] not in (bool, int, float, str):
+            raise ValueError(
+                f"{owner}: option {option} is declared as {types[option]}; declare it as bool, "
+                "int, float or str"
+            )
     for option, value in values.items():
         if not _fits(value, types[option]):
             raise ValueError(
@@ -249,10 +268,39 @@ def check_arguments(owner: str, values: Mapping[str, object], types: Mapping[str
 
 
 def keyword_types(function: Callable[..., object]) -> dict[str, type]:
-    """Returns the types of a function's keyword-only parameters: the options of its spec."""
-    hints = get_type_hints(function)
+    """Returns the types of a function's keyword-only parameters: the options of its spec.
+
+    A parameter without an annotation has the type of its default.
+    """
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: hints.get(p.name, str) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    hints = get_type_hints(function) if options else {}
+    return {
+        p.name: hints.get(p.name, str if p.default is p.empty else type(p.default)) for p in options
+    }
+
+
+def resolve(
+    kind: Kind, spec: str, builtin: Mapping[str, Any], decorator: type
+) -> tuple[Any, dict[str, Any]]:
+    """Returns the decorated function that a spec names, and the options behind its "?".
+
+    Args:
+        kind: what it must be.
+        spec: a name or an import path, with options.
+        builtin: the decorated functions of the built-in names.
+        decorator: the dataclass that decorates such functions; its field `make` is the function.
+
+    Raises:
+        ValueError: see `load` and `parse_arguments`.
+    """
+    name, _, text = spec.partition("?")
+    expected = f"a function decorated with {decorator.__module__}.{decorator.__name__}"
+    decorated = builtin.get(name) or load(
+        kind, name, lambda thing: isinstance(thing, decorator), expected
+    )
+    types = keyword_types(decorated.make)
+    return decorated, parse_arguments(f"{kind.noun} {name}", text, types)
 
 
 def merged(owner: str, parsed: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,6 +317,11 @@ def _import(kind: Kind, path: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise ValueError(
+                f"{kind.noun} {path!r}: {module_name} needs the module {error.name!r}, which is "
+                "not installed"
+            ) from error
         raise ValueError(
             f"{kind.noun} {path!r}: {module_name} cannot be imported ({error}); it must be "
             f"installed, or a module in the working directory {folder}"
@@ -305,8 +358,8 @@ def _registered(group: str) -> dict[str, EntryPoint]:
     """
     ours = {os.getcwd(), *_Trust.folders}
     places = [place for place in sys.path if os.path.abspath(place) not in ours]
-    found = [e for d in distributions(path=places) for e in d.entry_points if e.group == group]
-    return {entry.name: entry for entry in reversed(found)}  # the first on the path counts
+    entries = [e for d in distributions(path=places) for e in d.entry_points if e.group == group]
+    return {entry.name: entry for entry in reversed(entries)}  # the first on the path counts
 
 
 def _parse_value(text: str) -> object:

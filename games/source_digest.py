@@ -3,12 +3,13 @@
 The files are found by reading, not by running: starting from the module's file, every import that
 names a module in the same root folder (the folder that contains the top-level module) adds its
 file. So the digest is the same in every process, whatever else it has imported. Installed packages
-that the module uses are not part of it; their versions are in the manifest.
+that the module uses are not part of it.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.metadata
 import sysconfig
@@ -41,7 +42,8 @@ def of(path: str, module: ModuleType) -> Source:
     depth = name.count(".") + (file.name == "__init__.py")
     root = file.parents[depth]
     hashed, installed = hashlib.sha256(), _is_installed(root)
-    for relative in sorted(_files(name, root, alone=installed)):
+    files = _files(name, root, alone=installed) | {file.relative_to(root)}  # also a binary one
+    for relative in sorted(files):
         content = (root / relative).read_bytes()
         hashed.update(f"{relative.as_posix()}\0{len(content)}\0".encode() + content)
     version = _version(module, top if installed else "")
@@ -67,9 +69,9 @@ def _files(name: str, root: Path, alone: bool) -> set[Path]:
         for file in (Path(*parts, "__init__.py"), Path(*parts).with_suffix(".py")):
             if (root / file).is_file():
                 files.add(file)
-                is_package = file.name == "__init__.py"
-                tree = ast.parse((root / file).read_bytes(), filename=str(root / file))
-                waiting += _imports(tree, module if is_package else module.rpartition(".")[0])
+                package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+                with contextlib.suppress(SyntaxError):  # a file that no import has reached yet
+                    waiting += _imports(ast.parse((root / file).read_bytes()), package)
                 break
         if len(parts) > 1:
             waiting.append(module.rpartition(".")[0])
@@ -92,6 +94,8 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 def _is_installed(root: Path) -> bool:
     """Tells whether a folder is one of the interpreter's, which hold installed packages."""
+    if root.name in ("site-packages", "dist-packages"):  # of the user or the system, too
+        return True
     folders = (sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib"))
     return any(Path(folder).resolve() == root for folder in folders)
 

@@ -14,7 +14,7 @@ COMMANDS = (
     *("train", "ladder", "ablate", "report", "play", "exam"),
     *("experts", "export", "verify", "simulate"),
 )
-BESIDE = ("jax", "jaxlib", "flax", "optax", "mctx", "numpy", "ray", "orbax-checkpoint")
+REPORTED_PACKAGES = ("jax", "jaxlib", "flax", "optax", "mctx", "numpy", "ray", "orbax-checkpoint")
 """Packages whose versions `--version` prints."""
 
 
@@ -64,7 +64,7 @@ def overview() -> str:
 def versions() -> str:
     """Returns the version of oomzero, and those of Python and the packages that compute."""
     python = f"Python {sys.version.split()[0]}"
-    others = ", ".join([python, *(f"{name} {_version(name)}" for name in BESIDE)])
+    others = ", ".join([python, *(f"{name} {_version(name)}" for name in REPORTED_PACKAGES)])
     return f"oomzero {_version('oomzero')} ({others})"
 
 

@@ -32,7 +32,7 @@ from selfplay import command_line
 from selfplay.command_line import documented, near, without
 from selfplay.study import grid
 from selfplay.study.grid import Arm, Axis, RatingConfig, RunSpec
-from selfplay.tracking.config import DEFAULT as DEFAULT_TRACKERS
+from selfplay.tracking.defaults import DEFAULT_TRACKERS
 from selfplay.training.config import TrainConfig
 
 

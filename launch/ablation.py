@@ -170,7 +170,8 @@ def rate(study: Study, rating: RatingConfig) -> bool:
     """Rates the versions of all runs, on a ladder for every game; False if a ladder failed."""
     succeeded = True
     for game, specs in study.runs_to_rate().items():
-        with plugins.stored_in(study.run_folder(specs[0])):  # the ladder trusts what it is told
+        # The ladder trusts its command line, so check the run's game here.
+        with plugins.stored_in(study.run_folder(specs[0])):
             games.make(game)
         # Names on the ladder are relative to the study's folder, which may be moved.
         runs = [str(study.run_folder(spec).relative_to(study.folder)) for spec in specs]

@@ -4,7 +4,7 @@
     python launch/report.py runs/a runs/b                # compared on the ladder that they share
     python launch/report.py ladders/hex
     python launch/report.py runs/connect_four --out docs/results/connect_four
-    python launch/report.py studies/hex_4 --questions my_module:HOURS
+    python launch/report.py studies/hex_4 --questions my_question:TIME
 
 A study is a folder that launch/ablate.py made; runs need a ladder, which launch/ladder.py makes.
 The report says what is missing, and where the data cannot answer a question it says why.
@@ -33,7 +33,7 @@ class Options(cli.Trust):
     out: Path | None = None
     """Folder of the report; if left out, report/ in the folder of the study, ladder or run."""
     questions: tuple[str, ...] = ()
-    """Questions of your own, which follow the others: import paths such as my_module:HOURS."""
+    """Questions of your own, which follow the others: import paths such as my_question:TIME."""
 
 
 def main() -> None:
@@ -47,12 +47,12 @@ def main() -> None:
     from selfplay.report.study_questions import OF_BOARDS, OF_RUNS
     from selfplay.runs.files import check_writable
 
-    own = questions.load(options.questions, (*OF_RUNS, *OF_BOARDS))
+    extra_questions = questions.load(options.questions, (*OF_RUNS, *OF_BOARDS))
     inputs = study_report.read_inputs(options.study)
     home = inputs.rated.ladder.parent if inputs.rated else options.study[0]
     folder = options.out or home / "report"
     check_writable(folder)
-    page = study_report.build_page(inputs, own)
+    page = study_report.build_page(inputs, extra_questions)
     write(page, folder)
     console, html, text = cli.console(), near(folder / "index.html"), near(folder / "report.md")
     console.print(page.lead, markup=False)

@@ -24,7 +24,7 @@ import configs
 import games
 from launch import cli
 from selfplay import command_line
-from selfplay.tracking.config import DEFAULT as DEFAULT_TRACKERS
+from selfplay.tracking.defaults import DEFAULT_TRACKERS
 from selfplay.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def main() -> None:
     from selfplay.tracking import tracker_specs
     from selfplay.training.loop import train
 
-    tracker_specs.resolve(command.track)  # and so is an unknown tracker
+    tracker_specs.resolve(command.track)  # an unknown tracker is an error before any work
     # A batch system's SIGTERM ends the run as cleanly as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Progress(config, folder, plain=command.plain) as progress:

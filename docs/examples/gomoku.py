@@ -14,7 +14,7 @@ from jax import Array
 
 from games.game import ArrayLike, Game, Notation, Symmetries
 from games.notation import cell_notation
-from games.symmetry import SQUARE, grid_cells
+from games.symmetry import SQUARE, cell_symmetries
 
 
 class GomokuState(NamedTuple):
@@ -79,8 +79,7 @@ class Gomoku(Game):
         return state.player
 
     def symmetries(self) -> Symmetries:
-        cells = grid_cells(self.size, self.size, SQUARE)  # turns and mirror images
-        return Symmetries(cells, cells)  # an action is a cell, so both move alike
+        return cell_symmetries(self.size, self.size, SQUARE)  # turns and mirror images
 
     def notation(self) -> Notation:
         return cell_notation(self.size, self.size)  # "a1" is at the top left

@@ -44,7 +44,7 @@ class Transformer(nn.Module):
 def transformer(
     shape: Shape, config: NetworkConfig, heads: Heads, *, attention_heads: int = 2
 ) -> Model:
-    """Builds it with `width` and `depth` of the config; the heads must divide the width."""
+    """Builds the transformer with `width` and `depth`; `attention_heads` must divide the width."""
     (rows, columns, planes), width = shape.observation, config.width
     cells = rows * columns
     every: Heads = (("policy", "actions"), ("value", "scalar"), *heads)

@@ -13,5 +13,5 @@ from selfplay.learning.optimizer import Optimizer
 def lion(
     config: LearnerConfig, schedule: optax.Schedule, *, b2: float = 0.99
 ) -> optax.GradientTransformation:
-    """Builds it for a schedule of the learning rate; `b2` is the decay of the momentum."""
+    """Builds Lion for a learning-rate schedule; `b2` is the decay of the momentum."""
     return optax.lion(schedule, b2=b2, weight_decay=config.weight_decay)

@@ -1,4 +1,4 @@
-"""AlphaZero in a hundred lines: play against oneself, learn from the games, measure, repeat.
+"""AlphaZero in 81 lines of code: play against oneself, learn from the games, measure, repeat.
 
     python docs/examples/self_play_loop.py
 

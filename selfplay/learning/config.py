@@ -7,7 +7,7 @@ from games.plugins import Kind
 from selfplay.ranges import check_above, check_fraction
 from selfplay.runs.codec import ADDED
 
-LOSS = Kind("loss term", "oomzero.losses", (), "names that installed packages register")
+LOSS = Kind("loss term", "oomzero.losses", ())
 OPTIMIZER = Kind("optimizer", "oomzero.optimizers", ("adamw", "sgd"))
 SCHEDULE = Kind("schedule", "oomzero.schedules", ("warmup_cosine", "warmup_constant"))
 

@@ -35,7 +35,7 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
     terms, fields = loss_terms.terms(config), loss_terms.batch_fields(config)
 
     def loss(params: Params, rows: Rows, key: Array) -> tuple[Array, dict[str, Array]]:
-        batch = unpacked(game, fields, rows, key if config.symmetries else None)
+        batch = unpack_batch(game, fields, rows, key if config.symmetries else None)
         prediction = evaluate(params, batch["planes"])
         each = {name: term.function(prediction, batch) for name, term in terms.items()}
         means = {name: jnp.mean(losses) for name, losses in each.items()}
@@ -54,7 +54,7 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
     return loss
 
 
-def unpacked(game: Game, fields: tuple[RowField, ...], rows: Rows, key: Array | None) -> Batch:
+def unpack_batch(game: Game, fields: tuple[RowField, ...], rows: Rows, key: Array | None) -> Batch:
     """Unpacks rows [n] for the loss, each transformed by a symmetry of its own.
 
     `key` draws the symmetries; None: rows stay as they are.

@@ -3,7 +3,7 @@
 The terms "policy" and "value" are in every run. ``--learner.losses my_losses:reply?weight=0.15``
 adds one: a `LossTerm`, or a function that makes one from the options behind the "?",
 
-    @LossFactory
+    @LossTermFactory
     def reply(*, temperature=1.0):
         return LossTerm("reply", function, fields, heads)
 
@@ -38,6 +38,7 @@ LossFunction = Callable[[Prediction, Batch], Array]
 """``(prediction, rows) → float32[n]``, pure, and made for ``jit`` and ``grad``."""
 
 ILLEGAL_LOGIT = -1e9
+MAIN_HEADS = ("policy", "value")  # of every network
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class LossTerm:
 
 
 @dataclass(frozen=True)
-class LossFactory:
+class LossTermFactory:
     """A way to make a loss term from options; as a decorator, it makes a function one.
 
     Attributes:
@@ -90,7 +91,7 @@ def terms(config: LearnerConfig) -> dict[str, LossTerm]:
     """Returns the terms of a learner by name, in the order in which they are added up.
 
     Raises:
-        ValueError: see `further`.
+        ValueError: see `load_terms`.
     """
     value = partial(_value_error, root_value_weight=config.root_value_weight)
     base = (
@@ -99,7 +100,7 @@ def terms(config: LearnerConfig) -> dict[str, LossTerm]:
             "value", value, (row_schema.VALUE, row_schema.MOVER_OUTCOME), weight=config.value_weight
         ),
     )
-    return {term.name: term for term in (*base, *further(config.losses))}
+    return {term.name: term for term in (*base, *load_terms(config.losses))}
 
 
 def batch_fields(config: LearnerConfig) -> tuple[RowField, ...]:
@@ -109,7 +110,7 @@ def batch_fields(config: LearnerConfig) -> tuple[RowField, ...]:
 
 
 @lru_cache(maxsize=16)
-def further(specs: tuple[str, ...]) -> tuple[LossTerm, ...]:
+def load_terms(specs: tuple[str, ...]) -> tuple[LossTerm, ...]:
     """Returns the loss terms that specs name; equal specs give the same objects in a process.
 
     Raises:
@@ -117,8 +118,8 @@ def further(specs: tuple[str, ...]) -> tuple[LossTerm, ...]:
             and the base loss, have the same name, head, or name of different row fields.
     """
     result = tuple(_make(spec) for spec in specs)
-    _check_unique("a loss term", ["policy", "value", *(term.name for term in result)])
-    _check_unique("an auxiliary head", [name for term in result for name, _ in term.heads])
+    _check_unique("a loss term", [*MAIN_HEADS, *(term.name for term in result)])
+    _check_unique("a head", [*MAIN_HEADS, *(name for term in result for name, _ in term.heads)])
     fields = dict.fromkeys((*row_schema.BASE, *(f for term in result for f in term.fields)))
     _check_unique("a row field", [f.name for f in fields])
     return result
@@ -126,7 +127,7 @@ def further(specs: tuple[str, ...]) -> tuple[LossTerm, ...]:
 
 def row_fields(*learners: tuple[str, ...]) -> tuple[RowField, ...]:
     """Returns the row fields that the terms of one or more learners add to `row_schema.BASE`."""
-    read = dict.fromkeys(f for specs in learners for term in further(specs) for f in term.fields)
+    read = dict.fromkeys(f for specs in learners for term in load_terms(specs) for f in term.fields)
     fields = [f for f in read if f not in row_schema.BASE]
     _check_unique("a row field", [f.name for f in fields])
     return tuple(fields)
@@ -134,8 +135,8 @@ def row_fields(*learners: tuple[str, ...]) -> tuple[RowField, ...]:
 
 def heads(*learners: tuple[str, ...]) -> Heads:
     """Returns the auxiliary heads that the terms of one or more learners train, ordered by name."""
-    every = {head for specs in learners for term in further(specs) for head in term.heads}
-    _check_unique("an auxiliary head", [name for name, _ in every])
+    every = {head for specs in learners for term in load_terms(specs) for head in term.heads}
+    _check_unique("a head", [*MAIN_HEADS, *(name for name, _ in every)])
     return tuple(sorted(every))
 
 
@@ -163,16 +164,16 @@ def _value_error(prediction: Prediction, rows: Batch, root_value_weight: float) 
 
 def _make(spec: str) -> LossTerm:
     name, _, text = spec.partition("?")
-    thing: LossTerm | LossFactory = plugins.load(
+    thing: LossTerm | LossTermFactory = plugins.load(
         LOSS,
         name,
-        lambda thing: isinstance(thing, (LossTerm, LossFactory)),
-        "a LossTerm, or a function decorated with selfplay.learning.loss_terms.LossFactory",
+        lambda thing: isinstance(thing, (LossTerm, LossTermFactory)),
+        "a LossTerm, or a function decorated with selfplay.learning.loss_terms.LossTermFactory",
     )
-    types = plugins.keyword_types(thing.make) if isinstance(thing, LossFactory) else {}
+    types = plugins.keyword_types(thing.make) if isinstance(thing, LossTermFactory) else {}
     options = plugins.parse_arguments(f"loss {name}", text, {**types, "weight": float})
     weight = options.pop("weight", None)
-    term = thing.make(**options) if isinstance(thing, LossFactory) else thing
+    term = thing.make(**options) if isinstance(thing, LossTermFactory) else thing
     return term if weight is None else replace(term, weight=weight)
 
 

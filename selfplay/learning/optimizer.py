@@ -1,6 +1,6 @@
 """Optimizers and schedules of the learning rate, by name.
 
-A function decorated with `Schedule` or `Optimizer` is one of one's own:
+`Schedule` and `Optimizer` are decorators for functions of third parties:
 ``--learner.optimizer my_package.optimizers:lion?beta=0.9``. Keyword-only parameters are the options
 behind the "?".
 """
@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 import jax.numpy as jnp
 import optax
 
 from games import plugins
-from games.plugins import Kind
 from selfplay.learning.config import OPTIMIZER, SCHEDULE, LearnerConfig
 
 
@@ -47,9 +45,9 @@ class Optimizer:
 
 @Schedule
 def warmup_cosine(config: LearnerConfig, total_steps: int) -> optax.Schedule:
-    """Rises linearly, holds, and falls along a cosine in the last `lr_decay_fraction` of the run.
+    """Makes a schedule that rises linearly, holds, and falls along a cosine at the end of the run.
 
-    The warm-up is never cut short.
+    It falls in the last `lr_decay_fraction` of the run. The warm-up is never cut short.
     """
     rate, warmup = config.learning_rate, config.warmup_steps
     falling = max(1, round(config.lr_decay_fraction * total_steps))
@@ -60,7 +58,7 @@ def warmup_cosine(config: LearnerConfig, total_steps: int) -> optax.Schedule:
 
 @Schedule
 def warmup_constant(config: LearnerConfig, total_steps: int) -> optax.Schedule:
-    """Rises linearly, and holds to the end of the run."""
+    """Makes a schedule that rises linearly and then stays constant."""
     return optax.join_schedules(_rise_and_hold(config), [config.warmup_steps])
 
 
@@ -106,8 +104,10 @@ def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTra
     Raises:
         ValueError: the optimizer or the schedule is unknown or not trusted, or has no such option.
     """
-    schedule = _make(SCHEDULE, _SCHEDULES, Schedule, config.schedule, config, total_steps)
-    optimizer = _make(OPTIMIZER, _OPTIMIZERS, Optimizer, config.optimizer, config, schedule)
+    named, options = plugins.resolve(SCHEDULE, config.schedule, _SCHEDULES, Schedule)
+    schedule = named.make(config, total_steps, **options)
+    named, options = plugins.resolve(OPTIMIZER, config.optimizer, _OPTIMIZERS, Optimizer)
+    optimizer = named.make(config, schedule, **options)
     return optax.chain(optax.clip_by_global_norm(config.gradient_clip), optimizer)
 
 
@@ -116,14 +116,3 @@ def after_warmup(state: optax.OptState, config: LearnerConfig) -> optax.OptState
     if not optax.tree.get_all_with_path(state, "count"):
         return state
     return optax.tree.set(state, count=jnp.int32(config.warmup_steps))
-
-
-def _make(kind: Kind, builtin: Mapping[str, Any], decorator: type, spec: str, *args: object) -> Any:
-    """Calls what a spec names, with `args` and the options behind its "?"."""
-    name, _, text = spec.partition("?")
-    expected = f"a function decorated with {decorator.__module__}.{decorator.__name__}"
-    maker = builtin.get(name) or plugins.load(
-        kind, name, lambda thing: isinstance(thing, decorator), expected
-    )
-    types = plugins.keyword_types(maker.make)
-    return maker.make(*args, **plugins.parse_arguments(f"{kind.noun} {name}", text, types))

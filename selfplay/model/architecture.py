@@ -1,4 +1,4 @@
-"""Architectures: how a network is built for a game, and what one's own must provide.
+"""Architectures: how a network is built for a game, and what a third party's must provide.
 
     @Architecture
     def make(shape, config, heads, *, blocks=4):

@@ -27,7 +27,7 @@ def evaluation(game: Game, config: NetworkConfig, heads: Heads = ()) -> int:
 
 
 def move(game: Game, config: NetworkConfig, evaluations: int) -> int:
-    """Counts the FLOPs of one move for which a search evaluates so many positions."""
+    """Counts the FLOPs of one move whose search evaluates `evaluations` positions."""
     return evaluations * evaluation(game, config)
 
 

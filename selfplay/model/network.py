@@ -45,16 +45,7 @@ def make(game: Game, config: NetworkConfig, heads: Heads = ()) -> Model:
 
 @lru_cache(maxsize=16)
 def _make(shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
-    name, _, text = config.kind.partition("?")
-    architecture = _ARCHITECTURES.get(name) or plugins.load(
-        KIND,
-        name,
-        lambda thing: isinstance(thing, Architecture),
-        "a function decorated with selfplay.model.architecture.Architecture",
-    )
-    options = plugins.parse_arguments(
-        f"network {name}", text, plugins.keyword_types(architecture.make)
-    )
+    architecture, options = plugins.resolve(KIND, config.kind, _ARCHITECTURES, Architecture)
     model = architecture.make(shape, config, heads, **options)
     if heads:
         return model

@@ -230,16 +230,16 @@ def _search_player(
     """Compiles ``(params, states [B], keys [B])`` → int32 [B], once for versions of one shape."""
     search = make_search(game, network.make(game, network_config).apply, config)
     # The raw network's move depends on the position only.
-    key_decides = find_algorithm(config).key_decides if config.num_simulations else "nothing"
+    randomness = find_algorithm(config).randomness if config.num_simulations else "none"
 
     @jax.jit
     def act(params: Params, states: State, keys: Array) -> Array:
-        if key_decides == "result":  # each position by itself, with the key of its game
+        if randomness == "result":  # each position by itself, with the key of its game
             batches = jax.tree.map(lambda leaf: leaf[:, None], states)
             results = jax.vmap(search, in_axes=(None, 0, 0))(params, batches, keys)
             return results.action[:, 0]
         result = search(params, states, jax.random.key(0))
-        if key_decides == "ties":
+        if randomness == "ties":
             return rollouts.most_visited(result.policy, keys)
         return result.action
 

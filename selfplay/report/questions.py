@@ -20,9 +20,7 @@ from selfplay.scaling.estimate import InsufficientData
 
 Ask: TypeAlias = Callable[[Evidence], Finding | None]
 
-KIND: Final = Kind(
-    "question", "oomzero.questions", (), "the names that installed packages register"
-)
+KIND: Final = Kind("question", "oomzero.questions", ())
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def answer(question: Question, evidence: Evidence) -> Finding | None:
 
 
 def answer_or_say_why(question: Question, evidence: Evidence) -> Finding | None:
-    """Answers a question of the user's own; if it fails, the finding says how.
+    """Answers a question of the user; if it fails, the finding says how.
 
     With OOMZERO_TRACEBACK set, the error is raised instead.
     """
@@ -88,18 +86,18 @@ def answer_or_say_why(question: Question, evidence: Evidence) -> Finding | None:
 
 
 def answer_all(
-    evidence: Evidence, questions: Sequence[Question], own: Sequence[Question] = ()
+    evidence: Evidence, questions: Sequence[Question], extra_questions: Sequence[Question] = ()
 ) -> list[Finding]:
-    """Answers the questions of a report in their order, then those of the user's own."""
+    """Answers the questions of a report in their order, then those of the user."""
     findings = [
         *(answer(question, evidence) for question in questions),
-        *(answer_or_say_why(question, evidence) for question in own),
+        *(answer_or_say_why(question, evidence) for question in extra_questions),
     ]
     return [finding for finding in findings if finding]
 
 
 def load(specs: Sequence[str], taken: Sequence[Question]) -> list[Question]:
-    """Imports questions of the user's own.
+    """Imports the user's questions.
 
     Args:
         specs: import paths, or names that installed packages register.

@@ -229,7 +229,7 @@ class _RatedGame:
 
 
 def _rate_game(
-    game: str, ladder: Path, inputs: ReportInputs, own: Sequence[Question]
+    game: str, ladder: Path, inputs: ReportInputs, extra_questions: Sequence[Question]
 ) -> _RatedGame:
     """Reads a game's ladder, and answers all questions about it."""
     standing = from_ladder.read_state(ladder)
@@ -240,25 +240,27 @@ def _rate_game(
         points = labeled(from_ladder.read_versions(standing, inputs.root), inputs)
     baseline = inputs.baselines.get(game, "")
     evidence = Evidence(points, baseline, anchor == PERFECT, factors(points, inputs), standing)
-    answers = answer_all(evidence, OF_RUNS if inputs.rated else OF_STUDY, own)
+    answers = answer_all(evidence, OF_RUNS if inputs.rated else OF_STUDY, extra_questions)
     name = ladder.parent.name if len(inputs.ladders) > 1 else ""
     text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
     fit = goodness_of_fit.p_value(standing.games, len(standing.entries))
     return _RatedGame(game, points, anchor, Section(name, game, [text], None, answers), fit)
 
 
-def build_page(inputs: ReportInputs, own: Sequence[Question] = ()) -> Page:
+def build_page(inputs: ReportInputs, extra_questions: Sequence[Question] = ()) -> Page:
     """Builds the report.
 
     Args:
         inputs: what is reported on.
-        own: questions to each game after those of every report; one that fails says so in its
-            section.
+        extra_questions: questions to each game after those of every report; one that fails says
+            so in its section.
 
     Raises:
         ValueError: a ladder cannot be read, or rates no version of these runs.
     """
-    games = [_rate_game(game, ladder, inputs, own) for game, ladder in inputs.ladders.items()]
+    games = [
+        _rate_game(game, ladder, inputs, extra_questions) for game, ladder in inputs.ladders.items()
+    ]
     limits = [
         *caveats(join_ladders([rated.points for rated in games])),
         *(_misfit(rated) for rated in games if rated.fit < goodness_of_fit.P_REJECT),

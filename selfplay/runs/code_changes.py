@@ -69,13 +69,13 @@ def check(folder: Path, code: Mapping[str, Json], accept: bool) -> list[str]:
         CodeChanged: something has changed, and `accept` is False.
         CorruptedFile: the manifest is damaged.
     """
-    found = changes(folder, code, manifest.sessions(folder)[-1:])
-    if found and not accept:
+    changed = changes(folder, code, manifest.sessions(folder)[-1:])
+    if changed and not accept:
         raise CodeChanged(
-            f"{folder} was last played with other code: {'; '.join(found)}. Restore it, or accept "
-            "the change with --accept-code-change (in Python: accept_code_change=True)"
+            f"{folder} was last played with other code: {'; '.join(changed)}. Restore it, or "
+            "accept the change with --accept-code-change (in Python: accept_code_change=True)"
         )
-    return found
+    return changed
 
 
 def changes(

@@ -1,4 +1,4 @@
-"""Search algorithms: how a search is built for a game, and what one's own must provide.
+"""Search algorithms: how a search is built for a game, and what a third party's must provide.
 
     @SearchAlgorithm
     def make(game, evaluate, num_simulations, noise, *, c=1.25):
@@ -27,7 +27,7 @@ def _root_and_simulations(num_simulations: int) -> int:
 class SearchAlgorithm:
     """A way to build searches; as a decorator, it makes a function one.
 
-    ``@partial(SearchAlgorithm, key_decides="result")`` sets the other attributes.
+    ``@partial(SearchAlgorithm, randomness="result")`` sets the other attributes.
 
     Attributes:
         make: ``make(game: Game, evaluate: Evaluate, num_simulations: int, noise: bool, *, …)`` →
@@ -36,7 +36,7 @@ class SearchAlgorithm:
             where strength is measured. Self-play itself draws early moves from the result's policy.
         evaluations_per_move: budget → positions that the network evaluates for one move; by
             default one for the root and one for each simulation. The compute ledger counts them.
-        key_decides: what depends on the key when the search has no noise. "nothing": the same
+        randomness: what depends on the key when the search has no noise. "none": the same
             position has the same result. "ties": only which of several actions with the highest
             policy is the move. "result": the whole result. On a ladder every move has a key of its
             own, which then breaks the ties, or is the key of the search.
@@ -44,4 +44,4 @@ class SearchAlgorithm:
 
     make: Callable[..., SearchFn] = field(repr=False)
     evaluations_per_move: Callable[[int], int] = _root_and_simulations
-    key_decides: Literal["nothing", "ties", "result"] = "nothing"
+    randomness: Literal["none", "ties", "result"] = "none"

@@ -71,7 +71,7 @@ class SearchConfig:
     Attributes:
         algorithm: ``gumbel`` or ``puct``, which have sections of their own, a name that an
             installed package registers, or an import path, MODULE:NAME?option=value.
-        num_simulations: the budget, network evaluations a move; 0 is the raw network.
+        num_simulations: the budget: simulations per move; 0 is the raw network.
         noise: explore at the root, as self-play must; evaluations play without noise anyway.
         gumbel: settings of ``gumbel``.
         puct: settings of ``puct``.

@@ -48,21 +48,13 @@ def evaluations_per_move(config: SearchConfig) -> int:
 def _resolve(config: SearchConfig) -> tuple[SearchAlgorithm, dict[str, Any]]:
     """Returns the algorithm that a config names, and its options."""
     name, _, text = config.algorithm.partition("?")
-    owner = f"search {name}"
-    if name in _ALGORITHMS:
-        plugins.parse_arguments(owner, text, {})
+    if name in _ALGORITHMS:  # its options are the fields of its section
+        plugins.parse_arguments(f"search {name}", text, {})
         return _ALGORITHMS[name], {"config": getattr(config, name)}
-    algorithm = plugins.load(
-        KIND,
-        name,
-        lambda thing: isinstance(thing, SearchAlgorithm),
-        "a function decorated with selfplay.search.algorithm.SearchAlgorithm",
-    )
-    types = plugins.keyword_types(algorithm.make)
-    return algorithm, plugins.parse_arguments(owner, text, types)
+    return plugins.resolve(KIND, config.algorithm, {}, SearchAlgorithm)
 
 
 def _noise_scale(config: SearchConfig) -> float:
     """Returns the scale of the noise with which the raw network's moves are drawn."""
     scales = {"gumbel": config.gumbel.scale, "puct": config.puct.temperature}
-    return scales.get(config.algorithm, 1.0) if config.noise else 0.0
+    return scales.get(config.algorithm.partition("?")[0], 1.0) if config.noise else 0.0

@@ -27,7 +27,7 @@ from selfplay.search.base import (
 from selfplay.search.config import PuctConfig
 
 
-@partial(SearchAlgorithm, key_decides="ties")
+@partial(SearchAlgorithm, randomness="ties")
 def make(
     game: Game, evaluate: Evaluate, num_simulations: int, noise: bool, *, config: PuctConfig
 ) -> SearchFn:

@@ -108,10 +108,8 @@ class Study:
 
     def resume_command(self) -> str:
         """Returns the command that resumes the study, as typed in the working directory."""
-        typed = shlex.split(self.commands[-1])[
-            2:
-        ]  # after python launch/ablate.py or oomzero ablate
-        arguments = today_arguments("ablate", without(typed, "--out"))
+        words = shlex.split(self.commands[-1])  # "python launch/ablate.py …" or "oomzero ablate …"
+        arguments = today_arguments("ablate", without(words[2:], "--out"))
         return command("ablate", *arguments, "--out", near(self.folder))
 
     def labels(self) -> dict[str, str]:

@@ -101,9 +101,11 @@ def _cost(config: TrainConfig) -> tuple[int, int]:
     """Returns the FLOPs of an evaluation and of an iteration."""
     steps = config.learner.steps(config.selfplay.positions)
     evaluations = config.selfplay.positions * evaluations_per_move(config.search)
-    rows = flops.BACKWARD_FACTOR * steps * config.learner.batch_size
+    heads = loss_terms.heads(config.learner.losses)
+    game, batch_size = games.make(config.game), config.learner.batch_size
+    learning = steps * flops.training_step(game, config.network, batch_size, heads)
     per_evaluation = _evaluation_flops(config)
-    return per_evaluation, (evaluations + rows) * per_evaluation
+    return per_evaluation, evaluations * per_evaluation + learning
 
 
 def programs(config: TrainConfig, budgets: Sequence[int] = ()) -> dict[str, Hashable]:

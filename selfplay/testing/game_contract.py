@@ -24,6 +24,7 @@ from jax import Array
 
 from games.game import Game, State
 from games.notation import action_to_text, board_to_text, text_to_action, text_to_board
+from selfplay.testing.laws import require
 
 BATCH = 256
 BEYOND = 3  # steps after the longest possible game
@@ -114,25 +115,25 @@ def game_is_a_hashable_value(game: Game) -> None:
     """A frozen dataclass that compares by value and has positive sizes."""
     data: Any = game
     frozen = is_dataclass(game) and data.__dataclass_params__.frozen
-    _require(frozen, "it is not a frozen dataclass")
+    require(frozen, "it is not a frozen dataclass")
     twin = replace(data)
-    _require(twin == game and hash(twin) == hash(game), "an equal copy differs or hashes otherwise")
+    require(twin == game and hash(twin) == hash(game), "an equal copy differs or hashes otherwise")
     for number in (game.num_actions, game.max_plies, *game.observation_shape):
-        _require(type(number) is int and number > 0, f"{number!r} is not a positive int")
+        require(type(number) is int and number > 0, f"{number!r} is not a positive int")
 
 
 @_law
 def capabilities_have_documented_types(game: Game) -> None:
     """Names, the version of the rules, komi, the pass and flags are as `Game` documents them."""
-    _require(isinstance(game.name, str) and game.name.isprintable(), f"name {game.name!r}")
-    _require(type(game.version) is int and game.version > 0, f"version {game.version!r}")
+    require(isinstance(game.name, str) and game.name.isprintable(), f"name {game.name!r}")
+    require(type(game.version) is int and game.version > 0, f"version {game.version!r}")
     first, second = game.player_names
-    _require(first != second, "both players have the same name")
-    _require(game.komi is None or isinstance(game.komi, int | float), f"komi {game.komi!r}")
+    require(first != second, "both players have the same name")
+    require(game.komi is None or isinstance(game.komi, int | float), f"komi {game.komi!r}")
     action = game.pass_action
-    _require(action is None or 0 <= action < game.num_actions, f"pass_action {action!r}")
+    require(action is None or 0 <= action < game.num_actions, f"pass_action {action!r}")
     for flag in ("can_start_from_board", "has_history", "is_positional"):
-        _require(type(getattr(game, flag)) is bool, f"{flag} is not a bool")
+        require(type(getattr(game, flag)) is bool, f"{flag} is not a bool")
 
 
 @_law
@@ -150,35 +151,35 @@ def arrays_have_documented_shapes_and_dtypes(game: Game) -> None:
         "board": ((height, width), jnp.int8),
     }
     for name, value in jax.eval_shape(partial(look, game), state).items():
-        found = (value.shape, value.dtype)
+        actual = (value.shape, value.dtype)
         shape, dtype = expected[name]
-        sentence = f"{name} is {found[1]}{list(found[0])}, not {jnp.dtype(dtype)}{list(shape)}"
-        _require(found == expected[name], sentence)
+        sentence = f"{name} is {actual[1]}{list(actual[0])}, not {jnp.dtype(dtype)}{list(shape)}"
+        require(actual == expected[name], sentence)
     others = {"step": jax.eval_shape(game.step, state, action)}
     if game.can_start_from_board:
         board = jax.ShapeDtypeStruct((height, width), jnp.int8)
         others["from_board"] = jax.eval_shape(game.from_board, board, action)
     for method, other in others.items():
         same = jax.tree.structure(other) == jax.tree.structure(state)
-        _require(same, f"{method} returns another structure than init")
+        require(same, f"{method} returns another structure than init")
         for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(state), strict=True):
             same = (x.shape, x.dtype, x.weak_type) == (y.shape, y.dtype, False)
-            _require(same, f"a leaf of init is {y}, of {method} {x}; weak types differ, too")
+            require(same, f"a leaf of init is {y}, of {method} {x}; weak types differ, too")
 
 
 @_law
 def player_0_moves_first(game: Game) -> None:
     """The first position is not over, and player 0 is to move."""
     record = play(game)
-    _require(not record.terminal[0].any() and record.legal[0].any(), "init has no legal action")
-    _require(not record.player[0].any(), "player 1 is to move in init")
+    require(not record.terminal[0].any() and record.legal[0].any(), "init has no legal action")
+    require(not record.player[0].any(), "player 1 is to move in init")
 
 
 @_law
 def games_end_within_max_plies(game: Game) -> None:
     """No random game is longer than `max_plies`."""
     running = int((~play(game).terminal[game.max_plies]).sum())
-    _require(not running, f"{running} of {BATCH} games still run after {game.max_plies} moves")
+    require(not running, f"{running} of {BATCH} games still run after {game.max_plies} moves")
 
 
 @_law
@@ -187,7 +188,7 @@ def terminal_states_stay_unchanged(game: Game) -> None:
     record = play(game)
     for leaf in jax.tree.leaves(record.states):
         changed = (leaf[1:] != leaf[:-1]).reshape(*record.terminal[1:].shape, -1).any(axis=-1)
-        _require(not (changed & record.terminal[:-1]).any(), "step changes a terminal state")
+        require(not (changed & record.terminal[:-1]).any(), "step changes a terminal state")
 
 
 @_law
@@ -195,7 +196,7 @@ def state_is_terminal_exactly_if_no_action_is_legal(game: Game) -> None:
     """A running game has a legal action, a terminal state has none."""
     record = play(game)
     wrong = record.legal.any(axis=-1) == record.terminal
-    _require(not wrong.any(), f"{wrong.sum()} of {wrong.size} positions differ")
+    require(not wrong.any(), f"{wrong.sum()} of {wrong.size} positions differ")
 
 
 @_law
@@ -203,10 +204,10 @@ def outcome_is_a_sign_and_zero_while_the_game_runs(game: Game) -> None:
     """Outcomes are -1, 0 and +1, and random play lets both players win."""
     record = play(game)
     outcomes = {float(value) for value in np.unique(record.outcome)}
-    _require(outcomes <= {-1.0, 0.0, 1.0}, f"outcomes are {sorted(outcomes)}")
-    _require(not record.outcome[~record.terminal].any(), "a running game has an outcome")
+    require(outcomes <= {-1.0, 0.0, 1.0}, f"outcomes are {sorted(outcomes)}")
+    require(not record.outcome[~record.terminal].any(), "a running game has an outcome")
     both = {-1.0, 1.0} <= set(record.outcome[-1])
-    _require(both, f"in {BATCH} random games, not both players win")
+    require(both, f"in {BATCH} random games, not both players win")
 
 
 @_law
@@ -214,9 +215,9 @@ def players_alternate(game: Game) -> None:
     """The players are 0 and 1, and after every move the other one is to move."""
     record = play(game)
     running = ~record.terminal[:-1]
-    _require(set(np.unique(record.player)) <= {0, 1}, "a player is neither 0 nor 1")
+    require(set(np.unique(record.player)) <= {0, 1}, "a player is neither 0 nor 1")
     other = record.player[1:] == 1 - record.player[:-1]
-    _require(other[running].all(), "a player moves twice in a row")
+    require(other[running].all(), "a player moves twice in a row")
 
 
 @_law
@@ -233,7 +234,7 @@ def observation_is_the_movers_view(game: Game) -> None:
     uniform = (ours == ours[:, :, :1]).all(axis=2) & (theirs == theirs[:, :, :1]).all(axis=2)
     differs = ((ours != theirs).any(axis=2) & ~uniform).any(axis=(0, 1))
     planes = np.flatnonzero(differs).tolist()
-    _require(not planes, f"with colors and mover exchanged, planes {planes} differ")
+    require(not planes, f"with colors and mover exchanged, planes {planes} differ")
 
 
 @_law
@@ -248,10 +249,10 @@ def from_board_inverts_board(game: Game) -> None:
     again = _over_games(game.from_board)(boards, players)
     if game.has_history:
         shown = _over_games(lambda state: (game.board(state), game.player(state)))(again)
-        _require(_same(shown, (boards, players)), "from_board shows another board or player")
+        require(_same(shown, (boards, players)), "from_board shows another board or player")
     else:
         sentence = "from_board gives another state than the one that was played"
-        _require(_same(again, record.states), f"{sentence}; if it has a history, set has_history")
+        require(_same(again, record.states), f"{sentence}; if it has a history, set has_history")
 
 
 @_law
@@ -262,7 +263,7 @@ def from_board_rejects_a_wrong_shape(game: Game) -> None:
         game.from_board(np.zeros((height + 1, width), np.int8), 0)
     except ValueError:
         return
-    _require(False, "a board with one more row raises no ValueError")
+    require(False, "a board with one more row raises no ValueError")
 
 
 @_law
@@ -272,9 +273,9 @@ def eager_and_single_agree_with_jit_and_vmap(game: Game) -> None:
     for t in (0, game.max_plies // 3, game.max_plies // 2):
         state = _state(record, t, 1)
         for name, value in look(game, state).items():
-            _require(_same(value, getattr(record, name)[t, 1]), f"{name} differs")
+            require(_same(value, getattr(record, name)[t, 1]), f"{name} differs")
         after = game.step(state, int(record.actions[t, 1]))
-        _require(_same(after, _state(record, t + 1, 1)), "step differs")
+        require(_same(after, _state(record, t + 1, 1)), "step differs")
 
 
 @_law
@@ -285,16 +286,16 @@ def symmetries_are_a_group_with_the_identity_first(game: Game) -> None:
     for name, length in (("cells", height * width), ("actions", game.num_actions)):
         table = getattr(group, name)
         shape = (len(group), length)
-        _require((table.dtype, table.shape) == (np.int32, shape), f"{name} is not int32{shape}")
-        _require((np.sort(table, axis=1) == np.arange(length)).all(), f"{name}: no permutation")
-        _require((table[0] == np.arange(length)).all(), f"{name}: the identity is not the first")
+        require((table.dtype, table.shape) == (np.int32, shape), f"{name} is not int32{shape}")
+        require((np.sort(table, axis=1) == np.arange(length)).all(), f"{name}: no permutation")
+        require((table[0] == np.arange(length)).all(), f"{name}: the identity is not the first")
     pairs = {(tuple(c), tuple(a)) for c, a in zip(group.cells, group.actions, strict=True)}
-    _require(len(pairs) == len(group), "a symmetry is listed twice")
+    require(len(pairs) == len(group), "a symmetry is listed twice")
     for c, a in zip(group.cells, group.actions, strict=True):
         products = {
             (tuple(c[d]), tuple(a[b])) for d, b in zip(group.cells, group.actions, strict=True)
         }
-        _require(products == pairs, "one symmetry after another is not a symmetry of the list")
+        require(products == pairs, "one symmetry after another is not a symmetry of the list")
 
 
 @_law
@@ -320,7 +321,7 @@ def symmetries_commute_with_the_rules(game: Game) -> None:
                 flat = value.reshape(*value.shape[:2], group.cells.shape[1], -1)
                 value = flat[:, :, group.cells[s]].reshape(value.shape)
             sentence = f"symmetry {s}: {name} after the image of a game is no image of {name}"
-            _require(np.array_equal(getattr(seen, name)[:, lanes], value), sentence)
+            require(np.array_equal(getattr(seen, name)[:, lanes], value), sentence)
 
 
 @_law
@@ -328,17 +329,17 @@ def action_names_are_unique_and_invert(game: Game) -> None:
     """Names have A different texts, whatever the case, and are read as printed; labels fit."""
     names = game.notation()
     height, width, _ = game.observation_shape
-    _require(len(names.actions) == game.num_actions, f"{len(names.actions)} names of actions")
+    require(len(names.actions) == game.num_actions, f"{len(names.actions)} names of actions")
     unique = len({name.casefold() for name in names.actions}) == game.num_actions
-    _require(unique, "two actions have the same name, apart from case")
-    _require(len(names.columns) == width, f"{len(names.columns)} labels of {width} columns")
-    _require(len(names.rows) in (0, height), f"{len(names.rows)} labels of {height} rows")
+    require(unique, "two actions have the same name, apart from case")
+    require(len(names.columns) == width, f"{len(names.columns)} labels of {width} columns")
+    require(len(names.rows) in (0, height), f"{len(names.rows)} labels of {height} rows")
     for t in _plies(game):
         state = _state(play(game), t, 0)
         for action in np.flatnonzero(play(game).legal[t, 0])[:5].tolist():
             text = action_to_text(game, action, state)
             read = text_to_action(game, f" {text.upper()} ", state)
-            _require(read == action, f"action {action} is printed as {text!r} and read as {read}")
+            require(read == action, f"action {action} is printed as {text!r} and read as {read}")
 
 
 @_law
@@ -352,11 +353,11 @@ def board_text_is_read_as_printed(game: Game) -> None:
             cell = game.notation().find_cell(state, last)
             piece = 1 - 2 * record.player[t - 1, 0]
             right = cell is None or record.board[t, 0][cell] == piece
-            _require(right, f"find_cell returns {cell}, where the last mover has no piece")
+            require(right, f"find_cell returns {cell}, where the last mover has no piece")
         text = board_to_text(game, state, last)
         board, player = text_to_board(game, text)
-        _require(_same(board, record.board[t, 0]), f"another board is read:\n{text}")
-        _require(player == record.player[t, 0], f"another player to move is read:\n{text}")
+        require(_same(board, record.board[t, 0]), f"another board is read:\n{text}")
+        require(player == record.player[t, 0], f"another player to move is read:\n{text}")
 
 
 @_law
@@ -364,12 +365,12 @@ def score_has_the_sign_of_the_outcome(game: Game) -> None:
     """A game that is decided by points is won by who has more of them."""
     record = play(game)
     if game.score(_state(record, 0, 0)) is None:
-        _require(game.komi is None, "it has a komi, but score returns None")
+        require(game.komi is None, "it has a komi, but score returns None")
         return
     last = jax.tree.map(lambda leaf: leaf[-1], record.states)
     score = jax.jit(jax.vmap(game.score))(last)
-    _require((score.shape, score.dtype) == ((BATCH,), jnp.float32), "score is not float32 []")
-    _require(np.array_equal(np.sign(score), record.outcome[-1]), "their signs differ at the end")
+    require((score.shape, score.dtype) == ((BATCH,), jnp.float32), "score is not float32 []")
+    require(np.array_equal(np.sign(score), record.outcome[-1]), "their signs differ at the end")
 
 
 @_law
@@ -378,31 +379,25 @@ def positional_game_fills_cells_until_one_wins(game: Game) -> None:
     if not game.is_positional:
         return
     record = play(game)
-    _require(game.can_start_from_board, "is_positional needs from_board")
+    require(game.can_start_from_board, "is_positional needs from_board")
     cells = record.board.reshape(*record.terminal.shape, -1)
     empty = (cells == 0).sum(axis=-1)
-    _require(not cells[0].any(), "the first board is not empty")
+    require(not cells[0].any(), "the first board is not empty")
     choices = np.where(record.terminal, 0, empty)
-    _require(np.array_equal(record.legal.sum(axis=-1), choices), "an empty cell is not legal")
+    require(np.array_equal(record.legal.sum(axis=-1), choices), "an empty cell is not legal")
     sign = 1 - 2 * record.player
     gain = np.where(record.terminal[:-1, :, None], 0, cells[1:] - cells[:-1]).astype(int)
     placed = (np.abs(gain).sum(axis=-1), gain.sum(axis=-1))
     running = ~record.terminal[:-1]
     expected = (running, running * sign[:-1])
-    _require(_same_values(placed, expected), "a move does not put one stone of the mover")
+    require(_same_values(placed, expected), "a move does not put one stone of the mover")
     over = (record.outcome != 0) | (empty == 0)
-    _require(np.array_equal(record.terminal, over), "it ends before a win or a full board")
+    require(np.array_equal(record.terminal, over), "it ends before a win or a full board")
     winner = np.where(record.outcome == 0, -sign, record.outcome)  # who may have won: moved last
     alone = np.where(record.board == winner[:, :, None, None], record.board, 0).astype(np.int8)
     boards, players, outcomes = (x[:, :FEW] for x in (alone, record.player, record.outcome))
     outcome = _over_games(lambda b, p: game.outcome(game.from_board(b, p)))(boards, players)
-    _require(np.array_equal(outcome, outcomes), "a win depends on the other's stones")
-
-
-def _require(condition: bool | np.bool_, sentence: str) -> None:
-    """Raises AssertionError with the sentence unless the condition holds (also under -O)."""
-    if not condition:
-        raise AssertionError(sentence)
+    require(np.array_equal(outcome, outcomes), "a win depends on the other's stones")
 
 
 def _play(game: Game, actions: np.ndarray) -> Record:

@@ -18,6 +18,7 @@ from games.game import Game
 from selfplay.model import network
 from selfplay.model.architecture import Architecture, Heads, Model, Params, Prediction, Shape
 from selfplay.model.config import NetworkConfig
+from selfplay.testing.laws import equal, require
 
 ROWS = 16  # observations of a batch
 HEADS: Heads = (("cells", "cells"), ("moves", "actions"), ("number", "scalar"))
@@ -77,13 +78,13 @@ def _check_parameters(model: Model) -> None:
     params, again, other = (jax.device_get(init(jax.random.key(seed))) for seed in (0, 0, 1))
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         name = jax.tree_util.keystr(path)
-        _require(
+        require(
             all(isinstance(part, jax.tree_util.DictKey) for part in path),
             f"parameters must be nested dictionaries of arrays, got {name}",
         )
-        _require(leaf.dtype == np.float32, f"parameter {name} must be float32, got {leaf.dtype}")
-    _require(_equal(params, again), "init gives other parameters for the same key")
-    _require(not _equal(params, other), "init ignores its key")
+        require(leaf.dtype == np.float32, f"parameter {name} must be float32, got {leaf.dtype}")
+    require(equal(params, again), "init gives other parameters for the same key")
+    require(not equal(params, other), "init ignores its key")
 
 
 def _check_flops(model: Model, compiled: Any, shape: Shape, surplus: float) -> None:
@@ -91,7 +92,7 @@ def _check_flops(model: Model, compiled: Any, shape: Shape, surplus: float) -> N
     observations = jax.ShapeDtypeStruct((ROWS, *shape.observation), jnp.bool)
     jaxpr: Any = jax.make_jaxpr(model.apply)(network.shapes(model.init), observations)
     counted = (compiled.cost_analysis()["flops"] + _padding_flops(jaxpr.jaxpr)) / ROWS
-    _require(
+    require(
         model.flops <= counted <= (1 + surplus) * model.flops,
         f"flops is {model.flops:,}, but XLA counts {counted:,.0f} for one position, padding "
         f"included; it may exceed flops by 0 to {surplus:.0%}",
@@ -109,26 +110,26 @@ def _check_predictions(model: Model, apply: Any, shape: Shape, heads: Heads) -> 
         )
         whole = _predict(apply, params, observations)
         _check_shapes(whole, shape, heads)
-        _require(
+        require(
             all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(whole)),
             "a prediction is not finite",
         )
-        _require(bool(np.all(np.abs(whole.value) <= 1)), "a value lies outside of [−1, 1]")
+        require(bool(np.all(np.abs(whole.value) <= 1)), "a value lies outside of [−1, 1]")
         other = _predict(apply, params, mixed)
-        for name, one, two in _by_output(whole, other):
-            _require(
-                np.array_equal(one[: ROWS // 2], two[: ROWS // 2]),
+        for name, first, second in _by_output(whole, other):
+            require(
+                np.array_equal(first[: ROWS // 2], second[: ROWS // 2]),
                 f"{name} of a row depends on the other rows of its batch",
             )
-            _require(
-                not np.array_equal(one[ROWS // 2 :], two[ROWS // 2 :]) or scale > 1,
+            require(
+                not np.array_equal(first[ROWS // 2 :], second[ROWS // 2 :]) or scale > 1,
                 f"{name} does not depend on the observation",
             )
 
 
 def _predict(apply: Any, params: Params, observations: np.ndarray) -> Prediction:
     prediction = jax.device_get(apply(params, observations))
-    _require(isinstance(prediction, Prediction), f"apply must return a Prediction: {prediction!r}")
+    require(isinstance(prediction, Prediction), f"apply must return a Prediction: {prediction!r}")
     return prediction
 
 
@@ -138,13 +139,13 @@ def _check_shapes(prediction: Prediction, shape: Shape, heads: Heads) -> None:
     expected = {"policy_logits": (shape.actions,), "value": ()}
     expected |= {f"auxiliary[{name!r}]": by_kind[kind] for name, kind in heads}
     outputs = {name: array for name, array, _ in _by_output(prediction, prediction)}
-    _require(
+    require(
         outputs.keys() == expected.keys(),
         f"the outputs must be {', '.join(sorted(expected))}; got {', '.join(sorted(outputs))}",
     )
     for name, array in outputs.items():
         wanted = (ROWS, *expected[name])
-        _require(
+        require(
             array.shape == wanted and array.dtype == np.float32,
             f"{name} must be float32{[*wanted]}, got {array.dtype}{[*array.shape]}",
         )
@@ -188,15 +189,3 @@ def _padding_of(equation: Any) -> int:
         taps_inside, taps = taps_inside * int(inside.sum()), taps * places.size
     batch, features = (output.aval.shape[numbers.out_spec[i]] for i in (0, 1))
     return 2 * batch * features * kernel.shape[numbers.rhs_spec[1]] * (taps - taps_inside)
-
-
-def _equal(first: Params, second: Params) -> bool:
-    """Tells whether two trees of arrays have the same bits."""
-    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
-
-
-def _require(holds: bool | np.bool_, law: str) -> None:
-    """Raises AssertionError if a law is broken."""
-    if not holds:
-        raise AssertionError(law)

@@ -20,6 +20,7 @@ from games.game import Game
 from selfplay.model.architecture import Evaluate, Params, Prediction
 from selfplay.search.algorithm import SearchAlgorithm
 from selfplay.search.base import SearchResult
+from selfplay.testing.laws import equal, require
 from selfplay.testing.planted_trees import Linear, TreeGame, TreeState, zero_evaluator
 
 ACTIONS, DEPTH = 3, 4  # of the trees with illegal actions: 40 inner nodes, 81 leaves
@@ -70,7 +71,7 @@ def check_contract(algorithm: SearchAlgorithm, **options: Any) -> None:
         _check_rows(run, states)
         _check_evaluations(algorithm, budget, run, states, counter)
         if not noise:
-            _check_key(run, states, algorithm.key_decides)
+            _check_key(run, states, algorithm.randomness)
             for boost in BOOSTS:
                 _check_inside(run, boost, states)
 
@@ -111,13 +112,13 @@ def check_minimax(
         exact = values[chosen[rows]]
         wrong = int(np.sum(result.action[rows] != exact.argmax(axis=1)))
         turns = f"where players move in the order {order[:3]}"
-        _require(
+        require(
             wrong == 0,
             f"after {budget} simulations, {wrong} of {SOLVED_TREES} actions are not the only best "
             f"one {turns}",
         )
         error = np.abs(result.value[rows] - exact.max(axis=1)).max()
-        _require(
+        require(
             error <= VALUE_ERROR,
             f"after {budget} simulations, a value for the player to move is off by {error:.2f}, "
             f"more than {VALUE_ERROR}, {turns}",
@@ -156,7 +157,7 @@ def _forest() -> tuple[Any, TreeState]:
     legal[np.arange(INNER), rng.integers(0, ACTIONS, INNER)] = True
     legal[0], legal[1] = (True, True, False), (False, True, True)  # of the positions below
     outcomes = rng.choice([-1.0, 0.0, 1.0], (TREES, ACTIONS**DEPTH)).astype(np.float32)
-    outcomes[:2] = [[1.0], [-1.0]]  # everything is lost for a player, whom illegal actions tempt
+    outcomes[:2] = [[1.0], [-1.0]]  # every legal line loses; the illegal action would win
     twins = np.arange(2 * TREES)
     game: Any = TreeGame(
         ACTIONS,
@@ -208,18 +209,18 @@ def _check_result(result: SearchResult, legal: np.ndarray) -> None:
     batch, actions = legal.shape
     expected = (((batch,), "int32"), ((batch, actions), "float32"), ((batch,), "float32"))
     for name, array, (shape, dtype) in zip(result._fields, result, expected, strict=True):
-        _require(
+        require(
             array.shape == shape and array.dtype == dtype,
             f"{name} must be {dtype}{[*shape]}, got {array.dtype}{[*array.shape]}",
         )
-    _require(legal[np.arange(batch), result.action].all(), "the search chose an illegal action")
-    _require(not result.policy[~legal].any(), "the policy has weight on illegal actions")
+    require(legal[np.arange(batch), result.action].all(), "the search chose an illegal action")
+    require(not result.policy[~legal].any(), "the policy has weight on illegal actions")
     total = result.policy.sum(axis=1)
-    _require(
+    require(
         bool(np.all(result.policy >= 0) and np.allclose(total, 1, atol=1e-5)),
         "the policy is no probability distribution",
     )
-    _require(bool(np.all(np.abs(result.value) <= 1)), "a value lies outside of [−1, 1]")
+    require(bool(np.all(np.abs(result.value) <= 1)), "a value lies outside of [−1, 1]")
 
 
 def _check_rows(run: Run, states: Any) -> None:
@@ -228,27 +229,27 @@ def _check_rows(run: Run, states: Any) -> None:
     kept = np.arange(2 * half) < half
     others = _take(states, np.where(kept, np.arange(2 * half), 0))  # one root over and over
     whole, mixed = run(0.0, states, 0), run(0.0, others, 0)
-    _require(
-        _equal(_take(whole, np.arange(half)), _take(mixed, np.arange(half))),
+    require(
+        equal(_take(whole, np.arange(half)), _take(mixed, np.arange(half))),
         "a row's result depends on the other rows of its batch",
     )
 
 
-def _check_key(run: Run, states: Any, key_decides: str) -> None:
+def _check_key(run: Run, states: Any, randomness: str) -> None:
     """Checks that the key, and the place in the batch, decide no more than the claim allows."""
-    if key_decides == "result":
+    if randomness == "result":
         return
     order = np.random.default_rng(0).permutation(len(states.tree))
     first, second = _take(run(0.0, states, 0), order), run(0.0, _take(states, order), 1)
-    if key_decides == "ties":
+    if randomness == "ties":
         best = second.policy[np.arange(len(order)), second.action]
         highest = np.sort(second.policy, axis=1)
-        _require(bool(np.all(best == highest[:, -1])), "a move has not the policy's highest weight")
+        require(bool(np.all(best == highest[:, -1])), "a move has not the policy's highest weight")
         clear = highest[:, -1] > highest[:, -2]
         second = second._replace(action=np.where(clear, second.action, first.action))
-    _require(
-        _equal(first, second),
-        f'without noise, key_decides="{key_decides}" is not true: the result depends on the key or '
+    require(
+        equal(first, second),
+        f'without noise, randomness="{randomness}" is not true: the result depends on the key or '
         "on the place in the batch",
     )
 
@@ -263,7 +264,7 @@ def _check_evaluations(
     jax.effects_barrier()
     evaluations = (counter.rows - before) / len(states.tree)
     claim = algorithm.evaluations_per_move(budget)
-    _require(
+    require(
         evaluations == claim,
         f"evaluations_per_move({budget}) is {claim}, but the network evaluated {evaluations:g} "
         "positions a move",
@@ -274,25 +275,14 @@ def _check_inside(run: Run, boost: float, states: Any) -> None:
     """Checks that twins have the same result, and that what is won or lost is seen."""
     twins = np.arange(len(states.tree)) ^ 1
     result, other = run(boost, states, 0), run(boost, _take(states, twins), 0)
-    _require(_equal(result, other), "the search plays illegal actions inside its tree")
-    _require(
+    require(equal(result, other), "the search plays illegal actions inside its tree")
+    require(
         bool(np.all(result.value[:2] > 0.5) and np.all(result.value[2:4] < -0.5)),
         "the value of a position is not near 1 where every game is won for the player to move, or "
         "not near −1 where every game is lost",
     )
 
 
-def _equal(first: SearchResult, second: SearchResult) -> bool:
-    """Tells whether two results have the same bits."""
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-
-
 def _take(tree: Any, indices: np.ndarray) -> Any:
     """Returns some rows of a batch."""
     return jax.tree.map(lambda leaf: leaf[indices], tree)
-
-
-def _require(holds: bool | np.bool_, law: str) -> None:
-    """Raises AssertionError if a law is broken."""
-    if not holds:
-        raise AssertionError(law)

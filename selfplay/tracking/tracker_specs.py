@@ -70,8 +70,8 @@ def _resolve(spec: str | Tracker) -> NamedTracker:
 
 def _is_installed(package: str) -> bool:
     """Tells whether a package can be imported; a folder of its name in sys.path is not enough."""
-    found = importlib.util.find_spec(package)
-    return found is not None and found.origin is not None
+    spec = importlib.util.find_spec(package)
+    return spec is not None and spec.origin is not None
 
 
 def _is_tracker(thing: Any) -> bool:

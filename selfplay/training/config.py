@@ -90,7 +90,7 @@ class TrainConfig:
             self.game, self.network, self.search, self.selfplay, self.seed, self.learner.losses
         )
 
-    def learners_losses(self) -> tuple[tuple[str, ...], ...]:
+    def losses_by_learner(self) -> tuple[tuple[str, ...], ...]:
         """Returns the further loss terms of each learner: of self-play, and of imitation, if any.
 
         The run's network has the auxiliary heads of all of them.

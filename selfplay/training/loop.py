@@ -43,7 +43,7 @@ from selfplay.runs.renamed import disk_names
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
 from selfplay.tracking import tracker_specs
-from selfplay.tracking.config import DEFAULT as DEFAULT_TRACKERS
+from selfplay.tracking.defaults import DEFAULT_TRACKERS
 from selfplay.tracking.feed import tracked
 from selfplay.tracking.tracker import Tracker
 from selfplay.tracking.tracker_specs import NamedTracker

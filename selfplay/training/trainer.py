@@ -90,7 +90,7 @@ class Trainer:
         learner = Learner(game, model, config.learner, steps, config.seed, devices)
         experts = None
         if config.imitation.dataset:
-            absent = loss_terms.row_fields(*config.learners_losses())
+            absent = loss_terms.row_fields(*config.losses_by_learner())
             experts = ExpertData.open(
                 config.imitation, config.game, game, model, config.seed, absent
             )
@@ -158,7 +158,7 @@ def learned_model(game: Game, config: TrainConfig) -> Model:
         ValueError: a loss term cannot be used, or the architecture with heads does not contain the
             parameters of the one without.
     """
-    model = network.make(game, config.network, loss_terms.heads(*config.learners_losses()))
+    model = network.make(game, config.network, loss_terms.heads(*config.losses_by_learner()))
     network.without_heads(network.make(game, config.network), network.shapes(model.init))
     return model
 

@@ -44,7 +44,7 @@ def dense(shape: Shape, config: NetworkConfig, heads: Heads, *, hidden: int = 8)
     return Model(init, apply, 2 * hidden * (inputs + outputs))
 
 
-@partial(SearchAlgorithm, evaluations_per_move=lambda sims: sims, key_decides="result")
+@partial(SearchAlgorithm, evaluations_per_move=lambda sims: sims, randomness="result")
 def sampled(
     game: Game, evaluate: Evaluate, num_simulations: int, noise: bool, *, weight: float = 2.0
 ) -> SearchFn:

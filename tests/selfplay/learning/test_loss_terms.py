@@ -21,8 +21,8 @@ from selfplay.acting import row_schema
 from selfplay.acting.row_schema import Episodes, RowField
 from selfplay.learning import loss_terms
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.loss import make_loss, unpacked
-from selfplay.learning.loss_terms import LossFactory, LossTerm
+from selfplay.learning.loss import make_loss, unpack_batch
+from selfplay.learning.loss_terms import LossTerm, LossTermFactory
 from selfplay.learning.optimizer import Optimizer, Schedule, after_warmup, make_optimizer
 from selfplay.model.architecture import Prediction
 from selfplay.runs.codec import from_json, to_json
@@ -52,7 +52,7 @@ shares_field = LossTerm("shares", ones, (MARK,), (("c", "cells"),), weight=0.5)
 policy = LossTerm("policy", ones)
 
 
-@LossFactory
+@LossTermFactory
 def scaled(*, factor: int = 3) -> LossTerm:
     return LossTerm("scaled", lambda prediction, rows: factor * ones(prediction, rows))
 
@@ -79,7 +79,7 @@ def _module(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, MODULE, module)
     plugins.trust(spec(name) for name in globals())
     yield
-    loss_terms.further.cache_clear()
+    loss_terms.load_terms.cache_clear()
 
 
 def spec(name: str) -> str:
@@ -133,7 +133,7 @@ def test_symmetries_move_cells_actions_and_numbers_of_actions() -> None:
     rows["planes"] = rng.integers(0, 256, (count, 3)).astype(np.uint8)
     rows["move"] = np.where(np.arange(count) % 5, rng.integers(0, 9, count), -1).astype(np.int16)
     key = jax.random.key(3)
-    batch = jax.device_get(unpacked(GAME, fields, rows, key))
+    batch = jax.device_get(unpack_batch(GAME, fields, rows, key))
     index = np.array(jax.random.randint(key, (count,), 0, 8))
     for i, s in enumerate(index):
         to = group.cells[s]  # of tic-tac-toe, actions are cells
@@ -145,7 +145,7 @@ def test_symmetries_move_cells_actions_and_numbers_of_actions() -> None:
         move = rows["move"][i]
         assert batch["move"][i] == (-1 if move < 0 else np.flatnonzero(to == move)[0])
     np.testing.assert_array_equal(batch["count"], rows["count"])
-    still = unpacked(GAME, fields, rows, None)
+    still = unpack_batch(GAME, fields, rows, None)
     np.testing.assert_array_equal(still["grid"], rows["grid"])
 
 
@@ -208,9 +208,9 @@ def test_config_stores_added_fields_only_where_they_are_used() -> None:
     assert stored["imitation"]["learner"]["losses"] == [spec("plain")]
     assert not added & {*stored["learner"]}
     assert from_json(TrainConfig, stored) == run
-    assert run.learners_losses() == ((), ())  # nothing is imitated
+    assert run.losses_by_learner() == ((), ())  # nothing is imitated
     imitating = replace(run, imitation=replace(run.imitation, dataset="experts"))
-    assert imitating.learners_losses() == ((), (spec("plain"),))
+    assert imitating.losses_by_learner() == ((), (spec("plain"),))
 
 
 START = {"w": np.array([3.0, -2.0], np.float32)}

@@ -94,7 +94,7 @@ def test_perfect_search_keeps_every_law() -> None:
         ("sum", "the policy is no probability distribution"),
         ("range", "a value lies outside of"),
         ("rows", "a row's result depends on the other rows of its batch"),
-        ("key", r'key_decides="nothing" is not true'),
+        ("key", r'randomness="none" is not true'),
         ("inside", "the search plays illegal actions inside its tree"),
         ("blind", "the value of a position is not near 1 where every game is won"),
     ],
@@ -108,10 +108,10 @@ def test_wrong_claim_is_rejected_with_the_law() -> None:
     law = r"evaluations_per_move\(120\) is 121, but the network evaluated 1 positions a move"
     with pytest.raises(AssertionError, match=law):
         check_contract(SearchAlgorithm(exhaustive.make))
-    ties = replace(exhaustive, key_decides="ties")
+    ties = replace(exhaustive, randomness="ties")
     with pytest.raises(AssertionError, match="a move has not the policy's highest weight"):
         check_contract(ties, fault="not best")
-    with pytest.raises(AssertionError, match=r'key_decides="ties" is not true'):
+    with pytest.raises(AssertionError, match=r'randomness="ties" is not true'):
         check_contract(ties, fault="key")
 
 

@@ -1,0 +1,3 @@
+"""The trackers of a run whose command names none."""
+
+DEFAULT_TRACKERS = ("tensorboard",)
