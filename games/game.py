@@ -177,7 +177,8 @@ class Game(ABC):
     def board(self, state: State) -> Array:
         """Returns the pieces, int8 [H, W]: +1 player 0's, -1 player 1's, 0 empty; row 0 on top.
 
-        By default planes 0 and 1 of the observation, the mover's pieces and the opponent's.
+        By default planes 0 and 1 of the observation, the mover's pieces and the opponent's. If
+        `observe` turns the board for a player, the game defines `board` as well.
         """
         planes = self.observe(state)[..., :2].astype(jnp.int8)
         difference = planes[..., 0] - planes[..., 1]

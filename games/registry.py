@@ -36,8 +36,10 @@ def _suggest(name: str) -> str:
     sized = re.fullmatch(r"([a-z]+)_?(\d+)(x\2)?", name.lower())
     if sized and "size" in getattr(_GAMES.get(sized[1]), "__dataclass_fields__", ()):
         return f" (did you mean '{sized[1]}?size={sized[2]}'?)"
-    every = (*PGX_GAMES, *_GAMES)
-    return did_you_mean(name, every, lambda game: game if game in _GAMES else f"{PGX}{game}")
+    ours = names()
+    return did_you_mean(
+        name, (*PGX_GAMES, *ours), lambda game: game if game in ours else f"{PGX}{game}"
+    )
 
 
 KIND = Kind(

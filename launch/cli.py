@@ -167,7 +167,10 @@ def format_description(text: str | None) -> str:
             continue
         if not (blocks and blocks[-1].endswith(":")):
             blocks.append("Examples:")
-        blocks[-1] += "\n" + textwrap.indent(textwrap.dedent(block), "    ")
+        lines = textwrap.indent(textwrap.dedent(block), "    ")
+        if is_oomzero():
+            lines = re.sub(r"python launch/(\w+)\.py", r"oomzero \1", lines)
+        blocks[-1] += f"\n{lines}"
     return "\n\n".join(blocks)
 
 

@@ -81,16 +81,21 @@ def main() -> None:
     """Trains, then prints where the run is stored and what can be done with it."""
     name, command = parse(sys.argv[1:])
     config, folder, limit = command.config, command.out or Path("runs") / name, command.max_seconds
-    games.make(config.game)  # an unknown game is an error before any work
+    game = games.make(config.game)  # an unknown game is an error before any work
 
     from launch.progress import Progress
     from selfplay.cluster.ray_pool import PoolFailed
     from selfplay.learning.learner import Diverged
+    from selfplay.model import network
     from selfplay.runs.run import DiskFull, OtherConfig
+    from selfplay.search.make import find_algorithm
     from selfplay.tracking import tracker_specs
     from selfplay.training.loop import train
 
-    tracker_specs.resolve(command.track)  # an unknown tracker is an error before any work
+    # An unknown network, search or tracker is an error before any work as well.
+    network.make(game, config.network)
+    find_algorithm(config.search)
+    tracker_specs.resolve(command.track)
     # A batch system's SIGTERM ends the run as cleanly as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Progress(config, folder, plain=command.plain) as progress:

@@ -320,7 +320,10 @@ def symmetries_commute_with_the_rules(game: Game) -> None:
             elif name in ("observation", "board"):
                 flat = value.reshape(*value.shape[:2], group.cells.shape[1], -1)
                 value = flat[:, :, group.cells[s]].reshape(value.shape)
-            sentence = f"symmetry {s}: {name} after the image of a game is no image of {name}"
+            sentence = (
+                f"symmetry {s}, counted from 0: {name} after the image of a game is no image of "
+                f"{name}; one permutation must hold for both players' views"
+            )
             require(np.array_equal(getattr(seen, name)[:, lanes], value), sentence)
 
 

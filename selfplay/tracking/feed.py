@@ -116,4 +116,6 @@ class Feed:
 def _sentence(error: BaseException) -> str:
     """Returns an error as one line."""
     text = describe(error) if isinstance(error, OSError) else str(error)
+    if text and not isinstance(error, (OSError, ValueError)):
+        text = f"{type(error).__name__}: {text}"
     return textwrap.shorten(text or type(error).__name__, MESSAGE_LENGTH, placeholder=" …")
