@@ -20,6 +20,8 @@ from selfplay.imitation import imitate
 from selfplay.learning import loss_terms
 from selfplay.phase import Phase
 from selfplay.runs import metrics, window
+from selfplay.runs.code_changes import has_imports
+from selfplay.runs.codec import to_json
 from selfplay.runs.metrics_row import ImitationRow, MetricsRow, SelfPlayRow, StartRow
 from selfplay.runs.run import CONFIG
 from selfplay.solved import suite
@@ -289,14 +291,15 @@ def _line(texts: Sequence[str], sizes: Sequence[int], gap: int) -> str:
 def next_steps(config: TrainConfig, folder: Path, version: int) -> list[tuple[str, str]]:
     """Returns what can be done with a run that ended at `version`: (purpose, command) pairs."""
     last = f"{folder}@last"
-    steps = [("play against it", command("play", "terminal", last))]
+    trust = ("--trust-imports",) if has_imports(to_json(config)) else ()
+    steps = [("play against it", command("play", "terminal", last, *trust))]
     if config.game in suite.FILES:
-        steps.append(("grade it", command("exam", last)))
+        steps.append(("grade it", command("exam", last, *trust)))
     learned = folder if version else folder / imitate.FOLDER
     if (learned / CONFIG).exists() and (recent := newest(verifiable(learned))):
         iterations = f"{recent[0]}:{recent[-1]}"
-        steps.append(("prove it", command("verify", learned, "--iterations", iterations)))
-    steps.append(("export it", command("export", last)))
+        steps.append(("prove it", command("verify", learned, "--iterations", iterations, *trust)))
+    steps.append(("export it", command("export", last, *trust)))
     if curves := program("tensorboard", "--logdir", folder):
         steps.append(("see its curves", curves))
     return steps

@@ -40,6 +40,11 @@ def describe(config: Json, game: Game) -> JsonObject:
     return {"rules": rules, "imports": imports}
 
 
+def has_imports(config: Json) -> bool:
+    """Tells whether a config, as JSON values, names an import path."""
+    return any(map(plugins.is_import_path, _names(config)))
+
+
 def _names(value: Json) -> Iterator[str]:
     """Yields the texts in a JSON value, without the options behind them."""
     if isinstance(value, str):

@@ -220,6 +220,14 @@ def test_next_steps_depend_on_the_run(
     assert shlex.split(curves) == [".venv/bin/tensorboard", "--logdir", "a b"]
 
 
+def test_next_steps_allow_the_import_paths_of_a_run(run: Path) -> None:
+    for game, allowed in (("tic_tac_toe", False), ("my_game:MyGame?size=5", True)):
+        steps = dict(next_steps(replace(parsed(run), game=game), run, 3))
+        steps.pop("see its curves", None)
+        assert len(steps) == 3
+        assert all(("--trust-imports" in shlex.split(line)) == allowed for line in steps.values())
+
+
 def test_verify_takes_the_newest_iterations_without_a_gap(run: Path, tmp_path: Path) -> None:
     """What it takes when it is not told: the newest, without a gap."""
     assert newest([1, 2, 3, 4]) == range(2, 5)
