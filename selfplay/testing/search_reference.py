@@ -66,14 +66,15 @@ def check_contract(algorithm: SearchAlgorithm, **options: Any) -> None:
         counter = _Counter()
         evaluate = _counted(_boosted(Linear(game, seed=4), game), counter)
         run = _compile(algorithm, game, evaluate, budget, noise, options)
-        for boost in BOOSTS:
-            _check_result(run(boost, states, 0), legal)
-        _check_rows(run, states)
-        _check_evaluations(algorithm, budget, run, states, counter)
+        results = {boost: run(boost, states, 0) for boost in BOOSTS}
+        for result in results.values():
+            _check_result(result, legal)
+        _check_evaluations(algorithm, budget, counter.total() / len(BOOSTS) / len(legal))
+        _check_rows(run, states, results[0.0])
         if not noise:
-            _check_key(run, states, algorithm.randomness)
-            for boost in BOOSTS:
-                _check_inside(run, boost, states)
+            _check_key(run, states, results[0.0], algorithm.randomness)
+            for boost, result in results.items():
+                _check_inside(run, boost, states, result)
 
 
 def check_minimax(
@@ -134,6 +135,11 @@ class _Counter:
     def add(self, rows: np.ndarray) -> None:
         """Counts a batch."""
         self.rows += rows.shape[0]
+
+    def total(self) -> int:
+        """Returns the count, once all programs have reported."""
+        jax.effects_barrier()
+        return self.rows
 
 
 def _counted(evaluate: Evaluate, counter: _Counter) -> Evaluate:
@@ -223,24 +229,24 @@ def _check_result(result: SearchResult, legal: np.ndarray) -> None:
     require(bool(np.all(np.abs(result.value) <= 1)), "a value lies outside of [−1, 1]")
 
 
-def _check_rows(run: Run, states: Any) -> None:
+def _check_rows(run: Run, states: Any, whole: SearchResult) -> None:
     """Checks that the first half of a batch is the same beside another second half."""
     half = len(states.tree) // 2
     kept = np.arange(2 * half) < half
     others = _take(states, np.where(kept, np.arange(2 * half), 0))  # one root over and over
-    whole, mixed = run(0.0, states, 0), run(0.0, others, 0)
+    first = np.arange(half)
     require(
-        equal(_take(whole, np.arange(half)), _take(mixed, np.arange(half))),
+        equal(_take(whole, first), _take(run(0.0, others, 0), first)),
         "a row's result depends on the other rows of its batch",
     )
 
 
-def _check_key(run: Run, states: Any, randomness: str) -> None:
+def _check_key(run: Run, states: Any, result: SearchResult, randomness: str) -> None:
     """Checks that the key, and the place in the batch, decide no more than the claim allows."""
     if randomness == "result":
         return
     order = np.random.default_rng(0).permutation(len(states.tree))
-    first, second = _take(run(0.0, states, 0), order), run(0.0, _take(states, order), 1)
+    first, second = _take(result, order), run(0.0, _take(states, order), 1)
     if randomness == "ties":
         best = second.policy[np.arange(len(order)), second.action]
         highest = np.sort(second.policy, axis=1)
@@ -254,15 +260,8 @@ def _check_key(run: Run, states: Any, randomness: str) -> None:
     )
 
 
-def _check_evaluations(
-    algorithm: SearchAlgorithm, budget: int, run: Run, states: Any, counter: _Counter
-) -> None:
+def _check_evaluations(algorithm: SearchAlgorithm, budget: int, evaluations: float) -> None:
     """Checks how many positions the network evaluates for a move, which the ledger counts."""
-    jax.effects_barrier()
-    before = counter.rows
-    run(0.0, states, 0)
-    jax.effects_barrier()
-    evaluations = (counter.rows - before) / len(states.tree)
     claim = algorithm.evaluations_per_move(budget)
     require(
         evaluations == claim,
@@ -271,10 +270,10 @@ def _check_evaluations(
     )
 
 
-def _check_inside(run: Run, boost: float, states: Any) -> None:
+def _check_inside(run: Run, boost: float, states: Any, result: SearchResult) -> None:
     """Checks that twins have the same result, and that what is won or lost is seen."""
     twins = np.arange(len(states.tree)) ^ 1
-    result, other = run(boost, states, 0), run(boost, _take(states, twins), 0)
+    other = run(boost, _take(states, twins), 0)
     require(equal(result, other), "the search plays illegal actions inside its tree")
     require(
         bool(np.all(result.value[:2] > 0.5) and np.all(result.value[2:4] < -0.5)),

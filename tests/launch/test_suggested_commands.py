@@ -37,6 +37,8 @@ from tests.small_runs import (
     trained,
 )
 
+SMALL = (*TINY, "--network.kind", "mlp")  # compiles in less time
+
 BAD = {
     "preset": (
         "connect_foru",
@@ -72,12 +74,12 @@ def test_train_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run."""
     folder = tmp_path_factory.mktemp("commands") / "run"
-    trained(folder, *TINY)
+    trained(folder, *SMALL)
     return folder
 
 
 def test_other_config_names_the_fields_that_differ(run: Path) -> None:
-    arguments = ["connect_four_smoke", "--out", str(run), *TINY]
+    arguments = ["connect_four_smoke", "--out", str(run), *SMALL]
     arguments += ["--seed", "5", "--search.num-simulations", "6"]
     ((status, said),) = run_cli("launch.train", [arguments])
     assert status == 2
@@ -89,13 +91,13 @@ def test_other_config_names_the_fields_that_differ(run: Path) -> None:
 def test_run_ended_by_sigterm_resumes_with_the_same_command(
     tmp_path: Path, run: Path, actors: str
 ) -> None:
-    process = start(tmp_path / "run", *TINY, "--cluster.actors", actors, "--plain")
+    process = start(tmp_path / "run", *SMALL, "--cluster.actors", actors, "--plain")
     assert process.stdout is not None
     seen = next(line for line in process.stdout if line.startswith("iteration 1/"))
     process.send_signal(signal.SIGTERM)
     assert "The same command resumes it." in finish(process, 130), seen
     assert len(digests(tmp_path / "run")) < len(digests(run))
-    assert trained(tmp_path / "run", *TINY) == digests(run)
+    assert trained(tmp_path / "run", *SMALL) == digests(run)
 
 
 def test_last_lines_are_below_the_live_view(
@@ -122,7 +124,7 @@ def test_other_number_of_iterations_is_explained_with_commands(
         shutil.copytree(run, folder)
     for path in ("commits/00000003.json", "snapshots/00000003.npz"):
         (stopped / path).unlink()
-    flags = ["connect_four_smoke", "--cluster.actors=0", *TINY[2:]]  # without the iterations
+    flags = ["connect_four_smoke", "--cluster.actors=0", *SMALL[2:]]  # without the iterations
 
     def typed(folder: Path, *more: str) -> list[str]:
         return [*flags, f"--out={folder}", *more]
@@ -321,7 +323,7 @@ def test_damaged_checkpoint_is_skipped_and_named(run: Path) -> None:
     for path in (run / "checkpoints" / "00000003").rglob("*"):
         if path.is_file():
             path.write_bytes(b"\0" * max(1, path.stat().st_size))
-    arguments = ["connect_four_smoke", "--out", str(run), *TINY, "--cluster.actors", "0"]
+    arguments = ["connect_four_smoke", "--out", str(run), *SMALL, "--cluster.actors", "0"]
     with pytest.warns(UserWarning, match=r"commit 3 is skipped: .*checkpoints/00000003"):
         ((status, said),) = run_cli("launch.train", [arguments])
     assert status == 0

@@ -30,6 +30,7 @@ from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import Diverged, Learner
 from selfplay.learning.row_sources import Source
 from selfplay.model import flops, network
+from selfplay.model.config import NetworkConfig
 from selfplay.runs import metrics
 from selfplay.runs.commits import Commits
 from selfplay.runs.digest import digest
@@ -75,7 +76,8 @@ def config(data: Path) -> TrainConfig:
         expert_half_life=1.0,
     )
     store = StoreConfig(keep_for_verify=True)
-    return replace(PLAIN, iterations=2, imitation=imitation, store=store)
+    network = NetworkConfig("mlp", width=32, depth=1, head_width=16)
+    return replace(PLAIN, iterations=2, network=network, imitation=imitation, store=store)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,8 @@ def test_any_leading_dimensions_make_a_batch() -> None:
     assert version.evaluate(empty)[0].shape == (0, 9)
 
 
-@pytest.mark.parametrize("algorithm", ["gumbel", "puct"])
+# Every algorithm treats rows independently: tests/selfplay/search/test_search_contract.py.
+@pytest.mark.parametrize("algorithm", ["gumbel", pytest.param("puct", marks=pytest.mark.slow)])
 def test_batch_is_searched_like_single_positions(algorithm: str) -> None:
     version = untrained("tic_tac_toe").with_search(algorithm)
     states = positions(version)

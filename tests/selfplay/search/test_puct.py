@@ -63,7 +63,7 @@ def both(name: str, config: SearchConfig) -> tuple[SearchResult, list[Any], np.n
 # A larger budget's tree contains the smaller one's: few budgets say much.
 CASES = [
     ("tic_tac_toe", PUCT, 1),
-    ("tic_tac_toe", PUCT, 9),
+    pytest.param("tic_tac_toe", PUCT, 9, marks=pytest.mark.slow),
     ("tic_tac_toe", PUCT, 64),
     ("connect_four", PUCT, 64),
     ("connect_four", replace(PUCT, puct=EXPLORING), 40),

@@ -103,8 +103,15 @@ chosen = st.lists(st.integers(0, 199), min_size=BATCH, max_size=BATCH)
 seeds = st.integers(0, 2**31 - 1)
 
 
-@each_search
-@each_game
+# Slow ones: every search compiles for tic-tac-toe anyway, and is held on planted trees below.
+@pytest.mark.parametrize(
+    ("rules", "name"),
+    [
+        *(("tic_tac_toe", name) for name in CONFIGS),
+        *(("connect_four", name) for name in ("raw", "raw_gumbel")),
+        *(pytest.param("connect_four", n, marks=pytest.mark.slow) for n in ("gumbel", "puct")),
+    ],
+)
 @settings(max_examples=25, deadline=None)
 @example(rows=list(range(BATCH)), seed=0, scale=1.0, boost=1e4)
 @given(

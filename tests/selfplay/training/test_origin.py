@@ -127,7 +127,7 @@ def test_other_origin_is_refused(origin: Path, second: Path, tmp_path: Path) -> 
     ("changes", "words"),
     [
         ({"network": replace(PLAIN.network, width=8)}, "network.width is 4 there and 8 here"),
-        ({"network": NetworkConfig("mlp", 4, 1, head_width=4)}, "network.kind"),
+        ({"network": NetworkConfig("conv", 4, 1, head_width=4)}, "network.kind"),
         ({"game": "hex?size=3"}, 'game is "tic_tac_toe" there and "hex?size=3" here'),
     ],
 )
