@@ -15,13 +15,13 @@ from rich.text import Text
 
 from launch import cli
 from launch.progress import clock
-from selfplay.powers_of_ten import power_of_ten
 from selfplay.runs.files import CorruptedFile
 from selfplay.study import grid, jobs
 from selfplay.study.folder import Study
 from selfplay.study.forecast import SPREAD, LadderSize, makespan
 from selfplay.study.grid import Axis, RunSpec
 from selfplay.study.timing import StartCost
+from selfplay.style.powers_of_ten import power_of_ten
 from selfplay.training.config import TrainConfig
 
 REREAD_S = 10.0  # seconds until the metrics of a run are read again

@@ -24,12 +24,12 @@ from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.players import specs
 from selfplay.players.specs import GTP, Player
 from selfplay.players.version import SUFFIX, Version, split_version
-from selfplay.powers_of_ten import power
 from selfplay.runs.files import CorruptedFile, in_words, write_bytes
 from selfplay.runs.run import check_distinct, read_config
 from selfplay.runs.snapshots import snapshot_versions
 from selfplay.scaling.at_training import TOLERANCE
 from selfplay.search.config import SearchConfig
+from selfplay.style.powers_of_ten import power
 
 
 def rate(options: Options, console: Console) -> bool:

@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from games.plugins import trust_imports
     from selfplay.experts.archive import ExpertArchive
     from selfplay.ladder.config import LadderConfig
     from selfplay.ladder.ladder import Ladder, LadderState
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from selfplay.training.config import TrainConfig
     from selfplay.training.loop import train
     from selfplay.training.verify import verify
-    from selfplay.trust import trust_imports
 
 _MODULES = {
     "ExpertArchive": "selfplay.experts.archive",
@@ -49,7 +49,7 @@ _MODULES = {
     "Version": "selfplay.players.version",
     "read_config": "selfplay.runs.run",
     "train": "selfplay.training.loop",
-    "trust_imports": "selfplay.trust",
+    "trust_imports": "games.plugins",
     "verify": "selfplay.training.verify",
 }
 

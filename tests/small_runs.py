@@ -36,7 +36,7 @@ TINY = (
 PLAIN = TrainConfig(
     game="tic_tac_toe",
     iterations=6,
-    network=NetworkConfig(width=4, depth=1, head_width=4),
+    network=NetworkConfig("mlp", width=4, depth=1, head_width=4),
     search=SearchConfig(num_simulations=4),
     selfplay=SelfPlayConfig(streams=1, batch_size=16, segment_length=12),
     learner=LearnerConfig(batch_size=16, shards=2, warmup_steps=1),

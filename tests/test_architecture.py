@@ -23,7 +23,7 @@ MAX_LINES = 500
 LAYERS = """
 games
 selfplay.determinism selfplay.rng selfplay.ranges selfplay.command_line selfplay.phase
-selfplay.trust selfplay.figure_style selfplay.powers_of_ten
+selfplay.style
 selfplay.runs
 selfplay.tracking
 selfplay.model

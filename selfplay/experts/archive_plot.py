@@ -13,7 +13,7 @@ from games.notation import action_to_text
 from selfplay.experts import summary
 from selfplay.experts.archive import ExpertArchive
 from selfplay.experts.sgf import ranks
-from selfplay.figure_style import HUES, INK
+from selfplay.style.figure_style import HUES, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from selfplay.figure_style import DASHES, HUES, INK, MARKERS, PALE, Dash, plain
 from selfplay.ladder.ladder import LadderState
 from selfplay.ladder.tables import Row, rows
 from selfplay.players.specs import GTP, split_stored
+from selfplay.style.figure_style import DASHES, HUES, INK, MARKERS, PALE, Dash, plain
 
 if TYPE_CHECKING:  # matplotlib takes most of a second to import
     from matplotlib.artist import Artist

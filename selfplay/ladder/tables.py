@@ -19,9 +19,9 @@ from games.game import Game
 from games.go import as_go
 from selfplay.ladder.database import Entry, RecordedGame
 from selfplay.ladder.ladder import LadderState
-from selfplay.powers_of_ten import power_of_ten
 from selfplay.ratings import goodness_of_fit
 from selfplay.ratings.elo import Z95
+from selfplay.style.powers_of_ten import power_of_ten
 
 WIDE = 100  # columns of a terminal that has room for the whole table
 NOT_RATED = "not rated"  # a player without a counted game

@@ -36,7 +36,6 @@ from selfplay.model.architecture import Params, Prediction
 from selfplay.model.config import KIND, NetworkConfig
 from selfplay.model.flops import Ledger
 from selfplay.players import komi_argument
-from selfplay.powers_of_ten import power
 from selfplay.runs.codec import from_json
 from selfplay.runs.files import write_bytes
 from selfplay.runs.renamed import with_today_names
@@ -45,6 +44,7 @@ from selfplay.runs.tree import flatten, nest
 from selfplay.search.base import SearchFn, SearchResult
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import make_search
+from selfplay.style.powers_of_ten import power
 
 MakeFunction: TypeAlias = Callable[..., Callable[..., Any]]
 """``make(game, *static)`` → a function of parameters and a state."""

@@ -9,8 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from selfplay.figure_style import HUES, plain
-from selfplay.powers_of_ten import label_powers, power
 from selfplay.report.figures import ReportFigure, style
 from selfplay.report.findings import Finding
 from selfplay.report.table import Row, Table
@@ -18,6 +16,8 @@ from selfplay.scaling import at_training, comparison
 from selfplay.scaling.comparison import MAX_GAMES, MAX_SEEDS, NARROW_ELO, Information, Lead
 from selfplay.scaling.estimate import Floats, InsufficientData
 from selfplay.scaling.rated_versions import RatedVersions, by_budget
+from selfplay.style.figure_style import HUES, plain
+from selfplay.style.powers_of_ten import label_powers, power
 
 NAME, TITLE = "comparison", "Who is ahead at equal training?"
 MAX_DRAWN = 4  # sides in the figure, each with a clearly different hue

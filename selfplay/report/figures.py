@@ -16,9 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from selfplay import figure_style
-from selfplay.figure_style import DASHES, INK, PALE, plain
-from selfplay.powers_of_ten import label_powers
 from selfplay.ratings.elo import Z95
 from selfplay.report.table import Row, Table
 from selfplay.scaling import frontier
@@ -29,6 +26,9 @@ from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
+from selfplay.style import figure_style
+from selfplay.style.figure_style import DASHES, INK, PALE, plain
+from selfplay.style.powers_of_ten import label_powers
 
 MAX_COLUMNS = 3  # of panels
 RAMP, RAMP_END = "plasma", 0.62  # for numbers; colors beyond are too pale for lines on white

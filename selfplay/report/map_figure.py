@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from selfplay.figure_style import INK, plain
-from selfplay.powers_of_ten import power_math
 from selfplay.report.figures import ReportFigure, style
 from selfplay.report.table import Table
 from selfplay.scaling.estimate import Estimate, Floats
+from selfplay.style.figure_style import INK, plain
+from selfplay.style.powers_of_ten import power_math
 
 SHADES = "cividis"
 EMPTY, MUTED = "#f0f0f0", "#5c5c5c"

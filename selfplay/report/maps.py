@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from selfplay.figure_style import plain
-from selfplay.powers_of_ten import power, power_math
 from selfplay.report import map_figure
 from selfplay.report.figures import ReportFigure
 from selfplay.report.map_figure import CANDIDATE, LEADER, Cell, MapAxis, Panel
@@ -20,6 +18,8 @@ from selfplay.scaling.at_training import TOLERANCE
 from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor, recipe_text
 from selfplay.scaling.rated_versions import RatedVersions, by_budget
+from selfplay.style.figure_style import plain
+from selfplay.style.powers_of_ten import power, power_math
 
 MAX_FACTORS = 3  # that a map can show
 MAX_NAMED = 3  # candidates that a sentence names

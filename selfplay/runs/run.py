@@ -153,20 +153,16 @@ class Run:
         path = Path(os.path.realpath(folder))  # resolve() would raise for links in a circle
         window = window or ReplayConfig()
         commits = Commits(path, window, keep, keep_all)
-        wanted = to_json(config)
         _check_is_run(path)
         reject_links(path)
         with _raise_disk_full(path):
             path.mkdir(parents=True, exist_ok=True)
             lock = take_lock(path)
             try:
-                session: JsonObject = {"config_changes": [], **(code or {}), **(notes or {})}
-                if (path / CONFIG).exists():
-                    session["config_changes"] = _check_config(path, wanted, mutable)
-                    if accepted := code_changes.check(path, code or {}, accept_code_change):
-                        session["accepted_code_change"] = accepted
-                else:
-                    write_json(path / CONFIG, {"format_version": FORMAT_VERSION, "config": wanted})
+                session: JsonObject = {**(code or {}), **(notes or {})}
+                session["config_changes"] = _check_or_write_config(path, to_json(config), mutable)
+                if accepted := code_changes.check(path, code or {}, accept_code_change):
+                    session["accepted_code_change"] = accepted
                 loaded = commits.latest_good()
                 replay = loaded.replay if loaded else Replay(path, window)
                 run = cls(path, lock, commits, loaded, replay)
@@ -381,8 +377,14 @@ def read_config(folder: Path | str) -> JsonObject:
     return with_today_names(data["config"])
 
 
-def _check_config(path: Path, new: JsonObject, mutable: Collection[str]) -> list[str]:
-    """Describes differences that ``mutable`` allows; raises OtherConfig if there are others."""
+def _check_or_write_config(path: Path, new: JsonObject, mutable: Collection[str]) -> list[str]:
+    """Describes differences that ``mutable`` allows; raises OtherConfig if there are others.
+
+    The config of a new run is written.
+    """
+    if not (path / CONFIG).exists():
+        write_json(path / CONFIG, {"format_version": FORMAT_VERSION, "config": new})
+        return []
     fields = differing(read_config(path), new)
     free = {f for f in fields if any(f == m or f.startswith(f"{m}.") for m in mutable)}
     if fixed := {field: values for field, values in fields.items() if field not in free}:

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from selfplay.powers_of_ten import power
 from selfplay.scaling.at_training import TOLERANCE, interpolation_weights
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Ints, RatedVersions
+from selfplay.style.powers_of_ten import power
 
 MIN_DISTANCE = 0.5  # OOMs between two chosen levels
 DRAWS = 4000  # of the errors, for the quantile and the probabilities

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfplay.powers_of_ten import power
 from selfplay.scaling.estimate import Estimate, Floats
 from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import Regression, regress
+from selfplay.style.powers_of_ten import power
 
 
 @dataclass(frozen=True, eq=False)

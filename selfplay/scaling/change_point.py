@@ -17,10 +17,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.powers_of_ten import power
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
+from selfplay.style.powers_of_ten import power
 
 LEVEL = 0.05  # significance level of the saturation test
 KNOTS = (0.25, 0.5, 0.75)  # where the test lets the line bend, as fractions of the range of x

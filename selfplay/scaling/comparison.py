@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit
 
-from selfplay.powers_of_ten import power
 from selfplay.ratings.elo import Z95
 from selfplay.scaling import at_training, frontier, multiplier, saturation
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
+from selfplay.style.powers_of_ten import power
 
 Information = Callable[[Floats], Floats]
 """``information(ahead [C]) -> [C]``: the information, 1 / Elo², that one opening played with both

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from selfplay.powers_of_ten import power
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress
+from selfplay.style.powers_of_ten import power
 
 UNIT = "log10 FLOPs of training"
 

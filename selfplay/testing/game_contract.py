@@ -5,7 +5,7 @@
     def test_my_game():
         check_game(MyGame(size=5))
 
-Each game plays a few hundred random games at once, a few steps beyond their end; most laws read
+Each game plays 128 random games at once, a few steps beyond their end; most laws read
 that one record. What a law needs to know about a game, it asks the game: whether it can start from
 a board, whether its states have a history, whether its rules treat both players alike.
 """
@@ -26,7 +26,7 @@ from games.game import Game, State
 from games.notation import action_to_text, board_to_text, text_to_action, text_to_board
 from selfplay.testing.laws import require
 
-BATCH = 256
+BATCH = 128  # games
 BEYOND = 3  # steps after the longest possible game
 FEW = 8  # games, where setting up a board may be costly
 TEXTS = 4  # positions of one game that are printed and read

@@ -42,6 +42,7 @@ from selfplay.runs.metrics_row import MetricsRow, Seconds, SelfPlayRow, StartRow
 from selfplay.runs.renamed import disk_names
 from selfplay.runs.run import Run
 from selfplay.runs.snapshots import is_snapshot
+from selfplay.style.powers_of_ten import power
 from selfplay.tracking import tracker_specs
 from selfplay.tracking.defaults import DEFAULT_TRACKERS
 from selfplay.tracking.feed import tracked
@@ -108,9 +109,8 @@ def train(
         on_iteration: gets every committed row; ends training by returning True.
         announce: gets messages for the user.
         enter: gets each phase as it begins.
-        track: trackers, which get every committed row on threads of their own: specs, see
-            `tracking.tracker_specs`, or functions of (row, run). One that fails is announced and
-            switched off.
+        track: trackers, which get every committed row: specs, see `tracking.tracker_specs`, or
+            functions of (row, run). One that fails is announced and switched off.
         accept_code_change: resume the run also if the rules of its game or a module of the user
             have changed since its last session; the manifest records it.
 
@@ -140,10 +140,8 @@ def train(
             return run
         start = origin
         if origin:
-            announce(
-                f"version 0 has the parameters of {origin}, "
-                f"which cost 10^{origin.ledger.ooms:.2f} FLOPs"
-            )
+            cost = power(origin.ledger.ooms)
+            announce(f"version 0 has the parameters of {origin}, which cost {cost} FLOPs")
         if trainer.experts and run.next_iteration == 0:
             start = _imitate(trainer, run, opening, callbacks)
             if start is None:

@@ -39,6 +39,17 @@ MORE = (
 ALL = [games.make(name) for name in (*games.names(), *MORE)]
 each_game = pytest.mark.parametrize("game", ALL, ids=repr)
 
+# Costly laws, and the games whose code another game or size runs as well: for `make test-slow`.
+SIZES = (*MORE[:6], "pgx:tic_tac_toe")
+REPEATED = {
+    game_contract.eager_and_single_agree_with_jit_and_vmap: SIZES,
+    game_contract.symmetries_commute_with_the_rules: ("go", "hex?size=12"),
+}
+
+
+def is_repeated(game: Game, law: Law) -> bool:
+    return game in map(games.make, REPEATED.get(law, ()))
+
 
 def answers_are_those_of_the_name(game: Game) -> None:
     """Asserts what the laws find out by themselves, for games whose answers are known."""
@@ -59,9 +70,18 @@ def answers_are_those_of_the_name(game: Game) -> None:
 
 # The laws of one game follow each other, because they share its record.
 @pytest.mark.parametrize(
-    "law", [*game_contract.LAWS, answers_are_those_of_the_name], ids=lambda law: law.__name__
+    ("game", "law"),
+    [
+        pytest.param(
+            game,
+            law,
+            id=f"{game!r}-{law.__name__}",
+            marks=[pytest.mark.slow] if is_repeated(game, law) else [],
+        )
+        for game in ALL
+        for law in (*game_contract.LAWS, answers_are_those_of_the_name)
+    ],
 )
-@each_game
 def test_built_in_game_keeps_the_law(game: Game, law: Law) -> None:
     law(game)
 

@@ -63,7 +63,7 @@ def test_action_names_are_read_as_printed(game: Game) -> None:
 
 @each_game
 def test_boards_are_read_as_printed(game: Game) -> None:
-    for state, last in random_game(game, 1) + random_game(game, 2)[-2:]:
+    for state, last in random_game(game, 1)[::4] + random_game(game, 2)[-2:]:
         for marked in {None, last}:
             text = board_to_text(game, state, marked)
             cell = None if marked is None else game.notation().find_cell(state, marked)

@@ -21,7 +21,7 @@ from selfplay.study.folder import Study
 from selfplay.study.grid import RatingConfig
 from selfplay.study.timing import StartCost, TimingRequest
 from tests.selfplay.ladder.test_anchor import begin_ladder
-from tests.small_runs import ROOT, TINY, assert_rejected, digests, train
+from tests.small_runs import ROOT, TINY, assert_rejected, digests, run_cli, train
 
 BAD = {
     "preset": ("hex_33 --grid network.width=4", "preset 'hex_33' (did you mean 'hex_3'?); choose"),
@@ -73,18 +73,23 @@ def test_ablate_rejects_bad_input_before_any_work(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
+    bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
+    assert_rejected("launch.ablate", bad)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+def test_plan_is_timed_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The lines of a plan are tested in test_plan.py, its timing in test_forecast.py."""
     small = "connect_four_smoke --grid network.width=4 --seeds 2 --plan --no-ladder --jobs 1"
     small += " --fix network.depth=1 search.num-simulations=2"
     small += " selfplay.batch-size=2 selfplay.segment-length=2"
     small += " game=tic_tac_toe init_from=first@1"
-    bad = {n: (t.format(other=other).split(), said) for n, (t, said) in BAD.items()}
-    ((status, said),) = assert_rejected(
-        "launch.ablate", bad, [[*small.split(), "--out", str(tmp_path / "new")]]
-    )
+    ((status, said),) = run_cli("launch.ablate", [[*small.split(), "--out", str(tmp_path / "new")]])
     assert status == 0 and "2 runs, 10^" in said and "0 of 2" in said
     assert "training" in said and said.endswith(" left")
-    assert [path.name for path in tmp_path.iterdir()] == ["other"]
-    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
+    assert not any(tmp_path.iterdir())
 
 
 def command(study: Path, *grid: str) -> list[str]:

@@ -116,6 +116,15 @@ def test_search_of_a_run_is_not_imported(run: Path) -> None:
             assert_rejected(f"launch.{name}", {command: (arguments, value)})
 
 
+@pytest.mark.parametrize("field", ["losses", "optimizer", "schedule"])
+@pytest.mark.parametrize("section", ["learner", "imitation.learner"])
+def test_learner_of_a_run_is_not_imported(run: Path, section: str, field: str) -> None:
+    for value in ("os:system", "evil:Game?weight=1"):
+        poison(run, f"{section}.{field}", [value] if field == "losses" else value)
+        expected = f"'{value.partition('?')[0]}' is an import path that nobody typed"
+        assert_rejected("launch.verify", {section: ([str(run)], expected)})
+
+
 @pytest.mark.parametrize("value", [5, None, ["evil:Game"], {"name": "evil:Game"}])
 def test_game_that_is_no_text_is_one_sentence(run: Path, value: object) -> None:
     poison(run, "game", value)

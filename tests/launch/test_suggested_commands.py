@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -75,18 +74,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("commands") / "run"
     trained(folder, *TINY)
     return folder
-
-
-def call(script: str, *arguments: str, status: int = 0) -> str:
-    """Run a launch script; its output."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / f"launch/{script}.py"), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return " ".join((done.stdout + done.stderr).split())
 
 
 def test_other_config_names_the_fields_that_differ(run: Path) -> None:
@@ -305,7 +292,7 @@ def test_verify_prints_identical_or_the_difference(run: Path) -> None:
     assert status == 0 and said.endswith("identical")
     commit = run / "commits" / "00000003.json"
     kept = commit.read_text()
-    assert "9:9" in call("verify", str(run), "--iterations", "9:9", status=2)
+    assert_rejected("launch.verify", {"none": ([str(run), "--iterations", "9:9"], "9:9")})
     from selfplay.runs import files
 
     data = files.read_hashed_json(commit)
@@ -318,12 +305,15 @@ def test_verify_prints_identical_or_the_difference(run: Path) -> None:
 
 def test_exported_file_gets_the_grades_of_its_run(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "tiny.safetensors"
-    assert "parameters" in call("export", f"{run}@last", "--out", str(file))
+    ((status, said),) = run_cli("launch.export", [[f"{run}@last", "--out", str(file)]])
+    assert status == 0 and "parameters" in said
     flags = ("--sims", "0", "--positions", "64")
-    (first, one), (second, two) = run_cli("launch.exam", [[str(run), *flags], [str(file), *flags]])
+    bad = {"no version": ([f"{run}@77"], "versions available: 0, 1, 2, 3")}
+    (first, one), (second, two) = assert_rejected(
+        "launch.exam", bad, [[str(run), *flags], [str(file), *flags]]
+    )
     assert first == second == 0 and "keep the result" in one
     assert one.split("moves that")[1] == two.split("moves that")[1]
-    assert "versions available: 0, 1, 2, 3" in call("exam", f"{run}@77", status=2)
 
 
 def test_damaged_checkpoint_is_skipped_and_named(run: Path) -> None:

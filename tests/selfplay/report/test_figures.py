@@ -15,7 +15,6 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from selfplay.figure_style import HUES, INK, PALE
 from selfplay.report import comparison_section, figures, map_section, page, study_questions
 from selfplay.report.evidence import Evidence
 from selfplay.report.figures import LineStyles
@@ -24,6 +23,7 @@ from selfplay.report.questions import answer_all
 from selfplay.report.study_questions import OF_STUDY
 from selfplay.scaling.factors import Factor
 from selfplay.scaling.rated_versions import RatedVersions
+from selfplay.style.figure_style import HUES, INK, PALE
 
 Grid = tuple[RatedVersions, list[Factor]]
 
