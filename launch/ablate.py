@@ -25,6 +25,7 @@ if __name__ == "__main__":  # a checkout need not be installed
 import games
 from configs import PRESETS
 from configs.studies import STUDIES
+from games import plugins
 from games.spelling import did_you_mean
 from launch import cli
 from launch.train import parse
@@ -107,7 +108,9 @@ def main() -> None:
         )
     if failed or not rated:
         raise SystemExit(1)
-    report = command_line.command("report", near(out))
+    has_imports = plugins.typed_paths([*options.grid, *options.fix])
+    trust = ("--trust-imports",) if has_imports else ()
+    report = command_line.command("report", near(out), *trust)
     console.print(f"report: {report}", markup=False, soft_wrap=True)
 
 

@@ -75,8 +75,9 @@ def rate(options: Options, console: Console) -> bool:
     console.print(watcher.summary)
     has_versions = any(player.digest for player in players)
     if state.rounds and has_versions and USER_FOLDER not in os.environ:
-        target = run if inside else folder
-        console.print(f"report: {command('report', near(target))}", markup=False, soft_wrap=True)
+        trust = ("--trust-imports",) if options.trust_imports else ()
+        report = command("report", near(run if inside else folder), *trust)
+        console.print(f"report: {report}", markup=False, soft_wrap=True)
     return finished
 
 

@@ -78,6 +78,9 @@ def test_run_is_rated_against_random_and_rollouts(folder: Path) -> None:
     text = run(folder, "ladder", "runs/gomoku", *players, *size, "--trust-imports", "--plain")
     for player in ("random", "rollouts", "gomoku@3"):
         assert player in text
+    report = text.partition("report: ")[2].split()
+    assert report[-2:] == ["runs/gomoku", "--trust-imports"]
+    assert "runs/gomoku" in run(folder, "report", *report[-2:])
 
 
 def test_run_is_played_in_the_terminal(folder: Path) -> None:
