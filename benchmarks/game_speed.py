@@ -22,7 +22,7 @@ from typing import Any
 
 from selfplay import determinism
 
-determinism.pin()
+determinism.pin(1)
 
 import jax
 import jax.numpy as jnp

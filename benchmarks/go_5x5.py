@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from selfplay import determinism
 
-determinism.pin()
+determinism.pin(1)
 
 import jax
 import jax.numpy as jnp

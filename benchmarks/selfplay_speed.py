@@ -24,7 +24,7 @@ import warnings
 
 from selfplay import determinism
 
-determinism.pin()
+determinism.pin(1)
 
 import jax
 from rich.console import Console

@@ -28,7 +28,7 @@ from typing import Any
 
 from selfplay import determinism
 
-determinism.pin()
+determinism.pin(1)
 
 import jax
 from rich.console import Console

@@ -77,17 +77,13 @@ def run_command(main: Callable[[], None]) -> None:
 
 @cache  # once a process, also where several commands run in it
 def configure_process() -> None:
-    """Prepares the process before JAX starts: output, Ctrl-C, caches, pinned arithmetic.
-
-    JAX gets a virtual CPU device for each core, at most 8, for the learner's shards.
-    """
+    """Prepares the process before JAX starts: output, Ctrl-C, caches, pinned arithmetic."""
     plugins.trust_environment()
     replace_unprintable_signs()
     redeliver_ctrl_c()
     if folder := determinism.cache_folder():  # otherwise matplotlib looks for a folder of its own
         os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
-    power_of_two = 1 << (min(cores(), 8).bit_length() - 1)  # it divides the number of shards
-    determinism.pin(devices=power_of_two)
+    determinism.pin()
 
 
 def exit_with_error(message: object) -> NoReturn:

@@ -2,8 +2,8 @@
 
 The kernels of XLA's CPU backend depend on the number of threads it sees: weight gradients changed
 with the host's core count. Here every program runs on one thread (``NPROC=1``). Parallelism comes
-from processes (one actor per core) and from virtual CPU devices (the learner's shards), which do
-not change a program's arithmetic. The instruction set is AVX2, which every x86-64 host of the last
+from processes (one actor per core) and from virtual CPU devices (the learner's shards). Their
+number is the same on every machine, because it changes gradients. The instruction set is AVX2, which every x86-64 host of the last
 decade has. On GPU, XLA uses deterministic kernels and not Triton's matrix products: from JAX 0.11
 on, no network compiles with both, because only autotuning finds tiles for the products, and
 deterministic kernels exclude autotuning.
@@ -19,6 +19,8 @@ from pathlib import Path
 from games import checkout
 
 NAMES = ("NPROC", "XLA_FLAGS")
+DEVICES = "OOMZERO_CPU_DEVICES"
+"""Environment variable: see :func:`cpu_devices`."""
 LATE = """\
 JAX was imported before selfplay.determinism.pin() could set the flags that fix its results.
 In a script, call it above every import of JAX. In a notebook, restart the kernel and make this the
@@ -61,15 +63,32 @@ def environment(devices: int = 1) -> dict[str, str]:
     return {"NPROC": "1", "XLA_FLAGS": " ".join([*others, *flags])}
 
 
-def pin(devices: int = 1) -> None:
+def cpu_devices() -> int:
+    """Returns the number of virtual CPU devices of a process that learns, on every machine.
+
+    XLA's pool has as many threads as devices, and a gradient's bits depend on it: 1, 2 and 4
+    devices differ. The environment variable `DEVICES` is for runs that were started with fewer.
+
+    Raises:
+        ValueError: the variable is not a number from 1 on.
+    """
+    text = os.environ.get(DEVICES, "8")
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{DEVICES} must be a number of devices from 1 on, got {text!r}")
+    return int(text)
+
+
+def pin(devices: int | None = None) -> None:
     """Sets the pinned variables in this process; see :func:`environment`.
 
+    `devices` is the number of virtual CPU devices, that of :func:`cpu_devices` if left out.
     A second call does nothing, so that the first cell of a notebook may run twice.
 
     Raises:
         RuntimeError: JAX was imported before, so the flags could come too late, or the process is
             pinned for another number of devices.
     """
+    devices = devices or cpu_devices()
     wanted = environment(devices)
     if "jax" in sys.modules:
         if pinned() == wanted:
@@ -104,7 +123,8 @@ def check_fingerprint(actual: str, recorded: str | None, whose: str, folder: Pat
         raise ValueError(
             f"{whose} fingerprint is {actual[:12]} on this machine, {recorded[:12]} in the run: "
             "this processor, these flags or packages compute other bits than the run was started "
-            f"with; see {folder / 'manifest.json'}"
+            f"with; see {folder / 'manifest.json'}. If its flags have another device_count, set "
+            f"{DEVICES} to that number"
         )
 
 

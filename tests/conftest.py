@@ -11,7 +11,7 @@ from selfplay import determinism
 # Two workers and many commands compile the same small programs: share them.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # Before any import of JAX. Pytest loads this file before it collects the tests beside it.
-determinism.pin(8)
+determinism.pin()
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402

@@ -37,7 +37,8 @@ class Difference:
 
     Attributes:
         iteration: the iteration, 0 for the start.
-        part: "state", "rows", "carries", or at the start "parameters" or "fingerprint".
+        part: "state", "rows", "carries", or at the start "parameters", "fingerprint" or "fingerprint of the
+            learner".
         recomputed: the digest that this process computed.
         recorded: the digest in the run.
     """
@@ -133,10 +134,13 @@ def _verify_selfplay(
     params = _params_of_version_0(folder, commits, config)
     if config.init_from and (actual := digest(params)) != config.init_from:
         return Difference(0, "parameters", actual, config.init_from)
-    workers, recorded = pool.InProcess(config.stream_spec()), commits.identity().fingerprint
-    if workers.fingerprint != recorded:
-        return Difference(0, "fingerprint", workers.fingerprint, recorded or "none")
+    workers, identity = pool.InProcess(config.stream_spec()), commits.identity()
+    if workers.fingerprint != identity.fingerprint:
+        return Difference(0, "fingerprint", workers.fingerprint, identity.fingerprint or "none")
     start, first_carries = trainer.start(params)
+    learner = trainer.learner.fingerprint(trainer.example_rows(first_carries))
+    if identity.learner_fingerprint not in (learner, None):
+        return Difference(0, "fingerprint of the learner", learner, identity.learner_fingerprint)
     for iteration in iterations:
         loaded = commits.load(iteration - 1)
         state = unflatten(start, loaded.state)

@@ -23,7 +23,7 @@ from typing import Any
 from selfplay import determinism
 
 if __name__ == "__main__":
-    determinism.pin(8)  # as tests/conftest.py does
+    determinism.pin()  # as tests/conftest.py does
 
 import numpy as np
 

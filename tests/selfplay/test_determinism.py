@@ -42,18 +42,29 @@ def test_pin_raises_after_jax_was_imported(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(
         RuntimeError, match=r"for 8 virtual CPU devices instead of 1; call"
     ) as twice:
-        determinism.pin()
+        determinism.pin(1)
     assert "kernel" not in str(twice.value)
     with monkeypatch.context() as patch:
         patch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")  # not all of it
         with pytest.raises(RuntimeError, match="restart the kernel") as raised:
             determinism.pin()
     assert "\n    from selfplay import determinism\n    determinism.pin()\n" in str(raised.value)
-    determinism.pin(8)  # as it is pinned: nothing is left to do
+    determinism.pin()  # as it is pinned: nothing is left to do
     words = "from selfplay import determinism; determinism.pin(4); import jax; "
     words += "print(jax.device_count())"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
     assert done.stdout.strip() == "4", done.stderr
+
+
+def test_number_of_devices_is_that_of_every_machine_unless_the_user_names_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert determinism.cpu_devices() == 8
+    monkeypatch.setenv("OOMZERO_CPU_DEVICES", "2")
+    assert determinism.cpu_devices() == 2
+    monkeypatch.setenv("OOMZERO_CPU_DEVICES", "two")
+    with pytest.raises(ValueError, match="OOMZERO_CPU_DEVICES must be a number of devices.*'two'"):
+        determinism.cpu_devices()
 
 
 def test_cache_of_an_installation_is_in_the_users_cache_folder(
@@ -84,5 +95,5 @@ def test_process_is_pinned_without_a_cache_where_none_can_be_written(
     for name in ("XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR", *determinism.NAMES):
         monkeypatch.delenv(name, raising=False)
     determinism.pin()
-    assert determinism.pinned() == determinism.environment()
+    assert determinism.pinned() == determinism.environment(8)
     assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
