@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from games import source_digest
 from games.options import check_known, check_unique, parse_options
@@ -36,6 +36,8 @@ USER_FOLDER = "OOMZERO_USER_FOLDER"
 
 TRUSTED = "OOMZERO_TRUSTED"
 """Environment variable: import paths that a command trusts, "*" for all; see `environment`."""
+
+T = TypeVar("T")
 
 _PATH = re.compile(r"(?!(?:pgx|gtp):)[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 _TYPED = re.compile(rf"(?:^|[=,]|\s)({_PATH.pattern})(?=[?,&\s]|%3[Ff]|$)")
@@ -155,12 +157,13 @@ def stored_in(where: object) -> Iterator[None]:
 def typed_paths(arguments: Iterable[str]) -> list[str]:
     """Finds the import paths in the arguments of a command line, without their options.
 
-    The name of an existing file or folder is none: a stranger may have chosen it.
+    The name of an existing file or folder is none, with options behind it or not: a stranger may
+    have chosen it.
     """
     return [
         path
         for argument in arguments
-        if not os.path.lexists(argument)
+        if not any(map(os.path.lexists, (argument, argument.rpartition("?")[0] or argument)))
         for path in _TYPED.findall(argument)
         if not os.path.lexists(path)
     ]
@@ -293,10 +296,52 @@ def keyword_types(function: Callable[..., object]) -> dict[str, type]:
     """
     parameters = inspect.signature(function).parameters.values()
     options = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    hints = get_type_hints(function) if options else {}
+    hints = type_hints(function) if options else {}
     return {
         p.name: hints.get(p.name, str if p.default is p.empty else type(p.default)) for p in options
     }
+
+
+def type_hints(thing: Callable[..., object]) -> dict[str, Any]:
+    """Returns the annotations of a function or class; ValueError if one names nothing."""
+    try:
+        return get_type_hints(thing)
+    except NameError as error:
+        raise ValueError(
+            f"{thing.__module__}.{thing.__qualname__}: an annotation cannot be resolved ({error}); "
+            "import its names when the program runs, not under TYPE_CHECKING"
+        ) from error
+
+
+def build(
+    kind: Kind, spec: str, make: Callable[..., T], expected: type | None, *args: Any, **options: Any
+) -> T:
+    """Calls a function that a spec names.
+
+    Args:
+        kind: what the function makes.
+        spec: names it, for errors.
+        make: the function.
+        expected: the type of what it returns; None: any callable.
+        *args: its arguments.
+        **options: the options behind the spec's "?".
+
+    Raises:
+        ValueError: it raised an error, or returned something else.
+    """
+    try:
+        result = make(*args, **options)
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{kind.noun} {spec!r} failed with {type(error).__name__}: {error} "
+            "(OOMZERO_TRACEBACK=1 shows where)"
+        ) from error
+    if not (isinstance(result, expected) if expected else callable(result)):
+        name = expected.__name__ if expected else "a function"
+        raise ValueError(f"{kind.noun} {spec!r} returned {result!r}, expected {name}")
+    return result
 
 
 def resolve(
@@ -341,19 +386,22 @@ def _import(kind: Kind, path: str) -> Any:
                 f"{kind.noun} {path!r}: {module_name} needs the module {error.name!r}, which is "
                 "not installed"
             ) from error
+        stem = module_name.removesuffix(".py")
+        hint = f"; write {stem}:{attribute}" if stem != module_name else ""
         raise ValueError(
             f"{kind.noun} {path!r}: {module_name} cannot be imported ({error}); it must be "
-            f"installed, or a module in the working directory {folder}"
+            f"installed, or a module in the working directory {folder}{hint}"
         ) from error
-    except Exception as error:  # any code may run during the import
+    except (Exception, SystemExit) as error:  # any code may run during the import
         raise ValueError(
             f"{kind.noun} {path!r}: the import of {module_name} failed with "
             f"{type(error).__name__}: {error} (OOMZERO_TRACEBACK=1 shows where)"
         ) from error
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]
+        file = getattr(module, "__file__", "built in")
         raise ValueError(
-            f"{kind.noun} {path!r}: {module_name} has no {attribute!r}"
+            f"{kind.noun} {path!r}: {module_name} ({file}) has no {attribute!r}"
             f"{did_you_mean(attribute, public)}"
         )
     return getattr(module, attribute)

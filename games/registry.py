@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields
 from types import MappingProxyType
-from typing import get_type_hints
 
 from games import plugins
 from games.connect_four import ConnectFour
@@ -75,7 +74,7 @@ def make(name: str, **options: object) -> Game:
     kind = _GAMES.get(name) or plugins.load(KIND, name, _is_game, expected)
     if lacking := sorted(kind.__abstractmethods__):
         raise ValueError(f"game {name!r} does not define {', '.join(lacking)}; see games.Game")
-    hints = get_type_hints(kind)
+    hints = plugins.type_hints(kind)
     types = {field.name: hints[field.name] for field in fields(kind)}  # pyright: ignore[reportArgumentType]
     parsed = plugins.parse_arguments(name, text, types)
     plugins.check_arguments(name, options, types)
@@ -87,4 +86,5 @@ def make(name: str, **options: object) -> Game:
 
 
 def _is_game(thing: object) -> bool:
-    return isinstance(thing, type) and issubclass(thing, Game) and is_dataclass(thing)
+    is_class = isinstance(thing, type) and issubclass(thing, Game)
+    return is_class and "__dataclass_fields__" in vars(thing)  # its own, not an ancestor's

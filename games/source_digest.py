@@ -12,6 +12,7 @@ import ast
 import contextlib
 import hashlib
 import importlib.metadata
+import os
 import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -38,7 +39,7 @@ def of(path: str, module: ModuleType) -> Source:
     top = name.partition(".")[0]
     if getattr(module, "__file__", None) is None:  # built in, or a folder without __init__.py
         return Source(path, _version(module), hashlib.sha256(name.encode()).hexdigest(), "")
-    file = Path(str(module.__file__)).resolve()
+    file = Path(os.path.abspath(str(module.__file__)))  # of a link, where the link is
     depth = name.count(".") + (file.name == "__init__.py")
     root = file.parents[depth]
     hashed, installed = hashlib.sha256(), _is_installed(root)
@@ -97,7 +98,7 @@ def _is_installed(root: Path) -> bool:
     if root.name in ("site-packages", "dist-packages"):  # of the user or the system, too
         return True
     folders = (sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib"))
-    return any(Path(folder).resolve() == root for folder in folders)
+    return any(Path(folder).resolve() == root.resolve() for folder in folders)
 
 
 def _version(module: ModuleType, top: str = "") -> str:

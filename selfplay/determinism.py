@@ -3,10 +3,10 @@
 The kernels of XLA's CPU backend depend on the number of threads it sees: weight gradients changed
 with the host's core count. Here every program runs on one thread (``NPROC=1``). Parallelism comes
 from processes (one actor per core) and from virtual CPU devices (the learner's shards). Their
-number is the same on every machine, because it changes gradients. The instruction set is AVX2, which every x86-64 host of the last
-decade has. On GPU, XLA uses deterministic kernels and not Triton's matrix products: from JAX 0.11
-on, no network compiles with both, because only autotuning finds tiles for the products, and
-deterministic kernels exclude autotuning.
+number is the same on every machine, because it changes gradients. The instruction set is AVX2,
+which every x86-64 host of the last decade has. On GPU, XLA uses deterministic kernels and not
+Triton's matrix products: from JAX 0.11 on, no network compiles with both, because only autotuning
+finds tiles for the products, and deterministic kernels exclude autotuning.
 
 A process calls :func:`pin` before it imports JAX, so this module must not import JAX.
 """

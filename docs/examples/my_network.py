@@ -46,6 +46,8 @@ def transformer(
 ) -> Model:
     """Builds the transformer with `width` and `depth`; `attention_heads` must divide the width."""
     (rows, columns, planes), width = shape.observation, config.width
+    if attention_heads < 1 or width % attention_heads:
+        raise ValueError(f"attention_heads={attention_heads} must divide network.width={width}")
     cells = rows * columns
     every: Heads = (("policy", "actions"), ("value", "scalar"), *heads)
     module = Transformer(shape, config, every, attention_heads)

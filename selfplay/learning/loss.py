@@ -14,9 +14,9 @@ from games.game import Game
 from selfplay.acting.row_schema import RowField, Rows
 from selfplay.learning import loss_terms
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.loss_terms import Batch, masked_cross_entropy
+from selfplay.learning.loss_terms import Batch, LossTerm, masked_cross_entropy
 from selfplay.learning.targets import policy_target
-from selfplay.model.architecture import Evaluate, Params
+from selfplay.model.architecture import Evaluate, Params, Prediction
 
 LossFn = Callable[[Params, Rows, Array], tuple[Array, dict[str, Array]]]
 """``loss(params, rows, key) → (mean loss, metrics)``; `key` draws the symmetries."""
@@ -37,7 +37,7 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
     def loss(params: Params, rows: Rows, key: Array) -> tuple[Array, dict[str, Array]]:
         batch = unpack_batch(game, fields, rows, key if config.symmetries else None)
         prediction = evaluate(params, batch["planes"])
-        each = {name: term.function(prediction, batch) for name, term in terms.items()}
+        each = {name: _rows_loss(term, prediction, batch) for name, term in terms.items()}
         means = {name: jnp.mean(losses) for name, losses in each.items()}
         total = means["policy"] * terms["policy"].weight
         for name in list(terms)[1:]:
@@ -51,6 +51,26 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
         }
         return total, metrics | {f"{name}_loss": mean for name, mean in means.items()}
 
+    return loss
+
+
+def _rows_loss(term: LossTerm, prediction: Prediction, batch: Batch) -> Array:
+    """Computes a term's loss of each row, float32[n].
+
+    Raises ValueError if its function returns something else, or reads what it did not declare.
+    """
+    try:
+        loss = term.function(prediction, batch)
+    except KeyError as error:
+        raise ValueError(
+            f"loss term {term.name} reads {error}, which is in neither its fields nor its heads"
+        ) from error
+    shape, dtype = jnp.shape(loss), jnp.result_type(loss)
+    if shape != prediction.value.shape or dtype != jnp.float32:
+        raise ValueError(
+            f"loss term {term.name} returns {dtype}{list(shape)}, expected a number per row, "
+            f"float32{list(prediction.value.shape)}"
+        )
     return loss
 
 

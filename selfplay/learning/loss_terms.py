@@ -173,7 +173,10 @@ def _make(spec: str) -> LossTerm:
     types = plugins.keyword_types(thing.make) if isinstance(thing, LossTermFactory) else {}
     options = plugins.parse_arguments(f"loss {name}", text, {**types, "weight": float})
     weight = options.pop("weight", None)
-    term = thing.make(**options) if isinstance(thing, LossTermFactory) else thing
+    if isinstance(thing, LossTermFactory):
+        term = plugins.build(LOSS, name, thing.make, LossTerm, **options)
+    else:
+        term = thing
     return term if weight is None else replace(term, weight=weight)
 
 

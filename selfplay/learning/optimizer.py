@@ -105,9 +105,11 @@ def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTra
         ValueError: the optimizer or the schedule is unknown or not trusted, or has no such option.
     """
     named, options = plugins.resolve(SCHEDULE, config.schedule, _SCHEDULES, Schedule)
-    schedule = named.make(config, total_steps, **options)
+    spec = config.schedule
+    schedule = plugins.build(SCHEDULE, spec, named.make, None, config, total_steps, **options)
     named, options = plugins.resolve(OPTIMIZER, config.optimizer, _OPTIMIZERS, Optimizer)
-    optimizer = named.make(config, schedule, **options)
+    spec, kind = config.optimizer, optax.GradientTransformation
+    optimizer = plugins.build(OPTIMIZER, spec, named.make, kind, config, schedule, **options)
     return optax.chain(optax.clip_by_global_norm(config.gradient_clip), optimizer)
 
 

@@ -46,7 +46,8 @@ def make(game: Game, config: NetworkConfig, heads: Heads = ()) -> Model:
 @lru_cache(maxsize=16)
 def _make(shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
     architecture, options = plugins.resolve(KIND, config.kind, _ARCHITECTURES, Architecture)
-    model = architecture.make(shape, config, heads, **options)
+    spec, make_model = config.kind, architecture.make
+    model = plugins.build(KIND, spec, make_model, Model, shape, config, heads, **options)
     if heads:
         return model
 

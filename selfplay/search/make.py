@@ -30,7 +30,9 @@ def make_search(game: Game, evaluate: Evaluate, config: SearchConfig) -> SearchF
     algorithm, options = _resolve(config)
     if config.num_simulations == 0:
         return raw.make(game, evaluate, _noise_scale(config))
-    return algorithm.make(game, evaluate, config.num_simulations, config.noise, **options)
+    budget, noise = config.num_simulations, config.noise
+    spec, make = config.algorithm, algorithm.make
+    return plugins.build(KIND, spec, make, None, game, evaluate, budget, noise, **options)
 
 
 def find_algorithm(config: SearchConfig) -> SearchAlgorithm:

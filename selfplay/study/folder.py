@@ -22,7 +22,7 @@ from selfplay.runs import metrics
 from selfplay.runs.files import read_json, reject_links, write_json
 from selfplay.runs.renamed import today_arguments, today_field
 from selfplay.runs.run import read_config
-from selfplay.study.grid import RunSpec
+from selfplay.study.grid import RunSpec, is_name
 
 FORMAT_VERSION = 1
 STUDY = "study.json"
@@ -179,7 +179,12 @@ class _RunDocument(TypedDict):
 
 
 def _run_spec(row: _RunDocument) -> RunSpec:
-    """Makes a run's spec from its JSON, with today's names of fields and flags."""
+    """Makes a run's spec from its JSON, with today's names of fields and flags.
+
+    Raises ValueError for a name that no study gives: commands get it as an argument.
+    """
+    if not is_name(row["name"]):
+        raise ValueError(f"a run is called {row['name']!r}, which is no name of a study's run")
     return RunSpec(
         name=row["name"],
         arm=row["arm"],

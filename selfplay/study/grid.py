@@ -13,6 +13,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")  # characters that a folder's name do
 SEED_FIELD = "seed"
 
 
+def is_name(text: object) -> bool:
+    """Tells whether a text can be the name of a study's run, and so of its folder."""
+    return isinstance(text, str) and bool(text) and not _UNSAFE.search(text)
+
+
 @dataclass(frozen=True)
 class Axis:
     """A config field and the values it takes, as text."""

@@ -37,8 +37,8 @@ class Difference:
 
     Attributes:
         iteration: the iteration, 0 for the start.
-        part: "state", "rows", "carries", or at the start "parameters", "fingerprint" or "fingerprint of the
-            learner".
+        part: "state", "rows", "carries", or at the start "parameters", "fingerprint" or
+            "fingerprint of the learner".
         recomputed: the digest that this process computed.
         recorded: the digest in the run.
     """

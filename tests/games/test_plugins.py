@@ -141,14 +141,20 @@ def test_installed_module_hides_one_in_the_working_directory(
     ("path", "sentence"),
     [
         ("user_nothing:reply", "user_nothing cannot be imported.*installed, or a module in"),
-        ("user_losses:repyl", r"user_losses has no 'repyl' \(did you mean 'reply'\?\)"),
+        (
+            "user_losses:repyl",
+            r"user_losses \(.*\.py\) has no 'repyl' \(did you mean 'reply'\?\)",
+        ),
         ("user_losses:number", "user_losses:number is not a loss: expected a function, got 3"),
+        ("user_exits:reply", "the import of user_exits failed with SystemExit: 7"),
+        ("user_losses.py:reply", r"user_losses\.py cannot be imported.*; write user_losses:reply"),
         ("user_needs:reply", r"user_needs needs the module 'user_nothing', which is not installed"),
     ],
 )
 def test_path_to_something_else_is_rejected(path: str, sentence: str) -> None:
     write(Path.cwd(), source="def reply(): pass\nnumber = 3")
     write(Path.cwd(), "user_needs", "import user_nothing")
+    write(Path.cwd(), "user_exits", "raise SystemExit(7)")
     plugins.trust([path])
     with pytest.raises(ValueError, match=sentence):
         load(path)

@@ -239,6 +239,17 @@ def test_training_into_a_folder_with_another_game_imports_nothing(run: Path) -> 
     assert_rejected("launch.train", bad)
 
 
+def test_study_with_a_run_that_is_called_like_an_import_path_is_refused(run: Path) -> None:
+    from selfplay.study.grid import Arm, run_specs
+
+    study = Study.extended(run.parent / "study", run_specs([Arm("tic")], 1), "ablate")
+    study.write()
+    path = run.parent / "study" / "study.json"
+    path.write_text(path.read_text().replace(study.runs[0].name, "x=evil:Game"))
+    with pytest.raises(ValueError, match="'x=evil:Game', which is no name of a study's run"):
+        Study.read(run.parent / "study")
+
+
 def test_study_does_not_pass_on_what_only_its_folder_names(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from selfplay.acting import row_schema
 from selfplay.acting.row_schema import Episodes, RowField
 from selfplay.learning import loss_terms
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.loss import make_loss, unpack_batch
+from selfplay.learning.loss import _rows_loss, make_loss, unpack_batch
 from selfplay.learning.loss_terms import LossTerm, LossTermFactory
 from selfplay.learning.optimizer import Optimizer, Schedule, after_warmup, make_optimizer
 from selfplay.model.architecture import Prediction
@@ -47,9 +47,20 @@ MARK = RowField("mark", "", "int8", finish=finish)
 plain = LossTerm("plain", ones, (MARK, row_schema.ACTION), (("b", "scalar"), ("a", "actions")))
 same_name = LossTerm("plain", ones)
 same_head = LossTerm("other", ones, heads=(("a", "cells"),))
+main_head = LossTerm("other", ones, heads=(("value", "scalar"),))
 same_field = LossTerm("other", ones, (replace(MARK, dtype="int16"),))
 shares_field = LossTerm("shares", ones, (MARK,), (("c", "cells"),), weight=0.5)
 policy = LossTerm("policy", ones)
+
+
+@LossTermFactory
+def nothing() -> Any:
+    return None
+
+
+@LossTermFactory
+def broken() -> LossTerm:
+    return LossTerm(f"{1 // 0}", ones)
 
 
 @LossTermFactory
@@ -154,9 +165,12 @@ def test_symmetries_move_cells_actions_and_numbers_of_actions() -> None:
     [
         (["plain", "same_name"], r"learner\.losses: 'plain' is the name of a loss term twice"),
         (["policy"], r"'policy' is the name of a loss term twice"),
-        (["plain", "same_head"], r"'a' is the name of an auxiliary head twice"),
+        (["plain", "same_head"], r"'a' is the name of a head twice"),
+        (["main_head"], r"'value' is the name of a head twice"),
         (["plain", "same_field"], r"'mark' is the name of a row field twice"),
         (["plain?factor=2"], r"loss my_loss_terms:plain has no option 'factor'"),
+        (["nothing"], "loss term 'my_loss_terms:nothing' returned None, expected LossTerm"),
+        (["broken"], "'my_loss_terms:broken' failed with ZeroDivisionError: integer"),
         (["plain?weight=-1"], r"loss term plain: weight must be at least 0 and finite, got -1"),
         (
             ["finish"],
@@ -168,6 +182,28 @@ def test_symmetries_move_cells_actions_and_numbers_of_actions() -> None:
 def test_clashing_or_wrong_terms_are_rejected(names: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         loss_terms.terms(config(*names))
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (
+            lambda prediction, rows: prediction.value.mean(),
+            r"returns float32\[\], expected .*\[4\]",
+        ),
+        (
+            lambda prediction, rows: rows["legal"].argmax(-1),
+            r"returns int32\[4\], expected a number",
+        ),
+        (lambda prediction, rows: rows["mark"], "reads 'mark', which is in neither its fields nor"),
+        (lambda prediction, rows: prediction.auxiliary["a"], "reads 'a', which is in neither"),
+    ],
+)
+def test_function_that_is_no_loss_of_each_row_is_rejected(function: Any, sentence: str) -> None:
+    prediction = Prediction(jnp.zeros((4, 9)), jnp.zeros(4))
+    batch = {"legal": jnp.ones((4, 9), bool)}
+    with pytest.raises(ValueError, match=f"loss term wrong {sentence}"):
+        _rows_loss(LossTerm("wrong", function), prediction, batch)
 
 
 def test_bad_declaration_is_rejected() -> None:
@@ -187,7 +223,7 @@ def test_import_path_that_nobody_typed_is_refused(changes: dict[str, Any]) -> No
 
 
 def test_unknown_names_list_the_choices() -> None:
-    with pytest.raises(ValueError, match="unknown loss term 'reply'; choose from names that"):
+    with pytest.raises(ValueError, match="unknown loss term 'reply'; write an import path"):
         LearnerConfig(losses=("reply?weight=2",))
     with pytest.raises(ValueError, match=r"unknown optimizer 'adam' \(did you mean 'adamw'\?\)"):
         LearnerConfig(optimizer="adam")
