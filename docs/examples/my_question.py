@@ -1,11 +1,10 @@
 """Asks one more question in a report: what does an order of magnitude (OOM) of time buy?
 
-    oomzero report ../../studies/hex_4 --questions my_question:TIME
-
-Run the command in the folder of this file, or install the module.
+oomzero report ../../studies/hex_4 --questions my_question:TIME
 """
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from selfplay.report.evidence import Evidence
 from selfplay.report.figures import one_panel
@@ -31,7 +30,12 @@ def of_time(evidence: Evidence) -> Finding:
     seconds, elo = points.require("seconds"), points.elo
     numbers = zip(points.run.tolist(), seconds.tolist(), elo.tolist(), strict=True)
     table = Table(("run", "seconds_log10", "elo"), list(numbers))
-    figure = one_panel(lambda axes: axes.plot(seconds, elo, "o"), table, "Each dot is a version.")
+
+    def draw(axes: Axes) -> None:
+        axes.plot(seconds, elo, "o")
+        axes.set(xlabel="seconds of training, log10", ylabel="Elo")
+
+    figure = one_panel(draw, table, "Each dot is a version.")
     return Finding([f"{slope}."], figure, note=evidence.budget_note, results=[slope])
 
 
