@@ -157,8 +157,8 @@ def stored_in(where: object) -> Iterator[None]:
 def typed_paths(arguments: Iterable[str]) -> list[str]:
     """Finds the import paths in the arguments of a command line, without their options.
 
-    The name of an existing file or folder is none, with options behind it or not: a stranger may
-    have chosen it.
+    Leaves out names of existing files and folders, with options or without: a stranger may have
+    chosen them.
     """
     return [
         path

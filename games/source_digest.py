@@ -95,7 +95,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 def _is_installed(root: Path) -> bool:
     """Tells whether a folder is one of the interpreter's, which hold installed packages."""
-    if root.name in ("site-packages", "dist-packages"):  # of the user or the system, too
+    if root.name in ("site-packages", "dist-packages"):  # also those of the user and the system
         return True
     folders = (sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib"))
     return any(Path(folder).resolve() == root.resolve() for folder in folders)

@@ -28,7 +28,7 @@ class Evidence:
 
     Attributes:
         points: all versions.
-        baseline: the recipe that others are compared with; "" stands for the first one.
+        baseline: the recipe that others are compared with; "" means the first one.
         perfect: True = perfect play is at 0 Elo.
         varied: the factors that distinguish the recipes; see `factors`.
         ladder: players, games and ratings of the ladder; None if only the versions are known.

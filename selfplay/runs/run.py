@@ -127,8 +127,7 @@ class Run:
     ) -> Run:
         """Opens a run, or starts one in a folder that is empty or does not exist.
 
-        Removes leftovers of an interrupted commit, restores missing metrics rows, and adds a
-        session to the manifest.
+        Removes leftovers of an interrupted commit, mends metrics, adds a session to the manifest.
 
         Args:
             folder: the run folder.
@@ -139,8 +138,7 @@ class Run:
             keep_all: keep every checkpoint, shard and snapshot, for verification.
             flags: pinned settings, for the manifest.
             notes: more entries for the manifest.
-            code: the code that the run depends on, see `code_changes.describe`; not compared if
-                left out.
+            code: the code behind the run, see `code_changes.describe`; None: not compared.
             accept_code_change: open the run also if this code has changed; the manifest records it.
 
         Raises:
@@ -151,8 +149,7 @@ class Run:
             DiskFull: nothing can be written.
         """
         path = Path(os.path.realpath(folder))  # resolve() would raise for links in a circle
-        window = window or ReplayConfig()
-        commits = Commits(path, window, keep, keep_all)
+        commits = Commits(path, window := window or ReplayConfig(), keep, keep_all)
         _check_is_run(path)
         reject_links(path)
         with _raise_disk_full(path):

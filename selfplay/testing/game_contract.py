@@ -164,7 +164,7 @@ def arrays_have_documented_shapes_and_dtypes(game: Game) -> None:
         require(same, f"{method} returns another structure than init")
         for x, y in zip(jax.tree.leaves(other), jax.tree.leaves(state), strict=True):
             same = (x.shape, x.dtype, x.weak_type) == (y.shape, y.dtype, False)
-            require(same, f"a leaf of init is {y}, of {method} {x}; weak types differ, too")
+            require(same, f"a leaf of init is {y}, of {method} {x}; weak types differ as well")
 
 
 @_law

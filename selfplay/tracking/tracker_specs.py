@@ -39,7 +39,7 @@ def resolve(specs: Iterable[str | Tracker]) -> list[NamedTracker]:
 
     Raises:
         ValueError: a name is unknown, its package is not installed, an option is wrong; or an
-            import path is not trusted, or names something that is no tracker.
+            import path is not trusted, or names something that is not a tracker.
     """
     return [_resolve(spec) for spec in specs]
 

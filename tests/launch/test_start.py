@@ -103,7 +103,7 @@ def test_oomzero_does_what_the_script_does() -> None:
     assert script_output.startswith("usage: launch/verify.py ")
     examples = "python launch/verify.py", "oomzero verify"  # of another length in their box
     assert examples[0] in script_output and examples[1] in output
-    texts = (output.replace(*examples[::-1]), script_output)
+    texts = (output.replace(examples[1], examples[0]), script_output)
     first, second = (" ".join(text.partition("\n")[2].split()) for text in texts)
     assert first == second
 
