@@ -3,6 +3,7 @@
 import importlib
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,12 @@ def test_wandb_offline_continues_its_run_when_it_is_resumed(
     run = train(folder, 2, "wandb?project=test&mode=offline")
     train(folder, 1, "wandb?project=test&mode=offline")
     files = sorted(folder.glob("wandb/*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
-    rows = [row for path in files for row in wandb_rows(path)]
+    deadline = time.monotonic() + 20
+    while True:  # wandb's service may write the file's end after the run was closed
+        rows = [row for path in files for row in wandb_rows(path)]
+        if len(rows) == 3 or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
     assert {name for name, _ in rows} == {run.id} and len(files) == 2
     assert [row["_step"] for _, row in rows] == [0, 1, 2]
     for i, (_, row) in enumerate(rows):
