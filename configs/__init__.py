@@ -5,7 +5,7 @@ A preset's docstring is a promise: its command, its cost and the result to expec
 
 from collections.abc import Callable
 
-from configs import connect_four, go, hex, small
+from configs import baseline, connect_four, go, hex, small
 from games.spelling import did_you_mean
 from selfplay.training.config import TrainConfig
 
@@ -30,6 +30,10 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
         hex.hex_8,
         hex.hex_9,
         small.small,
+        baseline.connect_four_baseline,
+        baseline.hex_3_baseline,
+        baseline.hex_4_baseline,
+        baseline.hex_5_baseline,
     )
 }
 

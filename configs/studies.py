@@ -1,6 +1,7 @@
 """Named studies: ``STUDIES[name]() → StudyConfig``; run them with ``launch/ablate.py NAME``.
 
-A study's docstring is a promise: its command, its cost and the result to expect.
+A study's docstring is a promise: its command, its cost and the result to expect. Studies train
+frozen presets (configs/baseline.py), so that a published study can be repeated.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,13 @@ def hex_scaling() -> StudyConfig:
     boards = {3: (16, 5), 4: (32, 5), 5: (64, 3)}  # iterations, seeds
     return StudyConfig(
         arms=tuple(
-            Arm(f"hex_{board}", (*same, "--iterations", str(iterations)), sizes, seeds=seeds)
+            Arm(
+                f"hex_{board}_baseline",
+                (*same, "--iterations", str(iterations)),
+                sizes,
+                f"hex_{board}",
+                seeds,
+            )
             for board, (iterations, seeds) in boards.items()
         ),
         seeds=5,
@@ -42,7 +49,7 @@ def connect_four_budget_vs_size() -> StudyConfig:
     """
     sizes = (Axis("network.width", ("8", "16", "32")), Axis("network.depth", ("1", "3")))
     return StudyConfig(
-        arms=(Arm("connect_four", ("--iterations", "32"), sizes),),
+        arms=(Arm("connect_four_baseline", ("--iterations", "32"), sizes, "connect_four"),),
         rating=RatingConfig(sims=(0, 8, 64), versions=5, until_stderr=40, max_games=24_000),
     )
 
@@ -64,7 +71,8 @@ def recipes() -> StudyConfig:
     short = ("--iterations", "32", "--network.width", "16")
     return StudyConfig(
         arms=tuple(
-            Arm("connect_four", (*short, *change), name=name) for name, change in changes.items()
+            Arm("connect_four_baseline", (*short, *change), name=name)
+            for name, change in changes.items()
         ),
         seeds=5,
         rating=RatingConfig(sims=(0, 16), versions=6, until_stderr=40, max_games=20_000),
