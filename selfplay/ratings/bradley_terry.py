@@ -1,16 +1,22 @@
-"""The model of a game's outcome: Bradley-Terry with draws, a first-move advantage, and openings.
+"""The model of a game's outcome: Bradley-Terry with draws, first move, openings and pair effects.
 
-With strengths θ in nats (1 Elo = ln 10 / 400), the first player's lead is ::
+With strengths θ in nats (1 Elo = ln 10 / 400), i is ahead of j by ::
 
-    x = θ_first − θ_second + γ + τ z_opening        z ~ Normal(0, 1), one for each opening
+    d = θ_i − θ_j + u_ij        u_ij = −u_ji ~ Normal(0, σ²), one for each pairing
 
-and the outcomes have the odds win : draw : loss = exp(x/2) : ν : exp(−x/2), ν = exp δ (Davidson
-1970; for ν = 0 this is Bradley-Terry 1952). γ is the first-move advantage, and τ is its standard
+and the first player's lead in a game of them is ::
+
+    x = ±d + γ + τ z            z ~ Normal(0, 1), one for each opening; + if i moves first
+
+The outcomes have the odds win : draw : loss = exp(x/2) : ν : exp(−x/2), ν = exp δ (Davidson 1970;
+for ν = 0 this is Bradley-Terry 1952). γ is the first-move advantage, and τ is its standard
 deviation over openings. A lopsided opening ends 1–1 between any two players, so a model without τ
-would rate distant players too close together.
+would rate distant players too close together. σ says how far pairings deviate from one common scale
+of strength: i may do better against j than both do against everybody else.
 
-The opening is the statistical unit. Its games are independent given z, and z is integrated out by
-Gauss-Hermite quadrature, so the likelihood is a product over openings.
+An opening belongs to one pairing: its games are independent given z, and z is integrated out by
+Gauss-Hermite quadrature. So the likelihood of a pairing, given u, is a product over its openings,
+and depends on four coordinates: d, γ, δ and log τ.
 """
 
 from dataclasses import dataclass
@@ -18,17 +24,26 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-__all__ = ["NATS_PER_ELO", "NODES", "WEIGHTS", "Games", "Openings", "Terms", "gather", "terms"]
+__all__ = [
+    "NATS_PER_ELO",
+    "NODES",
+    "WEIGHTS",
+    "Games",
+    "Openings",
+    "Terms",
+    "gather",
+    "log_likelihood",
+    "terms",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
 NATS_PER_ELO: Final = np.log(10) / 400
 _HERMITE = np.polynomial.hermite_e.hermegauss(15)
-NODES: Final[Floats] = _HERMITE[0]  # [K]: values of z
-WEIGHTS: Final[Floats] = _HERMITE[1] / _HERMITE[1].sum()  # [K]: their probabilities
+NODES: Final[Floats] = _HERMITE[0]  # [Q]: values of z
+WEIGHTS: Final[Floats] = _HERMITE[1] / _HERMITE[1].sum()  # [Q]: their probabilities
 
 
 class Games(NamedTuple):
@@ -37,7 +52,9 @@ class Games(NamedTuple):
     first: Ints  # [N]: index of the player who moves first
     second: Ints  # [N]: index of the other player
     outcome: Ints  # [N]: +1 the first player won, 0 draw, -1 the second player won
-    opening: Ints  # [N]: id; games that share one are dependent: an opening, colors swapped
+    opening: (
+        Ints  # [N]: id; a pairing's games that share one are dependent: one opening, two colors
+    )
 
     def check(self, players: int) -> None:
         """Raises ValueError unless these are games between different players in [0, players)."""
@@ -58,80 +75,143 @@ class Games(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Openings:
-    """Games grouped by opening, at most M in one; openings with equal results share a row."""
+    """Games grouped by pairing and opening; a pairing's openings with equal results share a row.
 
-    first: Ints  # [R, M]
-    second: Ints  # [R, M]
-    outcome: Ints  # [R, M]
-    mask: NDArray[np.bool_]  # [R, M], True = a game, False = padding
+    R rows of at most M games, ordered by their K pairings of players i < j.
+    """
+
+    i: Ints  # [K]
+    j: Ints  # [K]
+    pairing: Ints  # [R]: index of the row's pairing
+    side: Ints  # [R, M]: +1 = i moves first, -1 = j moves first, 0 = padding
+    outcome: Ints  # [R, M]: for whoever moves first
     count: Ints  # [R]: number of openings with these results
+
+    def by_pairing(self, values: Floats) -> Floats:
+        """Sums values of single openings, float[R, …], over all openings of a pairing."""
+        shape = values.shape[1:]
+        weighted = self.count * values.reshape(len(values), int(np.prod(shape))).T
+        totals = [np.bincount(self.pairing, column, len(self.i)) for column in weighted]
+        return np.stack(totals, axis=-1).reshape(len(self.i), *shape)
 
 
 def gather(games: Games) -> Openings:
-    """Groups games by opening. The order of the games and the values of the ids do not matter."""
+    """Groups games. The order of the games and the values of the ids do not matter."""
     if not len(games.first):
         empty = np.zeros((0, 1), np.int64)
-        return Openings(empty, empty, empty, empty.astype(bool), empty[:, 0])
-    parts = np.stack([games.first, games.second, games.outcome + 1]).astype(np.int64)
-    base = parts[:2].max() + 1
-    codes = (parts[0] * base + parts[1]) * 3 + parts[2]
-    order = np.lexsort((codes, games.opening))
-    codes, ids = codes[order], np.asarray(games.opening)[order]
-    starts = np.flatnonzero(np.r_[True, ids[1:] != ids[:-1]])
+        return Openings(empty[:, 0], empty[:, 0], empty[:, 0], empty, empty, empty[:, 0])
+    first, second = np.asarray(games.first, np.int64), np.asarray(games.second, np.int64)
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    pairs, pairing = np.unique(np.stack([low, high]), axis=1, return_inverse=True)
+    pairing = pairing.ravel()
+    codes = (first > second) * 3 + games.outcome + 1
+    order = np.lexsort((codes, games.opening, pairing))
+    codes, pairing, ids = codes[order], pairing[order], np.asarray(games.opening)[order]
+    starts = np.flatnonzero(np.r_[True, (ids[1:] != ids[:-1]) | (pairing[1:] != pairing[:-1])])
     sizes = np.diff(np.r_[starts, len(ids)])
-    padded = np.full((len(starts), sizes.max()), -1)
-    padded[np.arange(sizes.max()) < sizes[:, None]] = codes
+    padded = np.full((len(starts), 1 + sizes.max()), -1)
+    padded[:, 0] = pairing[starts]
+    padded[:, 1:][np.arange(sizes.max()) < sizes[:, None]] = codes
     rows, count = np.unique(padded, axis=0, return_counts=True)
-    mask = rows >= 0
-    codes = np.where(mask, rows, 0)
-    first, second = codes // 3 // base, codes // 3 % base
-    return Openings(first, second, np.where(mask, codes % 3 - 1, 0), mask, count)
+    codes = rows[:, 1:]
+    side = np.where(codes < 0, 0, 1 - 2 * (codes // 3))
+    outcome = np.where(codes < 0, 0, codes % 3 - 1)
+    return Openings(pairs[0], pairs[1], rows[:, 0], side, outcome, count)
 
 
 class Terms(NamedTuple):
-    """Each row's log-likelihood with derivatives in its coordinates: x of its M games, δ, τ."""
+    """Each opening's log-likelihood with derivatives in its coordinates: d, γ, δ, log τ."""
 
     value: Floats  # [R]
-    score: Floats  # [R, M + 2]: first derivatives
-    information: Floats  # [R, M + 2, M + 2]: negative second derivatives
+    score: Floats  # [R, 4]: first derivatives
+    information: Floats  # [R, 4, 4]: negative second derivatives
 
 
-def terms(lead: Floats, outcome: Ints, mask: NDArray[np.bool_], delta: float, tau: float) -> Terms:
-    """Computes log-likelihood and derivatives of R openings; lead float[R, M] is x without τ z."""
-    x = lead[:, None, :] + tau * NODES[:, None]  # [R, K, M]
-    top = np.maximum(np.abs(x) / 2, delta)  # keeps the exponentials in range
-    win, loss, draw = np.exp(x / 2 - top), np.exp(-x / 2 - top), np.exp(delta - top)
+def terms(
+    ahead: Floats, side: Ints, outcome: Ints, gamma: float, delta: float, tau: float
+) -> Terms:
+    """Computes log-likelihood and derivatives of R openings, z integrated out.
+
+    Args:
+        ahead: float[R], d: how far the pairing's player i is ahead.
+        side: int[R, M], see `Openings`.
+        outcome: int[R, M], see `Openings`.
+        gamma: the first-move advantage.
+        delta: log ν.
+        tau: the standard deviation of the first-move advantage over openings; 0 for none.
+    """
+    given_z = _given_z(ahead, side, outcome, gamma, delta, tau)
+    win, loss, draw = given_z.odds
     total = win + loss + draw
-    weight = mask[:, None, :].astype(float)  # 0 removes padding
+    weight = (side != 0)[:, None, :].astype(float)  # 0 removes padding
     drawn = (outcome == 0)[:, None, :]
-    log = outcome[:, None, :] * x / 2 + delta * drawn - top - np.log(total)
-    joint = np.log(WEIGHTS) + (log * weight).sum(axis=-1)  # [R, K]
-    value = np.asarray(logsumexp(joint, axis=1))
-    posterior = np.exp(joint - value[:, None])
+    value = given_z.value
+    posterior = np.exp(given_z.log_joint - value[:, None])
 
     mean, share = (win - loss) / total * weight, draw / total * weight
     by_x = (outcome[:, None, :] * weight - mean) / 2
+    by_gamma = by_x.sum(axis=-1)
     by_delta = (drawn * weight - share).sum(axis=-1)
-    scores = np.concatenate(
-        [by_x, by_delta[..., None], (by_x.sum(axis=-1) * NODES)[..., None]], axis=-1
-    )  # [R, K, M + 2], given z
+    by_ahead = (side[:, None, :] * by_x).sum(axis=-1)
+    scale = tau * NODES
+    scores = np.stack([by_ahead, by_gamma, by_delta, by_gamma * scale], axis=-1)  # given z
+    score = np.einsum("rq,rqa->ra", posterior, scores)
 
     # Louis (1982): the expected information given z, minus the variance over z of the score.
-    size = x.shape[-1]
     xx = ((1 - share) * weight - mean**2) / 4
     xd = -mean * share / 2
-    conditional = np.zeros((*x.shape[:2], size + 2, size + 2))  # [R, K, M + 2, M + 2], given z
-    diagonal = np.arange(size)
-    conditional[..., diagonal, diagonal] = xx
-    conditional[..., diagonal, size] = conditional[..., size, diagonal] = xd
-    conditional[..., size, size] = (share * (1 - share)).sum(axis=-1)
-    conditional[..., diagonal, -1] = conditional[..., -1, diagonal] = xx * NODES[:, None]
-    conditional[..., size, -1] = conditional[..., -1, size] = xd.sum(axis=-1) * NODES
-    conditional[..., -1, -1] = xx.sum(axis=-1) * NODES**2
+    both, one_sided = xx.sum(axis=-1), (side[:, None, :] * xx).sum(axis=-1)
+    gamma_delta, ahead_delta = xd.sum(axis=-1), (side[:, None, :] * xd).sum(axis=-1)
+    delta_delta = (share * (1 - share)).sum(axis=-1)
+    entries = {
+        (0, 0): both,
+        (0, 1): one_sided,
+        (0, 2): ahead_delta,
+        (0, 3): one_sided * scale,
+        (1, 1): both,
+        (1, 2): gamma_delta,
+        (1, 3): both * scale,
+        (2, 2): delta_delta,
+        (2, 3): gamma_delta * scale,
+        (3, 3): both * scale**2,
+    }
+    information = np.empty((*score.shape, 4))
+    for (a, b), entry in entries.items():
+        spread = (posterior * (entry - scores[..., a] * scores[..., b])).sum(axis=1)
+        information[:, a, b] = information[:, b, a] = spread + score[:, a] * score[:, b]
+    information[:, 3, 3] -= score[:, 3]  # the last coordinate is log τ
+    return Terms(value, score, information)
 
-    weights = posterior[:, None, :]  # [R, 1, K]
-    score = (weights @ scores)[:, 0]
-    expected = weights @ conditional.reshape(*joint.shape, (size + 2) ** 2)
-    deviation = scores - score[:, None]
-    variance = np.swapaxes(posterior[..., None] * deviation, 1, 2) @ deviation
-    return Terms(value, score, expected.reshape(variance.shape) - variance)
+
+def log_likelihood(
+    ahead: Floats, side: Ints, outcome: Ints, gamma: float, delta: float, tau: float
+) -> Floats:
+    """Computes the log-likelihood of R openings, float[R], as `terms` does."""
+    return _given_z(ahead, side, outcome, gamma, delta, tau).value
+
+
+class _GivenZ(NamedTuple):
+    """Outcomes of openings at each value of z."""
+
+    odds: tuple[Floats, Floats, Floats]  # [R, Q, M]: win, loss, draw, up to a common factor
+    log_joint: Floats  # [R, Q]: log-likelihood of the outcomes and of z
+
+    @property
+    def value(self) -> Floats:
+        """The log-likelihood of the outcomes, float[R]."""
+        most = self.log_joint.max(axis=1, initial=-1e300)
+        return most + np.log(np.exp(self.log_joint - most[:, None]).sum(axis=1))
+
+
+def _given_z(
+    ahead: Floats, side: Ints, outcome: Ints, gamma: float, delta: float, tau: float
+) -> _GivenZ:
+    """Computes the odds of all games, and the log-likelihood of each opening, for each z."""
+    played = side != 0
+    lead = (side * ahead[:, None] + gamma) * played  # [R, M]
+    x = lead[:, None, :] + tau * NODES[:, None]  # [R, Q, M]
+    top = np.maximum(np.abs(x) / 2, delta)  # keeps the exponentials in range
+    win, loss, draw = np.exp(x / 2 - top), np.exp(-x / 2 - top), np.exp(delta - top)
+    drawn = (outcome == 0)[:, None, :]
+    log = outcome[:, None, :] * x / 2 + delta * drawn - top - np.log(win + loss + draw)
+    return _GivenZ((win, loss, draw), np.log(WEIGHTS) + (log * played[:, None, :]).sum(axis=-1))

@@ -1,45 +1,37 @@
 """Elo ratings from games, with 95 % intervals whose coverage is measured by simulation.
 
-The estimate maximizes the likelihood of :mod:`selfplay.ratings.bradley_terry` under weak priors:
+The model is that of :mod:`selfplay.ratings.bradley_terry`: a rating is a player's mean strength over
+opponents like those that it met, and every pairing may deviate from the difference of two ratings
+by an effect of its own, Normal(0, σ²).
 
-* ratings: Normal around the mean rating of the field, with standard deviation `prior` in Elo. The
-  prior has no origin, so adding a constant to all ratings changes nothing. It gives a player that
-  won everything a finite rating, and a player without games the field's mean with an interval of
-  some ±2 000. A rating known to ±s is shrunk towards the mean by about (s / prior)² of its
-  distance: by 2 Elo in 1 000 at s = 50. Intervals under much narrower priors cover too rarely,
-  first of all at the ends of the field;
-* first-move advantage: Normal(0, 400 Elo); log ν: Normal(-2, 6);
-* the spread τ over openings: √τ exp(-τ² / 2 · 100²), with its mode at 71 Elo. The root keeps the
-  estimate away from 0, where the uncertainty of τ would be lost (Chung et al. 2013). An error in τ
-  stretches or shrinks the whole table, by 3 % for 50 Elo, and the intervals include it. If no
-  opening was played twice, τ is fixed at 0, because nothing tells it apart from luck.
-
-The covariance is a sandwich, H⁻¹ B H⁻¹, with the opening as the unit: B sums over openings the
-outer product of their scores, each computed as if that opening had been left out of the fit (CR3,
-Bell and McCaffrey 2002). For players with few openings B uses the expectation under the model
-instead, with weight SHRINK / (SHRINK + openings): the scores of a player that won everything are
-almost 0, although its rating is uncertain.
+σ is estimated from the games. Each of the values `SPREADS` has a restricted likelihood L(σ), with
+parameters and pair effects integrated out, and a prior: `NO_EFFECTS` for σ = 0, and a Cauchy
+distribution of scale `SPREAD_SCALE` for the others. A value counts only as far as it explains the
+games better than σ = 0 does: its weight is the prior times max(L(σ) − L(0), 0). So where nothing
+supports pair effects, there are none. The ratings are the mean over σ, and their covariance
+includes how much they change with σ.
 """
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import ndtr
 
-from selfplay.ratings.bradley_terry import NATS_PER_ELO, Floats, Games, Openings, gather, terms
-from selfplay.ratings.design_matrix import Design
+from selfplay.ratings.bradley_terry import NATS_PER_ELO, Floats, Games
+from selfplay.ratings.posterior import PRIOR, Maximum, Posterior
 
-__all__ = ["PRIOR", "FittedModel", "Games", "Ratings", "fit", "maximize"]
+__all__ = ["PRIOR", "Games", "Ratings", "fit"]
 
-PRIOR: Final = 1000.0  # Elo
-FIRST_MOVE: Final = 400 * NATS_PER_ELO
-LOG_DRAW: Final = (-2.0, 6.0)  # mean and standard deviation of δ = log ν
-SPREAD: Final = (0.5, 100 * NATS_PER_ELO)  # power and scale
-SHRINK: Final = 20  # openings
 Z95: Final = 1.959964
+SPREADS: Final[Floats] = np.array(
+    [0, 10, 20, 32, 46, 62, 80, 100, 125, 155, 190, 235, 290, 360, 450, 560.0]
+)  # values of σ, Elo
+NO_EFFECTS: Final = 0.15  # prior probability of σ = 0
+SPREAD_SCALE: Final = 120.0  # Elo
+NEGLIGIBLE: Final = 1e-3  # weights below this fraction of the largest are left out
+DOMINANT: Final = 0.4  # the largest weight beyond which values around it are added
+MAX_REFINEMENTS: Final = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +45,8 @@ class Ratings:
     first_move_stderr: float
     draw: float  # Davidson's ν: an even game is drawn with probability ν / (2 + ν)
     opening_spread: float  # τ: standard deviation of the first-move advantage over openings, Elo
+    pair_spread: float = 0.0  # σ: standard deviation of the pair effects, Elo
+    pair_spread_interval: tuple[float, float] = (0.0, 0.0)  # of 95 %
 
     @property
     def stderr(self) -> Floats:
@@ -75,190 +69,97 @@ class Ratings:
         return float(ndtr(ahead / stderr)) if stderr else 0.5 + 0.5 * float(np.sign(ahead))
 
 
-class FittedModel(NamedTuple):
-    """The maximum, in nats, with derivatives. p = P + 3 parameters: θ, γ, δ, log τ."""
-
-    openings: Openings
-    parameters: Floats  # [p]
-    tau: float  # exp of the last parameter, or 0 if it is not free
-    free: NDArray[np.bool_]  # [p], True = estimated, False = fixed
-    design: Design  # from parameters to each row's coordinates
-    score: Floats  # [R, M + 2], of one opening of a row
-    information: Floats  # [R, M + 2, M + 2], of one opening of a row
-    inverse: Floats  # [p, p]: of the information, priors included; 0 for fixed parameters
-    prior: Floats  # [p, p]: information of the priors
-
-
-def fit(games: Games, players: int, anchor: int, prior: float = PRIOR) -> Ratings:
+def fit(
+    games: Games, players: int, anchor: int, prior: float = PRIOR, pair_effects: bool = True
+) -> Ratings:
     """Rates `players` players with player `anchor` at 0 Elo.
 
     Args:
         games: the results.
         players: P, the number of players; some may have no games.
         anchor: index of the player at 0 Elo.
-        prior: standard deviation of the ratings' prior in Elo; see the module.
+        prior: standard deviation of the ratings' prior in Elo; see `posterior`.
+        pair_effects: estimate σ; False = plain Bradley-Terry, σ = 0.
 
     Raises:
         ValueError: an anchor, prior or game out of range.
     """
-    fitted = maximize(games, players, anchor, prior)
-    covariance = sandwich(fitted, players) / NATS_PER_ELO**2
-    theta, gamma = fitted.parameters[:players], fitted.parameters[players]
+    posterior = Posterior.of(games, players, anchor, prior)
+    estimates = spreads(posterior) if pair_effects else [Weighted(1.0, posterior.maximize())]
+    weights = np.array([each.weight for each in estimates])
+    parameters = np.array([each.maximum.parameters for each in estimates])
+    mean = weights @ parameters
+    covariance = np.zeros((len(mean), len(mean)))
+    for weight, maximum in estimates:
+        deviation = maximum.parameters - mean
+        covariance += weight * (posterior.sandwich(maximum) + np.outer(deviation, deviation))
+    covariance /= NATS_PER_ELO**2
+    sigma = np.array([each.maximum.sigma for each in estimates]) / NATS_PER_ELO
     return Ratings(
-        elo=theta / NATS_PER_ELO,
+        elo=mean[:players] / NATS_PER_ELO,
         covariance=covariance[:players, :players],
         anchor=anchor,
-        first_move=float(gamma / NATS_PER_ELO),
+        first_move=float(mean[players] / NATS_PER_ELO),
         first_move_stderr=float(np.sqrt(covariance[players, players])),
-        draw=float(np.exp(fitted.parameters[players + 1])),
-        opening_spread=float(fitted.tau / NATS_PER_ELO),
+        draw=float(np.exp(mean[-2])),
+        opening_spread=posterior.tau(mean) / NATS_PER_ELO,
+        pair_spread=float(weights @ sigma),
+        pair_spread_interval=_interval(sigma, weights),
     )
 
 
-def maximize(games: Games, players: int, anchor: int, prior: float = PRIOR) -> FittedModel:
-    """Finds the maximum by Newton's method from equal ratings, the anchor fixed at 0.
+class Weighted(NamedTuple):
+    """The maximum at one value of σ, and the weight of that value."""
 
-    Raises:
-        ValueError: an anchor, prior or game out of range.
-        ArithmeticError: no convergence.
+    weight: float
+    maximum: Maximum
+
+
+def spreads(posterior: Posterior) -> list[Weighted]:
+    """Weighs values of σ; see the module. The weights add up to 1.
+
+    Values are added around the one with the largest weight until no weight dominates.
     """
-    if not 0 <= anchor < players:
-        raise ValueError(f"the anchor must be one of {players} players, got index {anchor}")
-    if not 0 < prior < np.inf:
-        raise ValueError(f"the prior's standard deviation must be finite and above 0, got {prior}")
-    games.check(players)
-    posterior = _Posterior.of(gather(games), players, anchor, prior)
-    free = posterior.free
-    point = posterior.center.copy()
-    point[-1] = np.log(SPREAD[1])
-    current = posterior.evaluate(point)
-    for _ in range(200):
-        step = _newton(current.gradient[free], current.hessian[np.ix_(free, free)])
-        if step @ current.gradient[free] < 1e-18:
+    at = {0.0: posterior.maximize()}
+    evidence = {0.0: posterior.log_evidence(at[0.0])}
+
+    def add(spread: float) -> None:
+        nearest = max(value for value in at if value < spread)
+        at[spread] = posterior.maximize(spread * NATS_PER_ELO, at[nearest])
+        evidence[spread] = posterior.log_evidence(at[spread])
+
+    for spread in SPREADS[1:].tolist():
+        add(spread)
+        if evidence[spread] < max(evidence.values()) + np.log(NEGLIGIBLE):
             break
-        trial, following = point, current
-        for halvings in range(40):  # until the step goes uphill
-            trial = point.copy()
-            trial[free] += step / 2**halvings
-            following = posterior.evaluate(trial)
-            if following.value >= current.value - 1e-9 * (1 + abs(current.value)):
-                break
-        point, current = trial, following
-    else:
-        raise ArithmeticError(f"no maximum after 200 steps on {len(games.first)} games")
-    inverse = np.zeros_like(posterior.penalty)
-    block = np.ix_(free, free)
-    inverse[block] = cho_solve(_factor(current.hessian[block]), np.eye(int(free.sum())))
-    return current.model._replace(inverse=inverse)
+    for _ in range(MAX_REFINEMENTS):
+        values = sorted(at)
+        weights = _weights(np.array(values), np.array([evidence[value] for value in values]))
+        best = int(weights.argmax())
+        if weights[best] < DOMINANT or best in (0, len(values) - 1):
+            break
+        for neighbor in (values[best - 1], values[best + 1]):
+            add((values[best] + neighbor) / 2)
+    values = sorted(at)
+    weights = _weights(np.array(values), np.array([evidence[value] for value in values]))
+    return [Weighted(float(w), at[value]) for value, w in zip(values, weights, strict=True) if w]
 
 
-class _Evaluation(NamedTuple):
-    """The penalized log-likelihood at one point, with derivatives."""
-
-    value: float
-    gradient: Floats  # [p]
-    hessian: Floats  # [p, p], negative
-    model: FittedModel  # without its inverse
-
-
-@dataclass(frozen=True, eq=False)
-class _Posterior:
-    """The penalized log-likelihood of p = P + 3 parameters: θ, γ, δ, log τ."""
-
-    openings: Openings
-    design: Design
-    free: NDArray[np.bool_]  # [p], True = estimated
-    center: Floats  # [p]: means of the normal priors
-    penalty: Floats  # [p, p]: information of the normal priors
-
-    @classmethod
-    def of(cls, openings: Openings, players: int, anchor: int, prior: float) -> "_Posterior":
-        """Combines the games with the priors; τ is free if some opening has two games."""
-        free = np.arange(players + 3) != anchor
-        free[-1] &= openings.mask.shape[1] > 1
-        center = np.zeros(players + 3)
-        center[-2] = LOG_DRAW[0]
-        return cls(
-            openings, Design.of(openings, players), free, center, _prior_information(players, prior)
-        )
-
-    def evaluate(self, point: Floats) -> _Evaluation:
-        """Computes the value and its derivatives at the parameters `point`, float[p]."""
-        openings, design, penalty = self.openings, self.design, self.penalty
-        count = openings.count.astype(float)
-        tau = float(np.exp(point[-1])) if self.free[-1] else 0.0
-        lead = (point[openings.first] - point[openings.second] + point[-3]) * openings.mask
-        value, score, information = terms(
-            lead, openings.outcome, openings.mask, float(point[-2]), tau
-        )
-        # The last coordinate becomes log τ.
-        information[:, -1] *= tau
-        information[:, :, -1] *= tau
-        score[:, -1] *= tau
-        information[:, -1, -1] -= score[:, -1]
-
-        deviation = np.where(self.free, point - self.center, 0)
-        deviation[-1] = 0
-        power, excess = SPREAD[0], (tau / SPREAD[1]) ** 2
-        penalized = count @ value - deviation @ penalty @ deviation / 2
-        total = penalized + power * point[-1] - excess / 2
-        gradient = design.sum(count[:, None] * score) - penalty @ deviation
-        gradient[-1] += power - excess
-        curvature = penalty.copy()
-        curvature[-1, -1] = 2 * excess
-        hessian = design.gram(count[:, None, None] * information) + curvature
-        model = FittedModel(
-            openings=openings,
-            parameters=point,
-            tau=tau,
-            free=self.free,
-            design=design,
-            score=score,
-            information=information,
-            inverse=np.zeros_like(curvature),
-            prior=curvature,
-        )
-        return _Evaluation(float(total), gradient, hessian, model)
+def _weights(values: Floats, evidence: Floats) -> Floats:
+    """Computes the weights of ascending values of σ in Elo, the first of which is 0."""
+    middle = (values[1:] + values[:-1]) / 2
+    widths = np.diff(np.r_[middle, 2 * values[-1] - middle[-1]])
+    scale = 2 / (np.pi * SPREAD_SCALE)
+    density = scale * widths / (1 + (values[1:] / SPREAD_SCALE) ** 2)
+    likelihood = np.exp(evidence - evidence.max())
+    excess = np.maximum(likelihood[1:] - likelihood[0], 0)
+    weights = np.r_[NO_EFFECTS * likelihood[0], (1 - NO_EFFECTS) * density * excess]
+    weights[weights < NEGLIGIBLE * weights.max()] = 0
+    return weights / weights.sum()
 
 
-def sandwich(fitted: FittedModel, players: int) -> Floats:
-    """Computes the sandwich covariance, float[p, p] in nats²; see the module."""
-    rows, design = fitted.openings, fitted.design
-    leverage = fitted.information @ design.within(fitted.inverse)
-    score = np.linalg.solve(np.eye(leverage.shape[1]) - leverage, fitted.score[..., None])
-
-    seated = np.zeros((len(rows.count), players), bool)  # True = the player plays in the row
-    row, game = np.nonzero(rows.mask)
-    seated[row, rows.first[row, game]] = seated[row, rows.second[row, game]] = True
-    openings = rows.count @ seated  # [P]
-    fewest = np.where(seated, openings, np.inf).min(axis=1, initial=np.inf)
-    weight = fewest / (fewest + SHRINK)
-    observed = design.gram((rows.count * weight)[:, None, None] * score * np.swapaxes(score, 1, 2))
-    expected = design.gram((rows.count * (1 - weight))[:, None, None] * fitted.information)
-    return fitted.inverse @ (observed + expected + fitted.prior) @ fitted.inverse
-
-
-def _prior_information(players: int, prior: float) -> Floats:
-    """Returns the information of the normal priors, float[p, p]."""
-    information = np.zeros((players + 3, players + 3))
-    centering = np.eye(players) - 1 / players
-    information[:players, :players] = centering / (prior * NATS_PER_ELO) ** 2
-    information[-3, -3] = FIRST_MOVE**-2
-    information[-2, -2] = LOG_DRAW[1] ** -2
-    return information
-
-
-def _newton(gradient: Floats, hessian: Floats, longest: float = 2.0) -> Floats:
-    """Returns the step uphill, at most `longest` nats in any parameter."""
-    step = cho_solve(_factor(hessian), gradient)
-    return step * min(1.0, longest / max(np.abs(step).max(), 1e-300))
-
-
-def _factor(hessian: Floats) -> tuple[Floats, bool]:
-    """Computes a Cholesky factor, adding a ridge until the matrix is positive definite."""
-    ridge = 0.0
-    while True:
-        try:
-            return cho_factor(hessian + ridge * np.eye(len(hessian)), lower=True)
-        except LinAlgError:
-            ridge = max(1e-3 * float(np.abs(np.diag(hessian)).max()), 4 * ridge)
+def _interval(sigma: Floats, weights: Floats) -> tuple[float, float]:
+    """Returns the 2.5 and 97.5 % quantiles of σ, interpolated between its values."""
+    below = np.cumsum(weights)
+    low, high = np.interp([0.025, 0.975], below, sigma)
+    return float(low), float(high)

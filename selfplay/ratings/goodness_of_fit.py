@@ -1,32 +1,48 @@
-"""Goodness of fit: tests whether one rating per player explains the results of all pairings.
+"""Goodness of fit: tests what ratings and independent pair effects leave unexplained.
+
+Two questions are asked of the same games:
+
+* *One common scale?* Pearson's statistic over pairings, of a fit without pair effects. If it
+  rejects, one number per player does not explain who beats whom.
+* *Does the rating model hold?* Given the spread σ of the pair effects, are they independent? Three
+  tests share the level: the largest deviation of a single pairing (Holm); the largest component of
+  cyclic dominance (the first singular value of the deviations as a skew-symmetric matrix, against
+  simulated independent ones); and, if players are of several kinds, whether pairings deviate
+  further, or in one direction, between kinds than within them.
 
 Each pairing is compared with the points that all other games predict for it. The prediction uses
 the difference of the ratings without this pairing (one Newton step away from the fit), the
-uncertainty of that difference, and the exact distribution of the points. The p-value is the
-probability of a result at least as far from the expected one; Holm's correction accounts for the
-number of pairings.
-
-The overall p-value tests whether all pairings together deviate from the fit by more than luck. It
-is Pearson's statistic, with mean and variance corrected for the degrees of freedom of the fit and
-for small counts, compared with the gamma distribution of this mean and variance.
+uncertainty of that difference, the spread of pair effects, and the exact distribution of the
+points. The p-value is the probability of a result at least as far from the expected one.
 
 The opening is the unit throughout: variance between openings beyond the model's is estimated
 within pairings, and widens all predictions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from itertools import combinations_with_replacement, pairwise
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincc
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.linalg import svds
+from scipy.special import chdtrc, gammaincc, ndtr
 
 from selfplay.ratings.bradley_terry import NATS_PER_ELO, NODES, WEIGHTS, Floats, Games, Ints
-from selfplay.ratings.elo import PRIOR, FittedModel, maximize
+from selfplay.ratings.elo import PRIOR, spreads
+from selfplay.ratings.posterior import Maximum, Posterior
 
-__all__ = ["P_REJECT", "GoodnessOfFit", "PairingFit", "p_value", "test"]
+__all__ = ["P_REJECT", "GoodnessOfFit", "PairingFit", "test"]
 
-P_REJECT = 0.001  # below this p-value the players are not on one common scale
+P_REJECT: Final = 0.001  # below this p-value the players are not on one common scale
+SIMULATED: Final = 400  # simulations of independent deviations
+DENSE: Final = 100  # players up to which a matrix is decomposed as a whole
+MIN_PAIRINGS: Final = 5  # within kinds, and between them, to compare the two
+TINY: Final = 1e-9
+FARTHEST: Final = 9 * 400 * NATS_PER_ELO  # nats; larger differences count as this one
 
 
 class PairingFit(NamedTuple):
@@ -45,59 +61,184 @@ class PairingFit(NamedTuple):
 
 @dataclass(frozen=True)
 class GoodnessOfFit:
-    """The result of the test, over all pairings and for each of them."""
+    """The results of the tests, over all pairings and for each of them.
 
-    pairings: list[PairingFit]  # by p-value, the smallest first
-    p_value: float  # of all together; 1 if the games form a tree, which any ratings fit
-    dispersion: float  # variance between openings divided by the model's, at least 1
+    Attributes:
+        pairings: by p-value, the smallest first.
+        one_scale: p-value of one common scale, without pair effects; 1 if the games form a tree,
+            which any ratings fit.
+        spread: σ, the standard deviation of the pair effects, Elo.
+        cycles: p-value of no cyclic dominance, given σ.
+        kinds: p-value of no difference between pairings within and between kinds, given σ; 1 if all
+            players are of one kind.
+        dispersion: variance between openings divided by the model's, at least 1.
+    """
+
+    pairings: list[PairingFit]
+    one_scale: float
+    spread: float
+    cycles: float
+    kinds: float
+    dispersion: float
+
+    @property
+    def p_value(self) -> float:
+        """P-value of the rating model, σ included: Bonferroni's over its three tests."""
+        single = self.pairings[0].adjusted if self.pairings else 1.0
+        return min(1.0, 3 * min(single, self.cycles, self.kinds))
 
     def badly_predicted(self, level: float = 0.05) -> list[PairingFit]:
         """Returns the pairings whose adjusted p-value is below `level`."""
         return [pairing for pairing in self.pairings if pairing.adjusted < level]
 
 
-def test(games: Games, players: int, prior: float = PRIOR) -> GoodnessOfFit:
-    """Tests how well ratings fit the games of `players` players.
+def test(
+    games: Games, players: int, prior: float = PRIOR, kinds: Sequence[str] | None = None
+) -> GoodnessOfFit:
+    """Tests how well ratings and pair effects fit the games of `players` players.
+
+    Args:
+        games: the results.
+        players: P.
+        prior: standard deviation of the ratings' prior in Elo.
+        kinds: the kind of each player, such as its search budget; None: all are of one kind.
 
     Raises:
         ValueError: a game that is not between two of the players.
     """
-    games.check(players)
+    posterior = Posterior.of(games, players, 0, prior)
     if not len(games.first):
-        return GoodnessOfFit([], 1.0, 1.0)
-    fitted, groups, dispersion = _fit(games, players, prior)
-    pairings = [_compare(fitted, group, dispersion) for group in groups]
-    pairings.sort(key=lambda pairing: (pairing.p_value, pairing.i, pairing.j))
-    steps = np.arange(len(pairings), 0, -1) * [pairing.p_value for pairing in pairings]
-    adjusted = np.minimum(np.maximum.accumulate(steps), 1)
-    pairings = [
-        pairing._replace(adjusted=float(a)) for pairing, a in zip(pairings, adjusted, strict=True)
-    ]
-    return GoodnessOfFit(pairings, _overall(fitted, groups, dispersion), dispersion)
-
-
-def p_value(games: Games, players: int, prior: float = PRIOR) -> float:
-    """Returns the overall p-value of `test` without testing each pairing.
-
-    Raises:
-        ValueError: a game that is not between two of the players.
-    """
-    games.check(players)
-    if not len(games.first):
-        return 1.0
-    return _overall(*_fit(games, players, prior))
+        return GoodnessOfFit([], 1.0, 0.0, 1.0, 1.0, 1.0)
+    estimates = spreads(posterior)
+    sigma = sum(each.weight * each.maximum.sigma for each in estimates)
+    plain = _Fit.of(posterior, posterior.maximize())
+    fitted = _Fit.of(posterior, posterior.maximize(sigma, plain.maximum)) if sigma else plain
+    return GoodnessOfFit(
+        pairings=_compare(fitted),
+        one_scale=_pearson(plain),
+        spread=sigma / NATS_PER_ELO,
+        cycles=_cycles(fitted),
+        kinds=_kinds(fitted, kinds) if kinds else 1.0,
+        dispersion=fitted.dispersion,
+    )
 
 
 @dataclass(frozen=True, eq=False)
-class _PairingRows:
-    """The R openings of one pairing (i, j), as rows of the fitted model."""
+class _Fit:
+    """A fit at one σ, and the points of its K pairings against their expectation."""
 
-    i: int
-    j: int
-    rows: Ints  # [R]
-    count: Ints  # [R]: openings
-    seats: Ints  # [R, 2]: games with i first, and with j first
-    points: Ints  # [R]: of i in one opening; 2 a win, 1 a draw
+    posterior: Posterior
+    maximum: Maximum
+    inverse: Floats  # [p, p]
+
+    @classmethod
+    def of(cls, posterior: Posterior, maximum: Maximum) -> "_Fit":
+        """Inverts the information of a fit."""
+        return cls(posterior, maximum, posterior.inverse(maximum))
+
+    @cached_property
+    def pairings(self) -> list["_Played"]:
+        """The results of each pairing."""
+        rows = self.posterior.openings
+        seats = np.stack([(rows.side == side).sum(axis=1) for side in (1, -1)], axis=1)
+        points = ((1 + rows.side * rows.outcome) * (rows.side != 0)).sum(axis=1)
+        ends = np.searchsorted(rows.pairing, np.arange(len(rows.i) + 1))
+        parts = [slice(a, b) for a, b in pairwise(ends.tolist())]
+        return [_Played(rows.count[part], seats[part], points[part]) for part in parts]
+
+    @cached_property
+    def ahead(self) -> Floats:
+        """By how much i's rating is ahead of j's, float[K], in nats, pair effects left out."""
+        rows, theta = self.posterior.openings, self.maximum.parameters
+        return theta[rows.i] - theta[rows.j]
+
+    @cached_property
+    def moments(self) -> Floats:
+        """Mean, variance and excess kurtosis of i's points in each pairing, float[K, 3]."""
+        moments = [
+            _moments(self.points(played.seats, played.count, ahead + spread * NODES, WEIGHTS))
+            for played, ahead, spread in zip(
+                self.pairings, self.ahead, self.maximum.spread, strict=True
+            )
+        ]
+        return np.array(moments)
+
+    @cached_property
+    def dispersion(self) -> float:
+        """The variance of an opening's points within pairings divided by the model's; at least 1."""
+        observed = expected = 0.0
+        effects = self.maximum.spread * self.maximum.effects
+        for played, ahead in zip(self.pairings, self.ahead + effects, strict=True):
+            shapes, which = np.unique(played.seats, axis=0, return_inverse=True)
+            single = np.ones(1), np.array([ahead]), np.ones(1)
+            each = [_moments(self.points(shape[None], *single)) for shape in shapes]
+            mean, variance, _ = np.array(each)[which.ravel()].T
+            residual, n = played.points - mean, played.count.sum()
+            observed += played.count @ (residual - played.count @ residual / n) ** 2
+            expected += played.count @ variance * (1 - 1 / n)
+        return max(1.0, float(observed / expected)) if expected else 1.0
+
+    @cached_property
+    def standardized(self) -> Floats:
+        """Each pairing's points minus their mean, in standard deviations, float[K]."""
+        total = np.array([played.total for played in self.pairings])
+        mean, variance, _ = self.moments.T
+        return (total - mean) / np.sqrt(variance * self.dispersion)
+
+    @cached_property
+    def root(self) -> Floats:
+        """Maps ratings to the means of `standardized`, float[K, P]; 0 for fixed ratings."""
+        rows = self.posterior.openings
+        contrast = np.zeros((len(rows.i), self.posterior.players))
+        at = np.arange(len(rows.i))
+        contrast[at, rows.i], contrast[at, rows.j] = 1, -1
+        information = np.maximum(self.maximum.kept[:, 0, 0], 0)
+        return np.sqrt(information)[:, None] * contrast
+
+    def residual(self, deviations: Floats) -> Floats:
+        """Removes from deviations float[K, …] what the fit of the ratings absorbs."""
+        players = self.posterior.players
+        return deviations - self.root @ (
+            self.inverse[:players, :players] @ (self.root.T @ deviations)
+        )
+
+    def points(self, seats: Ints, count: Ints | Floats, ahead: Floats, weights: Floats) -> Floats:
+        """Returns the distribution of i's points in openings, float[2 games + 1].
+
+        The difference of strength is uncertain. Convolutions are products of characteristic
+        functions.
+
+        Args:
+            seats: int[S, 2], games of an opening in which i moves first, and j.
+            count: int[S], openings.
+            ahead: float[D], values of the difference in nats.
+            weights: float[D], their probabilities.
+        """
+        gamma, nu = self.maximum.gamma, self.maximum.nu
+        tau = self.posterior.tau(self.maximum.parameters)
+        length = int(2 * count @ seats.sum(axis=1)) + 1
+        turn = np.exp(-2j * np.pi * np.arange(length) / length)  # [F]
+        sides = []
+        for side in (1, -1):
+            lead = (side * ahead[:, None] + gamma + tau * NODES) * side  # [D, Q], of i
+            win, loss = np.exp(lead / 2), np.exp(-lead / 2)
+            total = (win + loss + nu)[..., None]
+            sides.append((loss[..., None] + nu * turn + win[..., None] * turn**2) / total)
+        product = np.ones((len(ahead), length), complex)
+        shapes, which = np.unique(seats, axis=0, return_inverse=True)
+        for number, (first, second) in enumerate(shapes):
+            opening = np.einsum("q,dqf->df", WEIGHTS, sides[0] ** first * sides[1] ** second)
+            product *= opening ** int(count[which.ravel() == number].sum())
+        return np.maximum(np.fft.ifft(weights @ product).real, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Played:
+    """The openings of a pairing of i < j; those with equal results share one of S rows."""
+
+    count: Ints  # [S]
+    seats: Ints  # [S, 2]: games of an opening in which i moves first, and j
+    points: Ints  # [S]: of i in one opening; 2 a win, 1 a draw
 
     @property
     def games(self) -> int:
@@ -106,63 +247,6 @@ class _PairingRows:
     @property
     def total(self) -> int:
         return int(self.count @ self.points)
-
-
-def _fit(games: Games, players: int, prior: float) -> tuple[FittedModel, list[_PairingRows], float]:
-    """Fits the model; returns it with its pairings and the dispersion within them."""
-    fitted = maximize(_split_openings(games, players), players, 0, prior)
-    groups = _group(fitted)
-    return fitted, groups, _dispersion(fitted, groups)
-
-
-def _split_openings(games: Games, players: int) -> Games:
-    """Gives every pairing openings of its own: one that several share gets an id for each."""
-    low, high = np.minimum(games.first, games.second), np.maximum(games.first, games.second)
-    keys = np.stack([games.opening, low * players + high])
-    return games._replace(opening=np.unique(keys, axis=1, return_inverse=True)[1].ravel())
-
-
-def _group(fitted: FittedModel) -> list[_PairingRows]:
-    """Groups the rows of the fitted model by pairing."""
-    rows = fitted.openings
-    low = np.minimum(rows.first, rows.second)[:, 0]
-    high = np.maximum(rows.first, rows.second)[:, 0]
-    side = np.where(rows.first == low[:, None], 1, -1)  # +1 = i moves first
-    points = ((1 + side * rows.outcome) * rows.mask).sum(axis=1)
-    seats = np.stack([((side == sign) & rows.mask).sum(axis=1) for sign in (1, -1)], axis=1)
-    pairings, which = np.unique(np.stack([low, high]), axis=1, return_inverse=True)
-    groups = []
-    for number, (i, j) in enumerate(pairings.T):
-        index = np.flatnonzero(which.ravel() == number)
-        groups.append(
-            _PairingRows(int(i), int(j), index, rows.count[index], seats[index], points[index])
-        )
-    return groups
-
-
-def _points(
-    fitted: FittedModel, seats: Ints, count: Ints, ahead: Floats, weights: Floats
-) -> Floats:
-    """Returns the distribution of i's points in openings `seats` int[S, 2], float[2 games + 1].
-
-    The difference of the ratings is uncertain: it is `ahead` float[D], in nats, with probabilities
-    `weights` float[D]. Convolutions are products of characteristic functions.
-    """
-    gamma_, nu = fitted.parameters[-3], np.exp(fitted.parameters[-2])
-    length = int(2 * count @ seats.sum(axis=1)) + 1
-    turn = np.exp(-2j * np.pi * np.arange(length) / length)  # [F]
-    sides = []
-    for side in (1, -1):
-        lead = (side * ahead[:, None] + gamma_ + fitted.tau * NODES) * side  # [D, K], of i
-        win, loss = np.exp(lead / 2), np.exp(-lead / 2)
-        total = (win + loss + nu)[..., None]
-        sides.append((loss[..., None] + nu * turn + win[..., None] * turn**2) / total)
-    product = np.ones((len(ahead), length), complex)
-    shapes, which = np.unique(seats, axis=0, return_inverse=True)
-    for number, (first, second) in enumerate(shapes):
-        opening = np.einsum("k,dkf->df", WEIGHTS, sides[0] ** first * sides[1] ** second)
-        product *= opening ** int(count[which.ravel() == number].sum())
-    return np.maximum(np.fft.ifft(weights @ product).real, 0)
 
 
 def _moments(distribution: Floats) -> tuple[float, float, float]:
@@ -174,85 +258,139 @@ def _moments(distribution: Floats) -> tuple[float, float, float]:
     return float(mean), variance, fourth / variance**2 - 3
 
 
-def _moments_at_fit(
-    fitted: FittedModel, group: _PairingRows, seats: Ints, count: Ints
-) -> tuple[float, float, float]:
-    """Returns mean, variance and excess kurtosis of i's points at the fitted ratings."""
-    ahead = fitted.parameters[[group.i]] - fitted.parameters[[group.j]]
-    return _moments(_points(fitted, seats, count, ahead, np.ones(1)))
+def _compare(fit: _Fit) -> list[PairingFit]:
+    """Compares every pairing with the prediction of all other games, the least likely first."""
+    maximum, rows = fit.maximum, fit.posterior.openings
+    # Remove a pairing's games: subtract their information, and take one step along what is left.
+    within, kept = fit.posterior.within(fit.inverse), maximum.kept
+    score = rows.by_pairing(maximum.score)
+    left = np.linalg.inv(np.eye(4) - within @ kept) @ within
+    uncertain = np.maximum(left[:, 0, 0], within[:, 0, 0]) + maximum.spread**2
+    ahead = fit.ahead - np.einsum("ka,ka->k", left[:, 0], score)
+    pairings = []
+    for k, played in enumerate(fit.pairings):
+        values = np.clip(ahead[k] + np.sqrt(uncertain[k]) * NODES, -FARTHEST, FARTHEST)
+        distribution = fit.points(played.seats, played.count, values, WEIGHTS)
+        mean, variance, _ = _moments(distribution)
+        residual = (played.total - mean) / np.sqrt(fit.dispersion)
+        far: NDArray[np.bool_] = np.abs(np.arange(len(distribution)) - mean) >= abs(residual) - 1e-9
+        p_value = min(1.0, float(distribution[far].sum()))
+        pairings.append(
+            PairingFit(
+                i=int(rows.i[k]),
+                j=int(rows.j[k]),
+                openings=int(played.count.sum()),
+                games=played.games,
+                observed=played.total / (2 * played.games),
+                expected=mean / (2 * played.games),
+                z=float(residual / np.sqrt(variance)),
+                p_value=p_value,
+                adjusted=p_value,
+            )
+        )
+    return _holm(pairings)
 
 
-def _dispersion(fitted: FittedModel, groups: list[_PairingRows]) -> float:
-    """Divides the variance of an opening's points within pairings by the model's; at least 1."""
-    observed = expected = 0.0
-    for group in groups:
-        moments = [
-            _moments_at_fit(fitted, group, seats[None], np.ones(1, int)) for seats in group.seats
-        ]
-        residual = group.points - np.array([mean for mean, _, _ in moments])
-        n = group.count.sum()
-        observed += float(group.count @ (residual - group.count @ residual / n) ** 2)
-        expected += float(group.count @ [variance for _, variance, _ in moments]) * (1 - 1 / n)
-    return max(1.0, observed / expected) if expected else 1.0
+def _holm(pairings: list[PairingFit]) -> list[PairingFit]:
+    """Sorts pairings by p-value and sets the adjusted ones."""
+    pairings = sorted(pairings, key=lambda pairing: (pairing.p_value, pairing.i, pairing.j))
+    steps = np.arange(len(pairings), 0, -1) * [pairing.p_value for pairing in pairings]
+    adjusted = np.minimum(np.maximum.accumulate(steps), 1)
+    return [
+        pairing._replace(adjusted=float(a)) for pairing, a in zip(pairings, adjusted, strict=True)
+    ]
 
 
-def _compare(fitted: FittedModel, group: _PairingRows, dispersion: float) -> PairingFit:
-    """Compares one pairing with the prediction of all other games; `adjusted` is not set yet."""
-    free = fitted.free
-    design, count = fitted.design.dense(group.rows)[..., free], group.count.astype(float)
-    score = np.einsum("r,ra,rap->p", count, fitted.score[group.rows], design)
-    weighted = count[:, None, None] * fitted.information[group.rows] @ design
-    information = np.einsum("rap,raq->pq", design, weighted)  # of these games
-    contrast = np.zeros(len(fitted.parameters))
-    contrast[group.i], contrast[group.j] = 1, -1
-    contrast = contrast[free]
-    inverse = fitted.inverse[np.ix_(free, free)]
-    # Remove these games: subtract their information, and take one step along the remaining score.
-    remaining = np.eye(len(contrast)) - inverse @ information
-    step = np.linalg.solve(remaining, inverse @ np.stack([contrast, score], axis=1))
-    variance = max(contrast @ step[:, 0], contrast @ inverse @ contrast)
-    ahead = fitted.parameters[group.i] - fitted.parameters[group.j] - contrast @ step[:, 1]
-    ahead = np.clip(ahead + np.sqrt(variance) * NODES, *(np.array([-9, 9]) * 400 * NATS_PER_ELO))
+def _pearson(fit: _Fit) -> float:
+    """Computes the p-value of Pearson's statistic over pairings, from a gamma distribution.
 
-    distribution = _points(fitted, group.seats, group.count, ahead, WEIGHTS)
-    mean, spread, _ = _moments(distribution)
-    residual = (group.total - mean) / np.sqrt(dispersion)
-    far: NDArray[np.bool_] = np.abs(np.arange(len(distribution)) - mean) >= abs(residual) - 1e-9
-    p_value = min(1.0, float(distribution[far].sum()))
-    return PairingFit(
-        i=group.i,
-        j=group.j,
-        openings=int(group.count.sum()),
-        games=group.games,
-        observed=group.total / (2 * group.games),
-        expected=mean / (2 * group.games),
-        z=float(residual / np.sqrt(spread)),
-        p_value=p_value,
-        adjusted=p_value,
-    )
-
-
-def _overall(fitted: FittedModel, groups: list[_PairingRows], dispersion: float) -> float:
-    """Computes the p-value of Pearson's statistic over pairings, from a gamma distribution."""
-    mean, variance, excess = np.array(
-        [_moments_at_fit(fitted, group, group.seats, group.count) for group in groups]
-    ).T
-    total = np.array([group.total for group in groups])
-    statistic = ((total - mean) ** 2 / variance).sum() / dispersion
-    # The hat matrix between pairings: the share of each residual that the fit removes.
-    contrast = np.zeros((len(groups), len(fitted.parameters)))
-    information = np.zeros(len(groups))
-    for row, group in enumerate(groups):
-        contrast[row, group.i], contrast[row, group.j] = 1, -1
-        column = fitted.design.dense(group.rows)[..., group.i if fitted.free[group.i] else group.j]
-        weighted = np.einsum("ra,rab,rb->r", column, fitted.information[group.rows], column)
-        information[row] = max(float(group.count @ weighted), 0)
-    root = np.sqrt(information)[:, None] * contrast
-    residual = np.eye(len(groups)) - root @ fitted.inverse @ root.T
+    Its mean and variance are corrected for the degrees of freedom of the fit and for small counts.
+    """
+    statistic = np.square(fit.standardized).sum()
+    residual = fit.residual(np.eye(len(fit.pairings)))
     freedom = np.clip(np.diag(residual), 0, 1)  # degrees of freedom of each pairing
     expected = freedom.sum()
     if expected < 0.5:
         return 1.0
-    scatter = 2 * (residual**2).sum() + freedom**2 @ excess
+    scatter = 2 * (residual**2).sum() + freedom**2 @ fit.moments[:, 2]
     scatter = max(scatter, 0.5 * expected)
     return float(gammaincc(expected**2 / scatter, statistic * expected / scatter))
+
+
+def _cycles(fit: _Fit) -> float:
+    """Computes the p-value of the largest cyclic component of the deviations.
+
+    Players on a cycle, each of which beats the next ones, have deviations of rank 2 (Balduzzi et
+    al. 2018). The statistic is the largest singular value of the deviations as a skew-symmetric
+    matrix, in which all players weigh the same however many opponents they met. Its distribution
+    comes from simulated independent deviations.
+    """
+    rows, players = fit.posterior.openings, fit.posterior.players
+    if fit.residual(np.eye(len(rows.i))).trace() < 1:
+        return 1.0
+    met = np.bincount(np.r_[rows.i, rows.j], minlength=players)
+    weight = 1 / np.sqrt(met[rows.i] * met[rows.j])
+
+    def largest(deviations: Floats) -> float:
+        values = weight * deviations
+        matrix = coo_array((np.r_[values, -values], (np.r_[rows.i, rows.j], np.r_[rows.j, rows.i])))
+        return _largest_singular_value(matrix.tocsr(), players)
+
+    rng = np.random.default_rng(0)
+    independent = fit.residual(rng.normal(size=(len(rows.i), SIMULATED)))
+    simulated = np.array([largest(deviations) for deviations in independent.T])
+    return _upper_tail(largest(fit.standardized), simulated)
+
+
+def _largest_singular_value(matrix: csr_array, players: int) -> float:
+    if players < DENSE:
+        return float(np.linalg.norm(matrix.toarray(), 2))
+    return float(svds(matrix, k=1, v0=np.ones(players), return_singular_vectors=False)[0])
+
+
+def _upper_tail(value: float, simulated: Floats) -> float:
+    """Returns the probability of at least `value`, from a gamma distribution with three moments."""
+    mean, deviation = simulated.mean(), simulated.std()
+    if deviation <= TINY * abs(mean):
+        return 1.0
+    skew = max(float(((simulated - mean) ** 3).mean() / deviation**3), 0.05)
+    shape = 4 / skew**2
+    return float(gammaincc(shape, max(shape + np.sqrt(shape) * (value - mean) / deviation, 0.0)))
+
+
+def _kinds(fit: _Fit, kinds: Sequence[str]) -> float:
+    """Computes the p-value of equal pairings within and between kinds of players.
+
+    Bonferroni's over two tests: whether deviations are larger between kinds than within them or
+    smaller, and whether they have a direction: one kind does better against another than both do
+    elsewhere, or the scale of differences depends on the kinds.
+    """
+    rows = fit.posterior.openings
+    names, number = np.unique(np.asarray(kinds), return_inverse=True)
+    first, second = number[rows.i], number[rows.j]
+    between = first != second
+    freedom = np.clip(np.diag(fit.residual(np.eye(len(rows.i)))), TINY, 1)
+    if len(names) < 2 or min(between.sum(), (~between).sum()) < MIN_PAIRINGS:
+        return 1.0
+    square = fit.standardized**2 / freedom
+    variance = 2 + np.maximum(fit.moments[:, 2], -1)
+    groups = (between, ~between)
+    gap = np.subtract(*(square[group].mean() for group in groups))
+    spread = sum(variance[group].sum() / group.sum() ** 2 for group in groups)
+    p_size = 2 * float(ndtr(-abs(gap) / np.sqrt(spread)))
+
+    columns = []
+    for a, b in combinations_with_replacement(range(len(names)), 2):
+        forward, backward = (first == a) & (second == b), (first == b) & (second == a)
+        if a != b:
+            columns.append(forward.astype(float) - backward)
+        columns.append((forward | backward) * fit.ahead)
+    information = np.sqrt(np.maximum(fit.maximum.kept[:, 0, 0], 0))
+    design = information[:, None] * np.stack(columns, axis=1)
+    score = design.T @ fit.standardized
+    covariance = design.T @ fit.residual(design)
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    seen = values > 1e-6 * values.max()
+    statistic = float(((vectors[:, seen].T @ score) ** 2 / values[seen]).sum())
+    p_direction = float(chdtrc(seen.sum(), statistic))
+    return min(1.0, 2 * min(p_size, p_direction))

@@ -4,7 +4,8 @@ The gain of a pairing is the expected reduction of uncertainty: by how much its 
 to reduce the variance of the players' ratings relative to the anchor, summed over players. Variance
 below the wanted standard error does not count, so games go to the players who still need them. A
 round is chosen greedily, with the covariance updated after each choice as if its games had been
-played.
+played. With pair effects of standard deviation σ, all games of a pairing together teach at most
+1 / σ² about the difference of the ratings, so new opponents gain more than more games of old ones.
 
 The first pairings form a chain: until games connect all players, the next pairing joins two
 components of the field, and is the one whose players are closest in the order of the players.
@@ -59,7 +60,9 @@ def choose(
         raise ValueError(f"count, pairs and target must be above 0, got {count}, {pairs}, {target}")
     players = len(ratings.elo)
     i, j = np.triu_indices(players, 1)  # [C]: all pairings
-    information = pairs * _expected_information(ratings, i, j)  # [C], 1 / Elo²
+    each = _expected_information(ratings, i, j)  # [C], of one opening, 1 / Elo²
+    before = _openings(played, players)[i, j] * each
+    information = _limited(ratings, before + pairs * each) - _limited(ratings, before)
     covariance = ratings.covariance
     component = _components(played, players)
     unused = np.array([pair not in exclude for pair in zip(i.tolist(), j.tolist(), strict=True)])
@@ -126,7 +129,8 @@ def divide(ratings: Ratings, played: Games, openings: int, target: float) -> lis
             i, j = (grid.ravel() for grid in np.meshgrid(order[:cut], order[cut:]))
             c = ratings.covariance
             variance = c[i, i] + c[j, j] - 2 * c[i, j]
-            after = variance / (1 + variance * openings * _expected_information(ratings, i, j))
+            gained = _limited(ratings, openings * _expected_information(ratings, i, j))
+            after = variance / (1 + variance * gained)
             if (after > target**2).all():
                 cuts.append(cut)
     return [sorted(part.tolist()) for part in np.split(order, cuts)]
@@ -143,16 +147,30 @@ def information(ratings: Ratings, ahead: Floats) -> Floats:
         ahead: float[C], the differences in Elo.
     """
     ends = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(9, 2)
-    lead = np.stack([ahead, -ahead], axis=-1) + ratings.first_move  # [C, 2]
     value, score, _ = terms(
-        np.repeat(lead, 9, axis=0) * NATS_PER_ELO,
+        np.repeat(ahead, 9) * NATS_PER_ELO,
+        np.tile([1, -1], (9 * len(ahead), 1)),
         np.tile(ends, (len(ahead), 1)),
-        np.ones((9 * len(ahead), 2), bool),
-        np.log(ratings.draw),
+        ratings.first_move * NATS_PER_ELO,
+        float(np.log(ratings.draw)),
         ratings.opening_spread * NATS_PER_ELO,
     )
-    squares = np.exp(value) * (score[:, 0] - score[:, 1]) ** 2
+    squares = np.exp(value) * score[:, 0] ** 2
     return squares.reshape(-1, 9).sum(axis=1) * NATS_PER_ELO**2
+
+
+def _limited(ratings: Ratings, information: Floats) -> Floats:
+    """Returns what information on i's lead over j, pair effect included, tells of the ratings."""
+    return information / (1 + ratings.pair_spread**2 * information)
+
+
+def _openings(played: Games, players: int) -> Floats:
+    """Counts the openings that i < j have played, float[P, P]."""
+    low, high = np.minimum(played.first, played.second), np.maximum(played.first, played.second)
+    keys = np.unique(np.stack([low, high, played.opening]), axis=1)
+    count = np.zeros((players, players))
+    np.add.at(count, (keys[0], keys[1]), 1)
+    return count
 
 
 def _expected_information(ratings: Ratings, i: Ints, j: Ints) -> Floats:
