@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling import change_point
+from selfplay.scaling import phases as change_point
 from selfplay.scaling.at_training import check_one_budget
-from selfplay.scaling.change_point import ChangePointFit, SaturationTest
+from selfplay.scaling.phases import PhasesFit as ChangePointFit
+from selfplay.scaling.bends import Bend as SaturationTest
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import regress

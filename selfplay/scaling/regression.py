@@ -121,8 +121,12 @@ class Regression:
         df = parts.df(np.ones((*elo.shape[:-1], 1)), 1 + len(self.runs), known)
         return Estimate.student(elo @ a, np.sqrt(between + another + known), df, "Elo")
 
-    def _parts(self, elo: Floats, contrasts: Floats) -> "_Parts":
-        """Splits the variance of `contrasts` float[C, K] into its parts."""
+    def check(self, contrasts: Floats) -> None:
+        """Checks that no sum of coefficients, weights float[C, K], depends on one run alone.
+
+        Raises:
+            InsufficientData: one does.
+        """
         hidden = np.sum(contrasts @ self.unseen * contrasts, axis=-1)  # [G, C]
         alone = (hidden > TINY * np.square(contrasts @ self.operator).sum(axis=-1)).any(axis=1)
         if alone.any():
@@ -130,6 +134,10 @@ class Regression:
                 f"run {self.runs[int(np.argmax(alone))]!r} alone decides this number, and one run "
                 "does not show how much runs differ: add another seed"
             )
+
+    def _parts(self, elo: Floats, contrasts: Floats) -> "_Parts":
+        """Splits the variance of `contrasts` float[C, K] into its parts."""
+        self.check(contrasts)
         a, q = contrasts @ self.operator, contrasts @ self.spread  # [C, N], [G, C, N]
         size, flat = q.shape[:2], q.reshape(-1, q.shape[-1])
         each = (elo @ flat.T).reshape(*elo.shape[:-1], *size)

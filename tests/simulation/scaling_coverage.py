@@ -12,7 +12,7 @@ import numpy as np
 from selfplay.scaling import (
     at_compute,
     best_size,
-    change_point,
+    phases as change_point,
     compute_to_reach,
     exchange,
     extrapolation,
