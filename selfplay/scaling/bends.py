@@ -1,13 +1,15 @@
 """Tests for the phases of a learning curve: does it bend up (take-off), and down (saturation)?
 
 A line that may bend at a fixed knot is a regression, so a one-sided test of its bend is one of
-Student's t, and `KNOTS` share the level. But an S-shaped curve hides both of its bends from a test
-with one knot: seen as a whole it is nearly straight. So each bend is tested twice: in all versions,
-and without those that the other bend would put into the other phase, and the smaller p-value
-counts. The other phase is that of the closest fit with that phase alone. Leaving out versions at
-one end of a straight line does not bend it, and leaving out too few of the other phase bends it
-against the alternative. The level was simulated (tests/simulation/bends_coverage.py): of straight
-lines, and of curves with only the other bend, less than 3 % are significant at 5 %.
+Student's t. But an S-shaped curve hides both of its bends from a test with one knot: as a whole it
+is nearly straight. So each bend is tested twice: in all versions, and without those that the other
+bend would put into the other phase, which is that of the closest fit with that phase alone. Leaving
+out versions at one end of a line does not bend it, and leaving out too few of the other phase bends
+it against the alternative.
+
+The smallest of the six p-values, for `KNOTS` with and without the other phase, counts `TESTS`
+times. They are closely correlated: of straight lines, and of curves with the other bend alone, at
+most 5 % are significant at 5 % (docs/decisions/0025-learning-curves.md).
 """
 
 from contextlib import suppress
@@ -24,6 +26,7 @@ from selfplay.style.powers_of_ten import power
 
 LEVEL = 0.05  # significance level of the tests
 KNOTS = (0.25, 0.5, 0.75)  # where a test lets the line bend, as fractions of the range of x
+TESTS = 4  # as many independent tests are as severe as the six correlated ones
 UNIT = "Elo per OOM of training"
 
 
@@ -78,7 +81,9 @@ def saturation(points: RatedVersions, covariate: str | None = None) -> Bend:
             run.
     """
     bend = _hinges(points, covariate, up=False)
-    return bend if covariate else _smaller(bend, points, up=False)
+    if covariate:
+        return replace(bend, p_value=np.minimum(1, len(KNOTS) * bend.p_value))
+    return _smaller(bend, points, up=False)
 
 
 def _smaller(whole: Bend, points: RatedVersions, up: bool) -> Bend:
@@ -90,11 +95,11 @@ def _smaller(whole: Bend, points: RatedVersions, up: bool) -> Bend:
             with suppress(InsufficientData):
                 part = _hinges(same.select(keep), None, up)
                 whole = _merge(whole, part, replicates)
-    return whole
+    return replace(whole, p_value=np.minimum(1, TESTS * whole.p_value))
 
 
 def _hinges(points: RatedVersions, covariate: str | None, up: bool) -> Bend:
-    """Tests for a bend at each of `KNOTS`, and returns the most significant one."""
+    """Tests for a bend at each of `KNOTS`, and returns the most significant one, uncorrected."""
     spent = points.require("training")
     x, z = spent - spent.mean(), phases.covariate_column(points, covariate)
     low, high = np.zeros_like(x), np.zeros_like(x)
@@ -112,8 +117,9 @@ def _hinges(points: RatedVersions, covariate: str | None, up: bool) -> Bend:
         p_values.append(change.p_below(0.0) if not up else change.p_above(0.0))
     best = np.argmin(p_values, axis=0)
     numbers = {n: np.choose(best, [getattr(change, n) for change in changes]) for n in NUMBERS}
-    p_value = np.minimum(1, len(KNOTS) * np.min(p_values, axis=0))
-    return Bend(up, p_value, np.choose(best, knots), Estimate(**numbers, unit=UNIT))
+    return Bend(
+        up, np.min(p_values, axis=0), np.choose(best, knots), Estimate(**numbers, unit=UNIT)
+    )
 
 
 def _merge(whole: Bend, part: Bend, replicates: Mask) -> Bend:

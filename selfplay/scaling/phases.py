@@ -28,16 +28,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from selfplay.scaling import levels
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import Regression, regress
 from selfplay.style.powers_of_ten import power
 
 STEPS = 25  # change points tried at either end of the covariate's range
-PLACES = 40  # change points tried at most without a covariate
+PLACES = 25  # change points tried at most without a covariate
 ENDS = ("value", "low", "high")
 MIN_INCLINE = 0.1  # the least fraction of the range of log10 FLOPs that an incline covers
-SAME_LEVEL = 0.2  # of the distance between a run's versions; closer ones are of one level
 
 FLOOR, INCLINE, PLATEAU = -1, 0, 1
 
@@ -83,9 +83,9 @@ class PhasesFit:
     def __str__(self) -> str:
         text = str(self.slope)
         if self.take_off is not None:
-            text = f"a floor at {self.floor} until {_where(self.take_off)}, then {text}"
+            text = f"a floor at {self.floor} until {where(self.take_off)}, then {text}"
         if self.change_point is not None:
-            text += f" until {_where(self.change_point)}, then a plateau at {self.plateau}"
+            text += f" until {where(self.change_point)}, then a plateau at {self.plateau}"
         return text
 
 
@@ -134,10 +134,12 @@ def closest(
         InsufficientData: the versions leave no place for a change point, or values are unknown.
     """
     spent, z = points.require("training"), covariate_column(points, covariate)
+    if not floor and not plateau:
+        return np.zeros(points.elo.shape, np.int64)
     x, z = spent - spent.mean(), z - z.mean(axis=0)
     elo = points.elo.reshape(-1, len(points))
     least, best = np.full(len(elo), np.inf), np.zeros(elo.shape, np.int64)
-    for phase in _partitions(x, z, points.run_index, floor, plateau):
+    for phase in _partitions(points, x, z, floor, plateau):
         squares = np.square(elo - _predictions(elo, x, z, phase)).sum(axis=1)
         better = squares < least
         least = np.where(better, squares, least)
@@ -165,6 +167,13 @@ def groups(
     for index, row in enumerate(distinct):
         replicates = which == index
         yield replicates, replace(points, elo=points.elo[replicates]), row
+
+
+def mean(fitted: PhasesFit, training: Floats) -> Floats:
+    """Evaluates a single fit without a covariate at `training` float[M]: Elo, without intervals."""
+    low = -np.inf if fitted.floor is None else float(fitted.floor.value)
+    high = np.inf if fitted.plateau is None else float(fitted.plateau.value)
+    return np.clip(float(fitted.offset.value) + float(fitted.slope.value) * training, low, high)
 
 
 def curve(points: RatedVersions, fitted: PhasesFit, training: Floats) -> Estimate:
@@ -202,55 +211,37 @@ def covariate_column(points: RatedVersions, name: str | None) -> Floats:
     return points.require(name)[:, None] if name else np.zeros((len(points), 0))
 
 
-def between_levels(spent: Floats, run: Ints) -> Floats:
-    """Lists places between levels of training, float[P], in ascending order.
-
-    The seeds of a recipe are rated after almost the same training. If recipes are rated so densely
-    that no gaps are left, the places are between all versions.
-    """
-    x = np.unique(spent)
-    gaps, places = np.diff(x), (x[1:] + x[:-1]) / 2
-    within = [np.diff(np.unique(spent[run == index])) for index in np.unique(run)]
-    distances = np.concatenate(within)
-    if not len(distances):
-        return places
-    wide = gaps > SAME_LEVEL * np.median(distances)
-    if wide.sum() >= np.median([len(d) for d in within]):
-        places = places[wide]
-    if len(places) > PLACES:
-        places = places[np.unique(np.linspace(0, len(places) - 1, PLACES).astype(int))]
-    return places
-
-
-def _where(at: Estimate) -> str:
+def where(at: Estimate) -> str:
+    """Writes a change point with its interval."""
     text = f"{power(float(at.value))} FLOPs"
     if at.bounded:
         text += f" ({power(float(at.low))} to {power(float(at.high))})"
     return text
 
 
-def _partitions(x: Floats, z: Floats, run: Ints, floor: bool, plateau: bool) -> Iterator[Ints]:
+def _partitions(
+    points: RatedVersions, x: Floats, z: Floats, floor: bool, plateau: bool
+) -> Iterator[Ints]:
     """Yields phases int[N] that change points, linear in z, can make.
 
     Skips partitions that a regression cannot fit without any one of the runs, because an interval
     needs that.
     """
-    whole = _spread(x, z)
-    for begin, end in _places(x, z, run, floor, plateau):
+    whole, run = _spread(x, z), points.run_index
+    places = levels.between(points) - points.training.mean()
+    for begin, end in _places(x, z, places, floor, plateau):
         phase = np.where(x > end, PLATEAU, np.where(x > begin, INCLINE, FLOOR))
         rising = phase == INCLINE
         if _spread(x[rising], z[rising]) <= MIN_INCLINE * whole:
             continue
         columns = _columns(x, z, phase)
-        if ((phase == FLOOR).any(), (phase == PLATEAU).any()) == (
-            floor,
-            plateau,
-        ) and _identifiable_without_any_run(columns, run):
+        present = (phase == FLOOR).any(), (phase == PLATEAU).any()
+        if present == (floor, plateau) and _identifiable_without_any_run(columns, run):
             yield phase
 
 
 def _places(
-    x: Floats, z: Floats, run: Ints, floor: bool, plateau: bool
+    x: Floats, z: Floats, places: Floats, floor: bool, plateau: bool
 ) -> Iterator[tuple[Floats, Floats]]:
     """Yields where the incline begins and ends at each version's covariate, float[N] both."""
     none = np.full(len(x), np.inf)
@@ -264,7 +255,8 @@ def _places(
         _, distinct = np.unique(x <= ends, axis=0, return_index=True)
         yield from ((-none, ends[index]) for index in distinct)
         return
-    places = between_levels(x, run)
+    if len(places) > PLACES:
+        places = places[np.unique(np.linspace(0, len(places) - 1, PLACES).astype(int))]
     for begin in places if floor else [-np.inf]:
         for end in places if plateau else [np.inf]:
             if begin < end:
@@ -322,8 +314,7 @@ def _fit_partition(points: RatedVersions, phase: Ints, spent: Floats, z: Floats)
     elo, size, flops = points.elo, z.shape[1], "log10 FLOPs"
     rows = list(np.eye(fitted.columns.shape[1]))
     bottom = rows.pop(0) if FLOOR in phase else None
-    at, slope, *cost = rows[: 2 + size]
-    top, *top_cost = rows[2 + size :] or [None]
+    (at, slope, *cost), of_plateau = rows[: 2 + size], rows[2 + size :]
     zero = at - middle * slope  # the incline at 1 FLOP, at the covariate's mean
     offset = zero - sum(m * c for m, c in zip(mean, cost, strict=True))
     parameters: dict[str, Estimate | None] = dict.fromkeys(
@@ -333,16 +324,17 @@ def _fit_partition(points: RatedVersions, phase: Ints, spent: Floats, z: Floats)
     if bottom is not None:
         parameters["floor"] = fitted.contrast(elo, bottom, "Elo")
         parameters["take_off"] = fitted.ratio(elo, bottom - zero, slope, flops)
-    if top is not None:
+    if of_plateau:
+        top, *top_cost = of_plateau
         level = top - sum(m * c for m, c in zip(mean, top_cost, strict=True))
         parameters["plateau"] = fitted.contrast(elo, top, "Elo")
         parameters["change_point"] = fitted.ratio(elo, top - zero, slope, flops)
         parameters["level"] = fitted.contrast(elo, level, "Elo")
-    if top is not None and size == 1:
-        delay = fitted.ratio(elo, top_cost[0] - cost[0], slope, "OOMs per unit")
-        parameters["slope_cost"] = fitted.contrast(elo, -cost[0], "Elo per unit")
-        parameters["plateau_cost"] = fitted.contrast(elo, -top_cost[0], "Elo per unit")
-        parameters["delay"] = delay
+        if size == 1:
+            delay = fitted.ratio(elo, top_cost[0] - cost[0], slope, "OOMs per unit")
+            parameters["slope_cost"] = fitted.contrast(elo, -cost[0], "Elo per unit")
+            parameters["plateau_cost"] = fitted.contrast(elo, -top_cost[0], "Elo per unit")
+            parameters["delay"] = delay
     return PhasesFit(
         slope=fitted.contrast(elo, slope, "Elo per OOM of training"),
         offset=fitted.contrast(elo, offset, "Elo"),
