@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from selfplay.scaling import phases
+from selfplay.scaling import partitions
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData
-from selfplay.scaling.phases import FLOOR, PLATEAU, Mask
+from selfplay.scaling.partitions import FLOOR, PLATEAU, Mask
 from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import regress
 from selfplay.style.powers_of_ten import power
@@ -89,9 +89,9 @@ def saturation(points: RatedVersions, covariate: str | None = None) -> Bend:
 def _smaller(whole: Bend, points: RatedVersions, up: bool) -> Bend:
     """Tests again without the versions of the other phase, and keeps the smaller p-value."""
     with suppress(InsufficientData):  # no place for another phase
-        phase = phases.closest(points, floor=not up, plateau=up)
+        phase = partitions.closest(points, floor=not up, plateau=up)
         inside = phase != (PLATEAU if up else FLOOR)
-        for replicates, same, keep in phases.groups(points, inside):
+        for replicates, same, keep in partitions.groups(points, inside):
             with suppress(InsufficientData):
                 part = _hinges(same.select(keep), None, up)
                 whole = _merge(whole, part, replicates)
@@ -101,7 +101,7 @@ def _smaller(whole: Bend, points: RatedVersions, up: bool) -> Bend:
 def _hinges(points: RatedVersions, covariate: str | None, up: bool) -> Bend:
     """Tests for a bend at each of `KNOTS`, and returns the most significant one, uncorrected."""
     spent = points.require("training")
-    x, z = spent - spent.mean(), phases.covariate_column(points, covariate)
+    x, z = spent - spent.mean(), partitions.covariate_column(points, covariate)
     low, high = np.zeros_like(x), np.zeros_like(x)
     for value in np.unique(z[:, 0]) if z.shape[1] else [None]:
         same = np.ones(len(x), bool) if value is None else z[:, 0] == value

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling import learning_curve, phases
+from selfplay.scaling import learning_curve
 from selfplay.scaling.at_training import check_one_budget
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.learning_curve import LearningCurve
+from selfplay.scaling.partitions import PLATEAU
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.slopes import Slope, per_training
 
@@ -61,7 +62,7 @@ def fit(points: RatedVersions) -> Frontier:
     curve, slope_beyond = learning_curve.fit(chosen), None
     if curve.logistic is None:
         with suppress(InsufficientData):
-            slope_beyond = per_training(chosen.select(curve.in_phases.phase == phases.PLATEAU))
+            slope_beyond = per_training(chosen.select(curve.in_phases.phase == PLATEAU))
     return Frontier(curve, mask, slope_beyond)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from selfplay.scaling import bends, learning_curve, slopes
 from selfplay.scaling.estimate import InsufficientData
-from selfplay.scaling.phases import FLOOR, INCLINE, PLATEAU
+from selfplay.scaling.partitions import FLOOR, INCLINE, PLATEAU
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
 LEVEL = 0.2  # significance level of a bend
@@ -34,7 +34,8 @@ def on_incline(points: RatedVersions, perfect: bool) -> tuple[NDArray[np.bool_],
         bool[N], True = on the incline (all True if otherwise none would be left), and a sentence
         about the others, which is "" without any.
     """
-    budgets, phase, notes = points.require("simulations"), phases_of_recipes(points, perfect), []
+    budgets, notes = points.require_single().require("simulations"), []
+    phase = phases_of_recipes(points, perfect)
     for budget in np.unique(budgets):
         at_budget = phase[budgets == budget]
         before, beyond = (int((at_budget == which).sum()) for which in (FLOOR, PLATEAU))
@@ -51,13 +52,13 @@ def on_incline(points: RatedVersions, perfect: bool) -> tuple[NDArray[np.bool_],
 
 
 def phases_of_recipes(points: RatedVersions, perfect: bool = False) -> Ints:
-    """Divides each recipe's versions at each budget into phases, int[N].
+    """Divides each recipe's versions at each budget into phases, int[..., N].
 
     Recipes with a single run, which do not show how much runs differ, share one curve.
     """
-    phase = np.full(len(points), INCLINE)
+    phase = np.full(points.elo.shape, INCLINE)
     for chosen in _curves(points):
-        phase[chosen] = _phases_of(points.select(chosen), perfect)
+        phase[..., chosen] = _phases_of(points.select(chosen), perfect)
     return phase
 
 
@@ -77,13 +78,12 @@ def _curves(points: RatedVersions) -> Iterator[NDArray[np.bool_]]:
 
 
 def _phases_of(points: RatedVersions, perfect: bool) -> Ints:
-    """Divides the versions of one curve into phases, int[N]; all on the incline if in doubt."""
+    """Divides the versions of one curve, int[..., N]; all are on the incline if in doubt."""
     try:
         up, down = bends.take_off(points), bends.saturation(points)
         phase = learning_curve.choose_phases(points, up, down, LEVEL)
-        near = perfect and points.elo.mean() >= -NEAR_PERFECT_ELO
-        if near and slopes.per_training(points).low <= 0:
-            return np.full(len(points), PLATEAU)
+        level = points.elo.mean(axis=-1) >= -NEAR_PERFECT_ELO
+        perfected = perfect & level & (slopes.per_training(points).low <= 0)
     except InsufficientData:
-        return np.full(len(points), INCLINE)
-    return phase
+        return np.full(points.elo.shape, INCLINE)
+    return np.where(perfected[..., None], PLATEAU, phase)

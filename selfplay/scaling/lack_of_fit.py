@@ -28,6 +28,7 @@ from selfplay.scaling.rated_versions import RatedVersions, indices
 from selfplay.scaling.regression import Regression, regress
 
 LEVEL = 0.05  # significance level
+MOST = 12  # levels of training with a free value; if there are more, they are joined
 DISTINCT = 0.25  # smaller departures, relative to the free values, are only jitter between seeds
 
 
@@ -83,6 +84,9 @@ def _free_values(points: RatedVersions, along: str) -> Floats:
     """Builds the design float[N, L] of a free value at each of L levels of a quantity."""
     if along == "training":
         nodes = levels.means(points)
+        if len(nodes) > MOST:
+            parts = np.array_split(np.sort(points.training), MOST)
+            nodes = np.unique([part.mean() for part in parts])
         return np.stack([np.interp(points.training, nodes, unit) for unit in np.eye(len(nodes))], 1)
     name = "simulations" if along == "search" and "simulations" in points.covariates else along
     index = indices(np.round(points.require(name), 3))

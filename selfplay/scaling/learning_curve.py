@@ -8,11 +8,12 @@ the choice.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
-from selfplay.scaling import bends, lack_of_fit, logistic, phases
+from selfplay.scaling import bends, lack_of_fit, logistic, partitions, phases
 from selfplay.scaling.bends import Bend
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.lack_of_fit import LackOfFit
@@ -83,7 +84,7 @@ def fit(points: RatedVersions) -> LearningCurve:
     points.require_single()
     up, down = bends.take_off(points), bends.saturation(points)
     phase = choose_phases(points, up, down)
-    floor, plateau = phases.FLOOR in phase, phases.PLATEAU in phase
+    floor, plateau = partitions.FLOOR in phase, partitions.PLATEAU in phase
     in_phases = phases.fit(points, floor=floor, plateau=plateau)
     test = lack_of_fit.test(points, phases.partition_regression(points, phase).columns)
     if test.significant:
@@ -97,17 +98,27 @@ def fit(points: RatedVersions) -> LearningCurve:
     return LearningCurve(up, down, in_phases, None, test, slope)
 
 
-def choose_phases(points: RatedVersions, up: Bend, down: Bend, level: float = bends.LEVEL) -> Ints:
-    """Divides versions, int[N], into the phases whose bends are significant at `level`.
+def choose_phases(
+    points: RatedVersions, up: Bend, down: Bend, level: float = bends.LEVEL
+) -> Ints:
+    """Divides versions, int[..., N], into the phases whose bends are significant at `level`.
 
     If the versions leave no place for both change points, the more significant bend counts.
     """
-    floor, plateau = bool(up.p_value < level), bool(down.p_value < level)
-    first = bool(up.p_value < down.p_value)
-    for choice in ((floor, plateau), (floor and first, plateau and not first)):
-        with suppress(InsufficientData):
-            return phases.closest(points, floor=choice[0], plateau=choice[1])
-    return np.zeros(len(points), np.int64)
+    phase = np.zeros(points.elo.shape, np.int64)
+    floor, plateau = up.p_value < level, down.p_value < level
+    first = up.p_value < down.p_value
+    for wanted in product((False, True), repeat=3):
+        same = (floor == wanted[0]) & (plateau == wanted[1]) & (first == wanted[2])
+        if not same.any() or not any(wanted[:2]):
+            continue
+        batch = replace(points, elo=points.elo[same])
+        fallback = (True, False) if wanted[2] else (False, True)
+        for chosen in (wanted[:2], fallback):
+            with suppress(InsufficientData):
+                phase[same] = partitions.closest(batch, floor=chosen[0], plateau=chosen[1])
+                break
+    return phase
 
 
 def evaluate(points: RatedVersions, curve: LearningCurve, training: Floats) -> Estimate:

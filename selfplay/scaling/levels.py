@@ -10,7 +10,6 @@ from selfplay.scaling.estimate import Floats
 from selfplay.scaling.rated_versions import RatedVersions
 
 SAME = 0.2  # of the distance between a run's versions; closer ones are of one level
-MOST = 12  # levels whose means are distinguished
 
 
 def between(points: RatedVersions) -> Floats:
@@ -30,9 +29,7 @@ def between(points: RatedVersions) -> Floats:
 
 
 def means(points: RatedVersions) -> Floats:
-    """Computes the mean training at each level, float[L]; at most `MOST` levels are told apart."""
+    """Computes the mean training at each level, float[L], in ascending order."""
     spent = np.sort(points.require("training"))
     parts = np.split(spent, np.searchsorted(spent, between(points)))
-    if len(parts) > MOST:
-        parts = np.array_split(spent, MOST)
-    return np.unique([part.mean() for part in parts])
+    return np.array([part.mean() for part in parts])

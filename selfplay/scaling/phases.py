@@ -21,28 +21,29 @@ regressions on that partition: the model is continuous, so a version on the wron
 point is close to it and changes little.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from selfplay.scaling import levels
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stack
+from selfplay.scaling.partitions import (
+    FLOOR,
+    INCLINE,
+    PLATEAU,
+    Mask,
+    admissible,
+    closest,
+    columns,
+    covariate_column,
+    groups,
+)
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.scaling.regression import Regression, regress
 from selfplay.style.powers_of_ten import power
 
-STEPS = 25  # change points tried at either end of the covariate's range
-PLACES = 25  # change points tried at most without a covariate
 ENDS = ("value", "low", "high")
-MIN_INCLINE = 0.1  # the least fraction of the range of log10 FLOPs that an incline covers
-
-FLOOR, INCLINE, PLATEAU = -1, 0, 1
-
-Mask = NDArray[np.bool_]
-T = TypeVar("T", bound=np.generic)
+UNIT = "log10 FLOPs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,50 +126,6 @@ def fit(
     return _merge(parts, phase)
 
 
-def closest(
-    points: RatedVersions, covariate: str | None = None, *, floor: bool, plateau: bool
-) -> Ints:
-    """Finds the partition int[..., N] into phases whose model is closest to the ratings.
-
-    Raises:
-        InsufficientData: the versions leave no place for a change point, or values are unknown.
-    """
-    spent, z = points.require("training"), covariate_column(points, covariate)
-    if not floor and not plateau:
-        return np.zeros(points.elo.shape, np.int64)
-    x, z = spent - spent.mean(), z - z.mean(axis=0)
-    elo = points.elo.reshape(-1, len(points))
-    least, best = np.full(len(elo), np.inf), np.zeros(elo.shape, np.int64)
-    for phase in _partitions(points, x, z, floor, plateau):
-        squares = np.square(elo - _predictions(elo, x, z, phase)).sum(axis=1)
-        better = squares < least
-        least = np.where(better, squares, least)
-        best[better] = phase
-    if not np.isfinite(least).all():
-        where = "on each board, " if covariate else ""
-        raise InsufficientData(
-            f"{len(x)} versions leave no place for a change point: {where}an incline takes at "
-            "least two levels of training, and a floor or a plateau one"
-        )
-    return best.reshape(points.elo.shape)
-
-
-def groups(
-    points: RatedVersions, labels: NDArray[T]
-) -> Iterator[tuple[Mask, RatedVersions, NDArray[T]]]:
-    """Groups the replicates of a batch by equal labels [..., N].
-
-    Yields:
-        A mask bool[...] of replicates, their versions with ratings [R, N], and their labels [N].
-    """
-    flat = labels.reshape(-1, len(points))
-    distinct, which = np.unique(flat, axis=0, return_inverse=True)
-    which = which.reshape(labels.shape[:-1])
-    for index, row in enumerate(distinct):
-        replicates = which == index
-        yield replicates, replace(points, elo=points.elo[replicates]), row
-
-
 def mean(fitted: PhasesFit, training: Floats) -> Floats:
     """Evaluates a single fit without a covariate at `training` float[M]: Elo, without intervals."""
     low = -np.inf if fitted.floor is None else float(fitted.floor.value)
@@ -203,12 +160,7 @@ def partition_regression(points: RatedVersions, phase: Ints) -> Regression:
     Without a covariate, and without the columns of absent phases.
     """
     x = points.training - points.training.mean()
-    return regress(points, _columns(x, np.zeros((len(x), 0)), phase))
-
-
-def covariate_column(points: RatedVersions, name: str | None) -> Floats:
-    """Returns the covariate as columns float[N, 1], or [N, 0] without one."""
-    return points.require(name)[:, None] if name else np.zeros((len(points), 0))
+    return regress(points, columns(x, np.zeros((len(x), 0)), phase))
 
 
 def where(at: Estimate) -> str:
@@ -219,99 +171,11 @@ def where(at: Estimate) -> str:
     return text
 
 
-def _partitions(
-    points: RatedVersions, x: Floats, z: Floats, floor: bool, plateau: bool
-) -> Iterator[Ints]:
-    """Yields phases int[N] that change points, linear in z, can make.
-
-    Skips partitions that a regression cannot fit without any one of the runs, because an interval
-    needs that.
-    """
-    whole, run = _spread(x, z), points.run_index
-    places = levels.between(points) - points.training.mean()
-    for begin, end in _places(x, z, places, floor, plateau):
-        phase = np.where(x > end, PLATEAU, np.where(x > begin, INCLINE, FLOOR))
-        rising = phase == INCLINE
-        if _spread(x[rising], z[rising]) <= MIN_INCLINE * whole:
-            continue
-        columns = _columns(x, z, phase)
-        present = (phase == FLOOR).any(), (phase == PLATEAU).any()
-        if present == (floor, plateau) and _identifiable_without_any_run(columns, run):
-            yield phase
-
-
-def _places(
-    x: Floats, z: Floats, places: Floats, floor: bool, plateau: bool
-) -> Iterator[tuple[Floats, Floats]]:
-    """Yields where the incline begins and ends at each version's covariate, float[N] both."""
-    none = np.full(len(x), np.inf)
-    if z.shape[1]:
-        first, last = (z[:, 0] == end for end in (z.min(), z.max()))
-        share = (z[:, 0] - z.min()) / max(np.ptp(z), 1e-300)
-        at_first, at_last = (
-            np.linspace(x[end].min(), x[end].max(), STEPS) for end in (first, last)
-        )
-        ends = np.stack([a + (b - a) * share for a in at_first for b in at_last])
-        _, distinct = np.unique(x <= ends, axis=0, return_index=True)
-        yield from ((-none, ends[index]) for index in distinct)
-        return
-    if len(places) > PLACES:
-        places = places[np.unique(np.linspace(0, len(places) - 1, PLACES).astype(int))]
-    for begin in places if floor else [-np.inf]:
-        for end in places if plateau else [np.inf]:
-            if begin < end:
-                yield np.full(len(x), begin), np.full(len(x), end)
-
-
-def _spread(x: Floats, z: Floats) -> float:
-    """Computes the range of log10 FLOPs at equal covariates; 0 without versions."""
-    if not len(x):
-        return 0.0
-    level = np.column_stack([np.ones_like(x), z])
-    return float(np.ptp(x - level @ np.linalg.pinv(level) @ x))
-
-
-def _identifiable_without_any_run(columns: Floats, run: Ints) -> bool:
-    """Checks that the columns keep their full rank if any one run is left out."""
-    return all(
-        np.linalg.matrix_rank(columns[run != index]) == columns.shape[1] for index in set(run)
-    )
-
-
-def _columns(x: Floats, z: Floats, phase: Ints) -> Floats:
-    """Builds the design: floor [1], incline [1, x, z], plateau [1, z], if there are such versions.
-
-    A version's row is 0 in the columns of the other phases.
-    """
-    ones = np.ones_like(x)[:, None]
-    level, line = np.column_stack([ones, z]), np.column_stack([ones, x, z])
-    parts = [(FLOOR, level), (INCLINE, line), (PLATEAU, level)]
-    present = [(phase == which)[:, None] * part for which, part in parts if which in phase]
-    return np.column_stack(present)
-
-
-def _predictions(elo: Floats, x: Floats, z: Floats, phase: Ints) -> Floats:
-    """Evaluates the model of one partition, float[R, N], fitted to each of elo [R, N]."""
-    ones = np.ones_like(x)
-    level, line = np.column_stack([ones, z]), np.column_stack([ones, x, z])
-
-    def fitted(columns: Floats, which: int) -> Floats:
-        own = phase == which
-        return elo[:, own] @ np.linalg.pinv(columns[own]).T @ columns.T
-
-    predicted = fitted(line, INCLINE)
-    if FLOOR in phase:
-        predicted = np.maximum(predicted, fitted(level, FLOOR))
-    if PLATEAU in phase:
-        predicted = np.minimum(predicted, fitted(level, PLATEAU))
-    return predicted
-
-
 def _fit_partition(points: RatedVersions, phase: Ints, spent: Floats, z: Floats) -> PhasesFit:
     """Fits the regressions of a partition, and derives all parameters."""
     middle, mean = spent.mean(), z.mean(axis=0)
-    fitted = regress(points, _columns(spent - middle, z - mean, phase))
-    elo, size, flops = points.elo, z.shape[1], "log10 FLOPs"
+    fitted = regress(points, columns(spent - middle, z - mean, phase))
+    elo, size = points.elo, z.shape[1]
     rows = list(np.eye(fitted.columns.shape[1]))
     bottom = rows.pop(0) if FLOOR in phase else None
     (at, slope, *cost), of_plateau = rows[: 2 + size], rows[2 + size :]
@@ -323,24 +187,76 @@ def _fit_partition(points: RatedVersions, phase: Ints, spent: Floats, z: Floats)
     parameters |= dict.fromkeys(("slope_cost", "plateau_cost", "delay"))
     if bottom is not None:
         parameters["floor"] = fitted.contrast(elo, bottom, "Elo")
-        parameters["take_off"] = fitted.ratio(elo, bottom - zero, slope, flops)
+        parameters["take_off"] = _change_point(points, phase, FLOOR)
     if of_plateau:
         top, *top_cost = of_plateau
         level = top - sum(m * c for m, c in zip(mean, top_cost, strict=True))
         parameters["plateau"] = fitted.contrast(elo, top, "Elo")
-        parameters["change_point"] = fitted.ratio(elo, top - zero, slope, flops)
+        parameters["change_point"] = fitted.ratio(elo, top - zero, slope, UNIT)
         parameters["level"] = fitted.contrast(elo, level, "Elo")
         if size == 1:
             delay = fitted.ratio(elo, top_cost[0] - cost[0], slope, "OOMs per unit")
             parameters["slope_cost"] = fitted.contrast(elo, -cost[0], "Elo per unit")
             parameters["plateau_cost"] = fitted.contrast(elo, -top_cost[0], "Elo per unit")
             parameters["delay"] = delay
+        else:
+            parameters["change_point"] = _change_point(points, phase, PLATEAU)
     return PhasesFit(
         slope=fitted.contrast(elo, slope, "Elo per OOM of training"),
         offset=fitted.contrast(elo, offset, "Elo"),
         phase=phase,
         **parameters,
     )
+
+
+def _change_point(points: RatedVersions, phase: Ints, which: int) -> Estimate:
+    """Estimates where the incline meets the floor or the plateau, without a covariate.
+
+    A change point determines the partition that it makes, so the interval holds those that are not
+    significantly wrong under their own partition: between two levels of training it is Fieller's
+    interval of that partition, and where it reaches a level it continues behind it. The interval
+    therefore does not depend on which partition was the closest.
+    """
+    best, spent = _meeting(points, phase, which), points.training
+    places, means = levels.between(points), levels.means(points)
+    own = spent[phase == which]
+    first = int(np.sum(places < own.max() if which == FLOOR else places < own.min()))
+    first -= which == PLATEAU  # the gap between levels that makes this partition
+    low, high = np.full_like(best.value, np.inf), np.full_like(best.value, -np.inf)
+    for step in (-1, 1):
+        gap, inside = first, np.ones(best.value.shape, bool)
+        while 0 <= gap < len(places) and inside.any():
+            moved = _moved(phase, spent, places[gap], which)
+            if not admissible(spent, np.zeros((len(spent), 0)), points.run_index, moved):
+                break
+            interval = _meeting(points, moved, which)
+            begin = means[gap] if gap else -np.inf
+            end = means[gap + 1] if gap + 1 < len(places) else np.inf
+            meets = inside & (interval.low <= end) & (interval.high >= begin)
+            low = np.where(meets, np.minimum(low, np.maximum(interval.low, begin)), low)
+            high = np.where(meets, np.maximum(high, np.minimum(interval.high, end)), high)
+            inside = meets | (gap == first)  # if not even here, ratings are better explained beside
+            gap += step
+    found = low <= high
+    low = np.where(found, np.minimum(low, best.value), best.low)
+    high = np.where(found, np.maximum(high, best.value), best.high)
+    return replace(best, low=low, high=high)
+
+
+def _meeting(points: RatedVersions, phase: Ints, which: int) -> Estimate:
+    """Estimates where the incline of one partition meets the floor or the plateau."""
+    fitted, middle = partition_regression(points, phase), points.training.mean()
+    rows = np.eye(fitted.columns.shape[1])
+    level = rows[0] if which == FLOOR else rows[-1]
+    at, slope = rows[int(FLOOR in phase) :][:2]
+    return fitted.ratio(points.elo, level - at + middle * slope, slope, UNIT)
+
+
+def _moved(phase: Ints, spent: Floats, place: float, which: int) -> Ints:
+    """Moves the take-off, or the beginning of the plateau, to another place between levels."""
+    if which == FLOOR:
+        return np.where(spent < place, FLOOR, np.maximum(phase, INCLINE))
+    return np.where(spent > place, PLATEAU, np.minimum(phase, INCLINE))
 
 
 def _merge(parts: list[tuple[Mask, PhasesFit]], phase: Ints) -> PhasesFit:
