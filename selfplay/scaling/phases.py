@@ -44,6 +44,7 @@ from selfplay.style.powers_of_ten import power
 
 ENDS = ("value", "low", "high")
 UNIT = "log10 FLOPs"
+MISFIT = 0.025  # significance level at which a level of training is not of another phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,8 +215,9 @@ def _change_point(points: RatedVersions, phase: Ints, which: int) -> Estimate:
 
     A change point determines the partition that it makes, so the interval holds those that are not
     significantly wrong under their own partition: between two levels of training it is Fieller's
-    interval of that partition, and where it reaches a level it continues behind it. The interval
-    therefore does not depend on which partition was the closest.
+    interval of that partition. It continues behind a level where it reaches that level, unless the
+    level then significantly departs from its new phase. So the interval allows for a closest
+    partition that is not the true one.
     """
     best, spent = _meeting(points, phase, which), points.training
     places, means = levels.between(points), levels.means(points)
@@ -233,14 +235,31 @@ def _change_point(points: RatedVersions, phase: Ints, which: int) -> Estimate:
             begin = means[gap] if gap else -np.inf
             end = means[gap + 1] if gap + 1 < len(places) else np.inf
             meets = inside & (interval.low <= end) & (interval.high >= begin)
+            if gap != first:
+                meets &= _agrees(points, moved, moved != phase, which)
             low = np.where(meets, np.minimum(low, np.maximum(interval.low, begin)), low)
             high = np.where(meets, np.maximum(high, np.minimum(interval.high, end)), high)
-            inside = meets | (gap == first)  # if not even here, ratings are better explained beside
+            inside = meets | (gap == first)  # the lines of the closest partition may meet outside
             gap += step
     found = low <= high
     low = np.where(found, np.minimum(low, best.value), best.low)
     high = np.where(found, np.maximum(high, best.value), best.high)
     return replace(best, low=low, high=high)
+
+
+def _agrees(points: RatedVersions, moved: Ints, changed: Mask, which: int) -> Mask:
+    """Tests, bool[...], whether versions fit into the phase that a change point moves them to.
+
+    Versions of an incline are above a floor, and those of a floor above a longer incline; on the
+    side of the plateau they are below.
+    """
+    design = partition_regression(points, moved).columns
+    try:
+        extra = regress(points, np.column_stack([design, changed]))
+        above = extra.contrast(points.elo, [*np.zeros(design.shape[1]), 1], "Elo")
+    except InsufficientData:
+        return np.ones(points.elo.shape[:-1], bool)
+    return (above.p_above(0.0) if which == FLOOR else above.p_below(0.0)) >= MISFIT
 
 
 def _meeting(points: RatedVersions, phase: Ints, which: int) -> Estimate:

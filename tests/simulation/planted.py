@@ -95,13 +95,14 @@ def draw(
     luck: Luck = Luck(),
     *,
     openings: int = 60,
+    neighbors: int = 3,
     pair_effect: float = 0.0,
     seed: int = 0,
     replicates: int = REPLICATES,
 ) -> RatedVersions:
     """Draws ratings [replicates, N] of a design: the truth, the runs' luck, the ladder's errors."""
     rng = np.random.default_rng(seed)
-    covariance = ladder(truth, openings, pair_effect=pair_effect)
+    covariance = ladder(truth, openings, neighbors, pair_effect)
     runs, index = len(design.runs), design.run_index
     x = design.training - design.training.mean()
     size = len(design)
