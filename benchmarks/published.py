@@ -13,7 +13,6 @@ with ours, its interval, and whether the interval holds the published number.
 
 import argparse
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,17 +24,16 @@ from selfplay.ladder.ladder import LadderState
 from selfplay.ratings import elo
 from selfplay.report.rated_runs import PERFECT
 from selfplay.scaling import (
-    change_point,
     compute_to_reach,
     exchange,
     from_ladder,
     frontier,
-    saturation,
+    incline,
+    phases,
     slopes,
 )
 from selfplay.scaling.compute_units import elo_per_oom, selfplay_multiply_adds
 from selfplay.scaling.estimate import Estimate, InsufficientData
-from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import RatedVersions, by_budget, join_ladders
 from selfplay.study.folder import Study
 from tests.simulation.ladders import color_blind
@@ -71,7 +69,7 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
     """
     took: dict[tuple[float, int], Callable[[], Estimate]] = {}
     for game, points in boards.items():
-        rows, level, stand_in = int(points.require("board")[0]), -saturation.NEAR_PERFECT_ELO, ""
+        rows, level, stand_in = int(points.require("board")[0]), -incline.NEAR_PERFECT_ELO, ""
         if anchors[game] != PERFECT:
             level += strongest(points)
             stand_in = " (the strongest recipe at its largest budget stands in for perfect play)"
@@ -82,13 +80,12 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
             if rows in PERFECTION:
                 what = f"{where}: log10 multiply-adds to 50 Elo below perfect play{stand_in}"
                 yield Line(what, float(np.log10(PERFECTION[rows])), took[budget, rows])
-        frontiers = {b: _or_none(p) for b, p in by_budget(points).items()}
-        improving, _ = saturation.not_saturated(points, frontiers, anchors[game] == PERFECT)
+        rising, _ = incline.on_incline(points, anchors[game] == PERFECT)
         what = f"{game}: OOMs of search per OOM of training"
         yield Line(
             what,
             SEARCH_PER_TRAINING,
-            lambda p=points, k=improving: exchange.fit_frontier(p, k).training_exponent,
+            lambda p=points, k=rising: exchange.fit_frontier(p, k).training_exponent,
         )
     for budget, rows in sorted(took):
         if (budget, rows + 1) in took:
@@ -102,7 +99,7 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
             chosen = same.select(frontier.on_frontier_by(same, "board"))
 
             def part(name: str, points: RatedVersions = chosen) -> Estimate:
-                estimate = getattr(change_point.fit(points, "board"), name)
+                estimate = getattr(phases.fit(points, "board"), name)
                 assert isinstance(estimate, Estimate)  # with a covariate no parameter is None
                 return estimate
 
@@ -111,12 +108,6 @@ def jones(boards: dict[str, RatedVersions], anchors: dict[str, str]) -> Iterator
             ):
                 what = f"{budget:g} simulations, all boards, Jones's model: {what}"
                 yield Line(what, value, lambda n=name, part=part: part(n))
-
-
-def _or_none(points: RatedVersions) -> Frontier | None:
-    with suppress(InsufficientData):
-        return frontier.fit(points)
-    return None
 
 
 def neumann_gros(points: RatedVersions) -> Iterator[Line]:

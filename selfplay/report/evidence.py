@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from selfplay.ladder.ladder import LadderState
 from selfplay.report import map_section
 from selfplay.report.findings import Finding
-from selfplay.scaling import frontier, saturation
+from selfplay.scaling import frontier, incline
 from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
@@ -56,44 +56,44 @@ class Evidence:
         return fits
 
     @cached_property
-    def _improving(self) -> tuple[NDArray[np.bool_], str]:
-        return saturation.not_saturated(self.points, self.frontiers, self.perfect)
+    def _rising(self) -> tuple[NDArray[np.bool_], str]:
+        return incline.on_incline(self.points, self.perfect)
 
     @property
     def rising(self) -> NDArray[np.bool_]:
-        """Versions that are not on a plateau, bool[N], True = still improving."""
-        return self._improving[0]
+        """Versions on the incline, bool[N], False = before the take-off or on a plateau."""
+        return self._rising[0]
 
     @property
-    def plateau_note(self) -> str:
-        """A sentence on the versions that are on a plateau; "" if there are none."""
-        return self._improving[1]
+    def incline_note(self) -> str:
+        """A sentence on the versions that are off the incline; "" if there are none."""
+        return self._rising[1]
 
     @cached_property
-    def below_plateau(self) -> RatedVersions:
-        """The versions that are not on a plateau, at all search budgets: lines are fitted to these.
+    def on_incline(self) -> RatedVersions:
+        """The versions on the incline, at all search budgets: lines are fitted to these.
 
-        See `plateau_note`.
+        See `incline_note`.
         """
         return self.points.select(self.rising)
 
     @cached_property
     def budget(self) -> float:
-        """The search budget at which most versions below a plateau were rated, in simulations."""
-        return most_rated_budget(self.below_plateau)
+        """The search budget at which most versions on the incline were rated, in simulations."""
+        return most_rated_budget(self.on_incline)
 
     @cached_property
     def at_budget(self) -> RatedVersions:
-        """The versions below a plateau at `budget`, for estimates at equal search.
+        """The versions on the incline at `budget`, for estimates at equal search.
 
         See `budget_note`.
         """
-        return by_budget(self.below_plateau)[self.budget]
+        return by_budget(self.on_incline)[self.budget]
 
     @property
     def budget_note(self) -> str:
         """A sentence on which versions `at_budget` has."""
-        return f"At {self.budget:g} simulations. {self.plateau_note}".strip()
+        return f"At {self.budget:g} simulations. {self.incline_note}".strip()
 
     @cached_property
     def maps(self) -> Mapping[str, Finding]:

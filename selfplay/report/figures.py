@@ -20,7 +20,7 @@ from selfplay.ratings.elo import Z95
 from selfplay.report.table import Row, Table
 from selfplay.scaling import frontier
 from selfplay.scaling.at_training import interpolation_weights
-from selfplay.scaling.estimate import Floats
+from selfplay.scaling.estimate import Estimate, Floats
 from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.factors import Factor, factors_of_versions
@@ -204,12 +204,7 @@ def training(
             _curve(axes, points, chosen, points.training, styles.by_recipe[recipe])
         fit = frontiers[budget]
         if fit is not None:
-            spent = points.training[fit.on_frontier]
-            x = np.linspace(spent.min(), spent.max(), 60)
-            fitted = frontier.curve(points, fit, x)
-            axes.fill_between(x, fitted.low, fitted.high, color=INK, alpha=0.18, linewidth=0,
-                              zorder=4)  # fmt: skip
-            axes.plot(x, fitted.value, color=INK, linewidth=2.2, zorder=5)
+            _fitted(axes, points, fit)
         if len(by_budget) > 1:
             axes.set_title(f"{budget:g} simulations a move", fontsize=10)
         axes.set_xlabel("training, FLOPs")
@@ -218,12 +213,44 @@ def training(
         rows += _rows(points, on.astype(int))
     _limit_elo(panels[0], np.concatenate([p.elo for p in by_budget.values()]))  # a shared axis
     line = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]
-    _legend(figure, styles, line if any(frontiers.values()) else ())
     caption = (
         f"{_describe_lines(iter(by_budget.values()))} The black line is the frontier's fit, the "
         "gray band its 95 % interval."
     )
+    if any(fit is not None and _corners(fit) for fit in frontiers.values()):
+        line.append(Line2D([], [], **CORNER, linestyle="none", label="phase begins, 95 %"))
+        caption += " Circles are the take-off and the beginning of the plateau."
+    _legend(figure, styles, line if any(frontiers.values()) else ())
     return ReportFigure(figure, Table((*COLUMNS, "on_frontier"), rows), caption)
+
+
+CORNER: LineStyle = {"marker": "o", "markersize": 6, "markerfacecolor": "white", "color": INK}
+
+
+def _fitted(axes: Axes, points: RatedVersions, fit: Frontier) -> None:
+    """Draws the frontier's fit over its versions, with circles where a phase begins."""
+    spent, corners = points.training[fit.on_frontier], _corners(fit)
+    places = [float(corner.value) for corner in corners]
+    inside = [x for x in places if spent.min() < x < spent.max()]
+    x = np.unique([*np.linspace(spent.min(), spent.max(), 60), *inside])
+    fitted = frontier.evaluate(points, fit, x)
+    axes.fill_between(x, fitted.low, fitted.high, color=INK, alpha=0.18, linewidth=0, zorder=4)
+    axes.plot(x, fitted.value, color=INK, linewidth=2.2, zorder=5)
+    for corner, at in zip(corners, places, strict=True):
+        if at in inside:
+            ends = np.clip([corner.low, corner.high], spent.min(), spent.max())
+            axes.errorbar(
+                at, np.interp(at, x, fitted.value), xerr=np.abs(ends - at)[:, None], **CORNER,
+                elinewidth=1, capsize=3, zorder=6,
+            )  # fmt: skip
+
+
+def _corners(fit: Frontier) -> list[Estimate]:
+    """Lists the take-off and the beginning of the plateau, where the fit has them."""
+    if fit.curve.logistic is not None:
+        return []
+    both = (fit.curve.in_phases.take_off, fit.curve.in_phases.change_point)
+    return [corner for corner in both if corner is not None]
 
 
 def _curve(axes: Axes, points: RatedVersions, chosen: Ints, x: Floats, style: LineStyle) -> None:

@@ -17,14 +17,15 @@ from selfplay.report.findings import Answers, Finding
 from selfplay.report.questions import Question
 from selfplay.report.table import Row, Table
 from selfplay.scaling import (
+    bends,
     best_size,
-    change_point,
     compute_to_reach,
     exchange,
     extrapolation,
     frontier,
+    incline,
     multiplier,
-    saturation,
+    phases,
     slopes,
 )
 from selfplay.scaling.rated_versions import by_budget
@@ -57,31 +58,34 @@ def of_training(evidence: Evidence) -> Finding:
     for budget, rated in by_budget(evidence.points).items():
         context = f" at {budget:g} simulations"
         known = evidence.frontiers[budget]
-        fit = answers.add(lambda p=rated, f=known: f or frontier.fit(p), context=context)
-        if fit is None or fit.change_point_fit is None:
+        answers.add(lambda p=rated, f=known: f or frontier.fit(p), context=context)
+        rising = by_budget(evidence.on_incline).get(budget)
+        if rising is not None:
             answers.add(
-                lambda p=rated: slopes.per_training(p),
-                lambda slope: f"all versions, one line: {slope}",
+                lambda p=rising: slopes.per_training(p),
+                lambda slope: f"all recipes on their incline, one line: {slope}",
                 context,
             )
         if evidence.perfect:
             answers.add(
-                lambda p=rated: compute_to_reach.fit(p, -saturation.NEAR_PERFECT_ELO),
+                lambda p=rated: compute_to_reach.fit(p, -incline.NEAR_PERFECT_ELO),
                 context=context,
             )
     budgets = by_budget(evidence.points)
-    return answers.finding(figures.training(budgets, evidence.frontiers, evidence.factors))
+    return answers.finding(
+        figures.training(budgets, evidence.frontiers, evidence.factors), note=evidence.incline_note
+    )
 
 
 def of_search(evidence: Evidence) -> Finding:
     """Estimates what search buys for a fixed network."""
-    answers, points = Answers(), evidence.below_plateau
+    answers, points = Answers(), evidence.on_incline
     answers.add(lambda: slopes.per_search(points), lambda slope: f"at a fixed network: {slope}")
     budgets = np.unique(points.require("simulations"))
     for low, high in pairwise(budgets):
         answers.add(lambda a=low, b=high: multiplier.search_multiplier(points, "simulations", a, b))
     figure = figures.search(points, evidence.factors) if len(budgets) > 1 else None
-    return answers.finding(figure, note=evidence.plateau_note)
+    return answers.finding(figure, note=evidence.incline_note)
 
 
 def of_exchange(evidence: Evidence) -> Finding:
@@ -90,12 +94,12 @@ def of_exchange(evidence: Evidence) -> Finding:
     fit = answers.add(lambda: exchange.fit_frontier(points, evidence.rising))
     if fit is not None:
         answers.sentences.append(
-            f"In the fit: {fit.training}, {fit.search}, over {fit.in_fit.sum()} versions: those "
-            "below a plateau whose recipe led at their training and budget. The same ratings chose "
+            f"In the fit: {fit.training}; {fit.search}; over {fit.in_fit.sum()} versions: those "
+            "on the incline whose recipe led at their training and budget. The same ratings chose "
             "them, which the interval does not cover."
         )
     figure = figures.exchange(points, fit) if fit is not None else None
-    return answers.finding(figure, note=evidence.plateau_note)
+    return answers.finding(figure, note=evidence.incline_note)
 
 
 def of_size(evidence: Evidence) -> Finding | None:
@@ -113,7 +117,7 @@ def of_size(evidence: Evidence) -> Finding | None:
             lambda: best_size.fit(at_budget, ("selfplay_simulations",), controls=("parameters",))[0]
         )
     answers.add(
-        lambda: best_size.fit(evidence.below_plateau, compute="search", controls=("training",))[0],
+        lambda: best_size.fit(evidence.on_incline, compute="search", controls=("training",))[0],
         lambda best: f"for a given compute per move, with all budgets: {best}",
     )
     return answers.finding(note=evidence.budget_note)
@@ -137,7 +141,7 @@ def of_recipes(evidence: Evidence) -> Finding | None:
                 f"No version of {baseline} is rated here; recipes are compared with {recipes[0]}."
             )
         baseline = recipes[0]
-    for budget, rated in by_budget(evidence.below_plateau).items():
+    for budget, rated in by_budget(evidence.on_incline).items():
         for recipe in recipes:
             if recipe == baseline:
                 continue
@@ -171,13 +175,11 @@ def of_boards(evidence: Evidence) -> Finding:
     for budget, rated in by_budget(evidence.points).items():
         context = f" at {budget:g} simulations"
         leading = rated.select(frontier.on_frontier_by(rated, "board"))
-        test = answers.add(
-            lambda p=leading: change_point.saturation_test(p, "board"), context=context
-        )
+        test = answers.add(lambda p=leading: bends.saturation(p, "board"), context=context)
         if test is None or not test.significant:
             continue
         mean_board = answers.add(
-            lambda p=leading: change_point.fit(p, "board"),
+            lambda p=leading: phases.fit(p, "board"),
             lambda fit: f"the mean board: {fit}",
             context,
         )

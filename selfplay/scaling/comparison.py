@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from selfplay.ratings.elo import Z95
-from selfplay.scaling import at_training, frontier, multiplier, saturation
+from selfplay.scaling import at_training, incline, multiplier
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import Labels, RatedVersions
 from selfplay.scaling.regression import regress
@@ -151,8 +151,8 @@ def training_saved(
 ) -> tuple[Estimate, str]:
     """Estimates the training that b saves against a at the same Elo, at one budget.
 
-    Recipes with several runs per side are compared by `multiplier.between`, without saturated
-    versions, and networks by `equal_strength`.
+    Recipes with several runs per side are compared by `multiplier.between`, on the incline, and
+    networks by `equal_strength`.
 
     Args:
         points: versions of both sides, possibly of others, at all search budgets.
@@ -165,8 +165,7 @@ def training_saved(
         The OOMs of training that b saves, and a sentence about them.
 
     Raises:
-        InsufficientData: as `select_pair`, `common_training`, `frontier.fit` and
-            `multiplier.between`.
+        InsufficientData: as `select_pair`, `common_training` and `multiplier.between`.
     """
     both = select_pair(points, a, b, budget)
     side = _side_of_runs(both)
@@ -175,9 +174,9 @@ def training_saved(
         strength = f", that of `{a}` after {power(training)} FLOPs"
         unbounded = np.isinf(ooms.low) and np.isinf(ooms.high)
         return ooms, _saving_sentence(a, b, ooms) + ("" if unbounded else strength)
-    improving, note = saturation.not_saturated(both, {budget: frontier.fit(both)}, perfect)
-    saving = multiplier.between(both.select(improving), a, b)
-    without = f", without {(~improving).sum()} versions on a plateau" if note else ""
+    rising, note = incline.on_incline(both, perfect)
+    saving = multiplier.between(both.select(rising), a, b)
+    without = f", without {(~rising).sum()} versions off the incline" if note else ""
     return saving.ooms, f"{saving}{without}"
 
 

@@ -56,6 +56,10 @@ class Estimate:
         """Computes the one-sided p-value, float[...], of "it is at least `bound`"."""
         return stdtr(self.df, _statistic(self.value - bound, self.stderr))
 
+    def p_above(self, bound: float) -> Floats:
+        """Computes the one-sided p-value, float[...], of "it is at most `bound`"."""
+        return stdtr(self.df, _statistic(bound - self.value, self.stderr))
+
     def p_equal(self, other: float) -> Floats:
         """Computes the two-sided p-value, float[...], of "it equals `other`"."""
         return 2 * stdtr(self.df, -np.abs(_statistic(self.value - other, self.stderr)))

@@ -9,6 +9,7 @@ from selfplay.scaling.estimate import Estimate, format_factor
 from selfplay.scaling.frontier import on_frontier_by
 from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import regress
+from selfplay.scaling.slopes import Slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,8 @@ class Exchange:
     training_exponent: Estimate
     elo_scale: Estimate
     offset: Estimate
-    training: Estimate
-    search: Estimate
+    training: Slope
+    search: Slope
     in_fit: NDArray[np.bool_]
 
     def __str__(self) -> str:
@@ -87,12 +88,12 @@ def fit(points: RatedVersions) -> Exchange:
     fitted, elo = regress(points, np.stack([np.ones_like(x), x, y], axis=1)), points.elo
     at_mean, beta, gamma = np.eye(3)
     alpha = at_mean - training.mean() * beta - search.mean() * gamma
-    steepness = fitted.contrast(elo, gamma, "Elo per OOM of search")
+    steepness = Slope.of(points, fitted, gamma, "search")
     return Exchange(
         training_exponent=fitted.ratio(elo, -beta, gamma, "OOMs of search per OOM of training"),
         elo_scale=steepness.reciprocal("OOMs of search per Elo"),
         offset=fitted.ratio(elo, -alpha, gamma, "log10 FLOPs of search"),
-        training=fitted.contrast(elo, beta, "Elo per OOM of training"),
+        training=Slope.of(points, fitted, beta, "training"),
         search=steepness,
         in_fit=np.ones(len(points), bool),
     )

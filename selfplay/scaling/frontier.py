@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling import change_point
+from selfplay.scaling import learning_curve
 from selfplay.scaling.at_training import check_one_budget
-from selfplay.scaling.change_point import ChangePointFit, SaturationTest
-from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, stack
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
+from selfplay.scaling.learning_curve import LearningCurve
+from selfplay.scaling.partitions import PLATEAU
 from selfplay.scaling.rated_versions import Ints, RatedVersions
-from selfplay.scaling.regression import regress
-from selfplay.scaling.slopes import per_training
+from selfplay.scaling.slopes import Slope, per_training
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,30 +28,29 @@ class Frontier:
     """A fit of Elo against training to the versions on the frontier.
 
     Attributes:
-        slope: Elo per OOM of training: of the line, or of the incline if strength saturates.
-        saturation: the test that decided between the two.
-        change_point_fit: incline and plateau; None if saturation was not significant.
+        curve: the learning curve of these versions.
         on_frontier: bool[N], True = the version is on the frontier.
-        slope_beyond: Elo per OOM of training of the frontier's versions beyond the change point;
-            None if there is no change point, or too few versions beyond it.
+        slope_beyond: Elo per OOM of training of the frontier's versions on the plateau; None
+            without one, or with too few versions on it.
     """
 
-    slope: Estimate
-    saturation: SaturationTest
-    change_point_fit: ChangePointFit | None
+    curve: LearningCurve
     on_frontier: NDArray[np.bool_]
-    slope_beyond: Estimate | None = None
+    slope_beyond: Slope | None = None
+
+    @property
+    def slope(self) -> Slope:
+        """Elo per OOM of training, on the incline."""
+        return self.curve.slope
 
     def __str__(self) -> str:
-        if self.change_point_fit is None:
-            return f"{self.slope}, {self.saturation}"
         if self.slope_beyond is not None and self.slope_beyond.low > 0:
-            return f"{self.change_point_fit}, which still rises, by {self.slope_beyond}"
-        return str(self.change_point_fit)
+            return f"{self.curve}, which still rises, by {self.slope_beyond}"
+        return str(self.curve)
 
 
 def fit(points: RatedVersions) -> Frontier:
-    """Fits a line to the frontier, or an incline and a plateau if strength saturates.
+    """Fits a learning curve to the frontier.
 
     Raises:
         InsufficientData: training FLOPs are unknown or do not differ, there are too few versions,
@@ -60,24 +59,16 @@ def fit(points: RatedVersions) -> Frontier:
     """
     mask = on_frontier(points)
     chosen = points.select(mask)
-    saturation = change_point.saturation_test(chosen)
-    if not saturation.significant:
-        return Frontier(per_training(chosen), saturation, None, mask)
-    bend = change_point.fit(chosen)
-    slope_beyond = None
-    with suppress(InsufficientData):
-        slope_beyond = per_training(chosen.select(~bend.on_slope))
-    return Frontier(bend.slope, saturation, bend, mask, slope_beyond)
+    curve, slope_beyond = learning_curve.fit(chosen), None
+    if curve.logistic is None:
+        with suppress(InsufficientData):
+            slope_beyond = per_training(chosen.select(curve.in_phases.phase == PLATEAU))
+    return Frontier(curve, mask, slope_beyond)
 
 
-def curve(points: RatedVersions, frontier: Frontier, training: Floats) -> Estimate:
+def evaluate(points: RatedVersions, frontier: Frontier, training: Floats) -> Estimate:
     """Evaluates the fit at `training` float[M], log10 FLOPs: mean Elo with its intervals."""
-    chosen = points.select(frontier.on_frontier)
-    if frontier.change_point_fit is not None:
-        return change_point.curve(chosen, frontier.change_point_fit, training)
-    middle = chosen.training.mean()
-    line = regress(chosen, np.stack([np.ones(len(chosen)), chosen.training - middle], axis=1))
-    return stack([line.contrast(chosen.elo, [1, x - middle], "Elo") for x in training])
+    return learning_curve.evaluate(points.select(frontier.on_frontier), frontier.curve, training)
 
 
 def on_frontier(points: RatedVersions) -> NDArray[np.bool_]:

@@ -29,6 +29,7 @@ from scipy.special import stdtrit
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import RatedVersions
 
+LEAST = 0.5  # of the variance from the ratings' errors, in the variance of a ratio
 TINY = 1e-9  # relative size of what counts as 0
 
 
@@ -67,6 +68,11 @@ class Regression:
         The interval holds every ratio θ at which `above` - θ `below` is not significant. If `below`
         may be 0, these ratios form no bounded interval, and it is -inf to inf.
 
+        With few runs the interval of a sum covers too often if the runs differ little in it, as
+        they do where lines meet: the sum's variance is never taken to be less than the ratings'
+        errors, and its degrees of freedom are the fewest. Here the variance may be as little as
+        `LEAST` of the ratings' errors, and the degrees of freedom are between both estimates.
+
         Args:
             elo: float[..., N].
             above: float[K], weights of the numerator.
@@ -82,19 +88,14 @@ class Regression:
             value = a / b
         along = np.stack([np.ones_like(value), -np.where(np.isfinite(value), value, 0.0)], axis=-1)
         parts = self._parts(elo, pair)
-        variance, df = parts.between + parts.known, parts.df(along)
-        t2 = stdtrit(df, 0.975) ** 2
-        # (a - θb)² ≤ t² (v_aa - 2 θ v_ab + θ² v_bb), a quadratic in θ
-        square = b**2 - t2 * variance[..., 1, 1]
-        middle = a * b - t2 * variance[..., 0, 1]
-        constant = a**2 - t2 * variance[..., 0, 0]
-        root = np.maximum(middle**2 - square * constant, 0)  # not below 0 where `square` is above
-        bounded = square > 0
+        df = parts.df(along, caution=0.5)
+        t2 = stdtrit(df, 0.975)[..., None, None] ** 2
+        either = parts.known + parts.excess, LEAST * parts.known + 0 * parts.excess
+        ends = [_fieller(a, b, t2 * variance) for variance in either]
+        low, high = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
+        variance = np.maximum(_form(along, either[0]), _form(along, either[1]))
         with np.errstate(divide="ignore", invalid="ignore"):
-            half = np.sqrt(root) / square
-            low = np.where(bounded, middle / square - half, -np.inf)
-            high = np.where(bounded, middle / square + half, np.inf)
-            stderr = np.sqrt(_form(along, variance)) / np.abs(b)
+            stderr = np.sqrt(variance) / np.abs(b)
         return Estimate(value, low, high, stderr, df, unit)
 
     def prediction(self, elo: Floats, row: ArrayLike, shared: Floats, variance: float) -> Estimate:
@@ -121,8 +122,12 @@ class Regression:
         df = parts.df(np.ones((*elo.shape[:-1], 1)), 1 + len(self.runs), known)
         return Estimate.student(elo @ a, np.sqrt(between + another + known), df, "Elo")
 
-    def _parts(self, elo: Floats, contrasts: Floats) -> "_Parts":
-        """Splits the variance of `contrasts` float[C, K] into its parts."""
+    def check(self, contrasts: Floats) -> None:
+        """Checks that no sum of coefficients, weights float[C, K], depends on one run alone.
+
+        Raises:
+            InsufficientData: one does.
+        """
         hidden = np.sum(contrasts @ self.unseen * contrasts, axis=-1)  # [G, C]
         alone = (hidden > TINY * np.square(contrasts @ self.operator).sum(axis=-1)).any(axis=1)
         if alone.any():
@@ -130,6 +135,10 @@ class Regression:
                 f"run {self.runs[int(np.argmax(alone))]!r} alone decides this number, and one run "
                 "does not show how much runs differ: add another seed"
             )
+
+    def _parts(self, elo: Floats, contrasts: Floats) -> "_Parts":
+        """Splits the variance of `contrasts` float[C, K] into its parts."""
+        self.check(contrasts)
         a, q = contrasts @ self.operator, contrasts @ self.spread  # [C, N], [G, C, N]
         size, flat = q.shape[:2], q.reshape(-1, q.shape[-1])
         each = (elo @ flat.T).reshape(*elo.shape[:-1], *size)
@@ -140,6 +149,7 @@ class Regression:
         excess = np.square(residuals).sum(axis=-1) - self.residual_noise
         return _Parts(
             between=_positive(of_runs - np.einsum("ggcd->cd", noise), a @ a.T),
+            excess=of_runs - np.einsum("ggcd->cd", noise),
             known=a @ self.noise @ a.T,
             unit=a @ a.T,
             scatter=np.maximum(excess, 0) / self.residual_versions,
@@ -152,23 +162,33 @@ class _Parts(NamedTuple):
     """The parts of the variance of C sums of coefficients, for Satterthwaite's formula."""
 
     between: Floats  # [..., C, C]: estimated from the differences between runs
+    excess: Floats  # [..., C, C]: the same, of which variances may be below 0
     known: Floats  # [C, C]: from the ratings' errors
     unit: Floats  # [C, C]: as if versions differed independently, with variance 1
     scatter: Floats  # [...]: the variance of single versions in excess of their ratings' errors
     by_unit: Floats  # [G, G, C, C]: covariances of the runs' parts, with variance 1
     by_noise: Floats  # [G, G, C, C]: the same from the ratings' errors
 
-    def df(self, along: Floats, times: int = 1, known: Floats | float | None = None) -> Floats:
+    def df(
+        self,
+        along: Floats,
+        times: int = 1,
+        known: Floats | float | None = None,
+        caution: float = 1.0,
+    ) -> Floats:
         """Computes the degrees of freedom, float[...], of the sums combined by float[..., C].
 
         Args:
             along: the weights of the sums.
             times: how many times the estimated variance counts.
             known: the known variance; that of the combination when left out.
+            caution: 1 = the estimated part's share is the larger of both estimates, 0 = it is that
+                over runs.
         """
         unit = _form(along, self.unit)
         known = _form(along, self.known) if known is None else known
-        sigma2 = np.maximum(self.scatter, _form(along, self.between) / unit)
+        over_runs = _form(along, self.between) / unit
+        sigma2 = over_runs + caution * np.maximum(self.scatter - over_runs, 0.0)
         total = times * sigma2 * unit + known
         exact = total <= 0  # no errors at all: any scale will do
         sigma2, total = np.where(exact, 1.0, sigma2), np.where(exact, times * unit, total)
@@ -227,6 +247,22 @@ def regress(points: RatedVersions, columns: ArrayLike) -> Regression:
         residual_versions=float(np.square(residual).sum()),
         residual_noise=float(np.sum(residual @ points.covariance * residual)),
     )
+
+
+def _fieller(a: Floats, b: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """Computes the ends of {θ: (a - θb)² ≤ v_aa - 2 θ v_ab + θ² v_bb}, float[...].
+
+    They are inf and -inf if no θ is in this set, -inf and inf if it has no bound.
+    """
+    square = b**2 - variance[..., 1, 1]
+    middle = a * b - variance[..., 0, 1]
+    under_root = middle**2 - square * (a**2 - variance[..., 0, 0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = np.sqrt(np.maximum(under_root, 0)) / square
+        low = np.where(square > 0, middle / square - half, -np.inf)
+        high = np.where(square > 0, middle / square + half, np.inf)
+    empty = (square > 0) & (under_root < 0)
+    return np.where(empty, np.inf, low), np.where(empty, -np.inf, high)
 
 
 def _form(along: Floats, matrix: Floats) -> Floats:

@@ -59,11 +59,20 @@ def joined(*parts: RatedVersions, names: tuple[str, ...]) -> RatedVersions:
     )
 
 
-def ladder(truth: Floats, openings: int = 60, neighbors: int = 3) -> Floats:
+def ladder(
+    truth: Floats, openings: int = 60, neighbors: int = 3, pair_effect: float = 0.0
+) -> Floats:
     """Computes the covariance float[N, N], Elo², of ratings relative to an anchor on the ladder.
 
     Each player plays its next `neighbors` in strength, `openings` each with both colors. The anchor
     is as strong as the second weakest player, and its error is in all ratings.
+
+    Args:
+        truth: the players' Elo.
+        openings: of each pairing.
+        neighbors: how many stronger players each player meets.
+        pair_effect: the standard deviation of a pairing's own effect on its difference, Elo. No
+            number of games between the two averages it out.
     """
     anchor = float(np.sort(truth)[1])
     elo = np.append(truth, anchor)
@@ -73,6 +82,7 @@ def ladder(truth: Floats, openings: int = 60, neighbors: int = 3) -> Floats:
         for i, j in zip(order, order[step:], strict=False):
             p = 1 / (1 + np.exp(-NATS_PER_ELO * abs(elo[i] - elo[j])))
             gain = 2 * openings * p * (1 - p) * NATS_PER_ELO**2
+            gain = 1 / (1 / gain + pair_effect**2)
             information[[i, j], [i, j]] += gain
             information[[i, j], [j, i]] -= gain
     inverse = np.linalg.inv(information[:-1, :-1])
@@ -85,12 +95,14 @@ def draw(
     luck: Luck = Luck(),
     *,
     openings: int = 60,
+    neighbors: int = 3,
+    pair_effect: float = 0.0,
     seed: int = 0,
     replicates: int = REPLICATES,
 ) -> RatedVersions:
     """Draws ratings [replicates, N] of a design: the truth, the runs' luck, the ladder's errors."""
     rng = np.random.default_rng(seed)
-    covariance = ladder(truth, openings)
+    covariance = ladder(truth, openings, neighbors, pair_effect)
     runs, index = len(design.runs), design.run_index
     x = design.training - design.training.mean()
     size = len(design)

@@ -12,12 +12,12 @@ import numpy as np
 from selfplay.scaling import (
     at_compute,
     best_size,
-    change_point,
     compute_to_reach,
     exchange,
     extrapolation,
     frontier,
     multiplier,
+    phases,
     slopes,
 )
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, stack
@@ -95,7 +95,8 @@ def at_equal_compute(seeds: int, replicates: int) -> Results:
 
 def bent(seeds: int, replicates: int) -> Results:
     """Fits an incline and a plateau."""
-    fitted = change_point.fit(draw(*studies.bent(seeds), replicates=replicates))
+    fitted = phases.fit(draw(*studies.bent(seeds), replicates=replicates))
+    assert fitted.plateau and fitted.change_point
     return {
         "incline": (fitted.slope, 500),
         "plateau": (fitted.plateau, 1000),
@@ -105,8 +106,8 @@ def bent(seeds: int, replicates: int) -> Results:
 
 def boards(seeds: int, replicates: int) -> Results:
     """Fits Jones's model over several boards."""
-    fitted = change_point.fit(draw(*studies.boards(seeds), replicates=replicates), "board")
-    assert fitted.slope_cost and fitted.plateau_cost and fitted.delay
+    fitted = phases.fit(draw(*studies.boards(seeds), replicates=replicates), "board")
+    assert fitted.slope_cost and fitted.plateau_cost and fitted.delay and fitted.level
     return {
         "Jones's incline": (fitted.slope, JONES["incline"]),
         "Jones's m": (fitted.slope_cost, JONES["m"]),

@@ -27,6 +27,23 @@ def bent(seeds: int, slope: float = 500.0, plateau: float = 1000.0) -> tuple[Rat
     return design, np.minimum(slope * (design.training - START), plateau)
 
 
+def taking_off(
+    seeds: int, slope: float = 500.0, take_off: float = 1.2
+) -> tuple[RatedVersions, Floats]:
+    """Designs one recipe that plays near random at first."""
+    design = runs(seeds, versions=8, ooms=3.2)
+    return design, slope * np.maximum(design.training - START - take_off, 0)
+
+
+def s_shaped(
+    seeds: int, slope: float = 600.0, take_off: float = 0.8, change_point: float = 2.4
+) -> tuple[RatedVersions, Floats]:
+    """Designs one recipe with a floor, an incline and a plateau."""
+    design = runs(seeds, versions=8, ooms=3.2)
+    x = design.training - START
+    return design, slope * (np.clip(x, take_off, change_point) - take_off)
+
+
 def boards(seeds: int) -> tuple[RatedVersions, Floats]:
     """Designs Hex on three boards, with the five parameters of Jones (2021)."""
     parts = []
@@ -52,6 +69,21 @@ def searched(
     return design, training * (design.training - START) + search * (design.search - 7)
 
 
+def searched_in_phases(
+    seeds: int, training: float = 500.0, search: float = 180.0
+) -> tuple[RatedVersions, Floats]:
+    """Designs one recipe at three search budgets, all from one floor to one plateau.
+
+    More search shifts the whole curve: it takes off earlier and reaches the plateau earlier.
+    """
+    design = runs(seeds, versions=8, ooms=3.2)
+    budgets = np.repeat(SIMULATIONS, len(design))
+    design = design.select(np.tile(np.arange(len(design)), len(SIMULATIONS)))
+    design = replace(design, search=7 + np.log10(1 + budgets), covariates={"simulations": budgets})
+    elo = training * (design.training - START - 1.3) + search * (design.search - 7)
+    return design, np.clip(elo, 0, 950)
+
+
 def outgrown(seeds: int, behind: float = 150.0) -> tuple[RatedVersions, Floats]:
     """Adds to `searched` a network 8 times as large with equal training that plays worse."""
     design, truth = searched(seeds)
@@ -66,6 +98,17 @@ def two_recipes(
     """Designs two recipes; b is `ahead` Elo stronger than a at the same compute."""
     design = joined(runs(seeds), runs(seeds, start=START - 0.2), names=("a", "b"))
     return design, slope * (design.training - START) + ahead * (design.recipe == "b")
+
+
+def two_in_phases(
+    seeds: int, slope: float = 600.0, ahead: float = 150.0
+) -> tuple[RatedVersions, Floats]:
+    """Designs two recipes from one floor to one plateau; b is ahead on the incline."""
+    parts = (runs(seeds, 8, 3.2), runs(seeds, 8, 3.2, start=START - 0.1))
+    design = joined(*parts, names=("a", "b"))
+    design = replace(design, covariates={"simulations": np.zeros(len(design))})
+    elo = slope * (design.training - START - 0.9) + ahead * (design.recipe == "b")
+    return design, np.clip(elo, 0, 900)
 
 
 def sizes(seeds: int, each: tuple[float, ...] = (4.0, 4.6, 5.2, 5.8)) -> RatedVersions:

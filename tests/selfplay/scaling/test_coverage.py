@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from selfplay.scaling import change_point, slopes
+from selfplay.scaling import bends, slopes
 from tests.simulation import studies
 from tests.simulation.planted import BAND, REPLICATES, coverage, draw
 from tests.simulation.scaling_coverage import LUCK, STUDIES, Results, against_bootstrap
@@ -49,7 +49,7 @@ def test_bootstrap_over_five_runs_covers_too_rarely() -> None:
 
 
 def test_saturation_test_rarely_rejects_lines_and_always_plateaus() -> None:
-    straight = change_point.saturation_test(draw(*studies.line(SEEDS)))
-    bent = change_point.saturation_test(draw(*studies.bent(SEEDS)))
+    straight = bends.saturation(draw(*studies.line(SEEDS)))
+    bent = bends.saturation(draw(*studies.bent(SEEDS)))
     assert straight.significant.mean() <= 0.05
     assert bent.significant.mean() >= 0.99

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from selfplay.scaling import (
     best_size,
-    change_point,
+    phases,
     exchange,
     extrapolation,
     frontier,
@@ -45,7 +45,7 @@ def leading(points: RatedVersions) -> list[Estimate]:
 
 
 def jones(points: RatedVersions) -> list[Estimate]:
-    result = change_point.fit(points, "board")
+    result = phases.fit(points, "board")
     assert result.slope_cost and result.plateau_cost and result.delay
     return [result.slope, result.slope_cost, result.plateau_cost, result.delay]
 
@@ -83,7 +83,7 @@ STUDIES: dict[str, tuple[RatedVersions, Callable[[RatedVersions], list[Estimate]
     "size": (single(*studies.grown(3)), lambda points: [slopes.per_size(points)]),
     "exchange": (single(*studies.searched(3)), exchanged),
     "multiplier": (single(*studies.two_recipes(3)), saved),
-    "incline": (single(*studies.bent(3)), lambda points: [change_point.fit(points).slope]),
+    "incline": (single(*studies.bent(3)), lambda points: [phases.fit(points).slope]),
     "boards": (single(*studies.boards(3)), jones),
     "best size": (single(*studies.ridge(3)), sized),
     "frontier": (single(*studies.overtaken(3)), leading),
@@ -126,8 +126,8 @@ def test_estimates_scale_with_the_ratings(study: str, times: float) -> None:
 
 def test_change_point_and_plateau_move_with_the_units() -> None:
     points = STUDIES["incline"][0]
-    before = change_point.fit(points)
-    after = change_point.fit(replace(points, elo=points.elo + 100, training=points.training - 2))
+    before = phases.fit(points)
+    after = phases.fit(replace(points, elo=points.elo + 100, training=points.training - 2))
     assert after.plateau.value == pytest.approx(before.plateau.value + 100)
     assert after.level.low == pytest.approx(before.level.low + 100)
     assert after.change_point.low == pytest.approx(before.change_point.low - 2)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from selfplay.scaling import change_point
+from selfplay.scaling import bends, phases
 from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation import studies
 from tests.simulation.planted import Luck, draw, runs
@@ -22,7 +22,7 @@ def bent(luck: Luck = QUIET) -> RatedVersions:
 
 def test_fit_recovers_three_parameters_of_exact_data() -> None:
     design, truth = studies.bent(3)
-    result = change_point.fit(replace(design, elo=truth))
+    result = phases.fit(replace(design, elo=truth))
     assert result.slope.value == pytest.approx(500)
     assert result.plateau.value == result.level.value == pytest.approx(1000)
     assert result.change_point.value == pytest.approx(START + 2)
@@ -33,7 +33,7 @@ def test_fit_recovers_three_parameters_of_exact_data() -> None:
 
 def test_fit_recovers_joness_five_parameters_of_exact_data() -> None:
     design, truth = studies.boards(3)
-    result = change_point.fit(replace(design, elo=truth), "board")
+    result = phases.fit(replace(design, elo=truth), "board")
     assert result.slope_cost and result.plateau_cost and result.delay
     values = [result.slope, result.slope_cost, result.offset, result.plateau_cost, result.level]
     for estimate, name in zip(values, ("incline", "m", "offset", "p", "level"), strict=True):
@@ -48,10 +48,10 @@ def test_batch_equals_its_replicates() -> None:
     """Replicates with different partitions are fitted separately and merged in their order."""
     points = draw(*studies.bent(3), Luck(80, 80, version=80), replicates=12)
     points = replace(points, elo=points.elo.reshape(3, 4, -1))
-    whole = change_point.fit(points)
+    whole = phases.fit(points)
     assert len(np.unique(whole.on_slope.reshape(12, -1), axis=0)) > 2
     for at in ((0, 0), (2, 1), (1, 3)):
-        single_fit = change_point.fit(replace(points, elo=points.elo[at]))
+        single_fit = phases.fit(replace(points, elo=points.elo[at]))
         np.testing.assert_array_equal(whole.on_slope[at], single_fit.on_slope)
         for name in ("slope", "plateau", "change_point", "level"):
             many, single = getattr(whole, name), getattr(single_fit, name)
@@ -60,7 +60,7 @@ def test_batch_equals_its_replicates() -> None:
 
 
 def test_saturation_is_significant_for_a_plateau() -> None:
-    result = change_point.saturation_test(bent())
+    result = bends.saturation(bent())
     assert result.significant and result.p_value < 0.01
     assert result.change.value < -200 and result.change.high < 0
     assert START + 0.5 < result.knot < START + 2.5
@@ -70,14 +70,14 @@ def test_saturation_is_significant_for_a_plateau() -> None:
 def test_accelerating_line_is_not_saturated() -> None:
     points = bent()
     other = replace(points, elo=-points.elo)
-    result = change_point.saturation_test(other)
+    result = bends.saturation(other)
     assert not result.significant and result.p_value == 1
     assert str(result) == "no saturation in sight (p = 1)"
 
 
 def test_p_value_is_corrected_for_three_knots() -> None:
     design, truth = studies.line(5)
-    result = change_point.saturation_test(draw(design, truth, seed=5))
+    result = bends.saturation(draw(design, truth, seed=5))
     least = result.change.p_below(0.0)
     np.testing.assert_allclose(result.p_value, np.minimum(1, 3 * least))
     assert 0.0 < result.significant.mean() < 0.03
@@ -86,10 +86,10 @@ def test_p_value_is_corrected_for_three_knots() -> None:
 def test_boards_saturate_at_their_own_compute() -> None:
     """A single line over all boards would bend where the small boards end."""
     design, truth = studies.boards(4)
-    result = change_point.saturation_test(draw(design, truth, replicates=200), "board")
+    result = bends.saturation(draw(design, truth, replicates=200), "board")
     assert result.significant.mean() > 0.95
     rising = JONES["incline"] * design.training - JONES["m"] * design.covariates["board"]
-    result = change_point.saturation_test(draw(design, rising, replicates=200), "board")
+    result = bends.saturation(draw(design, rising, replicates=200), "board")
     assert result.significant.mean() < 0.05
 
 
@@ -101,13 +101,13 @@ def test_knots_are_fractions_of_every_boards_range(
     size = design.covariates["board"]
     x = np.tile(np.linspace(0, 2.8, 7), 9)
     points = replace(design, training=x + size, elo=500 * np.minimum(x, 1.4))
-    result = change_point.saturation_test(points, "board")
+    result = bends.saturation(points, "board")
     assert result.change.value == pytest.approx(-500)
     assert result.knot == pytest.approx(7 + 1.4)
 
 
 def test_text_names_incline_change_point_and_plateau() -> None:
-    text = str(change_point.fit(bent()))
+    text = str(phases.fit(bent()))
     assert re.fullmatch(
         r"\+[45]\S+ ± \S+ Elo per OOM of training until 10\^14\.0\d FLOPs "
         r"\(10\^1[34]\.\d\d to 10\^14\.\d\d\), then a plateau at \+\S+ ± \S+ Elo",
@@ -119,7 +119,7 @@ def test_two_levels_of_training_leave_no_change_point() -> None:
     design = runs(3, versions=1)
     points = replace(design, elo=design.training)
     with pytest.raises(ValueError, match="3 versions leave no place for a change point"):
-        change_point.fit(points)
+        phases.fit(points)
 
 
 def test_incline_covers_more_than_one_level() -> None:
@@ -127,6 +127,6 @@ def test_incline_covers_more_than_one_level() -> None:
     design, _ = studies.bent(3)
     steep = 1000 * (design.training - START)
     flat = replace(design, elo=np.where(design.training < START + 0.2, steep, 100.0))
-    result = change_point.fit(flat)
+    result = phases.fit(flat)
     assert np.ptp(design.training[result.on_slope]) > 0.3
     assert result.slope.value < 300
