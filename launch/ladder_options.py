@@ -31,7 +31,7 @@ class Options(cli.Trust):
     """The game; that of the first run if left out."""
     anchor: str | None = None
     """The player at 0 Elo. If left out, the one that the ladder began with; for a new ladder the
-    solver if the game has one that is installed, else random."""
+    solver if it needs no extra (tic-tac-toe, Hex up to 4×4), else random."""
     out: Path | None = None
     """The ladder's folder; RUN/ladder or ladders/GAME if left out."""
     until_stderr: float = 25.0

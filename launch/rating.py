@@ -19,7 +19,7 @@ from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
 from selfplay.ladder import database, openings, rating_plot, tables
-from selfplay.ladder.anchor import default_anchor, recorded_anchor
+from selfplay.ladder.anchor import default_anchor, make_anchor, recorded_anchor
 from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.players import specs
 from selfplay.players.specs import GTP, Player
@@ -156,6 +156,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
     """Loads the players, weakest kinds first; returns them and the anchor's spec."""
     for budget in options.sims:  # a bad search or budget is an error before any work
         SearchConfig(options.search or SearchConfig.algorithm, budget)
+    anchor = make_anchor(options.anchor or default_anchor(game), game)
     players: dict[str, Player] = {}
 
     def enter(spec: str) -> None:
@@ -175,7 +176,6 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
             search = {"search": options.search} if options.search else {}
             for name in names:
                 enter(specs.join_options(name, {"sims": budget, **search}))
-    anchor = specs.parse(options.anchor or default_anchor(game), game)
     everyone = {anchor.spec: anchor, **players}
     if len(everyone) < 2:
         raise ValueError("a ladder takes two players; name a run, or --players")

@@ -66,7 +66,7 @@ class Ladder:
             game: the rules.
             game_name: their name in the registry, with options; recorded in the file.
             players: the active players; others in the file keep their games.
-            anchor: the spec of the player at 0 Elo, one of `players`.
+            anchor: the spec of the player at 0 Elo, one of `players`; a new file records it.
             config: how players are compared.
             starts: openings to use in turn, instead of random ones.
 
@@ -88,7 +88,7 @@ class Ladder:
             "opening plies": config.opening_plies,
             "openings": [list(o) for o in starts] if starts is not None else "random",
         }
-        self.database = LadderDatabase(path, settings)
+        self.database = LadderDatabase(path, settings, anchor)
         entries = self.database.enter(players)
         self._players = {e.id: p for e, p in zip(entries, players, strict=True)}
         self._unchecked = [player.command for player in players if player.command]

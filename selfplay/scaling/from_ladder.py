@@ -34,18 +34,17 @@ def read_state(path: Path, anchor: str | None = None) -> LadderState:
 
     Args:
         path: ladder.db.
-        anchor: the spec of the player at 0 Elo; when left out, the first player, which is the
-            anchor that the ladder began with.
+        anchor: the spec of the player at 0 Elo; when left out, the one that the ladder records.
 
     Raises:
         ValueError: there is no ladder, it has no players, the anchor is not on it, or another
             process plays on it.
     """
-    with closing(LadderDatabase(path, database.settings(path))) as base:
-        players = base.players()
-        if not players:
-            raise ValueError(f"{path} holds no players")
-        return ladder.compute_state(base, anchor or players[0].spec)
+    settings, recorded = database.settings(path), database.anchor(path)
+    if not recorded:
+        raise ValueError(f"{path} holds no players")
+    with closing(LadderDatabase(path, settings)) as base:
+        return ladder.compute_state(base, anchor or recorded)
 
 
 def read_versions(
