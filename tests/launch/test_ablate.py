@@ -132,7 +132,7 @@ def test_study_whose_anchor_cannot_play_is_refused_before_any_work(
     runs = runs_of(parse_options(["hex_5", "--seeds", "1"]))
     study = Study(tmp_path, tuple(spec for spec, _ in runs))
     monkeypatch.setattr(forecast, "time_recipes", lambda *_: pytest.fail("it worked"))
-    with pytest.raises(ValueError, match="no perfect player of .*, as in --anchor random"):
+    with pytest.raises(ValueError, match=r"no perfect player of .*, as in --anchor random"):
         ablation.make_plan(study, runs, RatingConfig(anchor="solver"), 1, None, Console())
 
 
