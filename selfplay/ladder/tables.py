@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
@@ -113,31 +112,21 @@ def table(state: LadderState, title: str = "", width: int = 120) -> Table:
 
 def caption(state: LadderState) -> str:
     """Summarizes games, repetitions, first move, draws, failures and goodness of fit."""
-    ratings, games, recorded = state.ratings, state.games, state.recorded
-    if not recorded:
+    ratings, games, tally = state.ratings, state.games, state.tally
+    if not tally.games:
         return "no games yet"
-    distinct = {
-        (min(g.first, g.second), max(g.first, g.second), g.opening, g.moves) for g in recorded
-    }
-    drawn = np.mean([game.outcome == 0 for game in recorded])
     lines = [
-        f"{len(recorded):,} games in {state.rounds} rounds, {len(distinct):,} of them distinct, "
-        f"{drawn:.0%} drawn; moving first is worth "
+        f"{tally.games:,} games in {tally.rounds} rounds, {tally.distinct:,} of them distinct, "
+        f"{tally.drawn / tally.games:.0%} drawn; moving first is worth "
         f"{ratings.first_move:+.0f} ± {Z95 * ratings.first_move_stderr:.0f} Elo"
     ]
-    failed = sum(game.outcome is None for game in recorded)
-    repeated = len(recorded) - failed - len(games.outcome)
-    if repeated:
-        lines.append(f"{repeated:,} games repeat earlier ones move by move and are not counted")
-    if failed:
-        lines.append(f"{failed:,} games could not begin and are not rated")
-    names = {entry.id: entry.spec for entry in state.entries}
-    forfeits = Counter(
-        names[game.first if game.reason.startswith("player 0") else game.second]
-        for game in recorded
-        if "forfeited" in game.reason
-    )
-    lines += [f"{number} games forfeited by {name}" for name, number in forfeits.most_common()]
+    if tally.repeated:
+        lines.append(
+            f"{tally.repeated:,} games repeat earlier ones move by move and are not counted"
+        )
+    if tally.failed:
+        lines.append(f"{tally.failed:,} games could not begin and are not rated")
+    lines += [f"{number} games forfeited by {name}" for name, number in tally.forfeits]
     fit = goodness_of_fit.test(games, len(state.entries))
     rejected = fit.p_value < goodness_of_fit.P_REJECT
     warning = "; the players are not on one common scale" if rejected else ""
