@@ -18,7 +18,7 @@ from launch.ladder_options import Options
 from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
-from selfplay.ladder import database, openings, rating_plot, tables
+from selfplay.ladder import database, game_table, openings, rating_plot, tables
 from selfplay.ladder.anchor import default_anchor, make_anchor, recorded_anchor
 from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.players import specs
@@ -234,13 +234,21 @@ def without_common_training(players: Sequence[Player]) -> str:
 def write(
     folder: Path, title: str, game: Game, ladder: Ladder, state: LadderState, options: Options
 ) -> None:
-    """Writes table, CSV, plot, and games on request."""
-    write_bytes(folder / "ladder.csv", tables.to_csv(state).encode())
-    write_bytes(folder / "ladder.md", tables.to_markdown(state).encode())
-    write_bytes(folder / "ladder.png", rating_plot.to_png(state, title))
+    """Writes ratings, plot, the table of games, and games as SGF on request."""
+    file = folder / database.FILE
+    table = game_table.of_database(ladder.database, database.settings(file), database.anchor(file))
+    game_table.write(table, folder / game_table.FOLDER)
+    write_ratings(folder, title, state)
     if options.sgf:
         recorded = ladder.database.games()
         write_bytes(folder / "games.sgf", tables.to_sgf(game, state.entries, recorded))
+
+
+def write_ratings(folder: Path, title: str, state: LadderState) -> None:
+    """Writes the ratings as CSV and Markdown, and their plot."""
+    write_bytes(folder / "ladder.csv", tables.to_csv(state).encode())
+    write_bytes(folder / "ladder.md", tables.to_markdown(state).encode())
+    write_bytes(folder / "ladder.png", rating_plot.to_png(state, title))
 
 
 def compare(

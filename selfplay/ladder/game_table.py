@@ -16,7 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -42,6 +42,7 @@ from selfplay.runs.files import (
 )
 
 FORMAT_VERSION = 1
+FOLDER = "data"  # of published data, in the folder of a ladder or report
 HEADER, PLAYERS, GAMES = "ladder.json", "players.csv", "games.csv.gz"
 SETTINGS = ("game", "seed", "opening plies", "openings")  # of the database, as far as it has them
 PLAYER_COLUMNS = ("number", "player", "digest", "flops_per_move", "training_flops")
@@ -137,9 +138,20 @@ def _read_database(path: Path) -> GameTable:
     if not isinstance(settings.get("game"), str):
         raise ValueError(f"{path} does not say which game it rates; make another ladder")
     with closing(LadderDatabase(path, settings)) as base:
-        recorded = complete_games(base)
-        included = {i for game in recorded for i in (game.first, game.second)}
-        entries = [entry for entry in base.players() if entry.id in included]
+        return of_database(base, settings, anchor)
+
+
+def of_database(base: LadderDatabase, settings: Mapping[str, Json], anchor: str) -> GameTable:
+    """Makes the table of all complete rounds in a database.
+
+    Args:
+        base: the ladder's open database.
+        settings: its settings; see `database.settings`.
+        anchor: the spec of the player at 0 Elo that it records; see `database.anchor`.
+    """
+    recorded = complete_games(base)
+    included = {i for game in recorded for i in (game.first, game.second)}
+    entries = [entry for entry in base.players() if entry.id in included]
     rated = rated_games(recorded, entries)
     index = {entry.id: i for i, entry in enumerate(entries)}
     outcomes: dict[tuple[int, int, int], list[int | None]] = {}

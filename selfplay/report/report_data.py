@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selfplay.ladder import database, game_table
-from selfplay.ladder.game_table import MAX_BYTES, GameTable, check_size, is_printable
+from selfplay.ladder.game_table import FOLDER, MAX_BYTES, GameTable, check_size, is_printable
 from selfplay.model.flops import Ledger
 from selfplay.players.specs import split_stored
 from selfplay.report.rated_runs import RatedRuns
@@ -43,7 +43,6 @@ from selfplay.study.folder import STUDY, folder_name
 from selfplay.study.provenance import Session
 
 FORMAT_VERSION = 1
-FOLDER = "data"  # in the report's folder
 REPORT, RUNS = "report.json", "runs.json.gz"
 LARGEST = 1e100  # FLOPs, seconds or parameters
 NOT_PUBLISHED = ("cluster", "store")  # sections of a config that change no result

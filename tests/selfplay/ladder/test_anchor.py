@@ -17,6 +17,7 @@ from rich.console import Console
 import games
 from launch import rating
 from launch.ladder_options import Options
+from selfplay.ladder import game_table
 from selfplay.ladder.anchor import (
     default_anchor,
     recorded_anchor,
@@ -156,6 +157,7 @@ def test_ladder_keeps_any_anchor_and_says_if_another_is_named(tmp_path: Path) ->
     assert notice not in output
     other, output = rate(tmp_path, anchor="random")
     assert other == "random" and notice in output
+    assert game_table.read(tmp_path / "data").anchor == "rollouts?sims=2"
     assert rate(tmp_path)[0] == "rollouts?sims=2"
 
 

@@ -74,7 +74,7 @@ def test_report_is_written_again_from_its_data(
     folder, files = published
     assert {"data/study.json", "data/tic-tac-toe/games.csv.gz", "training.csv"} <= files.keys()
     data = report_data.find([folder])
-    assert data == folder / "data" == report_data.find([data])
+    assert data is not None and data == folder / "data" == report_data.find([data])
     again = report(report_data.read(data), tmp_path / "again")
     assert again.keys() == files.keys()
     for name, content in files.items():
