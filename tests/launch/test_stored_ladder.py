@@ -13,7 +13,8 @@ import pytest
 
 from launch import cli
 from selfplay.players import solvers
-from tests.selfplay.report.test_report_data import contents, make_study
+from selfplay.report import page
+from tests.selfplay.report.test_report_data import contents, make_study, write_text
 from tests.selfplay.report.test_study_report import play
 
 Command = Callable[..., str]
@@ -74,7 +75,10 @@ def test_options_of_a_ladder_that_plays_are_refused(command: Command) -> None:
         command("ladder", "ladders/x", "--anchor", "runs/a@2?sims=")
 
 
-def test_report_command_writes_and_reads_data(command: Command, tmp_path: Path) -> None:
+def test_report_command_writes_and_reads_data(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "write", write_text)
     study = make_study(tmp_path / "study")
     first = command("report", "study", "--out", "first")
     assert first.endswith(" are in first/data\n")
