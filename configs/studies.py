@@ -44,13 +44,16 @@ def connect_four_budget_vs_size() -> StudyConfig:
 
     18 runs and a ladder take an hour and a half on two cores. An OOM of training buys 345 Elo
     without search and 246 with 64 simulations, an OOM of search 301 with a fixed network. The
-    ladder is anchored at perfect play, with the `solver` extra.
+    ladder is anchored at perfect play, which needs the `solver` extra; without it, --anchor names
+    another player.
     docs/results/connect_four_budget_vs_size has the rest.
     """
     sizes = (Axis("network.width", ("8", "16", "32")), Axis("network.depth", ("1", "3")))
     return StudyConfig(
         arms=(Arm("connect_four_baseline", ("--iterations", "32"), sizes, "connect_four"),),
-        rating=RatingConfig(sims=(0, 8, 64), versions=5, until_stderr=40, max_games=24_000),
+        rating=RatingConfig(
+            sims=(0, 8, 64), versions=5, anchor="solver", until_stderr=40, max_games=24_000
+        ),
     )
 
 
@@ -58,7 +61,8 @@ def recipes() -> StudyConfig:
     """Compares Gumbel and PUCT, symmetries on and off, outcome and mixed value targets.
 
     Each recipe differs in one option from `connect_four` with half of its channels. 20 runs and a
-    ladder take some 70 minutes on two cores. For an equally strong raw network PUCT takes 2.5 times
+    ladder take some 70 minutes on two cores. The ladder is anchored at perfect play, which needs
+    the `solver` extra. For an equally strong raw network PUCT takes 2.5 times
     the training, no symmetries 1.2 times, and the outcome alone 1.3 times. docs/results/recipes has
     the rest.
     """
@@ -75,7 +79,9 @@ def recipes() -> StudyConfig:
             for name, change in changes.items()
         ),
         seeds=5,
-        rating=RatingConfig(sims=(0, 16), versions=6, until_stderr=40, max_games=20_000),
+        rating=RatingConfig(
+            sims=(0, 16), versions=6, anchor="solver", until_stderr=40, max_games=20_000
+        ),
     )
 
 

@@ -15,8 +15,7 @@ from launch.plan import Plan, Planned, Watch, waiting
 from selfplay.cluster.config import ClusterConfig
 from selfplay.command_line import LAUNCH, near
 from selfplay.ladder import database
-from selfplay.ladder.anchor import resolve_anchor
-from selfplay.ladder.config import AUTO
+from selfplay.ladder.anchor import resolve_study_anchor
 from selfplay.runs.files import in_words
 from selfplay.study import forecast, jobs
 from selfplay.study.folder import Study
@@ -50,10 +49,14 @@ def make_plan(
         address: the Ray cluster that trains them; None: this machine.
         console: where to print what is being waited for.
     """
+    anchors = resolve_anchors(study, runs, rating)
     flops = {config: forecast.ledger(config).total for config in recipes_of(runs)}
     sizes = ladder_sizes(study, runs, rating)
     try:
-        estimator, failure = time_recipes(study, runs, sizes, rating, max_jobs, console), ""
+        estimator, failure = (
+            time_recipes(study, runs, sizes, rating, anchors, max_jobs, console),
+            "",
+        )
     except (TimingFailed, OSError) as error:
         estimator, failure = None, in_words(error)
     todo = sum(study.last_iteration(spec) < config.iterations for spec, config in runs)
@@ -104,11 +107,28 @@ def ladder_sizes(study: Study, runs: Runs, rating: RatingConfig | None) -> dict[
     return sizes
 
 
+def resolve_anchors(study: Study, runs: Runs, rating: RatingConfig | None) -> dict[str, str]:
+    """Returns the anchor of each game's ladder; {} if nothing is rated.
+
+    Raises:
+        ValueError: an anchor cannot play here: a study that cannot be rated is not trained.
+    """
+    if rating is None:
+        return {}
+    return {
+        game: resolve_study_anchor(
+            rating.anchor, games.make(game), study.ladder_folder(game) / database.FILE
+        )
+        for game in dict.fromkeys(config.game for _, config in runs)
+    }
+
+
 def time_recipes(
     study: Study,
     runs: Runs,
     sizes: Mapping[str, LadderSize],
     rating: RatingConfig | None,
+    anchors: Mapping[str, str],
     max_jobs: int,
     console: Console,
 ) -> Estimator | None:
@@ -120,8 +140,7 @@ def time_recipes(
     for config in forecast.recipes_to_time(recipes_of(runs)):
         game, anchor = config.game, ""
         if rating and game not in anchored:  # a solver's tables take time: once a game
-            path = study.ladder_folder(game) / database.FILE
-            anchor = rating.anchor or resolve_anchor(AUTO, games.make(game), path)
+            anchor = anchors[game]
             anchored.add(game)
         request = TimingRequest(config)
         if rating:

@@ -4,10 +4,12 @@
     python launch/ladder.py runs/a runs/b@last --players "rollouts?sims=100" --until-stderr 25
     GNUGO="gnugo --mode gtp --chinese-rules --positional-superko --capture-all-dead --never-resign"
     python launch/ladder.py runs/go_9x9 --engines "$GNUGO --level 0" "$GNUGO --level 5"
+    python launch/ladder.py ladders/hex --out docs/results/my_ladder   # rate again and publish
 
 Engines must play games out: all stones on the board are scored as alive.
 With several runs it prints at the end which one is ahead at equal training, and draws it.
 The same command resumes a ladder that was stopped; --max-games and --until-stderr may change.
+A ladder's folder, or the data that it or a report writes into data/, is rated without playing.
 """
 
 from __future__ import annotations
@@ -31,8 +33,11 @@ def main() -> None:
     options = cli.parse(Options, "ladder", __doc__)
     console = cli.console()
     try:
-        from launch import rating
+        from launch import rating, stored_ladder
 
+        if ladders := stored_ladder.find(options.runs):
+            stored_ladder.show(ladders, options, console)
+            return
         finished = rating.rate(options, console)
     except KeyboardInterrupt:  # while players are loaded, or while the table is written
         finished = False

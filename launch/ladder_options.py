@@ -15,7 +15,8 @@ class Options(cli.Trust):
     """Who plays, how precise the ratings shall be, and where the ladder is stored."""
 
     runs: Annotated[tuple[str, ...], cli.Positional] = ()
-    """RUN (its log-spaced versions), RUN@VERSION, RUN@last, RUN@best, or a .safetensors file."""
+    """RUN (its log-spaced versions), RUN@VERSION, RUN@last, RUN@best, or a .safetensors file; or a
+    ladder's folder or published data, which are rated without playing."""
     sims: tuple[int, ...] = (0, 64)
     """Budgets of every version: simulations a move; 0 is the raw network."""
     versions: int = 6
@@ -31,9 +32,10 @@ class Options(cli.Trust):
     """The game; that of the first run if left out."""
     anchor: str | None = None
     """The player at 0 Elo. If left out, the one that the ladder began with; for a new ladder the
-    solver if the game has one that is installed, else random."""
+    solver if it needs no extra (tic-tac-toe, Hex up to 4×4), else random."""
     out: Path | None = None
-    """The ladder's folder; RUN/ladder or ladders/GAME if left out."""
+    """The ladder's folder; RUN/ladder or ladders/GAME if left out. For a ladder that is rated
+    without playing: where to write table, plot and games."""
     until_stderr: float = 25.0
     """Stop when every rating's standard error, relative to the anchor, is below this, in Elo."""
     max_games: int = 20_000

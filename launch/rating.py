@@ -18,8 +18,8 @@ from launch.ladder_options import Options
 from launch.ladder_progress import Watcher
 from selfplay.command_line import USER_FOLDER, command, near
 from selfplay.imitation import imitate
-from selfplay.ladder import database, openings, rating_plot, tables
-from selfplay.ladder.anchor import default_anchor, recorded_anchor
+from selfplay.ladder import database, game_table, openings, rating_plot, tables
+from selfplay.ladder.anchor import default_anchor, make_anchor, recorded_anchor
 from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.players import specs
 from selfplay.players.specs import GTP, Player
@@ -156,6 +156,7 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
     """Loads the players, weakest kinds first; returns them and the anchor's spec."""
     for budget in options.sims:  # a bad search or budget is an error before any work
         SearchConfig(options.search or SearchConfig.algorithm, budget)
+    anchor = make_anchor(options.anchor or default_anchor(game), game)
     players: dict[str, Player] = {}
 
     def enter(spec: str) -> None:
@@ -175,7 +176,6 @@ def gather(options: Options, game: Game) -> tuple[list[Player], str]:
             search = {"search": options.search} if options.search else {}
             for name in names:
                 enter(specs.join_options(name, {"sims": budget, **search}))
-    anchor = specs.parse(options.anchor or default_anchor(game), game)
     everyone = {anchor.spec: anchor, **players}
     if len(everyone) < 2:
         raise ValueError("a ladder takes two players; name a run, or --players")
@@ -234,13 +234,21 @@ def without_common_training(players: Sequence[Player]) -> str:
 def write(
     folder: Path, title: str, game: Game, ladder: Ladder, state: LadderState, options: Options
 ) -> None:
-    """Writes table, CSV, plot, and games on request."""
-    write_bytes(folder / "ladder.csv", tables.to_csv(state).encode())
-    write_bytes(folder / "ladder.md", tables.to_markdown(state).encode())
-    write_bytes(folder / "ladder.png", rating_plot.to_png(state, title))
+    """Writes ratings, plot, the table of games, and games as SGF on request."""
+    file = folder / database.FILE
+    table = game_table.of_database(ladder.database, database.settings(file), database.anchor(file))
+    game_table.write(table, folder / game_table.FOLDER)
+    write_ratings(folder, title, state)
     if options.sgf:
         recorded = ladder.database.games()
         write_bytes(folder / "games.sgf", tables.to_sgf(game, state.entries, recorded))
+
+
+def write_ratings(folder: Path, title: str, state: LadderState) -> None:
+    """Writes the ratings as CSV and Markdown, and their plot."""
+    write_bytes(folder / "ladder.csv", tables.to_csv(state).encode())
+    write_bytes(folder / "ladder.md", tables.to_markdown(state).encode())
+    write_bytes(folder / "ladder.png", rating_plot.to_png(state, title))
 
 
 def compare(

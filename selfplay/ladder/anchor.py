@@ -1,8 +1,8 @@
 """The anchor of a ladder: the player at 0 Elo.
 
-By default it is the perfect player of a solved game if its solver is installed, and random moves
-otherwise. A ladder keeps the anchor that it began with, wherever it is continued: ratings relative
-to two anchors have different zeros.
+A ladder records its anchor when it begins, and keeps it wherever it is continued: ratings relative
+to two anchors have different zeros. The default depends on the game alone, never on what is
+installed, so that two machines that repeat a study anchor it at the same player.
 """
 
 from __future__ import annotations
@@ -12,31 +12,66 @@ from pathlib import Path
 from games.game import Game
 from selfplay.ladder import database
 from selfplay.ladder.config import AUTO
-from selfplay.players import solvers
+from selfplay.players import solvers, specs
+from selfplay.players.specs import Player
 
 SOLVER, RANDOM = "solver", "random"
 
 
 def default_anchor(game: Game) -> str:
-    """Returns "solver" if perfect play of the game can be computed here, else "random"."""
-    try:
-        solvers.solver_for(game)
-    except ValueError:
-        return RANDOM
-    return SOLVER
+    """Returns "solver" if the game's perfect player needs no extra, else "random"."""
+    return SOLVER if solvers.has_built_in_solver(game) else RANDOM
 
 
 def recorded_anchor(path: Path) -> str | None:
-    """Returns the anchor that a ladder's file began with, which entered before all other players.
+    """Returns the anchor that a ladder's file records; see `database.anchor`.
 
     None if the file has no player, does not exist or cannot be read, or if the name is
     unprintable: whoever opens the ladder reports that.
     """
     try:
-        specs = database.player_specs(path)
+        anchor = database.anchor(path)
     except ValueError:
         return None
-    return specs[0] if specs and specs[0].isprintable() else None
+    return anchor if anchor.isprintable() and anchor else None
+
+
+def make_anchor(spec: str, game: Game) -> Player:
+    """Makes the player that a user wants at 0 Elo.
+
+    Raises:
+        ValueError: it cannot play here; for the solver, the message names another choice.
+    """
+    try:
+        return specs.parse(spec, game)
+    except ValueError as error:
+        if specs.split_options(spec.strip())[0] != SOLVER:
+            raise
+        raise ValueError(
+            f"{spec} cannot be the anchor: {error}; or name another one, as in --anchor {RANDOM}"
+        ) from None
+
+
+def resolve_study_anchor(anchor: str | None, game: Game, path: Path) -> str:
+    """Returns the spec of the player at 0 Elo of a study's ladder, before anything is trained.
+
+    Args:
+        anchor: the one that the study names, if any.
+        game: the rules.
+        path: the ladder's file; its anchor is kept unless the study names another one.
+
+    Raises:
+        ValueError: the anchor is a player by name, such as the solver, that cannot play here. Runs
+            and engines are checked when the ladder is played.
+    """
+    recorded = recorded_anchor(path)
+    resolved = anchor or recorded or default_anchor(game)
+    if specs.split_options(resolved)[0] in specs.NAMES:
+        try:
+            make_anchor(resolved, game)
+        except ValueError as error:
+            raise ValueError(error if anchor else f"{path} records its anchor: {error}") from None
+    return resolved
 
 
 def resolve_anchor(anchor: str, game: Game, path: Path) -> str:
@@ -70,7 +105,9 @@ def resolve_anchor(anchor: str, game: Game, path: Path) -> str:
             solvers.solver_for(game)
         except ValueError as error:
             where = f"{path} is anchored at the solver" if recorded else "elo.anchor is solver"
+            other = "" if recorded else f"name --elo.anchor {RANDOM}, or "
             raise ValueError(
-                f"{where}, which cannot play here: {error}; or leave ratings out with --elo.budgets"
+                f"{where}, which cannot play here: {error}; or {other}leave ratings out with "
+                "--elo.budgets"
             ) from None
     return resolved

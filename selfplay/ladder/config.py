@@ -41,8 +41,9 @@ class EloConfig:
             more games.
         opening_plies: random legal moves of every opening.
         anchor: the player at 0 Elo, "solver" (perfect play) or "random". "auto": the one that the
-            run's ladder began with; for a new ladder the solver if the game has one that is
-            installed, else random moves. The manifest and the ratings record which one it is.
+            run's ladder began with; for a new ladder the solver if the game's perfect player needs
+            no extra (tic-tac-toe, Hex up to 4×4), else random moves. The manifest and the ratings
+            record which one it is.
     """
 
     budgets: tuple[int, ...] = field(default=(), metadata=MUTABLE)

@@ -25,6 +25,7 @@ from selfplay.runs.files import describe, take_lock
 
 FORMAT = 1
 FILE = "ladder.db"  # in a ladder's folder
+ANCHOR = "anchor"  # name of a setting; ladders of earlier versions of this program lack it
 MULTI_FILE_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # SQLite's magic number at the end of one
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -119,20 +120,25 @@ def count(path: Path) -> int:
         return base.execute("SELECT count(*) FROM games").fetchone()[0]
 
 
-def player_specs(path: Path) -> list[str]:
-    """Returns the players in a ladder's file in the order in which they entered, without its lock.
+def anchor(path: Path) -> str:
+    """Returns the player at 0 Elo that a ladder's file records, without taking its lock.
 
-    An absent or empty file has none.
+    A file that records none has the first player at 0 Elo. "" if the file is absent or has no
+    players.
 
     Raises:
         ValueError: the file is not a ladder, or is damaged.
     """
     if not os.path.lexists(path):
-        return []
+        return ""
     with _readable(path), closing(_connect(path)) as base:
         if not _tables(base):
-            return []
-        return [str(row[0]) for row in base.execute("SELECT spec FROM players ORDER BY id")]
+            return ""  # the ladder was stopped while it created the file
+        recorded = base.execute("SELECT value FROM settings WHERE name = ?", (ANCHOR,)).fetchone()
+        if recorded:
+            return str(json.loads(recorded[0]))
+        first = base.execute("SELECT spec FROM players ORDER BY id LIMIT 1").fetchone()
+        return str(first[0]) if first else ""
 
 
 @contextmanager
@@ -178,12 +184,13 @@ def _connect(path: Path, isolation_level: Literal["DEFERRED"] | None = "DEFERRED
 class LadderDatabase:
     """The open file of one ladder, locked for this process."""
 
-    def __init__(self, path: Path, settings: Mapping[str, object]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, object], anchor: str = "") -> None:
         """Opens or creates the file.
 
         Args:
             path: the file.
             settings: JSON values on which the games depend; they must equal those of the file.
+            anchor: the spec of the player at 0 Elo, which a new file records.
 
         Raises:
             ValueError: the file is not a ladder, was made with other settings, cannot be created,
@@ -196,12 +203,12 @@ class LadderDatabase:
         except OSError as error:
             raise ValueError(f"the ladder {path} cannot be created: {describe(error)}") from None
         try:
-            self._base = self._open(settings)
+            self._base = self._open(settings, anchor)
         except BaseException:
             os.close(self._lock)
             raise
 
-    def _open(self, settings: Mapping[str, object]) -> Connection:
+    def _open(self, settings: Mapping[str, object], anchor: str) -> Connection:
         path = self._path
         expected = {
             name: json.dumps(value) for name, value in {"format": FORMAT, **settings}.items()
@@ -216,7 +223,8 @@ class LadderDatabase:
                     with _Transaction(base):
                         for statement in SCHEMA.split(";"):
                             base.execute(statement)
-                        base.executemany("INSERT INTO settings VALUES (?, ?)", expected.items())
+                        first = expected | ({ANCHOR: json.dumps(anchor)} if anchor else {})
+                        base.executemany("INSERT INTO settings VALUES (?, ?)", first.items())
                 stored = dict(base.execute("SELECT name, value FROM settings"))
             for name, value in expected.items():
                 if stored.get(name) != value:

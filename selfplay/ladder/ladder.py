@@ -20,6 +20,7 @@ from selfplay.ladder.config import LadderConfig
 from selfplay.ladder.database import Entry, LadderDatabase, Pairing, RecordedGame
 from selfplay.ladder.match import GameResult
 from selfplay.ladder.openings import Opening
+from selfplay.ladder.tally import Tally
 from selfplay.players.gtp_engine import check_engine
 from selfplay.players.specs import Player, between
 from selfplay.ratings import elo, pairing
@@ -32,8 +33,9 @@ class LadderState(NamedTuple):
     entries: list[Entry]  # players with games, and active players
     ratings: Ratings  # in the order of `entries`
     games: elo.Games  # the games to which they were fitted
-    recorded: list[RecordedGame]  # all games of complete rounds
+    recorded: list[RecordedGame]  # all games of complete rounds; empty if a table was read
     active: list[int]  # indices of the entries that can play in this process
+    counts: Tally | None = None  # of a table that was read; see `tally`
 
     @property
     def max_stderr(self) -> float:
@@ -43,7 +45,12 @@ class LadderState(NamedTuple):
     @property
     def rounds(self) -> int:
         """The number of complete rounds with games."""
-        return len({game.round for game in self.recorded})
+        return self.tally.rounds
+
+    @property
+    def tally(self) -> Tally:
+        """Counts of all games of complete rounds, those that are not rated included."""
+        return self.counts or Tally.of(self.recorded, self.entries, len(self.games.outcome))
 
 
 class Ladder:
@@ -66,7 +73,7 @@ class Ladder:
             game: the rules.
             game_name: their name in the registry, with options; recorded in the file.
             players: the active players; others in the file keep their games.
-            anchor: the spec of the player at 0 Elo, one of `players`.
+            anchor: the spec of the player at 0 Elo, one of `players`; a new file records it.
             config: how players are compared.
             starts: openings to use in turn, instead of random ones.
 
@@ -88,7 +95,7 @@ class Ladder:
             "opening plies": config.opening_plies,
             "openings": [list(o) for o in starts] if starts is not None else "random",
         }
-        self.database = LadderDatabase(path, settings)
+        self.database = LadderDatabase(path, settings, anchor)
         entries = self.database.enter(players)
         self._players = {e.id: p for e, p in zip(entries, players, strict=True)}
         self._unchecked = [player.command for player in players if player.command]
@@ -275,12 +282,11 @@ def compute_state(
     Raises:
         ValueError: the anchor is not among the players.
     """
-    pending = {p.round for p in database.pairings() if not p.done}
-    recorded = [game for game in database.games() if game.round not in pending]
+    recorded = complete_games(database)
     included = {i for game in recorded for i in (game.first, game.second)} | set(active)
     entries = [entry for entry in database.players() if entry.id in included]
     index = {entry.id: i for i, entry in enumerate(entries)}
-    rated = [g for g in _without_repeats(recorded, entries) if g.outcome is not None]
+    rated = rated_games(recorded, entries)
     pairs = [(g.round, g.slot, g.opening_index) for g in rated]
     units = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
     data = elo.Games(
@@ -289,12 +295,39 @@ def compute_state(
         np.array([g.outcome for g in rated], np.int64),
         np.array([units[pair] for pair in pairs], np.int64),
     )
+    indices = [i for i, entry in enumerate(entries) if entry.id in active]
+    return rate(entries, data, anchor, recorded, indices)
+
+
+def rate(
+    entries: list[Entry],
+    games: elo.Games,
+    anchor: str,
+    recorded: list[RecordedGame],
+    active: list[int],
+    counts: Tally | None = None,
+) -> LadderState:
+    """Fits the ratings of a ladder; the arguments are the fields of `LadderState`.
+
+    Raises:
+        ValueError: the anchor is not among the players.
+    """
     specs = [entry.spec for entry in entries]
     if anchor not in specs:
         raise ValueError(f"the anchor {anchor!r} is not among the players {', '.join(specs)}")
-    ratings = elo.fit(data, len(entries), specs.index(anchor))
-    indices = [i for i, entry in enumerate(entries) if entry.id in active]
-    return LadderState(entries, ratings, data, recorded, indices)
+    ratings = elo.fit(games, len(entries), specs.index(anchor))
+    return LadderState(entries, ratings, games, recorded, active, counts)
+
+
+def complete_games(database: LadderDatabase) -> list[RecordedGame]:
+    """Returns the games of all complete rounds."""
+    pending = {p.round for p in database.pairings() if not p.done}
+    return [game for game in database.games() if game.round not in pending]
+
+
+def rated_games(recorded: Sequence[RecordedGame], entries: Sequence[Entry]) -> list[RecordedGame]:
+    """Selects the games to which ratings are fitted: with a result, and no repetitions."""
+    return [g for g in _without_repeats(recorded, entries) if g.outcome is not None]
 
 
 def _without_repeats(
@@ -337,8 +370,7 @@ def _exhausted_pairings(state: LadderState) -> set[tuple[int, int]]:
     for game in state.recorded:
         pair = (min(game.first, game.second), max(game.first, game.second))
         last[pair] = max(last.get(pair, 0), game.round)
-    for game in _without_repeats(state.recorded, state.entries):
-        if game.outcome is not None:
-            pair = (min(game.first, game.second), max(game.first, game.second))
-            informative.add((pair, game.round))
+    for game in rated_games(state.recorded, state.entries):
+        pair = (min(game.first, game.second), max(game.first, game.second))
+        informative.add((pair, game.round))
     return {pair for pair, number in last.items() if (pair, number) not in informative}

@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
@@ -17,12 +16,10 @@ from sgfmill import sgf
 
 from games.game import Game
 from games.go import as_go
+from selfplay.ladder import model_fit
 from selfplay.ladder.database import Entry, RecordedGame
-from selfplay.ladder.kinds import kinds
 from selfplay.ladder.ladder import LadderState
-from selfplay.ratings import goodness_of_fit
 from selfplay.ratings.elo import Z95
-from selfplay.ratings.goodness_of_fit import GoodnessOfFit
 from selfplay.style.powers_of_ten import power_of_ten
 
 WIDE = 100  # columns of a terminal that has room for the whole table
@@ -115,70 +112,22 @@ def table(state: LadderState, title: str = "", width: int = 120) -> Table:
 
 def caption(state: LadderState) -> str:
     """Summarizes games, repetitions, first move, draws, failures and goodness of fit."""
-    ratings, games, recorded = state.ratings, state.games, state.recorded
-    if not recorded:
+    ratings, tally = state.ratings, state.tally
+    if not tally.games:
         return "no games yet"
-    distinct = {
-        (min(g.first, g.second), max(g.first, g.second), g.opening, g.moves) for g in recorded
-    }
-    drawn = np.mean([game.outcome == 0 for game in recorded])
     lines = [
-        f"{len(recorded):,} games in {state.rounds} rounds, {len(distinct):,} of them distinct, "
-        f"{drawn:.0%} drawn; moving first is worth "
+        f"{tally.games:,} games in {tally.rounds} rounds, {tally.distinct:,} of them distinct, "
+        f"{tally.drawn / tally.games:.0%} drawn; moving first is worth "
         f"{ratings.first_move:+.0f} ± {Z95 * ratings.first_move_stderr:.0f} Elo"
     ]
-    failed = sum(game.outcome is None for game in recorded)
-    repeated = len(recorded) - failed - len(games.outcome)
-    if repeated:
-        lines.append(f"{repeated:,} games repeat earlier ones move by move and are not counted")
-    if failed:
-        lines.append(f"{failed:,} games could not begin and are not rated")
-    names = {entry.id: entry.spec for entry in state.entries}
-    forfeits = Counter(
-        names[game.first if game.reason.startswith("player 0") else game.second]
-        for game in recorded
-        if "forfeited" in game.reason
-    )
-    lines += [f"{number} games forfeited by {name}" for name, number in forfeits.most_common()]
-    lines += fit_sentences(state)
-    return "\n".join(lines)
-
-
-def fit_sentences(state: LadderState) -> list[str]:
-    """Says how far pairings deviate from one common scale, and whether the model explains them."""
-    fit = goodness_of_fit.test(state.games, len(state.entries), kinds=kinds(state.entries))
-    ratings = state.ratings
-    low, high = ratings.pair_spread_interval
-    spread = (
-        f"pairings deviate from it by {ratings.pair_spread:.0f} Elo ({low:.0f} to {high:.0f})"
-        if ratings.pair_spread
-        else "pairings do not deviate from it"
-    )
-    lines = [
-        f"one common scale: p = {fit.one_scale:.2g}; {spread}",
-        f"test of fit, these deviations included: p = {fit.p_value:.2g}",
-    ]
-    if fit.p_value < goodness_of_fit.P_REJECT:
-        lines[-1] += f"; {'; '.join(_reasons(fit))}"
-    for pair in fit.badly_predicted()[:3]:
-        a, b = (state.entries[k].spec for k in (pair.i, pair.j))
+    if tally.repeated:
         lines.append(
-            f"badly predicted: {a} scored {pair.observed:.0%} against {b}, "
-            f"expected {pair.expected:.0%}"
+            f"{tally.repeated:,} games repeat earlier ones move by move and are not counted"
         )
-    return lines
-
-
-def _reasons(fit: GoodnessOfFit) -> list[str]:
-    """Says which of the tests reject the rating model."""
-    level = goodness_of_fit.P_REJECT
-    sentences = {
-        "pairings between kinds of players (search budgets, engines, perfect play) deviate "
-        "otherwise than those within a kind": fit.kinds,
-        "some players beat each other in a cycle": fit.cycles,
-        "single pairings deviate further than a normal distribution allows": fit.single,
-    }
-    return [f"{sentence} (p = {p:.1g})" for sentence, p in sentences.items() if 3 * p < level]
+    if tally.failed:
+        lines.append(f"{tally.failed:,} games could not begin and are not rated")
+    lines += [f"{number} games forfeited by {name}" for name, number in tally.forfeits]
+    return "\n".join([*lines, *model_fit.sentences(state)])
 
 
 def to_csv(state: LadderState) -> str:

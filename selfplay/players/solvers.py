@@ -32,6 +32,12 @@ def is_standard_connect_four(game: Game) -> bool:
     return game == ConnectFour()
 
 
+def has_built_in_solver(game: Game) -> bool:
+    """Tells whether perfect play of a game can be computed wherever this package is installed."""
+    height, width, _ = game.observation_shape
+    return game.is_positional and height * width <= EXHAUSTIVE_CELLS
+
+
 def solver_for(game: Game) -> Solver:
     """Returns the solver of a game.
 
@@ -49,8 +55,7 @@ def solver_for(game: Game) -> Solver:
             return np.stack([no_moves if done else solver.scores(board) for board, done in pairs])
 
         return solve
-    height, width, _ = game.observation_shape
-    if game.is_positional and height * width <= EXHAUSTIVE_CELLS:
+    if has_built_in_solver(game):
         return partial(table_lookup, game)
     raise ValueError(
         f"there is no perfect player of {game!r}; choose connect_four (6×7), tic_tac_toe, hex up "

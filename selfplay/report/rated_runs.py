@@ -23,6 +23,7 @@ from selfplay.runs.files import CorruptedFile, in_words, reject_links
 from selfplay.runs.run import CONFIG, read_config
 from selfplay.scaling import from_ladder
 from selfplay.scaling.rated_versions import RatedVersions
+from selfplay.scaling.run_record import ReadRun
 from selfplay.study.folder import STUDY, Study
 
 PERFECT = "solver"  # the spec of perfect play
@@ -73,9 +74,14 @@ class RatedRuns:
             (self.root / name).resolve() for name in self.labels
         }
 
-    def points(self, standing: LadderState) -> RatedVersions:
-        """Reads the rated versions of these runs, with their labels as recipes."""
-        points = from_ladder.read_versions(standing, self.root, runs=self.labels)
+    def points(self, standing: LadderState, read_run: ReadRun | None = None) -> RatedVersions:
+        """Reads the rated versions of these runs, with their labels as recipes.
+
+        Args:
+            standing: state of the ladder.
+            read_run: reads a run; when left out, from its folder.
+        """
+        points = from_ladder.read_versions(standing, self.root, runs=self.labels, read_run=read_run)
         recipe = [self.labels[run] for run in points.run.tolist()]
         return replace(points, recipe=np.array(recipe, np.str_))
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from selfplay.command_line import command, documented
 from selfplay.ladder import database
-from selfplay.model.flops import Ledger
 from selfplay.ratings import goodness_of_fit
 from selfplay.report import rated_runs
 from selfplay.report.evidence import Evidence, caveats
@@ -20,14 +19,15 @@ from selfplay.report.questions import Question, answer_all
 from selfplay.report.rated_runs import PERFECT, RatedRuns
 from selfplay.report.study_questions import OF_BOARDS, OF_RUNS, OF_STUDY
 from selfplay.report.table import Table, Value
-from selfplay.runs import metrics
 from selfplay.runs.codec import flat
 from selfplay.runs.run import check_distinct, read_config
-from selfplay.scaling import from_ladder
+from selfplay.scaling import from_ladder, run_record
 from selfplay.scaling.factors import RECIPE, Factor, factors_of_configs, factors_of_versions
 from selfplay.scaling.rated_versions import RatedVersions, join_ladders
+from selfplay.scaling.run_record import Cost, ReadRun, RunRecord, from_folders
 from selfplay.study import provenance
-from selfplay.study.folder import STUDY, Study
+from selfplay.study.folder import STUDY, Study, folder_name
+from selfplay.study.provenance import Session
 from selfplay.training.config import NOT_IN_RECIPE
 
 LEDGER_PARTS = ("imitation", "selfplay", "learning", "total")
@@ -35,10 +35,28 @@ LEDGER_PARTS = ("imitation", "selfplay", "learning", "total")
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """A run's folder, and the name of its recipe."""
+    """A run of a report.
+
+    Attributes:
+        folder: its folder; if published data are read, it does not exist, and only names the run.
+        label: the name of its recipe.
+        record: its config, and what its versions cost.
+        sessions: its starts, as its manifest records them.
+    """
 
     folder: Path
     label: str
+    record: RunRecord
+    sessions: Sequence[Session] = ()
+
+    @classmethod
+    def read(cls, folder: Path, label: str) -> ReportedRun:
+        """Reads a run's folder.
+
+        Raises:
+            ValueError: the folder is not a run, or its metrics are damaged.
+        """
+        return cls(folder, label, run_record.read(folder), provenance.read_sessions(folder))
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,7 @@ class ReportInputs:
     Attributes:
         title: of the report.
         runs: by name.
-        ladders: game → the file of its ladder.
+        ladders: game → the file of its ladder, or the folder of its table of games.
         missing: sentences on runs and ratings that do not exist.
         commands: that trained and rated the runs.
         root: the folder that the ladders' names of runs start from.
@@ -57,6 +75,7 @@ class ReportInputs:
             configs differ.
         arms: recipe → the part of the study that it belongs to.
         rated: the runs to compare at equal training; None if there is nothing to compare.
+        read_run: reads a run by its name on a ladder; when left out, from its folder.
     """
 
     title: str
@@ -69,6 +88,11 @@ class ReportInputs:
     varied: Sequence[str] = ()
     arms: Mapping[str, str] = field(default_factory=dict)
     rated: RatedRuns | None = None
+    read_run: ReadRun | None = None
+
+    def record(self, run: str) -> RunRecord:
+        """Reads a run by its name on a ladder, which starts from `root`."""
+        return (self.read_run or from_folders(self.root))(run)
 
 
 def read_inputs(paths: Sequence[Path]) -> ReportInputs:
@@ -79,6 +103,11 @@ def read_inputs(paths: Sequence[Path]) -> ReportInputs:
     Raises:
         ValueError: there is nothing to report on; the message says why.
     """
+    inputs = _read_inputs(paths)
+    return replace(inputs, read_run=from_folders(inputs.root))
+
+
+def _read_inputs(paths: Sequence[Path]) -> ReportInputs:
     if len(paths) == 1 and (paths[0] / STUDY).exists():
         return inputs_of_study(Study.read(paths[0]))
     if len(paths) == 1 and (paths[0] / database.FILE).exists():
@@ -118,7 +147,7 @@ def _inputs_of_single_runs(by_game: Mapping[str, Sequence[Path]]) -> ReportInput
                 f"{f'{apart}, and ' if several else ''}{path} has no ladder; make one: "
                 f"{command('ladder', path)}"
             )
-        runs[str(path)], ladders[game] = ReportedRun(path, str(path)), files[0]
+        runs[str(path)], ladders[game] = ReportedRun.read(path, str(path)), files[0]
     commands = [documented("ladder", run.folder) for run in runs.values()]
     missing = [f"{apart}."] if several else []
     return ReportInputs(", ".join(runs), runs, ladders, missing, commands)
@@ -126,7 +155,9 @@ def _inputs_of_single_runs(by_game: Mapping[str, Sequence[Path]]) -> ReportInput
 
 def inputs_of_ladder(rated: RatedRuns, first: Path | None = None) -> ReportInputs:
     """Reads runs that share a ladder; the recipe of the run `first` is the baseline."""
-    runs = {name: ReportedRun(rated.root / name, label) for name, label in rated.labels.items()}
+    runs = {
+        name: ReportedRun.read(rated.root / name, label) for name, label in rated.labels.items()
+    }
     missing = [f"`{name}` is on the ladder, but its folder was not found." for name in rated.absent]
     sources = [rated.ladder.parent]
     title = rated.ladder.absolute().parent.name
@@ -166,8 +197,8 @@ def inputs_of_study(study: Study) -> ReportInputs:
             state = "has no version yet: see its log" if started else "has not started"
             missing.append(f"`{run.name}` {state}.")
             continue
-        runs[run.name] = ReportedRun(study.run_folder(run), labels[run.name])
-        iterations = read_config(study.run_folder(run))["iterations"]
+        runs[run.name] = ReportedRun.read(study.run_folder(run), labels[run.name])
+        iterations = runs[run.name].record.config["iterations"]
         if last < iterations:
             missing.append(f"`{run.name}` is at iteration {last} of {iterations}.")
     by_game = study.runs_to_rate()
@@ -200,7 +231,7 @@ def factors(points: RatedVersions, inputs: ReportInputs) -> list[Factor]:
     configs: dict[str, dict[str, object]] = {}
     for run in inputs.runs.values():
         if run.label in points.recipe and run.label not in configs:
-            configs[run.label] = _recipe(run.folder)
+            configs[run.label] = _recipe(run.record)
     if set(points.recipe.tolist()) - configs.keys():  # the ladder rates other runs as well
         return factors_of_versions(points)
     arms = {label: inputs.arms.get(label) for label in configs}
@@ -235,13 +266,14 @@ def _rate_game(
     standing = from_ladder.read_state(ladder)
     anchor = standing.entries[standing.ratings.anchor].spec
     if inputs.rated:
-        points = inputs.rated.points(standing)
+        points = inputs.rated.points(standing, inputs.read_run)
     else:
-        points = labeled(from_ladder.read_versions(standing, inputs.root), inputs)
+        versions = from_ladder.read_versions(standing, inputs.root, read_run=inputs.read_run)
+        points = labeled(versions, inputs)
     baseline = inputs.baselines.get(game, "")
     evidence = Evidence(points, baseline, anchor == PERFECT, factors(points, inputs), standing)
     answers = answer_all(evidence, OF_RUNS if inputs.rated else OF_STUDY, extra_questions)
-    name = ladder.parent.name if len(inputs.ladders) > 1 else ""
+    name = folder_name(game) if len(inputs.ladders) > 1 else ""
     text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
     fit = goodness_of_fit.p_value(standing.games, len(standing.entries))
     return _RatedGame(game, points, anchor, Section(name, game, [text], None, answers), fit)
@@ -275,7 +307,8 @@ def build_page(inputs: ReportInputs, extra_questions: Sequence[Question] = ()) -
         what_was_run(inputs),
         ledger(inputs),
     ]
-    sources = provenance.sentences([run.folder for run in inputs.runs.values()])
+    sessions = [session for run in inputs.runs.values() for session in run.sessions]
+    sources = provenance.sentences(sessions)
     return Page(inputs.title, lead, sections, inputs.commands, sources)
 
 
@@ -294,10 +327,11 @@ def _unrated(rated: _RatedGame, inputs: ReportInputs) -> list[str]:
     sentences = [
         f"`{run.folder.name}` is not on the ladder."
         for run in inputs.runs.values()
-        if read_config(run.folder)["game"] == rated.game and run.folder.absolute() not in on_ladder
+        if run.record.config["game"] == rated.game and run.folder.absolute() not in on_ladder
     ]
     for run in points.runs:
-        last = math.log10(Ledger.of(metrics.read_rows(inputs.root / run)[-1]).total)
+        record = inputs.record(run)
+        last = math.log10(record.costs[record.last].ledger.total)
         if points.training[points.run == run].max() < last - 1e-9:
             sentences.append(f"`{Path(run).name}` was trained beyond its last rated version.")
     return sentences
@@ -328,7 +362,7 @@ def what_was_run(inputs: ReportInputs) -> Section:
 
     A field that the name of every recipe contains has no column.
     """
-    configs = {name: _recipe(run.folder) for name, run in inputs.runs.items()}
+    configs = {name: _recipe(run.record) for name, run in inputs.runs.items()}
     labels = {run.label for run in inputs.runs.values()}
     columns = [
         field
@@ -353,14 +387,13 @@ def _value(value: object) -> Value:
 
 def ledger(inputs: ReportInputs) -> Section:
     """Lists the mean cost of each recipe over its seeds."""
-    costs: dict[str, list[tuple[Ledger, float]]] = {}
+    costs: dict[str, list[Cost]] = {}
     for run in inputs.runs.values():
-        row = metrics.read_rows(run.folder)[-1]
-        costs.setdefault(run.label, []).append((Ledger.of(row), row.seconds.total))
+        costs.setdefault(run.label, []).append(run.record.costs[run.record.last])
     rows = []
     for label, runs in costs.items():
-        flops = [np.mean([getattr(spent, part) for spent, _ in runs]) for part in LEDGER_PARTS]
-        seconds = float(np.mean([seconds for _, seconds in runs]))
+        flops = [np.mean([getattr(cost.ledger, part) for cost in runs]) for part in LEDGER_PARTS]
+        seconds = float(np.mean([cost.seconds for cost in runs]))
         rows.append((label, *(f"{mean:.2e}" for mean in flops), f"{seconds:,.0f}"))
     names = ("imitation", "self-play", "learning", "all")
     header = ("run", *(f"{name}, FLOPs" for name in names), "seconds")
@@ -370,9 +403,9 @@ def ledger(inputs: ReportInputs) -> Section:
     return Section("", "Ledger", text, Table(header, rows))
 
 
-def _recipe(folder: Path) -> dict[str, object]:
-    """Reads the config of a run without what does not belong to its recipe."""
-    config = read_config(folder)
+def _recipe(record: RunRecord) -> dict[str, object]:
+    """Returns the config of a run without what does not belong to its recipe."""
+    config = record.config
     excluded = {name for name in NOT_IN_RECIPE if name != "iterations"}
     return flat({name: value for name, value in config.items() if name not in excluded})
 

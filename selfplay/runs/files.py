@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import gzip
 import hashlib
+import io
 import json
 import math
 import os
@@ -18,6 +20,7 @@ import re
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -172,6 +175,31 @@ def write_bytes(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _atomic(path) as handle:
         handle.write(data)
+
+
+def write_gzip(path: Path, data: bytes) -> None:
+    """Writes compressed data atomically; equal data make equal files, without name and date."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile("", "wb", compresslevel=9, fileobj=buffer, mtime=0) as archive:
+        archive.write(data)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_gzip(path: Path, limit: int) -> bytes:
+    """Reads a file of `write_gzip` that may come from an untrusted source.
+
+    Raises CorruptedFile if it is missing or damaged, or has more than `limit` bytes uncompressed.
+    """
+    try:
+        with gzip.open(path) as archive:
+            data = archive.read(limit + 1)
+    except FileNotFoundError:
+        raise CorruptedFile(path, "the file is missing") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorruptedFile(path, f"it cannot be decompressed ({error})") from error
+    if len(data) > limit:
+        raise CorruptedFile(path, f"it has more than {limit:,} bytes uncompressed")
+    return data
 
 
 def _map(data: Json, leaf: Callable[[Json], Json]) -> Json:

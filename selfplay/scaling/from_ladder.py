@@ -9,43 +9,39 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-import games
-from games import plugins
-from selfplay.ladder import database, ladder
+from selfplay.ladder import database, game_table, ladder
 from selfplay.ladder.database import Entry, LadderDatabase
 from selfplay.ladder.ladder import LadderState
-from selfplay.model import network
-from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
 from selfplay.players.specs import SIMULATIONS, split_stored, version_spec
-from selfplay.runs import metrics
-from selfplay.runs.codec import differing, from_json
-from selfplay.runs.run import read_config
+from selfplay.runs.codec import differing
 from selfplay.scaling.compute_units import all_flops
 from selfplay.scaling.rated_versions import RatedVersions
+from selfplay.scaling.run_record import Cost, ReadRun, RunRecord, from_folders
 from selfplay.training.config import NOT_IN_RECIPE
 
 
 def read_state(path: Path, anchor: str | None = None) -> LadderState:
-    """Reads the ratings of a ladder's file, without loading its players.
+    """Reads the ratings of a ladder, without loading its players.
 
     Args:
-        path: ladder.db.
-        anchor: the spec of the player at 0 Elo; when left out, the first player, which is the
-            anchor that the ladder began with.
+        path: its file ladder.db, or the folder of its table of games; see `ladder.game_table`.
+        anchor: the spec of the player at 0 Elo; when left out, the one that the ladder records.
 
     Raises:
         ValueError: there is no ladder, it has no players, the anchor is not on it, or another
             process plays on it.
+        CorruptedFile: a table is damaged.
     """
-    with closing(LadderDatabase(path, database.settings(path))) as base:
-        players = base.players()
-        if not players:
-            raise ValueError(f"{path} holds no players")
-        return ladder.compute_state(base, anchor or players[0].spec)
+    if path.is_dir():
+        return game_table.read(path).rate(anchor)
+    settings, recorded = database.settings(path), database.anchor(path)
+    if not recorded:
+        raise ValueError(f"{path} holds no players")
+    with closing(LadderDatabase(path, settings)) as base:
+        return ladder.compute_state(base, anchor or recorded)
 
 
 def read_versions(
@@ -53,6 +49,7 @@ def read_versions(
     root: Path = Path(),
     count: Callable[[Ledger], float] = all_flops,
     runs: Container[str] | None = None,
+    read_run: ReadRun | None = None,
 ) -> RatedVersions:
     """Reads the rated versions of runs on a ladder.
 
@@ -70,14 +67,15 @@ def read_versions(
         root: the folder that the players' specs are relative to.
         count: the training compute of a ledger; see `compute_units`.
         runs: the runs to read, by their names on the ladder; all when left out.
+        read_run: reads a run; when left out, from its folder.
 
     Raises:
         ValueError: no version to read, no such run, a version without a ledger, the same
             parameters in two runs, or two recipes with one name.
     """
-    versions = list(_versions(state, root, runs))
+    versions = list(_versions(state, read_run or from_folders(root), runs))
     recipes = recipe_names({version.run.name: version.run.config for version in versions})
-    spent = [count(version.run.ledger(version.number)) for version in versions]
+    spent = [count(version.run.cost(version.number).ledger) for version in versions]
     versions = [v for v, flops in zip(versions, spent, strict=True) if flops > 0]
     if not versions:
         raise ValueError("the ladder rates no version that cost any training")
@@ -95,7 +93,10 @@ def read_versions(
             "simulations": [float(version.simulations) for version in versions],
             "board": [version.run.board for version in versions],
             "selfplay_simulations": [version.run.selfplay_simulations for version in versions],
-            "seconds": [version.run.seconds[version.number] for version in versions],
+            "seconds": [
+                math.log10(version.run.cost(version.number).seconds or math.nan)
+                for version in versions
+            ],
         },
     )
 
@@ -107,44 +108,33 @@ def run_of(entry: Entry) -> str:
 
 
 class _Run(NamedTuple):
-    """A run's folder: its config, and what all its versions have in common."""
+    """A run, and what all its versions have in common."""
 
     name: str  # on the ladder
-    folder: Path
     config: Mapping[str, Any]
-    ledgers: Mapping[int, Ledger]
-    seconds: Mapping[int, float]  # log10 of wall-clock seconds; NaN if not recorded
+    costs: Mapping[int, Cost]
     parameters: float  # log10
     board: float  # rows
     selfplay_simulations: float  # log10 of 1 + simulations
 
     @classmethod
-    def read(cls, name: str, root: Path) -> _Run:
-        """Reads a run's config and ledgers."""
-        folder = root / name
-        config = read_config(folder)
-        with plugins.stored_in(folder):
-            game = games.make(config["game"])
-            model = network.make(game, from_json(NetworkConfig, config["network"]))
-        rows = metrics.read_rows(folder)
+    def of(cls, name: str, record: RunRecord) -> _Run:
+        """Reads the covariates of a run from its record, which has a size."""
+        assert record.size is not None
         return cls(
             name=name,
-            folder=folder,
-            config=config,
-            ledgers={row.iteration: Ledger.of(row) for row in rows},
-            seconds={row.iteration: math.log10(row.seconds.total or math.nan) for row in rows},
-            parameters=math.log10(
-                network.num_parameters(jax.eval_shape(model.init, jax.random.key(0)))
-            ),
-            board=float(game.observation_shape[0]),
-            selfplay_simulations=math.log10(1 + config["search"]["num_simulations"]),
+            config=record.config,
+            costs=record.costs,
+            parameters=math.log10(record.size.parameters),
+            board=float(record.size.rows),
+            selfplay_simulations=math.log10(1 + record.config["search"]["num_simulations"]),
         )
 
-    def ledger(self, version: int) -> Ledger:
-        """Returns a version's ledger; ValueError if the run's metrics have none."""
-        if version not in self.ledgers:
-            raise ValueError(f"{self.folder} has no ledger of version {version}")
-        return self.ledgers[version]
+    def cost(self, version: int) -> Cost:
+        """Returns what a version cost; ValueError if the run's metrics do not say it."""
+        if version not in self.costs:
+            raise ValueError(f"{self.name} has no ledger of version {version}")
+        return self.costs[version]
 
 
 class _Version(NamedTuple):
@@ -156,10 +146,12 @@ class _Version(NamedTuple):
     simulations: int
 
 
-def _versions(state: LadderState, root: Path, runs: Container[str] | None) -> Iterator[_Version]:
+def _versions(
+    state: LadderState, read_run: ReadRun, runs: Container[str] | None
+) -> Iterator[_Version]:
     """Yields the versions that played, except those that are versions of another run."""
     played = {*state.games.first.tolist(), *state.games.second.tolist()}
-    folders: dict[str, _Run] = {}
+    by_name: dict[str, _Run] = {}
     by_content: dict[tuple[str, str], Entry] = {}
     for player, entry in enumerate(state.entries):
         if not entry.digest or (runs is not None and run_of(entry) not in runs):
@@ -171,10 +163,10 @@ def _versions(state: LadderState, root: Path, runs: Container[str] | None) -> It
             raise ValueError(f"player {entry.spec!r} does not say which version of which run it is")
         where, sims, _ = version_spec(entry.spec)
         number = int(where.rpartition("@")[2])
-        run = folders.get(name) or _Run.read(name, root)
+        run = by_name.get(name) or _Run.of(name, read_run(name))
         if number == 0 and run.config.get("init_from"):
             continue
-        folders[name] = run
+        by_name[name] = run
         other = by_content.setdefault((entry.digest, split_stored(entry.spec)[1]), entry)
         if run_of(other) != name:
             raise ValueError(

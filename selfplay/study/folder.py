@@ -130,7 +130,7 @@ class Study:
 
     def ladder_folder(self, game: str) -> Path:
         """Returns the path of the folder with a game's ladder."""
-        return self.folder / "ladder" / "".join(c if c.isalnum() else "-" for c in game)
+        return self.folder / "ladder" / folder_name(game)
 
     def games_played(self, game: str) -> int:
         """Counts the games that the ladder of a game contains.
@@ -165,6 +165,11 @@ class Study:
             if self.last_iteration(run) >= first:
                 by_game.setdefault(read_config(folder)["game"], []).append(run)
         return by_game
+
+
+def folder_name(game: str) -> str:
+    """Returns the name of a folder for the ladder of a game: "hex-size-3" for "hex?size=3"."""
+    return "".join(c if c.isalnum() else "-" for c in game)
 
 
 class _RunDocument(TypedDict):

@@ -160,7 +160,8 @@ class RatingConfig:
         sims: budgets of every version: simulations a move; 0 is the raw network.
         versions: versions of each run that are rated, evenly spaced in log(version).
         players: more players, as for launch/ladder.py: random, rollouts?sims=100.
-        anchor: the player at 0 Elo; if left out, perfect play where it is available, else random.
+        anchor: the player at 0 Elo; if left out, the one that the ladder began with, and for a new
+            ladder perfect play if it needs no extra, else random moves.
         until_stderr: the ladder ends when every standard error is below this, in Elo.
         max_games: no further round begins after this many games.
         opening_plies: random moves of every opening.

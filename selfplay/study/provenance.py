@@ -15,14 +15,13 @@ COMMIT_CHARACTERS = 10
 Session = Mapping[str, object]  # one start of a run, as its manifest records it; nothing is certain
 
 
-def sentences(runs: Sequence[Path], today: datetime.date | None = None) -> list[str]:
-    """Lists what the manifests of the runs record, and which code writes this report.
+def sentences(sessions: Sequence[Session], today: datetime.date | None = None) -> list[str]:
+    """Lists what the manifests of runs record, and which code writes this report.
 
     Args:
-        runs: their folders; whatever a manifest lacks is left out.
+        sessions: the starts of the runs; whatever they lack is left out.
         today: of the report; the date in UTC when left out.
     """
-    sessions = [session for run in runs for session in _sessions(run)]
     dates = sorted(str(session["created"])[:10] for session in sessions if session.get("created"))
     lines = []
     if dates:
@@ -47,7 +46,7 @@ def sentences(runs: Sequence[Path], today: datetime.date | None = None) -> list[
     return lines
 
 
-def _sessions(run: Path) -> list[Session]:
+def read_sessions(run: Path) -> list[Session]:
     """Reads the starts of a run; returns none if its manifest is missing or damaged."""
     try:
         document = read_json(run / manifest.FILE)
@@ -57,6 +56,16 @@ def _sessions(run: Path) -> list[Session]:
     if not isinstance(sessions, list):
         return []
     return [session for session in sessions if isinstance(session, dict)]
+
+
+def published(session: Session) -> dict[str, object]:
+    """Returns what `sentences` reads of a session, and nothing else: no environment, no flags."""
+    wanted = {"git": ("commit", "dirty"), "packages": PACKAGES}
+    wanted |= {"devices": ("kind", "count"), "host": ("cpu", "cores")}
+    parts: dict[str, object] = {name: session.get(name) for name in ("created", "python")}
+    for part, names in wanted.items():
+        parts[part] = {name: _value(session, part, name) for name in names}
+    return parts
 
 
 def _value(session: Session, part: str, name: str) -> object:

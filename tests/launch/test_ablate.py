@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 from rich.console import Console
 
+from configs.studies import STUDIES
 from launch import ablation
 from launch.ablate import parse_options, runs_of
 from launch.plan import Plan, Planned
@@ -123,6 +124,21 @@ def test_plan_times_the_anchor_that_the_ladder_has(
     monkeypatch.setattr(forecast, "time_recipes", time_recipes)
     ablation.make_plan(study, runs, RatingConfig(), 1, None, Console())
     assert [request.anchor for request in timed] == [anchor]
+
+
+def test_study_whose_anchor_cannot_play_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = runs_of(parse_options(["hex_5", "--seeds", "1"]))
+    study = Study(tmp_path, tuple(spec for spec, _ in runs))
+    monkeypatch.setattr(forecast, "time_recipes", lambda *_: pytest.fail("it worked"))
+    with pytest.raises(ValueError, match=r"no perfect player of .*, as in --anchor random"):
+        ablation.make_plan(study, runs, RatingConfig(anchor="solver"), 1, None, Console())
+
+
+def test_studies_of_connect_four_name_perfect_play() -> None:
+    for name in ("connect_four_budget_vs_size", "recipes"):
+        assert STUDIES[name]().rating.anchor == "solver"
 
 
 @pytest.mark.parametrize("track", [["tensorboard", "wandb?mode=offline"], []])

@@ -17,9 +17,16 @@ from rich.console import Console
 import games
 from launch import rating
 from launch.ladder_options import Options
-from selfplay.ladder.anchor import default_anchor, recorded_anchor, resolve_anchor
+from selfplay.ladder import game_table
+from selfplay.ladder.anchor import (
+    default_anchor,
+    recorded_anchor,
+    resolve_anchor,
+    resolve_study_anchor,
+)
 from selfplay.ladder.config import LadderConfig
 from selfplay.ladder.database import LadderDatabase
+from selfplay.ladder.ladder import Ladder
 from selfplay.players import solvers, specs
 from tests.golden.recording import FORMAT_1
 
@@ -44,9 +51,17 @@ def no_solver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solvers, "solver_for", solver_for)
 
 
-def test_default_anchor_is_the_solver_of_a_solved_game() -> None:
-    assert default_anchor(GAME) == "solver"
-    assert default_anchor(games.make("go?size=5")) == "random"
+@pytest.mark.parametrize("extra", [True, False])
+def test_default_anchor_depends_on_the_game_alone(
+    extra: bool, request: pytest.FixtureRequest
+) -> None:
+    if not extra:
+        request.getfixturevalue("no_solver")
+    expected = {
+        **{"tic_tac_toe": "solver", "hex?size=4": "solver", "hex?size=5": "random"},
+        **{"go?size=5": "random", "connect_four": "random"},
+    }
+    assert {name: default_anchor(games.make(name)) for name in expected} == expected
 
 
 def test_auto_becomes_the_anchor_that_the_ladder_began_with(tmp_path: Path) -> None:
@@ -64,13 +79,25 @@ def test_other_anchor_than_the_recorded_one_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_solver")
-def test_missing_solver_is_replaced_only_in_a_new_ladder(tmp_path: Path) -> None:
+def test_missing_solver_is_never_replaced_silently(tmp_path: Path) -> None:
     path = tmp_path / "ladder.db"
-    assert resolve_anchor("auto", GAME, path) == "random"
-    with pytest.raises(ValueError, match="install the solver"):
-        resolve_anchor("solver", GAME, path)
+    for named in ("auto", "solver"):
+        with pytest.raises(ValueError, match=r"install the solver; or name --elo\.anchor random"):
+            resolve_anchor(named, GAME, path)
+    with pytest.raises(ValueError, match="install the solver; or name another one, as in --anchor"):
+        resolve_study_anchor(None, GAME, path)
     begin_ladder(path, "random")
     assert resolve_anchor("auto", GAME, path) == "random"
+    assert resolve_study_anchor(None, GAME, path) == "random"
+
+
+def test_anchor_is_recorded_in_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "ladder.db"
+    players = [specs.parse(spec, GAME) for spec in ("random", "rollouts?sims=2")]
+    for anchor in ("rollouts?sims=2", "random"):  # the second one does not replace the first
+        with Ladder(path, GAME, "tic_tac_toe", players, anchor, LadderConfig()) as ladder:
+            assert ladder.state().ratings.elo[[p.spec for p in players].index(anchor)] == 0
+        assert recorded_anchor(path) == "rollouts?sims=2"
 
 
 def test_ladder_anchored_at_a_missing_solver_is_refused(
@@ -78,11 +105,14 @@ def test_ladder_anchored_at_a_missing_solver_is_refused(
 ) -> None:
     path = begin_ladder(tmp_path / "ladder.db", "solver", "random")
     request.getfixturevalue("no_solver")
-    with pytest.raises(ValueError, match="install the solver"):
-        resolve_anchor("auto", GAME, path)
+    for anchor in ("auto", "solver"):
+        with pytest.raises(ValueError, match="install the solver"):
+            resolve_anchor(anchor, GAME, path)
+    with pytest.raises(ValueError, match=r"ladder\.db records its anchor: .*install the solver"):
+        resolve_study_anchor(None, GAME, path)
 
 
-def test_recorded_anchor_is_the_first_player_whoever_it_is(tmp_path: Path) -> None:
+def test_ladder_of_an_earlier_version_has_its_first_player_at_zero(tmp_path: Path) -> None:
     path = begin_ladder(tmp_path / "ladder.db", "rollouts?sims=4", "random", "solver")
     assert recorded_anchor(path) == "rollouts?sims=4"
     for anchor in ("auto", "random"):
@@ -127,6 +157,7 @@ def test_ladder_keeps_any_anchor_and_says_if_another_is_named(tmp_path: Path) ->
     assert notice not in output
     other, output = rate(tmp_path, anchor="random")
     assert other == "random" and notice in output
+    assert game_table.read(tmp_path / "data").anchor == "rollouts?sims=2"
     assert rate(tmp_path)[0] == "rollouts?sims=2"
 
 

@@ -20,6 +20,14 @@ SESSION: dict[str, Any] = {
 }
 
 
+def sentences(*folders: Path) -> list[str]:
+    """Returns the sentences of runs, which published sessions give as well."""
+    sessions = [session for folder in folders for session in provenance.read_sessions(folder)]
+    lines = provenance.sentences(sessions, DAY)
+    assert provenance.sentences([*map(provenance.published, sessions)], DAY) == lines
+    return lines
+
+
 def run(folder: Path, *sessions: dict[str, Any]) -> Path:
     folder.mkdir()
     (folder / "manifest.json").write_text(json.dumps({"sessions": list(sessions)}))
@@ -28,7 +36,7 @@ def run(folder: Path, *sessions: dict[str, Any]) -> Path:
 
 def test_sentences_list_dates_code_versions_and_devices(tmp_path: Path) -> None:
     later = {**SESSION, "created": "2026-11-25T01:00:00+00:00"}
-    *lines, this_report = provenance.sentences([run(tmp_path / "a", SESSION, later)], DAY)
+    *lines, this_report = sentences(run(tmp_path / "a", SESSION, later))
     assert lines == [
         "Trained 2026-11-24 to 2026-11-25.",
         "Code of the runs: commit 943a8eedcd with local changes.",
@@ -45,9 +53,7 @@ def test_sentences_list_every_distinct_value(tmp_path: Path) -> None:
         "git": {"commit": "f" * 40, "dirty": False},
         "devices": {"kind": "NVIDIA H100", "count": 8},
     }
-    text = " ".join(
-        provenance.sentences([run(tmp_path / "a", SESSION), run(tmp_path / "b", other)], DAY)
-    )
+    text = " ".join(sentences(run(tmp_path / "a", SESSION), run(tmp_path / "b", other)))
     assert "Trained 2026-11-24." in text
     assert "commit 943a8eedcd with local changes and commit ffffffffff." in text
     assert "jax 0.10.2 and 0.11.0" in text
@@ -60,7 +66,12 @@ def test_sentences_ignore_missing_and_damaged_manifests(
 ) -> None:
     if content is not None:
         (tmp_path / "manifest.json").write_text(content)
-    (line,) = provenance.sentences([tmp_path], DAY)
+    (line,) = sentences(tmp_path)
     assert line.startswith("This report: 2026-11-26")
     odd = {name: "text" for name in SESSION}
-    assert len(provenance.sentences([run(tmp_path / "odd", odd)], DAY)) >= 1
+    assert len(sentences(run(tmp_path / "odd", odd))) >= 1
+
+
+def test_published_sessions_have_nothing_but_what_sentences_read() -> None:
+    secret = {"environment": {"XLA_FLAGS": "s"}, "flags": {"a": "s"}, "host": {"os": "s"}}
+    assert "'s'" not in str(provenance.published({**SESSION, **secret}))
