@@ -235,13 +235,19 @@ def write(
     folder: Path, title: str, game: Game, ladder: Ladder, state: LadderState, options: Options
 ) -> None:
     """Writes ratings, plot, the table of games, and games as SGF on request."""
-    file = folder / database.FILE
-    table = game_table.of_database(ladder.database, database.settings(file), database.anchor(file))
-    game_table.write(table, folder / game_table.FOLDER)
+    write_games(folder, ladder)
     write_ratings(folder, title, state)
     if options.sgf:
         recorded = ladder.database.games()
         write_bytes(folder / "games.sgf", tables.to_sgf(game, state.entries, recorded))
+
+
+def write_games(folder: Path, ladder: Ladder) -> None:
+    """Writes the table of a ladder's games, from which it can be rated again."""
+    file = folder / database.FILE
+    settings, anchor = database.settings(file), database.anchor(file)
+    table = game_table.of_database(ladder.database, settings, anchor)
+    game_table.write(table, folder / game_table.FOLDER)
 
 
 def write_ratings(folder: Path, title: str, state: LadderState) -> None:

@@ -127,6 +127,7 @@ def run_until(
         monkeypatch.setattr(rating, "Ladder", fake)
         monkeypatch.setattr(rating, "gather", gather)
         monkeypatch.setattr(rating, "compare", lambda *_: None)
+        monkeypatch.setattr(rating, "write_games", lambda *_: None)
         monkeypatch.setattr(rating_plot, "to_png", to_png)
         arguments = ["ladder", "--game", "tic_tac_toe", "--plain", "--out", str(tmp_path)]
         monkeypatch.setattr(sys, "argv", arguments)
