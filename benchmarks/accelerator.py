@@ -118,7 +118,7 @@ class Child:
     """A running part; its lines arrive in a queue as (child, line), None at its end."""
 
     def __init__(self, part: Part, small: bool, lines: queue.Queue[tuple[Child, str | None]]):
-        self.part, self.is_ready = part, False
+        self.part, self.is_ready, self.is_late = part, False, False
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the child)
         command = [sys.executable, "-m", "benchmarks.accelerator_parts", part.name]
         command += ["--program", part.program, *(["--small"] if small else [])]
@@ -166,6 +166,8 @@ class Child:
         if not status:
             return None
         self.errors.seek(0)
+        if self.is_late:
+            status = f"{status}, stopped after {self.limit:.0f} s"
         last = [line.strip() for line in self.errors if line.strip()][-4:]
         return f"status {status}: " + " | ".join(line[:400] for line in last)
 
@@ -195,7 +197,7 @@ class Session:
         print(line, flush=True)
 
     def run(self, parts: Iterable[Part]) -> list[Part]:
-        """Runs parts at the same time, measuring one by one; returns those that failed."""
+        """Runs parts at the same time, measuring one by one; returns what failed in time."""
         lines: queue.Queue[tuple[Child, str | None]] = queue.Queue()
         children = [Child(part, self.small, lines) for part in parts]
         failed = []
@@ -210,13 +212,15 @@ class Session:
                 except queue.Empty:
                     for child in busy:
                         if child.stop_at <= time.monotonic():
+                            child.is_late = True
                             child.stop()
                             child.stop_at += 60  # its last line comes next
                     continue
                 if line is None:
                     children.remove(child)
                     if error := child.error():
-                        failed.append(child.part)
+                        if not child.is_late:
+                            failed.append(child.part)
                         self.record(child.part, {"failed": error})
                 elif line == "ready":
                     child.is_ready = True
