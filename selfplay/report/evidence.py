@@ -10,7 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from selfplay.ladder import model_fit
 from selfplay.ladder.ladder import LadderState
+from selfplay.ratings.goodness_of_fit import GoodnessOfFit
 from selfplay.report import map_section
 from selfplay.report.findings import Finding
 from selfplay.scaling import frontier, incline
@@ -44,6 +46,11 @@ class Evidence:
     def factors(self) -> Sequence[Factor]:
         """The factors that distinguish the recipes: `varied`, or else their sizes or names."""
         return self.varied or factors_of_versions(self.points)
+
+    @cached_property
+    def fit(self) -> GoodnessOfFit | None:
+        """How well ratings explain the games; None if the games are not known."""
+        return model_fit.test(self.ladder) if self.ladder else None
 
     @cached_property
     def frontiers(self) -> Mapping[float, Frontier | None]:

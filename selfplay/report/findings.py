@@ -21,6 +21,7 @@ class Finding:
         sentences: the answers, each with its interval.
         figure: with its numbers, if there is one.
         table: of results, if there are many.
+        data: numbers that are too many to be shown; only the CSV has them.
         note: which versions the finding is about.
         results: the estimates behind the sentences, in order; an `InsufficientData` where the data
             could not support one.
@@ -35,6 +36,7 @@ class Finding:
     figure: ReportFigure | None = None
     table: Table | None = None
     note: str = ""
+    data: Table | None = None
     results: Sequence[object] = ()
     name: str = ""
     title: str = ""
@@ -45,8 +47,8 @@ class Finding:
 
     @property
     def numbers(self) -> Table | None:
-        """Table of the figure, or else the finding's own."""
-        return self.figure.table if self.figure else self.table
+        """Table of the figure, or else the finding's data or table."""
+        return self.figure.table if self.figure else self.data or self.table
 
 
 def not_answered(reason: InsufficientData, context: str = "") -> str:
@@ -98,4 +100,4 @@ class Answers:
         self, figure: ReportFigure | None = None, table: Table | None = None, note: str = ""
     ) -> Finding:
         """Makes a finding of the answers."""
-        return Finding(self.sentences, figure, table, note, self.results)
+        return Finding(self.sentences, figure, table, note, results=self.results)

@@ -15,6 +15,8 @@ from selfplay.report import comparison_section, figures, rated_runs
 from selfplay.report.evidence import Evidence
 from selfplay.report.findings import Answers, Finding
 from selfplay.report.questions import Question
+from selfplay.report.scale_question import of_scale
+from selfplay.report.sensitivity import of_sensitivity
 from selfplay.report.table import Row, Table
 from selfplay.scaling import (
     bends,
@@ -220,6 +222,8 @@ OF_STUDY: Final = (
         "Does the line hold beyond the runs that it was fitted to?",
         of_extrapolation,
     ),
+    Question("scale", "Do all players share one scale?", of_scale),
+    Question("sensitivity", "Which numbers depend on the games that are rated?", of_sensitivity),
     Question("map", "Which recipe?", why_no_map),  # a report does not begin without an answer
 )
 """Questions to the versions of one game; the first answer is the report's lead."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from selfplay.command_line import command, documented
-from selfplay.ladder import database
-from selfplay.ratings import goodness_of_fit
+from selfplay.ladder import database, model_fit
+from selfplay.ratings.goodness_of_fit import P_REJECT, GoodnessOfFit
 from selfplay.report import rated_runs
 from selfplay.report.evidence import Evidence, caveats
 from selfplay.report.page import Page, Section
@@ -249,14 +249,14 @@ class _RatedGame:
         points: the rated versions.
         anchor: spec of the player at 0 Elo.
         section: of the report.
-        fit: p-value of the test that one scale fits all players.
+        fit: how well the ratings explain the games.
     """
 
     game: str
     points: RatedVersions
     anchor: str
     section: Section
-    fit: float
+    fit: GoodnessOfFit
 
 
 def _rate_game(
@@ -275,8 +275,8 @@ def _rate_game(
     answers = answer_all(evidence, OF_RUNS if inputs.rated else OF_STUDY, extra_questions)
     name = folder_name(game) if len(inputs.ladders) > 1 else ""
     text = f"{len(points)} rated versions of {len(points.runs)} runs; `{anchor}` is at 0 Elo."
-    fit = goodness_of_fit.p_value(standing.games, len(standing.entries))
-    return _RatedGame(game, points, anchor, Section(name, game, [text], None, answers), fit)
+    section = Section(name, game, [text], None, answers)
+    return _RatedGame(game, points, anchor, section, evidence.fit or model_fit.test(standing))
 
 
 def build_page(inputs: ReportInputs, extra_questions: Sequence[Question] = ()) -> Page:
@@ -295,7 +295,7 @@ def build_page(inputs: ReportInputs, extra_questions: Sequence[Question] = ()) -
     ]
     limits = [
         *caveats(join_ladders([rated.points for rated in games])),
-        *(_misfit(rated) for rated in games if rated.fit < goodness_of_fit.P_REJECT),
+        *(_misfit(rated) for rated in games if rated.fit.p_value < P_REJECT),
         *inputs.missing,
         *(sentence for rated in games for sentence in _unrated(rated, inputs)),
     ]
@@ -313,10 +313,10 @@ def build_page(inputs: ReportInputs, extra_questions: Sequence[Question] = ()) -
 
 
 def _misfit(rated: _RatedGame) -> str:
-    """Warns that one number per player does not explain the results."""
+    """Warns that ratings and deviations of pairings do not explain the results."""
     return (
-        f"{rated.game}: a test of fit rejects one common scale (p = {rated.fit:.1g}). One number "
-        "per player does not explain who beats whom, and no interval in this report covers that."
+        f"{rated.game}: {'; '.join(model_fit.reasons(rated.fit))}. The intervals in this report "
+        "assume that pairings deviate from one scale at random."
     )
 
 

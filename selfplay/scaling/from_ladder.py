@@ -58,9 +58,9 @@ def read_versions(
     full one, relative to the ladder's anchor. Runs whose configs differ only in seed and length are
     seeds of one recipe; see `recipe_names`.
 
-    The covariates are "simulations" per move of the rated search, "board", its number of rows,
-    "selfplay_simulations", log10 of 1 + the simulations per move in self-play, and "seconds", log10
-    of the wall-clock seconds of training.
+    The covariates are "player", the index on the ladder, "simulations" per move of the rated
+    search, "board", its number of rows, "selfplay_simulations", log10 of 1 + the simulations per
+    move in self-play, and "seconds", log10 of the wall-clock seconds of training.
 
     Args:
         state: the ladder's ratings; see `read_state`, or `Ladder.state`.
@@ -90,6 +90,7 @@ def read_versions(
         recipe=[recipes[version.run.name] for version in versions],
         seed=[version.run.config["seed"] for version in versions],
         covariates={
+            "player": [float(player) for player in at],
             "simulations": [float(version.simulations) for version in versions],
             "board": [version.run.board for version in versions],
             "selfplay_simulations": [version.run.selfplay_simulations for version in versions],

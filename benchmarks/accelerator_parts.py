@@ -1,0 +1,316 @@
+"""The measurements of `benchmarks.accelerator`, one a process; it starts them.
+
+A part prints JSON lines. One that is timed compiles first, prints "ready" and waits for a line, so
+that parts which compile at the same time are measured one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import configs
+import games
+from benchmarks.accelerator_prototypes import (
+    LearnerSetup,
+    flat_fit,
+    prototype_advance,
+    scan_fit,
+)
+from selfplay.acting import segment
+from selfplay.learning import loss_terms
+from selfplay.learning.learner import Learner
+from selfplay.learning.row_sources import RandomRows
+from selfplay.model import flops, network
+from selfplay.runs.digest import digest
+from selfplay.search.make import evaluations_per_move
+from selfplay.training.config import TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+REPEATS = 3
+RULES = ("connect_four", "go?size=9", "go?size=19", "hex?size=11&swap=true")
+
+
+def say(**values: Any) -> None:
+    """Prints a measurement as a JSON line."""
+    print(json.dumps(values), flush=True)
+
+
+def wait_for_turn() -> None:
+    """Says that everything is compiled, and waits until nothing else runs."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def clock(call: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
+    """Returns the shortest time of some calls, in seconds, and the last result."""
+    seconds, result = [], None
+    for _ in range(repeats):
+        result = None  # frees its memory
+        start = time.perf_counter()
+        result = jax.block_until_ready(call())
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), result
+
+
+def peak_gib() -> float:
+    """Returns the largest memory that this process had in use on the device, in GiB."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    return round(statistics.get("peak_bytes_in_use", 0) / 2**30, 2)
+
+
+def preset(small: bool) -> TrainConfig:
+    """Returns `go_9x9_gpu`, or a tiny version of it that a CPU can run."""
+    config = configs.get("go_9x9_gpu")
+    if not small:
+        return config
+    return replace(
+        config,
+        network=replace(config.network, width=8, depth=1, head_width=16),
+        search=replace(config.search, num_simulations=4),
+        selfplay=replace(config.selfplay, batch_size=16),
+        learner=replace(config.learner, batch_size=64),
+    )
+
+
+class MemoryRows(NamedTuple):
+    """A source of rows in memory, like the replay window."""
+
+    rows: dict[str, np.ndarray]
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return len(self.rows["value"])
+
+    def gather(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the rows at `indices`."""
+        return {name: array[indices] for name, array in self.rows.items()}
+
+
+def learn(program: str, small: bool) -> None:
+    """Times gradient steps of today's learner, and with "all" of the prototypes as well."""
+    config = preset(small)
+    game = games.make(config.game)
+    model, learner_config = network.make(game, config.network), config.learner
+    setup = LearnerSetup(game, model, learner_config, 1000, config.seed)
+    today = Learner(*setup, devices=1)
+    state = today.init(network.pseudo_random(model.init))
+    stored = {f.name: f.stored(game) for f in loss_terms.batch_fields(learner_config)}
+    template = {name: np.zeros((0, *s.shape), s.dtype) for name, s in stored.items()}
+    rows = MemoryRows(
+        RandomRows(template, 0).gather(np.arange(1024 if small else 65_536))  # as in a window
+    )
+    steps, size = (2 if small else 16), learner_config.batch_size // learner_config.shards
+    shard = jax.device_put(rows.gather(np.arange(size)))
+    key = jax.random.key(0)
+
+    fits: dict[str, Callable[[], Any]] = {"today": lambda: today.fit(state, rows, 1, steps)}
+    if program == "all":
+        flat, scan = flat_fit(setup), scan_fit(setup)
+        fits["flat"] = lambda: flat(state, rows, 1, steps)
+        fits["scan"] = lambda: scan(state, rows, 1, steps)
+
+    def gradients() -> Any:
+        return [today._gradient(state.params, shard, key) for _ in range(learner_config.shards)]
+
+    seconds = {name: clock(fit, 1)[0] for name, fit in fits.items()}  # most of it compiles
+    jax.block_until_ready(gradients())
+    wait_for_turn()
+    cost = flops.training_step(game, config.network, learner_config.batch_size) * steps
+    say(program="gradients", ms=clock(gradients)[0] * 1e3)
+    for name, fit in fits.items():
+        best, (after, _) = clock(fit)
+        again = digest(fit()[0])
+        say(
+            program=name,
+            ms=best / steps * 1e3,
+            tflops=cost / best / 1e12,
+            digest=digest(after),
+            repeats=again == digest(after),
+            first_s=seconds[name],
+            peak_gib=peak_gib(),
+        )
+
+
+def play(program: str, small: bool) -> None:
+    """Times plies of self-play, with the program of today or with the prototype.
+
+    The parameters decide how deep the trees grow, the positions how long Go's loops run. Fresh
+    parameters give the flattest trees. The pseudo-random ones put all of the policy on one move, so
+    that simulations follow chains: their mean depth is 4.7 (32 games, float32, on a CPU). With 16
+    moves to choose from and 64 simulations, sequential halving allows at most 5.1, so a trained
+    network searches no deeper.
+    """
+    config = preset(small)
+    game, plies = games.make(config.game), 2 if small else 4
+    model, lanes = network.make(game, config.network), config.selfplay.batch_size
+    selfplay = replace(config.selfplay, segment_length=plies)
+    start, advance = segment.make(game, model.apply, config.search, selfplay)
+    later = replace(selfplay, random_opening_fraction=1.0, random_opening_plies=80)
+    start_later = segment.make(game, model.apply, config.search, later).start
+    advance = jax.jit(prototype_advance(advance) if program == "prototype" else advance)
+    key = jax.random.key(0)
+    opening, middle = jax.jit(start)(key), jax.jit(start_later)(key)
+    flat = jax.jit(model.init)(key)
+    deep = jax.device_put(network.pseudo_random(model.init))
+    cases = {
+        "opening, flat trees": (flat, opening, key),
+        "opening, deep trees": (deep, opening, key),
+        "1 to 80 plies, deep trees": (deep, middle, key),
+    }
+    first_s, _ = clock(lambda: advance(deep, opening, key), 1)
+    wait_for_turn()
+    evaluations = evaluations_per_move(config.search)
+    cost = flops.move(game, config.network, evaluations) * lanes * plies
+    for name, case in cases.items():
+        best, result = clock(lambda case=case: advance(*case))
+        again = digest(advance(*case))
+        say(
+            program=f"{program}, {name}",
+            ms=best / plies * 1e3,
+            per_second=lanes * plies / best,
+            tflops=cost / best / 1e12,
+            digest=digest(result),
+            repeats=again == digest(result),
+            first_s=first_s,
+            peak_gib=peak_gib(),
+        )
+
+
+def rules(program: str, small: bool) -> None:
+    """Compares random games on the device with the same games on the CPU."""
+    devices = jax.devices("cpu")[0], jax.devices()[0]
+    for name in RULES:
+        game = games.make(name)
+
+        def observe_all(state: Any, action: Any, game: Any = game) -> Any:
+            after = game.step(state, action)
+            return after, game.legal_actions(after), game.observe(after), game.outcome(after)
+
+        step = jax.jit(jax.vmap(observe_all))
+        digests = []
+        for device in devices:
+            state = jax.vmap(lambda _, game=game: game.init())(jnp.arange(64))
+            state = jax.device_put(state, device)
+            legal = jax.jit(jax.vmap(game.legal_actions))(state)
+            random, seen = np.random.default_rng(0), []
+            for _ in range(10 if small else 100):
+                scores = np.where(np.asarray(legal), random.random(legal.shape), -1)
+                action = np.argmax(scores, axis=1).astype(np.int32)
+                output = step(state, jax.device_put(action, device))
+                state, legal = output[:2]
+                seen.append(digest(output))
+            digests.append(seen)
+        say(program=name, equal=digests[0] == digests[1], digest=digests[1][-1])
+
+
+def smoke(program: str, small: bool) -> None:
+    """Trains `connect_four_smoke` twice, compares all rows, and recomputes the first training."""
+    folder = Path(tempfile.mkdtemp())
+    extra = ["--iterations", "2"] if small else []
+    start, runs = time.perf_counter(), []
+    for name in "ab":
+        runs.append(_train("connect_four_smoke", folder / name, extra))
+        if small:  # one process at a time
+            runs[-1].wait()
+    codes = [run.wait() for run in runs]
+    if any(codes):
+        raise SystemExit(f"training ended with status {codes}")
+    rows = [_metrics(folder / name) for name in "ab"]
+    digests = [[row.get("digest") for row in training] for training in rows]
+    say(
+        program="two trainings",
+        equal=digests[0] == digests[1],
+        rows=len(rows[0]),
+        fingerprints=[training[0].get("probe") for training in rows],
+        digest=rows[0][-1]["digest"]["state"],
+        seconds=time.perf_counter() - start,
+    )
+    command = [sys.executable, "launch/verify.py", str(folder / "a"), "--iterations", "1:2"]
+    start, cached = time.perf_counter(), _cached(folder / "a")
+    result = subprocess.run(command, cwd=ROOT, env=cached, capture_output=True, text=True)
+    last = (result.stdout.strip().splitlines() or [result.stderr[-200:]])[-1]
+    say(program="verify 1:2", equal=last == "identical", seconds=time.perf_counter() - start)
+
+
+def iterations(program: str, small: bool) -> None:
+    """Trains `go_9x9_gpu` for two iterations in one process; says where its seconds are spent."""
+    config, folder = preset(small), Path(tempfile.mkdtemp())
+    extra = ["--iterations", "2"]
+    if small:
+        net, selfplay = config.network, config.selfplay
+        extra += ["--network.width", net.width, "--network.depth", net.depth]
+        extra += ["--network.head-width", net.head_width, "--selfplay.batch-size"]
+        extra += [selfplay.batch_size, "--search.num-simulations", config.search.num_simulations]
+        extra += ["--learner.batch-size", config.learner.batch_size]
+    start = time.perf_counter()
+    if status := _train("go_9x9_gpu", folder / "go", extra).wait():
+        raise SystemExit(f"training ended with status {status}")
+    say(program="whole command", seconds=time.perf_counter() - start)
+    for row in _metrics(folder / "go")[1:]:
+        seconds = row["seconds"]
+        learn_ms = seconds["learn"] / row["steps"] * 1e3 if row["steps"] else None
+        say(
+            program=f"iteration {row['version']}",
+            per_second=config.selfplay.positions / seconds["play"],
+            steps=row["steps"],
+            ms=learn_ms,
+            digest=row["digest"]["state"],
+            **{f"{name}_s": seconds[name] for name in ("play", "learn", "commit", "total")},
+        )
+
+
+def _train(name: str, folder: Path, extra: list[Any]) -> subprocess.Popen[bytes]:
+    """Starts a training in a process with a compile cache of its own; its output is on stderr."""
+    command = [sys.executable, "launch/train.py", name, "--out", folder, *extra]
+    command += ["--cluster.actors", "0", "--plain"]
+    environment = _cached(folder)
+    if name == "go_9x9_gpu":  # which has the device to itself
+        del environment["XLA_PYTHON_CLIENT_PREALLOCATE"]
+    return subprocess.Popen(
+        [str(word) for word in command], cwd=ROOT, env=environment, stdout=sys.stderr
+    )
+
+
+def _cached(folder: Path) -> dict[str, str]:
+    """Returns an environment where programs are cached: beside a run, or where they are already."""
+    if os.environ["JAX_ENABLE_COMPILATION_CACHE"] == "true":  # with --small
+        return dict(os.environ)
+    cache = {"JAX_COMPILATION_CACHE_DIR": f"{folder}_cache"}
+    return {**os.environ, **cache, "JAX_ENABLE_COMPILATION_CACHE": "true"}
+
+
+def _metrics(folder: Path) -> list[dict[str, Any]]:
+    """Returns the rows of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+PARTS = {"learn": learn, "play": play, "rules": rules, "smoke": smoke, "iterations": iterations}
+
+
+def main() -> None:
+    """Runs one part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--program", default="today", help="learn: today, all; play: prototype")
+    parser.add_argument("--small", action="store_true", help="shrunk, for a CPU")
+    options = parser.parse_args()
+    PARTS[options.part](options.program, options.small)
+
+
+if __name__ == "__main__":
+    main()
