@@ -47,7 +47,7 @@ def test_ladder_is_published_and_rated_again(command: Command) -> None:
     play(Path("ladders/x/ladder.db"), SPECS, anchor="solver")
     before = contents(Path("ladders/x"))
     printed = command("ladder", "ladders/x")
-    assert "runs/a@4?sims=0" in printed and "test of fit: p = " in printed
+    assert "runs/a@4?sims=0" in printed and "test of fit" in printed
     assert contents(Path("ladders/x")).keys() - before.keys() <= {"lock"}  # it writes nothing
     command("ladder", "ladders/x", "--out", "published")
     shutil.rmtree("ladders")
