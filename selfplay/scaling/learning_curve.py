@@ -98,9 +98,7 @@ def fit(points: RatedVersions) -> LearningCurve:
     return LearningCurve(up, down, in_phases, None, test, slope)
 
 
-def choose_phases(
-    points: RatedVersions, up: Bend, down: Bend, level: float = bends.LEVEL
-) -> Ints:
+def choose_phases(points: RatedVersions, up: Bend, down: Bend, level: float = bends.LEVEL) -> Ints:
     """Divides versions, int[..., N], into the phases whose bends are significant at `level`.
 
     If the versions leave no place for both change points, the more significant bend counts.

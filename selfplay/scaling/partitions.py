@@ -130,9 +130,7 @@ def _spread(x: Floats, z: Floats) -> float:
 
 def _identifiable_without_any_run(design: Floats, run: Ints) -> bool:
     """Checks that the columns keep their full rank if any one run is left out."""
-    return all(
-        np.linalg.matrix_rank(design[run != index]) == design.shape[1] for index in set(run)
-    )
+    return all(np.linalg.matrix_rank(design[run != index]) == design.shape[1] for index in set(run))
 
 
 def columns(x: Floats, z: Floats, phase: Ints) -> Floats:
@@ -162,5 +160,3 @@ def _predictions(elo: Floats, x: Floats, z: Floats, phase: Ints) -> Floats:
     if PLATEAU in phase:
         predicted = np.minimum(predicted, fitted(level, PLATEAU))
     return predicted
-
-
