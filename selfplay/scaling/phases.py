@@ -127,11 +127,15 @@ def fit(
     return _merge(parts, phase)
 
 
-def mean(fitted: PhasesFit, training: Floats) -> Floats:
-    """Evaluates a single fit without a covariate at `training` float[M]: Elo, without intervals."""
-    low = -np.inf if fitted.floor is None else float(fitted.floor.value)
-    high = np.inf if fitted.plateau is None else float(fitted.plateau.value)
-    return np.clip(float(fitted.offset.value) + float(fitted.slope.value) * training, low, high)
+def predict(points: RatedVersions, training: Floats, floor: bool, plateau: bool) -> Floats:
+    """Fits the phases to one set of ratings and evaluates them at `training` float[M], in Elo."""
+    phase = closest(points, floor=floor, plateau=plateau)
+    middle = points.training.mean()
+    design = columns(points.training - middle, np.zeros((len(points), 0)), phase)
+    values = np.linalg.lstsq(design, points.require_single().elo)[0].tolist()
+    low = values.pop(0) if floor else -np.inf
+    at, slope, *high = values
+    return np.clip(at + slope * (training - middle), low, high[0] if high else np.inf)
 
 
 def curve(points: RatedVersions, fitted: PhasesFit, training: Floats) -> Estimate:
