@@ -44,6 +44,7 @@ from selfplay.style.powers_of_ten import power
 
 ENDS = ("value", "low", "high")
 UNIT = "log10 FLOPs"
+MEETING = 0.25  # caution of the degrees of freedom where two lines meet; see `Regression.ratio`
 MISFIT = 0.025  # significance level at which a level of training is not of another phase
 
 
@@ -197,7 +198,7 @@ def _fit_partition(points: RatedVersions, phase: Ints, spent: Floats, z: Floats)
         top, *top_cost = of_plateau
         level = top - sum(m * c for m, c in zip(mean, top_cost, strict=True))
         parameters["plateau"] = fitted.contrast(elo, top, "Elo")
-        parameters["change_point"] = fitted.ratio(elo, top - zero, slope, UNIT)
+        parameters["change_point"] = fitted.ratio(elo, top - zero, slope, UNIT, MEETING)
         parameters["level"] = fitted.contrast(elo, level, "Elo")
         if size == 1:
             delay = fitted.ratio(elo, top_cost[0] - cost[0], slope, "OOMs per unit")
@@ -272,7 +273,7 @@ def _meeting(points: RatedVersions, phase: Ints, which: int) -> Estimate:
     rows = np.eye(fitted.columns.shape[1])
     level = rows[0] if which == FLOOR else rows[-1]
     at, slope = rows[int(FLOOR in phase) :][:2]
-    return fitted.ratio(points.elo, level - at + middle * slope, slope, UNIT)
+    return fitted.ratio(points.elo, level - at + middle * slope, slope, UNIT, MEETING)
 
 
 def _moved(phase: Ints, spent: Floats, place: float, which: int) -> Ints:

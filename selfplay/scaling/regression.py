@@ -30,7 +30,6 @@ from scipy.special import stdtrit
 from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
 from selfplay.scaling.rated_versions import RatedVersions
 
-RATIO_CAUTION = 0.25  # see `_Parts.df`
 LEAST = 0.5  # of the variance from the ratings' errors, in the variance of a ratio
 TINY = 1e-9  # relative size of what counts as 0
 
@@ -65,22 +64,28 @@ class Regression:
         df = parts.df(np.ones((*elo.shape[:-1], 1)))
         return Estimate.student(elo @ (c @ self.operator), np.sqrt(variance), df, unit)
 
-    def ratio(self, elo: Floats, above: ArrayLike, below: ArrayLike, unit: str) -> Estimate:
+    def ratio(
+        self,
+        elo: Floats,
+        above: ArrayLike,
+        below: ArrayLike,
+        unit: str,
+        caution: float = 1.0,
+    ) -> Estimate:
         """Estimates the ratio of two weighted sums, with the interval of Fieller (1954).
 
         The interval holds every ratio θ at which `above` - θ `below` is not significant. If `below`
         may be 0, these ratios form no bounded interval, and it is -inf to inf.
 
-        With few runs the interval of a sum covers too often if the runs differ little in it, as
-        they do where lines meet: the sum's variance is never taken to be less than the ratings'
-        errors, and its degrees of freedom are the fewest. Here the variance may be as little as
-        `LEAST` of the ratings' errors, and the degrees of freedom are between both estimates.
+        The variance may be as little as `LEAST` of that from the ratings' errors. If it were never
+        less, intervals would cover too often where runs hardly differ, as where two lines meet.
 
         Args:
             elo: float[..., N].
             above: float[K], weights of the numerator.
             below: float[K], weights of the denominator.
             unit: of the ratio.
+            caution: see `_Parts.df`; less than 1 where runs hardly differ.
 
         Raises:
             InsufficientData: one of the sums depends on one run alone.
@@ -91,7 +96,7 @@ class Regression:
             value = a / b
         along = np.stack([np.ones_like(value), -np.where(np.isfinite(value), value, 0.0)], axis=-1)
         parts = self._parts(elo, pair)
-        df = parts.df(along, caution=RATIO_CAUTION)
+        df = parts.df(along, caution=caution)
         t2 = stdtrit(df, 0.975)[..., None, None] ** 2
         either = parts.known + parts.excess, LEAST * parts.known + 0 * parts.excess
         ends = [_fieller(a, b, t2 * variance) for variance in either]

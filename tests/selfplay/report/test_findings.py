@@ -64,7 +64,7 @@ def test_of_ladder_answers_every_question() -> None:
     kinds = {name: [type(r) for r in finding.results] for name, finding in answers.items()}
     assert set(kinds["map"]) == set(kinds["map_move"]) == {RecipeComparison}
     assert kinds["training"] == [Frontier, Slope] * len(BUDGETS)
-    assert kinds["search"] == [Estimate, Multiplier, Multiplier]
+    assert kinds["search"] == [Slope, Multiplier, Multiplier]
     assert kinds["exchange"] == [Exchange]
     assert kinds["size"] == [Estimate, BestSize, BestSize]
     assert kinds["recipes"] == [Multiplier, Multiplier]
@@ -148,7 +148,7 @@ def test_perfect_budget_is_excluded() -> None:
     assert [type(result) for result in answers["search"].results] == [Slope, Multiplier]
     any_anchor = by_name(of_ladder(solved))  # 0 Elo may be any player
     assert any_anchor["search"].note == ""
-    assert [type(r) for r in any_anchor["search"].results] == [Estimate, Multiplier, Multiplier]
+    assert [type(r) for r in any_anchor["search"].results] == [Slope, Multiplier, Multiplier]
     everywhere = of_ladder(replace(points, elo=noise), perfect=True)
     assert everywhere[1].note == "", "nothing would be left"
 

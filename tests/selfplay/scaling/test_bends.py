@@ -8,7 +8,7 @@ import pytest
 from selfplay.scaling import bends
 from tests.selfplay.scaling.test_phases import bent
 from tests.simulation import studies
-from tests.simulation.planted import Luck, draw
+from tests.simulation.planted import draw
 from tests.simulation.studies import JONES, START
 
 

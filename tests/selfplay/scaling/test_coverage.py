@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from selfplay.scaling import bends, slopes
+from selfplay.scaling import slopes
 from tests.simulation import studies
 from tests.simulation.planted import BAND, REPLICATES, coverage, draw
 from tests.simulation.scaling_coverage import LUCK, STUDIES, Results, against_bootstrap

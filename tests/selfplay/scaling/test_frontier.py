@@ -76,7 +76,7 @@ def test_text_says_that_a_plateau_still_rises() -> None:
     design, _ = studies.bent(4)
     x = design.training - START
     truth = np.minimum(500 * x, 1000 + 80 * (x - 2))
-    points = draw(design, truth, Luck(10, 10, version=10), openings=5000, replicates=1)
+    points = draw(design, truth, Luck(10, 10, version=30), openings=5000, replicates=1)
     result = frontier.fit(replace(points, elo=points.elo[0]))
     assert result.slope_beyond and result.slope_beyond.covers(80)
     assert ", which still rises, by +" in str(result)

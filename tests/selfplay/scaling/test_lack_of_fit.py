@@ -58,5 +58,6 @@ def test_slopes_carry_their_stretch_and_their_test() -> None:
     assert search.lack_of_fit.departures == 1  # three budgets, a level and a slope
     assert search.stretch == (7.0, pytest.approx(7 + np.log10(65)))
     assert np.mean(search.lack_of_fit.p_value < 0.05) < 0.09
-    bent = draw(studies.searched(3)[0], -500.0 * (points.search > 7.5), replicates=300)
+    corner = np.where(points.search > 7.5, -500.0, 0.0)
+    bent = draw(studies.searched(3)[0], corner, replicates=300)
     assert np.mean(slopes.per_search(bent).lack_of_fit.p_value < 0.05) > 0.9
