@@ -4,25 +4,28 @@ A floor and a plateau flatten every line through them, the more the earlier a re
 and at equal Elo a plateau says nothing about training. So each recipe's versions at each search
 budget are divided into phases by the change points of their own curve, along training: choosing
 versions by their Elo would choose those with lucky errors. Leaving out a version that belongs to
-the incline costs little and biases nothing, so a bend counts here at `LEVEL`, not only where it is
-certain.
+the incline costs little and biases nothing. So if a budget's recipes together show a bend at the
+5 % level, that of a single recipe counts at `LEVEL`.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import gammaincc
 
 from selfplay.scaling import bends, learning_curve, slopes
+from selfplay.scaling.bends import Bend
 from selfplay.scaling.estimate import InsufficientData
-from selfplay.scaling.partitions import FLOOR, INCLINE, PLATEAU
+from selfplay.scaling.partitions import FLOOR, INCLINE, PLATEAU, Mask
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 
-LEVEL = 0.2  # significance level of a bend
+LEVEL = 0.2  # significance level of one recipe's bend
 NEAR_PERFECT_ELO = 50.0  # Jones (2021) calls this far below perfect play nearly perfect
 
 
-def on_incline(points: RatedVersions, perfect: bool) -> tuple[NDArray[np.bool_], str]:
+def on_incline(points: RatedVersions, perfect: bool) -> tuple[Mask, str]:
     """Marks the versions on the incline of their recipe and budget, and counts the others.
 
     Args:
@@ -57,33 +60,55 @@ def phases_of_recipes(points: RatedVersions, perfect: bool = False) -> Ints:
     Recipes with a single run, which do not show how much runs differ, share one curve.
     """
     phase = np.full(points.elo.shape, INCLINE)
-    for chosen in _curves(points):
-        phase[..., chosen] = _phases_of(points.select(chosen), perfect)
+    budgets = points.require("simulations")
+    for budget in np.unique(budgets):
+        curves = list(_curves(points, budgets == budget))
+        parts = [points.select(chosen) for chosen in curves]
+        tested = [_bends(part) for part in parts]
+        counts = [_any([own[k] for own in tested if own]) for k in (0, 1)]
+        for chosen, part, own in zip(curves, parts, tested, strict=True):
+            if own:
+                up, down = (
+                    replace(bend, p_value=np.where(together, bend.p_value, 1.0))
+                    for bend, together in zip(own, counts, strict=True)
+                )
+                phase[..., chosen] = _phases_of(part, up, down, perfect)
     return phase
 
 
-def _curves(points: RatedVersions) -> Iterator[NDArray[np.bool_]]:
+def _curves(points: RatedVersions, among: Mask) -> Iterator[Mask]:
     """Yields masks bool[N] of the versions that share a curve."""
-    budgets, recipe = points.require("simulations"), points.recipe
-    for budget in np.unique(budgets):
-        single = np.zeros(len(points), bool)
-        for name in np.unique(recipe[budgets == budget]):
-            chosen = (budgets == budget) & (recipe == name)
-            if len(set(points.run[chosen])) > 1:
-                yield chosen
-            else:
-                single |= chosen
-        if single.any():
-            yield single
+    single = np.zeros(len(points), bool)
+    for name in np.unique(points.recipe[among]):
+        chosen = among & (points.recipe == name)
+        if len(set(points.run[chosen])) > 1:
+            yield chosen
+        else:
+            single |= chosen
+    if single.any():
+        yield single
 
 
-def _phases_of(points: RatedVersions, perfect: bool) -> Ints:
-    """Divides the versions of one curve, int[..., N]; all are on the incline if in doubt."""
-    try:
-        up, down = bends.take_off(points), bends.saturation(points)
-        phase = learning_curve.choose_phases(points, up, down, LEVEL)
-        level = points.elo.mean(axis=-1) >= -NEAR_PERFECT_ELO
-        perfected = perfect & level & (slopes.per_training(points).low <= 0)
-    except InsufficientData:
-        return np.full(points.elo.shape, INCLINE)
-    return np.where(perfected[..., None], PLATEAU, phase)
+def _bends(points: RatedVersions) -> tuple[Bend, Bend] | None:
+    """Tests for take-off and saturation; None if the versions are too few."""
+    with suppress(InsufficientData):
+        return bends.take_off(points), bends.saturation(points)
+    return None
+
+
+def _any(tests: list[Bend]) -> Mask:
+    """Tests, bool[...], whether any of the curves bends: Fisher's sum of the logarithms of p."""
+    if not tests:
+        return np.array(False)
+    logarithms = -sum(np.log(np.maximum(test.p_value, 1e-300)) for test in tests)
+    return gammaincc(len(tests), logarithms) < bends.LEVEL
+
+
+def _phases_of(points: RatedVersions, up: Bend, down: Bend, perfect: bool) -> Ints:
+    """Divides the versions of one curve into phases, int[..., N]."""
+    phase = learning_curve.choose_phases(points, up, down, LEVEL)
+    if perfect:
+        near = points.elo.mean(axis=-1) >= -NEAR_PERFECT_ELO
+        over = near & (slopes.per_training(points).low <= 0)
+        phase = np.where(over[..., None], PLATEAU, phase)
+    return phase

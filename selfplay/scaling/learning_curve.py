@@ -136,8 +136,8 @@ def _predicts_better(points: RatedVersions, floor: bool, plateau: bool) -> bool:
     for run in points.runs:
         out = points.run == run
         others, spent, elo = points.select(~out), points.training[out], points.elo[out]
-        fitted = phases.fit(others, floor=floor, plateau=plateau)
-        in_phases += float(np.square(elo - phases.mean(fitted, spent)).sum())
+        predicted = phases.predict(others, spent, floor, plateau)
+        in_phases += float(np.square(elo - predicted).sum())
         parameters = logistic.fit(others).parameters
         predicted = logistic.evaluate(parameters[None], spent, None)[0][0]
         smooth += float(np.square(elo - predicted).sum())

@@ -44,6 +44,7 @@ from selfplay.style.powers_of_ten import power
 
 ENDS = ("value", "low", "high")
 UNIT = "log10 FLOPs"
+MEETING = 0.25  # caution of the degrees of freedom where two lines meet; see `Regression.ratio`
 MISFIT = 0.025  # significance level at which a level of training is not of another phase
 
 
@@ -127,11 +128,15 @@ def fit(
     return _merge(parts, phase)
 
 
-def mean(fitted: PhasesFit, training: Floats) -> Floats:
-    """Evaluates a single fit without a covariate at `training` float[M]: Elo, without intervals."""
-    low = -np.inf if fitted.floor is None else float(fitted.floor.value)
-    high = np.inf if fitted.plateau is None else float(fitted.plateau.value)
-    return np.clip(float(fitted.offset.value) + float(fitted.slope.value) * training, low, high)
+def predict(points: RatedVersions, training: Floats, floor: bool, plateau: bool) -> Floats:
+    """Fits the phases to one set of ratings and evaluates them at `training` float[M], in Elo."""
+    phase = closest(points, floor=floor, plateau=plateau)
+    middle = points.training.mean()
+    design = columns(points.training - middle, np.zeros((len(points), 0)), phase)
+    values = np.linalg.lstsq(design, points.require_single().elo)[0].tolist()
+    low = values.pop(0) if floor else -np.inf
+    at, slope, *high = values
+    return np.clip(at + slope * (training - middle), low, high[0] if high else np.inf)
 
 
 def curve(points: RatedVersions, fitted: PhasesFit, training: Floats) -> Estimate:
@@ -193,7 +198,7 @@ def _fit_partition(points: RatedVersions, phase: Ints, spent: Floats, z: Floats)
         top, *top_cost = of_plateau
         level = top - sum(m * c for m, c in zip(mean, top_cost, strict=True))
         parameters["plateau"] = fitted.contrast(elo, top, "Elo")
-        parameters["change_point"] = fitted.ratio(elo, top - zero, slope, UNIT)
+        parameters["change_point"] = fitted.ratio(elo, top - zero, slope, UNIT, MEETING)
         parameters["level"] = fitted.contrast(elo, level, "Elo")
         if size == 1:
             delay = fitted.ratio(elo, top_cost[0] - cost[0], slope, "OOMs per unit")
@@ -268,7 +273,7 @@ def _meeting(points: RatedVersions, phase: Ints, which: int) -> Estimate:
     rows = np.eye(fitted.columns.shape[1])
     level = rows[0] if which == FLOOR else rows[-1]
     at, slope = rows[int(FLOOR in phase) :][:2]
-    return fitted.ratio(points.elo, level - at + middle * slope, slope, UNIT)
+    return fitted.ratio(points.elo, level - at + middle * slope, slope, UNIT, MEETING)
 
 
 def _moved(phase: Ints, spent: Floats, place: float, which: int) -> Ints:

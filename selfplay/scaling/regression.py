@@ -12,8 +12,9 @@ A y, and the residuals are H y = (I - X A) y.
   that all runs share, such as the anchor's, counts once and is not divided by their number.
 * The degrees of freedom are Satterthwaite's: about the number of runs less one for the estimated
   part, infinite for the known part, weighted by their shares. The estimated part's share is the
-  larger of two estimates, over runs and over versions; with the smaller one, intervals cover too
-  rarely.
+  larger of two estimates: from these residuals, which are few numbers, and from two variances that
+  all residuals determine, of runs' levels and of versions within runs. With the smaller one,
+  intervals cover too rarely.
 
 95 % intervals of a slope cover 94 to 95.5 % with 5 runs and 93.5 to 96.5 % with 3, depending on how
 runs differ; a bootstrap over runs covers far less (docs/decisions/0016-students-t-over-runs.md).
@@ -43,8 +44,9 @@ class Regression:
     operator: Floats  # [K, N]: A
     spread: Floats  # [G, K, N]: the square of this times y is a run's CR2 part of the variance
     unseen: Floats  # [G, K, K]: the part of A Aᵀ that a run's residuals do not determine
-    residual_versions: float  # the trace of H Hᵀ
-    residual_noise: float  # the trace of H S Hᵀ
+    member: Floats  # [G, N]: 1 for a run's versions
+    squares: Floats  # [2, 2]: what levels and versions of variance 1 add to `_components`' squares
+    square_noise: Floats  # [2]: what the ratings' errors add to them
 
     def coefficients(self, elo: Floats) -> Floats:
         """Computes the coefficients, float[..., K]."""
@@ -62,22 +64,28 @@ class Regression:
         df = parts.df(np.ones((*elo.shape[:-1], 1)))
         return Estimate.student(elo @ (c @ self.operator), np.sqrt(variance), df, unit)
 
-    def ratio(self, elo: Floats, above: ArrayLike, below: ArrayLike, unit: str) -> Estimate:
+    def ratio(
+        self,
+        elo: Floats,
+        above: ArrayLike,
+        below: ArrayLike,
+        unit: str,
+        caution: float = 1.0,
+    ) -> Estimate:
         """Estimates the ratio of two weighted sums, with the interval of Fieller (1954).
 
         The interval holds every ratio θ at which `above` - θ `below` is not significant. If `below`
         may be 0, these ratios form no bounded interval, and it is -inf to inf.
 
-        With few runs the interval of a sum covers too often if the runs differ little in it, as
-        they do where lines meet: the sum's variance is never taken to be less than the ratings'
-        errors, and its degrees of freedom are the fewest. Here the variance may be as little as
-        `LEAST` of the ratings' errors, and the degrees of freedom are between both estimates.
+        The variance may be as little as `LEAST` of that from the ratings' errors. If it were never
+        less, intervals would cover too often where runs hardly differ, as where two lines meet.
 
         Args:
             elo: float[..., N].
             above: float[K], weights of the numerator.
             below: float[K], weights of the denominator.
             unit: of the ratio.
+            caution: see `_Parts.df`; less than 1 where runs hardly differ.
 
         Raises:
             InsufficientData: one of the sums depends on one run alone.
@@ -88,7 +96,7 @@ class Regression:
             value = a / b
         along = np.stack([np.ones_like(value), -np.where(np.isfinite(value), value, 0.0)], axis=-1)
         parts = self._parts(elo, pair)
-        df = parts.df(along, caution=0.5)
+        df = parts.df(along, caution=caution)
         t2 = stdtrit(df, 0.975)[..., None, None] ** 2
         either = parts.known + parts.excess, LEAST * parts.known + 0 * parts.excess
         ends = [_fieller(a, b, t2 * variance) for variance in either]
@@ -136,6 +144,26 @@ class Regression:
                 "does not show how much runs differ: add another seed"
             )
 
+    def _components(self, elo: Floats) -> tuple[Floats, Floats, Floats]:
+        """Estimates variances, float[...] Elo²: of single versions, and the two that make it up.
+
+        These are of runs' levels and of versions within runs. They follow from the squares of all
+        residuals and of those within runs. With one version a run, runs' levels have none.
+        """
+        residuals = elo - self.coefficients(elo) @ self.columns.T
+        inside = residuals - _run_means(residuals, self.member)
+        whole = np.square(residuals).sum(axis=-1) - self.square_noise[0]
+        within = np.square(inside).sum(axis=-1) - self.square_noise[1]
+        (level, version), (level_within, version_within) = self.squares
+        scatter = np.maximum(whole / version, 0.0)
+        determinant = level * version_within - level_within * version
+        if determinant < TINY * level * version:
+            return scatter, np.zeros_like(scatter), scatter
+        of_level = (whole * version_within - within * version) / determinant
+        of_version = (within * level - whole * level_within) / determinant
+        of_version = np.where(of_level < 0, scatter, np.maximum(of_version, 0.0))
+        return scatter, np.maximum(of_level, 0.0), of_version
+
     def _parts(self, elo: Floats, contrasts: Floats) -> "_Parts":
         """Splits the variance of `contrasts` float[C, K] into its parts."""
         self.check(contrasts)
@@ -145,15 +173,19 @@ class Regression:
         of_runs = np.swapaxes(each, -1, -2) @ each
         noise = (flat @ self.noise @ flat.T).reshape(*size, *size).transpose(0, 2, 1, 3)
         unit = (flat @ flat.T).reshape(*size, *size).transpose(0, 2, 1, 3)
-        residuals = elo - self.coefficients(elo) @ self.columns.T
-        excess = np.square(residuals).sum(axis=-1) - self.residual_noise
+        scatter, of_level, of_version = self._components(elo)
+        a_level, q_level = a @ self.member.T, flat @ self.member.T  # sums over each run
         return _Parts(
             between=_positive(of_runs - np.einsum("ggcd->cd", noise), a @ a.T),
             excess=of_runs - np.einsum("ggcd->cd", noise),
             known=a @ self.noise @ a.T,
             unit=a @ a.T,
-            scatter=np.maximum(excess, 0) / self.residual_versions,
+            level=a_level @ a_level.T,
+            scatter=scatter,
+            of_level=of_level,
+            of_version=of_version,
             by_unit=unit,
+            by_level=(q_level @ q_level.T).reshape(*size, *size).transpose(0, 2, 1, 3),
             by_noise=noise,
         )
 
@@ -165,8 +197,12 @@ class _Parts(NamedTuple):
     excess: Floats  # [..., C, C]: the same, of which variances may be below 0
     known: Floats  # [C, C]: from the ratings' errors
     unit: Floats  # [C, C]: as if versions differed independently, with variance 1
-    scatter: Floats  # [...]: the variance of single versions in excess of their ratings' errors
-    by_unit: Floats  # [G, G, C, C]: covariances of the runs' parts, with variance 1
+    level: Floats  # [C, C]: as if runs differed in their levels alone, with variance 1
+    scatter: Floats  # [...]: the variance of single versions, without ratings' errors, Elo²
+    of_level: Floats  # [...]: its part from runs' levels
+    of_version: Floats  # [...]: its part from versions within runs
+    by_unit: Floats  # [G, G, C, C]: covariances of the runs' parts, from versions of variance 1
+    by_level: Floats  # [G, G, C, C]: the same from levels of variance 1
     by_noise: Floats  # [G, G, C, C]: the same from the ratings' errors
 
     def df(
@@ -183,18 +219,29 @@ class _Parts(NamedTuple):
             times: how many times the estimated variance counts.
             known: the known variance; that of the combination when left out.
             caution: 1 = the estimated part's share is the larger of both estimates, 0 = it is that
-                over runs.
+                from the runs' residuals in these sums.
         """
-        unit = _form(along, self.unit)
         known = _form(along, self.known) if known is None else known
-        over_runs = _form(along, self.between) / unit
-        sigma2 = over_runs + caution * np.maximum(self.scatter - over_runs, 0.0)
-        total = times * sigma2 * unit + known
+        estimated = _form(along, self.between)
+        unit = _form(along, self.unit)
+        expected = self.of_version * unit + self.of_level * _form(along, self.level)
+        variance = estimated + caution * np.maximum(expected - estimated, 0.0)
+        total = times * variance + known
         exact = total <= 0  # no errors at all: any scale will do
-        sigma2, total = np.where(exact, 1.0, sigma2), np.where(exact, times * unit, total)
-        by_unit = np.einsum("...c,ghcd,...d->...gh", along, self.by_unit, along)
-        by_noise = np.einsum("...c,ghcd,...d->...gh", along, self.by_noise, along)
-        pairs = times * (sigma2[..., None, None] * by_unit + by_noise)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = np.where(expected > 0, variance / expected, 0.0)
+            alone = np.where(exact, 1.0, variance) / unit
+        of_version = np.where(expected > 0, scale * self.of_version, alone)
+        total = np.where(exact, times * unit, total)
+        parts = (
+            (self.by_unit, times * of_version),
+            (self.by_level, times * scale * self.of_level),
+            (self.by_noise, np.full(np.shape(total), float(times))),
+        )
+        pairs = sum(
+            np.einsum("...c,ghcd,...d->...gh", along, part, along) * size[..., None, None]
+            for part, size in parts
+        )
         return np.square(total) / np.square(pairs).sum(axis=(-2, -1))
 
 
@@ -227,6 +274,8 @@ def regress(points: RatedVersions, columns: ArrayLike) -> Regression:
     operator = np.linalg.pinv(scaled) / size[:, None]
     residual = np.eye(len(x)) - x @ operator
     index = points.run_index
+    member = np.eye(len(points.runs))[index].T
+    both = residual, residual - _run_means(residual.T, member).T
     spread, unseen = [], []
     for run in range(len(points.runs)):
         versions = index == run
@@ -244,9 +293,17 @@ def regress(points: RatedVersions, columns: ArrayLike) -> Regression:
         operator=operator,
         spread=np.array(spread),
         unseen=np.array(unseen),
-        residual_versions=float(np.square(residual).sum()),
-        residual_noise=float(np.sum(residual @ points.covariance * residual)),
+        member=member,
+        squares=np.array(
+            [[np.square(part @ member.T).sum(), np.square(part).sum()] for part in both]
+        ),
+        square_noise=np.array([np.sum(part @ points.covariance * part) for part in both]),
     )
+
+
+def _run_means(values: Floats, member: Floats) -> Floats:
+    """Replaces values float[..., N] by their means over each run, member float[G, N]."""
+    return values @ member.T @ (member / member.sum(axis=1, keepdims=True))
 
 
 def _fieller(a: Floats, b: Floats, variance: Floats) -> tuple[Floats, Floats]:

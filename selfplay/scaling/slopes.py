@@ -1,5 +1,6 @@
 """Elo per order of magnitude (OOM): of training, of search at a fixed network, of parameters."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -39,12 +40,10 @@ class Slope(Estimate):
         """
         slope = fitted.contrast(points.elo, weights, f"Elo per OOM of {along}")
         values = points.require(along)
-        return cls.on(
-            slope,
-            along,
-            (float(values.min()), float(values.max())),
-            lack_of_fit.test(points, fitted.columns, along),
-        )
+        test = LackOfFit(np.ones(np.shape(slope.value)), 0)
+        with suppress(InsufficientData):  # one run alone has some of the levels
+            test = lack_of_fit.test(points, fitted.columns, along)
+        return cls.on(slope, along, (float(values.min()), float(values.max())), test)
 
     @classmethod
     def on(cls, slope: Estimate, along: str, stretch: tuple[float, float], fit: LackOfFit) -> Self:

@@ -6,6 +6,7 @@ it for five. Each function draws a study and returns its estimates by name, each
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from selfplay.scaling import (
     exchange,
     extrapolation,
     frontier,
+    incline,
     multiplier,
+    partitions,
     phases,
     slopes,
 )
@@ -178,6 +181,98 @@ def exchanged_on_the_frontier(seeds: int, replicates: int) -> Results:
     return {"exchange on the frontier: training exponent": (stack(fitted), -400 / 180)}
 
 
+PAIR_EFFECTS: dict[str, Any] = {"neighbors": 6, "pair_effect": 80.0}  # twelve opponents each
+
+
+def in_phases(seeds: int, replicates: int) -> Results:
+    """Fits floors, inclines and plateaus to ladders whose pairings have effects of their own."""
+    taking_off = draw(*studies.taking_off(seeds), replicates=replicates, **PAIR_EFFECTS)
+    risen = phases.fit(taking_off, floor=True, plateau=False)
+    ended = phases.fit(draw(*studies.bent(seeds), replicates=replicates, **PAIR_EFFECTS))
+    s_shaped = draw(*studies.s_shaped(seeds), replicates=replicates, **PAIR_EFFECTS)
+    whole = phases.fit(s_shaped, floor=True)
+    assert risen.floor and risen.take_off and ended.plateau and ended.change_point
+    assert whole.floor and whole.take_off and whole.plateau and whole.change_point
+    return {
+        "after a floor: incline": (risen.slope, 500),
+        "… floor": (risen.floor, 0),
+        "… take-off": (risen.take_off, START + 1.2),
+        "before a plateau: incline": (ended.slope, 500),
+        "… plateau": (ended.plateau, 1000),
+        "… change point": (ended.change_point, START + 2),
+        "between both: incline": (whole.slope, 600),
+        "… floor and": (whole.floor, 0),
+        "… plateau of three": (whole.plateau, 960),
+        "… take-off of three": (whole.take_off, START + 0.8),
+        "… change point of three": (whole.change_point, START + 2.4),
+    }
+
+
+def compared_in_phases(seeds: int, replicates: int) -> Results:
+    """Estimates the multiplier of two recipes on their inclines."""
+    points = draw(*studies.two_in_phases(seeds), replicates=replicates, **PAIR_EFFECTS)
+
+    def estimate(rising: RatedVersions) -> Results:
+        fitted = multiplier.between(rising, "a", "b")
+        return {
+            "multiplier on the incline, in OOMs": (fitted.ooms, 150 / 600),
+            "the slope of both inclines": (fitted.slope, 600),
+        }
+
+    return _on_the_incline(points, estimate)
+
+
+def searched_in_phases(seeds: int, replicates: int) -> Results:
+    """Estimates the worth of search on the inclines of three budgets."""
+    points = draw(*studies.searched_in_phases(seeds), replicates=replicates, **PAIR_EFFECTS)
+    extra = 180 * np.log10(1 + SIMULATIONS[-1]) / 500
+
+    def estimate(rising: RatedVersions) -> Results:
+        fitted, ends = exchange.fit(rising), (SIMULATIONS[0], SIMULATIONS[-1])
+        worth = multiplier.search_multiplier(rising, "simulations", *ends).ooms
+        return {
+            "Elo per OOM of search, on the incline": (slopes.per_search(rising), 180),
+            "exchange on the incline: training exponent": (fitted.training_exponent, -500 / 180),
+            "exchange on the incline: Elo scale": (fitted.elo_scale, 1 / 180),
+            "exchange on the incline: offset": (fitted.offset, 7 + 500 * (START + 1.3) / 180),
+            "worth of search on the incline, in OOMs": (worth, extra),
+        }
+
+    return _on_the_incline(points, estimate)
+
+
+def extrapolated_after_a_take_off(seeds: int, replicates: int) -> Results:
+    """Predicts held-out versions from the inclines of the others."""
+    small, large = runs(seeds, versions=8, ooms=3.2), runs(2, versions=8, ooms=4.0)
+    design = joined(small, large, names=("small", "large"))
+    design = replace(design, covariates={"simulations": np.zeros(len(design))})
+    truth = 500 * np.maximum(design.training - START - 1.2, 0)
+    points = draw(design, truth, replicates=replicates, **PAIR_EFFECTS)
+
+    def estimate(rising: RatedVersions) -> Results:
+        fitted = extrapolation.predict_runs(rising, ["large-run0", "large-run1"])
+        last = {name: getattr(fitted.predicted, name)[..., -1] for name in NUMBERS}
+        rated = fitted.rated[..., -1]
+        off = {name: last[name] - rated for name in ("value", "low", "high")}
+        return {"prediction from the incline": (Estimate(**last | off, unit="Elo"), 0.0)}
+
+    return _on_the_incline(points, estimate)
+
+
+def _on_the_incline(points: RatedVersions, estimate: Callable[[RatedVersions], Results]) -> Results:
+    """Estimates from the versions on the incline of each replicate, which differ between them."""
+    rising = incline.phases_of_recipes(points) == partitions.INCLINE
+    results: Results = {}
+    for replicates, same, chosen in partitions.groups(points, rising):
+        for name, (part, truth) in estimate(same.select(chosen)).items():
+            if name not in results:
+                empty = {number: np.full(len(points.elo), np.nan) for number in NUMBERS}
+                results[name] = Estimate(**empty, unit=part.unit), truth
+            for number in NUMBERS:
+                getattr(results[name][0], number)[replicates] = getattr(part, number)
+    return results
+
+
 STUDIES: tuple[Callable[[int, int], Results], ...] = (
     on_a_line,
     searched,
@@ -192,6 +287,10 @@ STUDIES: tuple[Callable[[int, int], Results], ...] = (
     reached,
     on_the_frontier,
     exchanged_on_the_frontier,
+    in_phases,
+    compared_in_phases,
+    searched_in_phases,
+    extrapolated_after_a_take_off,
 )
 
 

@@ -10,15 +10,17 @@ from selfplay.report.evidence import Evidence, caveats
 from selfplay.report.findings import Finding
 from selfplay.report.maps import RecipeComparison
 from selfplay.report.questions import answer_all
+from selfplay.scaling.bends import Bend
 from selfplay.scaling.best_size import BestSize
-from selfplay.scaling.change_point import ChangePointFit, SaturationTest
 from selfplay.scaling.compute_to_reach import Threshold
 from selfplay.scaling.estimate import Estimate, InsufficientData
 from selfplay.scaling.exchange import Exchange
 from selfplay.scaling.extrapolation import Extrapolation
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.multiplier import Multiplier
+from selfplay.scaling.phases import PhasesFit
 from selfplay.scaling.rated_versions import RatedVersions, most_rated_budget
+from selfplay.scaling.slopes import Slope
 
 SIZES, SEEDS, SPENT, BUDGETS = (3.6, 4.3, 5.0), 3, np.linspace(10.5, 13, 5), (0, 8, 64)
 
@@ -61,8 +63,8 @@ def test_of_ladder_answers_every_question() -> None:
     assert list(answers) == [*names, "extrapolation"]  # the map with the answer comes first
     kinds = {name: [type(r) for r in finding.results] for name, finding in answers.items()}
     assert set(kinds["map"]) == set(kinds["map_move"]) == {RecipeComparison}
-    assert kinds["training"] == [Frontier, Estimate] * len(BUDGETS)
-    assert kinds["search"] == [Estimate, Multiplier, Multiplier]
+    assert kinds["training"] == [Frontier, Slope] * len(BUDGETS)
+    assert kinds["search"] == [Slope, Multiplier, Multiplier]
     assert kinds["exchange"] == [Exchange]
     assert kinds["size"] == [Estimate, BestSize, BestSize]
     assert kinds["recipes"] == [Multiplier, Multiplier]
@@ -123,9 +125,9 @@ def test_plateau_is_excluded_from_every_line_but_not_from_maps() -> None:
     points = study(seeds=5)
     top = np.quantile(points.elo, 0.6) + 130 * np.log10(1 + points.covariates["simulations"])
     answers = by_name(of_ladder(replace(points, elo=np.minimum(points.elo, top))))
-    frontiers = answers["training"].results
+    frontiers = [fit for fit in answers["training"].results if isinstance(fit, Frontier)]
     assert len(frontiers) == len(BUDGETS)
-    assert all(isinstance(fit, Frontier) and fit.change_point_fit for fit in frontiers)
+    assert all(fit.curve.in_phases.plateau for fit in frontiers)
     notes = {answers[name].note for name in ("search", "exchange")}
     assert len(notes) == 1 and (note := notes.pop())
     assert all(answers[name].note.endswith(note) for name in ("size", "recipes", "extrapolation"))
@@ -143,10 +145,10 @@ def test_perfect_budget_is_excluded() -> None:
     solved = replace(points, elo=np.where(deep, noise, points.elo - points.elo.max() - 300))
     answers = by_name(of_ladder(solved, perfect=True))
     assert answers["search"].note and answers["size"].note.endswith(answers["search"].note)
-    assert [type(result) for result in answers["search"].results] == [Estimate, Multiplier]
+    assert [type(result) for result in answers["search"].results] == [Slope, Multiplier]
     any_anchor = by_name(of_ladder(solved))  # 0 Elo may be any player
     assert any_anchor["search"].note == ""
-    assert [type(r) for r in any_anchor["search"].results] == [Estimate, Multiplier, Multiplier]
+    assert [type(r) for r in any_anchor["search"].results] == [Slope, Multiplier, Multiplier]
     everywhere = of_ladder(replace(points, elo=noise), perfect=True)
     assert everywhere[1].note == "", "nothing would be left"
 
@@ -204,13 +206,13 @@ def test_of_boards_recovers_planted_costs() -> None:
     test, mean_board, slope_cost, plateau_cost, delay = study_questions.of_boards(
         Evidence(points)
     ).results
-    assert isinstance(test, SaturationTest) and isinstance(mean_board, ChangePointFit)
+    assert isinstance(test, Bend) and isinstance(mean_board, PhasesFit)
     costs = (slope_cost, 400, 40), (plateau_cost, 100, 20), (delay, 0.6, 0.1)
     for cost, planted, tolerance in costs:
         assert isinstance(cost, Estimate)
         assert float(cost.value) == pytest.approx(planted, abs=tolerance)
     straight = study_questions.of_boards(Evidence(points.select(points.training < 12)))
-    assert [type(result) for result in straight.results] == [SaturationTest]  # there is no plateau
+    assert [type(result) for result in straight.results] == [Bend]  # there is no plateau
 
 
 def test_of_training_finds_compute_to_reach_perfect_play() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from selfplay.scaling import bends, slopes
+from selfplay.scaling import slopes
 from tests.simulation import studies
 from tests.simulation.planted import BAND, REPLICATES, coverage, draw
 from tests.simulation.scaling_coverage import LUCK, STUDIES, Results, against_bootstrap
@@ -46,10 +46,3 @@ def test_bootstrap_over_five_runs_covers_too_rarely() -> None:
     luck, openings = LUCK["runs differ in their slopes"]
     student, bootstrap, _ = against_bootstrap(SEEDS, luck, openings, 1000)
     assert bootstrap < 0.88 < 0.93 < student
-
-
-def test_saturation_test_rarely_rejects_lines_and_always_plateaus() -> None:
-    straight = bends.saturation(draw(*studies.line(SEEDS)))
-    bent = bends.saturation(draw(*studies.bent(SEEDS)))
-    assert straight.significant.mean() <= 0.05
-    assert bent.significant.mean() >= 0.99

@@ -59,15 +59,15 @@ def test_slope_is_fitted_to_the_frontier() -> None:
     result = frontier.fit(replace(points, elo=points.elo[0]))
     assert result.on_frontier.sum() == 4 * 6
     assert result.slope.value == pytest.approx(480, abs=15)
-    assert result.change_point_fit is None and not result.saturation.significant
-    assert "Elo per OOM of training, no saturation in sight" in str(result)
+    assert not result.curve.bent and not result.curve.saturation.significant
+    assert "no bend in sight" in str(result)
 
 
 def test_plateau_is_fitted_by_a_change_point() -> None:
     points = draw(*studies.bent(4), Luck(10, 10, version=10), openings=5000, replicates=1)
     result = frontier.fit(replace(points, elo=points.elo[0]))
-    assert result.saturation.significant and result.change_point_fit is not None
-    assert result.slope is result.change_point_fit.slope
+    assert result.curve.saturation.significant and result.curve.in_phases.plateau is not None
+    assert result.slope.value == result.curve.in_phases.slope.value
     assert result.slope.value == pytest.approx(500, abs=25)
     assert "then a plateau at" in str(result) and "still rises" not in str(result)
 
@@ -76,7 +76,7 @@ def test_text_says_that_a_plateau_still_rises() -> None:
     design, _ = studies.bent(4)
     x = design.training - START
     truth = np.minimum(500 * x, 1000 + 80 * (x - 2))
-    points = draw(design, truth, Luck(10, 10, version=10), openings=5000, replicates=1)
+    points = draw(design, truth, Luck(10, 10, version=30), openings=5000, replicates=1)
     result = frontier.fit(replace(points, elo=points.elo[0]))
     assert result.slope_beyond and result.slope_beyond.covers(80)
     assert ", which still rises, by +" in str(result)

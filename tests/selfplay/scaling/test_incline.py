@@ -1,10 +1,10 @@
-"""Saturated versions: each recipe from its own compute on, and no others."""
+"""Versions on the incline: each recipe between its own change points, and no others."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from selfplay.scaling import frontier, saturation
+from selfplay.scaling import incline
 from selfplay.scaling.rated_versions import RatedVersions
 from tests.simulation.planted import joined, runs
 from tests.simulation.studies import START
@@ -13,10 +13,10 @@ TOP = 600.0
 
 
 def early_and_late() -> RatedVersions:
-    """Makes two recipes with errors of 10 Elo; one reaches the plateau an OOM after the other."""
+    """Makes two recipes with errors of 10 Elo; one is 400 Elo ahead between floor and plateau."""
     design = joined(runs(4, 13, 3.0), runs(4, 13, 3.0), names=("early", "late"))
     ahead = 400.0 * (design.recipe == "early")
-    truth = np.minimum(400 * (design.training - START) - 300 + ahead, TOP)
+    truth = np.clip(400 * (design.training - START) - 500 + ahead, 0, TOP)
     luck = np.random.default_rng(0).normal(0, 10, len(design))
     simulations = {"simulations": np.full(len(design), 8.0)}
     return replace(
@@ -24,39 +24,49 @@ def early_and_late() -> RatedVersions:
     )
 
 
-def test_recipe_is_saturated_from_its_own_compute_on() -> None:
+def test_every_recipe_has_its_own_incline() -> None:
     points = early_and_late()
-    improving, text = saturation.not_saturated(points, {8.0: frontier.fit(points)}, perfect=False)
+    rising, text = incline.on_incline(points, perfect=False)
     early, x = points.recipe == "early", points.training - START
-    clear = np.abs(x - np.where(early, 1.25, 2.25)) > 0.2  # within NEAR_PERFECT_ELO counts
-    np.testing.assert_array_equal(improving[clear], np.where(early, x < 1.25, x < 2.25)[clear])
-    assert text.startswith(
-        f"Versions on a plateau are left out: {(~improving).sum()} of 104 at 8 sim"
+    begins, ends = np.where(early, 0.25, 1.25), np.where(early, 1.75, 2.75)
+    clear = (np.abs(x - begins) > 0.15) & (np.abs(x - ends) > 0.15)
+    np.testing.assert_array_equal(rising[clear], ((begins < x) & (x < ends))[clear])
+    phase = incline.phases_of_recipes(points)
+    before, beyond = (phase == -1).sum(), (phase == 1).sum()
+    assert text == (
+        f"Versions off the incline are left out: {before} before the take-off and {beyond} on a "
+        "plateau of 104 at 8 simulations."
     )
-    assert "with them all of" not in text
 
 
-def test_recipe_without_any_version_left_is_named() -> None:
+def test_versions_on_a_line_are_all_kept() -> None:
     points = early_and_late()
-    late = points.select((points.recipe == "early") | (points.training > START + 2.5))
-    result = {8.0: frontier.fit(points.select(points.recipe == "early"))}
-    improving, text = saturation.not_saturated(late, result, perfect=False)
-    assert not improving[late.recipe == "late"].any() and text.endswith("; with them all of late.")
+    line = replace(points, elo=400 * points.training + points.elo * 0.01)
+    rising, text = incline.on_incline(line, perfect=True)
+    assert rising.all() and text == ""
 
 
-def test_improving_versions_are_all_kept() -> None:
+def test_near_perfect_recipe_without_a_slope_is_left_out() -> None:
     points = early_and_late()
-    low = points.select(points.training < START + 1.1)
-    improving, text = saturation.not_saturated(low, {8.0: frontier.fit(low)}, perfect=True)
-    assert improving.all() and text == ""
+    luck = np.random.default_rng(1).normal(0, 10, len(points))
+    elo = np.where(points.recipe == "early", -20 + luck, points.elo - TOP)
+    rising, text = incline.on_incline(replace(points, elo=elo), perfect=True)
+    assert not rising[points.recipe == "early"].any() and rising.any()
+    assert text.endswith("; with them all of early.")
+    assert incline.on_incline(replace(points, elo=elo), perfect=False)[0][:52].any()
 
 
-def test_lucky_version_has_not_reached_the_plateau() -> None:
+def test_recipes_with_one_run_share_a_curve() -> None:
     points = early_and_late()
-    lucky = np.flatnonzero(points.run == "late-run0")[5]
-    elo = points.elo.copy()
-    elo[lucky] = TOP + 100
-    other = saturation.has_reached(replace(points, elo=elo), TOP - saturation.NEAR_PERFECT_ELO)
-    np.testing.assert_array_equal(
-        other, saturation.has_reached(points, TOP - saturation.NEAR_PERFECT_ELO)
-    )
+    late = points.select(points.recipe == "late")
+    alone = replace(late, recipe=late.run)
+    np.testing.assert_array_equal(incline.phases_of_recipes(alone), incline.phases_of_recipes(late))
+
+
+def test_batch_equals_its_replicates() -> None:
+    points = early_and_late()
+    luck = np.random.default_rng(2).normal(0, 60, (5, len(points)))
+    batch = incline.phases_of_recipes(replace(points, elo=points.elo + luck))
+    for row, noise in zip(batch, luck, strict=True):
+        single = incline.phases_of_recipes(replace(points, elo=points.elo + noise))
+        np.testing.assert_array_equal(row, single)

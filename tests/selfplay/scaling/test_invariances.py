@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from selfplay.scaling import (
     best_size,
-    phases,
     exchange,
     extrapolation,
     frontier,
     multiplier,
+    phases,
     slopes,
 )
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
@@ -128,6 +128,8 @@ def test_change_point_and_plateau_move_with_the_units() -> None:
     points = STUDIES["incline"][0]
     before = phases.fit(points)
     after = phases.fit(replace(points, elo=points.elo + 100, training=points.training - 2))
+    assert before.plateau and before.level and before.change_point
+    assert after.plateau and after.level and after.change_point
     assert after.plateau.value == pytest.approx(before.plateau.value + 100)
     assert after.level.low == pytest.approx(before.level.low + 100)
     assert after.change_point.low == pytest.approx(before.change_point.low - 2)
