@@ -106,8 +106,11 @@ class Predictor:
             shared: float[M, N]: covariances of their ratings' errors with those of `points`, Elo².
             variance: float[M], of their ratings' errors, Elo².
 
+        Returns:
+            Predictions [..., M], without bounds where they depend on one run alone.
+
         Raises:
-            InsufficientData: a prediction depends on one run alone.
+            InsufficientData: there is a single run, or the versions do not determine the curve.
         """
         return self._at(training, parameters, lambda design, elo, row, at, group: (
             _one_more_run(design, elo, row, shared[at, group.chosen], float(variance[at]),
@@ -149,7 +152,10 @@ class Predictor:
                 row = pieces[0][1][0]
                 if row[~used & ~self.held[first]].any():
                     continue  # no version determines this piece
-                linear = estimate(group.design, group.response, row[used], at, group)
+                try:
+                    linear = estimate(group.design, group.response, row[used], at, group)
+                except InsufficientData:  # it depends on one run alone
+                    linear = _unbounded(len(group.replicates))
                 moved = np.array([piece[0][0] for piece in pieces]) - linear.value
                 moved_ends = {n: getattr(linear, n) + moved for n in ("value", "low", "high")}
                 ends.append(replace(linear, **moved_ends))
@@ -224,6 +230,12 @@ def fit(candidate: Candidate, points: RatedVersions) -> Predictor:
         masks = [frontier.on_frontier(replace(points, elo=e)) for e in elo]
         weights = np.array(masks, np.float64)
     return Predictor(candidate, points, weights, *candidate.shape.fit(elo, x, z, weights))
+
+
+def _unbounded(count: int) -> Estimate:
+    """Makes estimates of 0 Elo float[count] with no bounds."""
+    infinite, one = np.full(count, np.inf), np.ones(count)
+    return Estimate(np.zeros(count), -infinite, infinite, infinite, one, "Elo")
 
 
 def _one_more_run(

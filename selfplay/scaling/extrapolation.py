@@ -11,7 +11,7 @@ far the others disagree with it: their squared distance, weighted by the inverse
 mean square errors there (Buckland et al. 1997 add such a variance).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -58,8 +58,9 @@ class Extrapolation:
 
     @property
     def covered(self) -> NDArray[np.bool_]:
-        """True = the rating is inside its prediction interval, bool[..., M]."""
-        return (self.predicted.low <= self.rated) & (self.rated <= self.predicted.high)
+        """True = the rating is inside its prediction interval, bool[..., M]; False without one."""
+        bounded = self.predicted.bounded
+        return bounded & (self.predicted.low <= self.rated) & (self.rated <= self.predicted.high)
 
     @property
     def root_mean_square(self) -> Floats:
@@ -96,9 +97,10 @@ class Comparison:
 
     Attributes:
         trials: of every candidate.
-        best: the candidate with the least error in `chosen_by`; the first one that predicts the
-            largest runs if there is no such test.
+        best: the candidate with the least error in `chosen_by`, of those whose predictions have
+            bounds; the first of these if there is no such test.
         test: its predictions of the largest runs, with the disagreement of the others.
+        weights: of the candidates that predict the largest runs, by name; see `trust`.
         at: log10 FLOPs of the forecast, `FORECAST` OOMs beyond the largest run.
         forecast: Elo of one more run with that training, of the size of the largest run, fitted to
             all runs; None if the best candidate cannot be fitted to them.
@@ -107,6 +109,7 @@ class Comparison:
     trials: tuple[Trial, ...]
     best: Candidate
     test: Extrapolation
+    weights: Mapping[str, float]
     at: float
     forecast: Estimate | None
 
@@ -144,30 +147,72 @@ def compare(
         for c in among
     )
     able = [(t, t.tested) for t in trials if isinstance(t.tested, Extrapolation)]
-    if not able:
-        reasons = "; ".join(f"{t.candidate.name}: {t.tested}" for t in trials)
-        raise InsufficientData(f"no candidate predicts the largest runs ({reasons})")
+    bounded = np.array([bool(test.predicted.bounded.all()) for _, test in able])
+    if not bounded.any():
+        reasons = [t.tested for t in trials if isinstance(t.tested, InsufficientData)]
+        raise (
+            reasons[0]
+            if reasons
+            else InsufficientData(
+                "every prediction of the largest runs depends on one run alone: add another seed"
+            )
+        )
     errors = np.array(
         [
             t.chosen_by.root_mean_square if isinstance(t.chosen_by, Extrapolation) else np.inf
             for t, _ in able
         ]
     )
-    trial, test = able[int(np.argmin(errors))]
+    usable = np.flatnonzero(bounded)
+    trial, test = able[int(usable[np.argmin(errors[usable])])]
     weights = trust(errors)
     spread = disagreement(
         weights, np.stack([t.predicted.value for _, t in able]), test.predicted.value
     )
     at = float(points.training.max()) + FORECAST
-    forecasts = [_or_reason(lambda c: predict_one_more_run(points, c, at), t.candidate)
-                 for t, _ in able]  # fmt: skip
-    return Comparison(
+    comparison = Comparison(
         trials,
         trial.candidate,
         replace(test, predicted=widened(test.predicted, spread)),
+        dict(zip([t.candidate.name for t, _ in able], weights.tolist(), strict=True)),
         at,
-        _combined(forecasts, weights, int(np.argmin(errors))),
+        None,
     )
+    size = points.parameters[[int(np.argmax(points.training))]]
+    forecast = _or_reason(lambda c: one_more_run(points, comparison, np.array([at]), size), LINE)
+    if isinstance(forecast, InsufficientData):
+        return comparison
+    numbers = {name: getattr(forecast, name)[0] for name in NUMBERS}
+    return replace(comparison, forecast=Estimate(**numbers, unit="Elo"))
+
+
+def one_more_run(
+    points: RatedVersions, comparison: Comparison, training: Floats, parameters: Floats
+) -> Estimate:
+    """Predicts the Elo of one more run by the best candidate, fitted to `points`.
+
+    Args:
+        points: all runs, or all but the held-out ones.
+        comparison: says which candidate is the best, and how much others count.
+        training: float[M], log10 FLOPs.
+        parameters: float[M], log10.
+
+    Raises:
+        InsufficientData: the versions do not determine the best candidate's curve.
+    """
+    best = candidates.fit(comparison.best, points).predict(
+        training, parameters, np.zeros((len(training), len(points))), np.zeros(len(training))
+    )
+    means: list[Floats] = []
+    weights: list[float] = []
+    for trial in comparison.trials:
+        weight = comparison.weights.get(trial.candidate.name, 0.0)
+        fitted = _or_reason(lambda c: candidates.fit(c, points), trial.candidate)
+        if weight and isinstance(fitted, Predictor):
+            means.append(fitted.mean(training, parameters))
+            weights.append(weight)
+    shares = np.array(weights) / sum(weights)
+    return widened(best, disagreement(shares, np.stack(means), best.value))
 
 
 def trust(errors: Floats) -> Floats:
@@ -262,32 +307,6 @@ def predict_runs(
         rated=points.elo[..., target],
         predicted=predicted,
     )
-
-
-def predict_one_more_run(points: RatedVersions, candidate: Candidate, at: float) -> Estimate:
-    """Predicts the Elo of one more run at log10 FLOPs `at`, of the size of the largest run.
-
-    Raises:
-        InsufficientData: the versions do not determine the curve.
-    """
-    size = points.parameters[[int(np.argmax(points.require("training")))]]
-    predicted = candidates.fit(candidate, points).predict(
-        np.array([at]), size, np.zeros((1, len(points))), np.zeros(1)
-    )
-    return Estimate(**{n: getattr(predicted, n)[..., 0] for n in NUMBERS}, unit="Elo")
-
-
-def _combined(
-    forecasts: Sequence[Estimate | InsufficientData], weights: Floats, best: int
-) -> Estimate | None:
-    """Widens the best of K forecasts by the disagreement of the others; None if there is none."""
-    chosen = forecasts[best]
-    if not isinstance(chosen, Estimate):
-        return None
-    able = [(w, f) for w, f in zip(weights, forecasts, strict=True) if isinstance(f, Estimate)]
-    shares = np.array([w for w, _ in able]) / sum(w for w, _ in able)
-    values = np.array([f.value for _, f in able])
-    return widened(chosen, np.asarray(shares @ np.square(values - chosen.value)))
 
 
 def _or_reason(predict: Callable[[Candidate], T], candidate: Candidate) -> T | InsufficientData:

@@ -10,9 +10,9 @@ import numpy as np
 
 from selfplay.scaling import candidates, extrapolation
 from selfplay.scaling.candidates import CANDIDATES, Mask
-from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData
+from selfplay.scaling.estimate import NUMBERS, Estimate, Floats
 from selfplay.scaling.rated_versions import RatedVersions
-from tests.simulation.planted import joined, runs
+from tests.simulation.planted import draw, joined, runs
 from tests.simulation.studies import START
 
 MIN_REACH = 0.3  # as in a report
@@ -64,15 +64,13 @@ def predict_largest(points: RatedVersions) -> Estimate:
     parts: list[Estimate] = []
     for replicate, place in enumerate(best):
         single = replace(points, elo=points.elo[replicate])
-        try:
-            test = extrapolation.predict_runs(single, held_out, CANDIDATES[place])
-            spread = extrapolation.disagreement(
-                weights[:, replicate], predicted[:, replicate], predicted[place, replicate]
-            )
-            estimate = extrapolation.widened(test.predicted, spread)
-        except InsufficientData:  # the curve depends on one run alone; the next best one is used
-            test = extrapolation.compare(single, MIN_REACH).test
-            estimate = test.predicted
+        test = extrapolation.predict_runs(single, held_out, CANDIDATES[place])
+        spread = extrapolation.disagreement(
+            weights[:, replicate], predicted[:, replicate], predicted[place, replicate]
+        )
+        estimate = extrapolation.widened(test.predicted, spread)
+        if not estimate.bounded.all():  # the curve depends on one run alone
+            estimate = extrapolation.compare(single, MIN_REACH).test.predicted
         ends = {n: getattr(estimate, n) - test.rated for n in ("value", "low", "high")}
         parts.append(replace(estimate, **ends))
     return Estimate(**{n: np.stack([getattr(p, n) for p in parts]) for n in NUMBERS}, unit="Elo")
