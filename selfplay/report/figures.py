@@ -22,7 +22,7 @@ from selfplay.scaling import frontier
 from selfplay.scaling.at_training import interpolation_weights
 from selfplay.scaling.estimate import Floats
 from selfplay.scaling.exchange import Exchange
-from selfplay.scaling.extrapolation import Comparison, one_more_run
+from selfplay.scaling.extrapolation import Comparison, Extrapolation, one_more_run
 from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
@@ -375,16 +375,7 @@ def extrapolation(points: RatedVersions, compared: Comparison, note: str = "") -
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
     label_powers(axes.xaxis)
     _limit_elo(axes, points.elo)
-    predicted = test.predicted
-    intervals = {
-        (run, spent): interval
-        for run, spent, *interval in zip(
-            test.run, test.training, predicted.value, predicted.low, predicted.high, strict=True
-        )
-    }
-    unknown = [np.nan, np.nan, np.nan]
-    keys = zip(points.run, points.training, strict=True)
-    predictions = np.array([intervals.get(key, unknown) for key in keys])
+    predictions = _predictions(points, test)
     header = (*COLUMNS, "held_out", "predicted", "low", "high")
     caption = (
         f"{note}The curve is fitted to the gray dots alone, which end at the dotted line; it is "
@@ -393,6 +384,15 @@ def extrapolation(points: RatedVersions, compared: Comparison, note: str = "") -
     )
     rows = _rows(points, out.astype(int), *predictions.T)
     return ReportFigure(figure, Table(header, rows), caption)
+
+
+def _predictions(points: RatedVersions, test: Extrapolation) -> Floats:
+    """Lists the prediction of each version and its interval, [N, 3]; NaN for fitted ones."""
+    predicted = test.predicted
+    ends = np.stack([predicted.value, predicted.low, predicted.high], axis=1)
+    rows = dict(zip(zip(test.run, test.training, strict=True), ends, strict=True))
+    keys = zip(points.run, points.training, strict=True)
+    return np.array([rows.get(key, np.full(3, np.nan)) for key in keys])
 
 
 COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops",

@@ -134,56 +134,65 @@ def compare(
         InsufficientData: no runs reach that far with two others to fit, or no candidate can be
             fitted.
     """
-    held_out = largest_runs(points, min_reach)
-    fitted = points.select(~np.isin(points.run, held_out))
-
-    def chosen_by(candidate: Candidate) -> Extrapolation:
-        return predict_runs(fitted, largest_runs(fitted, min_reach), candidate)
-
-    trials = tuple(
-        Trial(
-            c, _or_reason(chosen_by, c), _or_reason(lambda c: predict_runs(points, held_out, c), c)
-        )
-        for c in among
-    )
+    trials = _trials(points, min_reach, among)
     able = [(t, t.tested) for t in trials if isinstance(t.tested, Extrapolation)]
-    bounded = np.array([bool(test.predicted.bounded.all()) for _, test in able])
-    if not bounded.any():
-        reasons = [t.tested for t in trials if isinstance(t.tested, InsufficientData)]
-        raise (
-            reasons[0]
-            if reasons
-            else InsufficientData(
-                "every prediction of the largest runs depends on one run alone: add another seed"
-            )
-        )
+    usable = [k for k, (_, test) in enumerate(able) if test.predicted.bounded.all()]
+    if not usable:
+        raise _reason(trials)
     errors = np.array(
         [
             t.chosen_by.root_mean_square if isinstance(t.chosen_by, Extrapolation) else np.inf
             for t, _ in able
         ]
     )
-    usable = np.flatnonzero(bounded)
-    trial, test = able[int(usable[np.argmin(errors[usable])])]
+    trial, test = able[usable[int(np.argmin(errors[usable]))]]
     weights = trust(errors)
-    spread = disagreement(
-        weights, np.stack([t.predicted.value for _, t in able]), test.predicted.value
-    )
-    at = float(points.training.max()) + FORECAST
+    means = np.stack([t.predicted.value for _, t in able])
+    spread = disagreement(weights, means, test.predicted.value)
     comparison = Comparison(
         trials,
         trial.candidate,
         replace(test, predicted=widened(test.predicted, spread)),
         dict(zip([t.candidate.name for t, _ in able], weights.tolist(), strict=True)),
-        at,
+        float(points.training.max()) + FORECAST,
         None,
     )
+    return replace(comparison, forecast=_forecast(points, comparison))
+
+
+def _trials(
+    points: RatedVersions, min_reach: float, among: Sequence[Candidate]
+) -> tuple[Trial, ...]:
+    """Lets each candidate predict the largest of the fitted runs, and the largest of all."""
+    held_out = largest_runs(points, min_reach)
+    fitted = points.select(~np.isin(points.run, held_out))
+
+    def chosen_by(candidate: Candidate) -> Extrapolation:
+        return predict_runs(fitted, largest_runs(fitted, min_reach), candidate)
+
+    def tested(candidate: Candidate) -> Extrapolation:
+        return predict_runs(points, held_out, candidate)
+
+    return tuple(Trial(c, _or_reason(chosen_by, c), _or_reason(tested, c)) for c in among)
+
+
+def _reason(trials: Sequence[Trial]) -> InsufficientData:
+    """Says why no candidate predicts the largest runs."""
+    reasons = [t.tested for t in trials if isinstance(t.tested, InsufficientData)]
+    return next(iter(reasons), None) or InsufficientData(
+        "every prediction of the largest runs depends on one run alone: add another seed"
+    )
+
+
+def _forecast(points: RatedVersions, comparison: Comparison) -> Estimate | None:
+    """Predicts one more run beyond the largest one; None if the data do not determine it."""
+    at = np.array([comparison.at])
     size = points.parameters[[int(np.argmax(points.training))]]
-    forecast = _or_reason(lambda c: one_more_run(points, comparison, np.array([at]), size), LINE)
-    if isinstance(forecast, InsufficientData):
-        return comparison
-    numbers = {name: getattr(forecast, name)[0] for name in NUMBERS}
-    return replace(comparison, forecast=Estimate(**numbers, unit="Elo"))
+    try:
+        forecast = one_more_run(points, comparison, at, size)
+    except InsufficientData:
+        return None
+    return Estimate(**{name: getattr(forecast, name)[0] for name in NUMBERS}, unit="Elo")
 
 
 def one_more_run(
