@@ -22,7 +22,7 @@ from selfplay.scaling import frontier
 from selfplay.scaling.at_training import interpolation_weights
 from selfplay.scaling.estimate import Estimate, Floats
 from selfplay.scaling.exchange import Exchange
-from selfplay.scaling.extrapolation import Extrapolation
+from selfplay.scaling.extrapolation import Comparison, Extrapolation, one_more_run
 from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
@@ -372,42 +372,54 @@ def exchange(points: RatedVersions, fit: Exchange) -> ReportFigure:
 
 
 @style()
-def extrapolation(points: RatedVersions, fit: Extrapolation) -> ReportFigure:
-    """Draws fitted versions, their line, and held-out versions with prediction intervals."""
+def extrapolation(points: RatedVersions, compared: Comparison, note: str = "") -> ReportFigure:
+    """Draws fitted versions, the best candidate's curve with its band, and held-out versions.
+
+    Args:
+        points: all versions.
+        compared: the candidates' predictions of the largest runs.
+        note: begins the caption.
+    """
     figure, axes = _canvas(7.2, 3.8)
-    out = np.isin(points.run, fit.held_out)
+    test = compared.test
+    out = np.isin(points.run, test.held_out)
     fitted = points.select(~out)
+    last = float(fitted.training.max())
+    beyond = np.linspace(last, float(points.training.max()), 40)
+    whole = np.concatenate([np.linspace(fitted.training.min(), last, 80)[:-1], beyond])
+    size = float(points.parameters[int(np.argmax(points.training))])
+    band = one_more_run(fitted, compared, beyond, np.full(len(beyond), size))
+    mean = test.predictor.mean(whole, np.full(len(whole), size))
     axes.plot(fitted.training, fitted.elo, "o", color=PALE, markersize=4, label="fitted")
-    x = np.array([points.training.min(), points.training.max()])
-    line = fitted.elo.mean() + float(fit.slope.value) * (x - fitted.training.mean())
-    axes.plot(x, line, color=INK, linewidth=1)
-    beyond = np.argsort(fit.training)
-    predicted = fit.predicted
-    half = np.stack([predicted.value - predicted.low, predicted.high - predicted.value])
-    axes.errorbar(
-        fit.training[beyond], predicted.value[beyond], half[:, beyond], fmt="none", ecolor=INK,
-        capsize=3, linewidth=1.2, label="predicted, 95 %",
-    )  # fmt: skip
+    axes.fill_between(beyond, band.low, band.high, color=INK, alpha=0.18, linewidth=0,
+                      label="one more run, 95 %")  # fmt: skip
+    axes.plot(whole, mean, color=INK, linewidth=1.6, label=compared.best.name)
     axes.plot(
         points.training[out], points.elo[out], "D", color=HUES[0], markersize=4, label="held out"
     )
+    axes.axvline(last, color=INK, linewidth=0.8, linestyle=":")
     axes.legend(fontsize=8, frameon=False)
     axes.set(xlabel="training, FLOPs", ylabel="Elo")
     label_powers(axes.xaxis)
     _limit_elo(axes, points.elo)
-    intervals = {
-        (run, spent): interval
-        for run, spent, *interval in zip(
-            fit.run, fit.training, predicted.value, predicted.low, predicted.high, strict=True
-        )
-    }
-    unknown = [np.nan, np.nan, np.nan]
-    keys = zip(points.run, points.training, strict=True)
-    predictions = np.array([intervals.get(key, unknown) for key in keys])
+    predictions = _predictions(points, test)
     header = (*COLUMNS, "held_out", "predicted", "low", "high")
-    caption = "The line is fitted to the gray dots alone; bars are its predictions beyond them."
+    caption = (
+        f"{note}The curve is fitted to the gray dots alone, which end at the dotted line; it is "
+        "drawn for the size of the largest run. The band holds the Elo of one more run; intervals "
+        "of held-out ratings add their errors."
+    )
     rows = _rows(points, out.astype(int), *predictions.T)
     return ReportFigure(figure, Table(header, rows), caption)
+
+
+def _predictions(points: RatedVersions, test: Extrapolation) -> Floats:
+    """Lists the prediction of each version and its interval, [N, 3]; NaN for fitted ones."""
+    predicted = test.predicted
+    ends = np.stack([predicted.value, predicted.low, predicted.high], axis=1)
+    rows = dict(zip(zip(test.run, test.training, strict=True), ends, strict=True))
+    keys = zip(points.run, points.training, strict=True)
+    return np.array([rows.get(key, np.full(3, np.nan)) for key in keys])
 
 
 COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops",

@@ -17,7 +17,7 @@ from selfplay.report.findings import Answers, Finding
 from selfplay.report.questions import Question
 from selfplay.report.scale_question import of_scale
 from selfplay.report.sensitivity import of_sensitivity
-from selfplay.report.table import Row, Table
+from selfplay.report.table import Row, Table, Value
 from selfplay.scaling import (
     bends,
     best_size,
@@ -30,6 +30,8 @@ from selfplay.scaling import (
     phases,
     slopes,
 )
+from selfplay.scaling.estimate import InsufficientData
+from selfplay.scaling.extrapolation import Comparison, Trial
 from selfplay.scaling.rated_versions import by_budget
 
 MIN_REACH = 0.3  # OOMs of training between fitted and predicted runs
@@ -161,11 +163,41 @@ def of_recipes(evidence: Evidence) -> Finding | None:
 
 
 def of_extrapolation(evidence: Evidence) -> Finding:
-    """Predicts the recipes with the largest runs from all others."""
-    answers, points = Answers(), evidence.at_budget
-    fit = answers.add(lambda: extrapolation.predict_largest(points, MIN_REACH))
-    figure = figures.extrapolation(points, fit) if fit is not None else None
-    return answers.finding(figure, note=evidence.budget_note)
+    """Predicts the recipes with the largest runs from all others, at every search budget.
+
+    Versions on a plateau count, because the candidates describe it.
+    """
+    answers, rows = Answers(), list[Row]()
+    fits = dict[float, Comparison]()
+    for budget, rated in by_budget(evidence.points).items():
+        fit = answers.add(
+            lambda p=rated: extrapolation.compare(p, MIN_REACH),
+            context=f" at {budget:g} simulations",
+        )
+        if fit is not None:
+            rows += [(f"{budget:g}", *_trial(trial, fit)) for trial in fit.trials]
+            fits[budget] = fit
+    figure = None
+    if fits:
+        budget = evidence.budget if evidence.budget in fits else next(iter(fits))
+        rated = by_budget(evidence.points)[budget]
+        figure = figures.extrapolation(rated, fits[budget], f"At {budget:g} simulations. ")
+    columns = ("mean error", "root mean square", "inside")
+    header = ("simulations", "candidate", *(f"{c}, chosen by" for c in columns), *columns, "used")
+    return answers.finding(figure, Table(header, rows) if rows else None)
+
+
+def _trial(trial: Trial, fit: Comparison) -> Row:
+    """Lists a candidate's errors in both tests, and whether it is used."""
+    row: list[Value] = [trial.candidate.name]
+    used = trial.candidate is fit.best
+    for test in (trial.chosen_by, fit.test if used else trial.tested):
+        if isinstance(test, InsufficientData):
+            row += ["", "", ""]
+        else:
+            mean, square = float(test.error.mean()), float(test.root_mean_square)
+            row += [f"{mean:+.0f}", f"{square:.0f}", f"{test.covered.sum()}/{test.covered.size}"]
+    return (*row, "yes" if used else "")
 
 
 def of_boards(evidence: Evidence) -> Finding:
@@ -219,7 +251,7 @@ OF_STUDY: Final = (
     Question("recipes", "What does each recipe save at equal Elo?", of_recipes),
     Question(
         "extrapolation",
-        "Does the line hold beyond the runs that it was fitted to?",
+        "How well do smaller runs predict larger ones?",
         of_extrapolation,
     ),
     Question("scale", "Do all players share one scale?", of_scale),

@@ -18,6 +18,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from selfplay.scaling.descent import best_start, descend
 from selfplay.scaling.estimate import NUMBERS, Estimate, Floats, InsufficientData, stack
 from selfplay.scaling.rated_versions import RatedVersions
 from selfplay.scaling.regression import Regression, regress
@@ -26,8 +27,6 @@ from selfplay.scaling.regression import Regression, regress
 MIDDLE = (-0.25, 1.25)
 RATE = (1.5, 45.0)
 SHIFT = (-2.0, 2.0)  # over the range of the covariate
-STEPS = 60  # at most, of Levenberg and Marquardt
-CLOSE = 1e-10  # relative improvement of the sum of squares that ends the steps
 FLOOR, HEIGHT, MIDDLE_AT, RATE_AT, SHIFT_AT = range(5)  # places of the parameters
 
 Mask = NDArray[np.bool_]
@@ -76,6 +75,8 @@ def fit(points: RatedVersions, covariate: str | None = None) -> LogisticFit:
     z = _centered(points, covariate)
     elo = points.elo.reshape(-1, len(points))
     beta, held = least_squares(elo, spent, z)
+    if (beta[:, HEIGHT] <= 0).any():
+        raise InsufficientData("no logistic rise fits these ratings better than a constant")
     parts = [
         _estimates(replace(points, elo=row), z, b, h)
         for row, b, h in zip(elo, beta, held, strict=True)
@@ -158,14 +159,23 @@ def evaluate(beta: Floats, training: Floats, z: Floats | None) -> tuple[Floats, 
     return beta[:, [FLOOR]] + height * share, np.stack(columns, axis=-1)
 
 
-def least_squares(elo: Floats, training: Floats, z: Floats | None) -> tuple[Floats, Mask]:
+def least_squares(
+    elo: Floats, training: Floats, z: Floats | None, weights: Floats | None = None
+) -> tuple[Floats, Mask]:
     """Fits curves to elo float[R, N], with a covariate float[N] of mean 0 or None.
 
+    Args:
+        elo: the ratings.
+        training: float[N], log10 FLOPs.
+        z: the covariate.
+        weights: float[R, N], of the squares; equal if left out.
+
     Returns:
-        The parameters float[R, K], and True for those at a bound, bool[R, K].
+        The parameters float[R, K], whose height is 0 where no rise fits better than a constant, and
+        True for those at a bound, bool[R, K].
 
     Raises:
-        InsufficientData: there are too few versions, nothing differs, or no rise fits.
+        InsufficientData: there are too few versions, or nothing differs.
     """
     count = 4 if z is None else 5
     spread = float(np.ptp(training))
@@ -174,11 +184,16 @@ def least_squares(elo: Floats, training: Floats, z: Floats | None) -> tuple[Floa
             f"{elo.shape[1]} versions over {spread:.2g} OOMs of training do not determine the "
             f"{count} parameters of a logistic curve: vary more of what is fitted"
         )
+    weights = np.ones_like(elo) if weights is None else weights
     low, high = _bounds(training, z)
-    beta = _start(elo, training, z, low, high)
-    beta = _descend(elo, training, z, beta, low, high)
-    if (beta[:, HEIGHT] <= 0).any():
-        raise InsufficientData("no logistic rise fits these ratings better than a constant")
+    middles = np.linspace(low[MIDDLE_AT], high[MIDDLE_AT], 13)
+    rates = np.geomspace(low[RATE_AT], high[RATE_AT], 6)
+    shifts = [0.0] if z is None else list(np.linspace(low[SHIFT_AT], high[SHIFT_AT], 17))
+    shapes = np.array([[0.0, 1.0, *shape][:count] for shape in product(middles, rates, shifts)])
+    best, floor, height = best_start(elo, weights, evaluate(shapes, training, z)[0])
+    beta = np.take(shapes, best, axis=0)
+    beta[:, FLOOR], beta[:, HEIGHT] = floor, height
+    beta = descend(lambda b: evaluate(b, training, z), elo, weights, beta, low, high)
     edge = 1e-6 * np.where(np.isfinite(high - low), high - low, 0.0)
     return beta, (beta <= low + edge) | (beta >= high - edge)
 
@@ -193,67 +208,6 @@ def _bounds(training: Floats, z: Floats | None) -> tuple[Floats, Floats]:
         ends.append((SHIFT[0] * spread / np.ptp(z), SHIFT[1] * spread / np.ptp(z)))
     low, high = np.array(ends).T
     return low, high
-
-
-def _start(elo: Floats, training: Floats, z: Floats | None, low: Floats, high: Floats) -> Floats:
-    """Finds the best of a grid of middles, rates and shifts for each replicate, float[R, K].
-
-    Floor and height follow from them by linear least squares.
-    """
-    middles = np.linspace(low[MIDDLE_AT], high[MIDDLE_AT], 13)
-    rates = np.geomspace(low[RATE_AT], high[RATE_AT], 6)
-    shifts = [0.0] if z is None else list(np.linspace(low[SHIFT_AT], high[SHIFT_AT], 17))
-    total = np.square(elo - elo.mean(axis=1, keepdims=True)).sum(axis=1)
-    least, best = np.full(len(elo), np.inf), np.zeros((len(elo), len(low)))
-    for middle, rate, shift in product(middles, rates, shifts):
-        shape = np.array([[0.0, 1.0, middle, rate, shift][: len(low)]])
-        share = evaluate(shape, training, z)[0][0]
-        about = share - share.mean()
-        size = float(about @ about)
-        if size < 1e-12:
-            continue
-        height = elo @ about / size
-        squares = np.where(height > 0, total - height**2 * size, np.inf)
-        better = squares < least
-        least = np.where(better, squares, least)
-        best[better] = shape
-        best[better, HEIGHT] = height[better]
-        best[better, FLOOR] = elo[better].mean(axis=1) - height[better] * share.mean()
-    return best
-
-
-def _descend(
-    elo: Floats, training: Floats, z: Floats | None, beta: Floats, low: Floats, high: Floats
-) -> Floats:
-    """Takes Levenberg-Marquardt steps inside the bounds, all replicates at once."""
-    damping = np.full(len(elo), 1e-3)
-    mean, jacobian = evaluate(beta, training, z)
-    squares = np.square(elo - mean).sum(axis=1)
-    for _ in range(STEPS):
-        gradient = np.einsum("rnk,rn->rk", jacobian, elo - mean)
-        # a parameter at a bound that would leave it stays there
-        stuck = ((beta <= low) & (gradient < 0)) | ((beta >= high) & (gradient > 0))
-        free = np.where(stuck, 0.0, 1.0)
-        normal = np.einsum("rnk,rnl->rkl", jacobian, jacobian) * free[:, :, None] * free[:, None]
-        size = np.einsum("rkk->rk", normal)
-        size = np.where(size > 0, size, 1.0)
-        scale = np.sqrt(size)
-        scaled = normal / scale[:, :, None] / scale[:, None]
-        scaled = scaled + np.eye(len(low)) * (damping[:, None] + (free == 0))[:, :, None]
-        step = np.linalg.solve(scaled, (gradient * free / scale)[..., None])[..., 0] / scale
-        trial = np.clip(beta + step, low, high)
-        new_mean, new_jacobian = evaluate(trial, training, z)
-        new_squares = np.square(elo - new_mean).sum(axis=1)
-        better = new_squares <= squares
-        finished = better & (squares - new_squares <= CLOSE * squares)
-        beta = np.where(better[:, None], trial, beta)
-        mean = np.where(better[:, None], new_mean, mean)
-        jacobian = np.where(better[:, None, None], new_jacobian, jacobian)
-        squares = np.where(better, new_squares, squares)
-        damping = np.where(better, damping / 5, damping * 4).clip(1e-12, 1e12)
-        if (finished | (damping >= 1e12)).all():
-            break
-    return beta
 
 
 def _centered(points: RatedVersions, covariate: str | None) -> Floats | None:

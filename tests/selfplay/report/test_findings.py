@@ -12,10 +12,11 @@ from selfplay.report.maps import RecipeComparison
 from selfplay.report.questions import answer_all
 from selfplay.scaling.bends import Bend
 from selfplay.scaling.best_size import BestSize
+from selfplay.scaling.candidates import CANDIDATES
 from selfplay.scaling.compute_to_reach import Threshold
 from selfplay.scaling.estimate import Estimate, InsufficientData
 from selfplay.scaling.exchange import Exchange
-from selfplay.scaling.extrapolation import Extrapolation
+from selfplay.scaling.extrapolation import Comparison
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.multiplier import Multiplier
 from selfplay.scaling.phases import PhasesFit
@@ -68,7 +69,10 @@ def test_of_ladder_answers_every_question() -> None:
     assert kinds["exchange"] == [Exchange]
     assert kinds["size"] == [Estimate, BestSize, BestSize]
     assert kinds["recipes"] == [Multiplier, Multiplier]
-    assert kinds["extrapolation"] == [Extrapolation]
+    assert kinds["extrapolation"] == [Comparison] * len(BUDGETS)
+    errors = answers["extrapolation"].table
+    assert errors and len(errors.rows) == len(BUDGETS) * len(CANDIDATES)
+    assert [row[-1] for row in errors.rows].count("yes") == len(BUDGETS)
     drawn = {name for name, finding in answers.items() if finding.figure}
     assert drawn == {"map", "training", "search", "exchange", "extrapolation"}
     table = answers["recipes"].table
@@ -130,7 +134,7 @@ def test_plateau_is_excluded_from_every_line_but_not_from_maps() -> None:
     assert all(fit.curve.in_phases.plateau for fit in frontiers)
     notes = {answers[name].note for name in ("search", "exchange")}
     assert len(notes) == 1 and (note := notes.pop())
-    assert all(answers[name].note.endswith(note) for name in ("size", "recipes", "extrapolation"))
+    assert all(answers[name].note.endswith(note) for name in ("size", "recipes"))
     search, drawn = answers["search"].figure, answers["map"].figure
     assert search and len(search.table.rows) < len(points)
     assert drawn and len(drawn.table.rows) == len(SIZES) * len(BUDGETS)
@@ -182,8 +186,8 @@ def test_of_extrapolation_needs_reach() -> None:
     points = study()
     level = replace(points, training=points.training - 0.49 * (points.parameters - 4.3))
     finding = by_name(of_ladder(level))["extrapolation"]
-    (reason,) = finding.results
-    assert isinstance(reason, InsufficientData) and not finding.figure
+    assert len(finding.results) == len(BUDGETS) and not finding.figure
+    assert all(isinstance(reason, InsufficientData) for reason in finding.results)
 
 
 def test_of_boards_recovers_planted_costs() -> None:

@@ -20,11 +20,12 @@ import pytest
 
 from games import plugins
 from launch import cli
-from selfplay.ladder import tables
+from selfplay.ladder import model_fit, tables
 from selfplay.ladder.database import LadderDatabase, Pairing
 from selfplay.ladder.match import GameResult
 from selfplay.model.config import NetworkConfig
 from selfplay.players.specs import Player
+from selfplay.ratings.goodness_of_fit import GoodnessOfFit
 from selfplay.report import study_report
 from selfplay.report.findings import Finding
 from selfplay.report.page import Page, Section, write
@@ -180,14 +181,15 @@ def test_boards_without_perfect_play_are_left_out(tmp_path: Path) -> None:
     assert again.sections[0].findings[0].sentences == page.sections[0].findings[0].sentences
 
 
-def test_report_warns_if_one_scale_does_not_fit(
+def test_report_warns_if_the_rating_model_does_not_fit(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sentences() -> Sequence[str]:
         return limits(study_report.build_page(study_report.read_inputs([folder])))
 
     before = sentences()
-    monkeypatch.setattr(study_report.goodness_of_fit, "p_value", lambda games, players: 1e-9)
+    misfit = GoodnessOfFit([], one_scale=0.5, spread=0.0, cycles=1e-9, kinds=1.0, dispersion=1.0)
+    monkeypatch.setattr(model_fit, "test", lambda state: misfit)
     (warning,) = set(sentences()) - set(before)
     assert warning.startswith("tic_tac_toe: ") and "(p = 1e-09)" in warning
 

@@ -72,7 +72,7 @@ def extrapolated(points: RatedVersions) -> list[Estimate]:
     result = extrapolation.predict_runs(points, [str(points.run[np.argmax(points.training)])])
     numbers = {name: getattr(result.predicted, name).mean() for name in NUMBERS}
     off = {name: numbers[name] - points.elo.mean() for name in ("value", "low", "high")}
-    return [result.slope, Estimate(**{**numbers, **off}, unit="Elo")]
+    return [Estimate(**{**numbers, **off}, unit="Elo")]
 
 
 # Estimates that Elo's origin and the unit of training FLOPs do not move.
