@@ -19,6 +19,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from selfplay.ladder.ladder import LadderState
 from selfplay.ratings import elo
@@ -33,6 +35,7 @@ Mask = NDArray[np.bool_]
 
 NOT_POSSIBLE: Final = "–"  # these games do not support the headline
 CHANGED: Final = " (!)"
+PART: Final = "part"  # covariate: number of the part of the field that games link
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +110,14 @@ def rate_again(points: RatedVersions, state: LadderState, variant: Variant) -> R
     players = len(state.entries)
     ratings = elo.fit(games, players, state.ratings.anchor, pair_effects=variant.pair_effects)
     at = points.require("player").astype(int)
-    rated = replace(points, elo=ratings.elo[at], covariance=ratings.covariance[np.ix_(at, at)])
+    links = coo_array((np.ones(len(games.first)), (games.first, games.second)), (players, players))
+    part = connected_components(links, directed=False)[1][at].astype(float)
+    rated = replace(
+        points,
+        elo=ratings.elo[at],
+        covariance=ratings.covariance[np.ix_(at, at)],
+        covariates={**points.covariates, PART: part},
+    )
     return rated.select(np.isin(at, np.r_[games.first, games.second]))
 
 
@@ -119,16 +129,17 @@ def headlines(evidence: Evidence, budget: float) -> Iterator[tuple[str, Estimate
         budget: the search budget at which recipes are compared.
     """
     for simulations, frontier in evidence.frontiers.items():
-        if frontier is not None:
+        if frontier is not None and _linked(by_budget(evidence.points)[simulations]):
             yield f"training at {simulations:g} simulations", frontier.slope
     points = evidence.on_incline
-    with suppress(InsufficientData):
-        yield "search at a fixed network", slopes.per_search(points)
-    with suppress(InsufficientData):
-        fit = exchange.fit_frontier(evidence.points, evidence.rising)
-        yield "search for training", fit.training_exponent
+    if _linked(points):
+        with suppress(InsufficientData):
+            yield "search at a fixed network", slopes.per_search(points)
+        with suppress(InsufficientData):
+            fit = exchange.fit_frontier(evidence.points, evidence.rising)
+            yield "search for training", fit.training_exponent
     at_budget = by_budget(points).get(budget)
-    if at_budget is None:
+    if at_budget is None or not _linked(at_budget):
         return
     recipes = list(dict.fromkeys(at_budget.recipe.tolist()))
     baseline = evidence.baseline if evidence.baseline in recipes else recipes[0]
@@ -136,6 +147,11 @@ def headlines(evidence: Evidence, budget: float) -> Iterator[tuple[str, Estimate
         with suppress(InsufficientData):
             if recipe != baseline:
                 yield recipe, multiplier.between(at_budget, baseline, recipe).ooms
+
+
+def _linked(points: RatedVersions) -> bool:
+    """Tells whether games link all these versions; ratings of separate parts do not compare."""
+    return len(set(points.covariates.get(PART, np.zeros(1)).tolist())) == 1
 
 
 def _number(value: Estimate, reported: Estimate) -> str:
