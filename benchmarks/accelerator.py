@@ -1,6 +1,6 @@
 """Measures this package on an accelerator in one call of a few minutes.
 
-    python -m benchmarks.accelerator                # on one GPU, about six minutes
+    python -m benchmarks.accelerator                # on one GPU, about five minutes
     python -m benchmarks.accelerator --small        # shrunk, on a CPU, to test the script
 
 Every part is a process of its own, in the order of value: gradient steps of `go_9x9_gpu` under
@@ -14,8 +14,18 @@ out nondeterministic kernels, but permits autotuning. Processes share no compile
 digests mean that they chose the same kernels. (With `--small` they share them, to save time.)
 
 Each measurement is a JSON line in `accelerator.jsonl` in the folder $OUT (`out` if it is not set),
-and a row of the table at the end. `ms` is of a gradient step, of a ply of all games, or of a step
-within a training; `/s` counts positions.
+and a row of the table at the end:
+
+    t           seconds since the start, when the line was written
+    ms          milliseconds: of a gradient step, or of a ply of all games
+    per_second  positions that self-play searched
+    tflops      10^12 FLOPs a second, as the ledger counts them
+    peak_gib    the most that the process has had in use on the device, earlier programs included
+    first_s     seconds of the first call, most of which compiles while other parts compile
+    digest      of what the program returns; `repeats`: another call gave the same
+
+Sets of flags run one after the other, and the host's speed changes meanwhile: compare programs of
+one process rather than `ms` of two.
 """
 
 from __future__ import annotations
@@ -115,7 +125,7 @@ def environment(part: Part, small: bool) -> dict[str, str]:
 
 
 class Child:
-    """A running part; its lines arrive in a queue as (child, line), None at its end."""
+    """A part's process. It puts (child, line) for every line that it prints, then (child, None)."""
 
     def __init__(self, part: Part, small: bool, lines: queue.Queue[tuple[Child, str | None]]):
         self.part, self.is_ready, self.is_late = part, False, False
@@ -147,7 +157,7 @@ class Child:
         lines.put((self, None))
 
     def measure(self) -> None:
-        """Lets a child measure that is ready."""
+        """Starts the measurement of a child that is ready."""
         self.is_ready = False
         self.stop_at = time.monotonic() + self.limit
         with contextlib.suppress(BrokenPipeError):  # it has just ended; its last line is None
@@ -160,9 +170,9 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def error(self) -> str | None:
-        """Waits for the end; returns why the part failed, or None."""
+        """Waits for the end, stops what is left, and returns why the part failed, or None."""
         status = self._process.wait()
-        self.stop()  # what it started and left behind
+        self.stop()  # its process group: what it started and left behind
         if not status:
             return None
         self.errors.seek(0)
@@ -197,7 +207,11 @@ class Session:
         print(line, flush=True)
 
     def run(self, parts: Iterable[Part]) -> list[Part]:
-        """Runs parts at the same time, measuring one by one; returns what failed in time."""
+        """Runs parts at the same time, measuring one by one.
+
+        Returns:
+            The parts that failed before their limit, and may succeed alone.
+        """
         lines: queue.Queue[tuple[Child, str | None]] = queue.Queue()
         children = [Child(part, self.small, lines) for part in parts]
         failed = []
@@ -210,11 +224,7 @@ class Session:
                 try:
                     child, line = lines.get(timeout=max(wait, 0))
                 except queue.Empty:
-                    for child in busy:
-                        if child.stop_at <= time.monotonic():
-                            child.is_late = True
-                            child.stop()
-                            child.stop_at += 60  # its last line comes next
+                    _stop_late(busy)
                     continue
                 if line is None:
                     children.remove(child)
@@ -240,16 +250,25 @@ class Session:
                 continue
             failed = self.run(group) if together else list(group)
             if len(group) == 1 and together:
-                continue
-            # Most of them failed: this device may not be shared.
-            together = together and len(failed) <= len(group) / 2
+                continue  # it has just run alone
+            if len(failed) > len(group) / 2:
+                together = False  # this device may not be shared
             for part in failed:
                 if self.elapsed < deadline:
                     self.run([part])
 
 
+def _stop_late(children: Iterable[Child]) -> None:
+    """Stops the children whose time is over."""
+    for child in children:
+        if child.stop_at <= time.monotonic():
+            child.is_late = True
+            child.stop()
+            child.stop_at += 60  # until its (child, None) arrives
+
+
 def table(rows: list[Measurement]) -> str:
-    """Returns the measurements as lines of text."""
+    """Returns the measurements as a table with aligned columns."""
     head = ("part", "flags", "p", "program", "ms", "TFLOP/s", "/s", "GiB", "digest", "")
     lines: list[tuple[str, ...]] = [head]
     for row in rows:
@@ -272,13 +291,14 @@ def table(rows: list[Measurement]) -> str:
 
 
 def _number(value: float | None) -> str:
+    """Formats a number with four digits; an empty cell for None."""
     if value is None:
         return ""
     return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
 
 
 def conclusions(rows: list[Measurement]) -> list[str]:
-    """Returns what the digests say: between processes, and against the pinned program of today."""
+    """Compares digests: between processes, and with today's program under the pinned flags."""
     digests: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         if row["part"] in ("learn", "play") and "digest" in row:
@@ -298,7 +318,7 @@ def conclusions(rows: list[Measurement]) -> list[str]:
 
 
 def device_row() -> Measurement:
-    """Returns the versions and the device, read in a process that ends before the first part."""
+    """Describes JAX and the device, from a process that ends before the first part starts."""
     code = "import jax; d = jax.devices()[0]; print(jax.__version__, d.platform, d.device_kind)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     text = result.stdout.strip() or result.stderr[-300:]
@@ -312,7 +332,9 @@ def main() -> None:
     )
     parser.add_argument("--deadline-s", type=float, default=400, help="start no part later [400]")
     parser.add_argument("--small", action="store_true", help="shrunk, one process at a time")
-    parser.add_argument("--only", nargs="+", metavar="PART", help="learn smoke play iterations …")
+    parser.add_argument(
+        "--only", nargs="+", metavar="PART", help="of: learn smoke play rules iterations"
+    )
     options = parser.parse_args()
     folder = Path(os.environ.get("OUT") or "out")
     folder.mkdir(parents=True, exist_ok=True)

@@ -50,13 +50,13 @@ def say(**values: Any) -> None:
 
 
 def wait_for_turn() -> None:
-    """Says that everything is compiled, and waits until nothing else runs."""
+    """Reports that everything is compiled, and waits until no other part is being timed."""
     print("ready", flush=True)
     sys.stdin.readline()
 
 
 def clock(call: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
-    """Returns the shortest time of some calls, in seconds, and the last result."""
+    """Returns the shortest time of `repeats` calls, in seconds, and the last result."""
     seconds, result = [], None
     for _ in range(repeats):
         result = None  # frees its memory
@@ -67,7 +67,7 @@ def clock(call: Callable[[], Any], repeats: int = REPEATS) -> tuple[float, Any]:
 
 
 def peak_gib() -> float:
-    """Returns the largest memory that this process had in use on the device, in GiB."""
+    """Returns the most memory that this process has had in use on the device so far, in GiB."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return round(statistics.get("peak_bytes_in_use", 0) / 2**30, 2)
 
@@ -102,7 +102,11 @@ class MemoryRows(NamedTuple):
 
 
 def learn(program: str, small: bool) -> None:
-    """Times gradient steps of today's learner, and with "all" of the prototypes as well."""
+    """Times gradient steps of today's learner; with program "all", of the prototypes as well.
+
+    "gradients" is the time of a step's gradients alone, one call per shard, with rows that are on
+    the device already: what a step costs without the host's other work.
+    """
     config = preset(small)
     game = games.make(config.game)
     model, learner_config = network.make(game, config.network), config.learner
@@ -153,7 +157,7 @@ def play(program: str, small: bool) -> None:
     parameters give the flattest trees. The pseudo-random ones put all of the policy on one move, so
     that simulations follow chains: their mean depth is 4.7 (32 games, float32, on a CPU). With 16
     moves to choose from and 64 simulations, sequential halving allows at most 5.1, so a trained
-    network searches no deeper.
+    network searches hardly deeper.
     """
     config = preset(small)
     game, plies = games.make(config.game), 2 if small else 4
@@ -207,14 +211,14 @@ def rules(program: str, small: bool) -> None:
             state = jax.vmap(lambda _, game=game: game.init())(jnp.arange(64))
             state = jax.device_put(state, device)
             legal = jax.jit(jax.vmap(game.legal_actions))(state)
-            random, seen = np.random.default_rng(0), []
+            random, device_digests = np.random.default_rng(0), []
             for _ in range(10 if small else 100):
                 scores = np.where(np.asarray(legal), random.random(legal.shape), -1)
                 action = np.argmax(scores, axis=1).astype(np.int32)
                 output = step(state, jax.device_put(action, device))
                 state, legal = output[:2]
-                seen.append(digest(output))
-            digests.append(seen)
+                device_digests.append(digest(output))
+            digests.append(device_digests)
         say(program=name, equal=digests[0] == digests[1], digest=digests[1][-1])
 
 
@@ -248,7 +252,12 @@ def smoke(program: str, small: bool) -> None:
 
 
 def iterations(program: str, small: bool) -> None:
-    """Trains `go_9x9_gpu` for two iterations in one process; says where its seconds are spent."""
+    """Trains `go_9x9_gpu` for two iterations in one process, and reports where the time is spent.
+
+    An iteration's steps follow its new rows, and only finished games give rows. Few games of Go end
+    in the first plies, so an iteration may have no steps. A row's `commit_s` is of the commit
+    before it (0 in the first row), and its `total_s` counts play and learning since the start.
+    """
     config, folder = preset(small), Path(tempfile.mkdtemp())
     extra = ["--iterations", "2"]
     if small:

@@ -80,8 +80,9 @@ def connect_four_gpu() -> TrainConfig:
 
     Self-play and learning share the device in one process (`cluster.actors` 0). On an H100 an
     iteration took 5.6 s of self-play and 2.6 s of learning; version 16, after 129 s, kept the
-    result in 91.6 % of the exam's questions with 64 simulations (docs/results/h100.md, one seed).
-    That run was planned for 60 iterations and stopped after 19; all 400 have never been run.
+    result in 91.6 % of the exam's questions with 64 simulations. An H200 took 5.5 s and 2.8 s
+    (docs/results/accelerator.md, one seed each). Those runs were planned for 60 and 30 iterations
+    and stopped after 19 and 29; all 400 have never been run.
     """
     return TrainConfig(
         game="connect_four",

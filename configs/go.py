@@ -108,8 +108,9 @@ def go_9x9_imitation() -> TrainConfig:
 def go_9x9_gpu() -> TrainConfig:
     """Trains a larger network for 9×9 on one accelerator, with batches of games that fill it.
 
-    Self-play and learning share the device in one process (`cluster.actors` 0). No training was
-    run; the speed of its parts on an H100 is in docs/results/h100.md.
+    Self-play and learning share the device in one process (`cluster.actors` 0). Only two
+    iterations were ever run, on an H200. The speed of its parts on an H100 and on an H200 is in
+    docs/results/accelerator.md.
     """
     return TrainConfig(
         game="go?size=9",
