@@ -36,7 +36,9 @@ def ladder(between: float) -> tuple[LadderState, RatedVersions]:
     truth = np.array([400 * v / 3 + 60 * (r == "b") + 150 * (s > 0) for r, _, v, s in keys])
     searched = np.array([s > 0 for *_, s in keys])
     first = np.repeat(np.arange(len(keys)), OPPONENTS)
-    second = (first + np.tile(rng.permutation(len(keys) - 1)[:OPPONENTS] + 1, len(keys))) % len(keys)
+    second = (first + np.tile(rng.permutation(len(keys) - 1)[:OPPONENTS] + 1, len(keys))) % len(
+        keys
+    )
     seats = np.repeat(np.stack([first, second], axis=1), 8, axis=0)
     ids, columns = np.arange(len(seats)), []
     for side in (1, -1):
@@ -115,12 +117,12 @@ def test_headlines_stay_in_their_intervals_on_one_scale(evidence: Evidence) -> N
 def test_marked_numbers_are_those_outside_their_interval(
     evidence: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Plain ratings that are stretched by half leave the intervals of slopes."""
+    """Plain ratings that are stretched to three times leave the intervals of slopes."""
     fit = elo.fit
 
     def stretched(*args: object, pair_effects: bool = True) -> elo.Ratings:
         ratings = fit(*args)  # pyright: ignore[reportArgumentType]
-        return ratings if pair_effects else replace(ratings, elo=1.5 * ratings.elo)
+        return ratings if pair_effects else replace(ratings, elo=3 * ratings.elo)
 
     monkeypatch.setattr(elo, "fit", stretched)
     finding = of_sensitivity(evidence)
