@@ -219,16 +219,16 @@ def training(
     )
     if any(fit is not None and _corners(fit) for fit in frontiers.values()):
         line.append(Line2D([], [], **CORNER, linestyle="none", label="phase begins, 95 %"))
-        caption += " Circles are the take-off and the beginning of the plateau."
+        caption += " Black dots are the take-off and the beginning of the plateau."
     _legend(figure, styles, line if any(frontiers.values()) else ())
     return ReportFigure(figure, Table((*COLUMNS, "on_frontier"), rows), caption)
 
 
-CORNER: LineStyle = {"marker": "o", "markersize": 6, "markerfacecolor": "white", "color": INK}
+CORNER: LineStyle = {"marker": "o", "markersize": 6, "color": INK}
 
 
 def _fitted(axes: Axes, points: RatedVersions, fit: Frontier) -> None:
-    """Draws the frontier's fit over its versions, with circles where a phase begins."""
+    """Draws the frontier's fit over its versions, with dots where a phase begins."""
     spent, corners = points.training[fit.on_frontier], _corners(fit)
     places = [float(corner.value) for corner in corners]
     inside = [x for x in places if spent.min() < x < spent.max()]

@@ -2,9 +2,9 @@
 
 A floor or a plateau is fitted if its bend is significant (`bends`). The curve in phases is used
 unless it misses the means at the levels of training significantly (`lack_of_fit`) and a logistic
-curve predicts left-out runs better: then corners are not what the ratings show. Asking for both
-keeps a right curve in phases in at least 95 of 100 studies, so its intervals need no allowance for
-the choice.
+curve does not, and predicts left-out runs better: then corners are not what the ratings show. This
+keeps a right curve in phases in about 95 of 100 studies, so its intervals need no allowance for the
+choice.
 """
 
 from contextlib import suppress
@@ -91,8 +91,11 @@ def fit(points: RatedVersions) -> LearningCurve:
         with suppress(InsufficientData):
             smooth = logistic.fit(points)
             inside = points.training.min() < smooth.middle.value < points.training.max()
-            if inside and smooth.slope.bounded and _predicts_better(points, floor, plateau):
-                return LearningCurve(up, down, in_phases, smooth, test, _steepest(points, smooth))
+            if inside and smooth.slope.bounded:
+                steepest = _steepest(points, smooth)
+                fits = not steepest.lack_of_fit.significant
+                if fits and _predicts_better(points, floor, plateau):
+                    return LearningCurve(up, down, in_phases, smooth, test, steepest)
     stretch = _stretch(points, in_phases)
     slope = Slope.on(in_phases.slope, "training", stretch, test)
     return LearningCurve(up, down, in_phases, None, test, slope)

@@ -313,8 +313,8 @@ def _fieller(a: Floats, b: Floats, variance: Floats) -> tuple[Floats, Floats]:
     """
     square = b**2 - variance[..., 1, 1]
     middle = a * b - variance[..., 0, 1]
-    under_root = middle**2 - square * (a**2 - variance[..., 0, 0])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        under_root = middle**2 - square * (a**2 - variance[..., 0, 0])
         half = np.sqrt(np.maximum(under_root, 0)) / square
         low = np.where(square > 0, middle / square - half, -np.inf)
         high = np.where(square > 0, middle / square + half, np.inf)

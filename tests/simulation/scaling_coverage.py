@@ -12,12 +12,14 @@ import numpy as np
 
 from selfplay.scaling import (
     at_compute,
+    bends,
     best_size,
     compute_to_reach,
     exchange,
     extrapolation,
     frontier,
     incline,
+    lack_of_fit,
     multiplier,
     partitions,
     phases,
@@ -292,6 +294,38 @@ STUDIES: tuple[Callable[[int, int], Results], ...] = (
     searched_in_phases,
     extrapolated_after_a_take_off,
 )
+
+
+SHAPES = {
+    "line": (studies.line, False, False),
+    "floor and incline": (studies.taking_off, True, False),
+    "incline and plateau": (studies.bent, False, True),
+    "floor, incline and plateau": (studies.s_shaped, True, True),
+}  # name → (study, whether it has a floor, and a plateau)
+
+
+def rejections(shape: str, seeds: int, replicates: int, **ladder: Any) -> tuple[float, ...]:
+    """Computes how often a take-off, saturation and lack of fit are significant at 5 %.
+
+    Args:
+        shape: one of `SHAPES`, whose true phases are fitted for the lack of fit.
+        seeds: of the recipe.
+        replicates: of the study.
+        ladder: arguments of `draw`.
+    """
+    study, floor, plateau = SHAPES[shape]
+    points = draw(*study(seeds), replicates=replicates, **ladder)
+    p_values = np.ones(replicates)
+    phase = partitions.closest(points, floor=floor, plateau=plateau)
+    for chosen, same, partition in partitions.groups(points, phase):
+        columns = phases.partition_regression(same, partition).columns
+        p_values[chosen] = lack_of_fit.test(same, columns).p_value
+    up, down = bends.take_off(points), bends.saturation(points)
+    return (
+        float(up.significant.mean()),
+        float(down.significant.mean()),
+        float((p_values < lack_of_fit.LEVEL).mean()),
+    )
 
 
 def bootstrap(

@@ -67,7 +67,7 @@ def test_of_ladder_answers_every_question() -> None:
     assert kinds["training"] == [Frontier, Slope] * len(BUDGETS)
     assert kinds["search"] == [Slope, Multiplier, Multiplier]
     assert kinds["exchange"] == [Exchange]
-    assert kinds["size"] == [Estimate, BestSize, BestSize]
+    assert kinds["size"] == [Slope, BestSize, BestSize]
     assert kinds["recipes"] == [Multiplier, Multiplier]
     assert kinds["extrapolation"] == [Comparison] * len(BUDGETS)
     errors = answers["extrapolation"].table
