@@ -19,8 +19,10 @@ from games.game import Game
 from games.go import as_go
 from selfplay.ladder.database import Entry, RecordedGame
 from selfplay.ladder.ladder import LadderState
+from selfplay.ladder.kinds import kinds
 from selfplay.ratings import goodness_of_fit
 from selfplay.ratings.elo import Z95
+from selfplay.ratings.goodness_of_fit import GoodnessOfFit
 from selfplay.style.powers_of_ten import power_of_ten
 
 WIDE = 100  # columns of a terminal that has room for the whole table
@@ -138,17 +140,45 @@ def caption(state: LadderState) -> str:
         if "forfeited" in game.reason
     )
     lines += [f"{number} games forfeited by {name}" for name, number in forfeits.most_common()]
-    fit = goodness_of_fit.test(games, len(state.entries))
-    rejected = fit.p_value < goodness_of_fit.P_REJECT
-    warning = "; the players are not on one common scale" if rejected else ""
-    lines.append(f"test of fit: p = {fit.p_value:.2g}{warning}")
+    lines += fit_sentences(state)
+    return "\n".join(lines)
+
+
+def fit_sentences(state: LadderState) -> list[str]:
+    """Says how far pairings deviate from one common scale, and whether the model explains them."""
+    fit = goodness_of_fit.test(state.games, len(state.entries), kinds=kinds(state.entries))
+    ratings = state.ratings
+    low, high = ratings.pair_spread_interval
+    spread = (
+        f"pairings deviate from it by {ratings.pair_spread:.0f} Elo ({low:.0f} to {high:.0f})"
+        if ratings.pair_spread
+        else "pairings do not deviate from it"
+    )
+    lines = [
+        f"one common scale: p = {fit.one_scale:.2g}; {spread}",
+        f"test of fit, these deviations included: p = {fit.p_value:.2g}",
+    ]
+    if fit.p_value < goodness_of_fit.P_REJECT:
+        lines[-1] += f"; {'; '.join(_reasons(fit))}"
     for pair in fit.badly_predicted()[:3]:
         a, b = (state.entries[k].spec for k in (pair.i, pair.j))
         lines.append(
             f"badly predicted: {a} scored {pair.observed:.0%} against {b}, "
             f"expected {pair.expected:.0%}"
         )
-    return "\n".join(lines)
+    return lines
+
+
+def _reasons(fit: GoodnessOfFit) -> list[str]:
+    """Says which of the tests reject the rating model."""
+    level = goodness_of_fit.P_REJECT
+    sentences = {
+        "pairings between kinds of players (search budgets, engines, perfect play) deviate "
+        "otherwise than those within a kind": fit.kinds,
+        "some players beat each other in a cycle": fit.cycles,
+        "single pairings deviate further than a normal distribution allows": fit.single,
+    }
+    return [f"{sentence} (p = {p:.1g})" for sentence, p in sentences.items() if 3 * p < level]
 
 
 def to_csv(state: LadderState) -> str:

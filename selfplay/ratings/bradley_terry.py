@@ -52,9 +52,7 @@ class Games(NamedTuple):
     first: Ints  # [N]: index of the player who moves first
     second: Ints  # [N]: index of the other player
     outcome: Ints  # [N]: +1 the first player won, 0 draw, -1 the second player won
-    opening: (
-        Ints  # [N]: id; a pairing's games that share one are dependent: one opening, two colors
-    )
+    opening: Ints  # [N]: id; games of a pairing that share one are dependent
 
     def check(self, players: int) -> None:
         """Raises ValueError unless these are games between different players in [0, players)."""
@@ -92,7 +90,7 @@ class Openings:
         shape = values.shape[1:]
         weighted = self.count * values.reshape(len(values), int(np.prod(shape))).T
         totals = [np.bincount(self.pairing, column, len(self.i)) for column in weighted]
-        return np.stack(totals, axis=-1).reshape(len(self.i), *shape)
+        return np.stack(totals, axis=-1).reshape(len(self.i), *shape).astype(np.float64)
 
 
 def gather(games: Games) -> Openings:

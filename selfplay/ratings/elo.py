@@ -1,8 +1,8 @@
 """Elo ratings from games, with 95 % intervals whose coverage is measured by simulation.
 
-The model is that of :mod:`selfplay.ratings.bradley_terry`: a rating is a player's mean strength over
-opponents like those that it met, and every pairing may deviate from the difference of two ratings
-by an effect of its own, Normal(0, σ²).
+The model is that of :mod:`selfplay.ratings.bradley_terry`: a rating is a player's mean strength
+against opponents like those that it met, and every pairing may deviate from the difference of two
+ratings by an effect of its own, Normal(0, σ²).
 
 σ is estimated from the games. Each of the values `SPREADS` has a restricted likelihood L(σ), with
 parameters and pair effects integrated out, and a prior: `NO_EFFECTS` for σ = 0, and a Cauchy
@@ -12,26 +12,28 @@ supports pair effects, there are none. The ratings are the mean over σ, and the
 includes how much they change with σ.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from scipy.special import ndtr
 
-from selfplay.ratings.bradley_terry import NATS_PER_ELO, Floats, Games
+from selfplay.ratings.bradley_terry import NATS_PER_ELO, Floats, Games, Ints
 from selfplay.ratings.posterior import PRIOR, Maximum, Posterior
 
-__all__ = ["PRIOR", "Games", "Ratings", "fit"]
+__all__ = ["PRIOR", "Games", "KindRatings", "Profile", "Ratings", "fit", "fit_by_kind"]
 
 Z95: Final = 1.959964
 SPREADS: Final[Floats] = np.array(
-    [0, 10, 20, 32, 46, 62, 80, 100, 125, 155, 190, 235, 290, 360, 450, 560.0]
-)  # values of σ, Elo
+    [10, 20, 32, 46, 62, 80, 100, 125, 155, 190, 235, 290, 360, 450, 560.0]
+)  # values of σ above 0, Elo
 NO_EFFECTS: Final = 0.15  # prior probability of σ = 0
 SPREAD_SCALE: Final = 120.0  # Elo
 NEGLIGIBLE: Final = 1e-3  # weights below this fraction of the largest are left out
 DOMINANT: Final = 0.4  # the largest weight beyond which values around it are added
 MAX_REFINEMENTS: Final = 5
+RATIOS: Final = (1.0, 1.5, 2.0, 3.0, 4.5, 7.0)  # of effects between kinds to those within
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,21 +86,152 @@ def fit(
     Raises:
         ValueError: an anchor, prior or game out of range.
     """
-    posterior = Posterior.of(games, players, anchor, prior)
-    estimates = spreads(posterior) if pair_effects else [Weighted(1.0, posterior.maximize())]
-    weights = np.array([each.weight for each in estimates])
-    parameters = np.array([each.maximum.parameters for each in estimates])
-    mean = weights @ parameters
+    profile = Profile.of(Posterior.of(games, players, anchor, prior), pair_effects)
+    return _average([profile], [1.0])
+
+
+@dataclass(frozen=True)
+class KindRatings:
+    """Ratings of players of several kinds; pairings within a kind and between kinds differ.
+
+    Attributes:
+        ratings: those of `fit`, with σ for pairings within a kind.
+        between: standard deviation of the effects of pairings between kinds, Elo.
+    """
+
+    ratings: Ratings
+    between: float
+
+
+def fit_by_kind(
+    games: Games, players: int, anchor: int, kinds: Sequence[str], prior: float = PRIOR
+) -> KindRatings:
+    """Rates players of several kinds, such as search budgets, as `fit` does.
+
+    Pairings between kinds have effects `RATIOS` times as large as those within; each ratio has the
+    weight of its likelihood. So where kinds differ, ratings within a kind rest on the games within
+    it, and games between kinds link the kinds.
+
+    Args:
+        games: the results.
+        players: P.
+        anchor: index of the player at 0 Elo.
+        kinds: the kind of each player.
+        prior: standard deviation of the ratings' prior in Elo.
+
+    Raises:
+        ValueError: as `fit`.
+    """
+    number = np.unique(np.asarray(kinds), return_inverse=True)[1].ravel()
+
+    def scale(ratio: float) -> Callable[[Ints, Ints], Floats]:
+        return lambda i, j: np.where(number[i] == number[j], 1.0, ratio)
+
+    profiles = [
+        Profile.of(Posterior.of(games, players, anchor, prior, scale(ratio))) for ratio in RATIOS
+    ]
+    shares = _weights(profiles, [1 / len(RATIOS)] * len(RATIOS))
+    between = [
+        ratio * float(weights @ profile.values)
+        for ratio, profile, weights in zip(RATIOS, profiles, shares, strict=True)
+    ]
+    return KindRatings(_average(profiles, [1 / len(RATIOS)] * len(RATIOS)), sum(between))
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """The maxima at V ascending values of σ, the first of which is 0, and their evidence."""
+
+    posterior: Posterior
+    values: Floats  # [V], Elo
+    evidence: Floats  # [V]: logarithms of the restricted likelihood
+    maxima: Sequence[Maximum]  # V
+
+    @classmethod
+    def of(cls, posterior: Posterior, pair_effects: bool = True) -> "Profile":
+        """Maximizes at 0 and, with `pair_effects`, at `SPREADS`.
+
+        Values are added around the best one until none has a dominant weight.
+        """
+        at = {0.0: posterior.maximize()}
+        evidence = {0.0: posterior.log_evidence(at[0.0])}
+
+        def add(spread: float) -> None:
+            nearest = max(value for value in at if value < spread)
+            at[spread] = posterior.maximize(spread * NATS_PER_ELO, at[nearest])
+            evidence[spread] = posterior.log_evidence(at[spread])
+
+        def profile() -> Profile:
+            values = sorted(at)
+            return cls(
+                posterior,
+                np.array(values),
+                np.array([evidence[value] for value in values]),
+                [at[value] for value in values],
+            )
+
+        if not pair_effects:
+            return profile()
+        for spread in SPREADS.tolist():
+            add(spread)
+            if evidence[spread] < max(evidence.values()) + np.log(NEGLIGIBLE):
+                break
+        for _ in range(MAX_REFINEMENTS):
+            result = profile()
+            (weights,) = _weights([result], [1.0])
+            best = int(weights.argmax())
+            if weights[best] < DOMINANT or best in (0, len(weights) - 1):
+                break
+            for neighbor in (best - 1, best + 1):
+                add(float(result.values[best] + result.values[neighbor]) / 2)
+        return profile()
+
+    def mean(self) -> float:
+        """Returns the mean of σ over its weights, in Elo."""
+        return float(_weights([self], [1.0])[0] @ self.values)
+
+
+def _weights(profiles: Sequence[Profile], prior: Sequence[float]) -> list[Floats]:
+    """Computes the weights of all values of σ, which add up to 1; see the module."""
+    best = max(float(profile.evidence.max()) for profile in profiles)
+    weights = list[Floats]()
+    for profile, probability in zip(profiles, prior, strict=True):
+        values, likelihood = profile.values, np.exp(profile.evidence - best)
+        middle = (values[1:] + values[:-1]) / 2
+        widths = np.diff(np.r_[middle, 2 * values[-1] - middle[-1:]])
+        scale = 2 / (np.pi * SPREAD_SCALE)
+        density = scale * widths / (1 + (values[1:] / SPREAD_SCALE) ** 2)
+        excess = np.maximum(likelihood[1:] - likelihood[0], 0)
+        some = (1 - NO_EFFECTS) * density * excess
+        weights.append(probability * np.r_[NO_EFFECTS * likelihood[0], some])
+    most = max(float(each.max()) for each in weights)
+    weights = [np.where(each < NEGLIGIBLE * most, 0.0, each) for each in weights]
+    total = sum(float(each.sum()) for each in weights)
+    return [each / total for each in weights]
+
+
+def _average(profiles: Sequence[Profile], prior: Sequence[float]) -> Ratings:
+    """Averages the estimates over σ, with the covariance of their mean."""
+    estimates = [
+        (float(weight), profile.posterior, maximum)
+        for profile, weights in zip(profiles, _weights(profiles, prior), strict=True)
+        for weight, maximum in zip(weights, profile.maxima, strict=True)
+        if weight
+    ]
+    posterior = profiles[0].posterior
+    weights = np.array([weight for weight, _, _ in estimates])
+    mean = weights @ np.array([maximum.parameters for _, _, maximum in estimates])
     covariance = np.zeros((len(mean), len(mean)))
-    for weight, maximum in estimates:
+    for weight, own, maximum in estimates:
         deviation = maximum.parameters - mean
-        covariance += weight * (posterior.sandwich(maximum) + np.outer(deviation, deviation))
+        covariance += weight * (own.sandwich(maximum) + np.outer(deviation, deviation))
     covariance /= NATS_PER_ELO**2
-    sigma = np.array([each.maximum.sigma for each in estimates]) / NATS_PER_ELO
+    sigma = np.array([maximum.sigma for _, _, maximum in estimates]) / NATS_PER_ELO
+    players = posterior.players
     return Ratings(
         elo=mean[:players] / NATS_PER_ELO,
         covariance=covariance[:players, :players],
-        anchor=anchor,
+        anchor=int(np.flatnonzero(~posterior.free[:players])[0]),
         first_move=float(mean[players] / NATS_PER_ELO),
         first_move_stderr=float(np.sqrt(covariance[players, players])),
         draw=float(np.exp(mean[-2])),
@@ -108,58 +241,8 @@ def fit(
     )
 
 
-class Weighted(NamedTuple):
-    """The maximum at one value of σ, and the weight of that value."""
-
-    weight: float
-    maximum: Maximum
-
-
-def spreads(posterior: Posterior) -> list[Weighted]:
-    """Weighs values of σ; see the module. The weights add up to 1.
-
-    Values are added around the one with the largest weight until no weight dominates.
-    """
-    at = {0.0: posterior.maximize()}
-    evidence = {0.0: posterior.log_evidence(at[0.0])}
-
-    def add(spread: float) -> None:
-        nearest = max(value for value in at if value < spread)
-        at[spread] = posterior.maximize(spread * NATS_PER_ELO, at[nearest])
-        evidence[spread] = posterior.log_evidence(at[spread])
-
-    for spread in SPREADS[1:].tolist():
-        add(spread)
-        if evidence[spread] < max(evidence.values()) + np.log(NEGLIGIBLE):
-            break
-    for _ in range(MAX_REFINEMENTS):
-        values = sorted(at)
-        weights = _weights(np.array(values), np.array([evidence[value] for value in values]))
-        best = int(weights.argmax())
-        if weights[best] < DOMINANT or best in (0, len(values) - 1):
-            break
-        for neighbor in (values[best - 1], values[best + 1]):
-            add((values[best] + neighbor) / 2)
-    values = sorted(at)
-    weights = _weights(np.array(values), np.array([evidence[value] for value in values]))
-    return [Weighted(float(w), at[value]) for value, w in zip(values, weights, strict=True) if w]
-
-
-def _weights(values: Floats, evidence: Floats) -> Floats:
-    """Computes the weights of ascending values of σ in Elo, the first of which is 0."""
-    middle = (values[1:] + values[:-1]) / 2
-    widths = np.diff(np.r_[middle, 2 * values[-1] - middle[-1]])
-    scale = 2 / (np.pi * SPREAD_SCALE)
-    density = scale * widths / (1 + (values[1:] / SPREAD_SCALE) ** 2)
-    likelihood = np.exp(evidence - evidence.max())
-    excess = np.maximum(likelihood[1:] - likelihood[0], 0)
-    weights = np.r_[NO_EFFECTS * likelihood[0], (1 - NO_EFFECTS) * density * excess]
-    weights[weights < NEGLIGIBLE * weights.max()] = 0
-    return weights / weights.sum()
-
-
 def _interval(sigma: Floats, weights: Floats) -> tuple[float, float]:
     """Returns the 2.5 and 97.5 % quantiles of σ, interpolated between its values."""
-    below = np.cumsum(weights)
-    low, high = np.interp([0.025, 0.975], below, sigma)
+    order = np.argsort(sigma, kind="stable")
+    low, high = np.interp([0.025, 0.975], np.cumsum(weights[order]), sigma[order])
     return float(low), float(high)

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement, pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from scipy.sparse.linalg import svds
 from scipy.special import chdtrc, gammaincc, ndtr
 
 from selfplay.ratings.bradley_terry import NATS_PER_ELO, NODES, WEIGHTS, Floats, Games, Ints
-from selfplay.ratings.elo import PRIOR, spreads
+from selfplay.ratings.elo import PRIOR, Profile
 from selfplay.ratings.posterior import Maximum, Posterior
 
 __all__ = ["P_REJECT", "GoodnessOfFit", "PairingFit", "test"]
@@ -82,10 +82,14 @@ class GoodnessOfFit:
     dispersion: float
 
     @property
+    def single(self) -> float:
+        """P-value of the farthest single pairing, given σ, after Holm's correction."""
+        return self.pairings[0].adjusted if self.pairings else 1.0
+
+    @property
     def p_value(self) -> float:
         """P-value of the rating model, σ included: Bonferroni's over its three tests."""
-        single = self.pairings[0].adjusted if self.pairings else 1.0
-        return min(1.0, 3 * min(single, self.cycles, self.kinds))
+        return min(1.0, 3 * min(self.single, self.cycles, self.kinds))
 
     def badly_predicted(self, level: float = 0.05) -> list[PairingFit]:
         """Returns the pairings whose adjusted p-value is below `level`."""
@@ -109,9 +113,9 @@ def test(
     posterior = Posterior.of(games, players, 0, prior)
     if not len(games.first):
         return GoodnessOfFit([], 1.0, 0.0, 1.0, 1.0, 1.0)
-    estimates = spreads(posterior)
-    sigma = sum(each.weight * each.maximum.sigma for each in estimates)
-    plain = _Fit.of(posterior, posterior.maximize())
+    profile = Profile.of(posterior)
+    plain = _Fit.of(posterior, profile.maxima[0])
+    sigma = profile.mean() * NATS_PER_ELO
     fitted = _Fit.of(posterior, posterior.maximize(sigma, plain.maximum)) if sigma else plain
     return GoodnessOfFit(
         pairings=_compare(fitted),
@@ -165,7 +169,7 @@ class _Fit:
 
     @cached_property
     def dispersion(self) -> float:
-        """The variance of an opening's points within pairings divided by the model's; at least 1."""
+        """The variance of an opening's points in its pairing over the model's; at least 1."""
         observed = expected = 0.0
         effects = self.maximum.spread * self.maximum.effects
         for played, ahead in zip(self.pairings, self.ahead + effects, strict=True):
@@ -333,8 +337,9 @@ def _cycles(fit: _Fit) -> float:
 
     def largest(deviations: Floats) -> float:
         values = weight * deviations
-        matrix = coo_array((np.r_[values, -values], (np.r_[rows.i, rows.j], np.r_[rows.j, rows.i])))
-        return _largest_singular_value(matrix.tocsr(), players)
+        at = np.r_[rows.i, rows.j], np.r_[rows.j, rows.i]
+        matrix = coo_array((np.r_[values, -values], at), shape=(players, players))
+        return _largest_singular_value(matrix.tocsr())
 
     rng = np.random.default_rng(0)
     independent = fit.residual(rng.normal(size=(len(rows.i), SIMULATED)))
@@ -342,10 +347,13 @@ def _cycles(fit: _Fit) -> float:
     return _upper_tail(largest(fit.standardized), simulated)
 
 
-def _largest_singular_value(matrix: csr_array, players: int) -> float:
-    if players < DENSE:
+def _largest_singular_value(matrix: csr_array) -> float:
+    """Returns the largest singular value of a square matrix."""
+    size = matrix.shape[0]
+    if size < DENSE:
         return float(np.linalg.norm(matrix.toarray(), 2))
-    return float(svds(matrix, k=1, v0=np.ones(players), return_singular_vectors=False)[0])
+    values = svds(matrix, k=1, v0=np.ones(size), return_singular_vectors=False)
+    return float(cast(Floats, values)[0])
 
 
 def _upper_tail(value: float, simulated: Floats) -> float:

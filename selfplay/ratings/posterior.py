@@ -92,7 +92,7 @@ class Maximum(NamedTuple):
 
     @property
     def kept(self) -> Floats:
-        """What pairings tell of the parameters: their information, effects eliminated, [K, 4, 4]."""
+        """The information of pairings once their effects are eliminated, float[K, 4, 4]."""
         return np.swapaxes(self.onto, 1, 2) @ self.pairings
 
 

@@ -1,0 +1,28 @@
+"""Kinds of players on a ladder: search budgets, engines, perfect players."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from selfplay.ladder.database import Entry
+from selfplay.players.specs import GTP, SIMULATIONS, version_spec
+
+ENGINE, PERFECT, OTHER = "engine", "perfect play", "no network"
+
+
+def kind(entry: Entry) -> str:
+    """Returns the kind of a player: "64 simulations", or "engine", "perfect play", "no network".
+
+    Random moves and rollouts are of the last kind, a perfect player that blunders of its own.
+    """
+    if entry.digest:
+        simulations = version_spec(entry.spec)[1]
+        return f"{SIMULATIONS if simulations is None else simulations} simulations"
+    if entry.spec.startswith(GTP):
+        return ENGINE
+    return PERFECT if entry.spec.startswith("solver") else OTHER
+
+
+def kinds(entries: Sequence[Entry]) -> list[str]:
+    """Returns the kind of each player."""
+    return [kind(entry) for entry in entries]
