@@ -206,8 +206,7 @@ def _p_values(played: Ladder) -> PValues:
     players = played.field.players
     kinds = played.field.kinds or [f"kind {i % KINDS}" for i in range(players)]
     result = goodness_of_fit.test(played.games, players, kinds=kinds)
-    single = result.pairings[0].adjusted if result.pairings else 1.0
-    return PValues(result.one_scale, result.p_value, single, result.cycles, result.kinds)
+    return PValues(*(getattr(result, name) for name in PValues._fields))
 
 
 def share(values: Iterable[float]) -> tuple[float, float]:
