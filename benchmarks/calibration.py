@@ -52,7 +52,7 @@ from tests.simulation.calibration import (
 from tests.simulation.ladders import ANCHORS, OPENINGS
 from tests.simulation.planted import BAND
 
-CHUNK = 20  # ladders; of published size a quarter of it
+CHUNK = 10  # ladders; half of it for those of published size
 PUBLISHED_LADDERS = 200
 LEVEL = 0.05
 STRUCTURED_COVERAGE = 0.9  # the least, where pairings do not deviate independently
@@ -77,7 +77,7 @@ def chunks(cells: list[Cell], ladders: int, published: int) -> list[Chunk]:
     """Divides the ladders of all cells into chunks, so that all cells grow at the same rate."""
     result = []
     for cell in cells:
-        count, size = (published, CHUNK // 4) if cell.published else (ladders, CHUNK)
+        count, size = (published, CHUNK // 2) if cell.published else (ladders, CHUNK)
         for start in range(0, count, size):
             result.append(Chunk(cell.name, start, min(start + size, count)))
     return sorted(result, key=lambda chunk: chunk.start)

@@ -54,7 +54,9 @@ class Field:
     openings: str  # of OPENINGS
     bias: float  # Elo, standard deviation over openings; 0 for even ones
     affinity: float = 0.0  # Elo, standard deviation of how much an opening suits a player more
-    effects: NDArray[np.float64] | None = None  # [P, P], skew-symmetric: Elo that i is further ahead
+    effects: NDArray[np.float64] | None = (
+        None  # [P, P], skew-symmetric: Elo that i is further ahead
+    )
     kinds: tuple[str, ...] | None = None  # [P]: names of the players' kinds
 
     @property
