@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import parse_qsl
 
 from selfplay.ladder.database import Entry
-from selfplay.players.specs import GTP, SIMULATIONS, version_spec
+from selfplay.players.specs import GTP, SIMULATIONS, split_stored
 
 ENGINE, PERFECT, OTHER = "engine", "perfect play", "no network"
 
@@ -16,8 +17,8 @@ def kind(entry: Entry) -> str:
     Random moves and rollouts are of the last kind, a perfect player that blunders of its own.
     """
     if entry.digest:
-        simulations = version_spec(entry.spec)[1]
-        return f"{SIMULATIONS if simulations is None else simulations} simulations"
+        options = dict(parse_qsl(split_stored(entry.spec)[1]))
+        return f"{options.get('sims', SIMULATIONS)} simulations"
     if entry.spec.startswith(GTP):
         return ENGINE
     return PERFECT if entry.spec.startswith("solver") else OTHER

@@ -18,8 +18,8 @@ from sgfmill import sgf
 from games.game import Game
 from games.go import as_go
 from selfplay.ladder.database import Entry, RecordedGame
-from selfplay.ladder.ladder import LadderState
 from selfplay.ladder.kinds import kinds
+from selfplay.ladder.ladder import LadderState
 from selfplay.ratings import goodness_of_fit
 from selfplay.ratings.elo import Z95
 from selfplay.ratings.goodness_of_fit import GoodnessOfFit

@@ -25,9 +25,7 @@ from selfplay.ratings.posterior import PRIOR, Maximum, Posterior
 __all__ = ["PRIOR", "Games", "KindRatings", "Profile", "Ratings", "fit", "fit_by_kind"]
 
 Z95: Final = 1.959964
-SPREADS: Final[Floats] = np.array(
-    [10, 20, 32, 46, 62, 80, 100, 125, 155, 190, 235, 290, 360, 450, 560.0]
-)  # values of σ above 0, Elo
+SPREADS: Final = (15.0, 32.0, 52.0, 77.0, 108.0, 147.0, 195.0, 255.0, 330.0, 430.0, 560.0)  # σ, Elo
 NO_EFFECTS: Final = 0.15  # prior probability of σ = 0
 SPREAD_SCALE: Final = 120.0  # Elo
 NEGLIGIBLE: Final = 1e-3  # weights below this fraction of the largest are left out
@@ -172,7 +170,7 @@ class Profile:
 
         if not pair_effects:
             return profile()
-        for spread in SPREADS.tolist():
+        for spread in SPREADS:
             add(spread)
             if evidence[spread] < max(evidence.values()) + np.log(NEGLIGIBLE):
                 break

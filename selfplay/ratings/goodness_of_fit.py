@@ -352,8 +352,8 @@ def _largest_singular_value(matrix: csr_array) -> float:
     size = matrix.shape[0]
     if size < DENSE:
         return float(np.linalg.norm(matrix.toarray(), 2))
-    values = svds(matrix, k=1, v0=np.ones(size), return_singular_vectors=False)
-    return float(cast(Floats, values)[0])
+    values = cast(Floats, svds(matrix, k=1, v0=np.ones(size), return_singular_vectors=False))
+    return float(values[0])
 
 
 def _upper_tail(value: float, simulated: Floats) -> float:

@@ -47,7 +47,7 @@ FIRST_MOVE: Final = 400 * NATS_PER_ELO
 LOG_DRAW: Final = (-2.0, 6.0)  # mean and standard deviation of δ = log ν
 SPREAD: Final = (0.5, 100 * NATS_PER_ELO)  # power and scale
 SHRINK: Final = 20  # openings
-_HERMITE = np.polynomial.hermite_e.hermegauss(7)
+_HERMITE = np.polynomial.hermite_e.hermegauss(5)
 EFFECTS: Final[Floats] = _HERMITE[0]  # nodes for a pair effect, in its standard deviations
 LOG_WEIGHTS: Final[Floats] = np.log(_HERMITE[1] / np.sqrt(2 * np.pi))
 MIN_SHRUNK: Final = 0.05  # the least value of 1 + σ² I, where openings make I negative
@@ -201,8 +201,8 @@ class Posterior:
             return float(at.value - log_determinant / 2)
         rows, width = self.openings, at.spread / np.sqrt(at.shrunk)
         ahead = at.parameters[rows.i] - at.parameters[rows.j]
-        parts = []
-        for z in (0.0, *EFFECTS):
+        parts = list[Floats]()
+        for z in EFFECTS:
             effect = at.spread * at.effects + width * z
             value = log_likelihood(
                 (ahead + effect)[rows.pairing],
@@ -214,8 +214,8 @@ class Posterior:
             )
             prior = (z**2 - (at.effects + z / np.sqrt(at.shrunk)) ** 2) / 2
             parts.append(np.bincount(rows.pairing, rows.count * value, len(rows.i)) + prior)
-        integrals = logsumexp(np.array(parts[1:]) + LOG_WEIGHTS[:, None], axis=0)
-        effects = (integrals - parts[0] - np.log(at.shrunk) / 2).sum()
+        integrals = logsumexp(np.array(parts) + LOG_WEIGHTS[:, None], axis=0)
+        effects = (integrals - parts[len(EFFECTS) // 2] - np.log(at.shrunk) / 2).sum()
         return float(at.value - log_determinant / 2 + effects)
 
     def sandwich(self, at: Maximum) -> Floats:
