@@ -197,6 +197,9 @@ def adaptive(ladder: Ladder) -> Ratings:
 def climb(ladder: Ladder, target: float, count: int, pairs: int, rounds: int) -> Ratings:
     """Plays rounds of the `count` most informative pairings until all standard errors are small.
 
+    A round that only joins players without a path between them is the same under any ratings, so
+    there is no fit before it.
+
     Args:
         ladder: the ladder to extend.
         target: the largest standard error to accept, Elo.
@@ -209,7 +212,8 @@ def climb(ladder: Ladder, target: float, count: int, pairs: int, rounds: int) ->
         if ratings.stderr.max() <= target:
             break
         ladder.play(choose(ratings, ladder.games, count, pairs, target), pairs)
-        ratings = ladder.rate()
+        if ladder.field.players - 1 - ladder.pairs // pairs < count:  # joins that are left
+            ratings = ladder.rate()
     return ratings
 
 

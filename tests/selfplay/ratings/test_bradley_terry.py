@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selfplay.ratings.bradley_terry import Games, gather, log_likelihood, terms
+from selfplay.ratings.bradley_terry import Floats, Games, Terms, gather, log_likelihood, terms
 
 BOTH = np.array([(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)])  # results of two games
 
@@ -52,7 +52,7 @@ def test_derivatives_agree_with_finite_differences() -> None:
     side[3:, 2] = side[5, 1] = 0
     at, e = np.array([0.0, 0.2, -0.3, np.log(0.7)]), 1e-5
 
-    def shifted(by: np.ndarray) -> tuple:
+    def shifted(by: Floats) -> Terms:
         d, gamma, delta, log_tau = at + by
         return terms(ahead + d, side, outcome, gamma, delta, float(np.exp(log_tau)))
 
@@ -87,7 +87,8 @@ def test_openings_of_two_pairings_are_apart_under_one_id() -> None:
 def test_order_and_ids_do_not_change_groups() -> None:
     rng = np.random.default_rng(1)
     seats = np.array([(a, b) for a in range(4) for b in range(4) if a != b] * 5)
-    games = Games(*seats.T, rng.integers(-1, 2, len(seats)), np.minimum(*seats.T) * 3 % 7)
+    outcome, opening = rng.integers(-1, 2, len(seats)), 3 * seats.min(axis=1) % 7
+    games = Games(seats[:, 0], seats[:, 1], outcome, opening)
     order = rng.permutation(len(seats))
     shuffled = Games(*(part[order] for part in games))
     rows, again = gather(games), gather(shuffled._replace(opening=50 - 2 * shuffled.opening))
