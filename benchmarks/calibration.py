@@ -156,7 +156,7 @@ def coverage_table(ladders: Ladders) -> Table:
             *ours,
             verdict(cell, share(x.covered.anchor for x in some)[0]),
             *plain,
-            f"{mean(x.wider for x in some):.3f}",
+            "{:.3f} ± {:.3f}".format(*share(x.wider for x in some)),
             f"{mean(x.spread for x in some):.0f}",
             percent([x.spread_covered for x in some]) if cell.pattern == "independent" else "",
             f"{mean(x.seconds for x in some):.2f}",
