@@ -8,6 +8,7 @@ import pytest
 from selfplay.ratings import goodness_of_fit
 from selfplay.ratings.elo import Games
 from selfplay.ratings.goodness_of_fit import GoodnessOfFit
+from selfplay.ratings.posterior import Posterior
 from tests.simulation.ladders import Field, Ladder, between_kinds, cycle, cyclic, independent
 
 NONE = Games(*np.zeros((4, 0), int))
@@ -108,6 +109,21 @@ def test_dependence_within_openings_widens_the_test() -> None:
 
 
 # The rating model
+
+
+@pytest.mark.xfail(strict=True, reason="residual leaves out γ, δ and τ: see calibration_notes.md")
+@pytest.mark.parametrize("openings", [4, 24])
+def test_residuals_have_a_covariance(openings: int) -> None:
+    """No combination of deviations has a negative variance once the fit is removed."""
+    rng = np.random.default_rng(1)
+    field = Field(np.linspace(0, 1500, 10), 0, 100.0, 0.02, "normal", 150.0)
+    ladder = Ladder(independent(field, 100.0, rng), rng)
+    ladder.play([(i, i + apart) for apart in (1, 2) for i in range(10 - apart)], openings)
+    posterior = Posterior.of(ladder.games, 10, 0)
+    fit = goodness_of_fit._Fit.of(posterior, posterior.maximize())
+    residual = fit.residual(np.eye(len(posterior.openings.i)))
+    np.testing.assert_allclose(residual, residual.T, atol=1e-9)
+    assert np.linalg.eigvalsh(residual).min() > -1e-9
 
 
 def test_independent_effects_are_not_on_one_scale_but_fit_the_model() -> None:
