@@ -1,13 +1,19 @@
 """Ratings against the truth: how often the 95 % intervals cover it, and what pairing saves.
 
-    python -m benchmarks.calibration                       # some minutes on one core
-    python -m benchmarks.calibration --ladders 200         # a quick look: chance is ± 1 % then
+    python -m benchmarks.calibration --jobs 2              # many hours; may be interrupted
+    python -m benchmarks.calibration --ladders 40 --published 4 --races 2     # a quick look
 
-Simulates 2 000 ladders with fixed seeds (tests/simulation/ladders.py says how they are drawn), a
-quarter for each of four ways to pair. *Coverage* is the fraction of players, ladder by ladder,
-whose interval relative to the anchor holds their true rating; *differences* is the same for any two
-players, and *ends* for the strongest and the weakest one. ± is one standard error over ladders,
-because the intervals of one ladder share their errors.
+Simulates 2 000 ladders with fixed seeds (tests/simulation/ladders.py says how they are drawn) for
+each spread σ of independent pair effects and each way to pair, and 200 ladders with the data of a
+published one for each pattern of deviations. *Coverage* is the fraction of players, ladder by
+ladder, whose interval relative to the anchor holds their true rating; *differences* is the same for
+any two players, and *ends* for the strongest and the weakest one. ± is one standard error over
+ladders, because the intervals of one ladder share their errors. *Plain* is the coverage of
+ratings without pair effects, from the same games; *wider* is the mean standard error divided by
+theirs.
+
+Results are kept in a folder, in chunks; a run that was interrupted continues there. The folder must
+be empty after a change of the ratings.
 
 Then 30 players play until each is known to ±40 Elo: the games of adaptive pairing over those of a
 round-robin that stops as soon as it gets there. Last, ratings are compared with evalica's where the
@@ -16,102 +22,246 @@ without draws.
 """
 
 import argparse
-import time
-from statistics import median
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from statistics import mean, median
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from selfplay.ratings.goodness_of_fit import P_REJECT
 from tests.simulation.calibration import (
+    CELLS,
     LADDERS,
     SAVED,
     TARGET,
+    Cell,
+    PValues,
     SimulatedLadder,
     against_evalica,
     share,
     simulate,
     until,
 )
-from tests.simulation.ladders import ANCHORS, OPENINGS, SCENARIOS
+from tests.simulation.ladders import ANCHORS, OPENINGS
 from tests.simulation.planted import BAND
 
+CHUNK = 10  # ladders; half of it for those of published size
+PUBLISHED_LADDERS = 200
+LEVEL = 0.05
+STRUCTURED_COVERAGE = 0.9  # the least, where pairings do not deviate independently
 
-def groups(ladders: list[SimulatedLadder]) -> dict[str, list[SimulatedLadder]]:
-    """Groups the ladders by pairing, openings, anchor and draws."""
-    by_name = {name: [x for x in ladders if x.scenario == name] for name in SCENARIOS}
-    by_name |= {f"openings {n}": [x for x in ladders if x.field.openings == n] for n in OPENINGS}
-    by_name |= {f"anchor {n}": [x for x in ladders if x.anchored_at == n] for n in ANCHORS}
-    by_name |= {
-        "no draws": [x for x in ladders if not x.field.draw],
-        "draws": [x for x in ladders if x.field.draw],
-        "all": ladders,
-    }
-    return by_name
+Ladders = dict[str, list[SimulatedLadder]]  # by the names of cells
 
 
-def coverage_table(ladders: list[SimulatedLadder]) -> Table:
-    """Makes a table of coverage, a row for each group of ladders."""
-    table = Table(title=f"95 % intervals over {len(ladders):,} ladders")
-    for name in ("", "ladders", "games", "stderr", "coverage", "differences", "ends", ""):
-        table.add_column(name, justify="right" if name else "left")
-    last = (list(SCENARIOS)[-1], f"openings {OPENINGS[-1]}", f"anchor {ANCHORS[-1]}", "draws")
-    for name, group in groups(ladders).items():
-        if not group:
-            continue
-        shares = [share(part) for part in zip(*(x.covered for x in group), strict=True)]
-        verdict = "[green]pass" if BAND[0] <= shares[0][0] <= BAND[1] else "[red]fail"
-        table.add_row(
-            name,
-            f"{len(group):,}",
-            f"{median(x.games for x in group):,.0f}",
-            f"{median(x.stderr for x in group):.0f}",
-            *(f"{mean:.1%} ± {error:.1%}" for mean, error in shares),
-            verdict if name in SCENARIOS or name == "all" else "",
-            end_section=name in last,
+class Chunk(NamedTuple):
+    """Ladders of one cell with successive numbers."""
+
+    cell: str
+    start: int
+    stop: int
+
+    def path(self, folder: Path) -> Path:
+        """Returns the path of its results."""
+        name = self.cell.replace(" ", "-")
+        return folder / f"{name}-{self.start:05}-{self.stop:05}.json"
+
+
+def chunks(cells: list[Cell], ladders: int, published: int) -> list[Chunk]:
+    """Divides the ladders of all cells into chunks, so that all cells grow at the same rate."""
+    result = []
+    for cell in cells:
+        count, size = (published, CHUNK // 2) if cell.published else (ladders, CHUNK)
+        for start in range(0, count, size):
+            result.append(Chunk(cell.name, start, min(start + size, count)))
+    return sorted(result, key=lambda chunk: chunk.start)
+
+
+def fill(chunk: Chunk, folder: Path) -> None:
+    """Simulates the ladders of a chunk and writes them."""
+    cell, path = CELLS[chunk.cell], chunk.path(folder)
+    ladders = [simulate(cell, number).to_json() for number in range(chunk.start, chunk.stop)]
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(ladders))
+    partial.rename(path)
+
+
+def run(todo: list[Chunk], folder: Path, jobs: int) -> Iterator[Chunk]:
+    """Fills chunks in processes with one thread each."""
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(fill, chunk, folder): chunk for chunk in todo}
+        for future in as_completed(futures):
+            future.result()
+            yield futures[future]
+
+
+def read(planned: list[Chunk], folder: Path) -> Ladders:
+    """Reads the ladders of all cells."""
+    result: Ladders = {chunk.cell: [] for chunk in sorted(planned, key=lambda each: each.cell)}
+    for chunk in planned:
+        values = json.loads(chunk.path(folder).read_text())
+        result[chunk.cell] += [SimulatedLadder.from_json(each) for each in values]
+    return {name: result[name] for name in CELLS if name in result}
+
+
+def percent(values: list[float]) -> str:
+    """Formats the mean of fractions and its standard error."""
+    middle, error = share(values)
+    return f"{100 * middle:.1f} ± {100 * error:.1f}"
+
+
+def grid(title: str, columns: str) -> Table:
+    """Makes an empty table with columns separated by |."""
+    table = Table(title=title)
+    for number, name in enumerate(columns.split("|")):
+        table.add_column(name, justify="right" if number else "left")
+    return table
+
+
+def verdict(cell: Cell, coverage: float) -> str:
+    """Says whether a cell covers the truth as often as it must."""
+    if cell.pattern == "independent":
+        return "[green]pass" if BAND[0] <= coverage <= BAND[1] else "[red]fail"
+    return "[green]pass" if coverage >= STRUCTURED_COVERAGE else "[red]fail"
+
+
+def coverage_table(ladders: Ladders) -> Table:
+    """Makes a table of coverage, a row for each cell."""
+    columns = "σ|pairing|ladders|games|stderr|coverage|differences|ends||plain|differences|ends"
+    table = grid("95 % intervals, %", f"{columns}|wider|estimated σ|its interval|CPU s")
+    pattern = None
+    for name, some in ladders.items():
+        cell = CELLS[name]
+        if pattern not in (None, (cell.pattern, cell.spread)):
+            table.add_section()
+        pattern = cell.pattern, cell.spread
+        ours, plain = (
+            [percent([getattr(model, part) for model in models]) for part in models[0]._fields]
+            for models in ([x.covered for x in some], [x.plain for x in some])
         )
+        table.add_row(
+            f"{cell.spread:.0f}" if cell.pattern == "independent" else cell.pattern,
+            cell.pairing,
+            f"{len(some):,}",
+            f"{median(x.games for x in some):,.0f}",
+            f"{median(x.stderr for x in some):.0f}",
+            *ours,
+            verdict(cell, share(x.covered.anchor for x in some)[0]),
+            *plain,
+            "{:.3f} ± {:.3f}".format(*share(x.wider for x in some)),
+            f"{mean(x.spread for x in some):.0f}",
+            percent([x.spread_covered for x in some]) if cell.pattern == "independent" else "",
+            f"{mean(x.seconds for x in some):.2f}",
+        )
+    return table
+
+
+def group_table(ladders: Ladders) -> Table:
+    """Makes a table of coverage by openings, anchor and draws, over all independent effects."""
+    cells = [
+        each
+        for name, some in ladders.items()
+        if CELLS[name].pattern == "independent" and not CELLS[name].published
+        for each in some
+    ]
+    groups = {f"openings {n}": [x for x in cells if x.openings == n] for n in OPENINGS}
+    groups |= {f"anchor {n}": [x for x in cells if x.anchored_at == n] for n in ANCHORS}
+    groups |= {"no draws": [x for x in cells if not x.draws]}
+    groups |= {"draws": [x for x in cells if x.draws], "all": cells}
+    table = grid("By ladder, independent effects, %", "|ladders|coverage|differences|ends")
+    for name, group in groups.items():
+        if group:
+            parts = [percent(list(part)) for part in zip(*(x.covered for x in group), strict=True)]
+            table.add_row(name, f"{len(group):,}", *parts)
+    return table
+
+
+def fit_table(ladders: Ladders) -> Table:
+    """Makes a table of how often the tests of fit reject."""
+    names = "|".join(PValues._fields)
+    title = f"Ladders with p < {LEVEL} (and < {P_REJECT}), %"
+    table = grid(title, f"cell|ladders|{names}")
+    for name, some in ladders.items():
+        tested = [x.p_values for x in some if x.p_values]
+        if not tested:
+            continue
+        row = []
+        for values in zip(*tested, strict=True):
+            strict = share(p < P_REJECT for p in values)[0]
+            row.append(f"{percent([p < LEVEL for p in values])} ({100 * strict:.1f})")
+        table.add_row(name, f"{len(tested):,}", *row)
     return table
 
 
 def race_table(races: list[tuple[int, int]]) -> Table:
     """Makes a table of the games of adaptive pairing and of the round-robin, field by field."""
-    table = Table(title=f"Games until 30 players are known to ±{TARGET:.0f} Elo")
-    for name in ("", "adaptive", "round-robin", "saved", ""):
-        table.add_column(name, justify="right" if name else "left")
+    table = grid(
+        f"Games until 30 players are known to ±{TARGET:.0f} Elo", "|adaptive|round-robin|saved|"
+    )
     for i, (adaptive, robin) in enumerate(races):
         table.add_row(f"field {i}", f"{adaptive:,}", f"{robin:,}", f"{1 - adaptive / robin:.0%}")
     saved = median(1 - adaptive / robin for adaptive, robin in races)
-    verdict = "[green]pass" if saved >= SAVED else "[red]fail"
-    table.add_row("median", "", "", f"{saved:.0%}", f"≥ {SAVED:.0%} {verdict}")
+    passed = "[green]pass" if saved >= SAVED else "[red]fail"
+    table.add_row("median", "", "", f"{saved:.0%}", f"≥ {SAVED:.0%} {passed}")
     return table
+
+
+def parse() -> argparse.Namespace:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--ladders", type=int, default=LADDERS, help=f"of a cell [{LADDERS}]")
+    parser.add_argument(
+        "--published",
+        type=int,
+        default=PUBLISHED_LADDERS,
+        help=f"of a cell with the data of a published ladder [{PUBLISHED_LADDERS}]",
+    )
+    parser.add_argument("--races", type=int, default=10, help="against round-robin [10]")
+    parser.add_argument("--jobs", type=int, default=1, help="processes [1]")
+    parser.add_argument("--out", type=Path, default=Path("studies/calibration"), help="the folder")
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=[*CELLS], metavar="CELL")
+    options = parser.parse_args()
+    if options.jobs < 1 or min(options.ladders, options.published, options.races) < 0:
+        parser.error("--jobs must be at least 1; --ladders, --published and --races at least 0")
+    return options
 
 
 def main() -> None:
     """Simulates the ladders and prints the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--ladders", type=int, default=LADDERS, help=f"in all [{LADDERS}]")
-    parser.add_argument("--races", type=int, default=10, help="against round-robin [10]")
-    options = parser.parse_args()
-    if options.ladders < len(SCENARIOS) or options.races < 1:
-        parser.error(f"--ladders must be at least {len(SCENARIOS)}, and --races at least 1")
-
+    options = parse()
     console = Console(soft_wrap=True, highlight=False)
     if not console.is_terminal:  # a log file has no width: choose one
-        console = Console(width=110, highlight=False)
-    start = time.perf_counter()
-    todo = [(name, i) for name in SCENARIOS for i in range(options.ladders // len(SCENARIOS))]
-    ladders = [simulate(*key) for key in track(todo, "ladders", console=console, transient=True)]
-    console.print(coverage_table(ladders))
-    console.print(f"{time.perf_counter() - start:.0f} s")
-    numbers = track(range(options.races), "races", console=console, transient=True)
-    console.print(race_table([until(i) for i in numbers]))
-    for draws in (0.0, 0.7):
-        distance = max(against_evalica(seed, draws) for seed in range(5))
-        console.print(
-            f"evalica, {'with' if draws else 'no'} draws: at most {distance:.4f} Elo apart"
-        )
+        console = Console(width=200, highlight=False)
+    options.out.mkdir(parents=True, exist_ok=True)
+    cells = [CELLS[name] for name in options.cells]
+    planned = chunks(cells, options.ladders, options.published)
+    todo = [chunk for chunk in planned if not chunk.path(options.out).exists()]
+    filled = run(todo, options.out, options.jobs)
+    for _ in track(filled, "chunks", len(todo), console=console, transient=True):
+        pass
+    ladders = read(planned, options.out)
+    for table in (coverage_table(ladders), group_table(ladders), fit_table(ladders)):
+        console.print(table)
+    spent = sum(each.seconds for some in ladders.values() for each in some)
+    console.print(f"{spent / 3600:.1f} CPU hours")
+    if options.races:
+        numbers = track(range(options.races), "races", console=console, transient=True)
+        console.print(race_table([until(i) for i in numbers]))
+        for draws in (0.0, 0.7):
+            distance = max(against_evalica(seed, draws) for seed in range(5))
+            console.print(
+                f"evalica, {'with' if draws else 'no'} draws: at most {distance:.4f} Elo apart"
+            )
 
 
 if __name__ == "__main__":

@@ -5,10 +5,14 @@ bunched, sorted or not; the advantage of the first move, the frequency of draws,
 its openings. An opening's bias favors the first player in both of its games. The biases are 0,
 normal, or heavy-tailed (four openings in five nearly even, one in five lopsided), which the model
 does not assume.
+
+Pairings deviate from the difference of strengths as one of `PATTERNS` says; a deviation is the same
+in all games of its pairing. The deviations come from a generator of their own, so fields without
+them do not depend on them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -22,6 +26,8 @@ Pairs = list[tuple[int, int]]
 NATS_PER_ELO: Final = np.log(10) / 400  # independent of the model's constant on purpose
 OPENINGS: Final = ("even", "normal", "heavy-tailed")
 ANCHORS: Final = ("weakest", "strongest", "any")
+KINDS: Final = 3
+WITHIN_KINDS: Final = 30.0  # Elo, standard deviation of the effects within kinds
 
 
 def color_blind(games: Games) -> Games:
@@ -48,10 +54,48 @@ class Field:
     openings: str  # of OPENINGS
     bias: float  # Elo, standard deviation over openings; 0 for even ones
     affinity: float = 0.0  # Elo, standard deviation of how much an opening suits a player more
+    effects: NDArray[np.float64] | None = (
+        None  # [P, P], skew-symmetric: Elo that i is further ahead
+    )
+    kinds: tuple[str, ...] | None = None  # [P]: names of the players' kinds
 
     @property
     def players(self) -> int:
         return len(self.elo)
+
+
+def independent(field: Field, spread: float, rng: np.random.Generator) -> Field:
+    """Gives every pairing an effect of standard deviation `spread` in Elo."""
+    above = np.triu(rng.normal(0, spread, (field.players, field.players)), 1)
+    return replace(field, effects=above - above.T)
+
+
+def cyclic(field: Field, amplitude: float, rng: np.random.Generator) -> Field:
+    """Places the players on a circle: each is further ahead of those on its left half.
+
+    The effects are `amplitude` sin(φ_i − φ_j) in Elo, with independent uniform phases φ.
+    """
+    phase = rng.uniform(0, 2 * np.pi, field.players)
+    return replace(field, effects=amplitude * np.sin(np.subtract.outer(phase, phase)))
+
+
+def between_kinds(field: Field, between: float, rng: np.random.Generator) -> Field:
+    """Draws effects with standard deviation `between` between kinds, `WITHIN_KINDS` within them.
+
+    A field without kinds gets `KINDS`, which take turns in the order of the players.
+    """
+    kinds = field.kinds or tuple(f"kind {i % KINDS}" for i in range(field.players))
+    same = np.equal.outer(np.array(kinds), np.array(kinds))
+    unit = independent(field, 1.0, rng).effects
+    assert unit is not None
+    return replace(field, kinds=kinds, effects=unit * np.where(same, WITHIN_KINDS, between))
+
+
+PATTERNS: Final[dict[str, Callable[[Field, float, np.random.Generator], Field]]] = {
+    "independent": independent,
+    "cycle": cyclic,
+    "kinds": between_kinds,
+}
 
 
 def draw_field(rng: np.random.Generator) -> Field:
@@ -90,6 +134,8 @@ class Ladder:
             bias *= np.where(rng.random(count) < 0.2, 2.2, 0.2)
         ahead = field.elo[seats[:, 0]] - field.elo[seats[:, 1]]
         ahead = ahead + rng.normal(0, field.affinity, count)
+        if field.effects is not None:
+            ahead = ahead + field.effects[seats[:, 0], seats[:, 1]]
         ids = self.pairs + np.arange(count)
         for side in (1, -1):
             lead = (side * ahead + field.first_move + bias) * NATS_PER_ELO
@@ -151,6 +197,9 @@ def adaptive(ladder: Ladder) -> Ratings:
 def climb(ladder: Ladder, target: float, count: int, pairs: int, rounds: int) -> Ratings:
     """Plays rounds of the `count` most informative pairings until all standard errors are small.
 
+    A round that only joins players without a path between them is the same under any ratings, so
+    there is no fit before it.
+
     Args:
         ladder: the ladder to extend.
         target: the largest standard error to accept, Elo.
@@ -163,7 +212,8 @@ def climb(ladder: Ladder, target: float, count: int, pairs: int, rounds: int) ->
         if ratings.stderr.max() <= target:
             break
         ladder.play(choose(ratings, ladder.games, count, pairs, target), pairs)
-        ratings = ladder.rate()
+        if ladder.field.players - 1 - ladder.pairs // pairs < count:  # joins that are left
+            ratings = ladder.rate()
     return ratings
 
 
@@ -175,8 +225,75 @@ SCENARIOS: Final[dict[str, Callable[[Ladder], Ratings]]] = {
 }
 
 
-def ladder(scenario: str, replicate: int) -> tuple[Ladder, Ratings]:
-    """Simulates one ladder, a function of its scenario and number."""
-    rng = np.random.default_rng([list(SCENARIOS).index(scenario), replicate])
-    played = Ladder(draw_field(rng), rng)
+def ladder(
+    scenario: str, replicate: int, pattern: str = "independent", spread: float = 0.0
+) -> tuple[Ladder, Ratings]:
+    """Simulates one ladder, a function of its arguments.
+
+    Args:
+        scenario: the way of pairing, one of `SCENARIOS`.
+        replicate: the number of the ladder; its field is the same under all patterns.
+        pattern: how pairings deviate from the difference of strengths, one of `PATTERNS`.
+        spread: how far they deviate, in Elo.
+    """
+    key = [list(SCENARIOS).index(scenario), replicate]
+    rng = np.random.default_rng(key)
+    field = draw_field(rng)
+    if spread:
+        field = PATTERNS[pattern](field, spread, np.random.default_rng([*key, 1]))
+    played = Ladder(field, rng)
     return played, SCENARIOS[scenario](played)
+
+
+# Published ladders
+
+
+CONNECT_FOUR: Final = (  # ratings of `versions × budgets`, then random, rollouts, 30 % blunders
+    *(-1272, -947, -797, -1134, -612, -592, -689, -484, -489),
+    *(-495, -373, -274, -477, -249, -145, -362, -179, -144),
+    *(-1645, -1230, -902, -576, -465, 0, -893),
+)
+
+
+def like_connect_four(rng: np.random.Generator) -> Field:
+    """Draws a field like that of docs/results/connect_four_ladder.md: 25 players of four kinds."""
+    elo = np.array(CONNECT_FOUR) + rng.normal(0, 40, len(CONNECT_FOUR))
+    kinds = ("0 simulations", "16 simulations", "64 simulations") * 6 + ("other",) * 7
+    return Field(elo, CONNECT_FOUR.index(0), 100.0, 0.02, "normal", 150.0, kinds=kinds)
+
+
+def like_recipes(rng: np.random.Generator) -> Field:
+    """Draws a field like that of docs/results/recipes: 240 versions of 20 runs, and the solver."""
+    recipe = np.array([0, -250, -50, -150])[:, None, None, None] + np.zeros((4, 5, 6, 2))
+    run = rng.normal(0, 40, (4, 5, 1, 1)) + rng.normal(0, 20, recipe.shape)
+    version = np.linspace(-1500, -750, 6)[:, None] + np.array([0.0, 300.0])
+    elo = np.r_[(recipe + run + version).ravel(), 0]
+    kinds = ("0 simulations", "16 simulations") * 120 + ("solver",)
+    return Field(elo, 240, 100.0, 0.02, "normal", 150.0, kinds=kinds)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A field and the rounds of a published ladder, with 16 openings a pairing."""
+
+    field: Callable[[np.random.Generator], Field]
+    pairings: int  # of a round
+    rounds: int
+    target: float  # Elo, standard error
+
+
+PUBLISHED: Final = {
+    "connect four": Published(like_connect_four, 12, 70, 30.0),  # 26 880 games
+    "recipes": Published(like_recipes, 30, 21, 40.0),  # 20 160 games
+}
+
+
+def published(name: str, replicate: int, pattern: str, spread: float) -> tuple[Ladder, Ratings]:
+    """Simulates a ladder with the data of a published one; see `ladder` for its arguments."""
+    like, key = PUBLISHED[name], [len(SCENARIOS) + 2 + list(PUBLISHED).index(name), replicate]
+    rng = np.random.default_rng(key)
+    field = like.field(rng)
+    if spread:
+        field = PATTERNS[pattern](field, spread, np.random.default_rng([*key, 1]))
+    played = Ladder(field, rng)
+    return played, climb(played, like.target, like.pairings, pairs=16, rounds=like.rounds)

@@ -1,12 +1,15 @@
-"""Goodness of fit: cycles of strength are reported, luck and uneven openings are not."""
+"""Goodness of fit: cycles and kinds of players are reported, luck and uneven openings are not."""
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from selfplay.ratings import goodness_of_fit
 from selfplay.ratings.elo import Games
-from tests.simulation.ladders import Field, Ladder, cycle
+from selfplay.ratings.goodness_of_fit import GoodnessOfFit
+from selfplay.ratings.posterior import Posterior
+from tests.simulation.ladders import Field, Ladder, between_kinds, cycle, cyclic, independent
 
 NONE = Games(*np.zeros((4, 0), int))
 
@@ -24,18 +27,39 @@ def cyclic_games(ahead: float, openings: int = 40) -> Games:
     return ladder.games
 
 
-def test_cycle_of_strength_is_reported_with_its_pairings() -> None:
+def even_field(players: int, rng: np.random.Generator) -> Field:
+    """Draws a field of three kinds of players, in turn, without pair effects."""
+    kinds = tuple("abc"[i % 3] for i in range(players))
+    elo = rng.uniform(0, 600, players)
+    return Field(elo, 0, 30.0, 0.4, "normal", 80.0, kinds=kinds)
+
+
+def robin(field: Field, pairs: int, rng: np.random.Generator) -> Games:
+    """Plays everybody against everybody."""
+    ladder = Ladder(field, rng)
+    for pairings in cycle(field.players):
+        ladder.play(pairings, pairs)
+    return ladder.games
+
+
+def fit_of(field: Field, pairs: int, rng: np.random.Generator) -> GoodnessOfFit:
+    """Tests the fit of a round-robin, with the kinds of its players."""
+    return goodness_of_fit.test(robin(field, pairs, rng), field.players, kinds=field.kinds)
+
+
+# One common scale
+
+
+def test_three_players_in_a_circle_are_not_on_one_scale() -> None:
     result = goodness_of_fit.test(cyclic_games(200.0), 5)
-    assert (
-        result.p_value < 1e-4 and goodness_of_fit.p_value(cyclic_games(200.0), 5) == result.p_value
-    )
-    named = {(pairing.i, pairing.j) for pairing in result.badly_predicted()}
-    assert named == {(0, 1), (1, 2), (0, 2)}
+    assert result.one_scale < 1e-4
+    assert 80 < result.spread < 300
     z = {(pairing.i, pairing.j): pairing.z for pairing in result.pairings}
-    assert z[0, 1] > 3 and z[1, 2] > 3 and z[0, 2] < -3
-    worst = result.pairings[0]
-    assert (worst.openings, worst.games) == (40, 80)
-    assert abs(worst.observed - worst.expected) > 0.15
+    assert z[0, 1] > 1.5 and z[1, 2] > 1.5 and z[0, 2] < -1.5
+    farthest = result.pairings[:3]
+    assert {(pairing.i, pairing.j) for pairing in farthest} == {(0, 1), (1, 2), (0, 2)}
+    assert all((pairing.openings, pairing.games) == (40, 80) for pairing in farthest)
+    assert all(abs(pairing.observed - pairing.expected) > 0.15 for pairing in farthest)
 
 
 def test_pairing_is_predicted_without_its_own_games() -> None:
@@ -47,48 +71,116 @@ def test_pairing_is_predicted_without_its_own_games() -> None:
     pairing = next(each for each in result.pairings if (each.i, each.j) == (0, 1))
     assert pairing.observed == 0.75
     assert abs(pairing.expected - 0.5) < 0.05
-    assert pairing.z > 2.5
+    assert pairing.z > 0.5
+    assert result.one_scale < 0.01
 
 
-def test_games_without_a_cycle_are_not_rejected() -> None:
+def test_players_on_one_scale_are_not_rejected() -> None:
     result = goodness_of_fit.test(cyclic_games(0.0), 5)
-    assert result.p_value > 0.05
+    assert result.one_scale > 0.05 and result.p_value > 0.05
+    assert result.spread < 30
     assert result.badly_predicted() == []
 
 
-def test_tree_of_games_always_fits() -> None:
+@pytest.mark.parametrize("kinds", [None, ["a", "b", "b"]])
+def test_tree_of_games_always_fits(kinds: list[str] | None) -> None:
     first, second, outcome = np.array([(0, 1, 1), (1, 0, -1), (2, 1, 1)] * 9).T
-    result = goodness_of_fit.test(Games(first, second, outcome, np.arange(27)), 3)
+    games = Games(first, second, outcome, np.arange(27))
+    result = goodness_of_fit.test(games, 3, kinds=kinds)
+    assert (result.one_scale, result.cycles, result.kinds, result.spread) == (1, 1, 1, 0)
     assert result.p_value == 1
     assert result.badly_predicted() == []
-    assert (
-        goodness_of_fit.test(NONE, 3) == goodness_of_fit.GoodnessOfFit([], 1.0, 1.0)
-        and goodness_of_fit.p_value(NONE, 3) == 1
-    )
 
 
-def test_false_alarms_are_as_rare_as_p_values_promise() -> None:
-    """Over transitive ladders p-values are uniform or larger, and pairings are rarely reported."""
-    results = []
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        ladder = Ladder(Field(rng.uniform(0, 900, 9), 0, 30.0, 0.4, "normal", 100.0), rng)
-        for pairings in cycle(9):
-            ladder.play(pairings, 3)
-        results.append(goodness_of_fit.test(ladder.games, 9))
-    overall = np.array([each.p_value for each in results])
-    assert (overall < 0.5).mean() > 0.25  # the test does reject at times
-    assert (overall < 0.5).mean() < 0.75 and (overall < 0.05).mean() <= 0.15
-    assert sum(bool(each.badly_predicted()) for each in results) <= 6
+def test_ladder_without_games_fits() -> None:
+    result = goodness_of_fit.test(NONE, 3, kinds=["a", "b", "b"])
+    assert result == GoodnessOfFit([], 1.0, 0.0, 1.0, 1.0, 1.0)
+    assert result.p_value == 1
 
 
 def test_dependence_within_openings_widens_the_test() -> None:
     """Openings that suit one player in both games raise the dispersion, not the alarm."""
     rng = np.random.default_rng(8)
     field = Field(np.linspace(0, 300, 6), 0, 0.0, 0.3, "even", 0.0, affinity=400.0)
-    ladder = Ladder(field, rng)
-    for pairings in cycle(6):
-        ladder.play(pairings, 30)
-    result = goodness_of_fit.test(ladder.games, 6)
+    result = goodness_of_fit.test(robin(field, 30, rng), 6)
     assert result.dispersion > 1.2
+    assert result.one_scale > 0.05
     assert result.badly_predicted() == []
+
+
+# The rating model
+
+
+@pytest.mark.xfail(strict=True, reason="the columns of γ, δ and τ are missing")
+@pytest.mark.parametrize("openings", [4, 24])
+def test_residuals_have_a_covariance(openings: int) -> None:
+    """No combination of deviations has a negative variance once the fit is removed."""
+    rng = np.random.default_rng(1)
+    field = Field(np.linspace(0, 1500, 10), 0, 100.0, 0.02, "normal", 150.0)
+    ladder = Ladder(independent(field, 100.0, rng), rng)
+    ladder.play([(i, i + apart) for apart in (1, 2) for i in range(10 - apart)], openings)
+    posterior = Posterior.of(ladder.games, 10, 0)
+    fit = goodness_of_fit._Fit.of(posterior, posterior.maximize())
+    residual = fit.residual(np.eye(len(posterior.openings.i)))
+    np.testing.assert_allclose(residual, residual.T, atol=1e-9)
+    assert np.linalg.eigvalsh(residual).min() > -1e-9
+
+
+def test_independent_effects_are_not_on_one_scale_but_fit_the_model() -> None:
+    rng = np.random.default_rng(0)
+    result = fit_of(independent(even_field(15, rng), 120.0, rng), 8, rng)
+    assert result.one_scale < 0.001
+    assert 60 < result.spread < 180
+    assert result.p_value > 0.05
+
+
+def test_players_on_a_circle_are_reported_as_a_cycle() -> None:
+    rng = np.random.default_rng(1)
+    result = fit_of(cyclic(even_field(15, rng), 300.0, rng), 8, rng)
+    assert result.cycles < 0.001
+    assert result.p_value <= 3 * result.cycles
+    assert result.single > 0.05  # no single pairing is to blame
+
+
+def test_larger_effects_between_kinds_are_reported() -> None:
+    rng = np.random.default_rng(2)
+    field = between_kinds(even_field(15, rng), 300.0, rng)
+    assert fit_of(field, 8, rng).kinds < 0.001
+
+
+def test_kind_that_does_better_against_another_is_reported() -> None:
+    """A beats B by 150 Elo more than both do elsewhere, B beats C, and C beats A."""
+    rng = np.random.default_rng(3)
+    field = even_field(15, rng)
+    number = np.arange(15) % 3
+    turn = np.subtract.outer(number, number) % 3
+    effects = 150.0 * ((turn == 2).astype(float) - (turn == 1))
+    assert (effects == -effects.T).all()
+    assert fit_of(replace(field, effects=effects), 8, rng).kinds < 0.001
+
+
+def test_pairing_far_from_all_others_is_named() -> None:
+    rng = np.random.default_rng(4)
+    field = replace(even_field(15, rng), elo=np.zeros(15))
+    effects = np.zeros((15, 15))
+    effects[3, 7], effects[7, 3] = 900, -900
+    result = fit_of(replace(field, effects=effects), 8, rng)
+    (named,) = result.badly_predicted()
+    assert (named.i, named.j) == (3, 7)
+    assert named.z > 3 and named.adjusted < 0.05
+    assert result.p_value == pytest.approx(3 * result.single)
+
+
+@pytest.mark.parametrize("spread", [0.0, 120.0])
+def test_false_alarms_are_as_rare_as_p_values_promise(spread: float) -> None:
+    """Given σ, independent effects of any size are no evidence against the model."""
+    results = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        field = independent(even_field(8, rng), spread, rng)
+        results.append(fit_of(field, 2, rng))
+    for name in ("single", "cycles", "kinds", *([] if spread else ["one_scale"])):
+        p = np.array([getattr(each, name) for each in results])
+        assert (p < 0.05).sum() <= 2
+        assert (p < 0.6).any()  # the test does reject at times
+    assert sum(each.p_value < 0.05 for each in results) <= 2

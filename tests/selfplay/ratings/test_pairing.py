@@ -9,17 +9,17 @@ import pytest
 from selfplay.ratings import pairing
 from selfplay.ratings.bradley_terry import NATS_PER_ELO
 from selfplay.ratings.elo import Games, Ratings, fit
-from selfplay.ratings.pairing import choose, information
+from selfplay.ratings.pairing import choose, divide, information
 from tests.simulation.calibration import SAVED, until
 from tests.simulation.ladders import Field, Ladder, cycle
 
 NONE = Games(*np.zeros((4, 0), int))
 
 
-def rated(elo: list[float], stderr: list[float], draw: float = 1e-9) -> Ratings:
+def rated(elo: list[float], stderr: list[float], spread: float = 0.0) -> Ratings:
     """Returns independent ratings relative to player 0, without a first-move advantage."""
     covariance = np.diag(np.array(stderr) ** 2)
-    return Ratings(np.array(elo), covariance, 0, 0.0, 10.0, draw, 0.0)
+    return Ratings(np.array(elo), covariance, 0, 0.0, 10.0, 1e-9, 0.0, spread)
 
 
 def connected(players: int) -> Games:
@@ -72,9 +72,11 @@ def test_choice_updates_the_covariance_for_the_next_one() -> None:
     assert 1 in (a, b) and 2 in (c, d) and 1 not in (c, d)
 
 
-@pytest.mark.parametrize("target", [5.0, 60.0, 100.0])
+@pytest.mark.parametrize(
+    ("target", "spread"), [(5.0, 0.0), (60.0, 0.0), (100.0, 0.0), (60.0, 90.0)]
+)
 def test_choice_by_bounds_is_the_best_of_all_pairings(
-    target: float, monkeypatch: pytest.MonkeyPatch
+    target: float, spread: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Most gains are never computed, because their bounds are smaller than the best gain."""
     monkeypatch.setattr(pairing, "GAIN_CHUNK", 4)
@@ -83,9 +85,11 @@ def test_choice_by_bounds_is_the_best_of_all_pairings(
     root = rng.normal(0, 25, (players, players))
     root[0] = 0
     elo = rng.normal(0, 300, players)
-    ratings = Ratings(elo, root @ root.T / 4, 0, 0.0, 10.0, 1e-9, 0.0)
+    ratings = Ratings(elo, root @ root.T / 4, 0, 0.0, 10.0, 1e-9, 0.0, spread)
     i, j = np.triu_indices(players, 1)
-    gained = 8 * pairing._expected_information(ratings, i, j)
+    each = pairing._expected_information(ratings, i, j)
+    before = each * (i == 0)  # everybody has met player 0 once
+    gained = pairing._limited(ratings, before + 8 * each) - pairing._limited(ratings, before)
     gains = pairing._gains(ratings.covariance, gained, i, j, target)
     best = int(np.argmax(gains))
     assert choose(ratings, connected(players), 1, 8, target) == [(i[best], j[best])]
@@ -94,6 +98,50 @@ def test_choice_by_bounds_is_the_best_of_all_pairings(
     best = int(np.argmax(np.where(unused, gains, -1)))
     wanted = [(i[best], j[best])] if gains[best] > 0 else []
     assert choose(ratings, connected(players), 1, 8, target, exclude) == wanted
+
+
+def met(a: int, b: int, openings: int) -> Games:
+    """Returns openings of two players, who win in turn."""
+    first, second = np.tile([[a, b], [b, a]], openings)
+    return Games(first, second, np.tile([1, -1], openings), np.repeat(np.arange(openings), 2))
+
+
+def joined(*parts: Games) -> Games:
+    """Joins games, whose openings stay apart."""
+    opening = np.concatenate([1000 * k + part.opening for k, part in enumerate(parts)])
+    first, second, outcome = (np.concatenate(each) for each in list(zip(*parts, strict=True))[:3])
+    return Games(first, second, outcome, opening)
+
+
+def test_new_opponent_is_preferred_when_a_pairing_is_used_up() -> None:
+    """Player 1 met the anchor, which is known exactly, 200 times; player 2 only once."""
+    games = joined(met(0, 1, 200), met(0, 2, 1))
+    stderr = [0.0, 100, 0.001]
+    assert choose(rated([0, 0, 60], stderr), games, 1, 8, 20.0) == [(0, 1)]
+    assert choose(rated([0, 0, 60], stderr, spread=100), games, 1, 8, 20.0) == [(1, 2)]
+
+
+def test_pairing_gains_at_most_what_its_effect_allows() -> None:
+    """With one opponent left, games bring the variance to σ² and no further."""
+    ratings = rated([0, 0], [0, 300], spread=100)
+    nothing = met(0, 1, 1)
+    before = 1 / 300**2
+    each = pairing._expected_information(ratings, np.array([0]), np.array([1]))
+    for openings in (10, 1000, 100_000):
+        gained = pairing._limited(ratings, openings * each)
+        assert gained < 1 / 100**2
+    assert 1 / np.sqrt(before + gained[0]) == pytest.approx(1 / np.sqrt(before + 1 / 100**2), 0.01)
+    assert choose(ratings, nothing, 1, 8, 20.0) == [(0, 1)]
+
+
+@pytest.mark.parametrize(("spread", "parts"), [(0.0, [[0, 1]]), (400.0, [[1], [0]])])
+def test_players_are_apart_if_their_effect_hides_the_difference(
+    spread: float, parts: list[list[int]]
+) -> None:
+    """Many games could bring the difference to ±100, unless the pair effect is larger."""
+    games = met(0, 1, 100)._replace(outcome=np.tile([-1, 1], 100))  # player 1 wins all
+    ratings = rated([0, 600], [0, 400], spread)
+    assert divide(ratings, games, 1_000, 100.0) == parts
 
 
 def test_names_do_not_change_the_choice() -> None:
