@@ -139,18 +139,16 @@ def terms(
         tau: the standard deviation of the first-move advantage over openings; 0 for none.
     """
     given_z = _given_z(ahead, side, outcome, gamma, delta, tau)
-    win, loss, draw = given_z.odds
-    total = win + loss + draw
-    weight = (side != 0)[:, None, :].astype(float)  # 0 removes padding
-    drawn = (outcome == 0)[:, None, :]
+    weight = (side != 0)[:, :, None].astype(float)  # [R, M, 1]: 0 removes padding
+    turn, result = side[:, :, None], outcome[:, :, None]
     value = given_z.value
     posterior = np.exp(given_z.log_joint - value[:, None])
 
-    mean, share = (win - loss) / total * weight, draw / total * weight
-    by_x = (outcome[:, None, :] * weight - mean) / 2
-    by_gamma = by_x.sum(axis=-1)
-    by_delta = (drawn * weight - share).sum(axis=-1)
-    by_ahead = (side[:, None, :] * by_x).sum(axis=-1)
+    mean, share = given_z.mean * weight, given_z.draw * weight  # [R, M, Q]
+    by_x = (result * weight - mean) / 2
+    by_gamma = by_x.sum(axis=1)
+    by_delta = ((result == 0) * weight - share).sum(axis=1)
+    by_ahead = (turn * by_x).sum(axis=1)
     scale = tau * NODES
     scores = np.stack([by_ahead, by_gamma, by_delta, by_gamma * scale], axis=-1)  # given z
     score = np.einsum("rq,rqa->ra", posterior, scores)
@@ -158,9 +156,9 @@ def terms(
     # Louis (1982): the expected information given z, minus the variance over z of the score.
     xx = ((1 - share) * weight - mean**2) / 4
     xd = -mean * share / 2
-    both, one_sided = xx.sum(axis=-1), (side[:, None, :] * xx).sum(axis=-1)
-    gamma_delta, ahead_delta = xd.sum(axis=-1), (side[:, None, :] * xd).sum(axis=-1)
-    delta_delta = (share * (1 - share)).sum(axis=-1)
+    both, one_sided = xx.sum(axis=1), (turn * xx).sum(axis=1)
+    gamma_delta, ahead_delta = xd.sum(axis=1), (turn * xd).sum(axis=1)
+    delta_delta = (share * (1 - share)).sum(axis=1)
     entries = {
         (0, 0): both,
         (0, 1): one_sided,
@@ -191,7 +189,8 @@ def log_likelihood(
 class _GivenZ(NamedTuple):
     """Outcomes of openings at each value of z."""
 
-    odds: tuple[Floats, Floats, Floats]  # [R, Q, M]: win, loss, draw, up to a common factor
+    mean: Floats  # [R, M, Q]: expected outcome of each game
+    draw: Floats  # [R, M, Q]: probability of a draw
     log_joint: Floats  # [R, Q]: log-likelihood of the outcomes and of z
 
     @property
@@ -204,12 +203,20 @@ class _GivenZ(NamedTuple):
 def _given_z(
     ahead: Floats, side: Ints, outcome: Ints, gamma: float, delta: float, tau: float
 ) -> _GivenZ:
-    """Computes the odds of all games, and the log-likelihood of each opening, for each z."""
-    played = side != 0
-    lead = (side * ahead[:, None] + gamma) * played  # [R, M]
-    x = lead[:, None, :] + tau * NODES[:, None]  # [R, Q, M]
+    """Computes the odds of all games, and the log-likelihood of each opening, for each z.
+
+    Rows of one pairing follow each other and have equal odds, which are computed once.
+    """
+    starts = np.flatnonzero(np.r_[True, ahead[1:] != ahead[:-1]][: len(ahead)])
+    row = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(ahead)]))[:, None]
+    lead = ahead[starts, None] * np.array([1.0, -1.0]) + gamma  # [K, 2], of the first player
+    x = lead[:, :, None] + tau * NODES  # [K, 2, Q]
     top = np.maximum(np.abs(x) / 2, delta)  # keeps the exponentials in range
     win, loss, draw = np.exp(x / 2 - top), np.exp(-x / 2 - top), np.exp(delta - top)
-    drawn = (outcome == 0)[:, None, :]
-    log = outcome[:, None, :] * x / 2 + delta * drawn - top - np.log(win + loss + draw)
-    return _GivenZ((win, loss, draw), np.log(WEIGHTS) + (log * played[:, None, :]).sum(axis=-1))
+    total = win + loss + draw
+    norm = top + np.log(total)
+    log = np.stack([-x / 2, np.full_like(x, delta), x / 2], axis=2) - norm[:, :, None]
+    seat = (side < 0).astype(int)
+    games = log[row, seat, outcome + 1] * (side != 0)[:, :, None]
+    mean, drawn = (win - loss) / total, draw / total
+    return _GivenZ(mean[row, seat], drawn[row, seat], np.log(WEIGHTS) + games.sum(axis=1))

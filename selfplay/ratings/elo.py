@@ -31,6 +31,8 @@ SPREAD_SCALE: Final = 120.0  # Elo
 NEGLIGIBLE: Final = 1e-3  # weights below this fraction of the largest are left out
 DOMINANT: Final = 0.4  # the largest weight beyond which values around it are added
 MAX_REFINEMENTS: Final = 5
+LEAST_LIKELY: Final = 0.1465  # exp(−1.92): a likelihood ratio at the end of a 95 % interval
+FINE: Final = 1001  # values at which the likelihood is interpolated
 RATIOS: Final = (1.0, 1.5, 2.0, 3.0, 4.5, 7.0)  # of effects between kinds to those within
 
 
@@ -120,7 +122,7 @@ def fit_by_kind(
     Raises:
         ValueError: as `fit`.
     """
-    number = np.unique(np.asarray(kinds), return_inverse=True)[1].ravel()
+    number = np.unique(np.asarray(list(kinds)), return_inverse=True)[1].ravel()
 
     def scale(ratio: float) -> Callable[[Ints, Ints], Floats]:
         return lambda i, j: np.where(number[i] == number[j], 1.0, ratio)
@@ -188,6 +190,19 @@ class Profile:
         """Returns the mean of σ over its weights, in Elo."""
         return float(_weights([self], [1.0])[0] @ self.values)
 
+    def interval(self) -> tuple[float, float]:
+        """Returns the 95 % interval of σ, in Elo: likelihoods up to `LEAST_LIKELY` of the largest.
+
+        Between the values, the logarithm of the likelihood is interpolated. Games that say nothing
+        about σ leave all values in the interval.
+        """
+        if len(self.values) == 1:
+            return 0.0, 0.0
+        fine = np.linspace(0, self.values[-1], FINE)
+        evidence = np.interp(fine, self.values, self.evidence)
+        inside = fine[evidence >= evidence.max() + np.log(LEAST_LIKELY)]
+        return float(inside[0]), float(inside[-1])
+
 
 def _weights(profiles: Sequence[Profile], prior: Sequence[float]) -> list[Floats]:
     """Computes the weights of all values of σ, which add up to 1; see the module."""
@@ -225,6 +240,7 @@ def _average(profiles: Sequence[Profile], prior: Sequence[float]) -> Ratings:
         covariance += weight * (own.sandwich(maximum) + np.outer(deviation, deviation))
     covariance /= NATS_PER_ELO**2
     sigma = np.array([maximum.sigma for _, _, maximum in estimates]) / NATS_PER_ELO
+    best = max(profiles, key=lambda profile: float(profile.evidence.max()))
     players = posterior.players
     return Ratings(
         elo=mean[:players] / NATS_PER_ELO,
@@ -235,12 +251,5 @@ def _average(profiles: Sequence[Profile], prior: Sequence[float]) -> Ratings:
         draw=float(np.exp(mean[-2])),
         opening_spread=posterior.tau(mean) / NATS_PER_ELO,
         pair_spread=float(weights @ sigma),
-        pair_spread_interval=_interval(sigma, weights),
+        pair_spread_interval=best.interval(),
     )
-
-
-def _interval(sigma: Floats, weights: Floats) -> tuple[float, float]:
-    """Returns the 2.5 and 97.5 % quantiles of σ, interpolated between its values."""
-    order = np.argsort(sigma, kind="stable")
-    low, high = np.interp([0.025, 0.975], np.cumsum(weights[order]), sigma[order])
-    return float(low), float(high)

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement, pairwise
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ SIMULATED: Final = 400  # simulations of independent deviations
 DENSE: Final = 100  # players up to which a matrix is decomposed as a whole
 MIN_PAIRINGS: Final = 5  # within kinds, and between them, to compare the two
 TINY: Final = 1e-9
+DEGENERATE: Final = 1e-3  # of the largest variance; directions below it are the ratings' own
 FARTHEST: Final = 9 * 400 * NATS_PER_ELO  # nats; larger differences count as this one
 
 
@@ -191,20 +192,18 @@ class _Fit:
 
     @cached_property
     def root(self) -> Floats:
-        """Maps ratings to the means of `standardized`, float[K, P]; 0 for fixed ratings."""
-        rows = self.posterior.openings
-        contrast = np.zeros((len(rows.i), self.posterior.players))
-        at = np.arange(len(rows.i))
-        contrast[at, rows.i], contrast[at, rows.j] = 1, -1
-        information = np.maximum(self.maximum.kept[:, 0, 0], 0)
-        return np.sqrt(information)[:, None] * contrast
+        """Maps parameters to the means of `standardized`, float[K, p]."""
+        rows, kept = self.posterior.openings, self.maximum.kept[:, 0]  # [K, 4]
+        each = np.sqrt(np.maximum(kept[:, 0], TINY))
+        root = np.zeros((len(each), len(self.inverse)))
+        at = np.arange(len(each))
+        root[at, rows.i], root[at, rows.j] = each, -each
+        root[:, -3:] = kept[:, 1:] / each[:, None]
+        return root
 
     def residual(self, deviations: Floats) -> Floats:
-        """Removes from deviations float[K, …] what the fit of the ratings absorbs."""
-        players = self.posterior.players
-        return deviations - self.root @ (
-            self.inverse[:players, :players] @ (self.root.T @ deviations)
-        )
+        """Removes from deviations float[K, …] what the fit of the parameters absorbs."""
+        return deviations - self.root @ (self.inverse @ (self.root.T @ deviations))
 
     def points(self, seats: Ints, count: Ints | Floats, ahead: Floats, weights: Floats) -> Floats:
         """Returns the distribution of i's points in openings, float[2 games + 1].
@@ -314,7 +313,7 @@ def _pearson(fit: _Fit) -> float:
     residual = fit.residual(np.eye(len(fit.pairings)))
     freedom = np.clip(np.diag(residual), 0, 1)  # degrees of freedom of each pairing
     expected = freedom.sum()
-    if expected < 0.5:
+    if expected < 1:
         return 1.0
     scatter = 2 * (residual**2).sum() + freedom**2 @ fit.moments[:, 2]
     scatter = max(scatter, 0.5 * expected)
@@ -352,7 +351,7 @@ def _largest_singular_value(matrix: csr_array) -> float:
     size = matrix.shape[0]
     if size < DENSE:
         return float(np.linalg.norm(matrix.toarray(), 2))
-    values = cast(Floats, svds(matrix, k=1, v0=np.ones(size), return_singular_vectors=False))
+    _, values, _ = svds(matrix, k=1, v0=np.ones(size))
     return float(values[0])
 
 
@@ -374,7 +373,7 @@ def _kinds(fit: _Fit, kinds: Sequence[str]) -> float:
     elsewhere, or the scale of differences depends on the kinds.
     """
     rows = fit.posterior.openings
-    names, number = np.unique(np.asarray(kinds), return_inverse=True)
+    names, number = np.unique(np.asarray(list(kinds)), return_inverse=True)
     first, second = number[rows.i], number[rows.j]
     between = first != second
     freedom = np.clip(np.diag(fit.residual(np.eye(len(rows.i)))), TINY, 1)
@@ -394,11 +393,12 @@ def _kinds(fit: _Fit, kinds: Sequence[str]) -> float:
             columns.append(forward.astype(float) - backward)
         columns.append((forward | backward) * fit.ahead)
     information = np.sqrt(np.maximum(fit.maximum.kept[:, 0, 0], 0))
-    design = information[:, None] * np.stack(columns, axis=1)
+    # Without what the ratings absorb: a kind that does better against all is no deviation.
+    design = fit.residual(information[:, None] * np.stack(columns, axis=1))
     score = design.T @ fit.standardized
     covariance = design.T @ fit.residual(design)
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    seen = values > 1e-6 * values.max()
+    seen = values > DEGENERATE * values.max()
     statistic = float(((vectors[:, seen].T @ score) ** 2 / values[seen]).sum())
     p_direction = float(chdtrc(seen.sum(), statistic))
     return min(1.0, 2 * min(p_size, p_direction))

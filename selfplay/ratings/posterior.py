@@ -50,6 +50,7 @@ SHRINK: Final = 20  # openings
 _HERMITE = np.polynomial.hermite_e.hermegauss(5)
 EFFECTS: Final[Floats] = _HERMITE[0]  # nodes for a pair effect, in its standard deviations
 LOG_WEIGHTS: Final[Floats] = np.log(_HERMITE[1] / np.sqrt(2 * np.pi))
+CONVERGED: Final = 1e-12  # nats that another step would gain
 MIN_SHRUNK: Final = 0.05  # the least value of 1 + σ² I, where openings make I negative
 
 
@@ -167,7 +168,7 @@ class Posterior:
             current = self._evaluate(start.parameters, effects, sigma)
         for _ in range(200):
             step, effects, gain = self._newton(current)
-            if gain < 1e-17:
+            if gain < CONVERGED:
                 return current
             following = current
             for halvings in range(40):  # until the step goes uphill

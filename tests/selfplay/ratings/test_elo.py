@@ -227,8 +227,8 @@ def test_games_without_a_cycle_support_no_pair_effects(seats: list[tuple[int, in
     ladder = Ladder(field, rng)
     ladder.play(seats, 30)
     ratings, plain = (fit(ladder.games, 5, 0, pair_effects=effects) for effects in (True, False))
-    assert ratings.pair_spread == 0
-    assert ratings.pair_spread_interval == (0, 0)
+    low, high = ratings.pair_spread_interval
+    assert ratings.pair_spread == low == 0 and high > 300  # nothing is known about it
     np.testing.assert_array_equal(ratings.covariance, plain.covariance)
 
 

@@ -111,7 +111,6 @@ def test_dependence_within_openings_widens_the_test() -> None:
 # The rating model
 
 
-@pytest.mark.xfail(strict=True, reason="the columns of γ, δ and τ are missing")
 @pytest.mark.parametrize("openings", [4, 24])
 def test_residuals_have_a_covariance(openings: int) -> None:
     """No combination of deviations has a negative variance once the fit is removed."""
@@ -145,7 +144,7 @@ def test_players_on_a_circle_are_reported_as_a_cycle() -> None:
 def test_larger_effects_between_kinds_are_reported() -> None:
     rng = np.random.default_rng(2)
     field = between_kinds(even_field(15, rng), 300.0, rng)
-    assert fit_of(field, 8, rng).kinds < 0.001
+    assert fit_of(field, 12, rng).kinds < 0.001
 
 
 def test_kind_that_does_better_against_another_is_reported() -> None:
