@@ -144,8 +144,8 @@ def test_players_on_a_circle_are_reported_as_a_cycle() -> None:
 
 def test_larger_effects_between_kinds_are_reported() -> None:
     rng = np.random.default_rng(2)
-    field = between_kinds(even_field(15, rng), 300.0, rng)
-    assert fit_of(field, 8, rng).kinds < 0.001
+    field = between_kinds(even_field(20, rng), 300.0, rng)
+    assert fit_of(field, 6, rng).kinds < 0.001
 
 
 def test_kind_that_does_better_against_another_is_reported() -> None:
