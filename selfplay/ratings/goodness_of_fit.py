@@ -352,6 +352,7 @@ def _largest_singular_value(matrix: csr_array) -> float:
     if size < DENSE:
         return float(np.linalg.norm(matrix.toarray(), 2))
     _, values, _ = svds(matrix, k=1, v0=np.ones(size))
+    assert values is not None
     return float(values[0])
 
 

@@ -216,12 +216,17 @@ def share(values: Iterable[float]) -> tuple[float, float]:
 
 
 def until(
-    replicate: int, target: float = TARGET, players: int = 30, pairs: int = 4
+    replicate: int,
+    target: float = TARGET,
+    players: int = 30,
+    pairs: int = 4,
+    pair_effects: bool = True,
 ) -> tuple[int, int]:
     """Counts the games until every rating's standard error is at most `target` Elo.
 
     Adaptive pairing and a round-robin both play rounds of players / 2 pairings, `pairs` openings
-    each, and look at the standard errors after every round.
+    each, and look at the standard errors after every round. The players are on one scale, which
+    ratings with `pair_effects` do not take for granted.
 
     Returns:
         The games of adaptive pairing, and those of the round-robin.
@@ -229,9 +234,9 @@ def until(
     rng = np.random.default_rng([len(SCENARIOS), replicate])
     elo = rng.permutation(np.sort(rng.uniform(0, 1200, players)))
     field = replace(draw_field(rng), elo=elo, anchor=int(elo.argsort()[replicate % players]))
-    adaptive = Ladder(field, np.random.default_rng([replicate, 0]))
+    adaptive = Ladder(field, np.random.default_rng([replicate, 0]), pair_effects)
     climb(adaptive, target, players // 2, pairs, rounds=1000)
-    robin = Ladder(field, np.random.default_rng([replicate, 1]))
+    robin = Ladder(field, np.random.default_rng([replicate, 1]), pair_effects)
     rounds = cycle(players)
     ratings = robin.rate()
     while ratings.stderr.max() > target:

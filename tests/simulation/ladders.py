@@ -115,8 +115,8 @@ def draw_field(rng: np.random.Generator) -> Field:
 class Ladder:
     """The games of a field, played pairing by pairing."""
 
-    def __init__(self, field: Field, rng: np.random.Generator) -> None:
-        self.field, self.rng = field, rng
+    def __init__(self, field: Field, rng: np.random.Generator, pair_effects: bool = True) -> None:
+        self.field, self.rng, self.pair_effects = field, rng, pair_effects
         self.columns: list[NDArray[np.int64]] = [np.zeros((4, 0), np.int64)]
         self.pairs = 0
 
@@ -147,7 +147,8 @@ class Ladder:
         self.pairs += count
 
     def rate(self) -> Ratings:
-        return fit(self.games, self.field.players, self.field.anchor)
+        players, anchor = self.field.players, self.field.anchor
+        return fit(self.games, players, anchor, pair_effects=self.pair_effects)
 
 
 def cycle(players: int) -> list[Pairs]:

@@ -194,7 +194,7 @@ outcomes = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(outcomes, st.integers(0, 4))
 def test_any_games_have_finite_ratings(rows: list[tuple[int, int, int, int]], anchor: int) -> None:
     first, apart, outcome, opening = np.array(rows, int).reshape(-1, 4).T
@@ -265,12 +265,12 @@ def test_more_games_of_the_same_pairings_do_not_end_uncertainty() -> None:
 def test_ratings_within_kinds_are_known_better_if_kinds_differ() -> None:
     """Pairings deviate by 30 Elo within kinds and by 200 between them."""
     rng = np.random.default_rng(1)
-    kinds = ("a", "b") * 6
-    field = Field(rng.uniform(0, 600, 12), 0, 30.0, 0.4, "normal", 80.0, kinds=kinds)
-    played = robin(between_kinds(field, 200.0, rng), 12, rng)
-    apart = fit_by_kind(played.games, 12, 0, kinds)
+    kinds = ("a", "b") * 5
+    field = Field(rng.uniform(0, 600, 10), 0, 30.0, 0.4, "normal", 80.0, kinds=kinds)
+    played = robin(between_kinds(field, 200.0, rng), 8, rng)
+    apart = fit_by_kind(played.games, 10, 0, kinds)
     assert apart.between > 3 * apart.ratings.pair_spread
-    together = fit(played.games, 12, 0)
+    together = fit(played.games, 10, 0)
     assert apart.ratings.pair_spread < together.pair_spread < apart.between
     alike = [each.difference(2, 4)[1] for each in (apart.ratings, together)]  # both of kind a
     assert alike[0] < 0.95 * alike[1]
@@ -295,7 +295,7 @@ def test_fields_do_not_depend_on_pair_effects() -> None:
 
 def test_intervals_cover_the_truth() -> None:
     """Simulates a few sparse ladders: the standard error is 2 %, where plain ratings miss 20 %."""
-    results = [simulate(CELLS["independent 200 sparse"], i) for i in range(16)]
+    results = [simulate(CELLS["independent 200 sparse"], i) for i in range(10)]
     assert 0.9 < share(each.covered.differences for each in results)[0] < 0.99
     assert 0.88 < share(each.covered.anchor for each in results)[0] < 1
     assert share(each.plain.differences for each in results)[0] < 0.85

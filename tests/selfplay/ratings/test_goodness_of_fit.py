@@ -143,8 +143,8 @@ def test_players_on_a_circle_are_reported_as_a_cycle() -> None:
 
 def test_larger_effects_between_kinds_are_reported() -> None:
     rng = np.random.default_rng(2)
-    field = between_kinds(even_field(15, rng), 300.0, rng)
-    assert fit_of(field, 12, rng).kinds < 0.001
+    field = between_kinds(even_field(20, rng), 300.0, rng)
+    assert fit_of(field, 6, rng).kinds < 0.001
 
 
 def test_kind_that_does_better_against_another_is_reported() -> None:
@@ -174,12 +174,12 @@ def test_pairing_far_from_all_others_is_named() -> None:
 def test_false_alarms_are_as_rare_as_p_values_promise(spread: float) -> None:
     """Given σ, independent effects of any size are no evidence against the model."""
     results = []
-    for seed in range(8):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
         field = independent(even_field(8, rng), spread, rng)
         results.append(fit_of(field, 2, rng))
     for name in ("single", "cycles", "kinds", *([] if spread else ["one_scale"])):
         p = np.array([getattr(each, name) for each in results])
-        assert (p < 0.05).sum() <= 2
+        assert (p < 0.05).sum() <= 1
         assert (p < 0.6).any()  # the test does reject at times
-    assert sum(each.p_value < 0.05 for each in results) <= 2
+    assert sum(each.p_value < 0.05 for each in results) <= 1
