@@ -338,7 +338,7 @@ def _cycles(fit: _Fit) -> float:
         values = weight * deviations
         at = np.r_[rows.i, rows.j], np.r_[rows.j, rows.i]
         matrix = coo_array((np.r_[values, -values], at), shape=(players, players))
-        return _largest_singular_value(matrix.tocsr())
+        return _largest_singular_value(matrix.tocsr(), players)
 
     rng = np.random.default_rng(0)
     independent = fit.residual(rng.normal(size=(len(rows.i), SIMULATED)))
@@ -346,9 +346,8 @@ def _cycles(fit: _Fit) -> float:
     return _upper_tail(largest(fit.standardized), simulated)
 
 
-def _largest_singular_value(matrix: csr_array) -> float:
-    """Returns the largest singular value of a square matrix."""
-    size = matrix.shape[0]
+def _largest_singular_value(matrix: csr_array, size: int) -> float:
+    """Returns the largest singular value of a square matrix of this size."""
     if size < DENSE:
         return float(np.linalg.norm(matrix.toarray(), 2))
     _, values, _ = svds(matrix, k=1, v0=np.ones(size))
