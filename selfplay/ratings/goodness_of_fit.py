@@ -20,7 +20,7 @@ within pairings, and widens all predictions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement, pairwise
 from typing import Final, NamedTuple
@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.linalg import svds
-from scipy.special import chdtrc, gammaincc, ndtr
+from scipy.special import chdtrc, gammaincc
 
 from selfplay.ratings.bradley_terry import NATS_PER_ELO, NODES, WEIGHTS, Floats, Games, Ints
 from selfplay.ratings.elo import PRIOR, Profile
@@ -41,6 +41,7 @@ P_REJECT: Final = 0.001  # below this p-value the players are not on one common 
 SIMULATED: Final = 400  # simulations of independent deviations
 DENSE: Final = 100  # players up to which a matrix is decomposed as a whole
 MIN_PAIRINGS: Final = 5  # within kinds, and between them, to compare the two
+WIDER: Final = 3.0  # how many times as large effects between kinds are tested
 TINY: Final = 1e-9
 DEGENERATE: Final = 1e-3  # of the largest variance; directions below it are the ratings' own
 FARTHEST: Final = 9 * 400 * NATS_PER_ELO  # nats; larger differences count as this one
@@ -123,7 +124,7 @@ def test(
         one_scale=_pearson(plain),
         spread=sigma / NATS_PER_ELO,
         cycles=_cycles(fitted),
-        kinds=_kinds(fitted, kinds) if kinds else 1.0,
+        kinds=_kinds(fitted, profile, kinds) if kinds else 1.0,
         dispersion=fitted.dispersion,
     )
 
@@ -365,7 +366,19 @@ def _upper_tail(value: float, simulated: Floats) -> float:
     return float(gammaincc(shape, max(shape + np.sqrt(shape) * (value - mean) / deviation, 0.0)))
 
 
-def _kinds(fit: _Fit, kinds: Sequence[str]) -> float:
+def _size_differs(profile: Profile, between: NDArray[np.bool_]) -> float:
+    """Computes the p-value of equally large effects between kinds and within them.
+
+    This is a likelihood-ratio test against effects `WIDER` times as large on one side. A free ratio
+    would gain more, so the test is cautious.
+    """
+    scales = (np.where(between, WIDER, 1.0), np.where(between, 1.0, WIDER))
+    others = [Profile.of(replace(profile.posterior, scale=scale)) for scale in scales]
+    best = max(float(other.evidence.max()) for other in others)
+    return float(chdtrc(1, 2 * max(0.0, best - float(profile.evidence.max()))))
+
+
+def _kinds(fit: _Fit, profile: Profile, kinds: Sequence[str]) -> float:
     """Computes the p-value of equal pairings within and between kinds of players.
 
     Bonferroni's over two tests: whether deviations are larger between kinds than within them or
@@ -376,16 +389,9 @@ def _kinds(fit: _Fit, kinds: Sequence[str]) -> float:
     names, number = np.unique(np.asarray(list(kinds)), return_inverse=True)
     first, second = number[rows.i], number[rows.j]
     between = first != second
-    freedom = np.clip(np.diag(fit.residual(np.eye(len(rows.i)))), TINY, 1)
     if len(names) < 2 or min(between.sum(), (~between).sum()) < MIN_PAIRINGS:
         return 1.0
-    square = fit.standardized**2 / freedom
-    variance = 2 + np.maximum(fit.moments[:, 2], -1)
-    groups = (between, ~between)
-    gap = np.subtract(*(square[group].mean() for group in groups))
-    spread = sum(variance[group].sum() / group.sum() ** 2 for group in groups)
-    p_size = 2 * float(ndtr(-abs(gap) / np.sqrt(spread)))
-
+    p_size = _size_differs(profile, between)
     columns = []
     for a, b in combinations_with_replacement(range(len(names)), 2):
         forward, backward = (first == a) & (second == b), (first == b) & (second == a)
