@@ -26,7 +26,7 @@ __all__ = ["PRIOR", "Games", "KindRatings", "Profile", "Ratings", "fit", "fit_by
 
 Z95: Final = 1.959964
 SPREADS: Final = (15.0, 32.0, 52.0, 77.0, 108.0, 147.0, 195.0, 255.0, 330.0, 430.0, 560.0)  # σ, Elo
-NO_EFFECTS: Final = 0.15  # prior probability of σ = 0
+NO_EFFECTS: Final = 0.3  # prior probability of σ = 0
 SPREAD_SCALE: Final = 120.0  # Elo
 NEGLIGIBLE: Final = 1e-3  # weights below this fraction of the largest are left out
 DOMINANT: Final = 0.4  # the largest weight beyond which values around it are added
