@@ -151,7 +151,8 @@ class Profile:
     def of(cls, posterior: Posterior, pair_effects: bool = True) -> "Profile":
         """Maximizes at 0 and, with `pair_effects`, at `SPREADS`.
 
-        Values are added around the best one until none has a dominant weight.
+        Values are added around the best one until none has a dominant weight. Games that form a
+        forest of pairings fit any σ equally well.
         """
         at = {0.0: posterior.maximize()}
         evidence = {0.0: posterior.log_evidence(at[0.0])}
@@ -172,6 +173,9 @@ class Profile:
 
         if not pair_effects:
             return profile()
+        if posterior.is_forest:  # no value of σ explains the games better than another
+            largest = SPREADS[-1]
+            return cls(posterior, np.array([0, largest]), np.tile(evidence[0.0], 2), [at[0.0]] * 2)
         for spread in SPREADS:
             add(spread)
             if evidence[spread] < max(evidence.values()) + np.log(NEGLIGIBLE):

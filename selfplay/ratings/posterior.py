@@ -27,6 +27,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
 from selfplay.ratings.bradley_terry import (
@@ -145,6 +147,14 @@ class Posterior:
         scales = scale(openings.i, openings.j) if scale else np.ones(len(openings.i))
         return cls(openings, players, free, center, _prior_information(players, prior), scales)
 
+    @property
+    def is_forest(self) -> bool:
+        """True = no pairings form a cycle, so ratings can match the result of every pairing."""
+        ends = (self.openings.i, self.openings.j)
+        links = coo_array((np.ones(len(ends[0])), ends), (self.players, self.players))
+        parts = connected_components(links, directed=False, return_labels=False)
+        return len(ends[0]) == self.players - parts
+
     def tau(self, parameters: Floats) -> float:
         """Returns the standard deviation of the first-move advantage over openings."""
         return float(np.exp(parameters[-1])) if self.free[-1] else 0.0
@@ -195,17 +205,21 @@ class Posterior:
         Parameters and pair effects are integrated out, which is restricted likelihood: it accounts
         for the degrees of freedom that the ratings take. Parameters are integrated by Laplace's
         method, effects by Gauss-Hermite quadrature around their maximum.
+
+        The density of the ratings' prior is left out: with it, a field wider than the prior would
+        look like pair effects that all point the same way, even where the games form a tree.
         """
         factor, _ = _factor(at.hessian[np.ix_(self.free, self.free)])
-        log_determinant = 2 * np.log(np.diag(factor)).sum()
+        theta, penalty = at.parameters[:-3], self.penalty[:-3, :-3]
+        value = at.value + theta @ penalty @ theta / 2 - np.log(np.diag(factor)).sum()
         if not at.sigma:
-            return float(at.value - log_determinant / 2)
+            return float(value)
         rows, width = self.openings, at.spread / np.sqrt(at.shrunk)
         ahead = at.parameters[rows.i] - at.parameters[rows.j]
         parts = list[Floats]()
         for z in EFFECTS:
             effect = at.spread * at.effects + width * z
-            value = log_likelihood(
+            by_row = log_likelihood(
                 (ahead + effect)[rows.pairing],
                 rows.side,
                 rows.outcome,
@@ -214,10 +228,10 @@ class Posterior:
                 self.tau(at.parameters),
             )
             prior = (z**2 - (at.effects + z / np.sqrt(at.shrunk)) ** 2) / 2
-            parts.append(np.bincount(rows.pairing, rows.count * value, len(rows.i)) + prior)
+            parts.append(np.bincount(rows.pairing, rows.count * by_row, len(rows.i)) + prior)
         integrals = logsumexp(np.array(parts) + LOG_WEIGHTS[:, None], axis=0)
         effects = (integrals - parts[len(EFFECTS) // 2] - np.log(at.shrunk) / 2).sum()
-        return float(at.value - log_determinant / 2 + effects)
+        return float(value + effects)
 
     def sandwich(self, at: Maximum) -> Floats:
         """Computes the covariance float[p, p] in nats²: H⁻¹ B H⁻¹, with the opening as the unit.

@@ -232,6 +232,16 @@ def test_games_without_a_cycle_support_no_pair_effects(seats: list[tuple[int, in
     np.testing.assert_array_equal(ratings.covariance, plain.covariance)
 
 
+@pytest.mark.parametrize("reach", [1, 2, 8])
+def test_field_wider_than_the_prior_supports_no_pair_effects(reach: int) -> None:
+    """Every game is won by the player of the lower number, so one scale explains all of them."""
+    pairs = [(i, j) for j in range(8) for i in range(j) if j - i <= reach]
+    rows = [(*seats, 1 - 2 * (seats != (i, j)), 0) for i, j in pairs for seats in ((i, j), (j, i))]
+    games = np.array([(*row[:3], opening) for row in rows for opening in range(30)], np.int64)
+    ratings = fit(Games(*games.T), 8, 0)
+    assert ratings.pair_spread == 0 and np.ptp(ratings.elo) > 4 * PRIOR
+
+
 def test_spread_of_pair_effects_is_recovered() -> None:
     for spread in (100.0, 200.0):
         ratings = fit(planted(spread).games, 14, 0)

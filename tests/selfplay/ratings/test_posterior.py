@@ -117,6 +117,8 @@ def test_log_evidence_agrees_with_integrals_over_effects() -> None:
         integrals = logsumexp(pairings + density, axis=1) + np.log(grid[1] - grid[0])
         prior = at.value - by_row(posterior, at.parameters, at.spread * at.effects).sum()
         prior += at.effects @ at.effects / 2
+        theta = at.parameters[:3] - at.parameters[:3].mean()
+        prior += theta @ theta / 2 / (PRIOR * NATS_PER_ELO) ** 2  # the ratings' prior is left out
         block = np.ix_(posterior.free, posterior.free)
         width = np.linalg.slogdet(at.hessian[block])[1]
         expected = integrals.sum() + prior - width / 2
