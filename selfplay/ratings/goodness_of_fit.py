@@ -202,6 +202,12 @@ class _Fit:
         root[:, -3:] = kept[:, 1:] / each[:, None]
         return root
 
+    @cached_property
+    def freedom(self) -> Floats:
+        """Degrees of freedom that the fit leaves each pairing, float[K], in [0, 1]."""
+        absorbed = ((self.root @ self.inverse) * self.root).sum(axis=1)
+        return np.clip(1 - absorbed, 0, 1)
+
     def residual(self, deviations: Floats) -> Floats:
         """Removes from deviations float[K, …] what the fit of the parameters absorbs."""
         return deviations - self.root @ (self.inverse @ (self.root.T @ deviations))
@@ -311,12 +317,13 @@ def _pearson(fit: _Fit) -> float:
     Its mean and variance are corrected for the degrees of freedom of the fit and for small counts.
     """
     statistic = np.square(fit.standardized).sum()
-    residual = fit.residual(np.eye(len(fit.pairings)))
-    freedom = np.clip(np.diag(residual), 0, 1)  # degrees of freedom of each pairing
+    freedom = fit.freedom
     expected = freedom.sum()
     if expected < 1:
         return 1.0
-    scatter = 2 * (residual**2).sum() + freedom**2 @ fit.moments[:, 2]
+    absorbed = fit.inverse @ (fit.root.T @ fit.root)  # [p, p], traces as those of a [K, K] matrix
+    squares = len(freedom) - 2 * np.trace(absorbed) + (absorbed * absorbed.T).sum()
+    scatter = 2 * squares + freedom**2 @ fit.moments[:, 2]
     scatter = max(scatter, 0.5 * expected)
     return float(gammaincc(expected**2 / scatter, statistic * expected / scatter))
 
@@ -330,7 +337,7 @@ def _cycles(fit: _Fit) -> float:
     comes from simulated independent deviations.
     """
     rows, players = fit.posterior.openings, fit.posterior.players
-    if fit.residual(np.eye(len(rows.i))).trace() < 1:
+    if fit.freedom.sum() < 1:
         return 1.0
     met = np.bincount(np.r_[rows.i, rows.j], minlength=players)
     weight = 1 / np.sqrt(met[rows.i] * met[rows.j])
@@ -351,7 +358,8 @@ def _largest_singular_value(matrix: csr_array, size: int) -> float:
     """Returns the largest singular value of a square matrix of this size."""
     if size < DENSE:
         return float(np.linalg.norm(matrix.toarray(), 2))
-    _, values, _ = svds(matrix, k=1, v0=np.ones(size))
+    # Not a vector of ones: a cycle maps it to 0, and the search would end there.
+    _, values, _ = svds(matrix, k=1, v0=np.random.default_rng(0).normal(size=size))
     assert values is not None
     return float(values[0])
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
 
 from selfplay.ratings import goodness_of_fit
 from selfplay.ratings.elo import Games
@@ -183,3 +184,20 @@ def test_false_alarms_are_as_rare_as_p_values_promise(spread: float) -> None:
         assert (p < 0.05).sum() <= 1
         assert (p < 0.6).any()  # the test does reject at times
     assert sum(each.p_value < 0.05 for each in results) <= 1
+
+
+def test_largest_singular_value_of_a_cycle_is_found() -> None:
+    """The rows of a cycle add up to 0, so a vector of ones is in its null space."""
+    size = 2 * goodness_of_fit.DENSE
+    at = np.arange(size)
+    ring = coo_array((np.ones(size), (at, (at + 1) % size)), shape=(size, size))
+    skew = (ring - ring.T).tocsr()
+    expected = np.linalg.norm(skew.toarray(), 2)
+    assert goodness_of_fit._largest_singular_value(skew, size) == pytest.approx(expected)
+
+
+def test_degrees_of_freedom_are_those_of_the_residual_matrix() -> None:
+    posterior = Posterior.of(cyclic_games(100.0), 5, 0)
+    fit = goodness_of_fit._Fit.of(posterior, posterior.maximize())
+    residual = fit.residual(np.eye(len(fit.pairings)))
+    np.testing.assert_allclose(fit.freedom, np.diag(residual), atol=1e-9)
