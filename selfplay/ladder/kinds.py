@@ -12,9 +12,9 @@ ENGINE, PERFECT, OTHER = "engine", "perfect play", "no network"
 
 
 def kind(entry: Entry) -> str:
-    """Returns the kind of a player: "64 simulations", or "engine", "perfect play", "no network".
+    """Returns the kind of a player: "64 simulations", "engine", "perfect play" or "no network".
 
-    Random moves and rollouts are of the last kind, a perfect player that blunders of its own.
+    Perfect play includes solvers that blunder; random moves and rollouts have no network.
     """
     if entry.digest:
         options = dict(parse_qsl(split_stored(entry.spec)[1]))

@@ -36,9 +36,9 @@ def sentences(state: LadderState) -> list[str]:
 def describe_spread(state: LadderState) -> str:
     """Says by how much pairings deviate from one common scale."""
     ratings = state.ratings
-    if not ratings.pair_spread:
-        return "pairings do not deviate from it"
     low, high = ratings.pair_spread_interval
+    if not ratings.pair_spread:
+        return f"no deviations of pairings from it are found ({low:.0f} to {high:.0f} Elo)"
     return f"pairings deviate from it by {ratings.pair_spread:.0f} Elo ({low:.0f} to {high:.0f})"
 
 

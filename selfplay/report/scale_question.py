@@ -29,7 +29,9 @@ def of_scale(evidence: Evidence) -> Finding | None:
     verdict = "; ".join(model_fit.reasons(fit)) or "they explain the games"
     sentences.append(f"Ratings and deviations together: p = {fit.p_value:.1g}; {verdict}.")
     if fit.kinds >= LEVEL:
-        sentences.append(f"Search budgets do not differ in kind (p = {fit.kinds:.1g}).")
+        sentences.append(
+            f"No difference in kind between search budgets is found (p = {fit.kinds:.1g})."
+        )
         return Finding(sentences, results=[fit])
     by_kind = elo.fit_by_kind(
         state.games, len(state.entries), state.ratings.anchor, kinds(state.entries)
