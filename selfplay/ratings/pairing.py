@@ -122,14 +122,16 @@ def divide(ratings: Ratings, played: Games, openings: int, target: float) -> lis
     first, second = place[played.first], place[played.second]
     upper, lower = np.minimum(first, second), np.maximum(first, second)
     points = (1 + np.where(first < second, 1, -1) * played.outcome) / 2  # of the upper player
-    cuts = []
+    met, cuts = _openings(played, len(order)), []
     for cut in range(1, len(order)):
         crossing = points[(upper < cut) & (lower >= cut)]
         if len(crossing) >= MIN_GAMES_APART and crossing.mean() >= NEAR_PERFECT_SCORE:
             i, j = (grid.ravel() for grid in np.meshgrid(order[:cut], order[cut:]))
             c = ratings.covariance
             variance = c[i, i] + c[j, j] - 2 * c[i, j]
-            gained = _limited(ratings, openings * _expected_information(ratings, i, j))
+            each = _expected_information(ratings, i, j)
+            before = met[np.minimum(i, j), np.maximum(i, j)] * each
+            gained = _limited(ratings, before + openings * each) - _limited(ratings, before)
             after = variance / (1 + variance * gained)
             if (after > target**2).all():
                 cuts.append(cut)

@@ -144,6 +144,14 @@ def test_players_are_apart_if_their_effect_hides_the_difference(
     assert divide(ratings, games, 1_000, 100.0) == parts
 
 
+def test_games_that_were_played_leave_less_to_learn_from_a_pairing() -> None:
+    """1 000 more openings of a pairing with an effect of ±50 help after 100 openings, not 1 000."""
+    ratings = rated([0, 600], [0, 400], 50.0)
+    for played, parts in ((100, [[0, 1]]), (1_000, [[1], [0]])):
+        games = met(0, 1, played)._replace(outcome=np.tile([-1, 1], played))
+        assert divide(ratings, games, 1_000, 100.0) == parts
+
+
 def test_names_do_not_change_the_choice() -> None:
     ladder = Ladder(
         Field(np.array([0.0, 130, 310, 370, 620]), 1, 30.0, 0.5, "normal", 90.0),
