@@ -5,7 +5,7 @@ Each headline is computed again from ratings of other games, or by another model
 * *one budget*: only games between versions with equal search budgets;
 * *between recipes*: only games between versions of different recipes, and with other players;
 * *no pair effects*: all games, by the plain Bradley-Terry model;
-* *half of the openings*: every second opening of each pairing.
+* *half of the openings*: every second opening, in the order in which they were played.
 
 A headline changes if the new value is outside the interval that the report gives it.
 """
