@@ -22,12 +22,11 @@ from selfplay.scaling import frontier
 from selfplay.scaling.at_training import interpolation_weights
 from selfplay.scaling.estimate import Estimate, Floats
 from selfplay.scaling.exchange import Exchange
-from selfplay.scaling.extrapolation import Comparison, Extrapolation, one_more_run
 from selfplay.scaling.factors import Factor, factors_of_versions
 from selfplay.scaling.frontier import Frontier
 from selfplay.scaling.rated_versions import Ints, RatedVersions
 from selfplay.style import figure_style
-from selfplay.style.figure_style import DASHES, INK, PALE, plain
+from selfplay.style.figure_style import DASHES, INK, plain
 from selfplay.style.powers_of_ten import label_powers
 
 MAX_COLUMNS = 3  # of panels
@@ -44,7 +43,6 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "svg.hashsalt": "oomzero",  # the same figure, the same file
 }
-
 
 LineStyle: TypeAlias = dict[str, Any]  # arguments of Matplotlib: color, linestyle, marker
 
@@ -85,7 +83,7 @@ def one_panel(draw: Callable[[Axes], object], table: Table, caption: str = "") -
         caption: the text below it.
     """
     with style():
-        figure, axes = _canvas()
+        figure, axes = canvas()
         draw(axes)
         figure.draw_without_rendering()  # raises here, not in the page, for text it cannot draw
     return ReportFigure(figure, table, caption)
@@ -151,7 +149,8 @@ def _level_styles(factor: Factor, place: int, count: int) -> dict[str, LineStyle
     return dict(zip(levels, styles, strict=True))
 
 
-def _canvas(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
+def canvas(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
+    """Creates a figure of one panel; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
@@ -210,8 +209,8 @@ def training(
         axes.set_xlabel("training, FLOPs")
         label_powers(axes.xaxis)
         on = fit.on_frontier if fit is not None else np.zeros(len(points), bool)
-        rows += _rows(points, on.astype(int))
-    _limit_elo(panels[0], np.concatenate([p.elo for p in by_budget.values()]))  # a shared axis
+        rows += version_rows(points, on.astype(int))
+    limit_elo(panels[0], np.concatenate([p.elo for p in by_budget.values()]))  # a shared axis
     line = [Line2D([], [], color=INK, linewidth=2.2, label="frontier, 95 %")]
     caption = (
         f"{_describe_lines(iter(by_budget.values()))} The black line is the frontier's fit, the "
@@ -322,10 +321,10 @@ def search(points: RatedVersions, factors: Sequence[Factor] = ()) -> ReportFigur
             axes.set_title(f"{name} versions", fontsize=10)
         axes.set_xlabel("search, FLOPs a move")
         label_powers(axes.xaxis)
-    _limit_elo(panels[0], points.elo)  # a shared axis
+    limit_elo(panels[0], points.elo)  # a shared axis
     _legend(figure, styles)
     caption = f"{_describe_lines(iter([points]))} Each line is one network at several budgets."
-    return ReportFigure(figure, Table(COLUMNS, _rows(points)), caption)
+    return ReportFigure(figure, Table(COLUMNS, version_rows(points)), caption)
 
 
 @style()
@@ -334,7 +333,7 @@ def exchange(points: RatedVersions, fit: Exchange) -> ReportFigure:
 
     Versions outside the fit are small. No lines are drawn if the data do not bound their slope.
     """
-    figure, axes = _canvas()
+    figure, axes = canvas()
     x, y = points.require("training"), points.require("search")
     low, high = np.percentile(points.elo, [10, 90])
     levels = (
@@ -367,66 +366,15 @@ def exchange(points: RatedVersions, fit: Exchange) -> ReportFigure:
         "Black lines join training and search of equal Elo in the fit. Large dots are the "
         "versions in the fit, small ones all others."
     )
-    table = Table((*COLUMNS, "fitted"), _rows(points, fit.in_fit.astype(int)))
+    table = Table((*COLUMNS, "fitted"), version_rows(points, fit.in_fit.astype(int)))
     return ReportFigure(figure, table, caption)
-
-
-@style()
-def extrapolation(points: RatedVersions, compared: Comparison, note: str = "") -> ReportFigure:
-    """Draws fitted versions, the best candidate's curve with its band, and held-out versions.
-
-    Args:
-        points: all versions.
-        compared: the candidates' predictions of the largest runs.
-        note: begins the caption.
-    """
-    figure, axes = _canvas(7.2, 3.8)
-    test = compared.test
-    out = np.isin(points.run, test.held_out)
-    fitted = points.select(~out)
-    last = float(fitted.training.max())
-    beyond = np.linspace(last, float(points.training.max()), 40)
-    whole = np.concatenate([np.linspace(fitted.training.min(), last, 80)[:-1], beyond])
-    size = float(points.parameters[int(np.argmax(points.training))])
-    band = one_more_run(fitted, compared, beyond, np.full(len(beyond), size))
-    mean = test.predictor.mean(whole, np.full(len(whole), size))
-    axes.plot(fitted.training, fitted.elo, "o", color=PALE, markersize=4, label="fitted")
-    axes.fill_between(beyond, band.low, band.high, color=INK, alpha=0.18, linewidth=0,
-                      label="one more run, 95 %")  # fmt: skip
-    axes.plot(whole, mean, color=INK, linewidth=1.6, label=compared.best.name)
-    axes.plot(
-        points.training[out], points.elo[out], "D", color=HUES[0], markersize=4, label="held out"
-    )
-    axes.axvline(last, color=INK, linewidth=0.8, linestyle=":")
-    axes.legend(fontsize=8, frameon=False)
-    axes.set(xlabel="training, FLOPs", ylabel="Elo")
-    label_powers(axes.xaxis)
-    _limit_elo(axes, points.elo)
-    predictions = _predictions(points, test)
-    header = (*COLUMNS, "held_out", "predicted", "low", "high")
-    caption = (
-        f"{note}The curve is fitted to the gray dots alone, which end at the dotted line; it is "
-        "drawn for the size of the largest run. The band holds the Elo of one more run; intervals "
-        "of held-out ratings add their errors."
-    )
-    rows = _rows(points, out.astype(int), *predictions.T)
-    return ReportFigure(figure, Table(header, rows), caption)
-
-
-def _predictions(points: RatedVersions, test: Extrapolation) -> Floats:
-    """Lists the prediction of each version and its interval, [N, 3]; NaN for fitted ones."""
-    predicted = test.predicted
-    ends = np.stack([predicted.value, predicted.low, predicted.high], axis=1)
-    rows = dict(zip(zip(test.run, test.training, strict=True), ends, strict=True))
-    keys = zip(points.run, points.training, strict=True)
-    return np.array([rows.get(key, np.full(3, np.nan)) for key in keys])
 
 
 COLUMNS = ("run", "recipe", "seed", "training_log10_flops", "search_log10_flops",
            "parameters_log10", "simulations", "elo", "stderr")  # fmt: skip
 
 
-def _rows(points: RatedVersions, *more: Ints | Floats) -> list[Row]:
+def version_rows(points: RatedVersions, *more: Ints | Floats) -> list[Row]:
     """Lists the values of `COLUMNS` and of more columns, [N] each, for every version."""
     simulations = points.covariates.get("simulations", np.full(len(points), np.nan))
     columns = (points.run, points.recipe, points.seed, points.training, points.search)
@@ -445,7 +393,7 @@ def _ramp() -> Colormap:
     return ListedColormap(shades)
 
 
-def _limit_elo(axes: Axes, elo: Floats) -> None:
+def limit_elo(axes: Axes, elo: Floats) -> None:
     """Limits the Elo axis so that wide intervals do not squeeze the ratings together."""
     low, high = axes.get_ylim()
     room = 0.5 * max(float(np.ptp(elo)), 1.0)

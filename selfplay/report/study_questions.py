@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from selfplay.report import comparison_section, figures, rated_runs
+from selfplay.report import comparison_section, extrapolation_figure, figures, rated_runs
 from selfplay.report.evidence import Evidence
 from selfplay.report.findings import Answers, Finding
 from selfplay.report.questions import Question
@@ -35,6 +35,14 @@ from selfplay.scaling.extrapolation import Comparison, Trial
 from selfplay.scaling.rated_versions import by_budget
 
 MIN_REACH = 0.3  # OOMs of training between fitted and predicted runs
+CANDIDATES_NOTE = (
+    "Each candidate is a curve of Elo against training: phases are a floor, an incline and a "
+    "plateau; over sizes, the network's size shifts the curve; of the frontier, only the leading "
+    "versions are fitted. In the test, the recipes with the largest runs are predicted from all "
+    "others. The candidate for that is chosen without them: it has the least root mean square "
+    "error when the largest of the other recipes are predicted. Errors are rated less predicted "
+    "Elo; inside counts the versions in their prediction intervals."
+)
 
 
 def of_sides(evidence: Evidence) -> Finding | None:
@@ -67,7 +75,7 @@ def of_training(evidence: Evidence) -> Finding:
         if rising is not None:
             answers.add(
                 lambda p=rising: slopes.per_training(p),
-                lambda slope: f"all recipes on their incline, one line: {slope}",
+                lambda slope: f"one line through the inclines of all recipes: {slope}",
                 context,
             )
         if evidence.perfect:
@@ -100,7 +108,7 @@ def of_exchange(evidence: Evidence) -> Finding:
         answers.sentences.append(
             f"In the fit: {fit.training}; {fit.search}; over {fit.in_fit.sum()} versions: those "
             "on the incline whose recipe led at their training and budget. The same ratings chose "
-            "them, which the interval does not cover."
+            "them, which the intervals do not allow for."
         )
     figure = figures.exchange(points, fit) if fit is not None else None
     return answers.finding(figure, note=evidence.incline_note)
@@ -181,23 +189,26 @@ def of_extrapolation(evidence: Evidence) -> Finding:
     if fits:
         budget = evidence.budget if evidence.budget in fits else next(iter(fits))
         rated = by_budget(evidence.points)[budget]
-        figure = figures.extrapolation(rated, fits[budget], f"At {budget:g} simulations. ")
+        figure = extrapolation_figure.draw(rated, fits[budget], f"At {budget:g} simulations. ")
     columns = ("mean error", "root mean square", "inside")
-    header = ("simulations", "candidate", *(f"{c}, chosen by" for c in columns), *columns, "used")
-    return answers.finding(figure, Table(header, rows) if rows else None)
+    sides = (f"{side}: {name}" for side in ("choice", "test") for name in columns)
+    header = ("simulations", "candidate", *sides, "chosen")
+    if not rows:
+        return answers.finding(figure)
+    return answers.finding(figure, Table(header, rows), note=CANDIDATES_NOTE)
 
 
 def _trial(trial: Trial, fit: Comparison) -> Row:
-    """Lists a candidate's errors in both tests, and whether it is used."""
+    """Lists a candidate's errors, in Elo, in both tests, and whether it is chosen."""
     row: list[Value] = [trial.candidate.name]
-    used = trial.candidate is fit.best
-    for test in (trial.chosen_by, fit.test if used else trial.tested):
+    chosen = trial.candidate is fit.best
+    for test in (trial.chosen_by, fit.test if chosen else trial.tested):
         if isinstance(test, InsufficientData):
             row += ["", "", ""]
         else:
             mean, square = float(test.error.mean()), float(test.root_mean_square)
             row += [f"{mean:+.0f}", f"{square:.0f}", f"{test.covered.sum()}/{test.covered.size}"]
-    return (*row, "yes" if used else "")
+    return (*row, "yes" if chosen else "")
 
 
 def of_boards(evidence: Evidence) -> Finding:

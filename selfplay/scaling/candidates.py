@@ -5,8 +5,8 @@ size of the network, or to the versions on the frontier. The interval of a predi
 three parts:
 
 * the variance of the fit, estimated from the runs that it was fitted to;
-* the variance of one more run: G times as large, as a curve through G runs is a mean over G, and at
-  least the scatter of single versions; G counts the runs that show that part of the curve;
+* the variance of one more run, see `Regression.prediction`: G times as large, as a curve through G
+  runs is a mean over G, and at least the scatter of single versions;
 * the errors of the ratings on both sides, with their covariance from the ladder.
 
 Student's t has the degrees of freedom of the fit, whose derivatives are the design of `regress`.
@@ -91,8 +91,8 @@ class Predictor:
 
     def curve(self, training: Floats, parameters: Floats) -> Estimate:
         """Estimates the curve at float[M]: the mean Elo of runs like these, with its intervals."""
-        return self._at(training, parameters, lambda design, elo, row, _, __: design.contrast(
-            elo, row, "Elo"
+        return self._at(training, parameters, lambda group, row, _: (
+            group.design.contrast(group.response, row, "Elo")
         ))  # fmt: skip
 
     def predict(
@@ -112,18 +112,19 @@ class Predictor:
         Raises:
             InsufficientData: there is a single run, or the versions do not determine the curve.
         """
-        return self._at(training, parameters, lambda design, elo, row, at, group: (
-            _one_more_run(design, elo, row, shared[at, group.chosen], float(variance[at]),
-                          self.points.run_index[group.chosen])
+        return self._at(training, parameters, lambda group, row, at: (
+            group.design.prediction(
+                group.response, row, shared[at, group.chosen], float(variance[at])
+            )
         ))  # fmt: skip
 
     def _at(
         self,
         training: Floats,
         parameters: Floats,
-        estimate: Callable[[Regression, Floats, Floats, int, "_Group"], Estimate],
+        estimate: "EstimateAt",
     ) -> Estimate:
-        """Estimates something at float[M] from the linearized fits of all replicates."""
+        """Estimates something at float[M], from the linearized fits of all replicates: [..., M]."""
         x, z = self._coordinates(training, parameters)
         count, batch = len(self.beta), self.points.elo.shape[:-1]
         numbers = {name: np.full((count, len(x)), np.nan) for name in NUMBERS}
@@ -139,8 +140,15 @@ class Predictor:
         group: "_Group",
         x: Floats,
         z: Floats | None,
-        estimate: Callable[[Regression, Floats, Floats, int, "_Group"], Estimate],
+        estimate: "EstimateAt",
     ) -> Estimate:
+        """Estimates something for the replicates [R] of a group, at float[M]: [R, M].
+
+        A curve that is a minimum of pieces is estimated as the least of them.
+
+        Raises:
+            InsufficientData: no fitted version determines the curve at one of these places.
+        """
         first, shape = group.replicates[0], self.candidate.shape
         used = group.used
         places: list[Estimate] = []
@@ -153,7 +161,7 @@ class Predictor:
                 if row[~used & ~self.held[first]].any():
                     continue  # no version determines this piece
                 try:
-                    linear = estimate(group.design, group.response, row[used], at, group)
+                    linear = estimate(group, row[used], at)
                 except InsufficientData:  # it depends on one run alone
                     linear = _unbounded(len(group.replicates))
                 moved = np.array([piece[0][0] for piece in pieces]) - linear.value
@@ -211,6 +219,10 @@ class _Group:
     response: Floats
 
 
+EstimateAt: TypeAlias = Callable[[_Group, Floats, int], Estimate]
+"""Estimates, for a group, the sum of parameters weighted by float[K], at a place of M."""
+
+
 def fit(candidate: Candidate, points: RatedVersions) -> Predictor:
     """Fits a candidate.
 
@@ -236,31 +248,6 @@ def _unbounded(count: int) -> Estimate:
     """Makes estimates of 0 Elo float[count] with no bounds."""
     infinite, one = np.full(count, np.inf), np.ones(count)
     return Estimate(np.zeros(count), -infinite, infinite, infinite, one, "Elo")
-
-
-def _one_more_run(
-    design: Regression, elo: Floats, row: Floats, shared: Floats, variance: float, run: Ints
-) -> Estimate:
-    """Predicts a rating of one more run, as `Regression.prediction` does, for uneven designs.
-
-    Where runs have different versions, a prediction is a mean over those that show that part of the
-    curve. Their number is that of equal weights with the same sum of squares.
-    """
-    linear = design.contrast(elo, row, "Elo")
-    weights = row @ design.operator
-    fitted = weights @ design.noise @ weights
-    between = np.maximum(np.square(linear.stderr) - fitted, 0.0)
-    of_runs = np.bincount(run, weights)
-    count = np.square(of_runs.sum()) / np.square(of_runs).sum()
-    residual = np.eye(len(row @ design.operator)) - design.columns @ design.operator
-    excess = np.square(elo @ residual.T).sum(axis=-1) - np.sum(residual @ design.noise * residual)
-    scatter = np.maximum(excess, 0.0) / np.square(residual).sum()
-    another = np.maximum(between * count, scatter)
-    known = fitted + variance - 2 * weights @ shared
-    df = design.prediction(elo, row, shared, variance).df
-    # where the ratings' errors hide the differences between runs, that formula goes to 0
-    df = np.maximum(df, max(count - 1, 1.0))
-    return Estimate.student(linear.value, np.sqrt(between + another + known), df, "Elo")
 
 
 def _fit_line(elo: Floats, x: Floats, z: Floats | None, weights: Floats) -> tuple[Floats, Mask]:

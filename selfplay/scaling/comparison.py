@@ -174,9 +174,9 @@ def training_saved(
         strength = f", that of `{a}` after {power(training)} FLOPs"
         unbounded = np.isinf(ooms.low) and np.isinf(ooms.high)
         return ooms, _saving_sentence(a, b, ooms) + ("" if unbounded else strength)
-    rising, note = incline.on_incline(both, perfect)
+    rising, _ = incline.on_incline(both, perfect)
     saving = multiplier.between(both.select(rising), a, b)
-    without = f", without {(~rising).sum()} versions off the incline" if note else ""
+    without = "" if rising.all() else f", without {(~rising).sum()} versions off the incline"
     return saving.ooms, f"{saving}{without}"
 
 

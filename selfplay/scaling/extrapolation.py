@@ -70,8 +70,9 @@ class Extrapolation:
     def __str__(self) -> str:
         return (
             f"{self.covered.sum()} of {self.covered.size} held-out versions of "
-            f"{len(self.held_out)} runs, up to {self.reach:.2g} OOMs beyond, are inside their 95 % "
-            f"prediction intervals; errors are {float(self.error.mean()):+.0f} Elo in the mean, "
+            f"{len(self.held_out)} runs, up to {self.reach:.2g} OOMs beyond the fitted ones, are "
+            "inside their 95 % prediction intervals; errors are "
+            f"{float(self.error.mean()):+.0f} Elo in the mean, "
             f"{float(self.root_mean_square):.0f} Elo root mean square"
         )
 
@@ -114,10 +115,11 @@ class Comparison:
     forecast: Estimate | None
 
     def __str__(self) -> str:
-        text = f"by the {self.best.name}: {self.test}"
+        text = f"predicted by the {self.best.name}, {self.test}"
         if self.forecast is None:
             return text
-        return f"{text}. One more run with {power(self.at, 1)} FLOPs: {self.forecast}"
+        at = f"{power(self.at, 1)} FLOPs of training"
+        return f"{text}. The forecast for one more run, with {at}, is {self.forecast}"
 
 
 def compare(

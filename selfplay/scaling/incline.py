@@ -45,13 +45,17 @@ def on_incline(points: RatedVersions, perfect: bool) -> tuple[Mask, str]:
         sides = [f"{before} before the take-off"] if before else []
         sides += [f"{beyond} on a plateau"] if beyond else []
         if sides:
-            notes.append(f"{' and '.join(sides)} of {len(at_budget)} at {budget:g} simulations")
+            off = f"{before + beyond} of {len(at_budget)} at {budget:g} simulations"
+            notes.append(f"{off} ({', '.join(sides)})")
     rising = phase == INCLINE
-    if not notes or not rising.any():
-        return np.ones(len(points), bool), ""
+    if not notes:
+        return rising, ""
+    if not rising.any():
+        text = "Lines are fitted to all versions, although none is on an incline"
+        return ~rising, f"{text}: {'; '.join(notes)}."
     missing = sorted(set(points.recipe.tolist()) - set(points.recipe[rising].tolist()))
-    notes += [f"with them all of {', '.join(missing)}"] if missing else []
-    return rising, f"Versions off the incline are left out: {'; '.join(notes)}."
+    notes += [f"no version of {', '.join(missing)} is left"] if missing else []
+    return rising, f"Lines leave out versions off the incline: {'; '.join(notes)}."
 
 
 def phases_of_recipes(points: RatedVersions, perfect: bool = False) -> Ints:

@@ -53,7 +53,9 @@ class LackOfFit:
     def __str__(self) -> str:
         if not self.departures:
             return "too few levels for a test of fit"
-        return f"lack of fit p = {float(self.p_value):.2g}"
+        p = float(self.p_value)
+        text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+        return f"{'' if self.significant else 'no '}lack of fit ({text})"
 
 
 def test(points: RatedVersions, columns: Floats, along: str = "training") -> LackOfFit:
@@ -121,4 +123,5 @@ def _p_value(fitted: Regression, elo: Floats, contrasts: Floats) -> Floats:
 
 
 def _trace(matrix: Floats) -> Floats:
+    """Sums the diagonals of float[..., C, C]; returns float[...]."""
     return np.einsum("...cc->...", matrix)

@@ -57,8 +57,8 @@ class LearningCurve:
         if smooth is not None:
             where = power(float(smooth.middle.value), 1)
             return (
-                f"a smooth curve (phases leave a {self.lack_of_fit}), steepest at {where} FLOPs: "
-                f"{self.slope}"
+                f"a smooth curve, as a curve in phases shows {self.lack_of_fit}; steepest at "
+                f"{where} FLOPs: {self.slope}"
             )
         text = str(self.slope)
         if fit.take_off is not None:

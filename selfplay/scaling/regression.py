@@ -109,8 +109,10 @@ class Regression:
     def prediction(self, elo: Floats, row: ArrayLike, shared: Floats, variance: float) -> Estimate:
         """Predicts the rating that the same ladder gives to a version of one more run like these.
 
-        The variance of that run is the number of runs times that of a sum over them, and at least
-        the scatter of versions.
+        The variance of that run is as many times that of the fit as runs determine it, and at least
+        the scatter of versions. Where runs have different versions, a prediction is a mean over
+        those that show that part of the curve; their number is that of equal weights with the same
+        sum of squares.
 
         Args:
             elo: float[..., N], of the fitted versions.
@@ -125,9 +127,13 @@ class Regression:
         a = c @ self.operator
         parts = self._parts(elo, c[None])
         between = parts.between[..., 0, 0]
-        another = np.maximum(len(self.runs) * between, parts.scatter)
+        of_runs = self.member @ a
+        count = float(np.square(of_runs.sum()) / np.square(of_runs).sum())
+        another = np.maximum(count * between, parts.scatter)
         known = a @ self.noise @ a + variance - 2 * a @ shared
         df = parts.df(np.ones((*elo.shape[:-1], 1)), 1 + len(self.runs), known)
+        # if the ratings' errors hide the differences between runs, that formula goes to 0
+        df = np.maximum(df, max(count - 1, 1.0))
         return Estimate.student(elo @ a, np.sqrt(between + another + known), df, "Elo")
 
     def check(self, contrasts: Floats) -> None:

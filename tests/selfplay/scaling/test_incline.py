@@ -34,8 +34,8 @@ def test_every_recipe_has_its_own_incline() -> None:
     phase = incline.phases_of_recipes(points)
     before, beyond = (phase == -1).sum(), (phase == 1).sum()
     assert text == (
-        f"Versions off the incline are left out: {before} before the take-off and {beyond} on a "
-        "plateau of 104 at 8 simulations."
+        f"Lines leave out versions off the incline: {before + beyond} of 104 at 8 simulations "
+        f"({before} before the take-off, {beyond} on a plateau)."
     )
 
 
@@ -52,8 +52,16 @@ def test_near_perfect_recipe_without_a_slope_is_left_out() -> None:
     elo = np.where(points.recipe == "early", -20 + luck, points.elo - TOP)
     rising, text = incline.on_incline(replace(points, elo=elo), perfect=True)
     assert not rising[points.recipe == "early"].any() and rising.any()
-    assert text.endswith("; with them all of early.")
+    assert text.endswith("; no version of early is left.")
     assert incline.on_incline(replace(points, elo=elo), perfect=False)[0][:52].any()
+
+
+def test_note_says_so_where_no_version_is_on_an_incline() -> None:
+    points = early_and_late()
+    luck = np.random.default_rng(1).normal(0, 10, len(points))
+    rising, text = incline.on_incline(replace(points, elo=luck - 20), perfect=True)
+    assert rising.all()
+    assert "none is on an incline: 104 of 104 at 8 simulations (104 on a plateau)." in text
 
 
 def test_recipes_with_one_run_share_a_curve() -> None:

@@ -39,7 +39,7 @@ def test_slope_names_the_incline() -> None:
     curve = learning_curve.fit(single(*studies.s_shaped(3)))
     assert curve.slope.stretch == pytest.approx((START + 0.8, START + 2.4), abs=0.05)
     assert curve.slope.covers(600) and curve.slope.lack_of_fit.departures == 4
-    assert "between 10^12.8 and 10^14.4 FLOPs, lack of fit p = 0." in str(curve)
+    assert "between 10^12.8 and 10^14.4 FLOPs, no lack of fit (p = 0." in str(curve)
     at = np.array([START, START + 1.6, START + 3.2])
     drawn = learning_curve.evaluate(single(*studies.s_shaped(3)), curve, at)
     np.testing.assert_allclose(drawn.value, [0, 480, 960], atol=30)
