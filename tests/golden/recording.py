@@ -9,8 +9,6 @@ to change bits, in a commit of its own that says why. A refactoring never needs 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import shutil
 import sys
@@ -36,13 +34,13 @@ from selfplay.experts.game_record import ExpertGame
 from selfplay.experts.selection import SourceStats
 from selfplay.imitation.config import ImitationConfig
 from selfplay.imitation.imitate import FOLDER
-from selfplay.ladder import tables
 from selfplay.ladder.config import LadderConfig
-from selfplay.ladder.ladder import Ladder
+from selfplay.ladder.ladder import Ladder, LadderState
 from selfplay.learning.config import LearnerConfig
 from selfplay.model.config import NetworkConfig
 from selfplay.players import specs
 from selfplay.players.version import Version
+from selfplay.ratings import elo
 from selfplay.runs import metrics
 from selfplay.runs.codec import from_json, to_json
 from selfplay.runs.renamed import with_today_names
@@ -116,7 +114,7 @@ def expert_archive(folder: Path) -> None:
 
 
 def ladder(path: Path, run: str) -> dict[str, Any]:
-    """Plays a small ladder of the run's versions; returns its games and its ratings."""
+    """Plays a small ladder of the run's versions; returns its games and `plain_ratings`."""
     game = games.make("connect_four")
     names = [f"{run}@{version}?sims={sims}" for version in (1, STOPPED) for sims in (0, 4)]
     everyone = [specs.parse(spec, game) for spec in ("random", *names)]
@@ -124,11 +122,16 @@ def ladder(path: Path, run: str) -> dict[str, Any]:
     with Ladder(path, game, "connect_four", everyone, "random", config) as made:
         standing = made.run_until(1.0, 40, 1)
         played = [(g.first, g.second, list(g.moves), g.outcome) for g in made.database.games()]
-        table = csv.DictReader(io.StringIO(tables.to_csv(standing)))
-        return {
-            "games": [list(map(str, game)) for game in played],
-            "ratings": {row["player"]: [row["elo"], row["stderr"]] for row in table},
-        }
+        ratings = {name: list(map(str, pair)) for name, pair in plain_ratings(standing).items()}
+        return {"games": [list(map(str, game)) for game in played], "ratings": ratings}
+
+
+def plain_ratings(state: LadderState) -> dict[str, tuple[float, float]]:
+    """Rates players by the recorded model, without pair effects: name → Elo, standard error."""
+    players, anchor = len(state.entries), state.ratings.anchor
+    ratings = elo.fit(state.games, players, anchor, pair_effects=False)
+    pairs = zip(ratings.elo.tolist(), ratings.stderr.tolist(), strict=True)
+    return {entry.spec: pair for entry, pair in zip(state.entries, pairs, strict=True)}
 
 
 def main() -> None:

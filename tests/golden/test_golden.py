@@ -23,6 +23,7 @@ from selfplay.training.verify import verify
 from tests.golden import recording
 from tests.golden.recording import FORMAT_1, RUNS, STOPPED
 
+OTHER_BITS = "this machine or its packages compute other bits than the recorded ones"
 RECORDED: dict[str, Any] = json.loads(recording.GOLDEN.read_text())
 
 
@@ -39,7 +40,7 @@ def config_of(name: str) -> dict[str, Any]:
 def same_arithmetic(name: str, folder: Path) -> None:
     """Skips the test on a machine or with packages that compute other bits."""
     if recording.fingerprint(folder) != RECORDED["fingerprint"][name]:
-        pytest.skip("this machine or its packages compute other bits than the recorded ones")
+        pytest.skip(OTHER_BITS)
 
 
 @pytest.fixture
@@ -60,27 +61,35 @@ def test_ladder_plays_the_recorded_games(format_1: Path, tmp_path: Path) -> None
         ladder = recording.ladder(tmp_path / "ladder.db", "run")
     same_arithmetic("connect_four", format_1 / "run")
     assert ladder["games"] == RECORDED["ladder"]["games"]
-    assert_same_ratings(ladder["ratings"])
+    assert_same_ratings(tmp_path / "ladder.db")
 
 
-def assert_same_ratings(ratings: dict[str, list[str]]) -> None:
+def assert_same_ratings(ladder: Path) -> None:
+    """Rates a ladder by the model of the recording, in which pairings have no effects."""
+    ratings = recording.plain_ratings(from_ladder.read_state(ladder))
     expected = RECORDED["ladder"]["ratings"]
     assert sorted(ratings) == sorted(expected)
     for player, values in expected.items():
-        np.testing.assert_allclose(
-            list(map(float, ratings[player])), list(map(float, values)), rtol=1e-6, atol=1e-6
-        )
+        recorded_values = [float(value) for value in values]
+        np.testing.assert_allclose(ratings[player], recorded_values, rtol=1e-6, atol=1e-6)
 
 
 def test_recorded_run_resumes_to_the_recorded_digests(format_1: Path) -> None:
-    digests = recording.digests(config_of("connect_four"), format_1 / "run", format_1 / "experts")
-    same_arithmetic("connect_four", format_1 / "run")
+    folder = format_1 / "run"
+    try:
+        digests = recording.digests(config_of("connect_four"), folder, format_1 / "experts")
+    except ValueError as error:
+        if "fingerprint" in str(error):
+            pytest.skip(OTHER_BITS)
+        raise
     assert digests == recorded("connect_four")["digests"]
 
 
 def test_recorded_run_verifies(format_1: Path) -> None:
-    same_arithmetic("connect_four", format_1 / "run")
-    assert verify(format_1 / "run", 1, STOPPED) is None
+    difference = verify(format_1 / "run", 1, STOPPED)
+    if difference and "fingerprint" in difference.part:
+        pytest.skip(OTHER_BITS)
+    assert difference is None
 
 
 def test_recorded_run_and_exported_file_are_one_version(format_1: Path) -> None:
@@ -102,10 +111,8 @@ def test_recorded_archive_is_read(format_1: Path) -> None:
 
 
 def test_recorded_ladder_is_rated(format_1: Path) -> None:
-    standing = from_ladder.read_state(format_1 / "ladder" / "ladder.db")
-    elo, stderr = standing.ratings.elo, standing.ratings.stderr
-    assert_same_ratings(
-        {entry.spec: [str(elo[i]), str(stderr[i])] for i, entry in enumerate(standing.entries)}
-    )
+    path = format_1 / "ladder" / "ladder.db"
+    assert_same_ratings(path)
+    standing = from_ladder.read_state(path)
     points = from_ladder.read_versions(standing, format_1)
     assert len(points) == 4 and points.runs == ["run"]
