@@ -138,20 +138,20 @@ def terms(
         delta: log ν.
         tau: the standard deviation of the first-move advantage over openings; 0 for none.
     """
-    given_z = _given_z(ahead, side, outcome, gamma, delta, tau)
-    weight = (side != 0)[:, :, None].astype(float)  # [R, M, 1]: 0 removes padding
-    turn, result = side[:, :, None], outcome[:, :, None]
+    turn, result = side.T, outcome.T  # [M, R]
+    weight = (turn != 0).astype(float)  # 0 removes padding
+    given_z = _given_z(ahead, turn, result, gamma, delta, tau)
     value = given_z.value
-    posterior = np.exp(given_z.log_joint - value[:, None])
+    posterior = np.exp(given_z.log_joint - value)  # [Q, R]
 
-    mean, share = given_z.mean * weight, given_z.draw * weight  # [R, M, Q]
+    mean, share = given_z.mean * weight, given_z.draw * weight  # [Q, M, R]
     by_x = (result * weight - mean) / 2
     by_gamma = by_x.sum(axis=1)
     by_delta = ((result == 0) * weight - share).sum(axis=1)
     by_ahead = (turn * by_x).sum(axis=1)
-    scale = tau * NODES
-    scores = np.stack([by_ahead, by_gamma, by_delta, by_gamma * scale], axis=-1)  # given z
-    score = np.einsum("rq,rqa->ra", posterior, scores)
+    scale = tau * NODES[:, None]
+    scores = (by_ahead, by_gamma, by_delta, by_gamma * scale)  # [Q, R], given z
+    score = np.stack([(posterior * part).sum(axis=0) for part in scores], axis=-1)
 
     # Louis (1982): the expected information given z, minus the variance over z of the score.
     xx = ((1 - share) * weight - mean**2) / 4
@@ -173,7 +173,7 @@ def terms(
     }
     information = np.empty((*score.shape, 4))
     for (a, b), entry in entries.items():
-        spread = (posterior * (entry - scores[..., a] * scores[..., b])).sum(axis=1)
+        spread = (posterior * (entry - scores[a] * scores[b])).sum(axis=0)
         information[:, a, b] = information[:, b, a] = spread + score[:, a] * score[:, b]
     information[:, 3, 3] -= score[:, 3]  # the last coordinate is log τ
     return Terms(value, score, information)
@@ -183,21 +183,21 @@ def log_likelihood(
     ahead: Floats, side: Ints, outcome: Ints, gamma: float, delta: float, tau: float
 ) -> Floats:
     """Computes the log-likelihood of R openings, float[R], as `terms` does."""
-    return _given_z(ahead, side, outcome, gamma, delta, tau).value
+    return _given_z(ahead, side.T, outcome.T, gamma, delta, tau).value
 
 
 class _GivenZ(NamedTuple):
     """Outcomes of openings at each value of z."""
 
-    mean: Floats  # [R, M, Q]: expected outcome of each game
-    draw: Floats  # [R, M, Q]: probability of a draw
-    log_joint: Floats  # [R, Q]: log-likelihood of the outcomes and of z
+    mean: Floats  # [Q, M, R]: expected outcome of each game
+    draw: Floats  # [Q, M, R]: probability of a draw
+    log_joint: Floats  # [Q, R]: log-likelihood of the outcomes and of z
 
     @property
     def value(self) -> Floats:
         """The log-likelihood of the outcomes, float[R]."""
-        most = self.log_joint.max(axis=1, initial=-1e300)
-        return most + np.log(np.exp(self.log_joint - most[:, None]).sum(axis=1))
+        most = self.log_joint.max(axis=0, initial=-1e300)
+        return most + np.log(np.exp(self.log_joint - most).sum(axis=0))
 
 
 def _given_z(
@@ -205,18 +205,20 @@ def _given_z(
 ) -> _GivenZ:
     """Computes the odds of all games, and the log-likelihood of each opening, for each z.
 
-    Rows of one pairing follow each other and have equal odds, which are computed once.
+    `side` and `outcome` are int[M, R]. Rows of one pairing follow each other and have equal odds,
+    which are computed once. R is the last axis, over which NumPy is fastest.
     """
     starts = np.flatnonzero(np.r_[True, ahead[1:] != ahead[:-1]][: len(ahead)])
-    row = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(ahead)]))[:, None]
-    lead = ahead[starts, None] * np.array([1.0, -1.0]) + gamma  # [K, 2], of the first player
-    x = lead[:, :, None] + tau * NODES  # [K, 2, Q]
+    row = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(ahead)]))
+    lead = ahead[starts] * np.array([[1.0], [-1.0]]) + gamma  # [2, K], of the first player
+    x = lead + tau * NODES[:, None, None]  # [Q, 2, K]
     top = np.maximum(np.abs(x) / 2, delta)  # keeps the exponentials in range
     win, loss, draw = np.exp(x / 2 - top), np.exp(-x / 2 - top), np.exp(delta - top)
     total = win + loss + draw
     norm = top + np.log(total)
     log = np.stack([-x / 2, np.full_like(x, delta), x / 2], axis=2) - norm[:, :, None]
     seat = (side < 0).astype(int)
-    games = log[row, seat, outcome + 1] * (side != 0)[:, :, None]
+    games = log[:, seat, outcome + 1, row] * (side != 0)
     mean, drawn = (win - loss) / total, draw / total
-    return _GivenZ(mean[row, seat], drawn[row, seat], np.log(WEIGHTS) + games.sum(axis=1))
+    log_joint = np.log(WEIGHTS)[:, None] + games.sum(axis=1)
+    return _GivenZ(mean[:, seat, row], drawn[:, seat, row], log_joint)

@@ -173,7 +173,7 @@ class Profile:
 
         if not pair_effects:
             return profile()
-        if posterior.is_forest:  # no value of σ explains the games better than another
+        if posterior.fits_any_spread:  # no value of σ explains the games better than another
             largest = SPREADS[-1]
             return cls(posterior, np.array([0, largest]), np.tile(evidence[0.0], 2), [at[0.0]] * 2)
         for spread in SPREADS:

@@ -15,9 +15,10 @@ given. Weak priors make every estimate finite:
   stretches or shrinks the whole table, by 3 % for 50 Elo, and the intervals include it. If no
   opening was played twice, τ is fixed at 0, because nothing tells it apart from luck.
 
-The maximum is that over parameters and pair effects together. Each effect u appears in its own
-pairing only, so Newton's steps eliminate it: a pairing with information I about its difference
-keeps I / (1 + σ² I) of it, at most 1 / σ², however many games it has.
+Pair effects are integrated out around their most likely values, which are found along with the
+parameters. Maximizing over them instead would squeeze wide tables, because lopsided pairings hide
+their effects. A pairing with information I about its difference keeps I / (1 + σ² I) of it, at most
+1 / σ², however many games it has.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,6 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.special import logsumexp
 
 from selfplay.ratings.bradley_terry import (
     NATS_PER_ELO,
@@ -38,9 +38,8 @@ from selfplay.ratings.bradley_terry import (
     Ints,
     Openings,
     gather,
-    log_likelihood,
-    terms,
 )
+from selfplay.ratings.pair_effects import MIN_SHRUNK, integrate
 
 __all__ = ["PRIOR", "Maximum", "Posterior"]
 
@@ -49,11 +48,9 @@ FIRST_MOVE: Final = 400 * NATS_PER_ELO
 LOG_DRAW: Final = (-2.0, 6.0)  # mean and standard deviation of δ = log ν
 SPREAD: Final = (0.5, 100 * NATS_PER_ELO)  # power and scale
 SHRINK: Final = 20  # openings
-_HERMITE = np.polynomial.hermite_e.hermegauss(5)
-EFFECTS: Final[Floats] = _HERMITE[0]  # nodes for a pair effect, in its standard deviations
-LOG_WEIGHTS: Final[Floats] = np.log(_HERMITE[1] / np.sqrt(2 * np.pi))
+NARROW: Final = 100 * NATS_PER_ELO  # much narrower fields are as likely as this one
 CONVERGED: Final = 1e-12  # nats that another step would gain
-MIN_SHRUNK: Final = 0.05  # the least value of 1 + σ² I, where openings make I negative
+SHORTEST: Final = 1e-12  # fraction of a step
 
 
 class Maximum(NamedTuple):
@@ -62,14 +59,16 @@ class Maximum(NamedTuple):
     sigma: float  # σ
     spread: Floats  # [K]: the standard deviation of each pairing's effect, σ times its scale
     parameters: Floats  # [p]: θ, γ, δ, log τ
-    effects: Floats  # [K]: u divided by its standard deviation
-    value: float  # the penalized log-likelihood
-    score: Floats  # [R, 4], of one opening of a row
-    information: Floats  # [R, 4, 4], of one opening of a row
-    gradient: Floats  # [p], pair effects eliminated
-    hessian: Floats  # [p, p], negative, pair effects eliminated
+    effects: Floats  # [K]: the most likely u, divided by its standard deviation
+    value: float  # the penalized log-likelihood, pair effects integrated out
+    score: Floats  # [R, 4], of one opening of a row; its mean over u
+    information: Floats  # [R, 4, 4], of one opening of a row; its mean over u
+    gradient: Floats  # [p]
+    hessian: Floats  # [p, p], negative
     pairings: Floats  # [K, 4, 4]: information of all openings of a pairing
     prior: Floats  # [p, p]: information of the priors
+    by_effect: Floats  # [K]: first derivative in the effect, at `effects`
+    bend: Floats  # [K, 4]: information about d and each coordinate, at `effects`
 
     @property
     def gamma(self) -> float:
@@ -97,6 +96,14 @@ class Maximum(NamedTuple):
     def kept(self) -> Floats:
         """The information of pairings once their effects are eliminated, float[K, 4, 4]."""
         return np.swapaxes(self.onto, 1, 2) @ self.pairings
+
+
+class _Step(NamedTuple):
+    """A step towards the maximum."""
+
+    parameters: Floats  # [p]
+    effects: Floats  # [K], in standard deviations
+    gain: float  # twice what the whole step promises, in nats
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,12 +155,21 @@ class Posterior:
         return cls(openings, players, free, center, _prior_information(players, prior), scales)
 
     @property
-    def is_forest(self) -> bool:
-        """True = no pairings form a cycle, so ratings can match the result of every pairing."""
-        ends = (self.openings.i, self.openings.j)
-        links = coo_array((np.ones(len(ends[0])), ends), (self.players, self.players))
-        parts = connected_components(links, directed=False, return_labels=False)
-        return len(ends[0]) == self.players - parts
+    def fits_any_spread(self) -> bool:
+        """True = ratings can explain the result of every pairing, so nothing is left for effects.
+
+        Ratings are free to grow apart where all points between two groups of players go one way
+        (Ford 1957). Within a group, they explain all pairings if these form a tree.
+        """
+        rows = self.openings
+        result, ends = rows.side * rows.outcome, np.stack([rows.i, rows.j])
+        scored = np.stack([(rows.side != 0) & (result >= 0), (rows.side != 0) & (result <= 0)])
+        scored = rows.by_pairing(scored.any(axis=2).T.astype(float)) > 0  # [K, 2], by i and by j
+        beaten = np.concatenate([ends[:, scored[:, 0]], ends[::-1, scored[:, 1]]], axis=1)
+        links = coo_array((np.ones(beaten.shape[1]), tuple(beaten)), (self.players,) * 2)
+        groups, group = connected_components(links, connection="strong")
+        inside = int((group[rows.i] == group[rows.j]).sum())
+        return inside == self.players - groups
 
     def tau(self, parameters: Floats) -> float:
         """Returns the standard deviation of the first-move advantage over openings."""
@@ -176,20 +192,11 @@ class Posterior:
         else:
             effects = start.effects * (min(start.sigma / sigma, 1.0) if sigma else 0.0)
             current = self._evaluate(start.parameters, effects, sigma)
+        step = self._newton(current)
         for _ in range(200):
-            step, effects, gain = self._newton(current)
-            if gain < CONVERGED:
+            if step.gain < CONVERGED:
                 return current
-            following = current
-            for halvings in range(40):  # until the step goes uphill
-                following = self._evaluate(
-                    current.parameters + step / 2**halvings,
-                    current.effects + effects / 2**halvings,
-                    sigma,
-                )
-                if following.value >= current.value - 1e-9 * (1 + abs(current.value)):
-                    break
-            current = following
+            current, step = self._walk(current, step)
         raise ArithmeticError(f"no maximum after 200 steps on {self.openings.count.sum()} openings")
 
     def inverse(self, at: Maximum) -> Floats:
@@ -202,36 +209,17 @@ class Posterior:
     def log_evidence(self, at: Maximum) -> float:
         """Approximates the log-likelihood of σ, up to a constant.
 
-        Parameters and pair effects are integrated out, which is restricted likelihood: it accounts
-        for the degrees of freedom that the ratings take. Parameters are integrated by Laplace's
-        method, effects by Gauss-Hermite quadrature around their maximum.
-
-        The density of the ratings' prior is left out: with it, a field wider than the prior would
-        look like pair effects that all point the same way, even where the games form a tree.
+        This is restricted likelihood: parameters are integrated out, too, by Laplace's method,
+        which accounts for the degrees of freedom that the ratings take. The larger σ, the further
+        apart are the ratings that explain the same results. So this integral needs a prior of the
+        ratings without a scale of its own: a t-distribution, which has the field's width. Under a
+        flat prior, or one much wider than the field, σ is overestimated.
         """
         factor, _ = _factor(at.hessian[np.ix_(self.free, self.free)])
         theta, penalty = at.parameters[:-3], self.penalty[:-3, :-3]
-        value = at.value + theta @ penalty @ theta / 2 - np.log(np.diag(factor)).sum()
-        if not at.sigma:
-            return float(value)
-        rows, width = self.openings, at.spread / np.sqrt(at.shrunk)
-        ahead = at.parameters[rows.i] - at.parameters[rows.j]
-        parts = list[Floats]()
-        for z in EFFECTS:
-            effect = at.spread * at.effects + width * z
-            by_row = log_likelihood(
-                (ahead + effect)[rows.pairing],
-                rows.side,
-                rows.outcome,
-                at.gamma,
-                float(at.parameters[-2]),
-                self.tau(at.parameters),
-            )
-            prior = (z**2 - (at.effects + z / np.sqrt(at.shrunk)) ** 2) / 2
-            parts.append(np.bincount(rows.pairing, rows.count * by_row, len(rows.i)) + prior)
-        integrals = logsumexp(np.array(parts) + LOG_WEIGHTS[:, None], axis=0)
-        effects = (integrals - parts[len(EFFECTS) // 2] - np.log(at.shrunk) / 2).sum()
-        return float(value + effects)
+        field = (self.players - 1) * np.log(theta.var() + NARROW**2) / 2
+        without = at.value + theta @ penalty @ theta / 2
+        return float(without - field - np.log(np.diag(factor)).sum())
 
     def sandwich(self, at: Maximum) -> Floats:
         """Computes the covariance float[p, p] in nats²: H⁻¹ B H⁻¹, with the opening as the unit.
@@ -260,58 +248,61 @@ class Posterior:
         """Computes the value and its derivatives at parameters float[p] and effects float[K]."""
         rows, tau = self.openings, self.tau(point)
         spread = sigma * self.scale
-        ahead = point[rows.i] - point[rows.j] + spread * effects
-        value, score, information = terms(
-            ahead[rows.pairing], rows.side, rows.outcome, point[-3], point[-2], tau
-        )
-        scores, pairings = rows.by_pairing(score), rows.by_pairing(information)
+        parts = integrate(rows, point, effects, spread, tau)
+        pairings = rows.by_pairing(parts.information)
         deviation = np.where(self.free, point - self.center, 0)
         deviation[-1] = 0
         power, excess = SPREAD[0], (tau / SPREAD[1]) ** 2
-        penalized = rows.count @ value - (deviation @ self.penalty @ deviation) / 2
+        penalized = parts.value.sum() - (deviation @ self.penalty @ deviation) / 2
         curvature = self.penalty.copy()
         curvature[-1, -1] = 2 * excess
+        gradient = self._gather(rows.by_pairing(parts.score)) - self.penalty @ deviation
+        gradient[-1] += power - excess
+        gradient[~self.free] = 0
         maximum = Maximum(
             sigma=sigma,
             spread=spread,
             parameters=point,
             effects=effects,
-            value=float(penalized + power * point[-1] - excess / 2 - effects @ effects / 2),
-            score=score,
-            information=information,
-            gradient=np.zeros_like(point),
+            value=float(penalized + power * point[-1] - excess / 2),
+            score=parts.score,
+            information=parts.information,
+            gradient=gradient,
             hessian=curvature,
             pairings=pairings,
             prior=curvature,
+            by_effect=parts.by_effect,
+            bend=parts.bend,
         )
-        by_effect = spread * scores[:, 0] - effects
-        sideways = (spread * by_effect / maximum.shrunk)[:, None] * pairings[:, 0]
-        scores = scores - sideways
-        gradient = self._gather(scores) - self.penalty @ deviation
-        gradient[-1] += power - excess
-        gradient[~self.free] = 0
-        return maximum._replace(gradient=gradient, hessian=self._sum(maximum.kept) + curvature)
+        return maximum._replace(hessian=self._sum(maximum.kept) + curvature)
 
-    def _by_effect(self, at: Maximum) -> Floats:
-        """Returns the derivatives of the value in the effects, float[K]."""
-        return at.spread * self.openings.by_pairing(at.score)[:, 0] - at.effects
+    def _walk(self, at: Maximum, step: "_Step") -> tuple[Maximum, "_Step"]:
+        """Goes along a step until the value rises, or less is left to gain, by halving it."""
+        length = 1.0
+        while True:
+            following = self._evaluate(
+                at.parameters + length * step.parameters,
+                at.effects + length * step.effects,
+                at.sigma,
+            )
+            left = self._newton(following)
+            if following.value >= at.value or left.gain < step.gain or length < SHORTEST:
+                return following, left
+            length /= 2
 
-    def _newton(self, at: Maximum, longest: float = 2.0) -> tuple[Floats, Floats, float]:
-        """Returns the step uphill in parameters and effects, and twice the gain that it promises.
-
-        The step is at most `longest` in any of them.
-        """
+    def _newton(self, at: Maximum, longest: float = 2.0) -> "_Step":
+        """Returns the step uphill, at most `longest` in any parameter or effect."""
         free, rows = self.free, self.openings
         step = np.zeros_like(at.gradient)
         step[free] = cho_solve(_factor(at.hessian[np.ix_(free, free)]), at.gradient[free])
         moved = np.stack([step[rows.i] - step[rows.j], *np.tile(step[-3:, None], len(rows.i))], 1)
-        sideways = at.spread * np.einsum("ka,ka->k", at.pairings[:, 0], moved)
-        by_effect = self._by_effect(at)
-        effects = (by_effect - sideways) / at.shrunk
-        gain = step @ at.gradient + by_effect**2 @ (1 / at.shrunk)
+        sideways = at.spread * np.einsum("ka,ka->k", at.bend, moved)
+        shrunk = np.maximum(1 + at.spread**2 * at.bend[:, 0], MIN_SHRUNK)
+        effects = (at.by_effect - sideways) / shrunk
+        gain = step @ at.gradient + at.by_effect**2 @ (1 / shrunk)
         most = max(np.abs(step).max(initial=0), np.abs(effects).max(initial=0), 1e-300)
         scale = min(1.0, longest / most)
-        return step * scale, effects * scale, float(gain)
+        return _Step(step * scale, effects * scale, float(gain))
 
     def _gather(self, scores: Floats) -> Floats:
         """Maps the scores float[K, 4] of pairings to the parameters, float[p]."""
