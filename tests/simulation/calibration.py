@@ -34,6 +34,7 @@ TARGET = 40.0  # Elo
 SAVED = 0.25  # the fraction of games that adaptive pairing saves at least, in the median
 SPREADS: Final = (0.0, 50.0, 100.0, 200.0)  # Elo, of independent pair effects
 TESTED: Final = (0.0, 100.0)  # spreads at which the false positives of the tests are counted
+TESTED_LADDERS: Final = 500  # the first ladders of such a cell
 CYCLE: Final = 150.0  # Elo, amplitude
 BETWEEN_KINDS: Final = 150.0  # Elo, standard deviation
 PAIRINGS: Final[dict[str, tuple[str, ...]]] = {  # the scenarios of each way of pairing, in turn
@@ -60,10 +61,10 @@ class Cell(NamedTuple):
         """Whether its ladders have the data of a published one."""
         return self.pairing in PUBLISHED
 
-    @property
-    def tested(self) -> bool:
-        """Whether its ladders are tested for goodness of fit."""
-        return self.pattern != "independent" or self.spread in TESTED or self.published
+    def tested(self, replicate: int) -> bool:
+        """Whether this ladder is tested for goodness of fit."""
+        every = self.pattern != "independent" or self.published
+        return every or (self.spread in TESTED and replicate < TESTED_LADDERS)
 
     def simulate(self, replicate: int) -> tuple[Ladder, Ratings]:
         """Simulates one of its ladders."""
@@ -183,7 +184,7 @@ def simulate(cell: Cell, replicate: int) -> SimulatedLadder:
     stderr, plain_stderr = (np.delete(each.stderr, truth.anchor) for each in (ratings, plain))
     low, high = ratings.pair_spread_interval
     ends = {int(truth.elo.argmin()): ANCHORS[0], int(truth.elo.argmax()): ANCHORS[1]}
-    p_values = _p_values(played) if cell.tested else None
+    p_values = _p_values(played) if cell.tested(replicate) else None
     return SimulatedLadder(
         cell=cell.name,
         openings=truth.openings,
