@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,9 @@ from scipy.special import stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 
-NUMBERS = ("value", "low", "high", "stderr", "df")  # the numeric fields of an estimate
+NUMBERS: Final = ("value", "low", "high", "stderr", "df")  # the numeric fields of an estimate
+
+FARTHEST: Final = 1000.0  # standard errors; data that allow more than this set no bound
 
 
 class InsufficientData(ValueError):
@@ -40,7 +43,8 @@ class Estimate:
     @classmethod
     def student(cls, value: Floats, stderr: Floats, df: Floats, unit: str) -> "Estimate":
         """Makes an estimate with Student's symmetric interval."""
-        half = stdtrit(df, 0.975) * stderr
+        with np.errstate(invalid="ignore"):
+            half = np.where(stderr > 0, t_95(df) * stderr, 0.0)
         return cls(value, value - half, value + half, stderr, df, unit)
 
     @property
@@ -83,6 +87,12 @@ class Estimate:
         if abs(high + low - 2 * value) < 0.05 * (high - low):
             return f"{value:+.{digits}f} ± {(high - low) / 2:.{digits}f} {self.unit}"
         return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f}) {self.unit}"
+
+
+def t_95(df: Floats) -> Floats:
+    """Returns the 97.5 % quantile of Student's t, inf where it is beyond `FARTHEST`."""
+    quantile = stdtrit(df, 0.975)
+    return np.where(quantile > FARTHEST, np.inf, quantile)
 
 
 def stack(estimates: Sequence[Estimate]) -> Estimate:

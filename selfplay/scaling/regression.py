@@ -25,9 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
-from selfplay.scaling.estimate import Estimate, Floats, InsufficientData
+from selfplay.scaling.estimate import Estimate, Floats, InsufficientData, t_95
 from selfplay.scaling.rated_versions import RatedVersions
 
 LEAST = 0.5  # of the variance from the ratings' errors, in the variance of a ratio
@@ -97,7 +96,7 @@ class Regression:
         along = np.stack([np.ones_like(value), -np.where(np.isfinite(value), value, 0.0)], axis=-1)
         parts = self._parts(elo, pair)
         df = parts.df(along, caution=caution)
-        t2 = stdtrit(df, 0.975)[..., None, None] ** 2
+        t2 = np.minimum(t_95(df), 1 / TINY)[..., None, None] ** 2
         either = parts.known + parts.excess, LEAST * parts.known + 0 * parts.excess
         ends = [_fieller(a, b, t2 * variance) for variance in either]
         low, high = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])

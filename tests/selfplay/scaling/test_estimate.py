@@ -49,6 +49,13 @@ def test_decimals_show_two_figures_of_the_half_width(half: float, digits: int) -
     assert decimals(half) == digits
 
 
+def test_tiny_degrees_of_freedom_set_no_bound() -> None:
+    result = one(5, 10, 0.005)
+    assert (result.low, result.high) == (-np.inf, np.inf)
+    assert str(result) == "+5 Elo, with no bound that these data could set"
+    assert one(5, 0, 0.005).low == 5
+
+
 def test_p_values_match_students_t() -> None:
     result = one(-20, 10, 4)
     assert result.p_below(0) == pytest.approx(0.05806, abs=1e-5)
