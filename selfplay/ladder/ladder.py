@@ -117,7 +117,8 @@ class Ladder:
         """Plays rounds until all ratings are precise enough, or the file has `max_games` games.
 
         Players that are too far apart to be compared (`pairing.divide`) are rated in parts: each
-        part plays for the precision of ratings relative to one of its own players.
+        part plays for the precision of ratings relative to one of its own players. Ratings that no
+        games could make that precise (`pairing.within_reach`) end the ladder as well.
 
         If an exception occurs, matches in progress are finished and stored before it is raised.
 
@@ -146,6 +147,8 @@ class Ladder:
                 if not pairings:
                     for upper, lower in pairwise(parts):
                         announce(_describe_gap(state, upper, lower))
+                    for part in parts:
+                        _announce_limit(state, part, until_stderr, announce)
                     return state
                 self._check_engines(timeout_s)
                 self.database.begin_round(pairings)
@@ -209,8 +212,9 @@ class Ladder:
                 for i, j in ((ids.index(a), ids.index(b)) for a, b in exhausted if {a, b} <= {*ids})
             }
             ratings, games = pairing.restrict(state.ratings, state.games, part)
+            target = pairing.within_reach(ratings, until_stderr)
             for i, j in pairing.choose(
-                ratings, games, count - len(plan), config.pairs, until_stderr, exclude
+                ratings, games, count - len(plan), config.pairs, target, exclude
             ):
                 start = sum(p.pairs for p in before if {p.a, p.b} == {ids[i], ids[j]})
                 plan.append(Pairing(number, len(plan), ids[i], ids[j], start, config.pairs))
@@ -358,6 +362,20 @@ def _describe_gap(state: LadderState, upper: Sequence[int], lower: Sequence[int]
         f"{points.mean():.0%} of {len(points):,} games against {b} and those below it. More games "
         f"would change little; a player between them would help: {between(a, b)}"
     )
+
+
+def _announce_limit(
+    state: LadderState, part: Sequence[int], until_stderr: float, announce: Callable[[str], None]
+) -> None:
+    """Says why a part's ratings cannot become more precise, if pair effects are the reason."""
+    ratings, _ = pairing.restrict(state.ratings, state.games, part)
+    within_reach = pairing.within_reach(ratings, until_stderr)
+    if within_reach > until_stderr and ratings.stderr.max() > until_stderr:
+        announce(
+            f"±{until_stderr:g} Elo is out of reach for {len(part)} players whose results deviate "
+            f"by {ratings.pair_spread:.0f} Elo from pairing to pairing: however many games they "
+            f"play, some ±{within_reach:.0f} Elo stay. More players would help"
+        )
 
 
 def _exhausted_pairings(state: LadderState) -> set[tuple[int, int]]:

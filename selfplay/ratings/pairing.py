@@ -25,12 +25,13 @@ from selfplay.ratings.elo import Ratings
 
 Mask = NDArray[np.bool_]
 
-__all__ = ["choose", "divide", "information", "restrict"]
+__all__ = ["choose", "divide", "information", "restrict", "within_reach"]
 
 MAX_DIFFERENCE = 4000.0  # Elo; larger differences count as this one
 GAIN_CHUNK = 512  # pairings whose gains are computed at once
 MIN_GAMES_APART = 100  # games before a score near 100 % proves that two parts are far apart
 NEAR_PERFECT_SCORE = 0.995  # rounds to 100 %
+MARGIN = 1.1  # over the standard error that unlimited games would leave
 TIE_DIGITS = 6  # gains that agree to this many digits are ties, so rounding errors do not decide
 
 
@@ -84,6 +85,16 @@ def choose(
         shrink = information[best] / (1 + information[best] * (column[a] - column[b]))
         covariance = covariance - shrink * column[:, None] * column
     return chosen
+
+
+def within_reach(ratings: Ratings, target: float) -> float:
+    """Returns the standard error in Elo to aim at: `target`, or more if pair effects demand it.
+
+    If each of P players met all others in unlimited games, pair effects would still leave the
+    differences of ratings a variance of 2 σ² / P. Ratings almost as certain as that are done. While
+    the games leave it open whether there are such effects, no rating is that certain.
+    """
+    return max(target, MARGIN * ratings.pair_spread * float(np.sqrt(2 / len(ratings.elo))))
 
 
 def restrict(ratings: Ratings, played: Games, players: Sequence[int]) -> tuple[Ratings, Games]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.ratings.elo import Games, Ratings, fit
-from selfplay.ratings.pairing import choose
+from selfplay.ratings.pairing import choose, within_reach
 
 Pairs = list[tuple[int, int]]
 
@@ -210,7 +210,7 @@ def climb(ladder: Ladder, target: float, count: int, pairs: int, rounds: int) ->
     """
     ratings = ladder.rate()
     for _ in range(rounds):
-        if ratings.stderr.max() <= target:
+        if ratings.stderr.max() <= within_reach(ratings, target):
             break
         ladder.play(choose(ratings, ladder.games, count, pairs, target), pairs)
         if ladder.field.players - 1 - ladder.pairs // pairs < count:  # joins that are left

@@ -279,6 +279,23 @@ def one_sided(monkeypatch: pytest.MonkeyPatch, strength: dict[str, int], spoiled
     monkeypatch.setattr(match, "play", play)
 
 
+def in_a_circle(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
+    """Lets each player win four openings in five against the next two of the circle."""
+
+    def play(a: Player, b: Player, _: Any, starts: Any, seed: int, first: int, *__: Any) -> Any:
+        apart = (names.index(b.spec) - names.index(a.spec)) % len(names)
+        results = []
+        for index, opening in enumerate(starts, start=first):
+            outcome = (1 if apart <= 2 else -1) * (1 if index % 5 else -1)
+            results += [
+                GameResult(index, swapped, opening, (index,), -outcome if swapped else outcome, "")
+                for swapped in (False, True)
+            ]
+        return results
+
+    monkeypatch.setattr(match, "play", play)
+
+
 def play_apart(path: Path, names: tuple[str, ...], budget: int) -> tuple[Any, list[str]]:
     """Plays a ladder of players that need no rules; returns its state and announcements."""
     act, messages = specs.parse("random", GAME).act, list[str]()
@@ -325,6 +342,16 @@ def test_gap_is_reported_for_parts_of_any_size(
         "solver?blunder=0.5",
         "runs/a@9?sims=4",
     ]
+
+
+def test_precision_that_pair_effects_forbid_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_circle(monkeypatch, "abcde")
+    state, messages = play_apart(tmp_path / "ladder.db", tuple("abcde"), 20_000)
+    assert len(state.recorded) < 5_000 and state.ratings.pair_spread > 100
+    (message,) = messages
+    assert message.startswith("±25 Elo is out of reach for 5 players") and "some ±" in message
 
 
 def test_engine_with_wrong_answers_is_rejected_before_any_game(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from selfplay.ratings import pairing
 from selfplay.ratings.bradley_terry import NATS_PER_ELO
 from selfplay.ratings.elo import Games, Ratings, fit
-from selfplay.ratings.pairing import choose, divide, information
+from selfplay.ratings.pairing import MARGIN, choose, divide, information, within_reach
 from tests.simulation.calibration import SAVED, until
-from tests.simulation.ladders import Field, Ladder, cycle
+from tests.simulation.ladders import Field, Ladder, cycle, independent
 
 NONE = Games(*np.zeros((4, 0), int))
 
@@ -26,6 +26,22 @@ def connected(players: int) -> Games:
     """Returns one game between player 0 and every other player, so that no chain is needed."""
     others = np.arange(1, players)
     return Games(0 * others, others, others % 3 - 1, others)
+
+
+def test_pair_effects_limit_what_games_can_teach() -> None:
+    """Seven players, 800 games a pairing: the standard errors are close to the limit."""
+    field = independent(
+        Field(np.zeros(7), 0, 0.0, 0.5, "even", 0.0), 150.0, np.random.default_rng(1)
+    )
+    ladder = Ladder(field, np.random.default_rng(0))
+    for pairings in cycle(7):
+        ladder.play(pairings, 400)
+    ratings = ladder.rate()
+    limit = ratings.pair_spread * np.sqrt(2 / 7)
+    assert limit < ratings.stderr[1:].min() and ratings.stderr.max() < MARGIN * limit
+    assert within_reach(ratings, 10.0) == pytest.approx(MARGIN * limit)
+    assert within_reach(ratings, 300.0) == 300
+    assert within_reach(fit(connected(4), 4, 0), 10.0) == 10
 
 
 def test_first_pairings_form_a_chain() -> None:
