@@ -38,7 +38,9 @@ from selfplay.ratings.posterior import Maximum, Posterior
 __all__ = ["P_REJECT", "GoodnessOfFit", "PairingFit", "test"]
 
 P_REJECT: Final = 0.001  # below this p-value the players are not on one common scale
+WEAK: Final = 10 * PRIOR
 SIMULATED: Final = 400  # simulations of independent deviations
+MIN_VARIANCE: Final = 0.4  # points²: a tenth of a game is expected to end the other way
 DENSE: Final = 100  # players up to which a matrix is decomposed as a whole
 MIN_PAIRINGS: Final = 5  # within kinds, and between them, to compare the two
 WIDER: Final = 3.0  # how many times as large effects between kinds are tested
@@ -67,8 +69,8 @@ class GoodnessOfFit:
 
     Attributes:
         pairings: by p-value, the smallest first.
-        one_scale: p-value of one common scale, without pair effects; 1 if the games form a tree,
-            which any ratings fit.
+        one_scale: p-value of one common scale, without pair effects; 1 if ratings explain all
+            pairings, as where these form a tree.
         spread: σ, the standard deviation of the pair effects, Elo.
         cycles: p-value of no cyclic dominance, given σ.
         kinds: p-value of no difference between pairings within and between kinds, given σ; 1 if all
@@ -99,14 +101,15 @@ class GoodnessOfFit:
 
 
 def test(
-    games: Games, players: int, prior: float = PRIOR, kinds: Sequence[str] | None = None
+    games: Games, players: int, prior: float = WEAK, kinds: Sequence[str] | None = None
 ) -> GoodnessOfFit:
     """Tests how well ratings and pair effects fit the games of `players` players.
 
     Args:
         games: the results.
         players: P.
-        prior: standard deviation of the ratings' prior in Elo.
+        prior: standard deviation of the ratings' prior in Elo. The prior of the ratings themselves
+            would show: it pulls players together who won or lost everything.
         kinds: the kind of each player, such as its search budget; None: all are of one kind.
 
     Raises:
@@ -315,15 +318,17 @@ def _pearson(fit: _Fit) -> float:
     """Computes the p-value of Pearson's statistic over pairings, from a gamma distribution.
 
     Its mean and variance are corrected for the degrees of freedom of the fit and for small counts.
+    Pairings with a certain result are left out: no gamma distribution has a tail as theirs.
     """
-    statistic = np.square(fit.standardized).sum()
-    freedom = fit.freedom
+    seen = fit.moments[:, 1] >= MIN_VARIANCE
+    statistic = np.square(fit.standardized[seen]).sum()
+    freedom, root = fit.freedom[seen], fit.root[seen]
     expected = freedom.sum()
-    if expected < 1:
+    if expected < 1 or fit.posterior.fits_any_spread:
         return 1.0
-    absorbed = fit.inverse @ (fit.root.T @ fit.root)  # [p, p], traces as those of a [K, K] matrix
+    absorbed = fit.inverse @ (root.T @ root)  # [p, p], traces as those of a [K, K] matrix
     squares = len(freedom) - 2 * np.trace(absorbed) + (absorbed * absorbed.T).sum()
-    scatter = 2 * squares + freedom**2 @ fit.moments[:, 2]
+    scatter = 2 * squares + freedom**2 @ fit.moments[seen, 2]
     scatter = max(scatter, 0.5 * expected)
     return float(gammaincc(expected**2 / scatter, statistic * expected / scatter))
 

@@ -134,6 +134,15 @@ def test_independent_effects_are_not_on_one_scale_but_fit_the_model() -> None:
     assert result.p_value > 0.05
 
 
+def test_perfect_order_is_on_one_scale() -> None:
+    """However many games it lasts, and however wide the field is."""
+    pairs = [(i, j) for j in range(8) for i in range(j)]
+    rows = [row for i, j in pairs for row in ((i, j, 1), (j, i, -1))]
+    games = np.array([(*row, opening) for row in rows for opening in range(300)], np.int64)
+    result = goodness_of_fit.test(Games(*games.T), 8)
+    assert (result.one_scale, result.single, result.spread) == (1, 1, 0)
+
+
 def test_players_on_a_circle_are_reported_as_a_cycle() -> None:
     rng = np.random.default_rng(1)
     result = fit_of(cyclic(even_field(15, rng), 300.0, rng), 8, rng)
