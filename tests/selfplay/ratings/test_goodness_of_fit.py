@@ -4,12 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.sparse import coo_array
 
 from selfplay.ratings import goodness_of_fit
 from selfplay.ratings.elo import Games
 from selfplay.ratings.goodness_of_fit import GoodnessOfFit
-from selfplay.ratings.posterior import Posterior
 from tests.simulation.ladders import Field, Ladder, between_kinds, cycle, cyclic, independent
 
 NONE = Games(*np.zeros((4, 0), int))
@@ -112,20 +110,6 @@ def test_dependence_within_openings_widens_the_test() -> None:
 # The rating model
 
 
-@pytest.mark.parametrize("openings", [4, 24])
-def test_residuals_have_a_covariance(openings: int) -> None:
-    """No combination of deviations has a negative variance once the fit is removed."""
-    rng = np.random.default_rng(1)
-    field = Field(np.linspace(0, 1500, 10), 0, 100.0, 0.02, "normal", 150.0)
-    ladder = Ladder(independent(field, 100.0, rng), rng)
-    ladder.play([(i, i + apart) for apart in (1, 2) for i in range(10 - apart)], openings)
-    posterior = Posterior.of(ladder.games, 10, 0)
-    fit = goodness_of_fit._Fit.of(posterior, posterior.maximize())
-    residual = fit.residual(np.eye(len(posterior.openings.i)))
-    np.testing.assert_allclose(residual, residual.T, atol=1e-9)
-    assert np.linalg.eigvalsh(residual).min() > -1e-9
-
-
 def test_independent_effects_are_not_on_one_scale_but_fit_the_model() -> None:
     rng = np.random.default_rng(0)
     result = fit_of(independent(even_field(15, rng), 120.0, rng), 8, rng)
@@ -193,20 +177,3 @@ def test_false_alarms_are_as_rare_as_p_values_promise(spread: float) -> None:
         assert (p < 0.05).sum() <= 1
         assert (p < 0.6).any()  # the test does reject at times
     assert sum(each.p_value < 0.05 for each in results) <= 1
-
-
-def test_largest_singular_value_of_a_cycle_is_found() -> None:
-    """The rows of a cycle add up to 0, so a vector of ones is in its null space."""
-    size = 2 * goodness_of_fit.DENSE
-    at = np.arange(size)
-    ring = coo_array((np.ones(size), (at, (at + 1) % size)), shape=(size, size))
-    skew = (ring - ring.T).tocsr()
-    expected = np.linalg.norm(skew.toarray(), 2)
-    assert goodness_of_fit._largest_singular_value(skew, size) == pytest.approx(expected)
-
-
-def test_degrees_of_freedom_are_those_of_the_residual_matrix() -> None:
-    posterior = Posterior.of(cyclic_games(100.0), 5, 0)
-    fit = goodness_of_fit._Fit.of(posterior, posterior.maximize())
-    residual = fit.residual(np.eye(len(fit.pairings)))
-    np.testing.assert_allclose(fit.freedom, np.diag(residual), atol=1e-9)
