@@ -17,7 +17,7 @@ from jax import Array
 from games.game import Game
 from selfplay.acting.row_schema import LEGAL, PLANES, POLICY
 from selfplay.experts.archive import Split
-from selfplay.learning.loss_terms import masked_cross_entropy, masked_log_policy
+from selfplay.learning.loss_term import masked_cross_entropy, masked_log_policy
 from selfplay.learning.targets import policy_target
 from selfplay.model.architecture import Evaluate, Params
 from selfplay.runs.codec import Json

@@ -7,7 +7,11 @@ from games.plugins import Kind
 from selfplay.ranges import check_above, check_fraction
 from selfplay.runs.codec import ADDED
 
-LOSS = Kind("loss term", "oomzero.losses", ())
+LOSS = Kind(
+    "loss term",
+    "oomzero.losses",
+    ("reply", "soft_policy", "td_value", "moves_left", "lambda_return"),
+)
 OPTIMIZER = Kind("optimizer", "oomzero.optimizers", ("adamw", "sgd"))
 SCHEDULE = Kind("schedule", "oomzero.schedules", ("warmup_cosine", "warmup_constant"))
 
@@ -34,8 +38,9 @@ class LearnerConfig:
         root_value_weight: w in the value target, (1 − w)·outcome + w·(the search's root value).
         ema_decay: decay per step of the averaged weights that play and are rated.
         symmetries: draw a random symmetry of the board for every row.
-        losses: further terms of the loss, MODULE:NAME?weight=0.15 or names that installed packages
-            register. Each may add row fields and auxiliary heads of the network.
+        losses: further terms of the loss: ``reply``, ``soft_policy``, ``td_value``, ``moves_left``,
+            ``lambda_return`` (see `auxiliary`), MODULE:NAME?weight=0.15, or names that installed
+            packages register. Each may add row fields and auxiliary heads of the network.
         optimizer: ``adamw``, ``sgd`` (?momentum=0.9&nesterov=true), a registered name, or an import
             path.
         schedule: of the learning rate: ``warmup_cosine``, ``warmup_constant`` (ignores

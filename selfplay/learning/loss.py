@@ -14,7 +14,7 @@ from games.game import Game
 from selfplay.acting.row_schema import RowField, Rows
 from selfplay.learning import loss_terms
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.loss_terms import Batch, LossTerm, masked_cross_entropy
+from selfplay.learning.loss_term import Batch, LossTerm, masked_cross_entropy
 from selfplay.learning.targets import policy_target
 from selfplay.model.architecture import Evaluate, Params, Prediction
 

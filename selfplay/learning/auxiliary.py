@@ -1,0 +1,182 @@
+"""The loss terms that come with oomzero: further targets, from the same games.
+
+    --learner.losses reply soft_policy?temperature=4 td_value?horizon=6
+
+Each is off unless `learner.losses` names it. All work for every game; rows of expert games train
+the terms that need no search.
+
+- `reply`: the search's policy at the opponent's next turn (Wu 2019, section 3.4).
+- `soft_policy`: the policy target to the power 1/T, which also tells bad moves apart (KataGo's
+  "auxiliary soft policy target", 2022; T = 4 and weight 8 are KataGo's).
+- `td_value`: the value a few turns later, with an exponential horizon (KataGo's short-term value
+  heads, 2020; weight 0.6 is KataGo's).
+- `moves_left`: how long the game still lasts (the moves-left head of Lc0, 2020, with its loss).
+- `lambda_return`: trains the value head itself towards the λ-return of root values, in place of the
+  root value of the same turn. The target (1 − w)·outcome + w·G_λ is
+
+      --learner.losses lambda_return?decay=0.8&weight=0.5
+      --learner.value-weight 0.5 --learner.root-value-weight 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from games.game import Game
+from selfplay.acting import row_schema
+from selfplay.acting.row_schema import Episodes, RowField
+from selfplay.learning.loss_term import (
+    Batch,
+    LossTerm,
+    LossTermFactory,
+    masked_cross_entropy,
+    masked_log_policy,
+)
+from selfplay.learning.targets import policy_target
+from selfplay.model.architecture import Prediction
+
+SCALE: Final = 20.0  # moves; the head of moves left predicts multiples of it
+HUBER: Final = 10.0 / SCALE  # errors beyond it count linearly
+
+
+def _next_policy(game: Game, episodes: Episodes) -> np.ndarray:
+    """Returns the policy of the next position of the same game; all 0 at the last one."""
+    following = np.roll(episodes.rows["policy"], -1, axis=0)
+    return np.where(episodes.last[:, None], 0, following)
+
+
+def _moves_left(game: Game, episodes: Episodes) -> np.ndarray:
+    """Counts the moves from each position to the end of its game, at least 1."""
+    return episodes.end - np.arange(len(episodes.end)) + 1
+
+
+def _lambda_return(game: Game, episodes: Episodes, decay: float) -> np.ndarray:
+    """Computes G = (1 − λ) · root value + λ · (G of the next turn), for the player to move.
+
+    Behind the last position G is the game's result.
+    """
+    sign = np.where(episodes.rows["player"] == 0, 1.0, -1.0)
+    value = sign * episodes.rows["value"].astype(np.float64)  # for player 0, as the outcome
+    left = _moves_left(game, episodes)
+    returns = episodes.outcome.astype(np.float64)
+    for k in range(1, int(left.max(initial=0)) + 1):
+        at = np.flatnonzero(left == k)
+        following = returns[at] if k == 1 else returns[at + 1]
+        returns[at] = (1 - decay) * value[at] + decay * following
+    return sign * returns
+
+
+REPLY: Final = RowField(
+    "reply",
+    "the search's policy at the opponent's next turn; all 0: none",
+    "float16",
+    lambda game: (game.num_actions,),
+    symmetry="actions",
+    finish=_next_policy,
+)
+MOVES_LEFT: Final = RowField(
+    "moves_left", "moves until the game ended; 0: unknown", "int16", finish=_moves_left
+)
+
+
+@lru_cache(maxsize=64)
+def return_field(decay: float) -> RowField:
+    """Returns the row field of the λ-return with this λ; equal decays give the same field."""
+    return RowField(
+        f"return_{round(1e4 * decay):05}",
+        f"the λ-return of root values for the player to move, λ = {decay:g}; NaN: unknown",
+        "float16",
+        finish=partial(_lambda_return, decay=decay),
+        missing=np.nan,
+    )
+
+
+@LossTermFactory
+def reply() -> LossTerm:
+    """Makes the cross entropy of the opponent's next policy."""
+
+    def loss(prediction: Prediction, rows: Batch) -> Array:
+        predicted = jax.nn.log_softmax(prediction.auxiliary["reply"])
+        return masked_cross_entropy(policy_target(rows["reply"]), predicted)
+
+    return LossTerm("reply", loss, (REPLY,), (("reply", "actions"),), weight=0.15)
+
+
+@LossTermFactory
+def soft_policy(*, temperature: float = 4.0) -> LossTerm:
+    """Makes the cross entropy of the policy target to the power 1 / `temperature`."""
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature}")
+
+    def loss(prediction: Prediction, rows: Batch) -> Array:
+        policy = rows["policy"]
+        soft = jnp.where(policy > 0, jnp.maximum(policy, 1e-9) ** (1 / temperature), 0.0)
+        predicted = masked_log_policy(prediction.auxiliary["soft_policy"], rows["legal"])
+        return masked_cross_entropy(policy_target(soft), predicted)
+
+    fields = (row_schema.LEGAL, row_schema.POLICY)
+    return LossTerm("soft_policy", loss, fields, (("soft_policy", "actions"),), weight=8.0)
+
+
+@LossTermFactory
+def td_value(*, horizon: int = 6) -> LossTerm:
+    """Makes the squared error of the value some `horizon` turns later, on average."""
+    if horizon < 1:
+        raise ValueError(f"horizon must be at least 1, got {horizon}")
+    name, field = f"td_value_{horizon}", return_field(horizon / (horizon + 1))
+
+    def loss(prediction: Prediction, rows: Batch) -> Array:
+        return _squared_error(jnp.tanh(prediction.auxiliary[name]), rows[field.name])
+
+    return LossTerm(name, loss, (field,), ((name, "scalar"),), weight=0.6)
+
+
+@LossTermFactory
+def moves_left() -> LossTerm:
+    """Makes the Huber loss of the number of moves until the end of the game."""
+
+    def loss(prediction: Prediction, rows: Batch) -> Array:
+        left = rows["moves_left"]
+        error = jnp.abs(prediction.auxiliary["moves_left"] - left / SCALE)
+        huber = jnp.where(error < HUBER, error**2 / 2, HUBER * (error - HUBER / 2))
+        return jnp.where(left > 0, huber, 0.0)
+
+    return LossTerm("moves_left", loss, (MOVES_LEFT,), (("moves_left", "scalar"),), weight=0.1)
+
+
+@LossTermFactory
+def lambda_return(*, decay: float = 0.8) -> LossTerm:
+    """Makes the squared error of the value head against the λ-return with λ = `decay`."""
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay must be from 0 to 1, got {decay}")
+    field = return_field(decay)
+
+    def loss(prediction: Prediction, rows: Batch) -> Array:
+        return _squared_error(prediction.value, rows[field.name])
+
+    return LossTerm("lambda_return", loss, (field,), weight=0.5)
+
+
+def _squared_error(value: Array, target: Array) -> Array:
+    """Returns (value − target)², 0 where the target is NaN."""
+    known = ~jnp.isnan(target)
+    return jnp.where(known, (value - jnp.where(known, target, value)) ** 2, 0.0)
+
+
+BUILT_IN: Final[Mapping[str, LossTermFactory]] = MappingProxyType(
+    {
+        "reply": reply,
+        "soft_policy": soft_policy,
+        "td_value": td_value,
+        "moves_left": moves_left,
+        "lambda_return": lambda_return,
+    }
+)
