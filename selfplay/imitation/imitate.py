@@ -17,10 +17,9 @@ import numpy as np
 
 from selfplay import rng
 from selfplay.imitation.dataset import ExpertData
-from selfplay.learning import loss_terms
 from selfplay.learning.learner import Learner, LearnerState, check_finite
 from selfplay.learning.row_sources import Subset
-from selfplay.model import flops
+from selfplay.learning.step_cost import step_flops
 from selfplay.model.architecture import Model, Params
 from selfplay.model.config import NetworkConfig
 from selfplay.model.flops import Ledger
@@ -64,9 +63,7 @@ class Imitation:
         steps = tuple(len(rows) // batch_size for rows in split)
         total = config.epochs * sum(steps)
         learner = Learner(game, model, config.learner, total, data.seed, devices or None)
-        heads = loss_terms.heads(config.learner.losses)
-        step_flops = flops.training_step(game, network_config, batch_size, heads)
-        return cls(data, learner, steps, step_flops)
+        return cls(data, learner, steps, step_flops(game, network_config, config.learner))
 
     @property
     def iterations(self) -> int:

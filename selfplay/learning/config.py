@@ -12,7 +12,7 @@ LOSS = Kind(
     "oomzero.losses",
     ("reply", "soft_policy", "td_value", "moves_left", "lambda_return"),
 )
-OPTIMIZER = Kind("optimizer", "oomzero.optimizers", ("adamw", "sgd"))
+OPTIMIZER = Kind("optimizer", "oomzero.optimizers", ("adamw", "muon", "sgd"))
 SCHEDULE = Kind("schedule", "oomzero.schedules", ("warmup_cosine", "warmup_constant"))
 
 
@@ -41,8 +41,8 @@ class LearnerConfig:
         losses: further terms of the loss: ``reply``, ``soft_policy``, ``td_value``, ``moves_left``,
             ``lambda_return`` (see `auxiliary`), MODULE:NAME?weight=0.15, or names that installed
             packages register. Each may add row fields and auxiliary heads of the network.
-        optimizer: ``adamw``, ``sgd`` (?momentum=0.9&nesterov=true), a registered name, or an import
-            path.
+        optimizer: ``adamw``, ``muon`` (?momentum=0.95), ``sgd`` (?momentum=0.9&nesterov=true), a
+            registered name, or an import path.
         schedule: of the learning rate: ``warmup_cosine``, ``warmup_constant`` (ignores
             `lr_decay_fraction` and `final_lr_fraction`), a registered name, or an import path.
     """

@@ -7,15 +7,23 @@ behind the "?".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any, Final
 
+import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
+from optax.contrib import MuonDimensionNumbers
 
 from games import plugins
 from selfplay.learning.config import OPTIMIZER, SCHEDULE, LearnerConfig
+
+NEWTON_SCHULZ: Final = 5  # steps of Muon's iteration
+ADAM_RMS: Final = 0.2  # root mean square of AdamW's updates, over the learning rate
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,12 @@ class Optimizer:
         make: ``make(config: LearnerConfig, schedule: optax.Schedule, *, …)`` → an optimizer of
             optax. Its gradients are clipped already. A count of steps in its state must be called
             ``count``, as optax's are: fingerprints set it behind the warm-up.
+        flops: a parameter's shape → the FLOPs of updating it, 2 for each multiply-add of a matrix
+            product; None: too few to count.
     """
 
     make: Callable[..., optax.GradientTransformation] = field(repr=False)
+    flops: Callable[[tuple[int, ...]], int] | None = field(default=None, repr=False)
 
 
 @Schedule
@@ -76,6 +87,48 @@ def adamw(config: LearnerConfig, schedule: optax.Schedule) -> optax.GradientTran
     return optax.adamw(schedule, weight_decay=config.weight_decay)
 
 
+def _muon(
+    config: LearnerConfig, schedule: optax.Schedule, *, momentum: float = 0.95
+) -> optax.GradientTransformation:
+    """Makes Muon for kernels, with AdamW for vectors, both with Nesterov's momentum.
+
+    The momentum of a kernel is made orthogonal (Jordan et al. 2024). Kernels are matrices from
+    inputs, those of all cells of a convolution's window, to outputs. Updates are scaled to the size
+    of AdamW's (Liu et al. 2025), so learning rate and weight decay mean the same for both.
+    """
+
+    def matrices(params: optax.Params) -> Any:
+        return jax.tree.map(
+            lambda leaf: (
+                MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
+                if leaf.ndim > 1
+                else None
+            ),
+            params,
+        )
+
+    return optax.contrib.muon(
+        schedule,
+        ns_steps=NEWTON_SCHULZ,
+        beta=momentum,
+        weight_decay=config.weight_decay,
+        adam_weight_decay=config.weight_decay,
+        muon_weight_dimension_numbers=matrices,
+        consistent_rms=ADAM_RMS,
+    )
+
+
+def _newton_schulz_flops(shape: tuple[int, ...]) -> int:
+    """Counts the matrix products that make a kernel orthogonal: of m ≤ n, m²n + m³ + m²n a step."""
+    if len(shape) < 2:
+        return 0
+    m, n = sorted((math.prod(shape[:-1]), shape[-1]))
+    return NEWTON_SCHULZ * 2 * (2 * m * m * n + m**3)
+
+
+muon = Optimizer(_muon, _newton_schulz_flops)
+
+
 @Optimizer
 def sgd(
     config: LearnerConfig,
@@ -95,7 +148,7 @@ def sgd(
 _SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     {"warmup_cosine": warmup_cosine, "warmup_constant": warmup_constant}
 )
-_OPTIMIZERS: Mapping[str, Optimizer] = MappingProxyType({"adamw": adamw, "sgd": sgd})
+_OPTIMIZERS: Mapping[str, Optimizer] = MappingProxyType({"adamw": adamw, "muon": muon, "sgd": sgd})
 
 
 def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTransformation:
@@ -111,6 +164,16 @@ def make_optimizer(config: LearnerConfig, total_steps: int) -> optax.GradientTra
     spec, kind = config.optimizer, optax.GradientTransformation
     optimizer = plugins.build(OPTIMIZER, spec, named.make, kind, config, schedule, **options)
     return optax.chain(optax.clip_by_global_norm(config.gradient_clip), optimizer)
+
+
+def flops(config: LearnerConfig, shapes: Iterable[tuple[int, ...]]) -> int:
+    """Counts the FLOPs of one update of parameters with these shapes, gradients left out.
+
+    Raises:
+        ValueError: the optimizer is unknown or not trusted, or has no such option.
+    """
+    named, _ = plugins.resolve(OPTIMIZER, config.optimizer, _OPTIMIZERS, Optimizer)
+    return sum(map(named.flops, shapes)) if named.flops else 0
 
 
 def after_warmup(state: optax.OptState, config: LearnerConfig) -> optax.OptState:

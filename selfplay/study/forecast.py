@@ -22,7 +22,7 @@ import numpy as np
 
 import games
 from games import plugins
-from selfplay.learning import loss_terms
+from selfplay.learning.step_cost import step_flops
 from selfplay.model import flops
 from selfplay.model.flops import Ledger
 from selfplay.ratings import elo, pairing
@@ -101,9 +101,7 @@ def _cost(config: TrainConfig) -> tuple[int, int]:
     """Returns the FLOPs of an evaluation and of an iteration."""
     steps = config.learner.steps(config.selfplay.positions)
     evaluations = config.selfplay.positions * evaluations_per_move(config.search)
-    heads = loss_terms.heads(config.learner.losses)
-    game, batch_size = games.make(config.game), config.learner.batch_size
-    learning = steps * flops.training_step(game, config.network, batch_size, heads)
+    learning = steps * step_flops(games.make(config.game), config.network, config.learner)
     per_evaluation = _evaluation_flops(config)
     return per_evaluation, evaluations * per_evaluation + learning
 
@@ -187,9 +185,7 @@ class Estimator:
         starts = [self._start(config, "play"), self._start(config, "learn")]
         seconds = self.process + (RAY_START_SECONDS if ray else 0.0)
         if config.imitation.dataset and done < 0:
-            game, batch = games.make(config.game), config.learner.batch_size
-            heads = loss_terms.heads(config.learner.losses)
-            per_step = flops.training_step(game, config.network, batch, heads)
+            per_step = step_flops(games.make(config.game), config.network, config.learner)
             steps = ledger(config).imitation / per_step
             seconds += steps * self._step(config) + self.phase(config, "learn").seconds
         if has_exam(config):

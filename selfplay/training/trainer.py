@@ -19,6 +19,7 @@ from selfplay.imitation.imitate import Imitation
 from selfplay.learning import loss_terms
 from selfplay.learning.learner import Learner, LearnerState
 from selfplay.learning.row_sources import Source
+from selfplay.learning.step_cost import step_flops
 from selfplay.model import flops, network
 from selfplay.model.architecture import Model, Params
 from selfplay.model.flops import Ledger
@@ -146,8 +147,7 @@ class Trainer:
         config = self.config
         evaluations = evaluations_per_move(config.search)
         per_move = flops.move(self.game, config.network, evaluations)
-        heads = loss_terms.heads(config.learner.losses)
-        per_step = flops.training_step(self.game, config.network, config.learner.batch_size, heads)
+        per_step = step_flops(self.game, config.network, config.learner)
         return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
 
 

@@ -9,6 +9,8 @@ every iteration. A tiny config serves the everyday suite; the full matrix on
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from selfplay.experts.filters import Filters
 from selfplay.experts.game_record import ExpertGame
 from selfplay.experts.selection import SourceStats
 from selfplay.imitation.imitate import FOLDER
-from tests.small_runs import TINY, digests, finish, start, train, trained
+from tests.small_runs import ROOT, TINY, digests, finish, start, train, trained
 
 COMMIT_POINTS = ("shard", "checkpoint", "snapshot", "point", "metrics", "prune")
 DRIVER_POINTS = (
@@ -76,6 +78,36 @@ def test_policy_lag_depends_on_the_plan_not_on_timing(
     assert alone != undisturbed
     train(tmp_path / "killed", *lagging, *IN_PROCESS, failpoint="commit.checkpoint@2")
     assert train(tmp_path / "killed", *lagging, "--cluster.actors", "2") == alone
+
+
+TECHNIQUES = {  # sets of switches that are off by default
+    "targets": (
+        "--learner.losses reply soft_policy td_value?horizon=4 moves_left lambda_return "
+        "--learner.value-weight 0.5 --learner.root-value-weight 0 --learner.optimizer muon"
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_techniques_keep_the_promise(
+    tmp_path: Path, undisturbed: list[dict[str, str]], name: str
+) -> None:
+    """The same bytes with 0, 1 and 2 actors, and after a killed driver; and other ones than off."""
+    flags = (*TINY, *TECHNIQUES[name].split())
+    alone = train(tmp_path / "alone", *flags, *IN_PROCESS)
+    assert alone != undisturbed
+    for actors in ("1", "2"):
+        assert train(tmp_path / actors, *flags, "--cluster.actors", actors) == alone
+    train(tmp_path / "killed", *flags, *IN_PROCESS, failpoint="commit.checkpoint@2")
+    assert train(tmp_path / "killed", *flags, "--cluster.actors", "2") == alone
+    verified = subprocess.run(
+        [sys.executable, ROOT / "launch/verify.py", tmp_path / "alone"],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert verified.returncode == 0 and "identical" in verified.stdout
 
 
 @pytest.fixture(scope="module")
