@@ -1,9 +1,10 @@
 """Settings of self-play (section `selfplay`), and the spec of a stream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from selfplay.model.config import NetworkConfig
 from selfplay.ranges import check_at_least, check_fraction
+from selfplay.runs.codec import ADDED
 from selfplay.search.config import SearchConfig
 
 
@@ -21,6 +22,11 @@ class SelfPlayConfig:
         random_opening_fraction: fraction of games that start from random legal moves, so that the
             network also learns positions that good play avoids; those moves are not recorded.
         random_opening_plies: a random opening has 1 up to this many of them.
+        full_search_fraction: fraction of a segment's plies that are searched with the whole budget,
+            `search.num_simulations`. They are drawn anew for every segment, and they alone teach
+            the policy (playout-cap randomization, Wu 2019).
+        fast_simulations: budget of the other plies, which are searched without noise; 0 is the raw
+            network. They teach the value.
     """
 
     streams: int = 4
@@ -30,18 +36,31 @@ class SelfPlayConfig:
     temperature_plies: int = 12
     random_opening_fraction: float = 0.5
     random_opening_plies: int = 12
+    full_search_fraction: float = field(default=1.0, metadata=ADDED)
+    fast_simulations: int = field(default=0, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_at_least(self, "selfplay", 1, "streams", "batch_size", "segment_length")
         check_at_least(
             self, "selfplay", 0, "temperature", "temperature_plies", "random_opening_plies"
         )
-        check_fraction(self, "selfplay", "random_opening_fraction")
+        check_at_least(self, "selfplay", 0, "fast_simulations")
+        check_fraction(self, "selfplay", "random_opening_fraction", "full_search_fraction")
+        if not self.full_plies:
+            raise ValueError(
+                f"selfplay.full-search-fraction is {self.full_search_fraction}, which is none of "
+                f"{self.segment_length} plies: nothing would teach the policy"
+            )
 
     @property
     def positions(self) -> int:
         """Number of positions that are played in one iteration."""
         return self.streams * self.batch_size * self.segment_length
+
+    @property
+    def full_plies(self) -> int:
+        """Number of a segment's plies that are searched with the whole budget."""
+        return round(self.full_search_fraction * self.segment_length)
 
 
 @dataclass(frozen=True)

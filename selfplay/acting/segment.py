@@ -7,6 +7,9 @@ next one; its records stay in the carry, see ``episode.py``.
 
 A ply records what the learner needs and no more: the fields of `row_schema` that are known at the
 ply, and the result.
+
+With playout-cap randomization (Wu 2019, section 3.1) some plies of a segment, the same for all
+lanes, are searched with a smaller budget and without noise; they record no policy.
 """
 
 from collections.abc import Callable
@@ -60,18 +63,20 @@ def make(
     Plies record the row fields in `BASE` and in `extra`.
     """
     recorded = [field for field in (*BASE, *extra) if field.record]
-    search_fn = make_search(game, evaluate, search.for_self_play())
+    searched = _make_searched(game, evaluate, search.for_self_play(), config)
 
     def start(key: Array) -> Lanes:
         return jax.vmap(lambda k: opening(game, config, k))(
             jax.random.split(key, config.batch_size)
         )
 
-    def one_ply(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, PlyRecord]:
+    def one_ply(params: Params, lanes: Lanes, key: Array, full: Array) -> tuple[Lanes, PlyRecord]:
         search_key, move_key, restart_key = jax.random.split(key, 3)
         state, ply = lanes
-        result = search_fn(params, state, search_key)
+        result = searched(params, state, search_key, full)
         action = choose(result, ply, move_key, config)
+        if config.full_plies < config.segment_length:
+            result = result._replace(policy=jnp.where(full, result.policy, 0.0))
         after = jax.vmap(game.step)(state, action)
         over = jax.vmap(game.is_terminal)(after)
         played = Played(state, ply, result, action, after)
@@ -86,12 +91,34 @@ def make(
         return jax.tree.map(lambda new, old: _select(over, new, old), fresh, keep), record
 
     def advance(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, PlyRecord]:
-        def body(lanes: Lanes, t: Array) -> tuple[Lanes, PlyRecord]:
-            return one_ply(params, lanes, jax.random.fold_in(key, t))
+        def body(lanes: Lanes, ply: tuple[Array, Array]) -> tuple[Lanes, PlyRecord]:
+            t, full = ply
+            return one_ply(params, lanes, jax.random.fold_in(key, t), full)
 
-        return jax.lax.scan(body, lanes, jnp.arange(config.segment_length))
+        plies = jnp.arange(config.segment_length)
+        return jax.lax.scan(body, lanes, (plies, full_searches(config, key)))
 
     return SegmentFns(start, advance)
+
+
+def full_searches(config: SelfPlayConfig, key: Array) -> Array:
+    """Draws which plies of a segment are searched with the whole budget, bool[T]."""
+    length = config.segment_length
+    if config.full_plies == length:
+        return jnp.ones(length, bool)
+    drawn = jax.random.permutation(jax.random.fold_in(key, length), length)  # plies have 0 to T - 1
+    return drawn < config.full_plies
+
+
+def _make_searched(
+    game: Game, evaluate: Evaluate, search: SearchConfig, config: SelfPlayConfig
+) -> Callable[[Params, State, Array, Array], SearchResult]:
+    """Builds the search of a ply, whose last argument, bool[], says whether it is a full one."""
+    full = make_search(game, evaluate, search)
+    if config.full_plies == config.segment_length:
+        return lambda params, state, key, _: full(params, state, key)
+    fast = make_search(game, evaluate, search.for_evaluation(config.fast_simulations))
+    return lambda params, state, key, is_full: jax.lax.cond(is_full, full, fast, params, state, key)
 
 
 def choose(result: SearchResult, ply: Array, key: Array, config: SelfPlayConfig) -> Array:

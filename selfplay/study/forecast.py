@@ -22,6 +22,7 @@ import numpy as np
 
 import games
 from games import plugins
+from selfplay.acting.cost import evaluations_per_segment
 from selfplay.learning.step_cost import step_flops
 from selfplay.model import flops
 from selfplay.model.flops import Ledger
@@ -29,7 +30,6 @@ from selfplay.ratings import elo, pairing
 from selfplay.runs.codec import to_json
 from selfplay.runs.files import read_json, write_json
 from selfplay.runs.snapshots import is_snapshot
-from selfplay.search.make import evaluations_per_move
 from selfplay.solved import suite
 from selfplay.study import jobs
 from selfplay.study.timing import PAIRS, TIMING_FILE, StartCost, Timing, TimingRequest
@@ -100,7 +100,7 @@ def _evaluation_flops(config: TrainConfig) -> int:
 def _cost(config: TrainConfig) -> tuple[int, int]:
     """Returns the FLOPs of an evaluation and of an iteration."""
     steps = config.learner.steps(config.selfplay.positions)
-    evaluations = config.selfplay.positions * evaluations_per_move(config.search)
+    evaluations = config.selfplay.streams * evaluations_per_segment(config.search, config.selfplay)
     learning = steps * step_flops(games.make(config.game), config.network, config.learner)
     per_evaluation = _evaluation_flops(config)
     return per_evaluation, evaluations * per_evaluation + learning
@@ -150,11 +150,10 @@ class Estimator:
     def iteration(self, config: TrainConfig) -> float:
         """Estimates the seconds of self-play and learning in one iteration, as in the metrics."""
         work = config.selfplay
-        evaluations = work.batch_size * work.segment_length * evaluations_per_move(config.search)
-        segment = evaluations * self._interpolate(
+        segment = evaluations_per_segment(config.search, work) * self._interpolate(
             config,
-            lambda c, t: t.segment / (c.selfplay.batch_size * c.selfplay.segment_length),
-            lambda c: evaluations_per_move(c.search),
+            lambda c, t: t.segment,
+            lambda c: evaluations_per_segment(c.search, c.selfplay),
         )
         steps = config.learner.steps(work.positions)
         return work.streams * segment + steps * self._step(config)

@@ -10,6 +10,7 @@ import numpy as np
 
 import games
 from games.game import Game
+from selfplay.acting.cost import evaluations_per_segment
 from selfplay.acting.episode import Carry
 from selfplay.acting.row_schema import Rows, finished_fields
 from selfplay.acting.stream_player import StreamPlayer
@@ -23,7 +24,6 @@ from selfplay.learning.step_cost import step_flops
 from selfplay.model import flops, network
 from selfplay.model.architecture import Model, Params
 from selfplay.model.flops import Ledger
-from selfplay.search.make import evaluations_per_move
 from selfplay.training.config import TrainConfig
 
 
@@ -145,10 +145,12 @@ class Trainer:
     def ledger(self, before: Ledger, steps: int) -> Ledger:
         """Computes the ledger after one more iteration with `steps` gradient steps."""
         config = self.config
-        evaluations = evaluations_per_move(config.search)
-        per_move = flops.move(self.game, config.network, evaluations)
+        evaluations = config.selfplay.streams * evaluations_per_segment(
+            config.search, config.selfplay
+        )
+        selfplay = evaluations * flops.evaluation(self.game, config.network)
         per_step = step_flops(self.game, config.network, config.learner)
-        return before.plus(selfplay=config.selfplay.positions * per_move, learning=steps * per_step)
+        return before.plus(selfplay=selfplay, learning=steps * per_step)
 
 
 def learned_model(game: Game, config: TrainConfig) -> Model:

@@ -85,6 +85,9 @@ TECHNIQUES = {  # sets of switches that are off by default
         "--learner.losses reply soft_policy td_value?horizon=4 moves_left lambda_return "
         "--learner.value-weight 0.5 --learner.root-value-weight 0 --learner.optimizer muon"
     ),
+    "playout cap": (
+        "--selfplay.full-search-fraction 0.25 --selfplay.fast-simulations 1 --learner.losses reply"
+    ),
 }
 
 

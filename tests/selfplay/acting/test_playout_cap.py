@@ -1,0 +1,88 @@
+"""Playout-cap randomization: which plies are searched fully, what others record, and the cost."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import games
+from selfplay.acting import segment
+from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.cost import evaluations_per_segment
+from selfplay.model import network
+from selfplay.model.config import NetworkConfig
+from selfplay.search.config import SearchConfig
+from selfplay.search.make import make_search
+
+GAME = games.make("tic_tac_toe")
+MODEL = network.make(GAME, NetworkConfig("mlp", width=8, depth=1, head_width=4))
+SEARCH = SearchConfig(num_simulations=12)
+CAPPED = SelfPlayConfig(
+    batch_size=6,
+    segment_length=8,
+    temperature_plies=0,
+    random_opening_fraction=0.0,
+    full_search_fraction=0.25,
+    fast_simulations=2,
+)
+
+
+@pytest.mark.parametrize(("fraction", "full"), [(1.0, 8), (0.25, 2), (0.3, 2), (0.07, 1)])
+def test_share_of_the_plies_is_exact_and_drawn_anew(fraction: float, full: int) -> None:
+    config = SelfPlayConfig(segment_length=8, full_search_fraction=fraction)
+    keys = jax.random.split(jax.random.key(0), 400)
+    drawn = np.array(jax.vmap(lambda key: segment.full_searches(config, key))(keys))
+    assert (drawn.sum(axis=1) == full).all() and config.full_plies == full
+    error = np.sqrt(full / 8 * (1 - full / 8) / 400)
+    np.testing.assert_array_less(abs(drawn.mean(axis=0) - full / 8), 4.5 * error + 1e-9)
+
+
+@pytest.mark.parametrize("fast", [0, 2])
+def test_fast_plies_are_searched_without_noise_and_teach_no_policy(fast: int) -> None:
+    """Compares a segment with its plies one by one."""
+    config = SelfPlayConfig(**{**vars(CAPPED), "fast_simulations": fast})
+    params = network.pseudo_random(MODEL.init)
+    start, advance = segment.make(GAME, MODEL.apply, SEARCH, config)
+    lanes, key = start(jax.random.key(1)), jax.random.key(7)
+    _, record = jax.jit(advance)(params, lanes, key)
+    whole = jax.jit(make_search(GAME, MODEL.apply, SEARCH.for_self_play()))
+    quick = jax.jit(make_search(GAME, MODEL.apply, SEARCH.for_evaluation(fast)))
+    full = np.array(segment.full_searches(config, key))
+    state, t = lanes.state, 0
+    for t in range(config.segment_length):
+        search_key, _, _ = jax.random.split(jax.random.fold_in(key, t), 3)
+        result = (whole if full[t] else quick)(params, state, search_key)
+        fields = {name: np.array(leaf[t]) for name, leaf in record.fields.items()}
+        np.testing.assert_array_equal(fields["action"], result.action)
+        np.testing.assert_allclose(fields["value"], result.value, atol=2e-3)
+        expected = np.array(result.policy) if full[t] else np.zeros((6, 9))
+        np.testing.assert_allclose(fields["policy"], expected, atol=2e-3)
+        if record.over[t].any():
+            break  # new games begin
+        state = jax.vmap(GAME.step)(state, result.action)
+    assert t >= 4 and len(set(full[: t + 1])) == 2
+
+
+@pytest.mark.parametrize(
+    ("fraction", "fast", "evaluations"),
+    [(1.0, 2, 6 * 8 * 13), (0.25, 2, 6 * (2 * 13 + 6 * 3)), (0.25, 0, 6 * (2 * 13 + 6 * 1))],
+)
+def test_cost_counts_both_budgets(fraction: float, fast: int, evaluations: int) -> None:
+    config = SelfPlayConfig(
+        batch_size=6, segment_length=8, full_search_fraction=fraction, fast_simulations=fast
+    )
+    assert evaluations_per_segment(SEARCH, config) == evaluations
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"full_search_fraction": 1.5}, r"full-search-fraction must be from 0 to 1, got 1\.5"),
+        ({"full_search_fraction": 0.01}, r"is 0\.01, which is none of 32 plies: nothing would"),
+        ({"fast_simulations": -1}, r"selfplay\.fast-simulations must be at least 0, got -1"),
+    ],
+)
+def test_share_without_a_full_ply_is_rejected(bad: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SelfPlayConfig(**bad)  # pyright: ignore[reportArgumentType]
