@@ -12,8 +12,8 @@ ladders, because the intervals of one ladder share their errors. *Plain* is the 
 ratings without pair effects, from the same games; *wider* is the mean standard error divided by
 theirs.
 
-Results are kept in a folder, in chunks; a run that was interrupted continues there. The folder must
-be empty after a change of the ratings.
+Results are kept in a folder, a file for each cell with a line for each ladder; a run that was
+interrupted continues there. The folder must be empty after a change of the ratings.
 
 Then 30 players play until each is known to ±40 Elo: the games of adaptive pairing over those of a
 round-robin that stops as soon as it gets there. Last, ratings are compared with evalica's where the
@@ -22,6 +22,7 @@ without draws.
 """
 
 import argparse
+import gzip
 import json
 import multiprocessing
 import os
@@ -29,7 +30,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from statistics import mean, median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import track
@@ -52,7 +53,7 @@ from tests.simulation.calibration import (
 from tests.simulation.ladders import ANCHORS, OPENINGS
 from tests.simulation.planted import BAND
 
-CHUNK = 10  # ladders; half of it for those of published size
+CHUNK = 10  # ladders that a process simulates at a time; half of it for those of published size
 PUBLISHED_LADDERS = 200
 LEVEL = 0.05
 STRUCTURED_COVERAGE = 0.9  # the least, where pairings do not deviate independently
@@ -61,55 +62,74 @@ Ladders = dict[str, list[SimulatedLadder]]  # by the names of cells
 
 
 class Chunk(NamedTuple):
-    """Ladders of one cell with successive numbers."""
+    """Ladders of one cell."""
 
     cell: str
-    start: int
-    stop: int
-
-    def path(self, folder: Path) -> Path:
-        """Returns the path of its results."""
-        name = self.cell.replace(" ", "-")
-        return folder / f"{name}-{self.start:05}-{self.stop:05}.json"
+    numbers: tuple[int, ...]
 
 
-def chunks(cells: list[Cell], ladders: int, published: int) -> list[Chunk]:
-    """Divides the ladders of all cells into chunks, so that all cells grow at the same rate."""
+def path(folder: Path, cell: str) -> Path:
+    """Returns the path of a cell's results."""
+    return folder / f"{cell.replace(' ', '-')}.jsonl.gz"
+
+
+def read(folder: Path, cell: str) -> dict[int, SimulatedLadder]:
+    """Reads the ladders of a cell by their numbers; none if there is no file."""
+    file = path(folder, cell)
+    if not file.exists():
+        return {}
+    lines = map(json.loads, gzip.decompress(file.read_bytes()).splitlines())
+    return {values.pop("number"): SimulatedLadder.from_json(values) for values in lines}
+
+
+def write(folder: Path, cell: str, ladders: dict[int, SimulatedLadder]) -> None:
+    """Writes the ladders of a cell, in the order of their numbers."""
+    lines = [
+        json.dumps({"number": number, **rounded(ladders[number].to_json())}) + "\n"
+        for number in sorted(ladders)
+    ]
+    file = path(folder, cell)
+    partial = file.with_suffix(".partial")
+    partial.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+    partial.rename(file)
+
+
+def rounded(value: Any) -> Any:
+    """Rounds all floats in JSON values to five significant digits."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(part) for part in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def chunks(missing: dict[str, list[int]]) -> list[Chunk]:
+    """Divides ladders, by cell, into chunks, in an order in which all cells grow at one rate."""
     result = []
-    for cell in cells:
-        count, size = (published, CHUNK // 2) if cell.published else (ladders, CHUNK)
-        for start in range(0, count, size):
-            result.append(Chunk(cell.name, start, min(start + size, count)))
-    return sorted(result, key=lambda chunk: chunk.start)
+    for cell, numbers in missing.items():
+        size = CHUNK // 2 if CELLS[cell].published else CHUNK
+        for start in range(0, len(numbers), size):
+            result.append(Chunk(cell, tuple(numbers[start : start + size])))
+    return sorted(result, key=lambda chunk: chunk.numbers)
 
 
-def fill(chunk: Chunk, folder: Path) -> None:
-    """Simulates the ladders of a chunk and writes them."""
-    cell, path = CELLS[chunk.cell], chunk.path(folder)
-    ladders = [simulate(cell, number).to_json() for number in range(chunk.start, chunk.stop)]
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(ladders))
-    partial.rename(path)
+def simulate_all(chunk: Chunk) -> list[SimulatedLadder]:
+    """Simulates the ladders of a chunk."""
+    return [simulate(CELLS[chunk.cell], number) for number in chunk.numbers]
 
 
 def run(todo: list[Chunk], folder: Path, jobs: int) -> Iterator[Chunk]:
-    """Fills chunks in processes with one thread each."""
+    """Simulates chunks in processes with one thread each, and stores each as soon as it is done."""
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
+    done = {chunk.cell: read(folder, chunk.cell) for chunk in todo}
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(fill, chunk, folder): chunk for chunk in todo}
+        futures = {pool.submit(simulate_all, chunk): chunk for chunk in todo}
         for future in as_completed(futures):
-            future.result()
+            cell, numbers = futures[future]
+            done[cell] |= dict(zip(numbers, future.result(), strict=True))
+            write(folder, cell, done[cell])
             yield futures[future]
-
-
-def read(planned: list[Chunk], folder: Path) -> Ladders:
-    """Reads the ladders of all cells."""
-    result: Ladders = {chunk.cell: [] for chunk in sorted(planned, key=lambda each: each.cell)}
-    for chunk in planned:
-        values = json.loads(chunk.path(folder).read_text())
-        result[chunk.cell] += [SimulatedLadder.from_json(each) for each in values]
-    return {name: result[name] for name in CELLS if name in result}
 
 
 def percent(values: list[float]) -> str:
@@ -244,12 +264,19 @@ def main() -> None:
         console = Console(width=200, highlight=False)
     options.out.mkdir(parents=True, exist_ok=True)
     cells = [CELLS[name] for name in options.cells]
-    planned = chunks(cells, options.ladders, options.published)
-    todo = [chunk for chunk in planned if not chunk.path(options.out).exists()]
+    planned = {c.name: options.published if c.published else options.ladders for c in cells}
+    done = {name: read(options.out, name) for name in planned}
+    todo = chunks(
+        {name: [i for i in range(count) if i not in done[name]] for name, count in planned.items()}
+    )
     filled = run(todo, options.out, options.jobs)
     for _ in track(filled, "chunks", len(todo), console=console, transient=True):
         pass
-    ladders = read(planned, options.out)
+    ladders = {
+        name: [each for i, each in sorted(read(options.out, name).items()) if i < count]
+        for name, count in planned.items()
+        if count
+    }
     for table in (coverage_table(ladders), group_table(ladders), fit_table(ladders)):
         console.print(table)
     spent = sum(each.seconds for some in ladders.values() for each in some)
