@@ -21,6 +21,7 @@ from selfplay.ratings.elo import Profile
 __all__ = ["cycles", "kinds_differ"]
 
 SIMULATED: Final = 400  # simulations of independent deviations
+FARTHEST: Final = 4.0  # standard deviations; an upset in a lopsided pairing would be all there is
 DENSE: Final = 100  # players up to which a matrix is decomposed as a whole
 MIN_PAIRINGS: Final = 5  # within kinds, and between them, to compare the two
 WIDER: Final = 3.0  # how many times as large effects between kinds are tested
@@ -51,7 +52,7 @@ def cycles(fit: Deviations) -> float:
     rng = np.random.default_rng(0)
     independent = fit.residual(rng.normal(size=(len(rows.i), SIMULATED)))
     simulated = np.array([largest(deviations) for deviations in independent.T])
-    return _upper_tail(largest(fit.standardized), simulated)
+    return _upper_tail(largest(np.clip(fit.standardized, -FARTHEST, FARTHEST)), simulated)
 
 
 def _largest_singular_value(matrix: csr_array, size: int) -> float:

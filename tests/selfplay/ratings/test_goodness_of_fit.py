@@ -127,6 +127,18 @@ def test_perfect_order_is_on_one_scale() -> None:
     assert (result.one_scale, result.single, result.spread) == (1, 1, 0)
 
 
+def test_upsets_are_no_cycle() -> None:
+    """Three players lose single games against much weaker ones, who are far apart."""
+    rng = np.random.default_rng(4)
+    field = Field(np.linspace(0, 2400, 12), 0, 0.0, 0.02, "even", 0.0)
+    games = robin(field, 3, rng)
+    outcome = games.outcome.copy()
+    for strong, weak in ((11, 0), (10, 1), (9, 2)):
+        seats = np.flatnonzero((games.first == strong) & (games.second == weak))
+        outcome[seats[0]] = -1
+    assert goodness_of_fit.test(games._replace(outcome=outcome), 12).cycles > 0.01
+
+
 def test_players_on_a_circle_are_reported_as_a_cycle() -> None:
     rng = np.random.default_rng(1)
     result = fit_of(cyclic(even_field(15, rng), 300.0, rng), 8, rng)
