@@ -203,7 +203,7 @@ def in_phases(seeds: int, replicates: int) -> Results:
         "… plateau": (ended.plateau, 1000),
         "… change point": (ended.change_point, START + 2),
         "between both: incline": (whole.slope, 600),
-        "… floor and": (whole.floor, 0),
+        "… floor of three": (whole.floor, 0),
         "… plateau of three": (whole.plateau, 960),
         "… take-off of three": (whole.take_off, START + 0.8),
         "… change point of three": (whole.change_point, START + 2.4),
