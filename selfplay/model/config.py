@@ -7,7 +7,7 @@ from games import plugins
 from games.plugins import Kind
 from selfplay.ranges import check_at_least
 
-KIND = Kind("network", "oomzero.networks", ("conv", "mlp"))
+KIND = Kind("network", "oomzero.networks", ("conv", "nested", "attention", "mlp"))
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,11 @@ class NetworkConfig:
     """A network's architecture and size.
 
     Attributes:
-        kind: ``conv`` (residual tower of 3×3 convolutions), ``mlp`` (residual, flat board), a name
-            that an installed package registers, or an import path, MODULE:NAME?option=value.
+        kind: ``conv`` (residual tower of 3×3 convolutions), ``nested`` (of nested bottlenecks),
+            ``attention`` (of transformer blocks over the cells), ``mlp`` (residual, flat board), a
+            name that an installed package registers, or an import path, MODULE:NAME?option=value.
         width: channels of the tower, or hidden units of the MLP.
-        depth: residual blocks, two layers each.
+        depth: residual blocks; in ``conv`` and ``mlp`` of two layers each.
         norm: normalization before each layer of a block: ``none`` (zero-initialized residual
             branches keep an untrained tower an identity), ``rms`` or ``layer`` over the features.
         head_width: hidden units of the value head.

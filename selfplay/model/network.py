@@ -22,7 +22,12 @@ from selfplay.model.architecture import Architecture, Heads, Model, Params, Pred
 from selfplay.model.config import KIND, NetworkConfig
 
 _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
-    {"conv": residual.conv, "mlp": residual.mlp}
+    {
+        "conv": residual.conv,
+        "nested": residual.nested,
+        "attention": residual.attention,
+        "mlp": residual.mlp,
+    }
 )
 
 

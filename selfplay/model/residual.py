@@ -1,7 +1,8 @@
-"""The built-in architectures: a residual tower of convolutions, and a residual MLP, in flax.
+"""The built-in architectures, in flax: residual towers over the board, and a residual MLP.
 
-The tower is He et al.'s (2016), sized by `width` and `depth`. Both end in zero-initialized heads,
-so an untrained network is uniform over actions and calls every position even.
+The tower of convolutions is He et al.'s (2016), sized by `width` and `depth`; other towers have the
+branches of `blocks`. All end in zero-initialized heads, so an untrained network is uniform over
+actions and calls every position even.
 
 Parameters are float32. Compute is float32 on CPU and bfloat16 on accelerators; predictions are
 always returned as float32.
@@ -29,8 +30,10 @@ from selfplay.model.architecture import (
     Prediction,
     Shape,
 )
+from selfplay.model.blocks import Attention, NestedBottleneck, multiply_adds
 from selfplay.model.config import NetworkConfig
 
+BRANCHES = {"nested": NestedBottleneck, "attention": Attention}
 POLICY_CHANNELS = 8  # 1×1 convolutions in front of the tower's two heads
 VALUE_CHANNELS = 4
 
@@ -38,7 +41,7 @@ VALUE_CHANNELS = 4
 class Network(nn.Module):
     """``observation bool[B, H, W, C] → Prediction``."""
 
-    kind: str  # "conv" or "mlp"
+    kind: str  # "conv", "nested", "attention" or "mlp"
     config: NetworkConfig
     shape: Shape
     heads: Heads
@@ -55,7 +58,7 @@ class Network(nn.Module):
         for i in range(config.depth):
             x = x + self._branch(x, i)
         trunk = policy = self._norm("final_norm")(x)
-        if self.kind == "conv":
+        if self.kind != "mlp":
             value = nn.relu(self._layer(VALUE_CHANNELS, "value_in", kernel=1)(policy))
             policy = nn.relu(self._layer(POLICY_CHANNELS, "policy_in", kernel=1)(policy))
             value, policy = value.reshape(batch, -1), policy.reshape(batch, -1)
@@ -77,7 +80,7 @@ class Network(nn.Module):
         """Computes an auxiliary head from the features of the policy, the trunk or the value."""
         rows, columns, _ = self.shape.observation
         name, zeros = f"{name}_head", nn.initializers.zeros_init()
-        if kind == "cells" and self.kind == "conv":
+        if kind == "cells" and self.kind != "mlp":
             cells = self._layer(1, name, kernel=1, kernel_init=zeros)(trunk)
             return cells[..., 0].astype(jnp.float32)  # [B, H, W]
         features = {"actions": policy, "cells": trunk, "scalar": value}[kind]
@@ -88,6 +91,8 @@ class Network(nn.Module):
 
     def _branch(self, x: Array, block: int) -> Array:
         """Computes a residual branch, which is zero at first; see docs/decisions/0008."""
+        if self.kind in BRANCHES:
+            return BRANCHES[self.kind](self.dtype, name=f"block{block}")(x)
         width, zeros = self.config.width, nn.initializers.zeros_init()
         y = nn.relu(self._norm(f"block{block}_norm0")(x))
         y = self._layer(width, f"block{block}_layer0")(y)
@@ -118,9 +123,28 @@ def conv(shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
 
 
 @Architecture
+def nested(shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
+    """Builds the tower of nested bottlenecks."""
+    return _make_tower("nested", shape, config, heads)
+
+
+@Architecture
+def attention(shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
+    """Builds the tower of transformer blocks over the cells, behind one convolution."""
+    return _make_tower("attention", shape, config, heads)
+
+
+@Architecture
 def mlp(shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
     """Builds the residual MLP, which sees the board as a flat vector."""
     return _make("mlp", shape, config, heads)
+
+
+def _make_tower(kind: str, shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
+    """Builds a tower of `BRANCHES`; raises ValueError for a norm, because they have their own."""
+    if config.norm != "none":
+        raise ValueError(f"network.kind {kind} takes network.norm none, got {config.norm!r}")
+    return _make(kind, shape, config, heads)
 
 
 def _make(kind: str, shape: Shape, config: NetworkConfig, heads: Heads) -> Model:
@@ -150,7 +174,7 @@ def _flops(kind: str, shape: Shape, config: NetworkConfig, heads: Heads) -> int:
         heads_in, policy_in, value_in = 0, width, width
         cells_in = width
     else:
-        trunk = cells * 9 * (planes * width + config.depth * 2 * width * width)
+        trunk = cells * 9 * planes * width + config.depth * multiply_adds(kind, cells, width)
         heads_in = cells * width * (POLICY_CHANNELS + VALUE_CHANNELS)
         policy_in, value_in = cells * POLICY_CHANNELS, cells * VALUE_CHANNELS
         cells_in = width  # a 1×1 convolution
