@@ -1,4 +1,4 @@
-"""Residual branches of the board that are not two plain convolutions, with their FLOPs.
+"""Parts of networks over a board: residual branches, with their FLOPs, and global pooling.
 
 A branch maps the trunk [B, H, W, width] to what is added to it. Its last layer starts at zero, so
 an untrained network calls every position even; see docs/decisions/0008. None has a parameter whose
@@ -20,6 +20,7 @@ INNER: Final = 2  # residual pairs of convolutions inside a nested bottleneck
 HEAD: Final = 16  # channels of an attention head
 EXPANSION: Final = 2  # hidden units of the dense layers behind attention, over the width
 LONGEST: Final = 40.0  # cells; the longest wave of the position encoding
+POOLS: Final = 3  # numbers for each channel that is pooled over the board
 ZERO: Final = nn.initializers.zeros_init()
 
 
@@ -88,6 +89,26 @@ class Attention(nn.Module):
 
     def _norm(self, name: str) -> nn.RMSNorm:
         return nn.RMSNorm(dtype=self.dtype, name=name)
+
+
+def pool(x: Array) -> Array:
+    """Pools [B, H, W, C] over the board to [B, 3 C]: mean, mean times the board's size, maximum.
+
+    The size is (b − 14) / 10 for a board of b × b cells (Wu 2019, appendix A.1); for other boards b
+    is the root of the number of cells.
+    """
+    mean = x.mean(axis=(1, 2))
+    return jnp.concatenate([mean, mean * _size(x), x.max(axis=(1, 2))], axis=-1)
+
+
+def pool_for_value(x: Array) -> Array:
+    """Pools [B, H, W, C] to [B, 3 C]: the mean, times the board's size, and times its square."""
+    mean, size = x.mean(axis=(1, 2)), _size(x)
+    return jnp.concatenate([mean, mean * size, mean * (size**2 - 0.1)], axis=-1)
+
+
+def _size(x: Array) -> float:
+    return (float(np.sqrt(x.shape[1] * x.shape[2])) - 14) / 10
 
 
 def position_angles(rows: int, columns: int) -> np.ndarray:

@@ -149,14 +149,29 @@ def _check_same_losses(version: Version, config: TrainConfig) -> None:
         )
 
 
+def _takes_the_same_networks(other: str, config: TrainConfig) -> bool:
+    """Tells whether a version of game `other` can play a run's game.
+
+    The rules are the same, perhaps written differently; or the games differ in the size of the
+    board only, and no parameter's shape depends on it.
+    """
+    theirs, ours = games.make(other), games.make(config.game)
+    if theirs == ours:
+        return True
+    if type(theirs) is not type(ours):
+        return False
+    shapes = [network.shapes(network.make(game, config.network).init) for game in (theirs, ours)]
+    return shapes[0] == shapes[1]
+
+
 def _check_fits(version: Version, config: TrainConfig) -> None:
     """Raises ValueError naming the fields that differ if a version has another game or network."""
     parts = ("game", "network")
     ours = {part: to_json(config)[part] for part in parts}
     theirs = {part: version.config[part] for part in parts if part in version.config}
     fields = differing(theirs, ours)
-    if "game" in fields and games.make(str(theirs.get("game"))) == games.make(config.game):
-        del fields["game"]  # the same rules, written differently
+    if "game" in fields and _takes_the_same_networks(str(theirs.get("game")), config):
+        del fields["game"]
     if fields:
         texts = [f"{name} is {a} there and {b} here" for name, (a, b) in fields.items()]
         raise ValueError(

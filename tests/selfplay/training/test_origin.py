@@ -27,7 +27,7 @@ from selfplay.runs.run import OtherConfig, load_version, read_config
 from selfplay.scaling import from_ladder
 from selfplay.training.config import StoreConfig, TrainConfig
 from selfplay.training.loop import train
-from selfplay.training.origin import Origin, resolve
+from selfplay.training.origin import Origin, _takes_the_same_networks, resolve
 from selfplay.training.trainer import Trainer
 from selfplay.training.verify import verify
 from tests.selfplay.scaling.test_from_ladder import entry, make_run, rated
@@ -138,6 +138,20 @@ def test_other_network_or_game_is_refused_before_any_work(
         train(more(f"{origin}@last", **changes), tmp_path / "run")
     assert words in str(refusal.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_small_board_begins_a_larger_one_if_no_parameter_depends_on_it(tmp_path: Path) -> None:
+    network = NetworkConfig("conv?board_free=true", width=4, depth=1, head_width=4)
+    small = replace(PLAIN, iterations=1, game="hex?size=3", network=network)
+    train(small, tmp_path / "small")
+    large = replace(small, game="hex?size=4", init_from=f"{tmp_path / 'small'}@1")
+    assert Origin.load(large).digest == digest(load_version(tmp_path / "small", 1).params)
+    assert train(large, tmp_path / "large").next_iteration == 2
+    with pytest.raises(ValueError, match="does not fit this run: game is"):
+        Origin.load(replace(large, game="go?size=4"))
+    dense = replace(large, network=replace(network, kind="conv"))
+    assert _takes_the_same_networks("hex?size=4&swap=false", dense)
+    assert not _takes_the_same_networks("hex?size=3", dense)
 
 
 def test_game_may_be_written_differently(tmp_path: Path, origin: Path) -> None:
