@@ -62,7 +62,7 @@ def recipes() -> StudyConfig:
 
     Each recipe differs in one option from `connect_four` with half of its channels. 20 runs and a
     ladder take some 70 minutes on two cores. The ladder is anchored at perfect play, which needs
-    the `solver` extra. For an equally strong raw network PUCT takes 2.5 times
+    the `solver` extra. For an equally strong raw network PUCT takes 2.1 times
     the training, no symmetries 1.2 times, and the outcome alone 1.3 times. docs/results/recipes has
     the rest.
     """
