@@ -153,7 +153,7 @@ def test_contract_on_the_page_holds(block: str) -> None:
 
 def test_page_lists_every_group_of_entry_points() -> None:
     files = [*(ROOT / "selfplay").rglob("*.py"), *(ROOT / "games").glob("*.py")]
-    kind = re.compile(r"\bKind\(\s*\"[^\"]+\", \"([\w.]+)\"")
+    kind = re.compile(r"\bKind\(\s*\"[^\"]+\",\s*\"([\w.]+)\"")
     groups = {group for path in files for group in kind.findall(path.read_text("utf-8"))}
     listed = re.findall(r"`(oomzero\.\w+)`", PAGE)
     assert len(groups) > 5 and {*listed} == groups
