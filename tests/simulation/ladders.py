@@ -284,17 +284,27 @@ class Published:
 
 
 PUBLISHED: Final = {
-    "connect four": Published(like_connect_four, 12, 70, 30.0),  # 26 880 games
+    "connect four": Published(like_connect_four, 12, 70, 20.0),  # 26 880 games
     "recipes": Published(like_recipes, 30, 21, 40.0),  # 20 160 games
 }
+AT_ONCE: Final = 4  # rounds that are chosen together
+SUPPOSED: Final = 100.0  # Elo, σ for the choice of pairings
 
 
 def published(name: str, replicate: int, pattern: str, spread: float) -> tuple[Ladder, Ratings]:
-    """Simulates a ladder with the data of a published one; see `ladder` for its arguments."""
+    """Simulates a ladder with the data of a published one; see `ladder` for its arguments.
+
+    To be quick, pairings are chosen for several rounds at once, by ratings without pair effects.
+    """
     like, key = PUBLISHED[name], [len(SCENARIOS) + 2 + list(PUBLISHED).index(name), replicate]
     rng = np.random.default_rng(key)
     field = like.field(rng)
     if spread:
         field = PATTERNS[pattern](field, spread, np.random.default_rng([*key, 1]))
-    played = Ladder(field, rng)
-    return played, climb(played, like.target, like.pairings, pairs=16, rounds=like.rounds)
+    played = Ladder(field, rng, pair_effects=False)
+    for start in range(0, like.rounds, AT_ONCE):
+        count = like.pairings * min(AT_ONCE, like.rounds - start)
+        ratings = replace(played.rate(), pair_spread=SUPPOSED)
+        played.play(choose(ratings, played.games, count, 16, like.target), 16)
+    played.pair_effects = True
+    return played, played.rate()
