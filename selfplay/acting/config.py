@@ -23,8 +23,8 @@ class SelfPlayConfig:
             network also learns positions that good play avoids; those moves are not recorded.
         random_opening_plies: a random opening has 1 up to this many of them.
         full_search_fraction: fraction of a segment's plies that are searched with the whole budget,
-            `search.num_simulations`. They are drawn anew for every segment, and they alone teach
-            the policy (playout-cap randomization, Wu 2019).
+            `search.num_simulations`. They are drawn for each segment, and they alone teach the
+            policy (playout-cap randomization, Wu 2019).
         fast_simulations: budget of the other plies, which are searched without noise; 0 is the raw
             network. They teach the value.
     """
@@ -48,8 +48,8 @@ class SelfPlayConfig:
         check_fraction(self, "selfplay", "random_opening_fraction", "full_search_fraction")
         if not self.full_plies:
             raise ValueError(
-                f"selfplay.full-search-fraction is {self.full_search_fraction}, which is none of "
-                f"{self.segment_length} plies: nothing would teach the policy"
+                f"selfplay.full-search-fraction is {self.full_search_fraction}, less than one "
+                f"of a segment's {self.segment_length} plies: nothing would teach the policy"
             )
 
     @property

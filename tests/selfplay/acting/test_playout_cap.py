@@ -29,7 +29,7 @@ CAPPED = SelfPlayConfig(
 
 
 @pytest.mark.parametrize(("fraction", "full"), [(1.0, 8), (0.25, 2), (0.3, 2), (0.07, 1)])
-def test_share_of_the_plies_is_exact_and_drawn_anew(fraction: float, full: int) -> None:
+def test_share_of_the_plies_is_exact_and_drawn_for_each_segment(fraction: float, full: int) -> None:
     config = SelfPlayConfig(segment_length=8, full_search_fraction=fraction)
     keys = jax.random.split(jax.random.key(0), 400)
     drawn = np.array(jax.vmap(lambda key: segment.full_searches(config, key))(keys))
@@ -79,7 +79,7 @@ def test_cost_counts_both_budgets(fraction: float, fast: int, evaluations: int) 
     ("bad", "message"),
     [
         ({"full_search_fraction": 1.5}, r"full-search-fraction must be from 0 to 1, got 1\.5"),
-        ({"full_search_fraction": 0.01}, r"is 0\.01, which is none of 32 plies: nothing would"),
+        ({"full_search_fraction": 0.01}, r"is 0\.01, less than one of a segment's 32 plies"),
         ({"fast_simulations": -1}, r"selfplay\.fast-simulations must be at least 0, got -1"),
     ],
 )
