@@ -2,8 +2,8 @@
 
     --learner.losses reply soft_policy?temperature=4 td_value?horizon=6
 
-Each is off unless `learner.losses` names it. All work for every game; rows of expert games train
-the terms that need no search.
+Each is off unless `learner.losses` names it. All work for every game. Rows of expert games train
+`soft_policy` alone: they have no root values, and what follows them is not recorded.
 
 - `reply`: the search's policy at the opponent's next turn (Wu 2019, section 3.4).
 - `soft_policy`: the policy target to the power 1/T, which also tells bad moves apart (KataGo's
@@ -76,7 +76,7 @@ def _lambda_return(game: Game, episodes: Episodes, decay: float) -> np.ndarray:
 
 REPLY: Final = RowField(
     "reply",
-    "the search's policy at the opponent's next turn; all 0: none",
+    "the search's policy at the opponent's next turn, in the opponent's view; all 0: none",
     "float16",
     lambda game: (game.num_actions,),
     symmetry="actions",

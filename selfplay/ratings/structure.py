@@ -21,7 +21,7 @@ from selfplay.ratings.elo import Profile
 __all__ = ["cycles", "kinds_differ"]
 
 SIMULATED: Final = 400  # simulations of independent deviations
-FARTHEST: Final = 4.0  # standard deviations; an upset in a lopsided pairing would be all there is
+FARTHEST: Final = 4.0  # standard deviations; larger ones count as this, or one upset would decide
 DENSE: Final = 100  # players up to which a matrix is decomposed as a whole
 MIN_PAIRINGS: Final = 5  # within kinds, and between them, to compare the two
 WIDER: Final = 3.0  # how many times as large effects between kinds are tested

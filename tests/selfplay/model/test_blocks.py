@@ -40,10 +40,9 @@ def test_branch_is_zero_at_first_and_learns(kind: str) -> None:
     branch, x = BRANCHES[kind](jnp.float32), jax.random.normal(jax.random.key(0), (2, 4, 5, 32))
     params = branch.init(jax.random.key(1), x)
     np.testing.assert_array_equal(branch.apply(params, x), np.zeros(x.shape))
-    gradient = jax.grad(lambda p: jnp.sum(jnp.asarray(branch.apply(p, x)) ** 2 / 2 + x.sum()))
     moved = jax.grad(lambda p: jnp.sum(jnp.asarray(branch.apply(p, x)) * x))(params)
     assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(moved)), "its last layer learns"
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient(params)))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(moved))
 
 
 @pytest.mark.parametrize("kind", BRANCHES)
