@@ -184,6 +184,20 @@ class Game(ABC):
         difference = planes[..., 0] - planes[..., 1]
         return jnp.where(self.player(state) == 0, difference, -difference)
 
+    def owners(self, state: State) -> Array:
+        """Returns who holds each cell, int8 [H, W]: +1 player 0, -1 player 1, 0 nobody.
+
+        By default the pieces. In Go also the empty points that only one player's stones reach.
+        """
+        return self.board(state)
+
+    def view(self, state: State, grid: Array) -> Array:
+        """Arranges one value per cell of the board, [H, W], as `observe` shows the cells.
+
+        By default unchanged. A game whose `observe` turns the board for a player defines it.
+        """
+        return grid
+
     def from_board(self, board: ArrayLike, player: ArrayLike) -> State:
         """Returns the state with these pieces, int8 [H, W] as in `board`, and `player` to move.
 

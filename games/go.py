@@ -208,6 +208,11 @@ class Go(Game):
         """Returns int8 [size, size]: +1 Black's stones, −1 White's, 0 empty; row 0 on top."""
         return jnp.sign(state.stones.chain).astype(jnp.int8).reshape(self.size, self.size)
 
+    def owners(self, state: GoState) -> Array:
+        """Returns each player's area, int8 [size, size]: +1 Black's points, −1 White's."""
+        black, white = go_board.areas(state.stones.chain, jnp.bool_(True), self.size)
+        return (black.astype(jnp.int8) - white.astype(jnp.int8)).reshape(self.size, self.size)
+
     def from_board(self, board: ArrayLike, player: ArrayLike) -> GoState:
         """Starts a new game from these stones, int8 [size, size], with `player` to move.
 
@@ -293,7 +298,8 @@ class Go(Game):
 
     def _margin(self, stones: Stones, needed: Array) -> Array:
         """Returns Black's points minus White's, float32 []; meaningless if `needed` is False."""
-        black, white = go_board.area(stones.chain, needed, self.size)
+        areas = go_board.areas(stones.chain, needed, self.size)
+        black, white = jnp.sum(areas, axis=1, dtype=jnp.int32)
         return (black - white).astype(jnp.float32) - self.komi
 
 

@@ -164,11 +164,11 @@ def repeats(stones: Stones, player: Array, history: Array, ply: Array, size: int
     return least == 0
 
 
-def area(chain: Array, needed: Array, size: int) -> Array:
-    """Counts each player's area, int32 [2]: stones, and empty points that reach only these.
+def areas(chain: Array, needed: Array, size: int) -> Array:
+    """Returns each player's area, bool [2, P]: stones, and empty points that reach only these.
 
-    This is Tromp-Taylor scoring. If `needed`, bool [], is False, the result is 0 and costs almost
-    nothing.
+    This is Tromp-Taylor scoring. If `needed`, bool [], is False, nobody has an area, which costs
+    almost nothing.
     """
     free = chain == 0
 
@@ -179,7 +179,7 @@ def area(chain: Array, needed: Array, size: int) -> Array:
 
     reach = jnp.stack([chain > 0, chain < 0]) & needed  # bool [2, P]
     reach, _ = jax.lax.while_loop(lambda state: state[1], spread, (reach, needed))
-    return jnp.sum(reach & ~reach[::-1], axis=1, dtype=jnp.int32)
+    return reach & ~reach[::-1]
 
 
 def _recount(chain: Array, liberties: Array, todo: Array, size: int) -> Array:

@@ -157,6 +157,10 @@ class Hex(Game):
         board = jnp.sign(state.chain).astype(jnp.int8).reshape(self.size, self.size)
         return jnp.where(state.swapped, -board, board)
 
+    def view(self, state: HexState, grid: Array) -> Array:
+        """Transposes a grid [size, size] if the player to move is Blue."""
+        return self._to_mover_view(state, grid)
+
     def from_board(self, board: ArrayLike, player: ArrayLike) -> HexState:
         """Returns the position with these stones, int8 [size, size]; player 0 is Red.
 

@@ -197,6 +197,10 @@ class PgxGame(Game):
         yours = jnp.any(planes[..., kinds : 2 * kinds] != 0, axis=-1).astype(jnp.int8)
         return jnp.where(player == 0, mine - yours, self.facts.view(yours - mine))
 
+    def view(self, state: State, grid: Array) -> Array:
+        """Turns a grid [H, W] to player 1's view if that player is to move."""
+        return jnp.where(self.player(state) == 0, grid, self.facts.view(grid))
+
     @property
     def has_history(self) -> bool:
         """True: pgx's states hold more than the pieces."""

@@ -238,6 +238,24 @@ def observation_is_the_movers_view(game: Game) -> None:
 
 
 @_law
+def owners_and_view_fit_the_board(game: Game) -> None:
+    """Every cell has an owner or none, and a view only moves cells."""
+    height, width, _ = game.observation_shape
+    last = jax.tree.map(lambda leaf: leaf[-1], play(game).states)
+    grid = jnp.arange(height * width, dtype=jnp.int32).reshape(height, width)
+    owners = jax.jit(jax.vmap(game.owners))(last)
+    shape = (BATCH, height, width)
+    require((owners.shape, owners.dtype) == (shape, jnp.int8), "owners is not int8 [H, W]")
+    require(set(np.unique(owners)) <= {-1, 0, 1}, "owners other than -1, 0 and +1")
+    view = jax.jit(jax.vmap(lambda state: game.view(state, grid)))(last)
+    require(view.shape == shape, "view changes the shape of a grid")
+    moved = np.sort(np.asarray(view).reshape(BATCH, -1), axis=1)
+    require(
+        np.array_equal(moved, np.tile(np.arange(height * width), (BATCH, 1))), "view loses cells"
+    )
+
+
+@_law
 def from_board_inverts_board(game: Game) -> None:
     """`from_board` gives back the board and the player; without history, the very state."""
     if not game.can_start_from_board:
