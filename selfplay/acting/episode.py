@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from games.game import Game
-from selfplay.acting.row_schema import BASE, Episodes, RowField, Rows
+from selfplay.acting.row_schema import BASE, Episodes, RowField, Rows, recorded_fields
 from selfplay.acting.segment import Lanes, PlyRecord
 
 
@@ -28,10 +28,10 @@ def empty_carry(lanes: Lanes, record: PlyRecord, extra: Iterable[RowField] = ())
     Args:
         lanes: the first positions.
         record: gives the shapes, ``[T, B, …]``.
-        extra: row fields that `record` has besides those of `BASE`.
+        extra: row fields besides those of `BASE`.
     """
     # The order is the order in which a learner's fingerprint draws noise.
-    names = [field.name for field in (*BASE, *extra) if field.record]
+    names = [field.name for field in recorded_fields(extra)]
     leaves = {name: record.fields[name] for name in names} | {"player": record.player}
     pending = {name: np.zeros((0, *leaf.shape[2:]), leaf.dtype) for name, leaf in leaves.items()}
     pending |= {"version": np.zeros(0, np.int32), "lane": np.zeros(0, np.int32)}

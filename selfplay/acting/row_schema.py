@@ -61,6 +61,8 @@ class Episodes(NamedTuple):
 class RowField:
     """A field of rows. Exactly one of `record` and `finish` computes it.
 
+    What `finish` needs of the plies, besides the fields in `BASE`, it declares as `reads`.
+
     Attributes:
         name: its name in rows and files; an identifier.
         about: what it is, in one line, with its perspective: "for the player to move".
@@ -70,6 +72,7 @@ class RowField:
         packed: stored as bits; only for bool.
         record: ``(game, played) → [B, *shape]``, pure, and made for ``jit``.
         finish: ``(game, episodes) → [N, *shape]``, in NumPy.
+        reads: recorded fields that `finish` reads; rows do not have them.
         missing: its value in rows of sources that do not have it, such as expert games.
     """
 
@@ -81,6 +84,7 @@ class RowField:
     packed: bool = False
     record: Callable[[Game, Played], Array] | None = None
     finish: Callable[[Game, Episodes], np.ndarray] | None = None
+    reads: tuple[RowField, ...] = ()
     missing: float = 0
 
     def __post_init__(self) -> None:
@@ -94,6 +98,8 @@ class RowField:
             raise ValueError(f"row field {self.name}: dtype {self.dtype!r} must be {kinds}")
         if (self.record is None) == (self.finish is None):
             raise ValueError(f"row field {self.name} needs either `record` or `finish`")
+        if self.reads and (self.record or not all(field.record for field in self.reads)):
+            raise ValueError(f"row field {self.name}: `finish` reads fields that plies record")
 
     def stored(self, game: Game) -> jax.ShapeDtypeStruct:
         """Returns shape and dtype of one position's array in rows."""
@@ -218,6 +224,13 @@ LAST = RowField(
 
 BASE = (PLANES, LEGAL, POLICY, VALUE, MOVER_OUTCOME, ACTION, PLY, VERSION, LAST)
 """The fields of the rows of every run."""
+
+
+def recorded_fields(extra: Iterable[RowField] = ()) -> tuple[RowField, ...]:
+    """Returns the fields that plies record: of `BASE`, of `extra`, and what the latter read."""
+    fields = (*BASE, *extra)
+    read = dict.fromkeys(part for field in fields for part in field.reads if part not in fields)
+    return (*(field for field in fields if field.record), *read)
 
 
 def row_bytes(game: Game, extra: Iterable[RowField] = ()) -> int:

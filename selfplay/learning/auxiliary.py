@@ -2,14 +2,18 @@
 
     --learner.losses reply soft_policy?temperature=4 td_value?horizon=6
 
-Each is off unless `learner.losses` names it. All work for every game. Rows of expert games train
-`soft_policy` alone: they have no root values, and what follows them is not recorded.
+Each is off unless `learner.losses` names it. All but `score` work for every game. Rows of expert
+games train `soft_policy` alone: they have no root values, and what follows them is not recorded.
 
 - `reply`: the search's policy at the opponent's next turn (Wu 2019, section 3.4).
 - `soft_policy`: the policy target to the power 1/T, which also tells bad moves apart (KataGo's
   "auxiliary soft policy target", 2022; T = 4 and weight 8 are KataGo's).
 - `td_value`: the value a few turns later, with an exponential horizon (KataGo's short-term value
   heads, 2020; weight 0.6 is KataGo's).
+- `owner`: who holds each cell of the final board (Wu 2019, section 4.1): in Go whose area it is, in
+  Hex and Connect Four whose piece is there. Its weight, 1.5 for the mean over cells, is KataGo's.
+- `score`: by how many points the game ends, for games that points decide (KataGo predicts the
+  score's distribution; this is its mean).
 - `moves_left`: how long the game still lasts (the moves-left head of Lc0, 2020, with its loss).
 - `lambda_return`: trains the value head itself towards the λ-return of root values, in place of the
   root value of the same turn. The target (1 − w)·outcome + w·G_λ is
@@ -21,18 +25,23 @@ Each is off unless `learner.losses` names it. All work for every game. Rows of e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+import optax
 from jax import Array
 
-from games.game import Game
 from selfplay.acting import row_schema
-from selfplay.acting.row_schema import Episodes, RowField
+from selfplay.learning.auxiliary_fields import (
+    MOVES_LEFT,
+    OWNER,
+    REPLY,
+    SCORE,
+    UNKNOWN_OWNER,
+    return_field,
+)
 from selfplay.learning.loss_term import (
     Batch,
     LossTerm,
@@ -44,59 +53,8 @@ from selfplay.learning.targets import policy_target
 from selfplay.model.architecture import Prediction
 
 SCALE: Final = 20.0  # moves; the head of moves left predicts multiples of it
+POINTS: Final = 10.0  # the head of the score predicts multiples of it; errors beyond count linearly
 HUBER: Final = 10.0 / SCALE  # errors beyond it count linearly
-
-
-def _next_policy(game: Game, episodes: Episodes) -> np.ndarray:
-    """Returns the policy of the next position of the same game; all 0 at the last one."""
-    following = np.roll(episodes.rows["policy"], -1, axis=0)
-    return np.where(episodes.last[:, None], 0, following)
-
-
-def _moves_left(game: Game, episodes: Episodes) -> np.ndarray:
-    """Counts the moves from each position to the end of its game, at least 1."""
-    return episodes.end - np.arange(len(episodes.end)) + 1
-
-
-def _lambda_return(game: Game, episodes: Episodes, decay: float) -> np.ndarray:
-    """Computes G = (1 − λ) · root value + λ · (G of the next turn), for the player to move.
-
-    Behind the last position G is the game's result.
-    """
-    sign = np.where(episodes.rows["player"] == 0, 1.0, -1.0)
-    value = sign * episodes.rows["value"].astype(np.float64)  # for player 0, as the outcome
-    left = _moves_left(game, episodes)
-    returns = episodes.outcome.astype(np.float64)
-    for k in range(1, int(left.max(initial=0)) + 1):
-        at = np.flatnonzero(left == k)
-        following = returns[at] if k == 1 else returns[at + 1]
-        returns[at] = (1 - decay) * value[at] + decay * following
-    return sign * returns
-
-
-REPLY: Final = RowField(
-    "reply",
-    "the search's policy at the opponent's next turn, in the opponent's view; all 0: none",
-    "float16",
-    lambda game: (game.num_actions,),
-    symmetry="actions",
-    finish=_next_policy,
-)
-MOVES_LEFT: Final = RowField(
-    "moves_left", "moves until the game ended; 0: unknown", "int16", finish=_moves_left
-)
-
-
-@lru_cache(maxsize=64)
-def return_field(decay: float) -> RowField:
-    """Returns the row field of the λ-return with this λ; equal decays give the same field."""
-    return RowField(
-        f"return_{round(1e4 * decay):05}",
-        f"the λ-return of root values for the player to move, λ = {decay:g}; NaN: unknown",
-        "float16",
-        finish=partial(_lambda_return, decay=decay),
-        missing=np.nan,
-    )
 
 
 @LossTermFactory
@@ -153,6 +111,33 @@ def moves_left() -> LossTerm:
 
 
 @LossTermFactory
+def owner() -> LossTerm:
+    """Makes the cross entropy of who holds each cell at the end; an empty one counts as half."""
+
+    def loss(prediction: Prediction, rows: Batch) -> Array:
+        owners = rows["owner"]
+        mine = (owners + 1) / 2
+        entropy = optax.sigmoid_binary_cross_entropy(prediction.auxiliary["owner"], mine)
+        return jnp.where(owners == UNKNOWN_OWNER, 0.0, entropy).mean(axis=(1, 2))
+
+    return LossTerm("owner", loss, (OWNER,), (("owner", "cells"),), weight=1.5)
+
+
+@LossTermFactory
+def score() -> LossTerm:
+    """Makes the Huber loss of the lead in points at the end of the game."""
+
+    def loss(prediction: Prediction, rows: Batch) -> Array:
+        lead = rows["score"]
+        known = ~jnp.isnan(lead)
+        target = jnp.where(known, lead, 0.0) / POINTS
+        error = optax.huber_loss(prediction.auxiliary["score"], target, delta=1.0)
+        return jnp.where(known, error, 0.0)
+
+    return LossTerm("score", loss, (SCORE,), (("score", "scalar"),), weight=0.1)
+
+
+@LossTermFactory
 def lambda_return(*, decay: float = 0.8) -> LossTerm:
     """Makes the squared error of the value head against the λ-return with λ = `decay`."""
     if not 0 <= decay <= 1:
@@ -177,6 +162,8 @@ BUILT_IN: Final[Mapping[str, LossTermFactory]] = MappingProxyType(
         "soft_policy": soft_policy,
         "td_value": td_value,
         "moves_left": moves_left,
+        "owner": owner,
+        "score": score,
         "lambda_return": lambda_return,
     }
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import games
-from selfplay.acting.row_schema import Episodes
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
+from selfplay.acting.row_schema import BASE, Episodes, row_bytes, unpack
+from selfplay.acting.stream_player import StreamPlayer
 from selfplay.learning import loss_terms
-from selfplay.learning.auxiliary import BUILT_IN, MOVES_LEFT, REPLY, return_field
+from selfplay.learning.auxiliary import BUILT_IN
+from selfplay.learning.auxiliary_fields import MOVES_LEFT, OWNER, REPLY, return_field
 from selfplay.learning.config import LOSS, LearnerConfig
 from selfplay.learning.loss import make_loss
 from selfplay.model import network
 from selfplay.model.architecture import Prediction
 from selfplay.model.config import NetworkConfig
+from selfplay.search.config import SearchConfig
 from tests.selfplay.learning.rows import PLAIN, table
 
 GAME = games.make("tic_tac_toe")
@@ -87,6 +92,49 @@ def test_lambda_return_is_the_sum_of_its_definition(lengths: list[int], decay: f
     np.testing.assert_allclose(actual, expected, atol=1e-3)
 
 
+def test_owner_is_the_final_board_as_each_player_sees_it() -> None:
+    """On two cells the first player ends with the left one and the second with the right one."""
+    rows = {
+        "player": np.array([0, 1], np.int8),
+        "owners_after": np.array([[[0, 0]], [[1, -1]]], np.int8),
+        "view": np.array([[[0, 1]], [[1, 0]]], np.int16),  # the second player sees it mirrored
+    }
+    episodes = Episodes(rows, np.array([1, 1]), np.array([1, 1], np.int8))
+    assert OWNER.finish
+    line = cast("Any", SimpleNamespace(observation_shape=(1, 2, 2)))
+    np.testing.assert_array_equal(OWNER.finish(line, episodes), [[[1, -1]], [[1, -1]]])
+
+
+@pytest.mark.parametrize("spec", ["hex?size=3&swap=true", "connect_four", "go?size=3&komi=0.5"])
+def test_owner_and_score_are_those_of_the_last_position(spec: str) -> None:
+    """Pieces of Hex and Connect Four stay; in Go, points add up to the score."""
+    game = games.make(spec)
+    is_go = game.score(game.init()) is not None
+    losses = ("owner", "score") if is_go else ("owner",)
+    config = SelfPlayConfig(batch_size=8, segment_length=2 * game.max_plies)
+    raw = SearchConfig(num_simulations=0)
+    spec_of_stream = StreamSpec(spec, NetworkConfig("mlp", 4, 1, 2), raw, config, 0, losses)
+    fields = loss_terms.row_fields(losses)
+    player = StreamPlayer.from_spec(spec_of_stream, fields)
+    params = network.pseudo_random(network.make(game, spec_of_stream.network).init)
+    _, rows = player.play(params, player.start(0), 1, 0, 0)
+    assert rows["last"].sum() >= 8 and set(rows) == {f.name for f in (*BASE, *fields)}
+    owner, outcome = rows["owner"], rows["mover_outcome"]
+    if is_go:
+        lead = owner.sum(axis=(1, 2), dtype=int) - rows["score"]
+        np.testing.assert_array_equal(abs(lead), 0.5)
+        np.testing.assert_array_equal(np.sign(rows["score"]), outcome)
+        return
+    planes = np.array(unpack(jnp.array(rows["planes"]), game.observation_shape))
+    pieces = planes[..., 0].astype(int) - planes[..., 1]
+    settled = rows["ply"] >= 2 if "hex" in spec else rows["ply"] >= 0  # a swap exchanges colors
+    stay = (pieces == 0) | (pieces == owner)
+    assert stay[settled].all()
+    last = rows["last"]
+    won = owner[last].sum(axis=(1, 2), dtype=int) - pieces[last].sum(axis=(1, 2))
+    np.testing.assert_array_equal(won, 1)  # the last move adds one piece of the mover
+
+
 def loss_of(spec: str, prediction: Prediction, **rows: Any) -> np.ndarray:
     (term,) = loss_terms.load_terms((spec,))
     return np.array(term.function(prediction, {name: jnp.array(x) for name, x in rows.items()}))
@@ -119,6 +167,17 @@ def test_moves_left_are_scaled_and_far_errors_count_linearly() -> None:
     loss = loss_of("moves_left", heads(moves_left=[0.5, 2.0]), moves_left=[14.0, 20.0])
     np.testing.assert_allclose(loss, [0.02, 0.5 * 0.75], rtol=1e-5)
     assert loss_of("moves_left", heads(moves_left=[0.5, 2.0]), moves_left=[0.0, 0.0]).sum() == 0
+
+
+def test_owner_is_a_cross_entropy_over_cells_and_score_a_huber_loss() -> None:
+    """Odds of 3 to 1 for one's own cell lose log 4/3; for the opponent's log 4; else their mean."""
+    logits = np.full((2, 1, 3), np.log(3))
+    loss = loss_of("owner", heads(owner=logits), owner=[[[1, -1, 0]], [[2, 2, 2]]])
+    expected = (np.log(4 / 3) + np.log(4) + (np.log(4 / 3) + np.log(4)) / 2) / 3
+    np.testing.assert_allclose(loss, [expected, 0], rtol=1e-5)
+    loss = loss_of("score", heads(score=[0.5, 3.0]), score=[10.0, 10.0])
+    np.testing.assert_allclose(loss, [0.125, 1.5], rtol=1e-5)
+    assert loss_of("score", heads(score=[0.5, 3.0]), score=[np.nan, np.nan]).sum() == 0
 
 
 def test_td_value_compares_its_own_head_and_lambda_return_the_value_head() -> None:
@@ -154,7 +213,7 @@ def test_lambda_of_zero_has_the_gradient_of_the_mixed_value_target() -> None:
 
 def test_gradients_are_finite_where_targets_are_missing() -> None:
     """Rows of expert games: no policy of the search, no root values, no length."""
-    names = ("reply", "soft_policy", "td_value", "moves_left", "lambda_return")
+    names = tuple(name for name in BUILT_IN if name != "score")
     config = replace(PLAIN, losses=names)
     rows = dict(table("tic_tac_toe").rows)
     count = len(rows["value"])
@@ -175,6 +234,11 @@ def test_names_of_the_config_are_those_that_exist() -> None:
     assert return_field(0.8) is return_field(0.8)
     with pytest.raises(ValueError, match=r"unknown loss term 'replay'.*did you mean 'reply'"):
         LearnerConfig(losses=("replay",))
+
+
+def test_score_is_refused_by_name_for_a_game_without_points() -> None:
+    with pytest.raises(ValueError, match=r"score: points do not decide tic_tac_toe"):
+        row_bytes(GAME, loss_terms.row_fields(("score",)))
 
 
 @pytest.mark.parametrize(
