@@ -36,6 +36,7 @@ class SearchResult(NamedTuple):
     action: Array  # int32[B], the move to play
     policy: Array  # float32[B, A], the improved policy: the training target; 0 where illegal
     value: Array  # float32[B], the root's under `policy`, for the player to move, in [−1, 1]
+    prior: Array | None = None  # float32[B, A], the network's policy without noise; None: unknown
 
 
 SearchFn = Callable[[Params, State, Array], SearchResult]
@@ -48,6 +49,11 @@ class Leaves(NamedTuple):
     logits: Array  # float32[B, A], ILLEGAL_LOGIT where illegal
     value: Array  # float32[B], for the player to move
     legal: Array  # bool[B, A], True = legal
+
+    @property
+    def policy(self) -> Array:
+        """The network's policy, float32[B, A]; 0 where illegal."""
+        return jnp.where(self.legal, jax.nn.softmax(self.logits), 0.0)
 
 
 def evaluate_states(game: Game, evaluate: Evaluate, params: Params, states: State) -> Leaves:

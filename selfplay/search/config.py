@@ -22,6 +22,8 @@ class GumbelConfig:
         c_visit: a Q-value q weighs σ(q) = (c_visit + N)·c_scale·q against the logits, where N is
             the number of visits of the most visited action.
         c_scale: scale of Q-values against logits, see `c_visit`.
+        prove: back up results that the search has proven as exact values, and search proven
+            positions no further; see `proven`.
         rescale_values: stretch a node's Q to [0, 1] before σ, as mctx does (with c_scale 0.1).
     """
 
@@ -30,6 +32,7 @@ class GumbelConfig:
     c_visit: float = 50.0
     c_scale: float = 0.3
     rescale_values: bool = False
+    prove: bool = field(default=False, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_at_least(self, "search.gumbel", 1, "max_considered_actions")
@@ -46,6 +49,8 @@ class PuctConfig:
         pb_c_base: number of visits from which on exploration grows, see `pb_c_init`.
         fpu_reduction: an unvisited child counts as its parent's value minus this times
             √(prior mass visited), except at the root (KataGo's first-play urgency).
+        stdev_scale: how much exploration grows with the standard deviation of a node's values; 0:
+            not at all, KataGo has 0.85 (see `puct.exploration_factor`).
         dirichlet_fraction: weight of the noise mixed into the root's prior.
         dirichlet_concentration: the noise's total concentration, spread over legal actions.
         temperature: the move is drawn in proportion to visits^(1/temperature); 0 plays the move
@@ -58,9 +63,10 @@ class PuctConfig:
     dirichlet_fraction: float = 0.25
     dirichlet_concentration: float = 10.83
     temperature: float = 1.0
+    stdev_scale: float = field(default=0.0, metadata=ADDED)
 
     def __post_init__(self) -> None:
-        check_fraction(self, "search.puct", "dirichlet_fraction")
+        check_fraction(self, "search.puct", "dirichlet_fraction", "stdev_scale")
         check_at_least(self, "search.puct", 0, "temperature", "dirichlet_concentration")
 
 

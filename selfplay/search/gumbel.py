@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import mctx
 from jax import Array
 
 from games.game import Game, State
 from selfplay.model.architecture import Evaluate, Params
+from selfplay.search import proven
 from selfplay.search.algorithm import SearchAlgorithm
-from selfplay.search.base import Mctx, SearchFn, SearchResult, evaluate_states, expansion, root_of
+from selfplay.search.base import (
+    Leaves,
+    Mctx,
+    SearchFn,
+    SearchResult,
+    evaluate_states,
+    expansion,
+    root_of,
+)
 from selfplay.search.config import GumbelConfig
 
 
@@ -28,8 +38,33 @@ def make(
         rescale_values=config.rescale_values,
     )
 
+    scale = config.scale if noise else 0.0
+
+    def prove(params: Params, states: State, key: Array, leaves: Leaves) -> SearchResult:
+        root = root_of(leaves, states)
+        action, tree = proven.search(
+            params,
+            key,
+            root,
+            expand,
+            num_simulations,
+            leaves.legal,
+            qtransform,
+            config.max_considered_actions,
+            scale,
+        )
+        completed = jax.vmap(qtransform, in_axes=(0, None))(tree, tree.ROOT_INDEX)
+        policy = jnp.where(leaves.legal, jax.nn.softmax(leaves.logits + completed), 0.0)
+        exact = tree.node_values[:, tree.ROOT_INDEX]
+        value = jnp.where(
+            tree.extra_data.proven[:, tree.ROOT_INDEX], exact, _root_value(tree, policy)
+        )
+        return SearchResult(action, policy, jnp.clip(value, -1.0, 1.0), leaves.policy)
+
     def search(params: Params, states: State, key: Array) -> SearchResult:
         leaves = evaluate_states(game, evaluate, params, states)
+        if config.prove:
+            return prove(params, states, key, leaves)
         output: Mctx = mctx.gumbel_muzero_policy(
             params,
             key,
@@ -38,12 +73,12 @@ def make(
             num_simulations,
             invalid_actions=~leaves.legal,
             max_num_considered_actions=config.max_considered_actions,
-            gumbel_scale=config.scale if noise else 0.0,
+            gumbel_scale=scale,
             qtransform=qtransform,
         )
         policy = jnp.where(leaves.legal, output.action_weights, 0.0)
         value = jnp.clip(_root_value(output.search_tree, policy), -1.0, 1.0)
-        return SearchResult(output.action.astype(jnp.int32), policy, value)
+        return SearchResult(output.action.astype(jnp.int32), policy, value, leaves.policy)
 
     return search
 

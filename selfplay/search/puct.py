@@ -26,6 +26,9 @@ from selfplay.search.base import (
 )
 from selfplay.search.config import PuctConfig
 
+PRIOR_STDEV = 0.4  # of values, before any are seen
+PRIOR_VISITS = 2.0
+
 
 @partial(SearchAlgorithm, randomness="ties")
 def make(
@@ -49,7 +52,7 @@ def make(
             expand,
             num_simulations,
             invalid_actions=~leaves.legal,
-            qtransform=partial(puct_q, fpu_reduction=config.fpu_reduction),
+            qtransform=partial(puct_q, config=config),
             dirichlet_fraction=0.0,
             pb_c_init=config.pb_c_init,
             pb_c_base=config.pb_c_base,
@@ -59,7 +62,7 @@ def make(
         # PUCT visits as it would play, so the mean over simulations is the value under `policy`.
         tree = output.search_tree
         value = jnp.clip(tree.node_values[:, tree.ROOT_INDEX], -1.0, 1.0)
-        return SearchResult(output.action.astype(jnp.int32), policy, value)
+        return SearchResult(output.action.astype(jnp.int32), policy, value, leaves.policy)
 
     return search
 
@@ -82,19 +85,42 @@ def dirichlet_over(key: Array, legal: Array, concentration: float) -> Array:
     return jnp.where(legal, jax.nn.softmax(draws), 0.0)
 
 
-def puct_q(tree: Mctx, node: ArrayLike, fpu_reduction: float) -> Array:
+def puct_q(tree: Mctx, node: ArrayLike, config: PuctConfig) -> Array:
     """Returns AlphaZero's (q + 1)/2 of a node's actions, float32[A], with first-play urgency.
 
     Illegal actions sink below every legal one. mctx's default rescales values between their
     minimum and maximum; since outcomes lie in [−1, 1], that would only exaggerate noise.
+
+    Where exploration depends on the spread of values, it is the values that are divided by its
+    factor, because mctx adds the exploration itself.
     """
     logits = tree.children_prior_logits[node]  # [A]
     visited = tree.children_visits[node] > 0
     mass = jnp.sum(jnp.where(visited, jax.nn.softmax(logits), 0.0))
-    reduction = jnp.where(node == tree.ROOT_INDEX, 0.0, fpu_reduction * jnp.sqrt(mass))
+    reduction = jnp.where(node == tree.ROOT_INDEX, 0.0, config.fpu_reduction * jnp.sqrt(mass))
     unvisited_q = jnp.maximum(tree.node_values[node] - reduction, -1.0)
     q = jnp.where(visited, tree.qvalues(node), unvisited_q)
     legal = logits > ILLEGAL_LOGIT / 2
     # Below a terminal node nothing matters but depth. If its children all sank alike, they would
     # form a chain that every further visit walks to the end.
-    return jnp.where(legal | ~legal.any(), (q + 1.0) / 2.0, ILLEGAL_LOGIT / 4)
+    score = (q + 1.0) / 2.0
+    if config.stdev_scale:
+        score = score / exploration_factor(tree, node, config.stdev_scale)
+    return jnp.where(legal | ~legal.any(), score, ILLEGAL_LOGIT / 4)
+
+
+def exploration_factor(tree: Mctx, node: ArrayLike, scale: float) -> Array:
+    """Returns 1 + `scale` · (σ / σ₀ − 1), float32[]: more exploration where values differ more.
+
+    σ is the standard deviation of a node's own evaluation and its children's values, weighted by
+    their visits, with a prior of σ₀ that has the weight of two visits. This is KataGo's "dynamic
+    variance-scaled cPUCT" (2021) with its constants, but KataGo takes σ over single playouts.
+    """
+    visits, q = tree.children_visits[node], tree.qvalues(node)
+    own, weight = tree.raw_values[node], 1.0 + jnp.sum(visits)
+    mean = (own + jnp.sum(visits * q)) / weight
+    squares = (own**2 + jnp.sum(visits * q**2)) / weight
+    prior = (mean**2 + PRIOR_STDEV**2) * PRIOR_VISITS
+    variance = (prior + squares * weight) / (PRIOR_VISITS + weight - 1) - mean**2
+    stdev = jnp.where(weight > 1, jnp.sqrt(jnp.maximum(variance, 0.0)), PRIOR_STDEV)
+    return 1 + scale * (stdev / PRIOR_STDEV - 1)

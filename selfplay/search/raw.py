@@ -19,10 +19,11 @@ def make(game: Game, evaluate: Evaluate, noise_scale: float) -> SearchFn:
     """
 
     def search(params: Params, states: State, key: Array) -> SearchResult:
-        logits, value, legal = evaluate_states(game, evaluate, params, states)
+        leaves = evaluate_states(game, evaluate, params, states)
+        logits, value, legal = leaves
         noise = jax.random.gumbel(key, logits.shape)
         scores = jnp.where(legal, logits + noise_scale * noise, -jnp.inf)
-        policy = jnp.where(legal, jax.nn.softmax(logits), 0.0)
-        return SearchResult(jnp.argmax(scores, axis=-1).astype(jnp.int32), policy, value)
+        action, policy = jnp.argmax(scores, axis=-1).astype(jnp.int32), leaves.policy
+        return SearchResult(action, policy, value, policy)
 
     return search

@@ -213,19 +213,25 @@ def _compile(
 def _check_result(result: SearchResult, legal: np.ndarray) -> None:
     """Checks shapes, types and ranges, and that nothing illegal is chosen or has weight."""
     batch, actions = legal.shape
-    expected = (((batch,), "int32"), ((batch, actions), "float32"), ((batch,), "float32"))
+    weights = (batch, actions), "float32"
+    expected = (((batch,), "int32"), weights, ((batch,), "float32"), weights)
     for name, array, (shape, dtype) in zip(result._fields, result, expected, strict=True):
+        if array is None:  # a search need not return the network's policy
+            continue
         require(
             array.shape == shape and array.dtype == dtype,
             f"{name} must be {dtype}{[*shape]}, got {array.dtype}{[*array.shape]}",
         )
     require(legal[np.arange(batch), result.action].all(), "the search chose an illegal action")
-    require(not result.policy[~legal].any(), "the policy has weight on illegal actions")
-    total = result.policy.sum(axis=1)
-    require(
-        bool(np.all(result.policy >= 0) and np.allclose(total, 1, atol=1e-5)),
-        "the policy is no probability distribution",
-    )
+    policies = {"policy": result.policy, "prior": result.prior}
+    for name, policy in policies.items():
+        if policy is None:
+            continue
+        require(not policy[~legal].any(), f"the {name} has weight on illegal actions")
+        require(
+            bool(np.all(policy >= 0) and np.allclose(policy.sum(axis=1), 1, atol=1e-5)),
+            f"the {name} is no probability distribution",
+        )
     require(bool(np.all(np.abs(result.value) <= 1)), "a value lies outside of [−1, 1]")
 
 

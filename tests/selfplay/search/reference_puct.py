@@ -40,6 +40,7 @@ class Node:
     outcome: float  # for player 0
     prior: dict[int, float]  # legal actions only
     total: float  # sum of all values seen here, its own evaluation among them
+    own: float  # its own evaluation
     visits: int = 1
     children: dict[int, Node] = field(default_factory=dict)
 
@@ -67,11 +68,12 @@ def _step(game: Game, state: Any, action: int) -> Any:
 def _node(game: Game, exact: Exact, state: Any) -> Node:
     player, terminal, outcome, legal, observation = jax.device_get(_inspect(game, state))
     if terminal:
-        return Node(state, int(player), True, float(outcome), {}, 0.0)
+        return Node(state, int(player), True, float(outcome), {}, 0.0, 0.0)
     logits, value = exact(observation)
     weights = {int(a): math.exp(logits[a] - logits[legal].max()) for a in np.flatnonzero(legal)}
     whole = sum(weights.values())
-    return Node(state, int(player), False, 0.0, {a: w / whole for a, w in weights.items()}, value)
+    prior = {a: w / whole for a, w in weights.items()}
+    return Node(state, int(player), False, 0.0, prior, value, value)
 
 
 def _gain(node: Node, child: Node) -> float:
@@ -81,11 +83,30 @@ def _gain(node: Node, child: Node) -> float:
     return child.value if child.player == node.player else -child.value
 
 
+def _factor(node: Node, stdev_scale: float) -> float:
+    """KataGo's factor of exploration, from its own evaluation and its children's values."""
+    values = [node.own, *(_gain(node, child) for child in node.children.values())]
+    weights = [1, *(child.visits for child in node.children.values())]
+    if sum(weights) == 1:
+        return 1.0
+    mean = float(np.average(values, weights=weights))
+    squares = float(np.average(np.square(values), weights=weights))
+    total = (mean**2 + 0.4**2) * 2 + squares * sum(weights)
+    variance = total / (2 + sum(weights) - 1) - mean**2
+    return 1 + stdev_scale * (math.sqrt(variance) / 0.4 - 1)
+
+
 def _select(
-    node: Node, is_root: bool, pb_c_init: float, pb_c_base: float, fpu_reduction: float
+    node: Node,
+    is_root: bool,
+    pb_c_init: float,
+    pb_c_base: float,
+    fpu_reduction: float,
+    stdev_scale: float,
 ) -> tuple[int, float]:
     """The action with the highest PUCT score, and its lead over the runner-up."""
     exploration = pb_c_init + math.log((node.visits + pb_c_base + 1) / pb_c_base)
+    exploration *= _factor(node, stdev_scale)
     seen = sum(node.prior[a] for a in node.children)
     unseen_q = node.value if is_root else node.value - fpu_reduction * math.sqrt(seen)
     scores = {}
@@ -108,6 +129,7 @@ def search(
     pb_c_init: float = 1.25,
     pb_c_base: float = 19652.0,
     fpu_reduction: float = 0.2,
+    stdev_scale: float = 0.0,
 ) -> ExactResult:
     """PUCT from `state` with `num_simulations` evaluations below the root."""
     root, margin = _node(game, exact, state), math.inf
@@ -115,7 +137,9 @@ def search(
         path, fresh = [root], False
         while not path[-1].terminal:
             node = path[-1]
-            action, lead = _select(node, node is root, pb_c_init, pb_c_base, fpu_reduction)
+            action, lead = _select(
+                node, node is root, pb_c_init, pb_c_base, fpu_reduction, stdev_scale
+            )
             margin = min(margin, lead)
             fresh = action not in node.children
             if fresh:

@@ -52,6 +52,7 @@ def both(name: str, config: SearchConfig) -> tuple[SearchResult, list[Any], np.n
             config.puct.pb_c_init,
             config.puct.pb_c_base,
             config.puct.fpu_reduction,
+            config.puct.stdev_scale,
         )
         for i in range(POSITIONS)
     ]
@@ -67,6 +68,7 @@ CASES = [
     ("tic_tac_toe", PUCT, 64),
     ("connect_four", PUCT, 64),
     ("connect_four", replace(PUCT, puct=EXPLORING), 40),
+    ("connect_four", replace(PUCT, puct=replace(PUCT.puct, stdev_scale=0.85)), 40),
 ]
 
 

@@ -1,0 +1,221 @@
+"""Gumbel AlphaZero that proves results: mctx's search, with exact values wherever they are known.
+
+A node is proven if its game is over, if one of its actions is proven to win, or if all of its
+actions are proven; its value is then exact (as in MCTS-Solver, Winands et al. 2008). A proven node
+is not searched again, and its exact value takes the place of an average over simulations: a node
+that is not proven has the mean of its own evaluation and its children's values, weighted by their
+visits. Without a result in reach this is mctx's search.
+
+Sequential halving at the root leaves proven actions out; their simulations go to the actions that
+are still open. Once the root is proven, the remaining simulations change nothing, but they are
+evaluated nevertheless, because all positions of a batch take the same steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import mctx
+import numpy as np
+from jax import Array
+
+from selfplay.model.architecture import Params
+from selfplay.search.base import ILLEGAL_LOGIT, Mctx
+
+NO_NODE = -1
+QTransform = Callable[[Mctx, Array], Array]
+"""``qtransform(tree, node) → float32[A]``, completed and scaled Q-values of one position."""
+
+
+class Knowledge(NamedTuple):
+    """What the search knows of a batch of trees, besides mctx's tree."""
+
+    gumbel: Array  # float32[B, A], the root's noise
+    proven: Array  # bool[B, N + 1], True = the node's value is exact
+
+
+class Found(NamedTuple):
+    """The result of a search."""
+
+    action: Array  # int32[B]
+    tree: Mctx
+
+
+def search(
+    params: Params,
+    key: Array,
+    root: Mctx,
+    expand: Callable[..., tuple[Mctx, Mctx]],
+    num_simulations: int,
+    legal: Array,
+    qtransform: QTransform,
+    max_considered_actions: int,
+    gumbel_scale: float,
+) -> Found:
+    """Searches a batch of positions.
+
+    Args:
+        params: of the network.
+        key: draws the root's noise.
+        root: mctx's root, whose logits are `ILLEGAL_LOGIT` where illegal.
+        expand: mctx's recurrent function; a discount of 0 says that the game is over.
+        num_simulations: N, the budget.
+        legal: bool[B, A], True = legal.
+        qtransform: completes and scales Q-values.
+        max_considered_actions: actions sampled at the root.
+        gumbel_scale: scale of the root's noise.
+    """
+    search_key, gumbel_key = jax.random.split(key)
+    shape = root.prior_logits.shape
+    knowledge = Knowledge(
+        gumbel_scale * jax.random.gumbel(gumbel_key, shape),
+        jnp.zeros((shape[0], num_simulations + 1), bool),
+    )
+    considered = jnp.array(_considered_visits(max_considered_actions, num_simulations))
+
+    def loop(start: int, stop: int, body: Callable[..., tuple[Array, Mctx]], state: Mctx) -> Mctx:
+        def simulate(number: Array, state: tuple[Array, Mctx]) -> tuple[Array, Mctx]:
+            before = state[1].replace(embeddings=())
+            next_key, tree = body(number, state)
+            positions = tree.embeddings  # large, and without effect where nothing points at them
+            tree = jax.vmap(_back_up, in_axes=(0, None))(tree.replace(embeddings=()), number + 1)
+            done = before.extra_data.proven[:, before.ROOT_INDEX]
+            tree = jax.tree.map(lambda old, new: _where(done, old, new), before, tree)
+            return next_key, tree.replace(embeddings=positions)
+
+        return jax.lax.fori_loop(start, stop, simulate, state)
+
+    def root_action(key: Array, tree: Mctx, node: Array) -> Array:
+        scores = _scores(tree, node, qtransform)
+        return _next_at_root(tree, node, scores, considered)
+
+    def interior_action(key: Array, tree: Mctx, node: Array, depth: Array) -> Array:
+        return _next_below_root(tree, node, qtransform)
+
+    tree = mctx.search(
+        params,
+        search_key,
+        root=root,
+        recurrent_fn=expand,
+        root_action_selection_fn=root_action,
+        interior_action_selection_fn=interior_action,
+        num_simulations=num_simulations,
+        invalid_actions=~legal,
+        extra_data=knowledge,
+        loop_fn=loop,
+    )
+    return Found(jax.vmap(lambda tree: _chosen(tree, qtransform))(tree), tree)
+
+
+def _considered_visits(most: int, budget: int) -> np.ndarray:
+    """Returns how often an action was visited that is to be visited next, int32[most + 1, budget].
+
+    This is the schedule of sequential halving (Karnin et al. 2013), for each number of actions.
+    """
+    table = np.zeros((most + 1, budget), np.int32)
+    for actions in range(most + 1):
+        if actions <= 1:
+            table[actions] = np.arange(budget)
+            continue
+        phases, left, visits = math.ceil(math.log2(actions)), actions, 0
+        schedule: list[int] = []
+        while len(schedule) < budget:
+            rounds = max(1, budget // (phases * left))
+            schedule += [visits + extra for extra in range(rounds) for _ in range(left)]
+            visits, left = visits + rounds, max(2, left // 2)
+        table[actions] = schedule[:budget]
+    return table
+
+
+def _back_up(tree: Mctx, leaf: Array) -> Mctx:
+    """Proves a new leaf if its game is over, and updates the nodes above it; one position."""
+    over = tree.children_discounts[tree.parents[leaf], tree.action_from_parent[leaf]] == 0
+    proven = tree.extra_data.proven.at[leaf].set(over)
+
+    def update(state: tuple[Mctx, Array]) -> tuple[Mctx, Array]:
+        tree, node = state
+        knowledge, visits = tree.extra_data, tree.children_visits[node]
+        q, closed = tree.qvalues(node), _closed(tree, node)
+        best = jnp.max(jnp.where(closed, q, -jnp.inf))
+        is_proven = (best >= 1) | jnp.all(closed | ~_legal(tree, node))
+        mean = (tree.raw_values[node] + jnp.sum(visits * q)) / (1 + jnp.sum(visits))
+        value = jnp.where(is_proven, best, mean)
+        above = tree.parents[node]
+        slot = jnp.where(above == NO_NODE, len(tree.parents), above)  # out of bounds: dropped
+        tree = tree.replace(
+            extra_data=knowledge._replace(proven=knowledge.proven.at[node].set(is_proven)),
+            node_values=tree.node_values.at[node].set(value),
+            children_values=tree.children_values.at[slot, tree.action_from_parent[node]].set(
+                value, mode="drop"
+            ),
+        )
+        return tree, above
+
+    tree = tree.replace(extra_data=tree.extra_data._replace(proven=proven))
+    state = tree, tree.parents[leaf]
+    return jax.lax.while_loop(lambda state: state[1] != NO_NODE, update, state)[0]
+
+
+def _closed(tree: Mctx, node: Array) -> Array:
+    """Returns which actions of a node are proven, bool[A]."""
+    children = tree.children_index[node]
+    return (children >= 0) & tree.extra_data.proven[children]
+
+
+def _legal(tree: Mctx, node: Array) -> Array:
+    """Returns which actions of a node are legal, bool[A]."""
+    return tree.children_prior_logits[node] > ILLEGAL_LOGIT / 2
+
+
+def _scores(tree: Mctx, node: Array, qtransform: QTransform) -> Array:
+    """Returns noise, logits and scaled Q-values of the root's actions together, float32[A]."""
+    logits = tree.children_prior_logits[node]
+    return tree.extra_data.gumbel + logits - jnp.max(logits) + qtransform(tree, node)
+
+
+def _next_at_root(tree: Mctx, node: Array, scores: Array, considered: Array) -> Array:
+    """Chooses the root's next action by sequential halving among those that are not proven."""
+    visits, legal = tree.children_visits[node], _legal(tree, node)
+    is_open = legal & ~_closed(tree, node)
+    number = jnp.minimum(jnp.sum(legal), len(considered) - 1)
+    due = considered[number, jnp.sum(visits)]
+    # Where proven actions leave no open one with `due` visits: the next open one that has more,
+    # or, if there is none, the one that comes closest.
+    later = jnp.min(jnp.where(is_open & (visits >= due), visits, jnp.iinfo(jnp.int32).max))
+    earlier = jnp.max(jnp.where(is_open, visits, -1))
+    target = jnp.where(jnp.any(is_open & (visits >= due)), later, earlier)
+    return jnp.argmax(jnp.where(is_open & (visits == target), scores, -jnp.inf)).astype(jnp.int32)
+
+
+def _next_below_root(tree: Mctx, node: Array, qtransform: QTransform) -> Array:
+    """Chooses an action whose share of visits is furthest below the improved policy's."""
+    visits = tree.children_visits[node]
+    policy = jax.nn.softmax(tree.children_prior_logits[node] + qtransform(tree, node))
+    behind = policy - visits / (1 + jnp.sum(visits))
+    is_open = _legal(tree, node) & ~_closed(tree, node)
+    return jnp.argmax(jnp.where(is_open, behind, -jnp.inf)).astype(jnp.int32)
+
+
+def _chosen(tree: Mctx, qtransform: QTransform) -> Array:
+    """Chooses the move of one position: among the most visited open actions and the proven ones.
+
+    If the root is proven, it is one of the actions that reach the root's value.
+    """
+    root = jnp.int32(tree.ROOT_INDEX)
+    visits, closed = tree.children_visits[root], _closed(tree, root)
+    is_open = _legal(tree, root) & ~closed
+    most = jnp.max(jnp.where(is_open, visits, -1))
+    candidates = closed | (is_open & (visits == most))
+    exact = closed & (tree.qvalues(root) == tree.node_values[root])
+    candidates = jnp.where(tree.extra_data.proven[root], exact, candidates)
+    scores = _scores(tree, root, qtransform)
+    return jnp.argmax(jnp.where(candidates, scores, -jnp.inf)).astype(jnp.int32)
+
+
+def _where(mask: Array, a: Array, b: Array) -> Array:
+    """Chooses between the rows [B, …] of two arrays."""
+    return jnp.where(mask.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
