@@ -63,7 +63,8 @@ class Progress:
         if live:
             view = self._view
             self._live = Live(console=self._console, get_renderable=view, refresh_per_second=2)
-        rows, fields = config.selfplay.positions, loss_terms.row_fields(config.learner.losses)
+        rows, spec = config.selfplay.positions, config.stream_spec()
+        fields = loss_terms.row_fields(spec.losses, surprise=spec.surprise)
         row = row_bytes(games.make(config.game), fields)
         total = config.iterations * rows
         needed = window.bytes_needed(config.replay, total, row, config.store.keep_for_verify)

@@ -31,6 +31,7 @@ class Purpose(enum.IntEnum):
     EPOCH = 9  # epoch: the order in which imitation passes over its positions
     HELD_OUT = 10  # the order in which held-out positions are measured
     EXPERTS = 11  # iteration: the expert positions that are added to the replay window
+    SURPRISE = 12  # iteration: how often each row of the replay window counts
 
 
 def key(seed: int, purpose: Purpose, *indices: int | Array) -> Array:

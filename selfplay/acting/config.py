@@ -1,6 +1,6 @@
 """Settings of self-play (section `selfplay`), and the spec of a stream."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from selfplay.model.config import NetworkConfig
 from selfplay.ranges import check_at_least, check_fraction
@@ -22,9 +22,18 @@ class SelfPlayConfig:
         random_opening_fraction: fraction of games that start from random legal moves, so that the
             network also learns positions that good play avoids; those moves are not recorded.
         random_opening_plies: a random opening has 1 up to this many of them.
+        archive_fraction: fraction of games that start from a position of an earlier game, drawn
+            from an archive of the stream; the others start as above. The positions' own moves are
+            not recorded again.
+        archive_size: positions in the archive of a stream, the newest ones; at least `batch_size`.
+        archive_by_regret: draw from the archive in proportion to |root value − result| of the game
+            that visited the position; otherwise uniformly.
         full_search_fraction: fraction of a segment's plies that are searched with the whole budget,
             `search.num_simulations`. They are drawn for each segment, and they alone teach the
             policy (playout-cap randomization, Wu 2019).
+        first_simulations: budget of the first iterations; it doubles every `doubling_iterations`
+            until it is `search.num_simulations`. 0: that budget from the start.
+        doubling_iterations: iterations after which the budget doubles, see `first_simulations`.
         fast_simulations: budget of the other plies, which are searched without noise; 0 is the raw
             network. They teach the value.
     """
@@ -36,16 +45,28 @@ class SelfPlayConfig:
     temperature_plies: int = 12
     random_opening_fraction: float = 0.5
     random_opening_plies: int = 12
+    archive_fraction: float = field(default=0.0, metadata=ADDED)
+    archive_size: int = field(default=1024, metadata=ADDED)
+    archive_by_regret: bool = field(default=False, metadata=ADDED)
     full_search_fraction: float = field(default=1.0, metadata=ADDED)
     fast_simulations: int = field(default=0, metadata=ADDED)
+    first_simulations: int = field(default=0, metadata=ADDED)
+    doubling_iterations: int = field(default=8, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_at_least(self, "selfplay", 1, "streams", "batch_size", "segment_length")
         check_at_least(
             self, "selfplay", 0, "temperature", "temperature_plies", "random_opening_plies"
         )
-        check_at_least(self, "selfplay", 0, "fast_simulations")
-        check_fraction(self, "selfplay", "random_opening_fraction", "full_search_fraction")
+        check_at_least(self, "selfplay", 0, "fast_simulations", "first_simulations")
+        check_at_least(self, "selfplay", 1, "doubling_iterations")
+        fractions = ("random_opening_fraction", "archive_fraction", "full_search_fraction")
+        check_fraction(self, "selfplay", *fractions)
+        if self.archive_fraction and self.archive_size < self.batch_size:
+            raise ValueError(
+                f"selfplay.archive-size must be at least selfplay.batch-size, {self.batch_size}, "
+                f"because so many games may end at once; got {self.archive_size}"
+            )
         if not self.full_plies:
             raise ValueError(
                 f"selfplay.full-search-fraction is {self.full_search_fraction}, less than one "
@@ -56,6 +77,14 @@ class SelfPlayConfig:
     def positions(self) -> int:
         """Number of positions that are played in one iteration."""
         return self.streams * self.batch_size * self.segment_length
+
+    def search_at(self, search: SearchConfig, iteration: int) -> SearchConfig:
+        """Returns the search of an iteration's fully searched plies; iterations count from 1."""
+        if not self.first_simulations:
+            return search
+        doublings = (max(iteration, 1) - 1) // self.doubling_iterations
+        budget = min(self.first_simulations << min(doublings, 30), search.num_simulations)
+        return replace(search, num_simulations=budget)
 
     @property
     def full_plies(self) -> int:
@@ -74,6 +103,7 @@ class StreamSpec:
         selfplay: batch, segment and exploration.
         seed: the run's seed.
         losses: further loss terms (`learner.losses`), whose row fields are recorded.
+        surprise: record how far the search's policy is from the network's.
     """
 
     game: str
@@ -82,3 +112,4 @@ class StreamSpec:
     selfplay: SelfPlayConfig
     seed: int
     losses: tuple[str, ...] = ()
+    surprise: bool = False

@@ -20,10 +20,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from games.game import Game, State
+from selfplay.acting import start_states
 from selfplay.acting.config import SelfPlayConfig
-from selfplay.acting.row_schema import BASE, Played, RowField
+from selfplay.acting.row_schema import Played, RowField, recorded_fields
+from selfplay.acting.start_states import Archive, Places
+from selfplay.acting.surprise import RELATIVE_SURPRISE
 from selfplay.model.architecture import Evaluate, Params
-from selfplay.search.base import SearchResult
+from selfplay.search.base import SearchFn, SearchResult
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import make_search
 
@@ -32,7 +35,8 @@ class Lanes(NamedTuple):
     """The running games of a stream between segments."""
 
     state: State  # [B, …]
-    ply: Array  # int32[B], moves made in the running game, random ones included
+    ply: Array  # int32[B], moves made in the running game, those of its opening included
+    archive: Archive | None = None  # of start states, if games begin from one
 
 
 class PlyRecord(NamedTuple):
@@ -62,33 +66,45 @@ def make(
 
     Plies record the row fields in `BASE` and in `extra`.
     """
-    recorded = [field for field in (*BASE, *extra) if field.record]
-    searched = _make_searched(game, evaluate, search.for_self_play(), config)
+    recorded = recorded_fields(extra)
+    needs_prior = RELATIVE_SURPRISE in extra
+    searched = _make_searched(game, evaluate, search.for_self_play(), config, needs_prior)
 
-    def start(key: Array) -> Lanes:
-        return jax.vmap(lambda k: opening(game, config, k))(
+    def fresh_games(key: Array) -> Places:
+        return jax.vmap(lambda k: start_states.random_opening(game, config, k))(
             jax.random.split(key, config.batch_size)
         )
 
+    def start(key: Array) -> Lanes:
+        places = fresh_games(key)
+        return Lanes(*places, start_states.empty_archive(config, places))
+
     def one_ply(params: Params, lanes: Lanes, key: Array, full: Array) -> tuple[Lanes, PlyRecord]:
         search_key, move_key, restart_key = jax.random.split(key, 3)
-        state, ply = lanes
+        state, ply, archive = lanes
         result = searched(params, state, search_key, full)
         action = choose(result, ply, move_key, config)
         if config.full_plies < config.segment_length:
             result = result._replace(policy=jnp.where(full, result.policy, 0.0))
         after = jax.vmap(game.step)(state, action)
         over = jax.vmap(game.is_terminal)(after)
+        outcome = jnp.where(over, jax.vmap(game.outcome)(after), 0.0)
+        player = jax.vmap(game.player)(state)
         played = Played(state, ply, result, action, after)
         record = PlyRecord(
             fields={field.name: field.at_ply(game, played) for field in recorded},
-            player=jax.vmap(game.player)(state).astype(jnp.int8),
+            player=player.astype(jnp.int8),
             over=over,
-            outcome=jnp.where(over, jax.vmap(game.outcome)(after), 0.0).astype(jnp.int8),
+            outcome=outcome.astype(jnp.int8),
         )
-        fresh = start(restart_key)
-        keep = Lanes(after, ply + 1)
-        return jax.tree.map(lambda new, old: _select(over, new, old), fresh, keep), record
+        places = fresh_games(restart_key)
+        if archive:
+            visit_key, draw_key = jax.random.split(jax.random.fold_in(restart_key, 1))
+            value = jnp.where(player == 0, result.value, -result.value)
+            archive = start_states.visit(archive, Places(state, ply), value, visit_key)
+            archive = start_states.enter(archive, over, outcome)
+            places = start_states.start_from(archive, config, places, draw_key)
+        return Lanes(*start_states.select(over, places, Places(after, ply + 1)), archive), record
 
     def advance(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, PlyRecord]:
         def body(lanes: Lanes, ply: tuple[Array, Array]) -> tuple[Lanes, PlyRecord]:
@@ -111,13 +127,34 @@ def full_searches(config: SelfPlayConfig, key: Array) -> Array:
 
 
 def _make_searched(
-    game: Game, evaluate: Evaluate, search: SearchConfig, config: SelfPlayConfig
+    game: Game,
+    evaluate: Evaluate,
+    search: SearchConfig,
+    config: SelfPlayConfig,
+    needs_prior: bool,
 ) -> Callable[[Params, State, Array, Array], SearchResult]:
     """Builds the search of a ply, whose last argument, bool[], says whether it is a full one."""
-    full = make_search(game, evaluate, search)
+
+    def make(search: SearchConfig) -> SearchFn:
+        searched = make_search(game, evaluate, search)
+
+        def with_prior_if_needed(params: Params, states: State, key: Array) -> SearchResult:
+            result = searched(params, states, key)
+            if not needs_prior:
+                return result._replace(prior=None)
+            if result.prior is None:
+                raise ValueError(
+                    "learner.surprise-weight compares the search with the network's policy, which "
+                    f"search {search.algorithm} does not return: set SearchResult.prior there"
+                )
+            return result
+
+        return with_prior_if_needed
+
+    full = make(search)
     if config.full_plies == config.segment_length:
         return lambda params, state, key, _: full(params, state, key)
-    fast = make_search(game, evaluate, search.for_evaluation(config.fast_simulations))
+    fast = make(search.for_evaluation(config.fast_simulations))
     return lambda params, state, key, is_full: jax.lax.cond(is_full, full, fast, params, state, key)
 
 
@@ -126,30 +163,3 @@ def choose(result: SearchResult, ply: Array, key: Array, config: SelfPlayConfig)
     logits = jnp.log(jnp.maximum(result.policy, 1e-30)) / max(config.temperature, 1e-3)
     drawn = jax.random.categorical(key, jnp.where(result.policy > 0, logits, -jnp.inf))
     return jnp.where(ply < config.temperature_plies, drawn, result.action).astype(jnp.int32)
-
-
-def opening(game: Game, config: SelfPlayConfig, key: Array) -> Lanes:
-    """Starts one game, from the empty board or after some random legal moves."""
-    state = game.init()
-    plies = config.random_opening_plies
-    if plies == 0 or config.random_opening_fraction == 0:
-        return Lanes(state, jnp.int32(0))
-    fraction_key, length_key, moves_key = jax.random.split(key, 3)
-    length = jax.random.randint(length_key, (), 1, plies + 1)
-    length = jnp.where(jax.random.uniform(fraction_key) < config.random_opening_fraction, length, 0)
-    noise = jax.random.gumbel(moves_key, (plies, game.num_actions))
-
-    def body(carry: Lanes, t: Array) -> tuple[Lanes, None]:
-        state, ply = carry
-        scores = jnp.where(game.legal_actions(state), noise[t], -jnp.inf)
-        after = game.step(state, jnp.argmax(scores).astype(jnp.int32))
-        running = (t < length) & ~game.is_terminal(after)
-        new = jax.tree.map(lambda a, b: jnp.where(running, a, b), Lanes(after, ply + 1), carry)
-        return new, None
-
-    lanes, _ = jax.lax.scan(body, Lanes(state, jnp.int32(0)), jnp.arange(plies))
-    return lanes
-
-
-def _select(over: Array, new: Array, old: Array) -> Array:
-    return jnp.where(over.reshape(-1, *(1,) * (new.ndim - 1)), new, old)

@@ -37,11 +37,16 @@ class StreamPlayer:
             game: the game that `spec` names.
             model: the network that `spec` describes.
             spec: what to play.
-            extra: the row fields that the loss terms in ``spec.losses`` add.
+            extra: the row fields of `spec`, see `loss_terms.row_fields`.
         """
         self.seed, self._game, self._extra = spec.seed, game, extra
         self._init = model.init
-        self._start, self._advance = _programs(game, model, spec.search, spec.selfplay, extra)
+
+        def programs(iteration: int) -> SegmentFns:
+            search = spec.selfplay.search_at(spec.search, iteration)
+            return _programs(game, model, search, spec.selfplay, extra)
+
+        self._programs = programs
 
     @classmethod
     def from_spec(cls, spec: StreamSpec, extra: tuple[RowField, ...] = ()) -> StreamPlayer:
@@ -51,9 +56,10 @@ class StreamPlayer:
 
     def start(self, stream: int) -> Carry:
         """Returns the carry of a stream that has not played yet."""
-        lanes = jax.device_get(self._start(rng.key(self.seed, rng.Purpose.START, stream)))
+        start, advance = self._programs(1)
+        lanes = jax.device_get(start(rng.key(self.seed, rng.Purpose.START, stream)))
         params = network.shapes(self._init)
-        _, record = jax.eval_shape(self._advance, params, lanes, jax.random.key(0))
+        _, record = jax.eval_shape(advance, params, lanes, jax.random.key(0))
         return episode.empty_carry(Lanes(*lanes), record, self._extra)
 
     def play(
@@ -71,8 +77,9 @@ class StreamPlayer:
         Returns:
             The stream's new carry, and the rows of the episodes that ended.
         """
+        _, advance = self._programs(iteration)
         key = rng.key(self.seed, rng.Purpose.PLAY, iteration, stream)
-        lanes, record = jax.device_get(self._advance(params, carry.lanes, key))
+        lanes, record = jax.device_get(advance(params, carry.lanes, key))
         pending, rows = episode.finish_episodes(
             self._game, carry.pending, record, version, self._extra
         )

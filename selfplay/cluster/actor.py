@@ -47,7 +47,7 @@ class StreamActor:
         ):
             jax.config.update("jax_compilation_cache_dir", str(folder))
         plugins.trust_sources(sources)
-        self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses))
+        self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses, surprise=spec.surprise))
         for path, digests in plugins.differing({s.path: s.digest for s in sources}).items():
             theirs, ours = (digest[:12] for digest in digests)
             raise RuntimeError(

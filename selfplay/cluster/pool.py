@@ -57,7 +57,7 @@ class InProcess:
         from selfplay.acting.stream_player import StreamPlayer
         from selfplay.learning.loss_terms import row_fields
 
-        self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses))
+        self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses, surprise=spec.surprise))
         self.fingerprint, self.losses = self._player.fingerprint(), 0
         self._submitted: tuple[Work, Params, Sequence[Carry]] | None = None
 

@@ -58,6 +58,11 @@ class ImitationConfig:
                 f"got {self.expert_fraction}"
             )
         check_above(self, "imitation", 0, "expert_half_life")
+        if self.learner.surprise_weight:
+            raise ValueError(
+                "imitation.learner.surprise-weight must be 0, because expert games have no search "
+                f"that could surprise; got {self.learner.surprise_weight}"
+            )
         if self.expert_fraction and not self.dataset:
             raise ValueError(
                 f"imitation.expert-fraction is {self.expert_fraction}, but imitation.dataset "

@@ -10,7 +10,7 @@ from selfplay.runs.codec import ADDED
 LOSS = Kind(
     "loss term",
     "oomzero.losses",
-    ("reply", "soft_policy", "td_value", "moves_left", "lambda_return"),
+    ("reply", "soft_policy", "td_value", "moves_left", "owner", "score", "lambda_return"),
 )
 OPTIMIZER = Kind("optimizer", "oomzero.optimizers", ("adamw", "muon", "sgd"))
 SCHEDULE = Kind("schedule", "oomzero.schedules", ("warmup_cosine", "warmup_constant"))
@@ -37,10 +37,14 @@ class LearnerConfig:
             entropy.
         root_value_weight: w in the value target, (1 − w)·outcome + w·(the search's root value).
         ema_decay: decay per step of the averaged weights that play and are rated.
+        surprise_weight: s in the weight with which rows are drawn, 1 − s + s·(surprise / its mean
+            in the game). The surprise is the divergence between the search's policy and the
+            network's (policy surprise weighting, Wu 2020; KataGo has 0.5). 0: all rows alike.
         symmetries: draw a random symmetry of the board for every row.
         losses: further terms of the loss: ``reply``, ``soft_policy``, ``td_value``, ``moves_left``,
-            ``lambda_return`` (see `auxiliary`), MODULE:NAME?weight=0.15, or names that installed
-            packages register. Each may add row fields and auxiliary heads of the network.
+            ``owner``, ``score``, ``lambda_return`` (see `auxiliary`), MODULE:NAME?weight=0.15, or
+            names that installed packages register. Each may add row fields and auxiliary heads of
+            the network.
         optimizer: ``adamw``, ``muon`` (?momentum=0.95), ``sgd`` (?momentum=0.9&nesterov=true), a
             registered name, or an import path.
         schedule: of the learning rate: ``warmup_cosine``, ``warmup_constant`` (ignores
@@ -60,6 +64,7 @@ class LearnerConfig:
     value_weight: float = 1.0
     root_value_weight: float = 0.5
     ema_decay: float = 0.995
+    surprise_weight: float = field(default=0.0, metadata=ADDED)
     symmetries: bool = True
     losses: tuple[str, ...] = field(default=(), metadata=ADDED)
     optimizer: str = field(default="adamw", metadata=ADDED)
@@ -72,7 +77,7 @@ class LearnerConfig:
                 f"got {self.batch_size} and {self.shards}"
             )
         check_above(self, "learner", 0, "replay_ratio", "learning_rate", "max_steps")
-        check_fraction(self, "learner", "root_value_weight", "ema_decay")
+        check_fraction(self, "learner", "root_value_weight", "ema_decay", "surprise_weight")
         check_fraction(self, "learner", "lr_decay_fraction", "final_lr_fraction")
         named = [(OPTIMIZER, self.optimizer), (SCHEDULE, self.schedule)]
         for kind, spec in [*named, *((LOSS, spec) for spec in self.losses)]:

@@ -24,6 +24,7 @@ from jax import Array
 from games import plugins
 from selfplay.acting import row_schema
 from selfplay.acting.row_schema import RowField
+from selfplay.acting.surprise import RELATIVE_SURPRISE
 from selfplay.learning import auxiliary
 from selfplay.learning.config import LOSS, LearnerConfig
 from selfplay.learning.loss_term import (
@@ -85,15 +86,21 @@ def load_terms(specs: tuple[str, ...]) -> tuple[LossTerm, ...]:
     result = tuple(_make(spec) for spec in specs)
     _check_unique("a loss term", [*MAIN_HEADS, *(term.name for term in result)])
     _check_unique("a head", [*MAIN_HEADS, *(name for term in result for name, _ in term.heads)])
-    fields = dict.fromkeys((*row_schema.BASE, *(f for term in result for f in term.fields)))
-    _check_unique("a row field", [f.name for f in fields])
+    declared = [f for term in result for field in term.fields for f in (field, *field.reads)]
+    _check_unique("a row field", [f.name for f in dict.fromkeys((*row_schema.BASE, *declared))])
     return result
 
 
-def row_fields(*learners: tuple[str, ...]) -> tuple[RowField, ...]:
-    """Returns the row fields that the terms of one or more learners add to `row_schema.BASE`."""
+def row_fields(*learners: tuple[str, ...], surprise: bool = False) -> tuple[RowField, ...]:
+    """Returns the row fields that a run adds to `row_schema.BASE`.
+
+    Args:
+        learners: the loss terms of one or more learners.
+        surprise: add how far the search's policy is from the network's.
+    """
     read = dict.fromkeys(f for specs in learners for term in load_terms(specs) for f in term.fields)
     fields = [f for f in read if f not in row_schema.BASE]
+    fields += [RELATIVE_SURPRISE] * surprise
     _check_unique("a row field", [f.name for f in fields])
     return tuple(fields)
 

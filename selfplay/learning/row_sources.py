@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 from games.game import Game
 from selfplay import rng
 from selfplay.acting.row_schema import RowField, Rows
+from selfplay.acting.surprise import RELATIVE_SURPRISE
 
 
 class Source(Protocol):
@@ -26,6 +27,14 @@ class Source(Protocol):
 
     def gather(self, indices: np.ndarray) -> Rows:
         """Returns the rows at `indices`, int64[n]."""
+        ...
+
+
+class Window(Source, Protocol):
+    """A source whose fields can be read as a whole: the replay window."""
+
+    def column(self, name: str) -> np.ndarray:
+        """Returns one field of all rows, [size, …]."""
         ...
 
 
@@ -127,6 +136,22 @@ class Concatenated:
         second = self.second.gather(indices[~in_first] - self.first.size)
         back = np.argsort(np.argsort(~in_first, kind="stable"), kind="stable")
         return {name: np.concatenate([first[name], second[name]])[back] for name in first}
+
+
+def by_surprise(window: Window, weight: float, seed: int, iteration: int) -> Source:
+    """Repeats and leaves out rows of the replay window in proportion to their policy surprise.
+
+    A row counts ⌊w⌋ times, and once more with probability w − ⌊w⌋, where
+    w = 1 − `weight` + `weight` · relative surprise. Every iteration draws independently.
+    """
+    if not weight or not window.size:
+        return window
+    surprise = window.column(RELATIVE_SURPRISE.name).astype(np.float64)
+    expected = 1 - weight + weight * surprise
+    whole = np.floor(expected)
+    drawn = rng.generator(seed, rng.Purpose.SURPRISE, iteration).random(window.size)
+    counts = (whole + (drawn < expected - whole)).astype(np.int64)
+    return Subset(window, np.repeat(np.arange(window.size), counts))
 
 
 def with_experts(

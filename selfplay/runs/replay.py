@@ -188,6 +188,11 @@ class Replay:
         at = (self._start + indices) % max(self._capacity, 1)
         return {name: ring[at] for name, ring in self._ring.items()}
 
+    def column(self, name: str) -> np.ndarray:
+        """Copies one field of all rows of the window, [size, …], the oldest first."""
+        at = (self._start + np.arange(self._size)) % max(self._capacity, 1)
+        return self._ring[name][at]
+
     def save(self, iteration: int) -> Shard:
         """Writes the shard of an added iteration and returns it with its digest.
 

@@ -22,7 +22,7 @@ import numpy as np
 
 import games
 from games import plugins
-from selfplay.acting.cost import evaluations_per_segment
+from selfplay.acting.cost import evaluations_per_segment, mean_evaluations
 from selfplay.learning.step_cost import step_flops
 from selfplay.model import flops
 from selfplay.model.flops import Ledger
@@ -53,8 +53,8 @@ def ledger(config: TrainConfig) -> Ledger:
         imitation = trainer.imitation()
         spent = imitation.ledger(imitation.iterations)
     steps = config.learner.steps(config.selfplay.positions)
-    for _ in range(config.iterations):
-        spent = trainer.ledger(spent, steps)
+    for iteration in range(1, config.iterations + 1):
+        spent = trainer.ledger(spent, iteration, steps)
     return spent
 
 
@@ -97,10 +97,11 @@ def _evaluation_flops(config: TrainConfig) -> int:
     return flops.evaluation(games.make(config.game), config.network)
 
 
-def _cost(config: TrainConfig) -> tuple[int, int]:
-    """Returns the FLOPs of an evaluation and of an iteration."""
+def _cost(config: TrainConfig) -> tuple[int, float]:
+    """Returns the FLOPs of an evaluation, and the mean of an iteration."""
     steps = config.learner.steps(config.selfplay.positions)
-    evaluations = config.selfplay.streams * evaluations_per_segment(config.search, config.selfplay)
+    segment = mean_evaluations(config.search, config.selfplay, config.iterations)
+    evaluations = config.selfplay.streams * segment
     learning = steps * step_flops(games.make(config.game), config.network, config.learner)
     per_evaluation = _evaluation_flops(config)
     return per_evaluation, evaluations * per_evaluation + learning
@@ -150,7 +151,7 @@ class Estimator:
     def iteration(self, config: TrainConfig) -> float:
         """Estimates the seconds of self-play and learning in one iteration, as in the metrics."""
         work = config.selfplay
-        segment = evaluations_per_segment(config.search, work) * self._interpolate(
+        segment = mean_evaluations(config.search, work, config.iterations) * self._interpolate(
             config,
             lambda c, t: t.segment,
             lambda c: evaluations_per_segment(c.search, c.selfplay),

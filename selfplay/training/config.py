@@ -87,7 +87,13 @@ class TrainConfig:
     def stream_spec(self) -> StreamSpec:
         """Returns what a process needs to know to play the run's streams."""
         return StreamSpec(
-            self.game, self.network, self.search, self.selfplay, self.seed, self.learner.losses
+            self.game,
+            self.network,
+            self.search,
+            self.selfplay,
+            self.seed,
+            self.learner.losses,
+            surprise=self.learner.surprise_weight > 0,
         )
 
     def losses_by_learner(self) -> tuple[tuple[str, ...], ...]:

@@ -393,7 +393,7 @@ class Iterations:
         spent = self._watch.seconds["play"] + self._watch.seconds["learn"]
         self._state = self._state._replace(
             train=learned.state,
-            ledger=self._trainer.ledger(ledger, learned.steps),
+            ledger=self._trainer.ledger(ledger, work.iteration, learned.steps),
             seconds=self._state.seconds + spent,
         )
         if not lag:

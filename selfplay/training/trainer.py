@@ -19,7 +19,7 @@ from selfplay.imitation.dataset import ExpertData
 from selfplay.imitation.imitate import Imitation
 from selfplay.learning import loss_terms
 from selfplay.learning.learner import Learner, LearnerState
-from selfplay.learning.row_sources import Source
+from selfplay.learning.row_sources import Window, by_surprise
 from selfplay.learning.step_cost import step_flops
 from selfplay.model import flops, network
 from selfplay.model.architecture import Model, Params
@@ -91,12 +91,13 @@ class Trainer:
         learner = Learner(game, model, config.learner, steps, config.seed, devices)
         experts = None
         if config.imitation.dataset:
-            absent = loss_terms.row_fields(*config.losses_by_learner())
+            surprise = config.stream_spec().surprise
+            absent = loss_terms.row_fields(*config.losses_by_learner(), surprise=surprise)
             experts = ExpertData.open(
                 config.imitation, config.game, game, model, config.seed, absent
             )
         spec = config.stream_spec()
-        extra = loss_terms.row_fields(spec.losses)
+        extra = loss_terms.row_fields(spec.losses, surprise=spec.surprise)
         player = StreamPlayer(game, network.make(game, config.network), spec, extra)
         return cls(config, game, model, learner, player, experts)
 
@@ -116,7 +117,8 @@ class Trainer:
 
         `carries` are those of `start`.
         """
-        extra = loss_terms.row_fields(self.config.learner.losses)
+        spec = self.config.stream_spec()
+        extra = loss_terms.row_fields(spec.losses, surprise=spec.surprise)
         return carries[0].pending | finished_fields(self.game, extra)
 
     def start(self, params: Params | None = None) -> tuple[TrainState, list[Carry]]:
@@ -125,29 +127,30 @@ class Trainer:
         carries = [self.player.start(s) for s in range(self.config.selfplay.streams)]
         return TrainState(learner, learner.ema_params), carries
 
-    def fit(self, state: TrainState, source: Source, work: plan.Work, new_rows: int) -> Learned:
+    def fit(self, state: TrainState, window: Window, work: plan.Work, new_rows: int) -> Learned:
         """Learns for one iteration.
 
         Args:
             state: the state before it.
-            source: the replay window, the iteration's own rows included.
+            window: the replay window, the iteration's own rows included.
             work: the iteration.
             new_rows: rows that it added, which determine the number of steps.
         """
-        steps = self.config.learner.steps(new_rows) if source.size else 0
+        config = self.config
+        steps = config.learner.steps(new_rows) if window.size else 0
+        source = by_surprise(window, config.learner.surprise_weight, config.seed, work.iteration)
         if self.experts:
             source = self.experts.with_window(source, work.iteration)
         learner, metrics = self.learner.fit(state.learner, source, work.iteration, steps)
         # With lag 1 the version before this one plays the next iteration.
-        acting = state.learner if self.config.policy_lag else learner
+        acting = state.learner if config.policy_lag else learner
         return Learned(TrainState(learner, acting.ema_params), metrics, steps)
 
-    def ledger(self, before: Ledger, steps: int) -> Ledger:
-        """Computes the ledger after one more iteration with `steps` gradient steps."""
+    def ledger(self, before: Ledger, iteration: int, steps: int) -> Ledger:
+        """Computes the ledger after one more iteration, which took `steps` gradient steps."""
         config = self.config
-        evaluations = config.selfplay.streams * evaluations_per_segment(
-            config.search, config.selfplay
-        )
+        segment = evaluations_per_segment(config.search, config.selfplay, iteration)
+        evaluations = config.selfplay.streams * segment
         selfplay = evaluations * flops.evaluation(self.game, config.network)
         per_step = step_flops(self.game, config.network, config.learner)
         return before.plus(selfplay=selfplay, learning=steps * per_step)

@@ -12,6 +12,7 @@ import pytest
 import games
 from selfplay.acting import segment
 from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting.start_states import random_opening
 from selfplay.search.base import SearchResult
 
 
@@ -46,7 +47,7 @@ def test_late_move_is_the_searchs_and_temperature_0_takes_the_most_likely() -> N
 def test_opening_has_the_configured_fraction_and_lengths(fraction: float) -> None:
     game, count, longest = games.make("connect_four"), 8000, 5
     config = SelfPlayConfig(random_opening_fraction=fraction, random_opening_plies=longest)
-    states, ply = jax.jit(jax.vmap(lambda key: segment.opening(game, config, key)))(
+    states, ply = jax.jit(jax.vmap(lambda key: random_opening(game, config, key)))(
         jax.random.split(jax.random.key(0), count)
     )
     boards = np.array(jax.vmap(game.board)(states))
@@ -65,7 +66,7 @@ def test_opening_has_the_configured_fraction_and_lengths(fraction: float) -> Non
 def test_opening_never_ends_the_game() -> None:
     game = games.make("tic_tac_toe")
     config = SelfPlayConfig(random_opening_fraction=1.0, random_opening_plies=9)
-    states, ply = jax.jit(jax.vmap(lambda key: segment.opening(game, config, key)))(
+    states, ply = jax.jit(jax.vmap(lambda key: random_opening(game, config, key)))(
         jax.random.split(jax.random.key(0), 500)
     )
     assert not jax.vmap(game.is_terminal)(states).any()

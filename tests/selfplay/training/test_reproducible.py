@@ -83,10 +83,18 @@ def test_policy_lag_depends_on_the_plan_not_on_timing(
 TECHNIQUES = {  # sets of switches that are off by default
     "targets": (
         "--learner.losses reply soft_policy td_value?horizon=4 moves_left lambda_return "
-        "--learner.value-weight 0.5 --learner.root-value-weight 0 --learner.optimizer muon"
+        "--learner.value-weight 0.5 --learner.root-value-weight 0 --learner.optimizer muon "
+        "--network.kind attention"
     ),
     "playout cap": (
-        "--selfplay.full-search-fraction 0.25 --selfplay.fast-simulations 1 --learner.losses reply"
+        "--selfplay.full-search-fraction 0.25 --selfplay.fast-simulations 1 "
+        "--selfplay.archive-fraction 0.3 --network.kind nested "
+        "--learner.losses reply owner --search.algorithm puct --search.puct.stdev-scale 0.85"
+    ),
+    "positions": (
+        "--learner.surprise-weight 0.5 --network.kind conv?pooled=1 --search.gumbel.prove "
+        "--selfplay.archive-fraction 0.5 --selfplay.archive-by-regret "
+        "--selfplay.first-simulations 1 --selfplay.doubling-iterations 1"
     ),
 }
 
