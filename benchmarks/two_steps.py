@@ -64,7 +64,7 @@ def equal(config: TrainConfig, iterations: int) -> tuple[int, int, int]:
     imitation = trainer.imitation()
     cost = imitation.ledger(imitation.iterations).total
     steps = config.learner.steps(config.selfplay.positions)
-    each = trainer.ledger(Ledger(), steps).total  # about: the rows of an iteration vary
+    each = trainer.ledger(Ledger(), 1, steps).total  # about: the rows of an iteration vary
     left = round((iterations * each - cost) / each)
     if left < 1:
         raise ValueError(

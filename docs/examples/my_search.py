@@ -25,7 +25,8 @@ def lines(
     expand = expansion(game, evaluate)  # plays a move and evaluates what follows
 
     def search(params: Params, states: State, key: Array) -> SearchResult:
-        logits, value, legal = evaluate_states(game, evaluate, params, states)  # [B, A], [B], …
+        leaves = evaluate_states(game, evaluate, params, states)
+        logits, value, legal = leaves  # [B, A], [B], [B, A]
         gumbel = jax.random.gumbel(key, logits.shape) if noise else jnp.zeros_like(logits)
         moves = jnp.argsort(logits + gumbel, axis=-1, descending=True).T  # [A, B], best first
 
@@ -44,6 +45,7 @@ def lines(
         improved = jnp.where(legal, logits + scale * q, -jnp.inf)
         policy = jnp.where(legal, jax.nn.softmax(improved), 0.0)
         action = jnp.argmax(improved + gumbel, axis=-1).astype(jnp.int32)
-        return SearchResult(action, policy, jnp.clip(jnp.sum(policy * q, axis=-1), -1.0, 1.0))
+        value = jnp.clip(jnp.sum(policy * q, axis=-1), -1.0, 1.0)
+        return SearchResult(action, policy, value, leaves.policy)
 
     return search

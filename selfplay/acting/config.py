@@ -62,10 +62,15 @@ class SelfPlayConfig:
         check_at_least(self, "selfplay", 1, "doubling_iterations")
         fractions = ("random_opening_fraction", "archive_fraction", "full_search_fraction")
         check_fraction(self, "selfplay", *fractions)
+        if self.archive_fraction == 1:
+            raise ValueError(
+                "selfplay.archive-fraction must be below 1: without new games, the archive's "
+                "positions come ever closer to the end; got 1"
+            )
         if self.archive_fraction and self.archive_size < self.batch_size:
             raise ValueError(
                 f"selfplay.archive-size must be at least selfplay.batch-size, {self.batch_size}, "
-                f"because so many games may end at once; got {self.archive_size}"
+                f"because that many games may end in one ply; got {self.archive_size}"
             )
         if not self.full_plies:
             raise ValueError(
@@ -82,9 +87,16 @@ class SelfPlayConfig:
         """Returns the search of an iteration's fully searched plies; iterations count from 1."""
         if not self.first_simulations:
             return search
-        doublings = (max(iteration, 1) - 1) // self.doubling_iterations
-        budget = min(self.first_simulations << min(doublings, 30), search.num_simulations)
-        return replace(search, num_simulations=budget)
+        budget = self.first_simulations << (iteration - 1) // self.doubling_iterations
+        return replace(search, num_simulations=min(budget, search.num_simulations))
+
+    def searches(self, search: SearchConfig) -> list[SearchConfig]:
+        """Returns the searches of a run's fully searched plies, the smallest budget first."""
+        if not self.first_simulations:
+            return [search]
+        doublings = (search.num_simulations // self.first_simulations).bit_length() + 1
+        starts = [1 + number * self.doubling_iterations for number in range(doublings)]
+        return list(dict.fromkeys(self.search_at(search, start) for start in starts))
 
     @property
     def full_plies(self) -> int:

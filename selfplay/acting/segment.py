@@ -99,7 +99,10 @@ def make(
         )
         places = fresh_games(restart_key)
         if archive:
-            visit_key, draw_key = jax.random.split(jax.random.fold_in(restart_key, 1))
+            archive_key = jax.random.fold_in(
+                restart_key, config.batch_size
+            )  # lanes have 0 to B - 1
+            visit_key, draw_key = jax.random.split(archive_key)
             value = jnp.where(player == 0, result.value, -result.value)
             archive = start_states.visit(archive, Places(state, ply), value, visit_key)
             archive = start_states.enter(archive, over, outcome)

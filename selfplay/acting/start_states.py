@@ -44,7 +44,7 @@ class Archive(NamedTuple):
     candidate: State  # [B, …]
     candidate_ply: Array  # int32[B]
     value: Array  # float32[B], the candidate's root value for player 0
-    seen: Array  # int32[B], positions that the running game has shown
+    seen: Array  # int32[B], positions of the running game so far
 
 
 def random_opening(game: Game, config: SelfPlayConfig, key: Array) -> Places:
@@ -89,13 +89,13 @@ def empty_archive(config: SelfPlayConfig, places: Places) -> Archive | None:
 
 
 def visit(archive: Archive, places: Places, value: Array, key: Array) -> Archive:
-    """Shows the archive a position of each running game, and its root value for player 0."""
+    """Offers a position of each running game as its candidate, with its root value for player 0."""
     seen = archive.seen + 1
-    takes = jax.random.uniform(key, seen.shape) * seen < 1
+    is_candidate = jax.random.uniform(key, seen.shape) * seen < 1
     return archive._replace(
-        candidate=select(takes, places.state, archive.candidate),
-        candidate_ply=jnp.where(takes, places.ply, archive.candidate_ply),
-        value=jnp.where(takes, value, archive.value),
+        candidate=select(is_candidate, places.state, archive.candidate),
+        candidate_ply=jnp.where(is_candidate, places.ply, archive.candidate_ply),
+        value=jnp.where(is_candidate, value, archive.value),
         seen=seen,
     )
 
@@ -123,12 +123,16 @@ def start_from(archive: Archive, config: SelfPlayConfig, fresh: Places, key: Arr
     coin_key, draw_key = jax.random.split(key)
     lanes, size = len(fresh.ply), len(archive.ply)
     filled = jnp.arange(size) < archive.entered
-    weight = jnp.log(archive.regret + MIN_REGRET) if config.archive_by_regret else jnp.zeros(size)
-    drawn = jax.random.categorical(draw_key, jnp.where(filled, weight, -jnp.inf), shape=(lanes,))
-    again = jax.random.uniform(coin_key, (lanes,)) < config.archive_fraction
-    again &= archive.entered > 0
+    weight = archive.regret + MIN_REGRET if config.archive_by_regret else jnp.ones(size)
+    total = jnp.cumsum(jnp.where(filled, weight, 0.0))
+    drawn = jnp.searchsorted(total, total[-1] * jax.random.uniform(draw_key, (lanes,)), "right")
+    drawn = jnp.minimum(
+        drawn, jnp.minimum(archive.entered, size) - 1
+    )  # if rounding reached the end
+    from_archive = jax.random.uniform(coin_key, (lanes,)) < config.archive_fraction
+    from_archive &= archive.entered > 0
     archived = jax.tree.map(lambda x: x[drawn], Places(archive.state, archive.ply))
-    return select(again, archived, fresh)
+    return select(from_archive, archived, fresh)
 
 
 def select(mask: Array, new: Tree, old: Tree) -> Tree:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import jax
+from jax import Array
 
 import games
 from games.game import Game
@@ -40,13 +41,12 @@ class StreamPlayer:
             extra: the row fields of `spec`, see `loss_terms.row_fields`.
         """
         self.seed, self._game, self._extra = spec.seed, game, extra
-        self._init = model.init
-
-        def programs(iteration: int) -> SegmentFns:
-            search = spec.selfplay.search_at(spec.search, iteration)
-            return _programs(game, model, search, spec.selfplay, extra)
-
-        self._programs = programs
+        self._init, self._spec = model.init, spec
+        budgets = {spec.search: _programs(game, model, spec.search, spec.selfplay, extra)}
+        if spec.selfplay.first_simulations:
+            for search in spec.selfplay.searches(spec.search):
+                budgets[search] = _programs(game, model, search, spec.selfplay, extra)
+        self._programs = budgets
 
     @classmethod
     def from_spec(cls, spec: StreamSpec, extra: tuple[RowField, ...] = ()) -> StreamPlayer:
@@ -56,7 +56,7 @@ class StreamPlayer:
 
     def start(self, stream: int) -> Carry:
         """Returns the carry of a stream that has not played yet."""
-        start, advance = self._programs(1)
+        start, advance = self._programs[self._spec.search]
         lanes = jax.device_get(start(rng.key(self.seed, rng.Purpose.START, stream)))
         params = network.shapes(self._init)
         _, record = jax.eval_shape(advance, params, lanes, jax.random.key(0))
@@ -77,26 +77,33 @@ class StreamPlayer:
         Returns:
             The stream's new carry, and the rows of the episodes that ended.
         """
-        _, advance = self._programs(iteration)
+        search = self._spec.selfplay.search_at(self._spec.search, iteration)
         key = rng.key(self.seed, rng.Purpose.PLAY, iteration, stream)
+        return self._advance(search, params, carry, key, version)
+
+    def fingerprint(self) -> str:
+        """Returns a digest of one segment with pseudo-random parameters, at the whole budget.
+
+        Two processes with the same fingerprint compute the same bits, which equal device names do
+        not guarantee.
+        """
+        params, key = network.pseudo_random(self._init), rng.key(self.seed, rng.Purpose.PLAY, 0, 0)
+        carry, rows = self._advance(self._spec.search, params, self.start(0), key, 0)
+        return digest((carry, disk_names(rows)))
+
+    def _advance(
+        self, search: SearchConfig, params: Params, carry: Carry, key: Array, version: int
+    ) -> tuple[Carry, Rows]:
+        """Plays a segment with one of the searches of the run."""
+        _, advance = self._programs[search]
         lanes, record = jax.device_get(advance(params, carry.lanes, key))
         pending, rows = episode.finish_episodes(
             self._game, carry.pending, record, version, self._extra
         )
         return Carry(Lanes(*lanes), pending), rows
 
-    def fingerprint(self) -> str:
-        """Returns a digest of one segment with pseudo-random parameters, played by this program.
 
-        Two processes with the same fingerprint compute the same bits, which equal device names do
-        not guarantee.
-        """
-        params = network.pseudo_random(self._init)
-        carry, rows = self.play(params, self.start(0), 0, 0, 0)
-        return digest((carry, disk_names(rows)))
-
-
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _programs(
     game: Game,
     model: Model,

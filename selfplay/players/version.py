@@ -246,8 +246,8 @@ class Version:
         calls, unless the rounding of float32 decides between two moves.
 
         Returns:
-            The action int32[...], the improved policy float32[..., A], and the value float32[...]
-            in [−1, 1], for the player to move.
+            The action int32[...], the improved policy float32[..., A], the value float32[...] in
+            [−1, 1], for the player to move, and the network's own policy float32[..., A].
 
         Raises:
             ValueError: `state` is not a state of this version's game.

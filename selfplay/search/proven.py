@@ -2,13 +2,13 @@
 
 A node is proven if its game is over, if one of its actions is proven to win, or if all of its
 actions are proven; its value is then exact (as in MCTS-Solver, Winands et al. 2008). A proven node
-is not searched again, and its exact value takes the place of an average over simulations: a node
-that is not proven has the mean of its own evaluation and its children's values, weighted by their
-visits. Without a result in reach this is mctx's search.
+is not searched again, and not averaged: a node that is not proven has the mean of its own
+evaluation and of the values of its open actions, weighted by their visits, or the value of its best
+proven action if that is more. Without a result in reach this is mctx's search.
 
-Sequential halving at the root leaves proven actions out; their simulations go to the actions that
-are still open. Once the root is proven, the remaining simulations change nothing, but they are
-evaluated nevertheless, because all positions of a batch take the same steps.
+Sequential halving at the root leaves proven actions out, and other actions take their places. Once
+the root is proven, the remaining simulations change nothing, but they are evaluated nevertheless,
+because all positions of a batch take the same steps.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Knowledge(NamedTuple):
     proven: Array  # bool[B, N + 1], True = the node's value is exact
 
 
-class Found(NamedTuple):
+class ProvenSearch(NamedTuple):
     """The result of a search."""
 
     action: Array  # int32[B]
@@ -55,7 +55,7 @@ def search(
     qtransform: QTransform,
     max_considered_actions: int,
     gumbel_scale: float,
-) -> Found:
+) -> ProvenSearch:
     """Searches a batch of positions.
 
     Args:
@@ -75,7 +75,7 @@ def search(
         gumbel_scale * jax.random.gumbel(gumbel_key, shape),
         jnp.zeros((shape[0], num_simulations + 1), bool),
     )
-    considered = jnp.array(_considered_visits(max_considered_actions, num_simulations))
+    considered = jnp.array(_considered(max_considered_actions, num_simulations))
 
     def loop(start: int, stop: int, body: Callable[..., tuple[Array, Mctx]], state: Mctx) -> Mctx:
         def simulate(number: Array, state: tuple[Array, Mctx]) -> tuple[Array, Mctx]:
@@ -108,25 +108,21 @@ def search(
         extra_data=knowledge,
         loop_fn=loop,
     )
-    return Found(jax.vmap(lambda tree: _chosen(tree, qtransform))(tree), tree)
+    return ProvenSearch(jax.vmap(lambda tree: _chosen(tree, qtransform))(tree), tree)
 
 
-def _considered_visits(most: int, budget: int) -> np.ndarray:
-    """Returns how often an action was visited that is to be visited next, int32[most + 1, budget].
+def _considered(most: int, budget: int) -> np.ndarray:
+    """Returns how many actions sequential halving considers, int32[most + 1, budget].
 
-    This is the schedule of sequential halving (Karnin et al. 2013), for each number of actions.
+    The rows are numbers of actions to begin with, the columns simulations (Karnin et al. 2013).
     """
-    table = np.zeros((most + 1, budget), np.int32)
-    for actions in range(most + 1):
-        if actions <= 1:
-            table[actions] = np.arange(budget)
-            continue
-        phases, left, visits = math.ceil(math.log2(actions)), actions, 0
+    table = np.ones((most + 1, budget), np.int32)
+    for actions in range(2, most + 1):
+        phases, left = math.ceil(math.log2(actions)), actions
         schedule: list[int] = []
         while len(schedule) < budget:
-            rounds = max(1, budget // (phases * left))
-            schedule += [visits + extra for extra in range(rounds) for _ in range(left)]
-            visits, left = visits + rounds, max(2, left // 2)
+            schedule += [left] * left * max(1, budget // (phases * left))
+            left = max(2, left // 2)
         table[actions] = schedule[:budget]
     return table
 
@@ -142,8 +138,9 @@ def _back_up(tree: Mctx, leaf: Array) -> Mctx:
         q, closed = tree.qvalues(node), _closed(tree, node)
         best = jnp.max(jnp.where(closed, q, -jnp.inf))
         is_proven = (best >= 1) | jnp.all(closed | ~_legal(tree, node))
-        mean = (tree.raw_values[node] + jnp.sum(visits * q)) / (1 + jnp.sum(visits))
-        value = jnp.where(is_proven, best, mean)
+        weight = jnp.where(closed, 0, visits)
+        mean = (tree.raw_values[node] + jnp.sum(weight * q)) / (1 + jnp.sum(weight))
+        value = jnp.where(is_proven, best, jnp.maximum(mean, best))
         above = tree.parents[node]
         slot = jnp.where(above == NO_NODE, len(tree.parents), above)  # out of bounds: dropped
         tree = tree.replace(
@@ -171,6 +168,13 @@ def _legal(tree: Mctx, node: Array) -> Array:
     return tree.children_prior_logits[node] > ILLEGAL_LOGIT / 2
 
 
+def _open(tree: Mctx, node: Array) -> Array:
+    """Returns which actions are legal and not proven, bool[A]; all legal ones if all are proven."""
+    legal = _legal(tree, node)
+    is_open = legal & ~_closed(tree, node)
+    return jnp.where(jnp.any(is_open), is_open, legal)
+
+
 def _scores(tree: Mctx, node: Array, qtransform: QTransform) -> Array:
     """Returns noise, logits and scaled Q-values of the root's actions together, float32[A]."""
     logits = tree.children_prior_logits[node]
@@ -178,17 +182,20 @@ def _scores(tree: Mctx, node: Array, qtransform: QTransform) -> Array:
 
 
 def _next_at_root(tree: Mctx, node: Array, scores: Array, considered: Array) -> Array:
-    """Chooses the root's next action by sequential halving among those that are not proven."""
-    visits, legal = tree.children_visits[node], _legal(tree, node)
-    is_open = legal & ~_closed(tree, node)
-    number = jnp.minimum(jnp.sum(legal), len(considered) - 1)
-    due = considered[number, jnp.sum(visits)]
-    # Where proven actions leave no open one with `due` visits: the next open one that has more,
-    # or, if there is none, the one that comes closest.
-    later = jnp.min(jnp.where(is_open & (visits >= due), visits, jnp.iinfo(jnp.int32).max))
-    earlier = jnp.max(jnp.where(is_open, visits, -1))
-    target = jnp.where(jnp.any(is_open & (visits >= due)), later, earlier)
-    return jnp.argmax(jnp.where(is_open & (visits == target), scores, -jnp.inf)).astype(jnp.int32)
+    """Chooses the root's next action by sequential halving among those that are not proven.
+
+    The actions that are still considered are the most visited ones, of equally visited ones those
+    with the highest scores. The next action is the one of them that has the fewest visits.
+    """
+    is_open = _open(tree, node)
+    number = jnp.minimum(jnp.sum(_legal(tree, node)), len(considered) - 1)
+    left = considered[number, jnp.sum(tree.children_visits[node])]
+    visits = jnp.where(is_open, tree.children_visits[node], -1)
+    rank = jnp.argsort(jnp.lexsort((scores, visits)))  # the most visited action has A - 1
+    is_considered = is_open & (rank >= len(rank) - left)
+    fewest = jnp.min(jnp.where(is_considered, visits, jnp.iinfo(jnp.int32).max))
+    is_next = is_considered & (visits == fewest)
+    return jnp.argmax(jnp.where(is_next, scores, -jnp.inf)).astype(jnp.int32)
 
 
 def _next_below_root(tree: Mctx, node: Array, qtransform: QTransform) -> Array:
@@ -196,7 +203,7 @@ def _next_below_root(tree: Mctx, node: Array, qtransform: QTransform) -> Array:
     visits = tree.children_visits[node]
     policy = jax.nn.softmax(tree.children_prior_logits[node] + qtransform(tree, node))
     behind = policy - visits / (1 + jnp.sum(visits))
-    is_open = _legal(tree, node) & ~_closed(tree, node)
+    is_open = _open(tree, node)
     return jnp.argmax(jnp.where(is_open, behind, -jnp.inf)).astype(jnp.int32)
 
 

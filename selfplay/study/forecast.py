@@ -121,7 +121,13 @@ def programs(config: TrainConfig, budgets: Sequence[int] = ()) -> dict[str, Hash
         learner.losses,
     )
     return {
-        "play": (*base, config.search, replace(config.selfplay, streams=1)),
+        "play": (
+            *base,
+            config.search,
+            replace(config.selfplay, streams=1),
+            learner.losses,
+            learner.surprise_weight > 0,
+        ),
         "learn": (*base, loss),
         "exam": (*base, search, config.exam),
         "match": (*base, search, tuple(budgets)),

@@ -135,9 +135,11 @@ class CompileClock:
 def measure(request: TimingRequest, folder: Path) -> Timing:
     """Times the pieces of a run of one iteration, whose folder is `folder`, and its players."""
     config = request.config
-    # The forecast computes imitation and the run's own ladder from the seconds of other pieces.
+    # The forecast computes imitation, smaller budgets and the run's own ladder from the seconds of
+    # other pieces.
     alone = replace(config.cluster, actors=0, learner_devices=1)
     config = replace(config, imitation=ImitationConfig(), elo=EloConfig(), cluster=alone)
+    config = replace(config, selfplay=replace(config.selfplay, first_simulations=0))
     compiling, trainer = CompileClock(), Trainer.build(config)
     grader = ExamGrader.build(config)
     starts: dict[str, StartCost] = {}

@@ -249,10 +249,22 @@ def owners_and_view_fit_the_board(game: Game) -> None:
     require(set(np.unique(owners)) <= {-1, 0, 1}, "owners other than -1, 0 and +1")
     view = jax.jit(jax.vmap(lambda state: game.view(state, grid)))(last)
     require(view.shape == shape, "view changes the shape of a grid")
-    moved = np.sort(np.asarray(view).reshape(BATCH, -1), axis=1)
-    require(
-        np.array_equal(moved, np.tile(np.arange(height * width), (BATCH, 1))), "view loses cells"
-    )
+    cells = np.sort(np.asarray(view).reshape(BATCH, -1), axis=1)
+    require(bool((cells == np.arange(height * width)).all()), "view loses cells")
+
+
+@_law
+def view_arranges_the_board_as_the_observation_does(game: Game) -> None:
+    """If planes 0 and 1 are the mover's and the opponent's pieces, `view` puts them in place."""
+    record = play(game)
+    sign = np.where(record.player == 0, 1, -1).astype(np.int8)[..., None, None]
+    planes, pieces = record.observation[..., :2].astype(np.int8), sign * record.board
+    counts = np.stack([(pieces == piece).sum(axis=(2, 3)) for piece in (1, -1)], axis=-1)
+    if planes.shape[-1] < 2 or not np.array_equal(planes.sum(axis=(2, 3)), counts):
+        return  # the planes are something else
+    seen = _over_games(game.view)(record.states, pieces)
+    shown = planes[..., 0] - planes[..., 1]
+    require(np.array_equal(seen, shown), "they differ in some position")
 
 
 @_law

@@ -77,6 +77,11 @@ class TrainConfig:
         least = 0 if self.imitation.dataset else 1
         if self.iterations < least:
             raise ValueError(f"iterations must be at least {least}, got {self.iterations}")
+        first, budget = self.selfplay.first_simulations, self.search.num_simulations
+        if first > budget:
+            raise ValueError(
+                f"selfplay.first-simulations is {first}, more than search.num-simulations, {budget}"
+            )
         if self.init_from and self.imitation.dataset:
             raise ValueError(
                 f"init_from={self.init_from} and imitation.dataset={self.imitation.dataset} would "

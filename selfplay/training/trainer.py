@@ -149,7 +149,8 @@ class Trainer:
     def ledger(self, before: Ledger, iteration: int, steps: int) -> Ledger:
         """Computes the ledger after one more iteration, which took `steps` gradient steps."""
         config = self.config
-        segment = evaluations_per_segment(config.search, config.selfplay, iteration)
+        search = config.selfplay.search_at(config.search, iteration)
+        segment = evaluations_per_segment(search, config.selfplay)
         evaluations = config.selfplay.streams * segment
         selfplay = evaluations * flops.evaluation(self.game, config.network)
         per_step = step_flops(self.game, config.network, config.learner)

@@ -169,6 +169,12 @@ BROKEN: dict[str, Callable[[], Any]] = {
     "observation is the movers view": lambda: broken(
         observe=Chosen.observes_absolutely, board=Chosen.board
     ),
+    "owners and view fit the board": lambda: broken(
+        owners=lambda game, state: 2 * Set.board(game, state)
+    ),
+    "view arranges the board as the observation does": lambda: broken(
+        view=lambda game, state, grid: grid.T
+    ),
     "from board inverts board": lambda: broken(
         from_board=lambda game, board, player: Set.from_board(game, board.T, player)
     ),

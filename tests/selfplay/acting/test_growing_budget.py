@@ -14,17 +14,17 @@ from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.digest import digest
 from selfplay.search.config import SearchConfig
+from selfplay.training.config import TrainConfig
 
 SEARCH = SearchConfig(num_simulations=6)
 GROWING = SelfPlayConfig(batch_size=3, segment_length=6, first_simulations=2, doubling_iterations=3)
 
 
 def test_budget_doubles_until_it_is_that_of_the_search() -> None:
-    budgets = [GROWING.search_at(SEARCH, i).num_simulations for i in range(12)]
-    assert budgets == [2, 2, 2, 2, 4, 4, 4, 6, 6, 6, 6, 6]  # iterations count from 1
+    budgets = [GROWING.search_at(SEARCH, i).num_simulations for i in range(1, 12)]
+    assert budgets == [2, 2, 2, 4, 4, 4, 6, 6, 6, 6, 6]
     assert GROWING.search_at(SEARCH, 10**6).num_simulations == 6
     assert replace(GROWING, first_simulations=0).search_at(SEARCH, 1) is SEARCH
-    assert replace(GROWING, first_simulations=9).search_at(SEARCH, 1).num_simulations == 6
 
 
 @pytest.mark.parametrize(("iteration", "budget"), [(1, 2), (4, 4)])
@@ -44,12 +44,12 @@ def test_iteration_is_played_with_its_budget(iteration: int, budget: int) -> Non
 
 
 def test_cost_counts_the_budget_of_each_iteration() -> None:
-    per_ply = [evaluations_per_segment(SEARCH, GROWING, i) / 18 for i in (1, 3, 4, 7)]
-    assert per_ply == [3, 3, 5, 7]
+    assert [s.num_simulations for s in GROWING.searches(SEARCH)] == [2, 4, 6]
+    assert replace(GROWING, first_simulations=0).searches(SEARCH) == [SEARCH]
     assert mean_evaluations(SEARCH, GROWING, 4) / 18 == (3 * 3 + 5) / 4
     assert mean_evaluations(SEARCH, GROWING, 0) / 18 == 3
     capped = replace(GROWING, full_search_fraction=0.5, fast_simulations=1)
-    assert evaluations_per_segment(SEARCH, capped, 4) == 3 * (3 * 5 + 3 * 2)
+    assert evaluations_per_segment(capped.search_at(SEARCH, 4), capped) == 3 * (3 * 5 + 3 * 2)
 
 
 def test_schedule_out_of_range_is_rejected() -> None:
@@ -59,3 +59,5 @@ def test_schedule_out_of_range_is_rejected() -> None:
         replace(GROWING, doubling_iterations=0)
     with pytest.raises(ValueError, match=r"selfplay\.first-simulations must be at least 0, got -1"):
         replace(GROWING, first_simulations=-1)
+    with pytest.raises(ValueError, match=r"first-simulations is 9, more than .*simulations, 6"):
+        TrainConfig(search=SEARCH, selfplay=replace(GROWING, first_simulations=9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,22 +16,25 @@ from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.row_schema import unpack
 from selfplay.acting.start_states import MIN_REGRET, Archive, Places
 from selfplay.model import network
+from selfplay.model.architecture import Prediction
 from selfplay.model.config import NetworkConfig
 from selfplay.search.config import SearchConfig
+from selfplay.testing.planted_trees import TreeGame
 
 GAME = games.make("tic_tac_toe")
+MOVERS = np.array([[0, 1, 0, 1]])
 CONFIG = SelfPlayConfig(
-    batch_size=4, segment_length=24, archive_fraction=1.0, archive_size=5, random_opening_fraction=0
+    batch_size=4, segment_length=24, archive_fraction=0.9, archive_size=5, random_opening_fraction=0
 )
 
 
 def places(*numbers: int) -> Places:
-    """Positions that are told apart by a number; each was reached after as many moves."""
+    """Returns positions that are numbers, each reached after as many moves."""
     return Places(jnp.array(numbers, jnp.float32), jnp.array(numbers, jnp.int32))
 
 
 def archive_of(*ended: tuple[int, float, float]) -> Archive:
-    """An archive after games of lane 0 with a position, its value for player 0 and the result."""
+    """Returns an archive after games of lane 0: (position, its value for player 0, result)."""
     archive = start_states.empty_archive(CONFIG, places(0, 0, 0, 0))
     assert archive
     over = jnp.array([True, False, False, False])
@@ -76,7 +80,7 @@ def test_every_position_of_a_game_is_as_likely_to_enter() -> None:
 
 
 @pytest.mark.parametrize("by_regret", [False, True])
-@pytest.mark.parametrize("fraction", [0.3, 1.0])
+@pytest.mark.parametrize("fraction", [0.3, 0.9])
 def test_starts_are_drawn_in_the_configured_proportions(fraction: float, by_regret: bool) -> None:
     archive = archive_of((1, 1.0, 1.0), (2, 0.5, 1.0), (3, 1.0, -1.0))
     count = 8000
@@ -114,10 +118,39 @@ def test_games_of_a_segment_start_from_positions_that_earlier_ones_visited() -> 
     assert len(set(starts.tolist())) >= 3  # and not only from the empty board
 
 
+def test_regret_is_0_where_the_root_value_is_right_for_both_players() -> None:
+    """A network that knows the tree plays it perfectly, whoever is to move."""
+    rng = np.random.default_rng(0)
+    game: Any = TreeGame(2, rng.choice([-1.0, 1.0], (1, 8)).astype(np.float32), MOVERS)
+    values = [game.outcomes[0]]  # for player 0, of the leaves and the depths above
+    for depth in (2, 1, 0):
+        pairs = values[0].reshape(-1, 2)
+        values.insert(0, pairs.max(axis=1) if MOVERS[0, depth] == 0 else pairs.min(axis=1))
+    exact = np.concatenate(values)  # [15], by node
+
+    def evaluate(params: Any, observations: Any) -> Prediction:
+        node = jnp.argmax(observations.reshape(len(observations), -1), axis=1)
+        mover = jnp.asarray(MOVERS[0, np.repeat([0, 1, 2, 3], [1, 2, 4, 8])])[node]
+        sign = jnp.where(mover == 0, 1.0, -1.0)
+        children = jnp.asarray(np.append(exact, np.zeros(16)))[
+            2 * node[:, None] + 1 + jnp.arange(2)[None]
+        ]
+        return Prediction(100 * sign[:, None] * children, sign * jnp.asarray(exact)[node])
+
+    config = replace(CONFIG, archive_fraction=0.5, temperature_plies=0)
+    functions = segment.make(game, evaluate, SearchConfig(num_simulations=0, noise=False), config)
+    lanes, _ = jax.jit(functions.advance)({}, functions.start(jax.random.key(0)), jax.random.key(1))
+    assert lanes.archive and lanes.archive.entered >= 20
+    np.testing.assert_allclose(lanes.archive.regret, 0, atol=1e-6)
+    np.testing.assert_array_equal(lanes.archive.state.depth, lanes.archive.ply)
+    assert len(set(lanes.archive.ply.tolist())) >= 2  # both players
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"archive_fraction": 1.5}, r"selfplay\.archive-fraction must be from 0 to 1, got 1\.5"),
+        ({"archive_fraction": 1.0}, r"selfplay\.archive-fraction must be below 1: .* got 1"),
         ({"archive_fraction": 0.5, "archive_size": 3}, r"archive-size must be at least .*, 4, .*3"),
     ],
 )

@@ -6,17 +6,19 @@ from functools import cache, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import mctx
 import numpy as np
 import pytest
 
 import games
+from selfplay.model.architecture import Prediction
 from selfplay.players.solvers import solver_for
 from selfplay.search import gumbel, proven
 from selfplay.search.base import evaluate_states, expansion, root_of
 from selfplay.search.config import GumbelConfig
 from selfplay.testing.planted_trees import Linear, TreeGame, zero_evaluator
-from selfplay.testing.search_reference import check_search
+from selfplay.testing.search_reference import check_minimax, check_search
 from tests.selfplay.search.planted import quick_jit, random_positions
 
 PROVING = GumbelConfig(prove=True)
@@ -31,14 +33,26 @@ def planted(depth: int) -> TreeGame:
     return TreeGame(ACTIONS, outcomes, np.tile(np.arange(depth + 1) % 2, (TREES, 1)))
 
 
-def grown(game: Any, states: Any, budget: int, scale: float = 0.0) -> proven.Found:
-    """Searches with a network that knows nothing."""
-    evaluate = zero_evaluator(game)
+def grown(
+    game: Any,
+    states: Any,
+    budget: int,
+    scale: float = 0.0,
+    logits: np.ndarray | None = None,
+    considered: int = 16,
+) -> proven.ProvenSearch:
+    """Searches with a network that values every position at 0, and has the same logits in all."""
+    blank = np.zeros(game.num_actions) if logits is None else logits
+
+    def evaluate(params: Any, observations: Any) -> Prediction:
+        policy, value, _ = zero_evaluator(game)(params, observations)
+        return Prediction(policy + jnp.asarray(blank, jnp.float32)[None], value)
+
     qtransform = partial(
         mctx.qtransform_completed_by_mix_value, value_scale=0.3, rescale_values=False
     )
 
-    def search(states: Any) -> proven.Found:
+    def search(states: Any) -> proven.ProvenSearch:
         leaves = evaluate_states(game, evaluate, {}, states)
         return proven.search(
             {},
@@ -48,7 +62,7 @@ def grown(game: Any, states: Any, budget: int, scale: float = 0.0) -> proven.Fou
             budget,
             leaves.legal,
             qtransform,
-            16,
+            considered,
             scale,
         )
 
@@ -79,7 +93,7 @@ def test_proven_positions_are_not_visited_again() -> None:
 
 
 def test_values_are_exact_where_proven_and_averages_elsewhere() -> None:
-    """Compares every node of half-grown trees with its children."""
+    """Compares every node of half-grown trees with its children; a proven action is a bound."""
     game: Any = planted(3)
     _, tree = grown(game, jax.vmap(game.init)(np.arange(TREES)), 14)
     is_proven, values = tree.extra_data.proven, tree.node_values
@@ -93,8 +107,11 @@ def test_values_are_exact_where_proven_and_averages_elsewhere() -> None:
             closed = visited & is_proven[k, children]
             wins, all_closed = (q[closed] == 1).any(), closed.all()
             assert is_proven[k, node] == (wins or all_closed)
-            mean = (visits[visited] @ q[visited] + tree.raw_values[k, node]) / (1 + visits.sum())
-            expected = q[closed].max() if is_proven[k, node] else mean
+            is_open = visited & ~closed
+            total = visits[is_open] @ q[is_open] + tree.raw_values[k, node]
+            mean = total / (1 + visits[is_open].sum())
+            least = q[closed].max(initial=-np.inf)
+            expected = least if is_proven[k, node] else max(mean, least)
             np.testing.assert_allclose(values[k, node], expected, atol=1e-6)
             checked[bool(is_proven[k, node])] += 1
     assert min(checked.values()) > TREES // 2
@@ -114,7 +131,7 @@ def test_proof_agrees_with_the_solver_in_late_positions() -> None:
     np.testing.assert_array_equal(scores[np.arange(len(action)), action], exact)
 
 
-@pytest.mark.parametrize(("budget", "noise"), [(5, False), (40, True)])
+@pytest.mark.parametrize(("budget", "noise"), [(5, False), (100, True)])
 def test_without_results_in_reach_it_is_the_same_search(budget: int, noise: bool) -> None:
     game = games.make("hex?size=6")
     states, _ = random_positions(game, 24, seed=0, max_plies=1)
@@ -128,11 +145,26 @@ def test_without_results_in_reach_it_is_the_same_search(budget: int, noise: bool
 
 
 def test_schedule_is_that_of_sequential_halving() -> None:
-    """16 simulations of 8 actions: all once, four twice more, two to the end."""
-    table = proven._considered_visits(8, 24)
-    assert table[8].tolist() == [0] * 8 + [1] * 4 + [2] * 4 + [3, 3, 4, 4, 5, 5, 6, 6]
-    assert table[1].tolist() == table[0].tolist() == list(range(24))
+    """24 simulations: eight actions once, four of them twice more, then two."""
+    assert proven._considered(8, 24)[8].tolist() == [8] * 8 + [4] * 8 + [2] * 8
+    assert proven._considered(8, 3).tolist() == [[1] * 3] * 2 + [[n] * 3 for n in (2, *range(3, 9))]
+
+
+def test_actions_that_are_proven_lost_make_room_for_others() -> None:
+    """Three considered actions lose to any reply, so two simulations prove each; two are left."""
+    outcomes = np.repeat([-1.0, -1.0, -1.0, 0.0, 0.0], 5).astype(np.float32)[None]
+    game: Any = TreeGame(5, outcomes, np.array([[0, 1, 0]]))
+    first = np.log([1.0, 1.0, 1.0, 0.01, 0.01])
+    state = jax.vmap(game.init)(np.arange(1))
+    action, tree = grown(game, state, 12, logits=first, considered=3)
+    visits = tree.children_visits[0, 0]
+    assert visits[:3].tolist() == [2, 2, 2] and visits[3:].min() >= 2 and visits.sum() == 12
+    assert action[0] >= 3 and tree.node_values[0, 0] == 0  # at least a draw, or its estimate
 
 
 def test_search_that_proves_keeps_the_contract_and_finds_perfect_play() -> None:
     check_search(gumbel.make, config=PROVING)
+
+
+def test_search_that_proves_finds_the_best_action_among_draws() -> None:
+    check_minimax(gumbel.make, config=PROVING, draws=True, budget=39)  # the nodes below a root

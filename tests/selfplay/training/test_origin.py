@@ -76,7 +76,7 @@ def test_ledger_includes_the_flops_of_the_origin(origin: Path, second: Path) -> 
     before, trainer = Ledger(**load_version(origin, 1).ledger), Trainer.build(CONFIG)
     for row in metrics.read_rows(second)[1:]:
         assert isinstance(row, SelfPlayRow)
-        before = trainer.ledger(before, row.steps)
+        before = trainer.ledger(before, row.iteration, row.steps)
         assert Ledger.of(row) == before
 
 
