@@ -60,7 +60,8 @@ def read_versions(
 
     The covariates are "player", the index on the ladder, "simulations" per move of the rated
     search, "board", its number of rows, "selfplay_simulations", log10 of 1 + the whole budget of
-    self-play (`search.num_simulations`), and "seconds", log10 of the wall-clock seconds of training.
+    self-play (`search.num_simulations`), and "seconds", log10 of the wall-clock seconds of
+    training.
 
     Args:
         state: the ladder's ratings; see `read_state`, or `Ladder.state`.

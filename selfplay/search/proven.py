@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from selfplay.model.architecture import Params
 from selfplay.search.base import ILLEGAL_LOGIT, Mctx
 
 NO_NODE = -1
-QTransform = Callable[[Mctx, Array], Array]
+QTransform = Callable[[Mctx, Array], Any]
 """``qtransform(tree, node) → float32[A]``, completed and scaled Q-values of one position."""
 
 
@@ -89,11 +89,11 @@ def search(
 
         return jax.lax.fori_loop(start, stop, simulate, state)
 
-    def root_action(key: Array, tree: Mctx, node: Array) -> Array:
+    def root_action(key: Any, tree: Mctx, node: Any) -> Any:
         scores = _scores(tree, node, qtransform)
         return _next_at_root(tree, node, scores, considered)
 
-    def interior_action(key: Array, tree: Mctx, node: Array, depth: Array) -> Array:
+    def interior_action(key: Any, tree: Mctx, node: Any, depth: Any) -> Any:
         return _next_below_root(tree, node, qtransform)
 
     tree = mctx.search(

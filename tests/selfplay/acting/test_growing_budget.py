@@ -29,7 +29,9 @@ def test_budget_doubles_until_it_is_that_of_the_search() -> None:
 
 @pytest.mark.parametrize(("iteration", "budget"), [(1, 2), (4, 4)])
 def test_iteration_is_played_with_its_budget(iteration: int, budget: int) -> None:
-    spec = StreamSpec("tic_tac_toe", NetworkConfig("mlp", 4, 1, 2), SEARCH, GROWING, 0)
+    spec = StreamSpec(
+        "tic_tac_toe", NetworkConfig("mlp", width=4, depth=1, head_width=2), SEARCH, GROWING, 0
+    )
     fixed = replace(
         spec,
         search=replace(SEARCH, num_simulations=budget),

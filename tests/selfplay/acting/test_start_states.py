@@ -102,7 +102,7 @@ def test_games_start_afresh_while_the_archive_is_empty() -> None:
 
 
 def test_games_of_a_segment_start_from_positions_that_earlier_ones_visited() -> None:
-    model = network.make(GAME, NetworkConfig("mlp", 4, 1, 2))
+    model = network.make(GAME, NetworkConfig("mlp", width=4, depth=1, head_width=2))
     functions = segment.make(GAME, model.apply, SearchConfig(num_simulations=0), CONFIG)
     lanes = functions.start(jax.random.key(0))
     params = network.pseudo_random(model.init)

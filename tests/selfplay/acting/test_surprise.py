@@ -92,7 +92,7 @@ def test_self_play_records_the_divergence_of_its_own_searches(algorithm: str) ->
     fields = loss_terms.row_fields((), surprise=True)
     spec = StreamSpec(
         "tic_tac_toe",
-        NetworkConfig("mlp", 4, 1, 2),
+        NetworkConfig("mlp", width=4, depth=1, head_width=2),
         SearchConfig(algorithm, 4),
         SelfPlayConfig(batch_size=8, segment_length=12, full_search_fraction=0.5),
         seed=0,
@@ -125,7 +125,7 @@ def test_search_without_a_prior_is_refused_by_name() -> None:
     plugins.trust([f"{__name__}:blind"])
     spec = StreamSpec(
         "tic_tac_toe",
-        NetworkConfig("mlp", 4, 1, 2),
+        NetworkConfig("mlp", width=4, depth=1, head_width=2),
         SearchConfig(f"{__name__}:blind", 4),
         SelfPlayConfig(batch_size=2, segment_length=2),
         seed=0,

@@ -320,6 +320,10 @@ class Window:
     def __init__(self, size: int) -> None:
         self.size = size
 
+    def column(self, name: str) -> np.ndarray:
+        """Returns one field of all rows."""
+        return self.gather(np.arange(self.size))[name]
+
     def gather(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Returns rows of the right shapes."""
         n = len(indices)

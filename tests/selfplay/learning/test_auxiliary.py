@@ -113,7 +113,9 @@ def test_owner_and_score_are_those_of_the_last_position(spec: str) -> None:
     losses = ("owner", "score") if is_go else ("owner",)
     config = SelfPlayConfig(batch_size=8, segment_length=2 * game.max_plies)
     raw = SearchConfig(num_simulations=0)
-    spec_of_stream = StreamSpec(spec, NetworkConfig("mlp", 4, 1, 2), raw, config, 0, losses)
+    spec_of_stream = StreamSpec(
+        spec, NetworkConfig("mlp", width=4, depth=1, head_width=2), raw, config, 0, losses
+    )
     fields = loss_terms.row_fields(losses)
     player = StreamPlayer.from_spec(spec_of_stream, fields)
     params = network.pseudo_random(network.make(game, spec_of_stream.network).init)
