@@ -25,8 +25,7 @@ def lines(
     expand = expansion(game, evaluate)  # plays a move and evaluates what follows
 
     def search(params: Params, states: State, key: Array) -> SearchResult:
-        leaves = evaluate_states(game, evaluate, params, states)
-        logits, value, legal = leaves  # [B, A], [B], [B, A]
+        logits, value, legal = leaves = evaluate_states(game, evaluate, params, states)
         gumbel = jax.random.gumbel(key, logits.shape) if noise else jnp.zeros_like(logits)
         moves = jnp.argsort(logits + gumbel, axis=-1, descending=True).T  # [A, B], best first
 
@@ -45,7 +44,7 @@ def lines(
         improved = jnp.where(legal, logits + scale * q, -jnp.inf)
         policy = jnp.where(legal, jax.nn.softmax(improved), 0.0)
         action = jnp.argmax(improved + gumbel, axis=-1).astype(jnp.int32)
-        value = jnp.clip(jnp.sum(policy * q, axis=-1), -1.0, 1.0)
-        return SearchResult(action, policy, value, leaves.policy)
+        mean = jnp.clip(jnp.sum(policy * q, axis=-1), -1.0, 1.0)
+        return SearchResult(action, policy, mean, leaves.policy)
 
     return search

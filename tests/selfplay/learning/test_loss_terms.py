@@ -223,8 +223,8 @@ def test_import_path_that_nobody_typed_is_refused(changes: dict[str, Any]) -> No
 
 
 def test_unknown_names_list_the_choices() -> None:
-    with pytest.raises(ValueError, match=r"unknown loss term 'owner'.*choose from reply, soft_pol"):
-        LearnerConfig(losses=("owner?weight=2",))
+    with pytest.raises(ValueError, match=r"unknown loss term 'winner'.*choose from reply, soft_pol"):
+        LearnerConfig(losses=("winner?weight=2",))
     with pytest.raises(ValueError, match=r"unknown optimizer 'adam' \(did you mean 'adamw'\?\)"):
         LearnerConfig(optimizer="adam")
     with pytest.raises(ValueError, match=r"schedule 'cosine'.*choose from warmup_cosine, warmup_"):
@@ -234,7 +234,7 @@ def test_unknown_names_list_the_choices() -> None:
 def test_config_stores_added_fields_only_where_they_are_used() -> None:
     """In the section `imitation.learner` as well, whose other defaults differ."""
     stored = to_json(TrainConfig())
-    added = {"losses", "optimizer", "schedule"}
+    added = {"losses", "optimizer", "schedule", "surprise_weight"}
     assert not added & {*stored["learner"], *stored["imitation"]["learner"]}
     assert from_json(TrainConfig, stored) == TrainConfig()
     run = TrainConfig()
