@@ -223,7 +223,7 @@ def test_import_path_that_nobody_typed_is_refused(changes: dict[str, Any]) -> No
 
 
 def test_unknown_names_list_the_choices() -> None:
-    with pytest.raises(ValueError, match=r"unknown loss term 'winner'.*choose from reply, soft_pol"):
+    with pytest.raises(ValueError, match=r"unknown loss term 'winner'.*choose from reply, soft"):
         LearnerConfig(losses=("winner?weight=2",))
     with pytest.raises(ValueError, match=r"unknown optimizer 'adam' \(did you mean 'adamw'\?\)"):
         LearnerConfig(optimizer="adam")
