@@ -23,7 +23,7 @@ from games.game import Game, State
 from selfplay.acting import start_states
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.row_schema import Played, RowField, recorded_fields
-from selfplay.acting.start_states import Archive, Places
+from selfplay.acting.start_states import Archive, Positions
 from selfplay.acting.surprise import RELATIVE_SURPRISE
 from selfplay.model.architecture import Evaluate, Params
 from selfplay.search.base import SearchFn, SearchResult
@@ -70,14 +70,14 @@ def make(
     needs_prior = RELATIVE_SURPRISE in extra
     searched = _make_searched(game, evaluate, search.for_self_play(), config, needs_prior)
 
-    def fresh_games(key: Array) -> Places:
+    def fresh_games(key: Array) -> Positions:
         return jax.vmap(lambda k: start_states.random_opening(game, config, k))(
             jax.random.split(key, config.batch_size)
         )
 
     def start(key: Array) -> Lanes:
-        places = fresh_games(key)
-        return Lanes(*places, start_states.empty_archive(config, places))
+        positions = fresh_games(key)
+        return Lanes(*positions, start_states.empty_archive(config, positions))
 
     def one_ply(params: Params, lanes: Lanes, key: Array, full: Array) -> tuple[Lanes, PlyRecord]:
         search_key, move_key, restart_key = jax.random.split(key, 3)
@@ -97,17 +97,19 @@ def make(
             over=over,
             outcome=outcome.astype(jnp.int8),
         )
-        places = fresh_games(restart_key)
+        positions = fresh_games(restart_key)
         if archive:
             archive_key = jax.random.fold_in(
                 restart_key, config.batch_size
             )  # lanes have 0 to B - 1
             visit_key, draw_key = jax.random.split(archive_key)
             value = jnp.where(player == 0, result.value, -result.value)
-            archive = start_states.visit(archive, Places(state, ply), value, visit_key)
+            archive = start_states.visit(archive, Positions(state, ply), value, visit_key)
             archive = start_states.enter(archive, over, outcome)
-            places = start_states.start_from(archive, config, places, draw_key)
-        return Lanes(*start_states.select(over, places, Places(after, ply + 1)), archive), record
+            positions = start_states.start_from(archive, config, positions, draw_key)
+        return Lanes(
+            *start_states.select(over, positions, Positions(after, ply + 1)), archive
+        ), record
 
     def advance(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, PlyRecord]:
         def body(lanes: Lanes, ply: tuple[Array, Array]) -> tuple[Lanes, PlyRecord]:

@@ -27,7 +27,7 @@ Tree = TypeVar("Tree")
 MIN_REGRET = 0.02  # of 2; positions without regret are drawn as well, if rarely
 
 
-class Places(NamedTuple):
+class Positions(NamedTuple):
     """Positions in which games begin or continue."""
 
     state: State  # [B, …]
@@ -47,54 +47,54 @@ class Archive(NamedTuple):
     seen: Array  # int32[B], positions of the running game so far
 
 
-def random_opening(game: Game, config: SelfPlayConfig, key: Array) -> Places:
+def random_opening(game: Game, config: SelfPlayConfig, key: Array) -> Positions:
     """Starts one game, from the empty board or after some random legal moves."""
     state = game.init()
     plies = config.random_opening_plies
     if plies == 0 or config.random_opening_fraction == 0:
-        return Places(state, jnp.int32(0))
+        return Positions(state, jnp.int32(0))
     fraction_key, length_key, moves_key = jax.random.split(key, 3)
     length = jax.random.randint(length_key, (), 1, plies + 1)
     length = jnp.where(jax.random.uniform(fraction_key) < config.random_opening_fraction, length, 0)
     noise = jax.random.gumbel(moves_key, (plies, game.num_actions))
 
-    def body(carry: Places, t: Array) -> tuple[Places, None]:
+    def body(carry: Positions, t: Array) -> tuple[Positions, None]:
         state, ply = carry
         scores = jnp.where(game.legal_actions(state), noise[t], -jnp.inf)
         after = game.step(state, jnp.argmax(scores).astype(jnp.int32))
         running = (t < length) & ~game.is_terminal(after)
-        new = jax.tree.map(lambda a, b: jnp.where(running, a, b), Places(after, ply + 1), carry)
+        new = jax.tree.map(lambda a, b: jnp.where(running, a, b), Positions(after, ply + 1), carry)
         return new, None
 
-    places, _ = jax.lax.scan(body, Places(state, jnp.int32(0)), jnp.arange(plies))
-    return places
+    positions, _ = jax.lax.scan(body, Positions(state, jnp.int32(0)), jnp.arange(plies))
+    return positions
 
 
-def empty_archive(config: SelfPlayConfig, places: Places) -> Archive | None:
+def empty_archive(config: SelfPlayConfig, positions: Positions) -> Archive | None:
     """Returns the archive before the first game has ended; None if the config has none."""
     if not config.archive_fraction:
         return None
     size, lanes = config.archive_size, config.batch_size
-    blank = jax.tree.map(lambda x: jnp.zeros((size, *x.shape[1:]), x.dtype), places.state)
+    blank = jax.tree.map(lambda x: jnp.zeros((size, *x.shape[1:]), x.dtype), positions.state)
     return Archive(
         state=blank,
         ply=jnp.zeros(size, jnp.int32),
         regret=jnp.zeros(size),
         entered=jnp.int32(0),
-        candidate=places.state,
-        candidate_ply=places.ply,
+        candidate=positions.state,
+        candidate_ply=positions.ply,
         value=jnp.zeros(lanes),
         seen=jnp.zeros(lanes, jnp.int32),
     )
 
 
-def visit(archive: Archive, places: Places, value: Array, key: Array) -> Archive:
+def visit(archive: Archive, positions: Positions, value: Array, key: Array) -> Archive:
     """Offers a position of each running game as its candidate, with its root value for player 0."""
     seen = archive.seen + 1
     is_candidate = jax.random.uniform(key, seen.shape) * seen < 1
     return archive._replace(
-        candidate=select(is_candidate, places.state, archive.candidate),
-        candidate_ply=jnp.where(is_candidate, places.ply, archive.candidate_ply),
+        candidate=select(is_candidate, positions.state, archive.candidate),
+        candidate_ply=jnp.where(is_candidate, positions.ply, archive.candidate_ply),
         value=jnp.where(is_candidate, value, archive.value),
         seen=seen,
     )
@@ -118,7 +118,7 @@ def enter(archive: Archive, over: Array, outcome: Array) -> Archive:
     )
 
 
-def start_from(archive: Archive, config: SelfPlayConfig, fresh: Places, key: Array) -> Places:
+def start_from(archive: Archive, config: SelfPlayConfig, fresh: Positions, key: Array) -> Positions:
     """Replaces a fraction of fresh starts by positions of the archive, once it has some."""
     coin_key, draw_key = jax.random.split(key)
     lanes, size = len(fresh.ply), len(archive.ply)
@@ -131,7 +131,7 @@ def start_from(archive: Archive, config: SelfPlayConfig, fresh: Places, key: Arr
     )  # if rounding reached the end
     from_archive = jax.random.uniform(coin_key, (lanes,)) < config.archive_fraction
     from_archive &= archive.entered > 0
-    archived = jax.tree.map(lambda x: x[drawn], Places(archive.state, archive.ply))
+    archived = jax.tree.map(lambda x: x[drawn], Positions(archive.state, archive.ply))
     return select(from_archive, archived, fresh)
 
 

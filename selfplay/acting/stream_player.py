@@ -42,11 +42,10 @@ class StreamPlayer:
         """
         self.seed, self._game, self._extra = spec.seed, game, extra
         self._init, self._spec = model.init, spec
-        budgets = {spec.search: _programs(game, model, spec.search, spec.selfplay, extra)}
-        if spec.selfplay.first_simulations:
-            for search in spec.selfplay.searches(spec.search):
-                budgets[search] = _programs(game, model, search, spec.selfplay, extra)
-        self._programs = budgets
+        self._programs = {
+            search: _programs(game, model, search, spec.selfplay, extra)
+            for search in spec.selfplay.searches(spec.search)
+        }
 
     @classmethod
     def from_spec(cls, spec: StreamSpec, extra: tuple[RowField, ...] = ()) -> StreamPlayer:

@@ -14,7 +14,7 @@ import games
 from selfplay.acting import segment, start_states
 from selfplay.acting.config import SelfPlayConfig
 from selfplay.acting.row_schema import unpack
-from selfplay.acting.start_states import MIN_REGRET, Archive, Places
+from selfplay.acting.start_states import MIN_REGRET, Archive, Positions
 from selfplay.model import network
 from selfplay.model.architecture import Prediction
 from selfplay.model.config import NetworkConfig
@@ -28,18 +28,18 @@ CONFIG = SelfPlayConfig(
 )
 
 
-def places(*numbers: int) -> Places:
+def positions(*numbers: int) -> Positions:
     """Returns positions that are numbers, each reached after as many moves."""
-    return Places(jnp.array(numbers, jnp.float32), jnp.array(numbers, jnp.int32))
+    return Positions(jnp.array(numbers, jnp.float32), jnp.array(numbers, jnp.int32))
 
 
 def archive_of(*ended: tuple[int, float, float]) -> Archive:
     """Returns an archive after games of lane 0: (position, its value for player 0, result)."""
-    archive = start_states.empty_archive(CONFIG, places(0, 0, 0, 0))
+    archive = start_states.empty_archive(CONFIG, positions(0, 0, 0, 0))
     assert archive
     over = jnp.array([True, False, False, False])
     for number, value, outcome in ended:
-        shown = places(number, 0, 0, 0)
+        shown = positions(number, 0, 0, 0)
         archive = start_states.visit(archive, shown, jnp.full(4, value), jax.random.key(number))
         archive = start_states.enter(archive, over, jnp.full(4, outcome))
     return archive
@@ -58,9 +58,9 @@ def test_newest_positions_replace_the_oldest() -> None:
 
 
 def test_games_that_end_together_enter_in_the_order_of_their_lanes() -> None:
-    archive = start_states.empty_archive(CONFIG, places(0, 0, 0, 0))
+    archive = start_states.empty_archive(CONFIG, positions(0, 0, 0, 0))
     assert archive
-    archive = start_states.visit(archive, places(1, 2, 3, 4), jnp.zeros(4), jax.random.key(0))
+    archive = start_states.visit(archive, positions(1, 2, 3, 4), jnp.zeros(4), jax.random.key(0))
     over = jnp.array([True, False, True, True])
     archive = start_states.enter(archive, over, jnp.ones(4))
     assert archive.state.tolist() == [1, 3, 4, 0, 0] and archive.seen.tolist() == [0, 1, 0, 0]
@@ -69,10 +69,10 @@ def test_games_that_end_together_enter_in_the_order_of_their_lanes() -> None:
 def test_every_position_of_a_game_is_as_likely_to_enter() -> None:
     lanes, plies = 6000, 5
     config = replace(CONFIG, batch_size=lanes, archive_size=lanes)
-    archive = start_states.empty_archive(config, places(*[0] * lanes))
+    archive = start_states.empty_archive(config, positions(*[0] * lanes))
     assert archive
     for ply in range(plies):
-        shown = Places(jnp.full(lanes, float(ply)), jnp.full(lanes, ply))
+        shown = Positions(jnp.full(lanes, float(ply)), jnp.full(lanes, ply))
         key = jax.random.fold_in(jax.random.key(3), ply)
         archive = start_states.visit(archive, shown, jnp.zeros(lanes), key)
     shares = np.bincount(archive.candidate_ply, minlength=plies) / lanes
@@ -85,7 +85,7 @@ def test_starts_are_drawn_in_the_configured_proportions(fraction: float, by_regr
     archive = archive_of((1, 1.0, 1.0), (2, 0.5, 1.0), (3, 1.0, -1.0))
     count = 8000
     config = replace(CONFIG, archive_fraction=fraction, archive_by_regret=by_regret)
-    fresh = places(*[9] * count)
+    fresh = positions(*[9] * count)
     starts = start_states.start_from(archive, config, fresh, jax.random.key(1))
     assert starts.state.tolist() == starts.ply.tolist()
     weights = np.array([0, 0.5, 2]) + MIN_REGRET if by_regret else np.ones(3)
@@ -96,9 +96,9 @@ def test_starts_are_drawn_in_the_configured_proportions(fraction: float, by_regr
 
 
 def test_games_start_afresh_while_the_archive_is_empty() -> None:
-    starts = start_states.start_from(archive_of(), CONFIG, places(9, 9), jax.random.key(1))
+    starts = start_states.start_from(archive_of(), CONFIG, positions(9, 9), jax.random.key(1))
     assert starts.ply.tolist() == [9, 9]
-    assert start_states.empty_archive(replace(CONFIG, archive_fraction=0), places(0)) is None
+    assert start_states.empty_archive(replace(CONFIG, archive_fraction=0), positions(0)) is None
 
 
 def test_games_of_a_segment_start_from_positions_that_earlier_ones_visited() -> None:
