@@ -1,8 +1,8 @@
 """Policy surprise: how far the search's policy is from the network's.
 
-Positions at which the search disagrees with the network teach the policy most. KataGo writes its
-rows in proportion to this divergence (Wu 2020, "policy surprise weighting"); here the learner draws
-them so, see `selfplay.learning.row_sources.by_surprise`.
+The policy learns most from positions at which the search disagrees with the network. KataGo writes
+its rows in proportion to this divergence (Wu 2020, "policy surprise weighting"); here the learner
+draws rows in that proportion, see `selfplay.learning.row_sources.by_surprise`.
 """
 
 from __future__ import annotations

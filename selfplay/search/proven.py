@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -39,7 +40,7 @@ class Knowledge(NamedTuple):
 
 
 class ProvenSearch(NamedTuple):
-    """The result of a search."""
+    """The moves that a search chose, and its trees."""
 
     action: Array  # int32[B]
     tree: Mctx
@@ -84,7 +85,7 @@ def search(
             positions = tree.embeddings  # large, and without effect where nothing points at them
             tree = jax.vmap(_back_up, in_axes=(0, None))(tree.replace(embeddings=()), number + 1)
             done = before.extra_data.proven[:, before.ROOT_INDEX]
-            tree = jax.tree.map(lambda old, new: _where(done, old, new), before, tree)
+            tree = jax.tree.map(partial(jax.vmap(jnp.where), done), before, tree)
             return next_key, tree.replace(embeddings=positions)
 
         return jax.lax.fori_loop(start, stop, simulate, state)
@@ -221,8 +222,3 @@ def _chosen(tree: Mctx, qtransform: QTransform) -> Array:
     candidates = jnp.where(tree.extra_data.proven[root], exact, candidates)
     scores = _scores(tree, root, qtransform)
     return jnp.argmax(jnp.where(candidates, scores, -jnp.inf)).astype(jnp.int32)
-
-
-def _where(mask: Array, a: Array, b: Array) -> Array:
-    """Chooses between the rows [B, …] of two arrays."""
-    return jnp.where(mask.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
