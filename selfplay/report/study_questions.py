@@ -32,9 +32,12 @@ from selfplay.scaling import (
 )
 from selfplay.scaling.estimate import InsufficientData
 from selfplay.scaling.extrapolation import Comparison, Trial
-from selfplay.scaling.rated_versions import by_budget
+from selfplay.scaling.multiplier import Multiplier
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 MIN_REACH = 0.3  # OOMs of training between fitted and predicted runs
+SECONDS = "seconds"  # the covariate
+IN_SECONDS = ("the same in seconds", "seconds from", "seconds to")
 CANDIDATES_NOTE = (
     "Each candidate is a curve of Elo against training: phases are a floor, an incline and a "
     "plateau; over sizes, the network's size shifts the curve; of the frontier, only the leading "
@@ -153,6 +156,8 @@ def of_recipes(evidence: Evidence) -> Finding | None:
                 f"No version of {baseline} is rated here; recipes are compared with {recipes[0]}."
             )
         baseline = recipes[0]
+    seconds = evidence.on_incline.covariates.get(SECONDS, np.array(np.nan))
+    timed = bool(np.isfinite(seconds).all())  # published data may lack the seconds of a run
     for budget, rated in by_budget(evidence.on_incline).items():
         for recipe in recipes:
             if recipe == baseline:
@@ -160,14 +165,28 @@ def of_recipes(evidence: Evidence) -> Finding | None:
             column = answers if budget == evidence.budget else Answers()
             saving = column.add(lambda p=rated, r=recipe: multiplier.between(p, baseline, r))
             if saving is not None:
-                numbers = (saving.ooms.value, saving.ooms.low, saving.ooms.high)
                 p = float(np.asarray(saving.p_parallel))
-                ooms = map(_ooms, map(float, numbers))
-                rows.append((recipe, f"{budget:g}", *ooms, f"{p:.2g}"))
+                row = (recipe, f"{budget:g}", *_ooms_saved(saving), f"{p:.2g}")
+                rows.append(row + _seconds_saved(rated, baseline, recipe) if timed else row)
     saved = f"OOMs saved against {baseline}"
     header = ("recipe", "simulations", saved, "from", "to", "p of equal slopes")
-    table = Table(header, rows) if rows else None
+    table = Table((*header, *IN_SECONDS) if timed else header, rows) if rows else None
     return answers.finding(table=table, note=evidence.budget_note)
+
+
+def _seconds_saved(rated: RatedVersions, baseline: str, recipe: str) -> tuple[str, str, str]:
+    """Writes a recipe's saving in OOMs of wall-clock seconds; empty if it cannot be estimated."""
+    try:
+        return _ooms_saved(multiplier.between(rated, baseline, recipe, SECONDS))
+    except InsufficientData:
+        return "", "", ""
+
+
+def _ooms_saved(saving: Multiplier) -> tuple[str, str, str]:
+    """Writes a saving and the ends of its 95 % interval, in OOMs."""
+    ooms = saving.ooms
+    value, low, high = map(_ooms, map(float, (ooms.value, ooms.low, ooms.high)))
+    return value, low, high
 
 
 def of_extrapolation(evidence: Evidence) -> Finding:

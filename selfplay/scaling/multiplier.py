@@ -17,7 +17,7 @@ class Multiplier:
     Attributes:
         a: the recipe or budget that is compared with.
         b: the recipe or budget that is compared.
-        ooms: OOMs of training FLOPs that B saves; positive = B is better.
+        ooms: OOMs of training, in FLOPs or seconds, that B saves; positive = B is better.
         slope: Elo per OOM of training, common to both.
         p_parallel: float[...]: the p-value of equal slopes. If it is small, the saving changes with
             compute, and `ooms` holds only in the middle of the data.
@@ -55,14 +55,20 @@ def sentence(a: str, b: str, ooms: Estimate) -> str:
     )
 
 
-def between(points: RatedVersions, a: str, b: str) -> Multiplier:
+def between(points: RatedVersions, a: str, b: str, cost: str = "training") -> Multiplier:
     """Estimates the training that recipe `b` saves against recipe `a`.
 
+    Args:
+        points: rated versions.
+        a: the recipe that is compared with.
+        b: the recipe that is compared.
+        cost: what training costs: "training" for FLOPs, or the covariate "seconds".
+
     Raises:
-        InsufficientData: no version is of one of the recipes, FLOPs are unknown or do not differ,
-            or a recipe has a single run.
+        InsufficientData: no version is of one of the recipes, the cost is unknown or does not
+            differ, or a recipe has a single run.
     """
-    return _compare(points, points.recipe, a, b)
+    return _compare(points, points.recipe, a, b, cost)
 
 
 def search_multiplier(points: RatedVersions, budget: str, low: float, high: float) -> Multiplier:
@@ -86,7 +92,9 @@ def search_multiplier(points: RatedVersions, budget: str, low: float, high: floa
     return _compare(points, labels, f"{low:g} {budget}", f"{high:g} {budget}")
 
 
-def _compare(points: RatedVersions, labels: Labels, a: str, b: str) -> Multiplier:
+def _compare(
+    points: RatedVersions, labels: Labels, a: str, b: str, cost: str = "training"
+) -> Multiplier:
     """Fits two parallel lines Elo = α_r + β log10 C, which are (α_b - α_a) / β apart along C."""
     for name in (a, b):
         if name not in labels:
@@ -94,7 +102,7 @@ def _compare(points: RatedVersions, labels: Labels, a: str, b: str) -> Multiplie
             raise InsufficientData(f"no version is of {name!r}; choose from {choices}")
     compared: NDArray[np.bool_] = (labels == a) | (labels == b)
     points, is_b = points.select(compared), (labels[compared] == b).astype(float)
-    spent = points.require("training")
+    spent = points.require(cost)
     x = spent - spent.mean()
     both = np.stack([1 - is_b, is_b, x], axis=1)
     fitted = regress(points, both)

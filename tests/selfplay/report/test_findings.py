@@ -168,6 +168,23 @@ def test_of_recipes_replaces_unrated_baseline_and_says_so() -> None:
     assert first.table and len(first.table.rows) == 2 * len(BUDGETS)
 
 
+def test_of_recipes_tells_seconds_from_flops() -> None:
+    points = study()
+    slower = np.where(points.recipe == "size 4.3", np.log10(2.0), 0.0)  # 2 times the seconds a FLOP
+    timed = replace(
+        points, covariates={**points.covariates, "seconds": points.training - 9 + slower}
+    )
+    found = [study_questions.of_recipes(Evidence(p)) for p in (points, timed)]
+    without, table = [finding.table for finding in found if finding and finding.table]
+    width = len(without.header)
+    assert table.header[width:] == study_questions.IN_SECONDS
+    assert [row[:width] for row in table.rows] == without.rows
+    for row in table.rows:
+        saved = -np.log10(2.0) if row[0] == "size 4.3" else 0.0
+        difference = float(str(row[width])) - float(str(row[2]))
+        assert difference == pytest.approx(saved, abs=0.02)
+
+
 def test_of_size_finds_best_selfplay_budget_if_it_was_varied() -> None:
     points = study(seeds=4)
     played = np.log10(1 + np.array([2.0, 8.0, 32.0, 128.0])[points.seed])  # a budget each

@@ -29,6 +29,16 @@ def test_fit_recovers_the_saving_of_exact_data() -> None:
     assert back.ooms.value == pytest.approx(-150 / 450)
 
 
+def test_saving_in_seconds_counts_how_long_its_flops_take() -> None:
+    design, truth = studies.two_recipes(3)
+    slower = np.where(design.recipe == "b", np.log10(2.0), 0.0)  # twice the seconds for each FLOP
+    seconds = design.training - 9 + slower
+    points = replace(design, elo=truth, covariates={**design.covariates, "seconds": seconds})
+    flops = multiplier.between(points, "a", "b")
+    result = multiplier.between(points, "a", "b", "seconds")
+    assert result.ooms.value == pytest.approx(flops.ooms.value - np.log10(2.0))
+
+
 def test_search_multiplier_recovers_the_worth_of_search() -> None:
     design, truth = studies.searched(3)
     points = replace(design, elo=truth)
