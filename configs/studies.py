@@ -85,6 +85,92 @@ def recipes() -> StudyConfig:
     )
 
 
+SHORT = ("--iterations", "32", "--network.width", "16")  # a run that five seeds can afford
+"""Flags for `connect_four_baseline`."""
+NESTED = ("--network.kind", "nested", "--network.depth", "5")  # 0.93 times the baseline's FLOPs
+ATTENTION = ("--network.kind", "attention", "--network.depth", "4")  # 0.98 times
+MUON = ("--learner.optimizer", "muon")
+
+
+def learning_rates() -> StudyConfig:
+    """Sweeps the learning rate of AdamW and Muon, and of the other networks, on Connect Four.
+
+    `techniques` compares each optimizer and network at its best rate.
+    """
+    kinds = {
+        "adamw": (),
+        "muon": MUON,
+        "nested": NESTED,
+        "attention": ATTENTION,
+    }
+    rates = Axis("learner.learning-rate", ("0.001", "0.002", "0.004", "0.008"))
+    return StudyConfig(
+        arms=tuple(
+            Arm("connect_four_baseline", (*SHORT, *flags), (rates,), name)
+            for name, flags in kinds.items()
+        ),
+        seeds=2,
+        rating=RatingConfig(
+            sims=(0,), versions=2, anchor="solver", until_stderr=40, max_games=12_000
+        ),
+    )
+
+
+def techniques() -> StudyConfig:
+    """Compares each technique of docs/guide/techniques.md with the recipe that has none.
+
+    Every part is `recipes`' preset with one switch. Budgets of search are chosen for about the
+    baseline's mean, 8 simulations, and other networks for about its FLOPs.
+    """
+    switches = {
+        "baseline": (),
+        "muon": MUON,
+        "nested": NESTED,
+        "attention": ATTENTION,
+        "pooling": ("--network.kind", "conv?pooled=1"),
+        "reply": ("--learner.losses", "reply"),
+        "soft policy": ("--learner.losses", "soft_policy"),
+        "values soon": ("--learner.losses", "td_value?horizon=6"),
+        "owner": ("--learner.losses", "owner"),
+        "moves left": ("--learner.losses", "moves_left"),
+        "lambda return": (
+            *("--learner.losses", "lambda_return?decay=0.8&weight=0.5"),
+            *("--learner.value-weight", "0.5", "--learner.root-value-weight", "0"),
+        ),
+        "surprise": ("--learner.surprise-weight", "0.5"),
+        "two budgets": (
+            *("--search.num-simulations", "24", "--selfplay.fast-simulations", "3"),
+            *("--selfplay.full-search-fraction", "0.25", "--learner.value-weight", "0.25"),
+        ),
+        "growing budget": (
+            *("--search.num-simulations", "16", "--selfplay.first-simulations", "2"),
+            *("--selfplay.doubling-iterations", "8"),
+        ),
+        "archive": ("--selfplay.archive-fraction", "0.5"),
+        "regret": ("--selfplay.archive-fraction", "0.5", "--selfplay.archive-by-regret"),
+        "proven results": ("--search.gumbel.prove",),
+        "puct": ("--search.algorithm", "puct"),
+        "puct by spread": ("--search.algorithm", "puct", "--search.puct.stdev-scale", "0.85"),
+    }
+    return StudyConfig(
+        arms=tuple(
+            Arm("connect_four_baseline", (*SHORT, *flags), name=name)
+            for name, flags in switches.items()
+        ),
+        seeds=2,
+        rating=RatingConfig(
+            sims=(0, 16), versions=4, anchor="solver", until_stderr=45, max_games=30_000
+        ),
+    )
+
+
 STUDIES: dict[str, Callable[[], StudyConfig]] = {
-    study.__name__: study for study in (hex_scaling, connect_four_budget_vs_size, recipes)
+    study.__name__: study
+    for study in (
+        hex_scaling,
+        connect_four_budget_vs_size,
+        recipes,
+        learning_rates,
+        techniques,
+    )
 }
