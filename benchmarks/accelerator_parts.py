@@ -26,7 +26,6 @@ import configs
 import games
 from benchmarks.accelerator_prototypes import (
     LearnerSetup,
-    flat_fit,
     prototype_advance,
     scan_fit,
 )
@@ -102,7 +101,7 @@ class MemoryRows(NamedTuple):
 
 
 def learn(program: str, small: bool) -> None:
-    """Times gradient steps of today's learner; with program "all", of the prototypes as well.
+    """Times gradient steps of today's learner; with program "all", of the prototype as well.
 
     "gradients" is the time of a step's gradients alone, one call per shard, with rows that are on
     the device already: what a step costs without the host's other work.
@@ -118,18 +117,20 @@ def learn(program: str, small: bool) -> None:
     rows = MemoryRows(
         RandomRows(template, 0).gather(np.arange(1024 if small else 65_536))  # as in a window
     )
-    steps, size = (2 if small else 16), learner_config.batch_size // learner_config.shards
-    shard = jax.device_put(rows.gather(np.arange(size)))
-    key = jax.random.key(0)
+    steps, shards = (2 if small else 16), learner_config.shards
+    batch = rows.gather(np.arange(learner_config.batch_size))
+    batch = {name: array.reshape(shards, -1, *array.shape[1:]) for name, array in batch.items()}
+    batch, key, numbers = jax.device_put(
+        (batch, jax.random.key(0), list(map(np.int32, range(shards))))
+    )
 
     fits: dict[str, Callable[[], Any]] = {"today": lambda: today.fit(state, rows, 1, steps)}
     if program == "all":
-        flat, scan = flat_fit(setup), scan_fit(setup)
-        fits["flat"] = lambda: flat(state, rows, 1, steps)
+        scan = scan_fit(setup)
         fits["scan"] = lambda: scan(state, rows, 1, steps)
 
     def gradients() -> Any:
-        return [today._gradient(state.params, shard, key) for _ in range(learner_config.shards)]
+        return [today._gradient(state.params, batch, key, numbers[0], shard) for shard in numbers]
 
     seconds = {name: clock(fit, 1)[0] for name, fit in fits.items()}  # most of it compiles
     jax.block_until_ready(gradients())

@@ -1,7 +1,7 @@
 """Candidates for speed on an accelerator, which must give the same bytes as the code of today.
 
-`flat_fit` and `scan_fit` are forerunners of the learner: today's gradient of a shard and today's
-update, with less work for the host between them. `prototype_advance` is today's segment of
+`scan_fit` is the learner's gradient of a shard and its update in one program, without work for the
+host between the steps. `prototype_advance` is today's segment of
 self-play with two changes: the weights are cast to the network's type once, and the search's
 backward pass does not copy the tree. Each runs on one device.
 """
@@ -14,20 +14,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
-from jax.flatten_util import ravel_pytree
 from jax.lax import optimization_barrier
 
 from games.game import Game
 from selfplay import rng
-from selfplay.acting.row_schema import Rows
 from selfplay.acting.segment import Lanes, PlyRecord
 from selfplay.learning import learner, loss_terms
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import LearnerState, Metrics
 from selfplay.learning.row_sources import Source, batch_indices
-from selfplay.model import network
 from selfplay.model.architecture import Model, Params
 
 FitFn = Callable[[LearnerState, Source, int, int], tuple[LearnerState, Any]]
@@ -44,47 +40,6 @@ class LearnerSetup(NamedTuple):
     seed: int
 
 
-def flat_fit(setup: LearnerSetup) -> FitFn:
-    """Builds a fit that calls one program per shard, as today, with fewer arrays in between.
-
-    A step's rows are sent to the device once, and each call takes its shard out of them. A call
-    returns its gradient as one vector, so that the update has 8 arguments instead of hundreds. The
-    keys of all steps come from one program. The update overwrites the state.
-    """
-    shards = setup.config.shards
-    gradient, apply = _shard_gradient(setup), _update(setup)
-    step_keys = _step_keys(setup)
-
-    @jax.jit
-    def gradient_of_shard(
-        params: Params, rows: dict[str, Array], keys: Array, step: Array, index: Array
-    ) -> tuple[Array, Metrics]:
-        part = {
-            name: jax.lax.dynamic_index_in_dim(x, index, keepdims=False) for name, x in rows.items()
-        }
-        return gradient(params, part, jax.random.fold_in(keys[step], index))
-
-    update = jax.jit(apply, donate_argnums=0)
-    numbers = [jax.device_put(np.int32(i)) for i in range(shards)]
-
-    def fit(
-        state: LearnerState, source: Source, iteration: int, steps: int
-    ) -> tuple[LearnerState, Any]:
-        state = jax.tree.map(jnp.copy, state)  # the caller's own stays valid
-        keys = step_keys(iteration, steps)
-        history = []
-        for step, indices in enumerate(_batches(setup, source, iteration, steps)):
-            rows = source.gather(indices)
-            rows, t = jax.device_put((_split(setup, rows, (shards,)), np.int32(step)))
-            results = [gradient_of_shard(state.params, rows, keys, t, i) for i in numbers]
-            gradients, metrics = zip(*results, strict=True)
-            state, row = update(state, gradients, metrics)
-            history.append(row)
-        return state, history
-
-    return fit
-
-
 def scan_fit(setup: LearnerSetup) -> FitFn:
     """Builds a fit that is one program: a scan over steps, and in each step a loop over shards.
 
@@ -92,91 +47,43 @@ def scan_fit(setup: LearnerSetup) -> FitFn:
     XLA from merging the work of a shard with anything else. On a CPU, convolutions in loops compute
     other bits and take far longer (docs/decisions/0004), so this is for accelerators.
     """
-    shards = setup.config.shards
-    gradient, apply = _shard_gradient(setup), _update(setup)
-    step_keys = _step_keys(setup)
+    config, shards = setup.config, setup.config.shards
+    gradient = learner._gradient_program(setup.game, setup.model, config)
+    update = learner._update_program(config, setup.total_steps)
+    names = [field.name for field in loss_terms.batch_fields(config)]
 
     @partial(jax.jit, donate_argnums=0)
     def all_steps(
-        state: LearnerState, rows: dict[str, Array], keys: Array
+        state: LearnerState, rows: dict[str, Array], key: Array
     ) -> tuple[LearnerState, Metrics]:
         def one_step(state: LearnerState, inputs: Any) -> tuple[LearnerState, Metrics]:
-            rows, key = inputs
+            rows, step = inputs
 
-            def one_shard(inputs: Any) -> tuple[Array, Metrics]:
-                part, index = inputs
-                params, part = optimization_barrier((state.params, part))
-                return gradient(params, part, jax.random.fold_in(key, index))
+            def one_shard(shard: Array) -> Array:
+                params, batch = optimization_barrier((state.params, rows))
+                return gradient(params, batch, key, step, shard)
 
-            stacked = jax.lax.map(one_shard, (rows, jnp.arange(shards)))
-            stacked, metrics = optimization_barrier(stacked)
-            split = [{name: x[i] for name, x in metrics.items()} for i in range(shards)]
-            return apply(state, tuple(stacked), tuple(split))
+            vectors = optimization_barrier(jax.lax.map(one_shard, jnp.arange(shards)))
+            return update(state, tuple(vectors))
 
-        return jax.lax.scan(one_step, state, (rows, keys))
+        steps = len(rows[names[0]])
+        return jax.lax.scan(one_step, state, (rows, jnp.arange(steps)))
 
     def fit(
         state: LearnerState, source: Source, iteration: int, steps: int
     ) -> tuple[LearnerState, Any]:
-        state = jax.tree.map(jnp.copy, state)
-        indices = _batches(setup, source, iteration, steps)
-        rows = _split(setup, source.gather(indices.reshape(-1)), (steps, shards))
-        return all_steps(state, jax.device_put(rows), step_keys(iteration, steps))
+        state = jax.tree.map(jnp.copy, state)  # the caller's own stays valid
+        size = config.batch_size
+        indices = batch_indices(setup.seed, iteration, source.size, steps, size)
+        rows = source.gather(indices.reshape(-1))
+        cut = {
+            name: rows[name].reshape(steps, shards, size // shards, *rows[name].shape[1:])
+            for name in names
+        }
+        key = rng.key(setup.seed, rng.Purpose.AUGMENT, iteration)
+        return all_steps(state, jax.device_put(cut), key)
 
     return fit
-
-
-def _shard_gradient(
-    setup: LearnerSetup,
-) -> Callable[[Params, dict[str, Array], Array], tuple[Array, Metrics]]:
-    """Returns today's gradient of a shard, with the gradient as one vector."""
-    program = learner._gradient_program(setup.game, setup.model, setup.config)
-
-    def gradient(params: Params, rows: dict[str, Array], key: Array) -> tuple[Array, Metrics]:
-        tree, metrics = optimization_barrier(program(params, rows, key))  # pyright: ignore
-        return ravel_pytree(tree)[0], metrics
-
-    return gradient
-
-
-def _update(setup: LearnerSetup) -> Callable[..., tuple[LearnerState, Metrics]]:
-    """Returns today's update of gradients that are vectors, summed in the order of the shards."""
-    program = learner._update_program(setup.config, setup.total_steps)
-    zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), network.shapes(setup.model.init))
-    _, unravel = ravel_pytree(zeros)
-
-    def update(
-        state: LearnerState, gradients: tuple[Array, ...], metrics: tuple[Metrics, ...]
-    ) -> tuple[LearnerState, Metrics]:
-        mean = unravel(learner._ordered_mean(*gradients))
-        return program(state, (mean,), (jax.tree.map(learner._ordered_mean, *metrics),))
-
-    return update
-
-
-def _step_keys(setup: LearnerSetup) -> Callable[[int, int], Array]:
-    """Returns ``keys(iteration, steps)``: the keys that today's learner derives one by one."""
-
-    @partial(jax.jit, static_argnums=1)
-    def keys(iteration: int, steps: int) -> Array:
-        def key(step: Array) -> Array:
-            return rng.key(setup.seed, rng.Purpose.AUGMENT, iteration, step)
-
-        return jax.vmap(key)(jnp.arange(steps))
-
-    return keys
-
-
-def _batches(setup: LearnerSetup, source: Source, iteration: int, steps: int) -> np.ndarray:
-    """Returns the rows of every step's batch, int64[steps, batch_size]."""
-    return batch_indices(setup.seed, iteration, source.size, steps, setup.config.batch_size)
-
-
-def _split(setup: LearnerSetup, rows: Rows, leading: tuple[int, ...]) -> Rows:
-    """Cuts the fields that a learner reads into shards: [N, …] → [*leading, size, …]."""
-    size = setup.config.batch_size // setup.config.shards
-    names = [field.name for field in loss_terms.batch_fields(setup.config)]
-    return {name: rows[name].reshape(*leading, size, *rows[name].shape[1:]) for name in names}
 
 
 AdvanceFn = Callable[[Params, Lanes, Array], tuple[Lanes, PlyRecord]]

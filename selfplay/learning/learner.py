@@ -17,13 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from games.game import Game
 from selfplay import rng
 from selfplay.acting.row_schema import Rows
 from selfplay.learning import loss_terms
 from selfplay.learning.config import LearnerConfig
-from selfplay.learning.loss import make_loss
+from selfplay.learning.loss import make_loss, metric_names
 from selfplay.learning.optimizer import after_warmup, make_optimizer
 from selfplay.learning.row_sources import RandomRows, Source, batch_indices
 from selfplay.model import network
@@ -53,13 +54,15 @@ class LearnerState(NamedTuple):
     step: Array  # int32[]
 
 
+GradientFn = Callable[[Params, Rows, Array, Array, Array], Array]
+"""``gradient(params, rows, key, step, shard) → vector``.
+
+`rows` are those of all shards of a device, [shards, size, …], `key` is the iteration's. The vector
+holds the shard's gradient and metrics: one array to move instead of hundreds.
+"""
 Metrics = dict[str, Array]
-GradientFn = Callable[[Params, Rows, Array], tuple[Params, Metrics]]
-"""``gradient(params, rows, key) → (gradient, metrics)`` of one shard."""
-UpdateFn = Callable[
-    [LearnerState, tuple[Params, ...], tuple[Metrics, ...]], tuple[LearnerState, Metrics]
-]
-"""``update(state, gradients, metrics) → (state, metrics)``, from those of all shards in order."""
+UpdateFn = Callable[[LearnerState, tuple[Array, ...]], tuple[LearnerState, Metrics]]
+"""``update(state, vectors) → (state, metrics)``, from all shards in order; overwrites the state."""
 
 
 class Learner:
@@ -136,17 +139,13 @@ class Learner:
             The state after them, and the means of the metrics over the steps ({} without steps).
         """
         home = self._devices[0]
-        state = jax.device_put(state, home)
+        state = jax.tree.map(jnp.copy, jax.device_put(state, home))  # updates overwrite the copy
+        key = rng.key(self.seed, rng.Purpose.AUGMENT, iteration)
+        keys = [jax.device_put(key, device) for device in self._devices]
         history: list[Metrics] = []
-        for batch in self._batches(source, iteration, steps):
-            params = [jax.device_put(state.params, device) for device in self._devices]
-            results = []
-            for i, shard in enumerate(batch):
-                place = i * len(self._devices) // len(batch)
-                rows, key = jax.device_put(shard, self._devices[place])
-                results.append(self._gradient(params[place], rows, key))
-            gradients, metrics = zip(*jax.device_put(results, home), strict=True)
-            state, row = self._update(state, gradients, metrics)
+        for step, rows in enumerate(self._batches(source, iteration, steps)):
+            vectors = self._gradients(state.params, rows, keys, step)
+            state, row = self._update(state, tuple(jax.device_put(vectors, home)))
             history.append(row)
         if not history:
             return state, {}
@@ -154,23 +153,31 @@ class Learner:
         means = {name: float(np.mean([row[name] for row in columns])) for name in columns[0]}
         return state, means
 
-    def _batches(
-        self, source: Source, iteration: int, steps: int
-    ) -> Iterator[list[tuple[Rows, Array]]]:
-        """Yields the shards of each step: rows, and the key that draws their symmetries.
+    def _gradients(self, params: Params, rows: Rows, keys: list[Array], step: int) -> list[Array]:
+        """Computes the vectors of all shards, in their order, each on the device of its shard.
 
-        All keys of a step are computed before its first gradient: behind it in the queue of the
-        first device, they would keep the other devices waiting.
+        What a device needs is sent to it at once: many small copies would keep it waiting.
         """
-        shards, size = self.config.shards, self.config.batch_size // self.config.shards
-        order = batch_indices(self.seed, iteration, source.size, steps, self.config.batch_size)
-        for step, indices in enumerate(order):
-            flat = source.gather(indices)
-            parts = [slice(i * size, (i + 1) * size) for i in range(shards)]
-            key = rng.key(self.seed, rng.Purpose.AUGMENT, iteration, step)
-            shard_keys = [jax.random.fold_in(key, i) for i in range(shards)]
-            rows = [{name: flat[name][part] for name in self._fields} for part in parts]
-            yield list(zip(rows, shard_keys, strict=True))
+        size = self.config.shards // len(self._devices)
+        vectors: list[Array] = []
+        for i, (device, key) in enumerate(zip(self._devices, keys, strict=True)):
+            numbers = [np.int32(i * size + shard) for shard in range(size)]
+            part = {name: array[i * size : (i + 1) * size] for name, array in rows.items()}
+            weights, part, at, numbers = jax.device_put(
+                (params, part, np.int32(step), numbers), device
+            )
+            vectors += [self._gradient(weights, part, key, at, shard) for shard in numbers]
+        return vectors
+
+    def _batches(self, source: Source, iteration: int, steps: int) -> Iterator[Rows]:
+        """Yields the rows of each step, cut into shards: [shards, rows of a shard, …]."""
+        size, shards = self.config.batch_size, self.config.shards
+        for indices in batch_indices(self.seed, iteration, source.size, steps, size):
+            rows = source.gather(indices)
+            yield {
+                name: rows[name].reshape(shards, size // shards, *rows[name].shape[1:])
+                for name in self._fields
+            }
 
 
 @lru_cache(maxsize=16)
@@ -180,7 +187,17 @@ def _gradient_program(game: Game, model: Model, config: LearnerConfig) -> Gradie
     It is called shard by shard: inside a loop of XLA's, the backward pass of a convolution is 25
     times slower on CPU.
     """
-    return jax.jit(jax.grad(make_loss(game, model.apply, config), has_aux=True))
+    gradient = jax.grad(make_loss(game, model.apply, config), has_aux=True)
+
+    def vector(params: Params, rows: Rows, key: Array, step: Array, shard: Array) -> Array:
+        def take(array: Array) -> Array:
+            return jax.lax.dynamic_index_in_dim(array, shard % len(array), keepdims=False)
+
+        drawn = jax.random.fold_in(jax.random.fold_in(key, step), shard)
+        both = gradient(params, jax.tree.map(take, rows), drawn)
+        return ravel_pytree(jax.lax.optimization_barrier(both))[0]
+
+    return jax.jit(vector)
 
 
 @lru_cache(maxsize=16)
@@ -188,10 +205,10 @@ def _update_program(config: LearnerConfig, total_steps: int) -> UpdateFn:
     """Returns the jitted optimizer step, which sums the shards' gradients in order."""
     optimizer = make_optimizer(config, total_steps)
 
-    def update(
-        state: LearnerState, gradients: tuple[Params, ...], metrics: tuple[Metrics, ...]
-    ) -> tuple[LearnerState, Metrics]:
-        gradient: Params = jax.tree.map(_ordered_mean, *gradients)
+    def update(state: LearnerState, vectors: tuple[Array, ...]) -> tuple[LearnerState, Metrics]:
+        metrics = dict.fromkeys(metric_names(config), jnp.float32(0))
+        _, unravel = ravel_pytree((state.params, metrics))
+        gradient, row = unravel(_ordered_mean(*vectors))
         updates, moments = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         # A young average must not remember the random start: its decay grows with the steps.
@@ -200,10 +217,9 @@ def _update_program(config: LearnerConfig, total_steps: int) -> UpdateFn:
             lambda a, p: a * decay + p * (1 - decay), state.ema_params, params
         )
         new = LearnerState(params, ema_params, moments, state.step + 1)  # pyright: ignore
-        row = jax.tree.map(_ordered_mean, *metrics)
         return new, {**row, "gradient_norm": optax.tree.norm(gradient)}
 
-    return jax.jit(update)
+    return jax.jit(update, donate_argnums=0)
 
 
 def _ordered_mean(*shards: Array) -> Array:

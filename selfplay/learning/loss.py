@@ -22,6 +22,12 @@ LossFn = Callable[[Params, Rows, Array], tuple[Array, dict[str, Array]]]
 """``loss(params, rows, key) → (mean loss, metrics)``; `key` draws the symmetries."""
 
 
+def metric_names(config: LearnerConfig) -> tuple[str, ...]:
+    """Names the metrics of a loss, each a number."""
+    parts = (f"{name}_loss" for name in loss_terms.terms(config))
+    return ("loss", "policy_kl", "policy_entropy", *parts)
+
+
 def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
     """Builds the loss of a network on rows with the fields ``loss_terms.batch_fields(config)``.
 
@@ -44,12 +50,9 @@ def make_loss(game: Game, evaluate: Evaluate, config: LearnerConfig) -> LossFn:
             total = total + terms[name].weight * means[name]
         target = policy_target(batch["policy"])
         entropy = masked_cross_entropy(target, jnp.log(jnp.maximum(target, 1e-9)))
-        metrics = {
-            "loss": total,
-            "policy_kl": jnp.mean(each["policy"] - entropy),
-            "policy_entropy": jnp.mean(entropy),
-        }
-        return total, metrics | {f"{name}_loss": mean for name, mean in means.items()}
+        divergence = jnp.mean(each["policy"] - entropy)
+        metrics = (total, divergence, jnp.mean(entropy), *means.values())
+        return total, dict(zip(metric_names(config), metrics, strict=True))
 
     return loss
 

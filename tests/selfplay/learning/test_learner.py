@@ -8,8 +8,10 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import games
 from selfplay.learning.config import LearnerConfig
@@ -97,8 +99,12 @@ def test_fingerprint_differs_with_arithmetic_and_not_with_devices_or_length() ->
     for change in ({"weight_decay": 0.1}, {"learning_rate": 0.1}):  # the optimizer's step enters it
         assert build(replace(TINY, **change), devices=1).fingerprint(rows) != expected  # pyright: ignore
     noise, params = RandomRows(rows, 32), network.pseudo_random(build(TINY)._init)
-    gradients, _ = build(TINY)._gradient(params, noise.gather(np.arange(32)), jax.random.key(0))
-    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradients)), (
+    shard = {name: array[None] for name, array in noise.gather(np.arange(32)).items()}
+    zero = jnp.int32(0)
+    vector = build(TINY)._gradient(params, shard, jax.random.key(0), zero, zero)
+    gradient = np.asarray(vector)[: network.num_parameters(params)]
+    _, unravel = ravel_pytree(params)
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(unravel(jnp.asarray(gradient)))), (
         "the fingerprint is blind there"
     )
 
