@@ -11,7 +11,7 @@ from jax import Array
 
 from games.game import Game, State
 from selfplay.model.architecture import Evaluate, Params
-from selfplay.search import proven
+from selfplay.search import proven, tree_growth
 from selfplay.search.algorithm import SearchAlgorithm
 from selfplay.search.base import (
     Leaves,
@@ -37,7 +37,13 @@ def make(
         maxvisit_init=config.c_visit,
         rescale_values=config.rescale_values,
     )
-
+    at_root = partial(
+        mctx.gumbel_muzero_root_action_selection,
+        num_simulations=num_simulations,
+        max_num_considered_actions=config.max_considered_actions,
+        qtransform=qtransform,
+    )
+    below_root = partial(mctx.gumbel_muzero_interior_action_selection, qtransform=qtransform)
     scale = config.scale if noise else 0.0
 
     def prove(params: Params, states: State, key: Array, leaves: Leaves) -> SearchResult:
@@ -65,6 +71,7 @@ def make(
         leaves = evaluate_states(game, evaluate, params, states)
         if config.prove:
             return prove(params, states, key, leaves)
+        simulate = tree_growth.simulation(params, expand, at_root, below_root)
         output: Mctx = mctx.gumbel_muzero_policy(
             params,
             key,
@@ -72,6 +79,7 @@ def make(
             expand,
             num_simulations,
             invalid_actions=~leaves.legal,
+            loop_fn=tree_growth.in_place(simulate),
             max_num_considered_actions=config.max_considered_actions,
             gumbel_scale=scale,
             qtransform=qtransform,

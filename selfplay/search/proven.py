@@ -25,7 +25,9 @@ import numpy as np
 from jax import Array
 
 from selfplay.model.architecture import Params
+from selfplay.search import tree_growth
 from selfplay.search.base import ILLEGAL_LOGIT, Mctx
+from selfplay.search.tree_growth import Growing
 
 NO_NODE = -1
 QTransform = Callable[[Mctx, Array], Any]
@@ -78,24 +80,23 @@ def search(
     )
     considered = jnp.array(_considered(max_considered_actions, num_simulations))
 
-    def loop(start: int, stop: int, body: Callable[..., tuple[Array, Mctx]], state: Mctx) -> Mctx:
-        def simulate(number: Array, state: tuple[Array, Mctx]) -> tuple[Array, Mctx]:
-            before = state[1].replace(embeddings=())
-            next_key, tree = body(number, state)
-            positions = tree.embeddings  # large, and without effect where nothing points at them
-            tree = jax.vmap(_back_up, in_axes=(0, None))(tree.replace(embeddings=()), number + 1)
-            done = before.extra_data.proven[:, before.ROOT_INDEX]
-            tree = jax.tree.map(partial(jax.vmap(jnp.where), done), before, tree)
-            return next_key, tree.replace(embeddings=positions)
-
-        return jax.lax.fori_loop(start, stop, simulate, state)
-
     def root_action(key: Any, tree: Mctx, node: Any) -> Any:
         scores = _scores(tree, node, qtransform)
         return _next_at_root(tree, node, scores, considered)
 
     def interior_action(key: Any, tree: Mctx, node: Any, depth: Any) -> Any:
         return _next_below_root(tree, node, qtransform)
+
+    grow = tree_growth.simulation(params, expand, root_action, interior_action)
+
+    def simulate(number: Any, state: Growing) -> Growing:
+        before = state[1].replace(embeddings=())
+        next_key, tree = grow(number, state)
+        positions = tree.embeddings  # large, and without effect where nothing points at them
+        tree = jax.vmap(_back_up, in_axes=(0, None))(tree.replace(embeddings=()), number + 1)
+        done = before.extra_data.proven[:, before.ROOT_INDEX]
+        tree = jax.tree.map(partial(jax.vmap(jnp.where), done), before, tree)
+        return next_key, tree.replace(embeddings=positions)
 
     tree = mctx.search(
         params,
@@ -107,7 +108,7 @@ def search(
         num_simulations=num_simulations,
         invalid_actions=~legal,
         extra_data=knowledge,
-        loop_fn=loop,
+        loop_fn=tree_growth.in_place(simulate),
     )
     return ProvenSearch(jax.vmap(lambda tree: _chosen(tree, qtransform))(tree), tree)
 

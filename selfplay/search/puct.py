@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 
 from games.game import Game, State
 from selfplay.model.architecture import Evaluate, Params
+from selfplay.search import tree_growth
 from selfplay.search.algorithm import SearchAlgorithm
 from selfplay.search.base import (
     ILLEGAL_LOGIT,
@@ -38,6 +39,14 @@ def make(
     if not noise:
         config = replace(config, dirichlet_fraction=0.0, temperature=0.0)
     expand = expansion(game, evaluate)
+    qtransform = partial(puct_q, config=config)
+    below_root = partial(
+        mctx.muzero_action_selection,
+        qtransform=qtransform,
+        pb_c_init=config.pb_c_init,
+        pb_c_base=config.pb_c_base,
+    )
+    at_root = partial(below_root, depth=0)
 
     def search(params: Params, states: State, key: Array) -> SearchResult:
         leaves = evaluate_states(game, evaluate, params, states)
@@ -45,6 +54,7 @@ def make(
         root = root_of(leaves, states)
         if config.dirichlet_fraction > 0:
             root = root.replace(prior_logits=_with_noise(noise_key, leaves, config))
+        simulate = tree_growth.simulation(params, expand, at_root, below_root)
         output: Mctx = mctx.muzero_policy(
             params,
             search_key,
@@ -52,7 +62,8 @@ def make(
             expand,
             num_simulations,
             invalid_actions=~leaves.legal,
-            qtransform=partial(puct_q, config=config),
+            loop_fn=tree_growth.in_place(simulate),
+            qtransform=qtransform,
             dirichlet_fraction=0.0,
             pb_c_init=config.pb_c_init,
             pb_c_base=config.pb_c_base,
