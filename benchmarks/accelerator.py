@@ -4,9 +4,9 @@
     python -m benchmarks.accelerator --small        # shrunk, on a CPU, to test the script
 
 Every part is a process of its own, in the order of value: gradient steps of `go_9x9_gpu` under
-three sets of flags, each in two processes, with two prototypes of the learner; two trainings of
-`connect_four_smoke` and `launch/verify.py`; self-play, with a prototype; two iterations of
-`go_9x9_gpu`; the rules against the CPU's. Parts of a group compile at the same time and are timed
+three sets of flags, each in two processes, with a prototype of the learner; two trainings of
+`connect_four_smoke` and `launch/verify.py`; self-play; two iterations of `go_9x9_gpu`; the rules
+against the CPU's. Parts of a group compile at the same time and are timed
 one after the other, while nothing else runs. A part that fails beside others runs again alone.
 
 Flags: `pinned` is what every command sets. `graphs` adds CUDA graphs for loops. `excluded` rules
@@ -88,8 +88,6 @@ GROUPS = (
         Part("learn", "today", "excluded", 2),
         Part("play"),
         Part("play", "today", "graphs"),
-        Part("play", "prototype", "graphs"),
-        Part("play", "prototype"),
         Part("rules"),
     ),
     (Part("iterations", limit=140),),

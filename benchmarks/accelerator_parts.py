@@ -26,7 +26,6 @@ import configs
 import games
 from benchmarks.accelerator_prototypes import (
     LearnerSetup,
-    prototype_advance,
     scan_fit,
 )
 from selfplay.acting import segment
@@ -152,7 +151,7 @@ def learn(program: str, small: bool) -> None:
 
 
 def play(program: str, small: bool) -> None:
-    """Times plies of self-play, with the program of today or with the prototype.
+    """Times plies of self-play.
 
     The parameters decide how deep the trees grow, the positions how long Go's loops run. Fresh
     parameters give the flattest trees. The pseudo-random ones put all of the policy on one move, so
@@ -164,12 +163,12 @@ def play(program: str, small: bool) -> None:
     game, plies = games.make(config.game), 2 if small else 4
     model, lanes = network.make(game, config.network), config.selfplay.batch_size
     selfplay = replace(config.selfplay, segment_length=plies)
-    start, advance = segment.make(game, model.apply, config.search, selfplay)
+    parts = segment.make(game, model.apply, config.search, selfplay)
     later = replace(selfplay, random_opening_fraction=1.0, random_opening_plies=80)
     start_later = segment.make(game, model.apply, config.search, later).start
-    advance = jax.jit(prototype_advance(advance) if program == "prototype" else advance)
+    advance = jax.jit(lambda params, *rest: parts.advance(model.for_play(params), *rest))
     key = jax.random.key(0)
-    opening, middle = jax.jit(start)(key), jax.jit(start_later)(key)
+    opening, middle = jax.jit(parts.start)(key), jax.jit(start_later)(key)
     flat = jax.jit(model.init)(key)
     deep = jax.device_put(network.pseudo_random(model.init))
     cases = {
@@ -316,7 +315,7 @@ def main() -> None:
     """Runs one part."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--program", default="today", help="learn: today, all; play: prototype")
+    parser.add_argument("--program", default="today", help="learn: today, all")
     parser.add_argument("--small", action="store_true", help="shrunk, for a CPU")
     options = parser.parse_args()
     PARTS[options.part](options.program, options.small)

@@ -18,7 +18,7 @@ from selfplay.acting import episode, segment
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Carry
 from selfplay.acting.row_schema import RowField, Rows
-from selfplay.acting.segment import Lanes, SegmentFns
+from selfplay.acting.segment import Lanes, PlyRecord, SegmentFns
 from selfplay.model import network
 from selfplay.model.architecture import Model, Params
 from selfplay.runs.digest import digest
@@ -112,4 +112,8 @@ def _programs(
 ) -> SegmentFns:
     """Returns the functions of `segment.make`, jitted; players of one configuration share them."""
     functions = segment.make(game, model.apply, search, config, extra)
-    return SegmentFns(jax.jit(functions.start), jax.jit(functions.advance))
+
+    def advance(params: Params, lanes: Lanes, key: Array) -> tuple[Lanes, PlyRecord]:
+        return functions.advance(model.for_play(params), lanes, key)
+
+    return SegmentFns(jax.jit(functions.start), jax.jit(advance))

@@ -53,12 +53,17 @@ class Shape(NamedTuple):
         return cls(game.observation_shape, game.num_actions)
 
 
+def _unchanged(params: Params) -> Params:
+    return params
+
+
 class Model(NamedTuple):
-    """A network for one game: two pure functions, and its cost."""
+    """A network for one game: pure functions, and its cost."""
 
     init: Callable[[Array], Params]  # key → fresh parameters
     apply: Evaluate
     flops: int  # of evaluating one position, 2 per multiply-add of a weight (see `flops`)
+    for_play: Callable[[Params], Params] = _unchanged  # for `apply`: the same results, less work
 
 
 @dataclass(frozen=True)

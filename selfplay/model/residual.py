@@ -241,7 +241,13 @@ def _make(
     def apply(params: Params, observations: Array) -> Prediction:
         return cast("Prediction", module().apply({"params": params}, observations))
 
-    return Model(init, apply, _flops(kind, shape, config, heads, len(pooled), board_free))
+    def for_play(params: Params) -> Params:
+        """Casts kernels to the type in which layers multiply them, once instead of at each use."""
+        dtype = module().dtype
+        return jax.tree.map(lambda leaf: leaf.astype(dtype) if leaf.ndim > 1 else leaf, params)
+
+    flops = _flops(kind, shape, config, heads, len(pooled), board_free)
+    return Model(init, apply, flops, for_play)
 
 
 def _flops(

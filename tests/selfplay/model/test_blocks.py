@@ -35,6 +35,20 @@ def test_architecture_keeps_the_contract(kind: str) -> None:
     check_architecture(architecture, CONNECT_FOUR, config, surplus=0.04)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", ["mlp", "conv", "conv?pooled=1&board_free=true", *BRANCHES])
+def test_kernels_that_are_cast_for_play_predict_the_same_bits(kind: str, dtype: Any) -> None:
+    game = games.make("tic_tac_toe")
+    model = network.make(game, NetworkConfig(kind, width=16, depth=2, head_width=8, dtype=dtype))
+    params = random_params(model.init)
+    cast = model.for_play(params)
+    kernels = {str(leaf.dtype) for leaf in jax.tree.leaves(cast) if leaf.ndim > 1}
+    assert kernels == {dtype}
+    boards = np.random.default_rng(1).random((8, *game.observation_shape)) < 0.5
+    predictions = [jax.jit(model.apply)(weights, boards) for weights in (params, cast)]
+    jax.tree.map(np.testing.assert_array_equal, *predictions)
+
+
 @pytest.mark.parametrize("kind", BRANCHES)
 def test_branch_is_zero_at_first_and_learns(kind: str) -> None:
     branch, x = BRANCHES[kind](jnp.float32), jax.random.normal(jax.random.key(0), (2, 4, 5, 32))
