@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/connect_four
 
-.PHONY: train test test-slow lint docs bench wheel lock clean help
+.PHONY: train test test-slow test-newest lint docs bench wheel lock clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,17 @@ test: $(VENV)/ready  ## the test suite without the tests marked slow
 
 test-slow: $(VENV)/ready  ## the tests marked slow: the full bit-exactness matrix
 	$(BIN)/python -m pytest -m slow --timeout 3000
+
+# Versions that the lock file cannot have, because they need a newer Python than its oldest.
+NEWEST ?= python3.12
+test-newest:  ## the test suite with the newest versions that the interpreter NEWEST can have
+	@$(NEWEST) -c '' || { echo "no interpreter $(NEWEST); name one: make test-newest NEWEST=PATH"; exit 1; }
+	$(NEWEST) -m venv --clear $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(VENV)-newest/bin/python -m pip list --disable-pip-version-check | \
+	  grep -iE '^(jax|jaxlib|flax|optax|mctx|numpy|ray|orbax-checkpoint) '
+	XLA_FLAGS="$(UNOPTIMIZED) --xla_cpu_use_fusion_emitters=false" \
+	  $(VENV)-newest/bin/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/ready  ## ruff and the type checker
 	$(BIN)/ruff check .
@@ -44,7 +55,7 @@ lock:  ## renew requirements.lock from pyproject.toml (needs uv)
 	  --extra dev --extra docs --extra pgx --extra solver pyproject.toml -o requirements.lock
 
 clean:  ## remove the virtual environment and all caches; runs stay
-	rm -rf $(VENV) .cache site .jax_cache .pytest_cache .hypothesis .ruff_cache *.egg-info
+	rm -rf $(VENV) $(VENV)-newest .cache site .jax_cache .pytest_cache .hypothesis .ruff_cache *.egg-info
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "oomzero needs Python 3.11 or newer, found " + sys.version.split()[0])'
