@@ -42,8 +42,8 @@ def hex_scaling() -> StudyConfig:
 def connect_four_budget_vs_size() -> StudyConfig:
     """Compares network sizes, training budgets and search budgets on Connect Four.
 
-    18 runs and a ladder take an hour and a half on two cores. An OOM of training buys 345 Elo
-    without search and 246 with 64 simulations, an OOM of search 301 with a fixed network. The
+    18 runs and a ladder take 50 to 90 minutes on two cores. An OOM of training buys 423 Elo
+    without search and 268 with 64 simulations, an OOM of search 293 with a fixed network. The
     ladder is anchored at perfect play, which needs the `solver` extra; without it, --anchor names
     another player.
     docs/results/connect_four_budget_vs_size has the rest.
