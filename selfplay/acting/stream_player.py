@@ -7,6 +7,7 @@ with the same fingerprint.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import jax
 from jax import Array
@@ -24,6 +25,13 @@ from selfplay.model.architecture import Model, Params
 from selfplay.runs.digest import digest
 from selfplay.runs.renamed import disk_names
 from selfplay.search.config import SearchConfig
+
+
+class Segment(NamedTuple):
+    """A segment on its device, which may still be under way."""
+
+    lanes: Lanes
+    record: PlyRecord
 
 
 class StreamPlayer:
@@ -76,9 +84,21 @@ class StreamPlayer:
         Returns:
             The stream's new carry, and the rows of the episodes that ended.
         """
+        return self.finish(carry, self.begin(params, carry, iteration, stream), version)
+
+    def begin(self, params: Params, carry: Carry, iteration: int, stream: int) -> Segment:
+        """Starts what `play` does, on the device of `params`, and does not wait for it."""
         search = self._spec.selfplay.search_at(self._spec.search, iteration)
         key = rng.key(self.seed, rng.Purpose.PLAY, iteration, stream)
-        return self._advance(search, params, carry, key, version)
+        return Segment(*self._programs[search].advance(params, carry.lanes, key))
+
+    def finish(self, carry: Carry, segment: Segment, version: int) -> tuple[Carry, Rows]:
+        """Waits for a segment that was begun from `carry`, and assembles its episodes."""
+        lanes, record = jax.device_get(segment)
+        pending, rows = episode.finish_episodes(
+            self._game, carry.pending, record, version, self._extra
+        )
+        return Carry(Lanes(*lanes), pending), rows
 
     def fingerprint(self) -> str:
         """Returns a digest of one segment with pseudo-random parameters, at the whole budget.
@@ -86,20 +106,11 @@ class StreamPlayer:
         Two processes with the same fingerprint compute the same bits, which equal device names do
         not guarantee.
         """
-        params, key = network.pseudo_random(self._init), rng.key(self.seed, rng.Purpose.PLAY, 0, 0)
-        carry, rows = self._advance(self._spec.search, params, self.start(0), key, 0)
+        params, carry = network.pseudo_random(self._init), self.start(0)
+        key = rng.key(self.seed, rng.Purpose.PLAY, 0, 0)
+        segment = Segment(*self._programs[self._spec.search].advance(params, carry.lanes, key))
+        carry, rows = self.finish(carry, segment, 0)
         return digest((carry, disk_names(rows)))
-
-    def _advance(
-        self, search: SearchConfig, params: Params, carry: Carry, key: Array, version: int
-    ) -> tuple[Carry, Rows]:
-        """Plays a segment with one of the searches of the run."""
-        _, advance = self._programs[search]
-        lanes, record = jax.device_get(advance(params, carry.lanes, key))
-        pending, rows = episode.finish_episodes(
-            self._game, carry.pending, record, version, self._extra
-        )
-        return Carry(Lanes(*lanes), pending), rows
 
 
 @lru_cache(maxsize=16)

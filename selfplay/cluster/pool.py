@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,7 @@ from selfplay.cluster.ray_pool import RayPool
 
 if TYPE_CHECKING:
     from selfplay.acting.episode import Carry
+    from selfplay.acting.stream_player import Segment
     from selfplay.model.architecture import Params
 
 
@@ -50,13 +52,27 @@ class Pool(Protocol):
 
 
 class InProcess:
-    """Pool that plays in this process, when the results are collected."""
+    """Pool that plays in this process, when the results are collected.
 
-    def __init__(self, spec: StreamSpec) -> None:
-        """Compiles the player and computes its fingerprint."""
+    Streams take turns on the devices. One segment more than there are devices is under way, so
+    that no device waits while the host assembles the episodes of another segment.
+    """
+
+    def __init__(self, spec: StreamSpec, devices: int | None = None) -> None:
+        """Compiles the player and computes its fingerprint.
+
+        Args:
+            spec: what the streams play.
+            devices: number of local devices that play; None: all accelerators, or one CPU device.
+        """
+        import jax
+
         from selfplay.acting.stream_player import StreamPlayer
         from selfplay.learning.loss_terms import row_fields
 
+        if devices is None and jax.default_backend() == "cpu":
+            devices = 1
+        self._devices = jax.local_devices()[:devices]
         self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses, surprise=spec.surprise))
         self.fingerprint, self.losses = self._player.fingerprint(), 0
         self._submitted: tuple[Work, Params, Sequence[Carry]] | None = None
@@ -75,11 +91,19 @@ class InProcess:
         """
         if self._submitted is None:
             raise RuntimeError("submit() an iteration before collect()")
+        import jax
+
         (work, params, carries), self._submitted = self._submitted, None
-        return [
-            self._player.play(params, carry, work.iteration, stream, work.version)
-            for stream, carry in enumerate(carries)
-        ]
+        placed = [jax.device_put(params, device) for device in self._devices]
+        under_way: deque[tuple[Carry, Segment]] = deque()
+        results = list[Result]()
+        for stream, carry in enumerate(carries):
+            weights = placed[stream % len(placed)]
+            segment = self._player.begin(weights, carry, work.iteration, stream)
+            under_way.append((carry, segment))
+            if len(under_way) > len(placed):
+                results.append(self._player.finish(*under_way.popleft(), work.version))
+        return results + [self._player.finish(*each, work.version) for each in under_way]
 
     def usage(self) -> dict[str, float]:
         """Returns {}, because there are no actors."""

@@ -111,6 +111,25 @@ def test_in_process_pool_plays_each_stream_in_order() -> None:
     workers.close()
 
 
+@pytest.mark.parametrize("devices", [2, 4])
+def test_in_process_pool_plays_the_same_on_several_devices(
+    devices: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = set[int]()
+    begin = StreamPlayer.begin
+
+    def noted(player: StreamPlayer, params: Any, *rest: Any) -> Any:
+        segment = begin(player, params, *rest)
+        used.update(device.id for device in segment.lanes.ply.devices())
+        return segment
+
+    monkeypatch.setattr(StreamPlayer, "begin", noted)
+    workers = pool.InProcess(SPEC, devices)
+    workers.submit(WORK, *started())
+    assert digests_from(workers) == expected()
+    assert len(used) == min(devices, STREAMS)
+
+
 @pytest.fixture(scope="module")
 def one_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
     """A Ray pool with a single actor, made in a stranger's folder, of which nothing is imported."""
