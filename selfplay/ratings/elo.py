@@ -152,15 +152,21 @@ class Profile:
         """Maximizes at 0 and, with `pair_effects`, at `SPREADS`.
 
         Values are added around the best one until none has a dominant weight. Games that form a
-        forest of pairings fit any σ equally well.
+        forest of pairings fit any σ equally well. Values from the first one on at which no maximum
+        is found are left out: where all results of pairings point one way, the integral over very
+        wide effects is too rough.
         """
         at = {0.0: posterior.maximize()}
         evidence = {0.0: posterior.log_evidence(at[0.0])}
 
-        def add(spread: float) -> None:
+        def add(spread: float) -> bool:
             nearest = max(value for value in at if value < spread)
-            at[spread] = posterior.maximize(spread * NATS_PER_ELO, at[nearest])
+            try:
+                at[spread] = posterior.maximize(spread * NATS_PER_ELO, at[nearest])
+            except ArithmeticError:
+                return False
             evidence[spread] = posterior.log_evidence(at[spread])
+            return True
 
         def profile() -> Profile:
             values = sorted(at)
@@ -177,8 +183,8 @@ class Profile:
             largest = SPREADS[-1]
             return cls(posterior, np.array([0, largest]), np.tile(evidence[0.0], 2), [at[0.0]] * 2)
         for spread in SPREADS:
-            add(spread)
-            if evidence[spread] < max(evidence.values()) + np.log(NEGLIGIBLE):
+            found = add(spread)
+            if not found or evidence[spread] < max(evidence.values()) + np.log(NEGLIGIBLE):
                 break
         for _ in range(MAX_REFINEMENTS):
             result = profile()

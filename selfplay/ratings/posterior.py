@@ -50,7 +50,10 @@ SPREAD: Final = (0.5, 100 * NATS_PER_ELO)  # power and scale
 SHRINK: Final = 20  # openings
 NARROW: Final = 100 * NATS_PER_ELO  # much narrower fields are as likely as this one
 CONVERGED: Final = 1e-12  # nats that another step would gain
-SHORTEST: Final = 1e-12  # fraction of a step
+ROUNDING: Final = 1e-6  # nats; what rounding errors may leave to gain
+SHORTEST: Final = 1e-4  # fraction of a step
+STEPS: Final = 200
+WHOLE: Final = 40  # steps before all are halved: at large σ whole ones may swing around the maximum
 
 
 class Maximum(NamedTuple):
@@ -193,11 +196,19 @@ class Posterior:
             effects = start.effects * (min(start.sigma / sigma, 1.0) if sigma else 0.0)
             current = self._evaluate(start.parameters, effects, sigma)
         step = self._newton(current)
-        for _ in range(200):
+        for number in range(STEPS):
             if step.gain < CONVERGED:
                 return current
-            current, step = self._walk(current, step)
-        raise ArithmeticError(f"no maximum after 200 steps on {self.openings.count.sum()} openings")
+            walked = self._walk(current, step, 1.0 if number < WHOLE else 0.5)
+            if walked is None:
+                if step.gain < ROUNDING:
+                    return current
+                break
+            current, step = walked
+        sigma = sigma / NATS_PER_ELO
+        raise ArithmeticError(
+            f"no maximum with σ = {sigma:.0f} Elo on {self.openings.count.sum()} openings"
+        )
 
     def inverse(self, at: Maximum) -> Floats:
         """Returns the inverse information float[p, p], with 0 for fixed parameters."""
@@ -276,19 +287,22 @@ class Posterior:
         )
         return maximum._replace(hessian=self._sum(maximum.kept) + curvature)
 
-    def _walk(self, at: Maximum, step: "_Step") -> tuple[Maximum, "_Step"]:
-        """Goes along a step until the value rises, or less is left to gain, by halving it."""
-        length = 1.0
-        while True:
+    def _walk(self, at: Maximum, step: "_Step", length: float) -> tuple[Maximum, "_Step"] | None:
+        """Goes along a step, halved until the value rises or less is left to gain.
+
+        Returns None if neither happens, however short the step.
+        """
+        while length >= SHORTEST:
             following = self._evaluate(
                 at.parameters + length * step.parameters,
                 at.effects + length * step.effects,
                 at.sigma,
             )
             left = self._newton(following)
-            if following.value >= at.value or left.gain < step.gain or length < SHORTEST:
+            if following.value >= at.value or left.gain < step.gain:
                 return following, left
             length /= 2
+        return None
 
     def _newton(self, at: Maximum, longest: float = 2.0) -> "_Step":
         """Returns the step uphill, at most `longest` in any parameter or effect."""
