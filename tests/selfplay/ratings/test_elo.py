@@ -1,5 +1,7 @@
 """Ratings: closed forms, invariances, pair effects, and intervals against simulated truth."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -320,3 +322,15 @@ def test_intervals_cover_the_truth_of_a_tenth_of_the_ladders(cell: Cell) -> None
     for part in ("anchor", "differences"):
         middle, error = share(getattr(each, part) for each in covered)
         assert BAND[0] - 2 * error <= middle <= BAND[1] + 2 * error
+
+
+def test_effects_too_wide_for_the_integral_do_not_end_a_ladder() -> None:
+    """A chain of 225 versions on Hex 3×3, where the first move is worth 1 560 Elo.
+
+    Newton's steps swing around the maximum at large σ, and then find none.
+    """
+    with np.load(Path(__file__).with_name("hex_3.npz")) as stored:
+        played = Games(*(stored[name].astype(int) for name in Games._fields))
+    ratings = fit(played, players=225, anchor=0)
+    assert np.isfinite(ratings.elo).all() and np.isfinite(ratings.stderr).all()
+    assert ratings.pair_spread > 150
