@@ -112,7 +112,7 @@ def test_row_without_a_value_trains_the_policy_only() -> None:
     """NaN rows give the gradient of the same batch with their value loss cut out; never a NaN."""
     game = games.make("tic_tac_toe")
     shape = NetworkConfig(kind="mlp", width=4, depth=1, head_width=4)
-    init, evaluate, _ = network.make(game, shape)
+    init, evaluate, *_ = network.make(game, shape)
     params = jax.tree.map(lambda leaf: leaf + 0.1, init(jax.random.key(0)))
     rows = dict(table("tic_tac_toe").rows)
     without_value = np.arange(len(rows["value"])) % 3 == 0

@@ -37,7 +37,7 @@ each_config = pytest.mark.parametrize("name", list(CONFIGS))
 
 @cache
 def built(name: str) -> tuple[Any, Any]:
-    init, evaluate, _ = network.make(games.make("connect_four"), CONFIGS[name])
+    init, evaluate, *_ = network.make(games.make("connect_four"), CONFIGS[name])
     return init, quick_jit(evaluate)
 
 
@@ -110,7 +110,7 @@ SURPLUS = (1.0, 1.03)
 @pytest.mark.parametrize("kind", list(WIDE))
 def test_flops_of_a_training_step_agree_with_xla(rules: str, kind: str) -> None:
     game, config, batch = games.make(rules), WIDE[kind], 16
-    init, evaluate, _ = network.make(game, config)
+    init, evaluate, *_ = network.make(game, config)
     params = jax.eval_shape(init, jax.random.key(0))
     seen = jax.ShapeDtypeStruct((batch, *game.observation_shape), jnp.bool)
     padding, stem = padding_and_stem(rules, config)
