@@ -12,8 +12,9 @@ from selfplay.study.grid import Arm, Axis, RatingConfig, StudyConfig
 def hex_scaling() -> StudyConfig:
     """Repeats Jones (2021) in miniature: Hex 3×3 to 5×5, MLPs of several sizes, 64 simulations.
 
-    78 runs and three ladders take under two hours on two cores. An OOM of training buys 740 Elo on
-    3×3, 593 on 4×4 and 554 on 5×5, without search; docs/results/hex_scaling has the rest. Perfect
+    78 runs and three ladders take one to two hours on two cores. An OOM of training buys 722 Elo on
+    3×3, 599 on 4×4 and, where the curve is steepest, 992 on 5×5, without search;
+    docs/results/hex_scaling has the rest. Perfect
     play anchors 3×3 and 4×4; 5×5 is not solved here, and random moves anchor its ladder. Openings
     have 2 random moves: after 4, few games on 3×3 were undecided, and the ladder took twice as
     many.
