@@ -4,9 +4,22 @@ A study's docstring is a promise: its command, its cost and the result to expect
 frozen presets (configs/baseline.py), so that a published study can be repeated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from selfplay.study.grid import Arm, Axis, RatingConfig, StudyConfig
+
+SHORT = ("--iterations", "32", "--network.width", "16")  # a run that five seeds can afford
+"""Flags for `connect_four_baseline`."""
+NESTED = ("--network.kind", "nested", "--network.depth", "5")  # 0.93 times the baseline's FLOPs
+ATTENTION = ("--network.kind", "attention", "--network.depth", "4")  # 0.98 times
+MUON = ("--learner.optimizer", "muon")
+
+
+def _variants(changes: Mapping[str, tuple[str, ...]]) -> tuple[Arm, ...]:
+    """Returns short runs of Connect Four's baseline, each changed by flags."""
+    return tuple(
+        Arm("connect_four_baseline", (*SHORT, *flags), name=name) for name, flags in changes.items()
+    )
 
 
 def hex_scaling() -> StudyConfig:
@@ -14,10 +27,9 @@ def hex_scaling() -> StudyConfig:
 
     78 runs and three ladders take one to two hours on two cores. An OOM of training buys 722 Elo on
     3×3, 599 on 4×4 and, where the curve is steepest, 992 on 5×5, without search;
-    docs/results/hex_scaling has the rest. Perfect
-    play anchors 3×3 and 4×4; 5×5 is not solved here, and random moves anchor its ladder. Openings
-    have 2 random moves: after 4, few games on 3×3 were undecided, and the ladder took twice as
-    many.
+    docs/results/hex_scaling has the rest. Perfect play anchors 3×3 and 4×4; 5×5 is not solved
+    here, and random moves anchor its ladder. Openings have 2 random moves: after 4, few games on
+    3×3 were undecided, and the ladder took twice as many.
     """
     sizes = (Axis("network.width", ("4", "16", "64")), Axis("network.depth", ("1", "3")))
     same = ("--network.kind", "mlp", "--search.num-simulations", "64")
@@ -73,12 +85,8 @@ def recipes() -> StudyConfig:
         "no symmetries": ("--learner.no-symmetries",),
         "outcome alone": ("--learner.root-value-weight", "0"),
     }
-    short = ("--iterations", "32", "--network.width", "16")
     return StudyConfig(
-        arms=tuple(
-            Arm("connect_four_baseline", (*short, *change), name=name)
-            for name, change in changes.items()
-        ),
+        arms=_variants(changes),
         seeds=5,
         rating=RatingConfig(
             sims=(0, 16), versions=6, anchor="solver", until_stderr=40, max_games=20_000
@@ -86,17 +94,11 @@ def recipes() -> StudyConfig:
     )
 
 
-SHORT = ("--iterations", "32", "--network.width", "16")  # a run that five seeds can afford
-"""Flags for `connect_four_baseline`."""
-NESTED = ("--network.kind", "nested", "--network.depth", "5")  # 0.93 times the baseline's FLOPs
-ATTENTION = ("--network.kind", "attention", "--network.depth", "4")  # 0.98 times
-MUON = ("--learner.optimizer", "muon")
-
-
 def learning_rates() -> StudyConfig:
     """Sweeps the learning rate of AdamW and Muon, and of the other networks, on Connect Four.
 
-    `techniques` compares each optimizer and network at its best rate.
+    `techniques` is to compare each optimizer and network at its best rate. 32 runs, an hour to an
+    hour and a half on two cores by the plan; not run to its end yet.
     """
     kinds = {
         "adamw": (),
@@ -121,7 +123,7 @@ def techniques() -> StudyConfig:
     """Compares each technique of docs/guide/techniques.md with the recipe that has none.
 
     Every part is `recipes`' preset with one switch. Budgets of search are chosen for about the
-    baseline's mean, 8 simulations, and other networks for about its FLOPs.
+    baseline's mean, 8 simulations, and other networks for about its FLOPs. 38 runs; not run yet.
     """
     switches = {
         "baseline": (),
@@ -154,10 +156,7 @@ def techniques() -> StudyConfig:
         "puct by spread": ("--search.algorithm", "puct", "--search.puct.stdev-scale", "0.85"),
     }
     return StudyConfig(
-        arms=tuple(
-            Arm("connect_four_baseline", (*SHORT, *flags), name=name)
-            for name, flags in switches.items()
-        ),
+        arms=_variants(switches),
         seeds=2,
         rating=RatingConfig(
             sims=(0, 16), versions=4, anchor="solver", until_stderr=45, max_games=30_000
