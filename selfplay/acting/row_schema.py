@@ -123,7 +123,8 @@ class RowField:
         values = np.asarray(self.finish(game, episodes))
         self._check(values.shape, (len(episodes.end), *self.shape(game)))
         if self.packed:
-            return np.packbits(values.astype(bool).reshape(len(values), -1), axis=-1)
+            flat = len(values), math.prod(self.shape(game))  # possibly no game ended
+            return np.packbits(values.astype(bool).reshape(flat), axis=-1)
         return values.astype(self.dtype)
 
     def absent(self, game: Game, count: int) -> np.ndarray:

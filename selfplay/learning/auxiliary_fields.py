@@ -81,11 +81,12 @@ def _view(game: Game, played: Played) -> Array:
 
 def _final_owners(game: Game, episodes: Episodes) -> np.ndarray:
     """Returns who holds each cell at the end, as the player to move sees the board: +1 its own."""
-    rows, count = episodes.rows, len(episodes.end)
-    final = rows["owners_after"][episodes.end].reshape(count, -1)
-    seen = np.take_along_axis(final, rows["view"].reshape(count, -1).astype(np.int64), axis=1)
+    rows, (height, width) = episodes.rows, _board(game)
+    flat = len(episodes.end), height * width  # possibly no game ended, which "−1" does not allow
+    final = rows["owners_after"][episodes.end].reshape(flat)
+    seen = np.take_along_axis(final, rows["view"].reshape(flat).astype(np.int64), axis=1)
     sign = np.where(rows["player"] == 0, 1, -1)
-    return (sign[:, None] * seen).reshape(count, *_board(game))
+    return (sign[:, None] * seen).reshape(-1, height, width)
 
 
 def _points(game: Game) -> tuple[int, ...]:

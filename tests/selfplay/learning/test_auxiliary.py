@@ -137,6 +137,24 @@ def test_owner_and_score_are_those_of_the_last_position(spec: str) -> None:
     np.testing.assert_array_equal(won, 1)  # the last move adds one piece of the mover
 
 
+def test_segment_in_which_no_game_ends_gives_no_rows() -> None:
+    game = games.make("go?size=3&komi=0.5")
+    losses = ("owner", "score", "reply", "td_value", "moves_left", "lambda_return", "soft_policy")
+    spec = StreamSpec(
+        "go?size=3&komi=0.5",
+        NetworkConfig("mlp", width=4, depth=1, head_width=2),
+        SearchConfig(num_simulations=0),
+        SelfPlayConfig(batch_size=4, segment_length=1, random_opening_fraction=0.0),
+        0,
+        losses,
+    )
+    player = StreamPlayer.from_spec(spec, loss_terms.row_fields(losses, surprise=True))
+    params = network.pseudo_random(network.make(game, spec.network).init)
+    _, rows = player.play(params, player.start(0), 1, 0, 0)
+    assert {"owner", "score", "reply"} <= set(rows)
+    assert {len(array) for array in rows.values()} == {0}
+
+
 def loss_of(spec: str, prediction: Prediction, **rows: Any) -> np.ndarray:
     (term,) = loss_terms.load_terms((spec,))
     return np.array(term.function(prediction, {name: jnp.array(x) for name, x in rows.items()}))
