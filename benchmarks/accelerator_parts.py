@@ -24,10 +24,7 @@ import numpy as np
 
 import configs
 import games
-from benchmarks.accelerator_prototypes import (
-    LearnerSetup,
-    scan_fit,
-)
+from benchmarks.accelerator_prototypes import LearnerSetup, scan_fit
 from selfplay.acting import segment
 from selfplay.learning import loss_terms
 from selfplay.learning.learner import Learner

@@ -152,9 +152,9 @@ class Profile:
         """Maximizes at 0 and, with `pair_effects`, at `SPREADS`.
 
         Values are added around the best one until none has a dominant weight. Games that form a
-        forest of pairings fit any σ equally well. Values from the first one on at which no maximum
-        is found are left out: where all results of pairings point one way, the integral over very
-        wide effects is too rough.
+        forest of pairings fit any σ equally well. Where all results of pairings point one way, the
+        integral over very wide effects is too rough to have a maximum; the values end before the
+        first such one, and with them σ and its interval.
         """
         at = {0.0: posterior.maximize()}
         evidence = {0.0: posterior.log_evidence(at[0.0])}

@@ -198,16 +198,16 @@ class Posterior:
         step = self._newton(current)
         for number in range(STEPS):
             if step.gain < CONVERGED:
-                return current
+                break
             walked = self._walk(current, step, 1.0 if number < WHOLE else 0.5)
             if walked is None:
-                if step.gain < ROUNDING:
-                    return current
                 break
             current, step = walked
-        sigma = sigma / NATS_PER_ELO
+        if step.gain < ROUNDING:
+            return current
+        openings = self.openings.count.sum()
         raise ArithmeticError(
-            f"no maximum with σ = {sigma:.0f} Elo on {self.openings.count.sum()} openings"
+            f"no maximum at σ = {sigma / NATS_PER_ELO:.0f} Elo, {openings} openings"
         )
 
     def inverse(self, at: Maximum) -> Floats:
