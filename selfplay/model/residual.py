@@ -229,10 +229,8 @@ def _make(
 
     @cache  # at the first use, because "auto" asks for the device
     def module() -> Network:
-        dtype = config.dtype
-        if dtype == "auto":
-            dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-        return Network(kind, config, shape, heads, jnp.dtype(dtype), pooled, board_free)
+        dtype = jnp.dtype(config.resolved(jax.default_backend()).dtype)
+        return Network(kind, config, shape, heads, dtype, pooled, board_free)
 
     def init(key: Array) -> Params:
         blank = jnp.zeros((1, *shape.observation), bool)
@@ -242,9 +240,17 @@ def _make(
         return cast("Prediction", module().apply({"params": params}, observations))
 
     def for_play(params: Params) -> Params:
-        """Casts kernels to the type in which layers multiply them, once instead of at each use."""
+        """Casts what layers multiply and add, once instead of at each use; norms use float32."""
         dtype = module().dtype
-        return jax.tree.map(lambda leaf: leaf.astype(dtype) if leaf.ndim > 1 else leaf, params)
+
+        def cast(part: Params) -> Params:
+            if "kernel" in part:
+                return {name: leaf.astype(dtype) for name, leaf in part.items()}
+            return {
+                name: cast(leaf) if isinstance(leaf, dict) else leaf for name, leaf in part.items()
+            }
+
+        return cast(params)
 
     flops = _flops(kind, shape, config, heads, len(pooled), board_free)
     return Model(init, apply, flops, for_play)

@@ -37,13 +37,17 @@ def test_architecture_keeps_the_contract(kind: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", ["mlp", "conv", "conv?pooled=1&board_free=true", *BRANCHES])
-def test_kernels_that_are_cast_for_play_predict_the_same_bits(kind: str, dtype: Any) -> None:
+def test_layers_that_are_cast_for_play_predict_the_same_bits(kind: str, dtype: Any) -> None:
     game = games.make("tic_tac_toe")
     model = network.make(game, NetworkConfig(kind, width=16, depth=2, head_width=8, dtype=dtype))
     params = random_params(model.init)
     cast = model.for_play(params)
-    kernels = {str(leaf.dtype) for leaf in jax.tree.leaves(cast) if leaf.ndim > 1}
-    assert kernels == {dtype}
+    layers, norms = set[str](), set[str]()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(cast):
+        is_norm = any("norm" in str(key).lower() for key in path)
+        (norms if is_norm else layers).add(str(leaf.dtype))
+    assert layers == {dtype}
+    assert norms <= {"float32"}
     boards = np.random.default_rng(1).random((8, *game.observation_shape)) < 0.5
     predictions = [jax.jit(model.apply)(weights, boards) for weights in (params, cast)]
     jax.tree.map(np.testing.assert_array_equal, *predictions)
