@@ -35,7 +35,8 @@ class ClusterConfig:
         cpus_per_actor: CPU cores of a node that each actor takes.
         gpus_per_actor: GPUs of a node that each actor takes; a fraction shares one and its memory.
             With 0 (and no TPU among its resources) an actor plays on the CPU.
-        actor_resources: what else an actor takes, NAME=AMOUNT each, as in TPU=4.
+        actor_resources: what else an actor takes, NAME=AMOUNT each, as in TPU=1; one plays on one
+            chip, so more would idle.
         allow_mismatched_actors: admit actors whose fingerprint differs from the run's. Results
             then depend on which actor played what, and the manifest says so.
         learner_devices: devices the gradient's shards are spread over; 0: all that divide them.
@@ -99,7 +100,7 @@ class ClusterConfig:
                 resources[name] = -1.0
             if not name or not resources[name] > 0 or name in ("CPU", "GPU"):
                 raise ValueError(
-                    f"cluster.actor-resources {text!r} is not NAME=AMOUNT as in TPU=4; CPUs and "
+                    f"cluster.actor-resources {text!r} is not NAME=AMOUNT as in TPU=1; CPUs and "
                     "GPUs have options of their own"
                 )
         return resources
@@ -177,5 +178,5 @@ class ClusterConfig:
 
     def learner_environment(self) -> dict[str, str]:
         """Returns variables of the learner's process, which may share GPUs with local actors."""
-        shares = self.actors and not self.address and 0 < self.gpus_per_actor < 1
+        shares = self.actors and not self.address and self.gpus_per_actor
         return {PREALLOCATE: "false"} if shares else {}  # otherwise JAX preallocates three quarters

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from selfplay.acting.config import StreamSpec
 from selfplay.cluster.config import ClusterConfig
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from selfplay.acting.episode import Carry
     from selfplay.acting.stream_player import Segment
     from selfplay.model.architecture import Params
+
+    Begun: TypeAlias = tuple[Carry, Segment]
+    """A segment under way, and the carry that it began from."""
 
 
 class Pool(Protocol):
@@ -52,58 +56,77 @@ class Pool(Protocol):
 
 
 class InProcess:
-    """Pool that plays in this process, when the results are collected.
+    """Pool that plays in this process.
 
     Streams take turns on the devices. One segment more than there are devices is under way, so
-    that no device waits while the host assembles the episodes of another segment.
+    that no device waits while the host assembles the episodes of another segment. Accelerators
+    begin as soon as work is submitted, and play while the host learns, grades and saves.
     """
 
-    def __init__(self, spec: StreamSpec, devices: int | None = None) -> None:
+    def __init__(
+        self, spec: StreamSpec, devices: int | None = None, *, ahead: bool | None = None
+    ) -> None:
         """Compiles the player and computes its fingerprint.
 
         Args:
             spec: what the streams play.
             devices: number of local devices that play; None: all accelerators, or one CPU device.
+            ahead: begin when work is submitted, not when it is collected; None: on accelerators.
         """
         import jax
 
         from selfplay.acting.stream_player import StreamPlayer
         from selfplay.learning.loss_terms import row_fields
 
-        if devices is None and jax.default_backend() == "cpu":
+        on_cpu = jax.default_backend() == "cpu"
+        if devices is None and on_cpu:
             devices = 1
         self._devices = jax.local_devices()[:devices]
+        self._ahead = not on_cpu if ahead is None else ahead
         self._player = StreamPlayer.from_spec(spec, row_fields(spec.losses, surprise=spec.surprise))
         self.fingerprint, self.losses = self._player.fingerprint(), 0
-        self._submitted: tuple[Work, Params, Sequence[Carry]] | None = None
+        self._submitted: tuple[Work, Iterator[Begun]] | None = None
+        self._under_way: deque[Begun] = deque()
 
     def submit(self, work: Work, params: Params, carries: Sequence[Carry]) -> None:
-        """Stores the work, with a copy of `params`, which the learner may donate later."""
+        """Takes the work, with a copy of `params`, which the learner may overwrite."""
         import jax
 
-        self._submitted = work, jax.device_get(params), list(carries)
+        self._submitted = work, self._begin(work, jax.device_get(params), list(carries))
+        self._under_way.clear()
+        if self._ahead:
+            self._fill()
 
     def collect(self) -> list[Result]:
-        """Plays the submitted iteration.
+        """Plays the submitted iteration, or the rest of it.
 
         Raises:
             RuntimeError: nothing was submitted.
         """
         if self._submitted is None:
             raise RuntimeError("submit() an iteration before collect()")
+        work, results = self._submitted[0], list[Result]()
+        self._fill()
+        while self._under_way:
+            results.append(self._player.finish(*self._under_way.popleft(), work.version))
+            self._fill()
+        self._submitted = None
+        return results
+
+    def _begin(self, work: Work, params: Params, carries: list[Carry]) -> Iterator[Begun]:
+        """Begins the segments of all streams, each when it is asked for."""
         import jax
 
-        (work, params, carries), self._submitted = self._submitted, None
         placed = [jax.device_put(params, device) for device in self._devices]
-        under_way: deque[tuple[Carry, Segment]] = deque()
-        results = list[Result]()
         for stream, carry in enumerate(carries):
             weights = placed[stream % len(placed)]
-            segment = self._player.begin(weights, carry, work.iteration, stream)
-            under_way.append((carry, segment))
-            if len(under_way) > len(placed):
-                results.append(self._player.finish(*under_way.popleft(), work.version))
-        return results + [self._player.finish(*each, work.version) for each in under_way]
+            yield carry, self._player.begin(weights, carry, work.iteration, stream)
+
+    def _fill(self) -> None:
+        """Begins segments until as many are under way as should be."""
+        assert self._submitted
+        room = len(self._devices) + 1 - len(self._under_way)
+        self._under_way += itertools.islice(self._submitted[1], room)
 
     def usage(self) -> dict[str, float]:
         """Returns {}, because there are no actors."""

@@ -130,6 +130,26 @@ def test_in_process_pool_plays_the_same_on_several_devices(
     assert len(used) == min(devices, STREAMS)
 
 
+def test_in_process_pool_plays_ahead_where_it_has_accelerators(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = list[int]()
+    begin = StreamPlayer.begin
+
+    def noted(player: StreamPlayer, params: Any, carry: Any, iteration: int, stream: int) -> Any:
+        begun.append(stream)
+        return begin(player, params, carry, iteration, stream)
+
+    monkeypatch.setattr(StreamPlayer, "begin", noted)
+    workers = pool.InProcess(SPEC, 1, ahead=True)
+    workers.submit(WORK, *started())
+    assert begun == [0, 1]
+    assert digests_from(workers) == expected()
+    assert begun == list(range(STREAMS))
+    with pytest.raises(RuntimeError, match="submit"):
+        workers.collect()
+
+
 @pytest.fixture(scope="module")
 def one_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
     """A Ray pool with a single actor, made in a stranger's folder, of which nothing is imported."""
@@ -201,6 +221,8 @@ def test_resources_decide_devices_and_capacity() -> None:
     assert third.learner_environment() == {}  # its cards are its own
     here = ClusterConfig(gpus_per_actor=0.3)
     assert here.learner_environment() == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    whole = ClusterConfig(gpus_per_actor=1)  # Ray's cards are the ones that the driver sees
+    assert whole.learner_environment() == {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     cards = ClusterConfig(address="auto", gpus_per_actor=0.4)  # two a card, not five on two
     assert cards.target_actors([{"CPU": 16.0, "GPU": 2.0}], 99) == 4
     slice_ = ClusterConfig(actors=3, actor_resources=("TPU=4", "pod=0.1"))
