@@ -23,6 +23,7 @@ MAX_LINES = 500
 LAYERS = """
 games
 selfplay.determinism selfplay.rng selfplay.ranges selfplay.command_line selfplay.phase
+selfplay.device_memory
 selfplay.style
 selfplay.runs
 selfplay.tracking

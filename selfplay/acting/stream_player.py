@@ -20,6 +20,7 @@ from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.episode import Carry
 from selfplay.acting.row_schema import RowField, Rows
 from selfplay.acting.segment import Lanes, PlyRecord, SegmentFns
+from selfplay.device_memory import Program
 from selfplay.model import network
 from selfplay.model.architecture import Model, Params
 from selfplay.runs.digest import digest
@@ -99,6 +100,16 @@ class StreamPlayer:
             self._game, carry.pending, record, version, self._extra
         )
         return Carry(Lanes(*lanes), pending), rows
+
+    def programs(self) -> dict[str, Program]:
+        """Returns the programs "start" and, at the whole budget, "advance"."""
+        start, advance = self._programs[self._spec.search]
+        key = jax.eval_shape(jax.random.key, 0)
+        lanes = jax.eval_shape(start, key)
+        return {
+            "start": Program(start, (key,)),
+            "advance": Program(advance, (network.shapes(self._init), lanes, key)),
+        }
 
     def fingerprint(self) -> str:
         """Returns a digest of one segment with pseudo-random parameters, at the whole budget.

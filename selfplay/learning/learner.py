@@ -22,6 +22,7 @@ from jax.flatten_util import ravel_pytree
 from games.game import Game
 from selfplay import rng
 from selfplay.acting.row_schema import Rows
+from selfplay.device_memory import Program
 from selfplay.learning import loss_terms
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.loss import make_loss, metric_names
@@ -102,7 +103,8 @@ class Learner:
                 f"the {len(available)} local ones, got {devices}"
             )
         self._devices = available[:devices]
-        self._fields = [field.name for field in loss_terms.batch_fields(config)]
+        fields = loss_terms.batch_fields(config)
+        self._stored = {field.name: field.stored(game) for field in fields}
         self._optimizer = make_optimizer(config, total_steps)
         self._gradient = _gradient_program(game, model, config)
         self._update = _update_program(config, total_steps)
@@ -119,6 +121,20 @@ class Learner:
             params, jax.tree.map(jnp.copy, params), self._optimizer.init(params), jnp.int32(0)
         )
         return jax.device_put(state, self._devices[0])
+
+    def programs(self) -> dict[str, Program]:
+        """Returns the programs "gradient", of a shard, and "update"."""
+        state = jax.eval_shape(self.init)
+        size = self.config.batch_size // self.config.shards
+        held = self.config.shards // len(self._devices)
+        rows = {
+            name: jax.ShapeDtypeStruct((held, size, *stored.shape), stored.dtype)
+            for name, stored in self._stored.items()
+        }
+        key, number = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((), jnp.int32)
+        gradient = Program(self._gradient, (state.params, rows, key, number, number))
+        vectors = (jax.eval_shape(self._gradient, *gradient.arguments),) * self.config.shards
+        return {"gradient": gradient, "update": Program(self._update, (state, vectors))}
 
     def fingerprint(self, rows: Rows) -> str:
         """Returns a digest of one gradient step on pseudo-random rows in the format of `rows`.
@@ -176,7 +192,7 @@ class Learner:
             rows = source.gather(indices)
             yield {
                 name: rows[name].reshape(shards, size // shards, *rows[name].shape[1:])
-                for name in self._fields
+                for name in self._stored
             }
 
 

@@ -1,6 +1,6 @@
 """Settings of the network (section `network`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from games import plugins
@@ -37,3 +37,9 @@ class NetworkConfig:
         plugins.check(KIND, self.kind.partition("?")[0])
         check_at_least(self, "network", 1, "width", "head_width")
         check_at_least(self, "network", 0, "depth")
+
+    def resolved(self, platform: str) -> "NetworkConfig":
+        """Returns the config with the type that ``auto`` is on a JAX platform, such as "cpu"."""
+        if self.dtype != "auto":
+            return self
+        return replace(self, dtype="float32" if platform == "cpu" else "bfloat16")

@@ -6,7 +6,7 @@ game exists is checked when the run is built (`Trainer.build`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from selfplay.acting.config import SelfPlayConfig, StreamSpec
@@ -88,6 +88,18 @@ class TrainConfig:
                 "both give version 0 its parameters; leave one out (--imitation.dataset '' "
                 "--imitation.expert-fraction 0 where the preset imitates)"
             )
+
+    def resolved(self, platform: str) -> TrainConfig:
+        """Returns the config with the type in which the network computes.
+
+        Who plays and who learns compute in the same one: that of CPUs if the actors play on CPUs.
+
+        Args:
+            platform: the JAX platform of the driver, which learns, such as "cpu".
+        """
+        plays_on_cpu = self.cluster.actors != 0 and self.cluster.on_cpu
+        network = self.network.resolved("cpu" if plays_on_cpu else platform)
+        return replace(self, network=network)
 
     def stream_spec(self) -> StreamSpec:
         """Returns what a process needs to know to play the run's streams."""

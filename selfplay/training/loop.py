@@ -48,6 +48,7 @@ from selfplay.tracking.defaults import DEFAULT_TRACKERS
 from selfplay.tracking.feed import tracked
 from selfplay.tracking.tracker import Tracker
 from selfplay.tracking.tracker_specs import NamedTracker
+from selfplay.training import memory
 from selfplay.training.config import TrainConfig
 from selfplay.training.evaluation import Evaluation, VersionEvaluator
 from selfplay.training.grader import ExamGrader
@@ -133,9 +134,10 @@ def train(
         os.environ.setdefault(name, value)
     config, origin = resolve(config, folder, announce)
     trainer, grader = Trainer.build(config), ExamGrader.build(config)
+    memory.check_device(config, announce)
     callbacks = Callbacks(on_iteration, announce, enter)
     opening = _Opening(trackers, announce, accept_code_change)
-    with _open(trainer, folder, opening, _notes(config, origin)) as run:
+    with _open(trainer, folder, opening, _notes(trainer, origin)) as run:
         if run.next_iteration > config.iterations:
             return run
         start = origin
@@ -178,11 +180,14 @@ def _is_complete(config: TrainConfig, folder: Path) -> bool:
     return newest is not None and newest.commit.iteration >= config.iterations
 
 
-def _notes(config: TrainConfig, origin: Origin | None) -> dict[str, Json]:
+def _notes(trainer: Trainer, origin: Origin | None) -> dict[str, Json]:
     """Returns entries for the manifest."""
-    notes: dict[str, Json] = {"origin": origin.record} if origin else {}
-    is_resolved = config.elo.budgets and config.elo.anchor != AUTO
-    return notes | ({"elo_anchor": config.elo.anchor} if is_resolved else {})
+    notes: dict[str, Json] = {"network_dtype": trainer.spec.network.dtype}
+    if origin:
+        notes["origin"] = origin.record
+    elo = trainer.config.elo
+    is_resolved = elo.budgets and elo.anchor != AUTO
+    return notes | ({"elo_anchor": elo.anchor} if is_resolved else {})
 
 
 class _Opening(NamedTuple):
@@ -247,7 +252,7 @@ def _play_and_learn(
     enter(Phase(f"compiling self-play{actors}"))
     fingerprint = run.commits.identity().fingerprint if run.next_iteration else None
     streams = config.selfplay.streams
-    workers = pool.make(config.stream_spec(), config.cluster, fingerprint, announce, streams)
+    workers = pool.make(trainer.spec, config.cluster, fingerprint, announce, streams)
     try:
         with closing(
             VersionEvaluator(config, run.folder, grader, trainer.experts, announce, enter)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 import games
 from games.game import Game
+from selfplay.acting.config import StreamSpec
 from selfplay.acting.cost import evaluations_per_segment
 from selfplay.acting.episode import Carry
 from selfplay.acting.row_schema import Rows, finished_fields
@@ -66,6 +68,7 @@ class Trainer:
         learner: its learner.
         player: its player, for one stream.
         experts: its expert games; None without imitation.
+        spec: what its streams play.
     """
 
     config: TrainConfig
@@ -74,6 +77,7 @@ class Trainer:
     learner: Learner
     player: StreamPlayer
     experts: ExpertData | None
+    spec: StreamSpec
 
     @classmethod
     def build(cls, config: TrainConfig) -> Trainer:
@@ -85,21 +89,20 @@ class Trainer:
             CorruptedFile: the archive of expert games is damaged.
         """
         game = games.make(config.game)
-        model = learned_model(game, config)
+        resolved = config.resolved(jax.default_backend())
+        model, spec = learned_model(game, resolved), resolved.stream_spec()
         steps = config.iterations * config.learner.steps(config.selfplay.positions)
         devices = config.cluster.learner_devices or None
         learner = Learner(game, model, config.learner, steps, config.seed, devices)
         experts = None
         if config.imitation.dataset:
-            surprise = config.stream_spec().surprise
-            absent = loss_terms.row_fields(*config.losses_by_learner(), surprise=surprise)
+            absent = loss_terms.row_fields(*config.losses_by_learner(), surprise=spec.surprise)
             experts = ExpertData.open(
                 config.imitation, config.game, game, model, config.seed, absent
             )
-        spec = config.stream_spec()
         extra = loss_terms.row_fields(spec.losses, surprise=spec.surprise)
-        player = StreamPlayer(game, network.make(game, config.network), spec, extra)
-        return cls(config, game, model, learner, player, experts)
+        player = StreamPlayer(game, network.make(game, spec.network), spec, extra)
+        return cls(config, game, model, learner, player, experts, spec)
 
     def imitation(self) -> Imitation:
         """Builds the compiled parts of imitation.
@@ -117,8 +120,7 @@ class Trainer:
 
         `carries` are those of `start`.
         """
-        spec = self.config.stream_spec()
-        extra = loss_terms.row_fields(spec.losses, surprise=spec.surprise)
+        extra = loss_terms.row_fields(self.spec.losses, surprise=self.spec.surprise)
         return carries[0].pending | finished_fields(self.game, extra)
 
     def start(self, params: Params | None = None) -> tuple[TrainState, list[Carry]]:

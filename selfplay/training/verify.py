@@ -134,7 +134,7 @@ def _verify_selfplay(
     params = _params_of_version_0(folder, commits, config)
     if config.init_from and (actual := digest(params)) != config.init_from:
         return Difference(0, "parameters", actual, config.init_from)
-    workers, identity = pool.InProcess(config.stream_spec()), commits.identity()
+    workers, identity = pool.InProcess(trainer.spec), commits.identity()
     if workers.fingerprint != identity.fingerprint:
         return Difference(0, "fingerprint", workers.fingerprint, identity.fingerprint or "none")
     start, first_carries = trainer.start(params)
