@@ -126,16 +126,36 @@ def go_9x9_gpu() -> TrainConfig:
     )
 
 
+def go_9x9_imitation_gpu() -> TrainConfig:
+    """Imitates the games of `go_9x9_imitation` with the network of `go_9x9_gpu`, then plays on.
+
+    On one accelerator, in one process; never run.
+    """
+    larger, two_steps = go_9x9_gpu(), go_9x9_imitation()
+    learner = replace(two_steps.imitation.learner, batch_size=1024, shards=8)
+    return replace(
+        larger,
+        game=two_steps.game,
+        imitation=replace(two_steps.imitation, learner=learner),
+    )
+
+
 def go_19x19_cluster() -> TrainConfig:
-    """Trains 19×19 on a Ray cluster (`--cluster.address`) with accelerators; never run yet."""
+    """Trains 19×19 on a Ray cluster (`--cluster.address`) with accelerators; never run yet.
+
+    By arithmetic an iteration takes 41 to 89 minutes of one H100, and the run 700 to 1 500 hours:
+    a week on eight of them, if actors share the work evenly (docs/guide/accelerators.md). Games
+    that are not over travel with the work, 61 MB a stream or more; so streams are few and segments
+    long.
+    """
     return TrainConfig(
         game="go?size=19",
-        iterations=5000,
+        iterations=1000,
         policy_lag=1,
         network=NetworkConfig(width=192, depth=15, head_width=256),
         search=SearchConfig(num_simulations=128),
         selfplay=SelfPlayConfig(
-            streams=64, batch_size=256, segment_length=32, temperature_plies=30
+            streams=16, batch_size=256, segment_length=128, temperature_plies=30
         ),
         learner=LearnerConfig(batch_size=4096),
         replay=ReplayConfig(minimum=2_000_000),

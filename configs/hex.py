@@ -4,7 +4,10 @@ Costs were measured in November 2026 on two cores that other work shared at time
 training alone. From 6×6 on no preset was run to its end; docstrings say what a few iterations took.
 """
 
+from dataclasses import replace
+
 from selfplay.acting.config import SelfPlayConfig
+from selfplay.cluster.config import ClusterConfig
 from selfplay.learning.config import LearnerConfig
 from selfplay.model.config import NetworkConfig
 from selfplay.runs.window import ReplayConfig
@@ -45,6 +48,30 @@ def hex_8() -> TrainConfig:
 def hex_9() -> TrainConfig:
     """Trains 9×9; one of its 400 iterations took 1:15 minutes."""
     return _hex(9, iterations=400, width=64, depth=4)
+
+
+def hex_7_gpu() -> TrainConfig:
+    """Trains a larger network for 7×7 on one accelerator, in one process; never run.
+
+    By arithmetic an iteration takes 4 to 10 s on an H100 (docs/guide/accelerators.md).
+    """
+    return replace(
+        hex_7(),
+        iterations=300,
+        policy_lag=0,
+        network=NetworkConfig(width=128, depth=6, head_width=128),
+        search=SearchConfig(num_simulations=64),
+        selfplay=SelfPlayConfig(
+            streams=2,
+            batch_size=1024,
+            segment_length=32,
+            temperature_plies=7,
+            random_opening_plies=7,
+        ),
+        learner=LearnerConfig(batch_size=4096),
+        replay=ReplayConfig(minimum=500_000),
+        cluster=ClusterConfig(actors=0),
+    )
 
 
 def _hex(size: int, iterations: int, width: int, depth: int) -> TrainConfig:
