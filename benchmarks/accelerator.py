@@ -5,8 +5,8 @@
 
 Every part is a process of its own, in the order of value: gradient steps of `go_9x9_gpu` under
 three sets of flags, each in two processes, with a prototype of the learner; two trainings of
-`connect_four_smoke` and `launch/verify.py`; self-play; two iterations of `go_9x9_gpu`; the rules
-against the CPU's. Parts of a group compile at the same time and are timed
+`connect_four_smoke` and `launch/verify.py`; self-play; a simulation by part; two iterations of
+`go_9x9_gpu`; the rules against the CPU's. Parts of a group compile at the same time and are timed
 one after the other, while nothing else runs. A part that fails beside others runs again alone.
 
 Flags: `pinned` is what every command sets. `graphs` adds CUDA graphs for loops. `excluded` rules
@@ -88,6 +88,7 @@ GROUPS = (
         Part("learn", "today", "excluded", 2),
         Part("play"),
         Part("play", "today", "graphs"),
+        Part("parts"),
         Part("rules"),
     ),
     (Part("iterations", limit=140),),

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ import numpy as np
 import configs
 import games
 from benchmarks.accelerator_prototypes import LearnerSetup, scan_fit
+from benchmarks.search_parts import Search
 from selfplay.acting import segment
 from selfplay.learning import loss_terms
 from selfplay.learning.learner import Learner
@@ -192,6 +193,15 @@ def play(program: str, small: bool) -> None:
         )
 
 
+def parts(program: str, small: bool) -> None:
+    """Times a simulation of `go_9x9_gpu` by part, see `benchmarks.search_parts`."""
+    config = preset(small)
+    search = Search(config, config.selfplay.batch_size)
+    wait_for_turn()
+    for name, value in asdict(search.measure()).items():
+        say(program=f"a simulation: {name}", ms=value)
+
+
 def rules(program: str, small: bool) -> None:
     """Compares random games on the device with the same games on the CPU."""
     devices = jax.devices("cpu")[0], jax.devices()[0]
@@ -305,7 +315,14 @@ def _metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-PARTS = {"learn": learn, "play": play, "rules": rules, "smoke": smoke, "iterations": iterations}
+PARTS = {
+    "learn": learn,
+    "play": play,
+    "parts": parts,
+    "rules": rules,
+    "smoke": smoke,
+    "iterations": iterations,
+}
 
 
 def main() -> None:
