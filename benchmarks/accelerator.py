@@ -4,7 +4,7 @@
     python -m benchmarks.accelerator --small        # shrunk, on a CPU, to test the script
 
 Every part is a process of its own, in the order of value: gradient steps of `go_9x9_gpu` under
-three sets of flags, each in two processes, with a prototype of the learner; two trainings of
+three sets of flags, each in two processes, one by one and many in a program; two trainings of
 `connect_four_smoke` and `launch/verify.py`; self-play; a simulation by part; two iterations of
 `go_9x9_gpu`; the rules against the CPU's. Parts of a group compile at the same time and are timed
 one after the other, while nothing else runs. A part that fails beside others runs again alone.

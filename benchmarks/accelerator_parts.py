@@ -24,7 +24,6 @@ import numpy as np
 
 import configs
 import games
-from benchmarks.accelerator_prototypes import LearnerSetup, scan_fit
 from benchmarks.search_parts import Search
 from selfplay.acting import segment
 from selfplay.learning import loss_terms
@@ -98,7 +97,7 @@ class MemoryRows(NamedTuple):
 
 
 def learn(program: str, small: bool) -> None:
-    """Times gradient steps of today's learner; with program "all", of the prototype as well.
+    """Times gradient steps; with program "all", each by itself ("each") as well as many at once.
 
     "gradients" is the time of a step's gradients alone, one call per shard, with rows that are on
     the device already: what a step costs without the host's other work.
@@ -106,8 +105,11 @@ def learn(program: str, small: bool) -> None:
     config = preset(small)
     game = games.make(config.game)
     model, learner_config = network.make(game, config.network), config.learner
-    setup = LearnerSetup(game, model, learner_config, 1000, config.seed)
-    today = Learner(*setup, devices=1)
+
+    def learner(many: bool | None = None) -> Learner:
+        return Learner(game, model, learner_config, 1000, config.seed, devices=1, many=many)
+
+    today = learner()
     state = today.init(network.pseudo_random(model.init))
     stored = {f.name: f.stored(game) for f in loss_terms.batch_fields(learner_config)}
     template = {name: np.zeros((0, *s.shape), s.dtype) for name, s in stored.items()}
@@ -123,8 +125,8 @@ def learn(program: str, small: bool) -> None:
 
     fits: dict[str, Callable[[], Any]] = {"today": lambda: today.fit(state, rows, 1, steps)}
     if program == "all":
-        scan = scan_fit(setup)
-        fits["scan"] = lambda: scan(state, rows, 1, steps)
+        other = learner(many=not today.many)
+        fits["many" if other.many else "each"] = lambda: other.fit(state, rows, 1, steps)
 
     def gradients() -> Any:
         return [today._gradient(state.params, batch, key, numbers[0], shard) for shard in numbers]

@@ -64,7 +64,7 @@ class Size:
         evaluations = mean_evaluations(config.search, selfplay, config.iterations)
         steps = config.learner.steps(selfplay.positions)
         return cls(
-            memory=memory.estimate(config),
+            memory=memory.estimate(config, many=True),
             parameters=network.num_parameters(network.shapes(model.init)),
             selfplay_flops=selfplay.streams * evaluations * flops.evaluation(game, config.network),
             learning_flops=steps * step_flops(game, config.network, config.learner),

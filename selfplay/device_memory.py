@@ -26,7 +26,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-CALLS = ("jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint")
+CALLS = (
+    "jit",
+    "shard_map",
+    "closed_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "remat2",
+    "checkpoint",
+)
 LOOPS = ("scan", "while", "cond")
 KERNELS = ("conv_general_dilated", "dot_general", "sort", "cumsum", "cumlogsumexp", "cummax")
 LOOKUPS = ("gather", "dynamic_slice")

@@ -1,16 +1,18 @@
 """The learner: gradient steps whose bits do not depend on the number of devices.
 
-A batch is cut into a **fixed number of shards**. Each shard's gradient is one program on one
-device; the gradients are then summed in the order of the shards, on the first device. One device
-works through all shards, eight take one each: the same additions in the same order, the same bits.
+A batch is cut into a **fixed number of shards**, whose gradients are summed in their order. One
+device works through all shards, eight take one each: the same additions in the same order, the same
+bits. On CPUs each shard's gradient is one program, and the first device sums them; on accelerators
+one program takes many steps (`many_steps`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +20,13 @@ import numpy as np
 import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh
 
 from games.game import Game
 from selfplay import rng
 from selfplay.acting.row_schema import Rows
 from selfplay.device_memory import Program
-from selfplay.learning import loss_terms
+from selfplay.learning import loss_terms, many_steps
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.loss import make_loss, metric_names
 from selfplay.learning.optimizer import after_warmup, make_optimizer
@@ -31,6 +34,8 @@ from selfplay.learning.row_sources import RandomRows, Source, batch_indices
 from selfplay.model import network
 from selfplay.model.architecture import Model, Params
 from selfplay.runs.digest import digest
+
+CHUNK = 16  # steps of one program; the devices hold the rows of two
 
 
 class Diverged(RuntimeError):
@@ -77,6 +82,8 @@ class Learner:
         total_steps: int,
         seed: int,
         devices: int | None = None,
+        *,
+        many: bool | None = None,
     ) -> None:
         """Builds the programs, which compile at their first use.
 
@@ -87,6 +94,7 @@ class Learner:
             total_steps: gradient steps of the whole run, for the schedule of the learning rate.
             seed: the run's seed.
             devices: number of local devices; None: as many as divide the shards.
+            many: take many steps in one program; None: on accelerators.
 
         Raises:
             ValueError: there are fewer local devices, or they do not divide the shards; or a loss
@@ -108,6 +116,7 @@ class Learner:
         self._optimizer = make_optimizer(config, total_steps)
         self._gradient = _gradient_program(game, model, config)
         self._update = _update_program(config, total_steps)
+        self.many = jax.default_backend() != "cpu" if many is None else many
 
     def init(self, params: Params | None = None) -> LearnerState:
         """Returns the state of version 0, with a fresh optimizer.
@@ -123,17 +132,24 @@ class Learner:
         return jax.device_put(state, self._devices[0])
 
     def programs(self) -> dict[str, Program]:
-        """Returns the programs "gradient", of a shard, and "update"."""
+        """Returns the programs "gradient", of a shard, and "update"; or "steps", on one device."""
         state = jax.eval_shape(self.init)
-        size = self.config.batch_size // self.config.shards
-        held = self.config.shards // len(self._devices)
-        rows = {
-            name: jax.ShapeDtypeStruct((held, size, *stored.shape), stored.dtype)
-            for name, stored in self._stored.items()
-        }
+        shards, size = self.config.shards, self.config.batch_size // self.config.shards
         key, number = jax.eval_shape(jax.random.key, 0), jax.ShapeDtypeStruct((), jnp.int32)
-        gradient = Program(self._gradient, (state.params, rows, key, number, number))
-        vectors = (jax.eval_shape(self._gradient, *gradient.arguments),) * self.config.shards
+
+        def rows(*leading: int) -> dict[str, Any]:
+            return {
+                name: jax.ShapeDtypeStruct((*leading, size, *stored.shape), stored.dtype)
+                for name, stored in self._stored.items()
+            }
+
+        if self.many:
+            devices = many_steps.mesh(self._devices[:1])
+            steps = _many_program(self._gradient, self._update, shards, devices)
+            return {"steps": Program(steps, (state, rows(CHUNK, shards), key, number, number))}
+        held = rows(shards // len(self._devices))
+        gradient = Program(self._gradient, (state.params, held, key, number, number))
+        vectors = (jax.eval_shape(self._gradient, *gradient.arguments),) * shards
         return {"gradient": gradient, "update": Program(self._update, (state, vectors))}
 
     def fingerprint(self, rows: Rows) -> str:
@@ -155,19 +171,52 @@ class Learner:
             The state after them, and the means of the metrics over the steps ({} without steps).
         """
         home = self._devices[0]
-        state = jax.tree.map(jnp.copy, jax.device_put(state, home))  # updates overwrite the copy
+        batches = self._batches(source, iteration, steps)
         key = rng.key(self.seed, rng.Purpose.AUGMENT, iteration)
-        keys = [jax.device_put(key, device) for device in self._devices]
-        history: list[Metrics] = []
-        for step, rows in enumerate(self._batches(source, iteration, steps)):
-            vectors = self._gradients(state.params, rows, keys, step)
-            state, row = self._update(state, tuple(jax.device_put(vectors, home)))
-            history.append(row)
+        take = self._take_many if self.many else self._take_each
+        state, history = take(jax.device_put(state, home), batches, key)
         if not history:
             return state, {}
         columns = jax.device_get(history)
-        means = {name: float(np.mean([row[name] for row in columns])) for name in columns[0]}
-        return state, means
+        means = {
+            name: float(np.mean(np.concatenate([np.atleast_1d(row[name]) for row in columns])))
+            for name in columns[0]
+        }
+        return jax.device_put(state, home), means
+
+    def _take_each(
+        self, state: LearnerState, batches: Iterator[Rows], key: Array
+    ) -> tuple[LearnerState, list[Metrics]]:
+        """Takes the steps one by one; returns the state, and the metrics of each."""
+        state = jax.tree.map(jnp.copy, state)  # updates overwrite the copy
+        keys = [jax.device_put(key, device) for device in self._devices]
+        history: list[Metrics] = []
+        for step, rows in enumerate(batches):
+            vectors = self._gradients(state.params, rows, keys, step)
+            state, row = self._update(state, tuple(jax.device_put(vectors, self._devices[0])))
+            history.append(row)
+        return state, history
+
+    def _take_many(
+        self, state: LearnerState, batches: Iterator[Rows], key: Array
+    ) -> tuple[LearnerState, list[Metrics]]:
+        """Takes the steps in chunks; returns the state, and the metrics of each chunk."""
+        devices = many_steps.mesh(self._devices)
+        program = _many_program(self._gradient, self._update, self.config.shards, devices)
+        by_shard = many_steps.by_shard(devices)
+        state = jax.tree.map(jnp.copy, jax.device_put(state, many_steps.everywhere(devices)))
+        key = jax.device_put(key, many_steps.everywhere(devices))
+        history: list[Metrics] = []
+        for first in itertools.count(step=CHUNK):
+            chunk = list(itertools.islice(batches, CHUNK))
+            if not chunk:
+                return state, history
+            filled = chunk + chunk[:1] * (CHUNK - len(chunk))  # one shape, one program
+            rows = {name: np.stack([batch[name] for batch in filled]) for name in chunk[0]}
+            numbers: Any = np.int32(first), np.int32(len(chunk))
+            state, columns = program(state, jax.device_put(rows, by_shard), key, *numbers)
+            history.append({name: column[: len(chunk)] for name, column in columns.items()})
+        raise AssertionError("count() does not end")
 
     def _gradients(self, params: Params, rows: Rows, keys: list[Array], step: int) -> list[Array]:
         """Computes the vectors of all shards, in their order, each on the device of its shard.
@@ -214,6 +263,14 @@ def _gradient_program(game: Game, model: Model, config: LearnerConfig) -> Gradie
         return ravel_pytree(jax.lax.optimization_barrier(both))[0]
 
     return jax.jit(vector)
+
+
+@lru_cache(maxsize=16)
+def _many_program(
+    gradient: GradientFn, update: UpdateFn, shards: int, devices: Mesh
+) -> many_steps.Steps:
+    """Returns the program of many steps, which learners of one configuration share."""
+    return many_steps.make(gradient, update, shards, devices)
 
 
 @lru_cache(maxsize=16)

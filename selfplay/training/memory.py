@@ -23,6 +23,7 @@ from selfplay.training.config import TrainConfig
 from selfplay.training.trainer import learned_model
 
 SEGMENTS = 2  # of one device, at most
+CHUNKS = 2  # of gradient steps: one is taken, and the rows of another wait
 
 
 @dataclass(frozen=True)
@@ -64,19 +65,27 @@ def in_words(size: float) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
 
 
-def estimate(config: TrainConfig) -> DeviceMemory:
+def estimate(config: TrainConfig, many: bool | None = None) -> DeviceMemory:
     """Estimates what a run takes on the first device of its driver.
 
     Actors have devices of their own: with them, self-play is not counted.
 
+    Args:
+        config: the run's config.
+        many: of learning, as in `Learner`.
+
     Raises:
         ValueError: as `Trainer.build`.
     """
-    named = programs(config)
-    gradient, update = named["gradient"], named["update"]
-    (_, rows, *_), (state, vectors) = gradient.arguments, update.arguments
-    learning = max(gradient.memory().temporary, update.memory().temporary)
-    learning += array_bytes((rows, vectors))
+    named = programs(config, many)
+    if steps := named.get("steps"):
+        state, rows, *_ = steps.arguments
+        learning = steps.memory().temporary + CHUNKS * array_bytes(rows)
+    else:
+        gradient, update = named["gradient"], named["update"]
+        (_, rows, *_), (state, vectors) = gradient.arguments, update.arguments
+        learning = max(gradient.memory().temporary, update.memory().temporary)
+        learning += array_bytes((rows, vectors))
     parameters = 2 * array_bytes(state)
     if config.cluster.actors:
         return DeviceMemory(parameters, 0, 0, learning)
@@ -85,8 +94,12 @@ def estimate(config: TrainConfig) -> DeviceMemory:
     return DeviceMemory(parameters, segment.carried, segment.working + held, learning)
 
 
-def programs(config: TrainConfig) -> dict[str, Program]:
+def programs(config: TrainConfig, many: bool | None = None) -> dict[str, Program]:
     """Returns the programs that a run's self-play and learning run, by name.
+
+    Args:
+        config: the run's config.
+        many: of learning, as in `Learner`.
 
     Raises:
         ValueError: as `Trainer.build`.
@@ -96,7 +109,7 @@ def programs(config: TrainConfig) -> dict[str, Program]:
     extra = loss_terms.row_fields(spec.losses, surprise=spec.surprise)
     player = StreamPlayer(game, network.make(game, spec.network), spec, extra)
     model, devices = learned_model(game, config), config.cluster.learner_devices or None
-    learner = Learner(game, model, config.learner, 1, config.seed, devices)
+    learner = Learner(game, model, config.learner, 1, config.seed, devices, many=many)
     return player.programs() | learner.programs()
 
 

@@ -32,10 +32,10 @@ def test_programs_of_a_preset_lower_for_cuda_and_tpu(preset: str, algorithm: str
         cluster=replace(config.cluster, learner_devices=1),
     )
     seen = []
-    for name, program in programs(config).items():
+    for name, program in (programs(config, many=False) | programs(config, many=True)).items():
         traced = jax.jit(program.function).trace(*program.arguments)
         for platform in ("cuda", "tpu"):
             text = traced.lower(lowering_platforms=(platform,)).as_text()
             assert not [word for word in UNKNOWN if word in text], f"{name} for {platform}"
             seen.append(name)
-    assert np.unique(seen).tolist() == ["advance", "gradient", "start", "update"]
+    assert np.unique(seen).tolist() == ["advance", "gradient", "start", "steps", "update"]

@@ -14,6 +14,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import games
+from selfplay.learning import learner
 from selfplay.learning.config import LearnerConfig
 from selfplay.learning.learner import Learner, LearnerState
 from selfplay.learning.loss import make_loss
@@ -31,7 +32,8 @@ def build(
     shape: Any = {"kind": kind, "width": width, "depth": 1, "head_width": 4, "dtype": dtype}
     game = games.make("tic_tac_toe")
     model = network.make(game, NetworkConfig(**shape))
-    return Learner(game, model, config, **{"total_steps": 100, "seed": 5} | options)
+    defaults: dict[str, Any] = {"total_steps": 100, "seed": 5}
+    return Learner(game, model, config, **defaults | options)
 
 
 @cache
@@ -63,6 +65,31 @@ def fitted(fit: Learner) -> str:
 def test_fit_gives_the_same_bits_on_any_number_of_devices(kind: str, devices: int | None) -> None:
     assert len(jax.local_devices()) == 8
     assert fitted(build(TINY, kind, devices=devices)) == on_one_device(kind)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 4, 8])
+def test_many_steps_in_one_program_give_the_same_bits_on_any_number_of_devices(
+    devices: int,
+) -> None:
+    assert fitted(build(TINY, devices=devices, many=True)) == on_one_device("mlp")
+
+
+def test_chunks_of_steps_continue_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = table("tic_tac_toe")
+    monkeypatch.setattr(learner, "CHUNK", 2)
+    results = [
+        fit.fit(fit.init(), source, 1, 5)
+        for fit in (build(TINY, devices=1), build(TINY, devices=1, many=True))
+    ]
+    assert digest(results[0]) == digest(results[1])
+
+
+def test_many_steps_leave_the_state_that_they_began_from() -> None:
+    fit = build(TINY, devices=2, many=True)
+    state = fit.init()
+    before = digest(state)
+    assert digest(fit.fit(state, table("tic_tac_toe"), 1, 1)[0]) != before
+    assert digest(state) == before
 
 
 def test_fit_does_not_depend_on_which_device_takes_which_shard(
