@@ -1,25 +1,29 @@
 """Measures this package on an accelerator in one call of a few minutes.
 
-    python -m benchmarks.accelerator                # on one GPU, about five minutes
+    python -m benchmarks.accelerator                # on one GPU, about eight minutes
     python -m benchmarks.accelerator --small        # shrunk, on a CPU, to test the script
 
-Every part is a process of its own, in the order of value: gradient steps of `go_9x9_gpu` under
-three sets of flags, each in two processes, one by one and many in a program; two trainings of
-`connect_four_smoke` and `launch/verify.py`; self-play; a simulation by part; two iterations of
-`go_9x9_gpu`; the rules against the CPU's. Parts of a group compile at the same time and are timed
-one after the other, while nothing else runs. A part that fails beside others runs again alone.
+Every part is a process of its own, in the order of value: gradient steps of `go_9x9_gpu` in two
+processes, one by one and many in a program; two trainings of `connect_four_smoke` and
+`launch/verify.py`; self-play; gradient steps of three sizes of network; self-play against mctx with
+pgx's rules, in turns (the `pgx` extra); a simulation by part; the rules against the CPU's; a
+training of `connect_four_gpu` for three minutes with its exam; self-play and gradient steps under
+two more sets of flags; two iterations of `go_9x9_gpu`. Parts of a group compile at the same time
+and are timed one after the other, while nothing else runs. A part that fails beside others runs
+again alone.
 
 Flags: `pinned` is what every command sets. `graphs` adds CUDA graphs for loops. `excluded` rules
 out nondeterministic kernels, but permits autotuning. Processes share no compiled programs, so equal
 digests mean that they chose the same kernels. (With `--small` they share them, to save time.)
 
 Each measurement is a JSON line in `accelerator.jsonl` in the folder $OUT (`out` if it is not set),
-and a row of the table at the end:
+and a row of the table at the end and in the page `accelerator.md` there:
 
     t           seconds since the start, when the line was written
     ms          milliseconds: of a gradient step, or of a ply of all games
     per_second  positions that self-play searched
     tflops      10^12 FLOPs a second, as the ledger counts them
+    peak        tflops as a share of the card's bfloat16 peak, where that is known
     peak_gib    the most that the process has had in use on the device, earlier programs included
     first_s     seconds of the first call, most of which compiles while other parts compile
     digest      of what the program returns; `repeats`: another call gave the same
@@ -81,15 +85,19 @@ class Part:
 
 
 GROUPS = (
-    tuple(Part("learn", "all", flags, n) for flags in ("pinned", "graphs") for n in (1, 2)),
-    (Part("learn", "today", "excluded", 1),),
+    tuple(Part("learn", "all", "pinned", n) for n in (1, 2)),
     (
         Part("smoke", limit=150),
-        Part("learn", "today", "excluded", 2),
         Part("play"),
-        Part("play", "today", "graphs"),
+        Part("sizes"),
+        Part("peer"),
         Part("parts"),
         Part("rules"),
+    ),
+    (Part("train", limit=280),),
+    (
+        Part("play", "today", "graphs"),
+        *(Part("learn", "today", flags, n) for flags in ("graphs", "excluded") for n in (1, 2)),
     ),
     (Part("iterations", limit=140),),
 )
@@ -274,6 +282,9 @@ def table(rows: list[Measurement]) -> str:
         notes = [f"{name[:-2]} {row[name]:.2f} s" for name in row if name.endswith("_s")]
         notes += [f"{row['seconds']:.0f} s"] if "seconds" in row else []
         notes += [f"{row['steps']} steps"] if "steps" in row else []
+        notes += [f"{row['peak']:.0%} of the peak"] if "peak" in row else []
+        notes += [f"kept {row['kept']:.1%}"] if "kept" in row else []
+        notes += [row["note"]] if "note" in row else []
         if "equal" in row:
             notes.append("equal" if row["equal"] else "DIFFERENT")
         if row.get("repeats") is False:
@@ -316,6 +327,12 @@ def conclusions(rows: list[Measurement]) -> list[str]:
     return lines
 
 
+def page(rows: list[Measurement]) -> str:
+    """Returns the measurements as a Markdown page."""
+    lines = [f"# {rows[0]['program']}", "", "```", table(rows), "```", ""]
+    return "\n".join([*lines, *(f"- {line}" for line in conclusions(rows)), ""])
+
+
 def device_row() -> Measurement:
     """Describes JAX and the device, from a process that ends before the first part starts."""
     code = "import jax; d = jax.devices()[0]; print(jax.__version__, d.platform, d.device_kind)"
@@ -332,7 +349,11 @@ def main() -> None:
     parser.add_argument("--deadline-s", type=float, default=400, help="start no part later [400]")
     parser.add_argument("--small", action="store_true", help="shrunk, one process at a time")
     parser.add_argument(
-        "--only", nargs="+", metavar="PART", help="of: learn smoke play rules iterations"
+        "--only",
+        nargs="+",
+        metavar="PART",
+        choices=sorted({part.name for group in GROUPS for part in group}),
+        help="of: learn smoke play sizes peer parts rules train iterations",
     )
     options = parser.parse_args()
     folder = Path(os.environ.get("OUT") or "out")
@@ -354,7 +375,9 @@ def main() -> None:
     finally:
         print("\n" + table(session.rows))
         print("\n".join(conclusions(session.rows)))
-        print(f"{session.elapsed:.0f} s; every measurement is in {path}")
+        text = page(session.rows)
+        path.with_suffix(".md").write_text(text, encoding="utf-8")
+        print(f"{session.elapsed:.0f} s; {path} and {path.with_suffix('.md')}")
 
 
 if __name__ == "__main__":

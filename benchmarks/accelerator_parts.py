@@ -15,27 +15,32 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import mctx
 import numpy as np
 
 import configs
 import games
 from benchmarks.search_parts import Search
+from games.game import Game
 from selfplay.acting import segment
 from selfplay.learning import loss_terms
 from selfplay.learning.learner import Learner
 from selfplay.learning.row_sources import RandomRows
 from selfplay.model import flops, network
 from selfplay.runs.digest import digest
-from selfplay.search.make import evaluations_per_move
+from selfplay.search.base import SearchFn, SearchResult, evaluate_states, expansion, root_of
+from selfplay.search.make import evaluations_per_move, make_search
 from selfplay.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 3
+BFLOAT16_PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # FLOP/s, dense products
 RULES = ("connect_four", "go?size=9", "go?size=19", "hex?size=11&swap=true")
 
 
@@ -204,6 +209,120 @@ def parts(program: str, small: bool) -> None:
         say(program=f"a simulation: {name}", ms=value)
 
 
+def sizes(program: str, small: bool) -> None:
+    """Times gradient steps on Go 9×9 for three sizes of network, as a share of the card's peak."""
+    config = preset(small)
+    game, peak = games.make(config.game), _peak()
+    towers = ((8, 1),) if small else ((64, 6), (128, 10), (256, 20))
+    learner_config, steps = config.learner, 2 if small else 16
+    fits = {}
+    for width, depth in towers:
+        net = replace(config.network, width=width, depth=depth)
+        model = network.make(game, net)
+        learner = Learner(game, model, learner_config, 1000, config.seed, devices=1)
+        state = learner.init(network.pseudo_random(model.init))
+        stored = {f.name: f.stored(game) for f in loss_terms.batch_fields(learner_config)}
+        template = {name: np.zeros((0, *s.shape), s.dtype) for name, s in stored.items()}
+        rows = MemoryRows(RandomRows(template, 0).gather(np.arange(8192)))
+        fits[net] = lambda fit=learner.fit, state=state, rows=rows: fit(state, rows, 1, steps)
+        jax.block_until_ready(fits[net]())
+    wait_for_turn()
+    for net, fit in fits.items():
+        best, _ = clock(fit)
+        cost = flops.training_step(game, net, learner_config.batch_size) * steps
+        share = {"peak": cost / best / peak} if peak else {}
+        name = f"{net.width} channels, {net.depth} blocks"
+        say(program=name, ms=best / steps * 1e3, tflops=cost / best / 1e12, **share)
+
+
+def _peak() -> float:
+    """Returns the card's FLOP/s of dense bfloat16 products, as its maker gives them; 0 unknown."""
+    kind = jax.devices()[0].device_kind
+    return next((peak for name, peak in BFLOAT16_PEAKS.items() if name in kind), 0.0)
+
+
+def peer(program: str, small: bool) -> None:
+    """Times plies of Go 9×9 with our rules and search, and with pgx's rules and mctx, in turns."""
+    try:
+        theirs = games.make("pgx:go_9x9")
+    except ValueError as error:
+        say(program="pgx + mctx", note=str(error))
+        return
+    config = preset(small)
+    game, plies = games.make(config.game), 2
+    lanes, budget = config.selfplay.batch_size, config.search.num_simulations
+    runs = {}
+    for name, rules, search in (
+        ("ours", game, make_search(game, network.make(game, config.network).apply, config.search)),
+        ("pgx + mctx", theirs, _mctx(theirs, config)),
+    ):
+        model = network.make(rules, config.network)
+        params = model.for_play(jax.jit(model.init)(jax.random.key(0)))
+        states = jax.vmap(lambda _, rules=rules: rules.init())(jnp.arange(lanes))
+        runs[name] = partial(_plies(rules, search, plies), params, states, jax.random.key(1))
+        jax.block_until_ready(runs[name]())
+    wait_for_turn()
+    seconds = {name: list[float]() for name in runs}
+    for _ in range(REPEATS):
+        for name, run in runs.items():
+            seconds[name].append(clock(run, 1)[0])
+    for name, times in seconds.items():
+        ratio = min(seconds["pgx + mctx"]) / min(times)
+        say(
+            program=f"{name}, {budget} simulations",
+            ms=min(times) / plies * 1e3,
+            per_second=lanes * plies / min(times),
+            note=f"{ratio:.2f} times the peer's speed",
+        )
+
+
+def _mctx(game: Game, config: TrainConfig) -> SearchFn:
+    """Builds mctx's own Gumbel search, with its own simulation."""
+    evaluate = network.make(game, config.network).apply
+    expand, gumbel = expansion(game, evaluate), config.search.gumbel
+
+    def search(params: Any, states: Any, key: Any) -> SearchResult:
+        leaves = evaluate_states(game, evaluate, params, states)
+        result = mctx.gumbel_muzero_policy(
+            params,
+            key,
+            root_of(leaves, states),
+            expand,
+            config.search.num_simulations,
+            invalid_actions=~leaves.legal,
+            max_num_considered_actions=gumbel.max_considered_actions,
+        )
+        return SearchResult(result.action, result.action_weights, leaves.value)
+
+    return search
+
+
+def _plies(game: Game, search: SearchFn, plies: int) -> Callable[..., Any]:
+    """Returns a program that plays `plies` moves of every game."""
+
+    def play(params: Any, states: Any, key: Any) -> Any:
+        def ply(states: Any, key: Any) -> tuple[Any, Any]:
+            action = search(params, states, key).action
+            return jax.vmap(game.step)(states, action), action
+
+        return jax.lax.scan(ply, states, jax.random.split(key, plies))
+
+    return jax.jit(play)
+
+
+def train(program: str, small: bool) -> None:
+    """Trains Connect Four for three minutes, and grades its last version with 64 simulations."""
+    folder = Path(tempfile.mkdtemp())
+    name, iterations = ("connect_four_smoke", 2) if small else ("connect_four_gpu", 22)
+    start = time.perf_counter()
+    if status := _train(name, folder / "run", ["--iterations", iterations]).wait():
+        raise SystemExit(f"training ended with status {status}")
+    row = _metrics(folder / "run")[-1]
+    spent = {"seconds": row["seconds"]["total"], "whole_s": time.perf_counter() - start}
+    for budget, scores in row["exam"].items():
+        say(program=f"{name}, {iterations} iterations, {budget}", kept=scores["kept"], **spent)
+
+
 def rules(program: str, small: bool) -> None:
     """Compares random games on the device with the same games on the CPU."""
     devices = jax.devices("cpu")[0], jax.devices()[0]
@@ -320,7 +439,10 @@ def _metrics(folder: Path) -> list[dict[str, Any]]:
 PARTS = {
     "learn": learn,
     "play": play,
+    "sizes": sizes,
+    "peer": peer,
     "parts": parts,
+    "train": train,
     "rules": rules,
     "smoke": smoke,
     "iterations": iterations,
