@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/connect_four
 
-.PHONY: train test test-slow test-newest lint docs bench wheel lock clean help
+.PHONY: train play test test-slow test-newest lint docs bench wheel lock clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 train: $(VENV)/ready  ## learn Connect Four by self-play (about ten minutes on 2 cores); again resumes
 	$(BIN)/python launch/train.py connect_four --out $(RUN)
+
+play: $(VENV)/web-ready  ## open a page to play against the networks that come with the package
+	$(BIN)/python launch/serve.py --show
 
 # The tests compile programs once and run them for a moment: without XLA's optimizer and its fusion
 # emitters they compile in half the time. The golden digests were recorded with the emitters.
@@ -52,7 +55,7 @@ wheel: $(VENV)/ready  ## build a wheel into dist/, to install elsewhere
 lock:  ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --upgrade \
 	  --no-header --no-annotate \
-	  --extra dev --extra docs --extra pgx --extra solver pyproject.toml -o requirements.lock
+	  --extra dev --extra docs --extra pgx --extra solver --extra web pyproject.toml -o requirements.lock
 
 clean:  ## remove the virtual environment and all caches; runs stay
 	rm -rf $(VENV) $(VENV)-newest .cache site .jax_cache .pytest_cache .hypothesis .ruff_cache *.egg-info
@@ -61,6 +64,10 @@ $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "oomzero needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	touch $@
+
+$(VENV)/web-ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[web]'
 	touch $@
 
 $(VENV)/docs-ready: $(VENV)/ready

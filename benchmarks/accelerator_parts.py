@@ -283,7 +283,7 @@ def _mctx(game: Game, config: TrainConfig) -> SearchFn:
 
     def search(params: Any, states: Any, key: Any) -> SearchResult:
         leaves = evaluate_states(game, evaluate, params, states)
-        result = mctx.gumbel_muzero_policy(
+        result: Any = mctx.gumbel_muzero_policy(
             params,
             key,
             root_of(leaves, states),

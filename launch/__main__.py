@@ -12,7 +12,7 @@ from launch import cli
 
 COMMANDS = (
     *("train", "ladder", "ablate", "report", "play", "exam"),
-    *("experts", "export", "verify", "simulate"),
+    *("experts", "export", "verify", "simulate", "zoo", "serve"),
 )
 REPORTED_PACKAGES = ("jax", "jaxlib", "flax", "optax", "mctx", "numpy", "ray", "orbax-checkpoint")
 """Packages whose versions `--version` prints."""

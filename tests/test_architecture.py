@@ -34,6 +34,7 @@ selfplay.learning
 selfplay.experts
 selfplay.imitation
 selfplay.cluster selfplay.process selfplay.ratings selfplay.solved
+selfplay.zoo
 selfplay.players
 selfplay.ladder
 selfplay.generated
@@ -59,6 +60,7 @@ LIBRARIES = {
     "wandb": "selfplay.tracking",
     "trackio": "selfplay.tracking",
     "safetensors": "selfplay.players",
+    "nicegui": "selfplay.serve",
     "tyro": "launch",
 }
 

@@ -3,6 +3,7 @@
     runs/a@40?sims=64         version 40 of run a with 64 simulations; sims=0: the raw network
     runs/a@last?search=puct   the newest version, with another search; also a .safetensors file
     runs/a@best               the version rated highest on the run's own ladder
+    zoo:connect_four?sims=64  a network of the zoo, which comes with the package
     rollouts?sims=100         tree search without a network: a random game at every leaf
     solver?blunder=0.1        perfect play, except for a fraction of random moves
     random                    random legal moves
@@ -42,13 +43,15 @@ from selfplay.runs.digest import digest
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import evaluations_per_move, find_algorithm, make_search
 from selfplay.solved.suite import ILLEGAL_SCORE
+from selfplay.zoo.cards import is_zoo
 
 GTP = "gtp:"
 NAMES = ("random", "rollouts", "solver")  # of players that are neither versions nor engines
 PROGRAMS = 32  # compiled programs that are cached of each kind, so that memory stays bounded
 SIMULATIONS = 64  # of a player whose spec gives no budget
 FORMS = (
-    "RUN@VERSION?sims=64&search=puct, rollouts?sims=100, solver?blunder=0.1, random, gtp:COMMAND"
+    "RUN@VERSION?sims=64&search=puct, zoo:NAME?sims=64, rollouts?sims=100, solver?blunder=0.1, "
+    "random, gtp:COMMAND"
 )
 
 Act: TypeAlias = Callable[[State, Array], Array | np.ndarray]
@@ -106,7 +109,8 @@ def parse(spec: str, game: Game) -> Player:
             raise ValueError(f"player {spec!r}: blunder must be in [0, 1], got {blunder}")
         act = partial(_blundering, solvers.solver_for(game), blunder)
         return Player(f"solver?blunder={blunder}" if blunder else "solver", act)
-    if not name or ("@" not in name and "/" not in name and not exists(name)):
+    is_path = "@" in name or "/" in name or is_zoo(name)
+    if not name or not (is_path or exists(name)):
         raise ValueError(
             f"player {spec!r} cannot be read{did_you_mean(name, NAMES)}; write one of {FORMS}"
         )

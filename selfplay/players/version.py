@@ -8,8 +8,8 @@
 `state` may also be a batch of positions.
 
 A version is stored in a run folder (``RUN@40``, ``RUN@last``, ``RUN@best``: rated highest on the
-run's ladder) or in an exported file that loads without the run (``launch/export.py``): safetensors,
-with the config in its metadata.
+run's ladder), in an exported file that loads without the run (``launch/export.py``: safetensors,
+with the config in its metadata), or in the zoo (``zoo:connect_four``).
 """
 
 import csv
@@ -45,6 +45,7 @@ from selfplay.search.base import SearchFn, SearchResult
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import make_search
 from selfplay.style.powers_of_ten import power
+from selfplay.zoo import cards
 
 MakeFunction: TypeAlias = Callable[..., Callable[..., Any]]
 """``make(game, *static)`` → a function of parameters and a state."""
@@ -66,7 +67,9 @@ def split_version(text: str) -> tuple[str, str]:
 
 
 def exists(text: str) -> bool:
-    """Tells whether ``RUN``, ``RUN@VERSION`` or a file's name is a folder or file on this disk."""
+    """Tells whether ``RUN``, ``RUN@VERSION``, a file's name or ``zoo:NAME`` is there."""
+    if cards.is_zoo(text):
+        return text.removeprefix(cards.PREFIX) in cards.names()
     folder, number = split_version(text)
     return os.path.exists(folder) and (not number or _is_number(number))
 
@@ -98,7 +101,7 @@ class Version:
 
     @classmethod
     def load(cls, where: str | Path) -> "Version":
-        """Loads ``RUN@VERSION`` (``RUN`` alone: the newest) or an exported file.
+        """Loads ``RUN@VERSION`` (``RUN`` alone: the newest), an exported file or ``zoo:NAME``.
 
         Raises:
             ValueError: no such run, file or version (the message lists the versions of the run);
@@ -107,7 +110,13 @@ class Version:
             CorruptedFile: the file's digest differs from the one that the run recorded.
         """
         text = str(where)
-        version = cls._load_file(Path(text)) if text.endswith(SUFFIX) else cls._load_from_run(text)
+        if cards.is_zoo(text):
+            file = cards.network_file(text.removeprefix(cards.PREFIX))
+            version = replace(cls._load_file(file), name=text)
+        elif text.endswith(SUFFIX):
+            version = cls._load_file(Path(text))
+        else:
+            version = cls._load_from_run(text)
         with plugins.stored_in(where):
             version._check()
         return version
@@ -191,6 +200,11 @@ class Version:
         return replace(self, config={**self.config, "game": spec})
 
     @property
+    def num_parameters(self) -> int:
+        """The number of parameters."""
+        return network.num_parameters(self.params)
+
+    @property
     def network_config(self) -> NetworkConfig:
         """The architecture and size of the network."""
         return from_json(NetworkConfig, self.config["network"])
@@ -220,7 +234,7 @@ class Version:
         size = f" of width {shape.width} and depth {shape.depth}" if is_builtin else ""
         return (
             f"<Version {self.name}: {self.config['game']}, {shape.kind}{size}, "
-            f"{network.num_parameters(self.params):,} parameters, "
+            f"{self.num_parameters:,} parameters, "
             f"{flops.evaluation(game, shape):.2e} FLOPs an evaluation, "
             f"{training} FLOPs of training>"
         )

@@ -21,6 +21,7 @@ from selfplay.runs.run import CONFIG, read_config
 from selfplay.runs.tree import flatten, unflatten
 from selfplay.training.config import TrainConfig
 from selfplay.training.trainer import learned_model
+from selfplay.zoo.cards import is_zoo
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class Origin:
             ) from None
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
             raise ValueError(f"init_from={spec} has parameters that are not finite numbers")
-        if spec.endswith(SUFFIX):
+        if spec.endswith(SUFFIX) or is_zoo(spec):
             name = Path(spec).name
         else:
             name = Path(version.name.rpartition("@")[0]).resolve().name

@@ -1,0 +1,76 @@
+"""What all pages share: the head with its links, light and dark, and the listener of the boards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nicegui import ui
+
+from selfplay.serve.web.palette import CSS
+
+LINKS = {"Play": "/", "Runs": "/runs", "Ladders": "/ladders", "Studies": "/studies"}
+THEME = "oomzero-theme"  # in a browser's storage
+LISTENER = """
+<script>
+function chosen(event) {
+  const target = event.target.closest('[data-action]');
+  if (target && !window.boardIsBusy) emitEvent('move', Number(target.dataset.action));
+}
+document.addEventListener('click', chosen);
+document.addEventListener('keydown', event => {
+  if (event.key !== 'Enter' && event.key !== ' ') return;
+  if (!event.target.closest('[data-action]')) return;
+  event.preventDefault();
+  chosen(event);
+});
+</script>
+"""
+
+
+@contextmanager
+def frame(current: str) -> Iterator[None]:
+    """Draws the head of a page, and puts what follows below it."""
+    ui.add_css(CSS)
+    ui.colors(primary="#0072b2")
+    dark = ui.dark_mode()
+    ui.context.client.on_connect(lambda: _restore(dark))
+    ui.page_title(f"oomzero · {current}")
+    with ui.element("header").classes("top"):
+        ui.link("oomzero", "/").classes("name")
+        with ui.element("nav").props('aria-label="pages"'):
+            for name, target in LINKS.items():
+                link = ui.link(name, target)
+                if name == current:
+                    link.props('aria-current="page"')
+        ui.space()
+        button("Light or dark", lambda: _switch(dark))
+    with ui.element("div").classes("page"):
+        yield
+
+
+async def _restore(dark: ui.dark_mode) -> None:
+    """Takes up the choice that the visitor's browser remembers."""
+    dark.set_value(await ui.run_javascript(f"localStorage.getItem('{THEME}')") == "dark")
+
+
+def _switch(dark: ui.dark_mode) -> None:
+    dark.toggle()
+    name = "dark" if dark.value else "light"
+    ui.run_javascript(f"localStorage.setItem('{THEME}', '{name}')")
+
+
+def heading(text: str) -> None:
+    """Draws the title of a page."""
+    ui.label(text).props("role=heading aria-level=1").classes("title")
+
+
+def listen_to_boards() -> None:
+    """Lets clicks and keys on a board's cells arrive as the event "move"."""
+    ui.add_body_html(LISTENER)
+
+
+def button(text: str, on_click: object, *, main: bool = False) -> ui.button:
+    """Draws a button in the page's style."""
+    made = ui.button(text, on_click=on_click)  # pyright: ignore[reportArgumentType]
+    return made.classes("main" if main else "plain").props("no-caps unelevated" if main else "flat")

@@ -1,0 +1,115 @@
+"""Ladders: players with their ratings, Elo against training, and which pairings stand out."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import run, ui
+
+from selfplay.ladder import database, game_table, tables
+from selfplay.ladder.ladder import LadderState
+from selfplay.players.specs import split_stored
+from selfplay.serve.web.frame import frame, heading
+from selfplay.serve.web.palette import GRID, SERIES, raised
+from selfplay.serve.web.places import UNREADABLE, Places, named
+from selfplay.style.powers_of_ten import power_of_ten
+
+COLUMNS = ("rank", "player", "elo", "interval", "games", "score", "training", "move")
+LABELS = {"training": "training FLOPs", "move": "FLOPs a move", "interval": "95 % interval"}
+
+
+def list_page(places: Places) -> None:
+    """Draws the list of ladders."""
+    with frame("Ladders"):
+        heading("Ladders")
+        if not places.ladders:
+            ui.label("No ladder is in the given folders.").classes("pale")
+        with ui.element("div").classes("stack"):
+            for name in places.ladders:
+                ui.link(name, f"/ladders/{quote(name)}")
+
+
+async def ladder_page(places: Places, name: str) -> None:
+    """Draws a ladder."""
+    with frame("Ladders"):
+        try:
+            folder = named(places.ladders, name)
+            heading(name)
+            note = ui.label("rating the players …").classes("pale")
+            await ui.context.client.connected()  # rating a large ladder takes seconds
+            state = await run.io_bound(_rated, folder, _changed(folder))
+        except UNREADABLE as error:
+            ui.label(str(error))
+            return
+        if state is None:  # the process is ending
+            return
+        rows = tables.rows(state)
+        note.set_text(f"{len(rows)} players, {len(state.games.outcome):,} games")
+        with ui.element("div").classes("panel"):
+            ui.label("Elo against training FLOPs, a series for each budget").classes("pale")
+            ui.echart(_elo_chart(rows)).style("height: 340px; width: 100%")
+        columns = [
+            {"name": key, "label": LABELS.get(key, key), "field": key, "sortable": True,
+             "align": "left" if key == "player" else "right"}
+            for key in COLUMNS
+        ]  # fmt: skip
+        ui.table(columns=columns, rows=[_cells(row) for row in rows], row_key="rank").classes(
+            "w-full figure"
+        ).props("flat dense")
+
+
+def _elo_chart(rows: list[tables.Row]) -> dict[str, Any]:
+    by_budget = dict[str, list[list[float]]]()
+    for row in rows:
+        _, options = split_stored(row.player)
+        if row.training_flops > 0 and "sims=" in options:
+            budget = options.partition("sims=")[2].partition("&")[0]
+            point = [round(math.log10(row.training_flops), 3), round(row.elo)]
+            by_budget.setdefault(budget, []).append(point)
+    series = [
+        {"type": "scatter", "name": f"{budget} simulations", "data": sorted(points),
+         "symbolSize": 8, "color": SERIES[number % len(SERIES)]}
+        for number, (budget, points) in enumerate(
+            sorted(by_budget.items(), key=lambda item: int(item[0]))
+        )
+    ]  # fmt: skip
+    return {
+        "animation": False,
+        "legend": {"bottom": 0, "textStyle": {"color": "#767676"}},
+        "grid": {"left": 56, "right": 16, "top": 16, "bottom": 56},
+        "tooltip": {},
+        "xAxis": {"type": "value", "scale": True, "name": "log₁₀ FLOPs", "nameLocation": "middle",
+                  "nameGap": 24, "splitLine": {"show": False}},
+        "yAxis": {"type": "value", "scale": True, "splitLine": GRID},
+        "series": series,
+    }  # fmt: skip
+
+
+def _cells(row: tables.Row) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "player": row.player,
+        "elo": round(row.elo),
+        "interval": f"{row.low:.0f} to {row.high:.0f}",
+        "games": row.games,
+        "score": f"{row.score:.1%}",
+        "training": raised(power_of_ten(row.training_flops)),
+        "move": raised(power_of_ten(row.flops_per_move)),
+    }
+
+
+def _changed(folder: Path) -> float:
+    """Returns when a ladder's games last changed."""
+    path = folder / database.FILE
+    return (path if path.exists() else folder).stat().st_mtime
+
+
+@lru_cache(maxsize=8)
+def _rated(folder: Path, changed: float) -> LadderState:
+    """Rates a ladder, once for each state of its games."""
+    path = folder / database.FILE
+    return game_table.read(path if path.exists() else folder).rate()

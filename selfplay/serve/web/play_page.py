@@ -1,0 +1,373 @@
+"""The page on which a visitor plays against a network, at a budget that he chooses."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nicegui import events, ui
+
+from games.notation import action_to_text
+from selfplay.players.version import Version
+from selfplay.serve.web import boards, networks, records
+from selfplay.serve.web.boards import Marks
+from selfplay.serve.web.frame import button, frame, listen_to_boards
+from selfplay.serve.web.live_game import SIGN, LiveGame
+from selfplay.serve.web.networks import Choice
+from selfplay.serve.web.palette import GRID
+from selfplay.serve.web.thinking import (
+    BUDGETS,
+    Busy,
+    Superseded,
+    Thinkers,
+    Thought,
+    expected_line,
+    think,
+    values_of_moves,
+)
+
+Side = Literal["first", "second", "both", "watch"]
+Overlay = Literal["none", "network", "search", "values"]
+SIDES = {
+    "first": "you begin",
+    "second": "it begins",
+    "both": "you move for both",
+    "watch": "watch it play itself",
+}
+OVERLAYS = {
+    "none": "nothing",
+    "network": "network's policy",
+    "search": "search's policy",
+    "values": "values of moves",
+}
+PACE = 0.6  # seconds between moves that are watched
+WORTH_COMPILING = 3.0  # seconds after which a visitor is told why he waits
+
+
+@dataclass
+class PlayPage:
+    """One visitor's game and what he has chosen; drawn anew by `draw`."""
+
+    visitor: str
+    thinkers: Thinkers
+    choices: list[Choice]
+    version: Version
+    match: LiveGame
+    side: Side = "first"
+    budget: int = 64
+    overlay: Overlay = "none"
+    curve: dict[int, float] = field(default_factory=dict)  # by ply, for player 0
+    thought: Thought | None = None  # of the position on the board
+    _number: int = 0  # of the newest change; older answers are dropped
+
+    @classmethod
+    def make(cls, visitor: str, thinkers: Thinkers, choices: list[Choice]) -> PlayPage:
+        """Prepares a game against the first network."""
+        version = networks.load(choices[0].spec)
+        return cls(visitor, thinkers, choices, version, LiveGame(version.game))
+
+    def build(self) -> None:
+        """Draws the page."""
+        listen_to_boards()
+        ui.on("move", self._chosen)
+        with frame("Play"), ui.element("div").classes("columns"):
+            with ui.element("section").classes("stack"):
+                self._status = ui.label().classes("status").props('role="status"')
+                self._board = ui.html("", sanitize=False).style("width: 100%")
+                with ui.element("div").classes("row"):
+                    button("Undo", self._undo)
+                    button("Redo", self._redo)
+                    button("Hint", self._hint)
+                    button("Resign", self._resign)
+                    button("New game", self._new, main=True)
+                    self._others = ui.element("div").classes("row")
+            with ui.element("section").classes("stack"):
+                self._build_choices()
+                self._build_thoughts()
+        self._redraw()
+
+    def _build_choices(self) -> None:
+        with ui.element("div").classes("panel stack"):
+            ui.select(
+                networks.by_game(self.choices),
+                value=self.choices[0].spec,
+                label="network",
+                on_change=self._change_network,
+            ).classes("w-full").props("outlined dense")
+            self._sides = ui.select(
+                SIDES, value=self.side, label="sides", on_change=self._change_side
+            )
+            self._sides.classes("w-full").props("outlined dense")
+            self._budget_text = ui.label()
+            ui.slider(
+                min=0,
+                max=len(BUDGETS) - 1,
+                step=1,
+                value=BUDGETS.index(self.budget),
+                on_change=self._change_budget,
+            ).props('snap markers aria-label="simulations a move"')
+            self._cost_text = ui.label().classes("pale figure")
+
+    def _build_thoughts(self) -> None:
+        with ui.element("div").classes("panel stack"):
+            ui.select(
+                OVERLAYS,
+                value=self.overlay,
+                label="show on the board",
+                on_change=self._change_overlay,
+            ).classes("w-full").props("outlined dense")
+            self._value_text = ui.label().classes("figure")
+            self._line_text = ui.label().classes("pale figure")
+            self._chart = ui.echart(_chart({})).style("height: 180px; width: 100%")
+        with ui.element("div").classes("panel stack"):
+            ui.label("Moves").classes("pale")
+            self._moves = ui.label().classes("figure")
+            with ui.element("div").classes("row"):
+                self._save = button("Save as SGF", self._download)
+                self._open = (
+                    ui.upload(
+                        label="Open an SGF",
+                        on_upload=self._upload,
+                        auto_upload=True,
+                        max_file_size=records.MOST,
+                    )
+                    .props("flat accept=.sgf")
+                    .style("max-width: 220px")
+                )
+
+    def _redraw(self) -> None:
+        match, game = self.match, self.match.game
+        may_move = not self._is_network_to_move and not match.is_over
+        legal = match.legal if may_move else []
+        shown = self._overlaid()
+        self._board.set_content(
+            boards.draw(game, match.state, Marks(legal, match.last_cell, *shown))
+        )
+        cells = boards.cells(game, match.state)
+        self._others.clear()
+        with self._others:
+            for action in legal:
+                if action not in cells:
+                    name = action_to_text(game, action, match.state).capitalize()
+                    button(name, lambda _, action=action: self._play(action))
+        self._status.set_text(self._status_text())
+        text = "the raw network" if not self.budget else f"{self.budget} simulations a move"
+        self._budget_text.set_text(text.capitalize())
+        self._cost_text.set_text(networks.cost(self.version, self.budget))
+        names = match.names
+        pairs = [" ".join(names[i : i + 2]) for i in range(0, len(names), 2)]
+        self._moves.set_text("  ".join(f"{i}. {pair}" for i, pair in enumerate(pairs, 1)) or "none")
+        self._chart.options.update(_chart(self.curve))
+        self._chart.update()
+        has_sgf = records.can_write(game)
+        self._save.set_visibility(has_sgf)
+        self._open.set_visibility(records.can_read(game))
+
+    def _overlaid(self) -> tuple[dict[int, float], dict[int, float]]:
+        """Returns the shares and the values that the board shows."""
+        thought = self.thought
+        if self.match.is_over or self.overlay == "none":
+            return {}, {}
+        if self.overlay == "values":
+            return {}, self._values
+        if thought is None:
+            return {}, {}
+        policy = thought.prior if self.overlay == "network" else thought.policy
+        return {a: float(policy[a]) for a in self.match.legal}, {}
+
+    _values: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def _is_network_to_move(self) -> bool:
+        if self.match.is_over or self.side == "both":
+            return False
+        return self.side == "watch" or (self.match.player == 0) != (self.side == "first")
+
+    def _status_text(self) -> str:
+        match = self.match
+        if match.is_over or self.side in ("watch", "both"):
+            return match.result_text()
+        who = "the network is thinking" if self._is_network_to_move else "your move"
+        return f"{match.result_text()}: {who}"
+
+    async def _chosen(self, event: events.GenericEventArguments) -> None:
+        """A visitor has chosen a cell."""
+        if isinstance(event.args, int) and not isinstance(event.args, bool):
+            await self._play(event.args)
+
+    async def _play(self, action: int) -> None:
+        if self._is_network_to_move:
+            return
+        try:
+            self.match.play(action)
+        except ValueError as error:
+            ui.notify(str(error))
+            return
+        await self._continue()
+
+    async def _continue(self) -> None:
+        """Redraws after a change; plays the network's moves, and thinks for what is shown."""
+        self._number += 1
+        number, self.thought, self._values = self._number, None, {}
+        self._value_text.set_text("")
+        self._line_text.set_text("")
+        self._redraw()
+        while self._is_network_to_move:
+            thought = await self._ask(think, self.version, self.match.state, self.budget)
+            if thought is None or number != self._number:
+                return
+            self._note(thought)
+            self.match.play(thought.action)
+            self._redraw()
+            if self.side == "watch":
+                await asyncio.sleep(PACE)
+                if number != self._number:
+                    return
+        if not self.match.is_over and self.overlay != "none":
+            await self._think_aloud(number)
+
+    async def _think_aloud(self, number: int) -> None:
+        """Thinks about the position on the board, and shows it."""
+        version, state = self.version, self.match.state
+        thought = await self._ask(think, version, state, self.budget)
+        if thought is None or number != self._number:
+            return
+        self.thought = thought
+        self._note(thought)
+        if self.overlay == "values":
+            self._values = await self._ask(values_of_moves, version, state) or {}
+        if number == self._number:
+            self._redraw()
+
+    async def _hint(self) -> None:
+        """Shows the move that the network would play, and the line that it expects."""
+        if self.match.is_over:
+            return
+        number, version, state = self._number, self.version, self.match.state
+        thought = await self._ask(think, version, state, self.budget)
+        if thought is None or number != self._number:
+            return
+        self.thought = thought
+        self._note(thought)
+        name = action_to_text(version.game, thought.action, state)
+        ui.notify(f"it would play {name}")
+        line = await self._ask(expected_line, version, state, min(self.budget, 64))
+        if line and number == self._number:
+            names = LiveGame(version.game, None, [state])
+            for action in line:
+                names.play(action)
+            self._line_text.set_text("expects " + " ".join(names.names))
+
+    async def _ask(self, task: Any, *arguments: Any) -> Any:
+        """Computes something; None if it was not to be."""
+        slow = asyncio.get_running_loop().call_later(WORTH_COMPILING, self._say_compiling)
+        try:
+            return await self.thinkers.run(self.visitor, task, *arguments)
+        except Superseded:
+            return None
+        except Busy as error:
+            ui.notify(str(error))
+            return None
+        finally:
+            slow.cancel()
+
+    def _say_compiling(self) -> None:
+        self._status.set_text("compiling the search, once for each budget …")
+
+    def _note(self, thought: Thought) -> None:
+        """Writes a thought's value, for the first player, into the curve and below the board."""
+        match = self.match
+        value = SIGN[match.player] * thought.value
+        self.curve[len(match.actions)] = round(value, 3)
+        name = match.game.player_names[0]
+        self._value_text.set_text(f"value for {name}: {value:+.2f} (from −1 to +1)")
+
+    async def _undo(self) -> None:
+        alone = self.side in ("watch", "both") or self.match.is_over
+        self.match.undo(1 if alone else 2)
+        if self._is_network_to_move and self.side != "watch":
+            self.match.undo()
+        if self.side == "watch":  # and stop, or it would move again
+            self._number += 1
+            self._redraw()
+        else:
+            await self._continue()
+
+    async def _redo(self) -> None:
+        self.match.redo(1 if self.side == "both" else 2)
+        await self._continue()
+
+    async def _resign(self) -> None:
+        if not self._is_network_to_move:
+            self.match.resign()
+            await self._continue()
+
+    async def _new(self) -> None:
+        self.match, self.curve = LiveGame(self.version.game), {}
+        await self._continue()
+
+    async def _change_network(self, event: events.ValueChangeEventArguments) -> None:
+        try:
+            version = await self.thinkers.run(self.visitor, networks.load, event.value)
+        except (ValueError, OSError, Superseded, Busy) as error:
+            ui.notify(str(error))
+            return
+        is_same_game = version.game == self.version.game
+        self.version = version
+        if is_same_game:
+            await self._continue()
+        else:
+            await self._new()
+
+    async def _change_side(self, event: events.ValueChangeEventArguments) -> None:
+        self.side = event.value
+        await self._continue()
+
+    async def _change_budget(self, event: events.ValueChangeEventArguments) -> None:
+        self.budget = BUDGETS[int(event.value)]
+        await self._continue()
+
+    async def _change_overlay(self, event: events.ValueChangeEventArguments) -> None:
+        self.overlay = event.value
+        await self._continue()
+
+    def _download(self) -> None:
+        ui.download(records.write(self.match), "game.sgf")
+
+    async def _upload(self, event: events.UploadEventArguments) -> None:
+        try:
+            self.match = records.read(self.version.game, await event.file.read())
+        except ValueError as error:
+            ui.notify(f"this record cannot be played: {error}")
+            return
+        self.side, self.curve = "both", {}
+        self._sides.set_value("both")
+        await self._continue()
+
+
+def _chart(curve: dict[int, float]) -> dict[str, Any]:
+    """Returns the options of the value curve."""
+    return {
+        "animation": False,
+        "grid": {"left": 34, "right": 10, "top": 12, "bottom": 26},
+        "xAxis": {
+            "type": "value",
+            "minInterval": 1,
+            "min": 0,
+            "name": "",
+            "splitLine": {"show": False},
+        },
+        "yAxis": {"type": "value", "min": -1, "max": 1, "interval": 1, "splitLine": GRID},
+        "tooltip": {"trigger": "axis"},
+        "series": [
+            {
+                "type": "line",
+                "data": [list(point) for point in sorted(curve.items())],
+                "symbolSize": 5,
+                "lineStyle": {"width": 2},
+                "color": "#0072b2",
+                "name": "value for the first player",
+            }
+        ],
+    }

@@ -1,0 +1,173 @@
+"""What networks think of positions, computed outside the page's event loop.
+
+Searches of all visitors wait in one queue, and `WORKERS` threads compute them; a visitor has one
+request at a time, and a newer one takes the place of his older one while that still waits. So one
+visitor delays another by a search or two, never by his whole queue. A program is compiled at its
+first use; `warm_up` does that beforehand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.game import Game, State
+from selfplay.model import flops
+from selfplay.players.version import Version
+from selfplay.search.make import evaluations_per_move
+from selfplay.serve.rules import compiled
+
+WORKERS = 2
+BUDGETS = (0, 1, 4, 16, 64, 256, 1024)  # simulations, log-spaced
+LINE = 6  # moves of the line that is expected
+MOST_WAITING = 64  # requests of all visitors
+
+T = TypeVar("T")
+
+
+class Busy(RuntimeError):
+    """Too many requests wait."""
+
+
+class Superseded(RuntimeError):
+    """A newer request of the same visitor took this one's place."""
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What a version thinks of a position, for the player to move.
+
+    Attributes:
+        action: the move that it plays.
+        value: of the position, in [−1, 1].
+        prior: the network's policy, float[A].
+        policy: the search's, float[A].
+        budget: simulations of the search.
+    """
+
+    action: int
+    value: float
+    prior: np.ndarray
+    policy: np.ndarray
+    budget: int
+
+
+def think(version: Version, state: State, budget: int) -> Thought:
+    """Searches a position, which must not be terminal."""
+    game = version.game
+    legal = np.asarray(compiled(game).legal_actions(state))
+    result = version.search(state, budget)
+    prior = result.prior
+    if prior is None:
+        logits = jnp.where(legal, version.evaluate(state).policy_logits, -jnp.inf)
+        prior = jax.nn.softmax(logits)
+    return Thought(
+        int(result.action),
+        float(result.value),
+        np.asarray(prior, np.float64) * legal,
+        np.asarray(result.policy, np.float64) * legal,
+        budget,
+    )
+
+
+def values_of_moves(version: Version, state: State) -> dict[int, float]:
+    """Computes the network's value of each legal move, for who makes it; results where it ends."""
+    game = version.game
+    actions = np.flatnonzero(np.asarray(compiled(game).legal_actions(state)))
+    after, over, outcome, same = _children(game)(state, jnp.arange(game.num_actions))
+    values = np.asarray(version.evaluate(after).value)
+    sign = np.where(np.asarray(same), 1.0, -1.0)
+    mover = 1.0 if int(game.player(state)) == 0 else -1.0
+    all_values = np.where(np.asarray(over), mover * np.asarray(outcome), sign * values)
+    return {int(action): float(all_values[action]) for action in actions}
+
+
+def expected_line(version: Version, state: State, budget: int) -> list[int]:
+    """Follows the moves that a version would play on both sides, at most `LINE` of them."""
+    game, line = version.game, list[int]()
+    while len(line) < LINE and not bool(game.is_terminal(state)):
+        line.append(int(version.search(state, budget).action))
+        state = compiled(game).step(state, line[-1])
+    return line
+
+
+def flops_per_move(version: Version, budget: int) -> float:
+    """Counts the FLOPs of the network for one move."""
+    evaluations = evaluations_per_move(version.search_config.for_evaluation(budget))
+    return float(flops.move(version.game, version.network_config, evaluations))
+
+
+def warm_up(version: Version, budgets: Sequence[int]) -> None:
+    """Compiles what the page needs of a version."""
+    state = compiled(version.game).init()
+    compiled(version.game).step(state, int(np.argmax(compiled(version.game).legal_actions(state))))
+    values_of_moves(version, state)
+    for budget in budgets:
+        version.search(state, budget)
+
+
+class Thinkers:
+    """The threads that compute, and the queue in front of them."""
+
+    def __init__(self, workers: int = WORKERS) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="think")
+        self._newest: dict[str, int] = {}
+        self._waiting = 0
+
+    async def run(self, visitor: str, task: Callable[..., T], *arguments: Any) -> T:
+        """Computes ``task(*arguments)`` for a visitor, outside the event loop.
+
+        Raises:
+            Busy: too many requests wait.
+            Superseded: the visitor asked for something else before this began.
+        """
+        if self._waiting >= MOST_WAITING:
+            raise Busy("too many visitors are searching; try again in a moment")
+        number = self._newest[visitor] = self._newest.get(visitor, 0) + 1
+        self._waiting += 1
+
+        def begin() -> T:
+            if self._newest.get(visitor) != number:
+                raise Superseded("a newer request took this one's place")
+            return task(*arguments)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, begin)
+        finally:
+            self._waiting -= 1
+
+    def forget(self, visitor: str) -> None:
+        """Drops what a visitor who has left was waiting for."""
+        self._newest.pop(visitor, None)
+
+    def in_background(self, task: Callable[..., Any], *arguments: Any) -> None:
+        """Computes something for nobody, when a thread is free."""
+        self._pool.submit(task, *arguments)
+
+    def close(self) -> None:
+        """Lets running searches end, and drops the others."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@lru_cache(maxsize=16)
+def _children(game: Game) -> Callable[[State, Any], tuple[State, Any, Any, Any]]:
+    """Compiles the positions after every action, whether they end the game, and who moves."""
+
+    @jax.jit
+    def children(state: State, actions: Any) -> tuple[State, Any, Any, Any]:
+        def one(action: Any) -> tuple[State, Any, Any, Any]:
+            after = game.step(state, action)
+            same = game.player(after) == game.player(state)
+            return after, game.is_terminal(after), game.outcome(after), same
+
+        return jax.vmap(one)(actions)
+
+    return children

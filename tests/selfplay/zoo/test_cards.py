@@ -1,0 +1,97 @@
+"""The zoo: its cards, its files, and ``zoo:NAME`` wherever a version can stand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from selfplay.players import specs
+from selfplay.players.version import Version
+from selfplay.runs.files import CorruptedFile
+from selfplay.zoo import cards
+from selfplay.zoo.cards import Card, Data, Score
+from tests.selfplay.serve.web.untrained import export
+
+CARD = Card(
+    title="Connect Four, not trained",
+    commands=("python launch/train.py connect_four --iterations 0",),
+    commit="0" * 40,
+    seed=0,
+    sha256="",
+    exam={0: Score(0.5, 0.01), 64: Score(0.75, 0.01)},
+    elo={64: Score(120.0, 20.0)},
+    anchor="random",
+    ladder="docs/results/a_ladder",
+    data=Data(("a book",), "CC0", "ab" * 32),
+)
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    export("connect_four", tmp_path / "four.safetensors")
+    cards.add("four", CARD, tmp_path)
+    monkeypatch.setattr(cards, "FOLDER", tmp_path)
+    for function in (cards.names, cards.card, cards.network_file):
+        monkeypatch.setattr(function, "__defaults__", (tmp_path,))
+    return tmp_path
+
+
+def test_card_is_read_as_it_was_written(zoo: Path) -> None:
+    read = cards.card("four")
+    assert replace(read, sha256="") == CARD
+    assert len(read.sha256) == 64
+    assert Card.from_json(replace(CARD, data=None).to_json()).data is None
+
+
+def test_strength_is_a_line(zoo: Path) -> None:
+    assert CARD.strength == (
+        "exam, moves that keep the result, by simulations: 50.0% with 0, 75.0% with 64; "
+        "Elo over random, by simulations: 120 ± 39 with 64"
+    )
+    assert replace(CARD, exam={}, elo={}).strength == "not rated"
+
+
+def test_network_is_a_version_by_its_name(zoo: Path) -> None:
+    version = Version.load("zoo:four")
+    assert version.name == "zoo:four"
+    assert version.config["game"] == "connect_four"
+    player = specs.parse("zoo:four?sims=4", version.game)
+    assert player.spec == "zoo:four?sims=4" and player.digest
+
+
+def test_unknown_network_is_named_with_the_choices(zoo: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"no network 'fuor' \(did you mean 'four'\?\); .*zoo:four"
+    ):
+        Version.load("zoo:fuor")
+
+
+@pytest.mark.parametrize("name", ["../four", "/etc/passwd", "", "four.safetensors"])
+def test_names_are_not_paths(zoo: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="no network"):
+        Version.load(f"zoo:{name}")
+
+
+def test_changed_network_is_refused(zoo: Path) -> None:
+    path = zoo / "four.safetensors"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(CorruptedFile, match="its card has"):
+        Version.load("zoo:four")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"title": 3}', "not json"])
+def test_damaged_card_is_an_error(zoo: Path, text: str) -> None:
+    (zoo / "four.json").write_text(text)
+    with pytest.raises(ValueError, match="not a card of the zoo"):
+        cards.card("four")
+
+
+def test_networks_of_the_package_load_and_are_small() -> None:
+    total = 0
+    for name in cards.names():
+        version, path = Version.load(cards.PREFIX + name), cards.network_file(name)
+        assert version.ledger and version.ledger.total
+        total += path.stat().st_size
+    assert total < 8e6
