@@ -85,7 +85,7 @@ class Card:
         if kept:
             parts.append(f"exam, moves that keep the result, by simulations: {kept}")
         if rated:
-            parts.append(f"Elo over {self.anchor}, by simulations: {rated}")
+            parts.append(f"Elo relative to {self.anchor}, by simulations: {rated}")
         return "; ".join(parts) or "not rated"
 
     def to_json(self) -> str:

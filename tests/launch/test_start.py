@@ -31,6 +31,8 @@ PARSING = {
     "report": [["runs/a"], ["--help"]],
     "simulate": [["runs/a"], ["--help"]],
     "verify": [["runs/a"], ["--help"]],
+    "zoo": [["list"], ["show", "connect_four"], ["--help"]],
+    "serve": [["runs", "--port", "8090"], ["--help"]],
 }
 
 # Parses each command line as its command does, and stops behind the parser.

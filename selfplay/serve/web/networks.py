@@ -49,7 +49,7 @@ def cost(version: Version, budget: int) -> str:
     card = cards.card(version.name.removeprefix(cards.PREFIX))
     if budget in card.elo:
         score = card.elo[budget]
-        text += f"; {score.value:.0f} ± {1.96 * score.stderr:.0f} Elo over {card.anchor}"
+        text += f"; {score.value:.0f} ± {1.96 * score.stderr:.0f} Elo relative to {card.anchor}"
     if budget in card.exam:
         text += f"; keeps the result in {card.exam[budget].value:.1%} of exam questions"
     return text

@@ -48,7 +48,7 @@ def test_card_is_read_as_it_was_written(zoo: Path) -> None:
 def test_strength_is_a_line(zoo: Path) -> None:
     assert CARD.strength == (
         "exam, moves that keep the result, by simulations: 50.0% with 0, 75.0% with 64; "
-        "Elo over random, by simulations: 120 ± 39 with 64"
+        "Elo relative to random, by simulations: 120 ± 39 with 64"
     )
     assert replace(CARD, exam={}, elo={}).strength == "not rated"
 
