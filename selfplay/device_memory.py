@@ -121,7 +121,7 @@ class _Operation(NamedTuple):
     """An operation; None among its operands is a constant."""
 
     name: str
-    parameters: Mapping[str, Any]
+    equation: Any
     operands: Sequence[_Value | None]
     results: Sequence[_Value]
 
@@ -153,7 +153,13 @@ def _operations(jaxpr: Jaxpr, values: _Values) -> Iterator[_Operation]:
         else:
             results = [_Value(_bytes(variable.aval)) for variable in equation.outvars]
             values.update(zip(equation.outvars, results, strict=True))
-            yield _Operation(name, parameters, operands, results)
+            yield _Operation(name, equation, operands, results)
+
+
+def _larger(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    """Counts the arrays that have another dimension outside of a loop's body."""
+    pairs = zip(outside, inside, strict=True)
+    return sum(len(one.aval.shape) > len(two.aval.shape) for one, two in pairs)
 
 
 class _Level:
@@ -222,12 +228,17 @@ class _Level:
 
     def _follow_loop(self, number: int, operation: _Operation) -> None:
         """Looks into the bodies of a loop or of branches."""
-        name, parameters, operands, results = operation
+        name, equation, operands, results = operation
+        parameters: Mapping[str, Any] = equation.params
         if name == "scan":
-            first, bodies = parameters["num_consts"], [parameters["jaxpr"]]
-            carry = operands[first : first + parameters["num_carry"]]
-            may = [first <= i < first + len(carry) for i in range(len(operands))]
-            overwritable = [may]
+            bodies = [parameters["jaxpr"]]
+            inside = _body(parameters["jaxpr"])
+            # Operands are constants, what is carried, and what is sliced; results the last two.
+            sliced = _larger(equation.invars, inside.invars)
+            carried = len(results) - _larger(equation.outvars, inside.outvars)
+            first = len(operands) - sliced - carried
+            carry = operands[first : first + carried]
+            overwritable = [[first <= i < first + carried for i in range(len(operands))]]
         elif name == "while":
             bodies = [parameters["cond_jaxpr"], parameters["body_jaxpr"]]
             first = parameters["cond_nconsts"] + parameters["body_nconsts"]

@@ -141,6 +141,37 @@ def anchor(path: Path) -> str:
         return str(first[0]) if first else ""
 
 
+@dataclass(frozen=True)
+class StoredGame:
+    """A game as a reader sees it; players by their specs."""
+
+    number: int  # in the file
+    first: str  # player 0
+    second: str
+    moves: tuple[int, ...]  # those of the opening included
+    outcome: int | None  # as in `RecordedGame`
+
+
+def games_of(path: Path, spec: str) -> list[StoredGame]:
+    """Reads the games of a player without taking the lock of a ladder's file.
+
+    Raises:
+        ValueError: there is no such file, it is not a ladder, or it is damaged.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no ladder {path}")
+    with _readable(path), closing(_connect(path)) as base:
+        rows = base.execute(
+            "SELECT games.id, one.spec, two.spec, opening, moves, outcome FROM games "
+            "JOIN players AS one ON one.id = first JOIN players AS two ON two.id = second "
+            "WHERE ? IN (one.spec, two.spec) ORDER BY games.id",
+            (spec,),
+        )
+        return [
+            StoredGame(*row[:3], (*json.loads(row[3]), *json.loads(row[4])), row[5]) for row in rows
+        ]
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Converts SQLite's errors to a ValueError that names the file."""

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from nicegui import run, ui
 
@@ -57,9 +57,18 @@ async def ladder_page(places: Places, name: str) -> None:
              "align": "left" if key == "player" else "right"}
             for key in COLUMNS
         ]  # fmt: skip
-        ui.table(columns=columns, rows=[_cells(row) for row in rows], row_key="rank").classes(
-            "w-full figure"
-        ).props("flat dense")
+        cells = [_cells(row) | {"link": _games_link(name, row.player)} for row in rows]
+        table = ui.table(columns=columns, rows=cells, row_key="rank", pagination=50)
+        table.classes("w-full figure").props("flat dense")
+        if (folder / database.FILE).exists():  # tables of games have no moves
+            table.add_slot(
+                "body-cell-player",
+                '<q-td :props="props"><a :href="props.row.link">{{ props.value }}</a></q-td>',
+            )
+
+
+def _games_link(ladder: str, player: str) -> str:
+    return f"/games?{urlencode({'ladder': ladder, 'player': player})}"
 
 
 def _elo_chart(rows: list[tables.Row]) -> dict[str, Any]:

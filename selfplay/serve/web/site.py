@@ -12,7 +12,7 @@ from nicegui import app, ui
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from selfplay.serve.web import ladders_page, networks, runs_page, studies_page
+from selfplay.serve.web import games_page, ladders_page, networks, runs_page, studies_page
 from selfplay.serve.web.frame import frame
 from selfplay.serve.web.networks import Choice
 from selfplay.serve.web.places import Places
@@ -100,6 +100,10 @@ def build(places: Places, offered: list[Choice], thinkers: Thinkers, token: str)
     @ui.page("/ladders/{name:path}")
     async def ladder(name: str) -> None:
         await ladders_page.ladder_page(places, unquote(name))
+
+    @ui.page("/games")
+    def games(ladder: str = "", player: str = "") -> None:
+        games_page.games_page(places, ladder, player)
 
     @ui.page("/studies")
     def studies() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from typing import Any
 import pytest
 
 from games import checkout
+from selfplay.ladder import database
+from selfplay.ladder.database import LadderDatabase, Pairing
+from selfplay.ladder.match import GameResult
+from selfplay.players.specs import Player
 from tests.selfplay.serve.web.untrained import export
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -90,6 +95,22 @@ def stop(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
+def make_ladder(folder: Path) -> None:
+    """Makes a ladder with one game: the first player stacks four in the first column."""
+    folder.mkdir(parents=True)
+    path = folder / database.FILE
+    with closing(LadderDatabase(path, {"game": "connect_four"}, "solver")) as base:
+        one, two = base.enter([Player("random", None), Player("solver", None)])
+        pairing = Pairing(1, 0, one.id, two.id, 0, 1)
+        base.begin_round([pairing])
+        moves = (0, 1, 0, 1, 0, 1, 0)
+        results = [
+            GameResult(0, False, (), moves, 1, ""),
+            GameResult(0, True, (), moves, 1, ""),
+        ]
+        base.finish(pairing, results, 0)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The page's address, with three untrained networks and a run that a test may extend."""
@@ -100,6 +121,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     run.mkdir(parents=True)
     config = {"game": "connect_four", "iterations": 9}
     (run / "config.json").write_text(json.dumps({"format_version": 2, "config": config}))
+    make_ladder(folder / "runs" / "ladder")
     process, address = serve(*files, folder / "runs")
     yield address.rstrip("/"), run
     stop(process)
@@ -208,6 +230,16 @@ def test_curve_of_a_run_grows_while_it_is_watched(page: Page, site: tuple[str, P
     page.wait_for_moves("iteration 1 of 9")
     commit(2)
     page.wait_for_moves("iteration 2 of 9")
+
+
+def test_game_of_a_ladder_is_replayed(page: Page) -> None:
+    page.open("/ladders")
+    page.page.get_by_role("link", name="runs/ladder").click()
+    page.page.get_by_role("link", name="random").click()
+    status = page.page.locator('[role="status"]')
+    playwright.expect(status).to_contain_text("move 7 of 7: 1", timeout=PATIENCE)
+    page.press("Back")
+    playwright.expect(status).to_contain_text("move 6 of 7: 2")
 
 
 @pytest.mark.parametrize("path", ["/runs", "/ladders", "/studies"])

@@ -1,0 +1,121 @@
+"""The games of a player on a ladder, to be replayed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import events, ui
+
+import games
+from games import plugins
+from selfplay.ladder import database
+from selfplay.ladder.database import StoredGame
+from selfplay.serve.web import boards
+from selfplay.serve.web.boards import Marks
+from selfplay.serve.web.frame import button, frame, heading
+from selfplay.serve.web.live_game import LiveGame
+from selfplay.serve.web.places import UNREADABLE, Places, named
+
+RESULTS = {1: "1–0", -1: "0–1", 0: "½–½", None: "not rated"}
+
+
+def games_page(places: Places, ladder: str, player: str) -> None:
+    """Draws a player's games, and the one that is replayed."""
+    with frame("Ladders"):
+        try:
+            folder = named(places.ladders, ladder)
+            path = folder / database.FILE
+            with plugins.stored_in(folder):
+                game = games.make(database.settings(path)["game"])
+            stored = database.games_of(path, player)
+        except UNREADABLE as error:
+            ui.label(str(error))
+            return
+        heading(player)
+        ui.label(f"{len(stored):,} games on {ladder}").classes("pale figure")
+        if not stored:
+            return
+        by_number = {each.number: each for each in stored}
+        with ui.element("div").classes("columns"):
+            with ui.element("section").classes("stack"):
+                replay = Replay(LiveGame(game))
+                replay.build()
+            table = (
+                ui.table(
+                    columns=_columns(),
+                    rows=[_row(each) for each in stored],
+                    row_key="number",
+                    pagination=20,
+                )
+                .classes("w-full figure")
+                .props("flat dense")
+            )
+
+        def chosen(event: events.GenericEventArguments) -> None:
+            replay.show(by_number[event.args[1]["number"]])
+
+        table.on("rowClick", chosen)
+        replay.show(stored[0])
+
+
+class Replay:
+    """A board with a slider over the moves of a game."""
+
+    def __init__(self, live: LiveGame) -> None:
+        self._live, self._plies = live, 0
+
+    def build(self) -> None:
+        """Draws the board and the slider."""
+        self._players = ui.label().classes("status").style("overflow-wrap: anywhere")
+        self._board = ui.html("", sanitize=False).style("width: 100%")
+        self._text = ui.label().classes("pale figure").props('role="status"')
+        self._slider = ui.slider(min=0, max=0, step=1, on_change=lambda: self._draw())
+        self._slider.props('aria-label="move"')
+        with ui.element("div").classes("row"):
+            button("Back", lambda: self._slider.set_value(max(0, self._slider.value - 1)))
+            button(
+                "Forward", lambda: self._slider.set_value(min(self._plies, self._slider.value + 1))
+            )
+
+    def show(self, stored: StoredGame) -> None:
+        """Replays another game from its start to its end."""
+        self._live = LiveGame(self._live.game)
+        for action in stored.moves:
+            self._live.play(action)
+        self._plies = len(stored.moves)
+        self._players.set_text(f"{stored.first} – {stored.second}: {RESULTS[stored.outcome]}")
+        self._slider.props(f"max={self._plies}")
+        self._slider.set_value(self._plies)
+        self._draw()
+
+    def _draw(self) -> None:
+        at = int(self._slider.value or 0)
+        self._live.redo(self._plies)
+        names = self._live.names
+        self._live.undo(self._plies - at)
+        marks = Marks(last=self._live.last_cell)
+        self._board.set_content(boards.draw(self._live.game, self._live.state, marks))
+        last = f": {names[at - 1]}" if at else ""
+        self._text.set_text(f"move {at} of {self._plies}{last}")
+
+
+def _columns() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "label": label, "field": name, "align": "left", "sortable": True}
+        for name, label in (
+            ("first", "first"),
+            ("second", "second"),
+            ("result", "result"),
+            ("plies", "moves"),
+        )
+    ]
+
+
+def _row(stored: StoredGame) -> dict[str, Any]:
+    return {
+        "number": stored.number,
+        "first": stored.first,
+        "second": stored.second,
+        "result": RESULTS[stored.outcome],
+        "plies": len(stored.moves),
+    }
