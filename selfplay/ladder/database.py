@@ -168,7 +168,8 @@ def games_of(path: Path, spec: str) -> list[StoredGame]:
             (spec,),
         )
         return [
-            StoredGame(*row[:3], (*json.loads(row[3]), *json.loads(row[4])), row[5]) for row in rows
+            StoredGame(number, first, second, (*json.loads(opening), *json.loads(moves)), outcome)
+            for number, first, second, opening, moves, outcome in rows
         ]
 
 

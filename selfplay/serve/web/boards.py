@@ -252,8 +252,12 @@ def _thoughts(action: int, x: float, y: float, radius: float, marks: Marks) -> l
             f'<text class="on" x="{x:.1f}" y="{y:.1f}">{100 * share:.0f}</text>'
         )
     if action in marks.truths:
+        word = marks.truths[action]
+        color = {"win": "var(--good)", "loss": "var(--bad)"}.get(word, "var(--line)")
         parts.append(
-            f'<text class="on" x="{x:.1f}" y="{y + 14:.1f}">{escape(marks.truths[action])}</text>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{color}" opacity="0.45" '
+            'pointer-events="none"/>'
+            f'<text class="on" x="{x:.1f}" y="{y:.1f}">{escape(word)}</text>'
         )
     return parts
 

@@ -72,10 +72,12 @@ class Replay:
         self._slider = ui.slider(min=0, max=0, step=1, on_change=lambda: self._draw())
         self._slider.props('aria-label="move"')
         with ui.element("div").classes("row"):
-            button("Back", lambda: self._slider.set_value(max(0, self._slider.value - 1)))
-            button(
-                "Forward", lambda: self._slider.set_value(min(self._plies, self._slider.value + 1))
-            )
+            button("Back", lambda: self._go(-1))
+            button("Forward", lambda: self._go(1))
+
+    def _go(self, moves: int) -> None:
+        at = int(self._slider.value or 0) + moves
+        self._slider.set_value(min(max(at, 0), self._plies))
 
     def show(self, stored: StoredGame) -> None:
         """Replays another game from its start to its end."""

@@ -129,6 +129,11 @@ class LiveGame:
         return f"{winner} wins" + ("" if margin is None else f" by {abs(float(margin)):g}")
 
     @classmethod
+    def at(cls, game: Game, state: State) -> LiveGame:
+        """Begins at a position."""
+        return cls(game, _states=[state])
+
+    @classmethod
     def of_names(cls, game: Game, names: list[str]) -> LiveGame:
         """Plays the moves of a game by name.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from selfplay.players.version import Version
+from selfplay.runs.snapshots import snapshot_versions
 from selfplay.serve.web.palette import raised
 from selfplay.serve.web.places import Places
 from selfplay.serve.web.thinking import flops_per_move
@@ -39,6 +41,12 @@ def choices(places: Places) -> list[Choice]:
 def load(spec: str) -> Version:
     """Loads a version once; newer versions of a run that still trains need the page again."""
     return Version.load(spec)
+
+
+def versions(spec: str) -> list[int]:
+    """Lists the stored versions of the run that a choice names, ascending; [] if it names none."""
+    folder, at, _ = spec.rpartition("@last")
+    return snapshot_versions(Path(folder)) if at else []
 
 
 def cost(version: Version, budget: int) -> str:

@@ -39,10 +39,15 @@ class Places:
             if path.is_file() and path.suffix == SUFFIX:
                 found.files[path.stem] = path.resolve()
             elif path.is_dir():
-                found._look(path.resolve(), path.name or str(path), DEPTH)
+                name = path.resolve().name
+                is_taken = any(each.partition("/")[0] == name for each in found._names())
+                found._look(path.resolve(), str(path) if is_taken else name, DEPTH)
             else:
                 raise ValueError(f"{path} is neither a folder nor an exported {SUFFIX} file")
         return found
+
+    def _names(self) -> list[str]:
+        return [*self.runs, *self.ladders, *self.studies]
 
     def _look(self, folder: Path, name: str, depth: int) -> None:
         if (folder / CONFIG).is_file():

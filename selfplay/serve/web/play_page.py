@@ -24,11 +24,12 @@ from selfplay.serve.web.thinking import (
     Thought,
     expected_line,
     think,
+    truths,
     values_of_moves,
 )
 
 Side = Literal["first", "second", "both", "watch"]
-Overlay = Literal["none", "network", "search", "values"]
+Overlay = Literal["none", "network", "search", "values", "truth"]
 SIDES = {
     "first": "you begin",
     "second": "it begins",
@@ -40,6 +41,7 @@ OVERLAYS = {
     "network": "network's policy",
     "search": "search's policy",
     "values": "values of moves",
+    "truth": "what perfect play makes of them",
 }
 PACE = 0.6  # seconds between moves that are watched
 WORTH_COMPILING = 3.0  # seconds after which a visitor is told why he waits
@@ -59,6 +61,9 @@ class PlayPage:
     overlay: Overlay = "none"
     curve: dict[int, float] = field(default_factory=dict)  # by ply, for player 0
     thought: Thought | None = None  # of the position on the board
+    _values: dict[int, float] = field(default_factory=dict)  # of the moves there, by action
+    _truths: dict[int, str] = field(default_factory=dict)  # the same, by perfect play
+    _versions: list[int] = field(default_factory=list)  # of the run that is played against
     _number: int = 0  # of the newest change; older answers are dropped
 
     @classmethod
@@ -95,6 +100,9 @@ class PlayPage:
                 label="network",
                 on_change=self._change_network,
             ).classes("w-full").props("outlined dense")
+            self._version_text = ui.label()
+            self._version = ui.slider(min=0, max=0, step=1, on_change=self._change_version)
+            self._version.props('snap markers aria-label="version"')
             self._sides = ui.select(
                 SIDES, value=self.side, label="sides", on_change=self._change_side
             )
@@ -144,6 +152,8 @@ class PlayPage:
         self._board.set_content(
             boards.draw(game, match.state, Marks(legal, match.last_cell, *shown))
         )
+        self._version_text.set_visibility(bool(self._versions))
+        self._version.set_visibility(bool(self._versions))
         cells = boards.cells(game, match.state)
         self._others.clear()
         with self._others:
@@ -164,19 +174,15 @@ class PlayPage:
         self._save.set_visibility(has_sgf)
         self._open.set_visibility(records.can_read(game))
 
-    def _overlaid(self) -> tuple[dict[int, float], dict[int, float]]:
-        """Returns the shares and the values that the board shows."""
+    def _overlaid(self) -> tuple[dict[int, float], dict[int, float], dict[int, str]]:
+        """Returns the shares, the values and the words that the board shows."""
         thought = self.thought
-        if self.match.is_over or self.overlay == "none":
-            return {}, {}
-        if self.overlay == "values":
-            return {}, self._values
-        if thought is None:
-            return {}, {}
+        if self.match.is_over or thought is None or self.overlay == "none":
+            return {}, {}, {}
+        if self.overlay in ("values", "truth"):
+            return {}, self._values, self._truths
         policy = thought.prior if self.overlay == "network" else thought.policy
-        return {a: float(policy[a]) for a in self.match.legal}, {}
-
-    _values: dict[int, float] = field(default_factory=dict)
+        return {a: float(policy[a]) for a in self.match.legal}, {}, {}
 
     @property
     def _is_network_to_move(self) -> bool:
@@ -209,7 +215,7 @@ class PlayPage:
     async def _continue(self) -> None:
         """Redraws after a change; plays the network's moves, and thinks for what is shown."""
         self._number += 1
-        number, self.thought, self._values = self._number, None, {}
+        number, self.thought, self._values, self._truths = self._number, None, {}, {}
         self._value_text.set_text("")
         self._line_text.set_text("")
         self._redraw()
@@ -237,12 +243,14 @@ class PlayPage:
         self._note(thought)
         if self.overlay == "values":
             self._values = await self._ask(values_of_moves, version, state) or {}
+        if self.overlay == "truth":
+            self._truths = await self._ask(truths, version.game, state) or {}
         if number == self._number:
             self._redraw()
 
     async def _hint(self) -> None:
         """Shows the move that the network would play, and the line that it expects."""
-        if self.match.is_over:
+        if self.match.is_over or self._is_network_to_move:
             return
         number, version, state = self._number, self.version, self.match.state
         thought = await self._ask(think, version, state, self.budget)
@@ -254,10 +262,10 @@ class PlayPage:
         ui.notify(f"it would play {name}")
         line = await self._ask(expected_line, version, state, min(self.budget, 64))
         if line and number == self._number:
-            names = LiveGame(version.game, None, [state])
+            expected = LiveGame.at(version.game, state)
             for action in line:
-                names.play(action)
-            self._line_text.set_text("expects " + " ".join(names.names))
+                expected.play(action)
+            self._line_text.set_text("expects " + " ".join(expected.names))
 
     async def _ask(self, task: Any, *arguments: Any) -> Any:
         """Computes something; None if it was not to be."""
@@ -266,7 +274,7 @@ class PlayPage:
             return await self.thinkers.run(self.visitor, task, *arguments)
         except Superseded:
             return None
-        except Busy as error:
+        except (Busy, ValueError) as error:  # the latter: there is no perfect player
             ui.notify(str(error))
             return None
         finally:
@@ -312,13 +320,30 @@ class PlayPage:
             version = await self.thinkers.run(self.visitor, networks.load, event.value)
         except (ValueError, OSError, Superseded, Busy) as error:
             ui.notify(str(error))
+            await self._continue()  # the network may have been about to move
             return
         is_same_game = version.game == self.version.game
-        self.version = version
+        self.version, self._versions = version, networks.versions(event.value)
+        if self._versions:
+            self._version.props(f"max={len(self._versions) - 1}")
+            self._version.set_value(len(self._versions) - 1)
+            self._version_text.set_text(f"version {self._versions[-1]}")
         if is_same_game:
             await self._continue()
         else:
             await self._new()
+
+    async def _change_version(self, event: events.ValueChangeEventArguments) -> None:
+        """Another version of the same run, on the same position."""
+        if not self._versions or self.version.number == self._versions[int(event.value)]:
+            return
+        number = self._versions[int(event.value)]
+        spec = f"{self.version.name.rpartition('@')[0]}@{number}"
+        version = await self._ask(networks.load, spec)
+        if version is not None:
+            self.version = version
+            self._version_text.set_text(f"version {number}")
+        await self._continue()
 
     async def _change_side(self, event: events.ValueChangeEventArguments) -> None:
         self.side = event.value

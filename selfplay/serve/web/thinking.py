@@ -21,9 +21,11 @@ import numpy as np
 
 from games.game import Game, State
 from selfplay.model import flops
+from selfplay.players.solvers import Solver, solver_for
 from selfplay.players.version import Version
 from selfplay.search.make import evaluations_per_move
 from selfplay.serve.rules import compiled
+from selfplay.solved.suite import ILLEGAL_SCORE
 
 WORKERS = 2
 BUDGETS = (0, 1, 4, 16, 64, 256, 1024)  # simulations, log-spaced
@@ -88,6 +90,22 @@ def values_of_moves(version: Version, state: State) -> dict[int, float]:
     mover = 1.0 if int(game.player(state)) == 0 else -1.0
     all_values = np.where(np.asarray(over), mover * np.asarray(outcome), sign * values)
     return {int(action): float(all_values[action]) for action in actions}
+
+
+def truths(game: Game, state: State) -> dict[int, str]:
+    """Says what each legal move leads to under perfect play: "win", "draw" or "loss".
+
+    Raises:
+        ValueError: there is no perfect player of the game here.
+    """
+    batch = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
+    (scores,) = _solver(game)(batch)
+    words = {1: "win", 0: "draw", -1: "loss"}
+    return {
+        action: words[int(np.sign(score))]
+        for action, score in enumerate(scores)
+        if score != ILLEGAL_SCORE
+    }
 
 
 def expected_line(version: Version, state: State, budget: int) -> list[int]:
@@ -155,6 +173,11 @@ class Thinkers:
     def close(self) -> None:
         """Lets running searches end, and drops the others."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@lru_cache(maxsize=4)
+def _solver(game: Game) -> Solver:
+    return solver_for(game)
 
 
 @lru_cache(maxsize=16)

@@ -28,6 +28,12 @@ def test_runs_ladders_and_studies_are_found_by_their_names(tmp_path: Path) -> No
     assert places.studies == {"study": study}
 
 
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    one, two = run_in(tmp_path / "a" / "runs" / "x"), run_in(tmp_path / "b" / "runs" / "x")
+    places = Places.find([tmp_path / "a" / "runs", tmp_path / "b" / "runs"])
+    assert places.runs == {"runs/x": one, f"{tmp_path / 'b' / 'runs'}/x": two}
+
+
 def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
     run_in(tmp_path / "secret" / "run")
     shown = tmp_path / "shown"

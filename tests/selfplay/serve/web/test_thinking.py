@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import games
 from selfplay.players.version import Version
 from selfplay.serve.rules import compiled
 from selfplay.serve.web import thinking
@@ -59,6 +60,22 @@ def test_expected_line_ends_with_the_game(version: Version) -> None:
     for action in line:
         assert np.asarray(compiled(version.game).legal_actions(state))[action]
         state = compiled(version.game).step(state, action)
+
+
+def test_truths_are_those_of_perfect_play() -> None:
+    game = games.make("tic_tac_toe")
+    state = compiled(game).init()
+    for action in (0, 1):  # the second player should have taken the center
+        assert set(thinking.truths(game, state).values()) <= {"win", "draw", "loss"}
+        state = compiled(game).step(state, action)
+    found = thinking.truths(game, state)
+    assert found[4] == "win" and 0 not in found and 1 not in found
+
+
+def test_game_without_a_perfect_player_says_so() -> None:
+    game = games.make("go?size=5")
+    with pytest.raises(ValueError, match="no perfect player"):
+        thinking.truths(game, compiled(game).init())
 
 
 def test_newer_request_of_a_visitor_takes_the_older_ones_place() -> None:
