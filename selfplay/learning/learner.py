@@ -206,17 +206,15 @@ class Learner:
         by_shard = many_steps.by_shard(devices)
         state = jax.tree.map(jnp.copy, jax.device_put(state, many_steps.everywhere(devices)))
         key = jax.device_put(key, many_steps.everywhere(devices))
-        history: list[Metrics] = []
-        for first in itertools.count(step=CHUNK):
-            chunk = list(itertools.islice(batches, CHUNK))
-            if not chunk:
-                return state, history
+        history, first = list[Metrics](), 0
+        while chunk := list(itertools.islice(batches, CHUNK)):
             filled = chunk + chunk[:1] * (CHUNK - len(chunk))  # one shape, one program
             rows = {name: np.stack([batch[name] for batch in filled]) for name in chunk[0]}
             numbers: Any = np.int32(first), np.int32(len(chunk))
             state, columns = program(state, jax.device_put(rows, by_shard), key, *numbers)
             history.append({name: column[: len(chunk)] for name, column in columns.items()})
-        raise AssertionError("count() does not end")
+            first += len(chunk)
+        return state, history
 
     def _gradients(self, params: Params, rows: Rows, keys: list[Array], step: int) -> list[Array]:
         """Computes the vectors of all shards, in their order, each on the device of its shard.
