@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -63,6 +64,16 @@ def _switch(dark: ui.dark_mode) -> None:
 def heading(text: str) -> None:
     """Draws the title of a page."""
     ui.label(text).props("role=heading aria-level=1").classes("title")
+
+
+def list_links(page: str, names: Mapping[str, object], if_none: str) -> None:
+    """Draws a page that links to what it lists."""
+    with frame(page):
+        heading(page)
+        for name in names:
+            ui.link(name, f"{LINKS[page]}/{quote(name)}").classes("block")
+        if not names:
+            ui.label(if_none).classes("pale")
 
 
 def listen_to_boards() -> None:

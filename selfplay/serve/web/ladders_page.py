@@ -6,14 +6,14 @@ import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from nicegui import run, ui
 
 from selfplay.ladder import database, game_table, tables
 from selfplay.ladder.ladder import LadderState
 from selfplay.players.specs import split_stored
-from selfplay.serve.web.frame import frame, heading
+from selfplay.serve.web.frame import frame, heading, list_links
 from selfplay.serve.web.palette import GRID, SERIES, raised
 from selfplay.serve.web.places import UNREADABLE, Places, named
 from selfplay.style.powers_of_ten import power_of_ten
@@ -24,13 +24,7 @@ LABELS = {"training": "training FLOPs", "move": "FLOPs a move", "interval": "95 
 
 def list_page(places: Places) -> None:
     """Draws the list of ladders."""
-    with frame("Ladders"):
-        heading("Ladders")
-        if not places.ladders:
-            ui.label("No ladder is in the given folders.").classes("pale")
-        with ui.element("div").classes("stack"):
-            for name in places.ladders:
-                ui.link(name, f"/ladders/{quote(name)}")
+    list_links("Ladders", places.ladders, "No ladder is in the given folders.")
 
 
 async def ladder_page(places: Places, name: str) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from nicegui import ui
 
 from selfplay.runs.run import CONFIG, read_config
-from selfplay.serve.web.frame import frame, heading
+from selfplay.serve.web.frame import frame, heading, list_links
 from selfplay.serve.web.places import UNREADABLE, Places, named
 from selfplay.study.folder import Study
 
@@ -17,13 +16,7 @@ EVERY = 5.0  # seconds between looks at the disk
 
 def list_page(places: Places) -> None:
     """Draws the list of studies."""
-    with frame("Studies"):
-        heading("Studies")
-        if not places.studies:
-            ui.label("No study is in the given folders.").classes("pale")
-        with ui.element("div").classes("stack"):
-            for name in places.studies:
-                ui.link(name, f"/studies/{quote(name)}")
+    list_links("Studies", places.studies, "No study is in the given folders.")
 
 
 def study_page(places: Places, name: str) -> None:
