@@ -117,6 +117,8 @@ def add(options: Add) -> None:
     """Exports a version into the zoo, and writes its card."""
     from selfplay.players.version import Version
     from selfplay.runs import manifest
+    from selfplay.runs.commits import Commits
+    from selfplay.runs.window import ReplayConfig
     from selfplay.zoo import cards
     from selfplay.zoo.cards import Card, Data, Score
 
@@ -127,8 +129,8 @@ def add(options: Add) -> None:
         raise ValueError(f"{folder} was trained with uncommitted changes; nobody could repeat it")
     data = None
     if options.sources:
-        digest = version.config["imitation"]["dataset"]
-        data = Data(options.sources, options.license, digest)
+        identity = Commits(folder, ReplayConfig()).identity()
+        data = Data(options.sources, options.license, identity.dataset)
     exam = graded(version) if options.grade else {}
     card = Card(
         title=options.title,

@@ -6,7 +6,7 @@ reached by keyboard. Moves that are no cells (a pass, a swap) are buttons of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from math import sqrt
@@ -167,41 +167,15 @@ def _hex(game: Hex, state: State, marks: Marks) -> str:
     def center(row: int, column: int) -> tuple[float, float]:
         return inset + (column + 0.5 + row / 2) * CELL, inset + radius + row * step_y
 
-    def corners(x: float, y: float, r: float) -> list[tuple[float, float]]:
-        return [
-            (x, y - r),
-            (x + r * sqrt(3) / 2, y - r / 2),
-            (x + r * sqrt(3) / 2, y + r / 2),
-            (x, y + r),
-            (x - r * sqrt(3) / 2, y + r / 2),
-            (x - r * sqrt(3) / 2, y - r / 2),
-        ]
-
     def polygon(points: list[tuple[float, float]], attributes: str) -> str:
-        joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return f'<polygon points="{joined}" {attributes}/>'
+        return f'<polygon points="{_points(points)}" {attributes}/>'
 
-    edges = {
-        0: [corners(*center(0, c), radius)[i] for c in range(size) for i in (5, 0, 1)],
-        1: [corners(*center(size - 1, c), radius)[i] for c in range(size) for i in (4, 3, 2)],
-        2: [corners(*center(r, 0), radius)[i] for r in range(size) for i in (5, 4, 3)],
-        3: [corners(*center(r, size - 1), radius)[i] for r in range(size) for i in (0, 1, 2)],
-    }
-    red, blue = HEX_COLORS
-    is_swapped = "O joins top" in (game.notation().edges or (lambda _: ""))(state)
-    colors = (blue, blue, red, red) if is_swapped else (red, red, blue, blue)
-    parts = []
-    for number, points in edges.items():
-        joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(
-            f'<polyline points="{joined}" fill="none" stroke="{colors[number]}" stroke-width="9" '
-            'stroke-linejoin="round" stroke-linecap="round"/>'
-        )
+    parts = _hex_edges(game, state, center, radius)
     for row, column in np.ndindex(size, size):
         x, y = center(row, column)
         parts.append(
             polygon(
-                corners(x, y, radius),
+                _corners(x, y, radius),
                 'fill="var(--panel)" stroke="var(--line)" stroke-width="1.5"',
             )
         )
@@ -223,13 +197,47 @@ def _hex(game: Hex, state: State, marks: Marks) -> str:
         x, y = center(row, column)
         parts += _thoughts(action, x, y, 15, marks)
         if action in legal and not board[row, column]:
-            target = polygon(corners(x, y, radius), 'class="target"')
+            target = polygon(_corners(x, y, radius), 'class="target"')
             ghost = (
                 f'<circle class="ghost" cx="{x:.1f}" cy="{y:.1f}" r="18" '
                 f'fill="{HEX_COLORS[player]}"/>'
             )
             parts.append(_button(action, names.actions[row * size + column], target + ghost))
     return _svg(width + 2 * inset, height + 2 * inset, parts, "Hex board")
+
+
+def _hex_edges(
+    game: Hex, state: State, center: Callable[[int, int], tuple[float, float]], radius: float
+) -> list[str]:
+    """Draws the four edges of a board of Hex in the colors of the players who join them."""
+    size = game.size
+    sides = (
+        [_corners(*center(0, c), radius)[i] for c in range(size) for i in (5, 0, 1)],
+        [_corners(*center(size - 1, c), radius)[i] for c in range(size) for i in (4, 3, 2)],
+        [_corners(*center(r, 0), radius)[i] for r in range(size) for i in (5, 4, 3)],
+        [_corners(*center(r, size - 1), radius)[i] for r in range(size) for i in (0, 1, 2)],
+    )
+    red, blue = HEX_COLORS
+    is_swapped = "O joins top" in (game.notation().edges or (lambda _: ""))(state)
+    colors = (blue, blue, red, red) if is_swapped else (red, red, blue, blue)
+    return [
+        f'<polyline points="{_points(points)}" fill="none" stroke="{color}" stroke-width="9" '
+        'stroke-linejoin="round" stroke-linecap="round"/>'
+        for points, color in zip(sides, colors, strict=True)
+    ]
+
+
+def _corners(x: float, y: float, radius: float) -> list[tuple[float, float]]:
+    """Returns the corners of a hexagonal cell, clockwise from the top."""
+    wide = radius * sqrt(3) / 2
+    return [
+        *((x, y - radius), (x + wide, y - radius / 2), (x + wide, y + radius / 2)),
+        *((x, y + radius), (x - wide, y + radius / 2), (x - wide, y - radius / 2)),
+    ]
+
+
+def _points(points: list[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def _thoughts(action: int, x: float, y: float, radius: float, marks: Marks) -> list[str]:

@@ -16,7 +16,7 @@ LISTENER = """
 <script>
 function chosen(event) {
   const target = event.target.closest('[data-action]');
-  if (target && !window.boardIsBusy) emitEvent('move', Number(target.dataset.action));
+  if (target) emitEvent('move', Number(target.dataset.action));
 }
 document.addEventListener('click', chosen);
 document.addEventListener('keydown', event => {

@@ -63,6 +63,6 @@ def cost(version: Version, budget: int) -> str:
     return text
 
 
-def by_game(choices: Sequence[Choice]) -> dict[str, str]:
+def titles(choices: Sequence[Choice]) -> dict[str, str]:
     """Returns titles by spec, as a select of the page takes them."""
     return {choice.spec: choice.title for choice in choices}

@@ -89,7 +89,6 @@ body, .q-layout, .q-page {{ background: var(--ground); color: var(--ink);
 .board text {{ fill: var(--pale); font: 500 13px system-ui, sans-serif; text-anchor: middle;
   dominant-baseline: central; pointer-events: none; }}
 .board text.on {{ fill: var(--ink); font-weight: 600; font-size: 12px; }}
-.board:has(g) {{ margin: 0 auto; }}
 .board.wood text.on {{ fill: #241a06; }}
 .q-btn.plain {{ text-transform: none; font-weight: 500; border-radius: var(--radius);
   border: 1px solid var(--line); color: var(--ink) !important; padding: 4px 14px;

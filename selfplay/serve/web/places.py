@@ -9,8 +9,8 @@ from pathlib import Path
 from selfplay.ladder import database, game_table
 from selfplay.players.version import SUFFIX
 from selfplay.runs.run import CONFIG
+from selfplay.study.folder import STUDY
 
-STUDY = "study.json"
 DEPTH = 3  # folders below a given one that are looked into
 UNREADABLE = (ValueError, OSError, KeyError, TypeError)  # what damaged files raise
 SKIPPED = ("checkpoints", "commits", "replay", "snapshots", "tensorboard", "logs")

@@ -95,7 +95,7 @@ class PlayPage:
     def _build_choices(self) -> None:
         with ui.element("div").classes("panel stack"):
             ui.select(
-                networks.by_game(self.choices),
+                networks.titles(self.choices),
                 value=self.choices[0].spec,
                 label="network",
                 on_change=self._change_network,

@@ -15,7 +15,7 @@ from selfplay.players.version import Version
 from selfplay.runs.codec import to_json
 
 
-def export(game: str, path: Path, *, simulations: int = 8) -> Path:
+def export(game: str, path: Path) -> Path:
     """Writes an untrained network for a game; returns the file."""
     config = replace(configs.get("connect_four_smoke"), game=game)
     params = network.make(games.make(game), config.network).init(jax.random.key(0))
