@@ -179,7 +179,14 @@ def _restore_or_initialize(
     data.evaluate(state.ema_params, 1)  # compiles
     if is_new:
         row = StartRow(iteration=0, digests={"state": digest(state)}, identity=identity)
-        run.commit(0, state, row.to_json(), state.ema_params, ledger=asdict(Ledger()))
+        run.commit(
+            0,
+            state,
+            row.to_json(),
+            state.ema_params,
+            ledger=asdict(Ledger()),
+            digests=row.digests,
+        )
     return state
 
 
@@ -214,7 +221,15 @@ def _iterate(
     best = best_iteration(rows)
     keep = best == iteration or is_snapshot(iteration) or iteration == imitation.iterations
     params = state.ema_params if keep else None
-    run.commit(iteration, state, row.to_json(), params, ledger=asdict(ledger), needed={best})
+    run.commit(
+        iteration,
+        state,
+        row.to_json(),
+        params,
+        ledger=asdict(ledger),
+        needed={best},
+        digests=row.digests,
+    )
     return state
 
 

@@ -1,9 +1,9 @@
-"""Full checkpoints: the arrays of a pytree, written by Orbax and compared by digest.
+"""Full checkpoints: the arrays of pytrees, written by Orbax and compared by digest.
 
 ``checkpoints/00000012/arrays`` is an Orbax checkpoint with one flat vector for each dtype, because
 Orbax takes about a millisecond for every array that it stores. ``tree.json`` lists, in the order of
-the vectors, each leaf's path, dtype and shape, and the digest. A checkpoint is complete and on disk
-when ``save`` returns.
+the vectors, each leaf's path, dtype and shape, and a digest of each part. A checkpoint is complete
+and on disk when ``save`` returns.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,14 +23,22 @@ import numpy as np
 from selfplay.runs.codec import Json
 from selfplay.runs.digest import digest
 from selfplay.runs.files import CorruptedFile, read_hashed_json, sync, write_hashed_json
-from selfplay.runs.tree import PyTree, flatten
+from selfplay.runs.tree import SEPARATOR, PyTree, flatten
+
+WHOLE = ""
+"""The part of a checkpoint of format 1 or 2, which has one digest of all its arrays."""
 
 
 class Checkpoint(NamedTuple):
-    """The arrays of a checkpoint by their paths, and their digest."""
+    """The content of a checkpoint.
 
-    arrays: dict[str, np.ndarray]
-    digest: str
+    Attributes:
+        parts: ``{path: array}`` of each part.
+        digests: digest of each part, as the checkpoint was saved with.
+    """
+
+    parts: dict[str, dict[str, np.ndarray]]
+    digests: dict[str, str]
 
 
 def checkpoint_path(folder: Path, iteration: int) -> Path:
@@ -89,13 +98,34 @@ def _read_vectors(arrays: Path, dtypes: list[str]) -> dict[str, np.ndarray]:
     return {name: np.asarray(vectors[name]) for name in dtypes}
 
 
-def save(folder: Path, iteration: int, state: PyTree) -> str:
-    """Writes a checkpoint, replacing an existing one, and returns the digest of ``state``.
+def _split(flat: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Groups arrays by the first name of their paths, and drops that name."""
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for path, array in flat.items():
+        part, _, rest = path.partition(SEPARATOR)
+        parts.setdefault(part, {})[rest] = array
+    return parts
 
-    Leaves are arrays (0-d and empty ones included), PRNG keys or numbers. Raises TypeError for
-    other leaves.
+
+def save(
+    folder: Path,
+    iteration: int,
+    parts: Mapping[str, PyTree],
+    digests: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """Writes a checkpoint, replacing an existing one, and returns the digest of each part.
+
+    Args:
+        folder: the run's folder.
+        iteration: the iteration.
+        parts: pytree of each part; leaves are arrays (0-d and empty ones included), PRNG keys or
+            numbers. Parts without leaves are left out.
+        digests: digests of parts that the caller has computed; others are computed here.
+
+    Raises:
+        TypeError: a leaf is something else.
     """
-    flat = flatten(state)
+    flat = flatten(parts)
     for path, array in flat.items():
         if array.dtype.kind in "USOMm":
             raise TypeError(f"the leaf at {path!r} is {array.dtype}, expected numbers")
@@ -103,7 +133,7 @@ def save(folder: Path, iteration: int, state: PyTree) -> str:
     if target.exists():
         shutil.rmtree(target)
     target.mkdir(parents=True)
-    state_digest = digest(flat)
+    digests = {part: digests.get(part) or digest(arrays) for part, arrays in _split(flat).items()}
     if vectors := _pack(flat):
         _, checkpointer = _orbax()
         with _quiet():
@@ -112,13 +142,13 @@ def save(folder: Path, iteration: int, state: PyTree) -> str:
             sync(path)
     sync(target.parent)
     leaves = [[path, a.dtype.name, list(a.shape)] for path, a in flat.items()]
-    document = {"digest": state_digest, "leaves": leaves, "extra": {}}
+    document = {"digests": digests, "leaves": leaves, "extra": {}}
     write_hashed_json(target / "tree.json", document)
-    return state_digest
+    return digests
 
 
 def load(folder: Path, iteration: int) -> Checkpoint:
-    """Reads a checkpoint and compares its digest.
+    """Reads a checkpoint and compares its digests.
 
     Raises CorruptedFile naming the file that is missing or altered.
     """
@@ -132,7 +162,10 @@ def load(folder: Path, iteration: int) -> Checkpoint:
         reason = str(error).splitlines()[0] if str(error) else ""
         why = f"Orbax cannot restore it ({type(error).__name__}: {reason[:200]})"
         raise CorruptedFile(arrays, why) from error
-    if (actual := digest(flat)) != info["digest"]:
-        why = f"its digest is {actual[:12]}…, expected {info['digest'][:12]}…"
-        raise CorruptedFile(arrays, why)
-    return Checkpoint(flat, info["digest"])
+    parts = _split(flat)
+    digests = info["digests"] if "digests" in info else {WHOLE: info["digest"]}
+    for part, expected in digests.items():
+        if (actual := digest(flat if part == WHOLE else parts[part])) != expected:
+            name = f"the digest of {part!r}" if part else "its digest"
+            raise CorruptedFile(arrays, f"{name} is {actual[:12]}…, expected {expected[:12]}…")
+    return Checkpoint(parts, digests)

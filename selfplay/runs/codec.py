@@ -15,11 +15,14 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """The format of new run folders; raised by changes that older programs cannot read."""
 
-READABLE_FORMATS = (1, 2)
-"""The formats that this program reads; format 1 has other names, see `selfplay.runs.renamed`."""
+READABLE_FORMATS = (1, 2, 3)
+"""The formats that this program reads.
+
+Format 1 has other names, see `selfplay.runs.renamed`; 1 and 2 have one digest for a checkpoint.
+"""
 
 # Metadata of a field that was added after runs of this format were written. Its default is not
 # written, and a missing key means the default: old files and comparisons of configs stay the same.

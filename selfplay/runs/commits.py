@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from selfplay.runs import metrics_row
-from selfplay.runs.checkpoint import checkpoint_path, load
+from selfplay.runs.checkpoint import WHOLE, checkpoint_path, load
 from selfplay.runs.codec import FORMAT_VERSION, READABLE_FORMATS, JsonObject
 from selfplay.runs.files import (
     TEMPORARY,
@@ -30,7 +30,6 @@ from selfplay.runs.identity import RunIdentity
 from selfplay.runs.metrics_row import MetricsRow
 from selfplay.runs.replay import Replay, ReplayIndex
 from selfplay.runs.snapshots import is_snapshot, load_snapshot, snapshot_path
-from selfplay.runs.tree import SEPARATOR
 from selfplay.runs.window import ReplayConfig
 
 
@@ -40,7 +39,7 @@ class Commit:
 
     Attributes:
         iteration: the iteration, 0 for the start.
-        state_digest: digest of the checkpoint, ``{"state": …, "carries": …}``.
+        digests: digest of each part of the checkpoint: "state", and "carries" if there are any.
         snapshot_digest: digest of the version's parameters; None if no snapshot was saved.
         replay: index of the replay after the iteration; None if it has no replay.
         ledger: FLOPs behind the version.
@@ -48,7 +47,7 @@ class Commit:
     """
 
     iteration: int
-    state_digest: str
+    digests: Mapping[str, str]
     snapshot_digest: str | None
     replay: ReplayIndex | None
     ledger: JsonObject
@@ -70,7 +69,7 @@ class Commit:
             "format_version": FORMAT_VERSION,
             "iteration": self.iteration,
             "files": files,
-            "state_digest": self.state_digest,
+            "digests": dict(self.digests),
             "snapshot_digest": self.snapshot_digest,
             "replay": self.replay.to_json() if self.replay else None,
             "ledger": self.ledger,
@@ -82,7 +81,7 @@ class Commit:
         """Undoes ``to_json``."""
         return cls(
             iteration=data["iteration"],
-            state_digest=data["state_digest"],
+            digests=data["digests"] if "digests" in data else {WHOLE: data["state_digest"]},
             snapshot_digest=data["snapshot_digest"],
             replay=ReplayIndex.from_json(data["replay"]) if data["replay"] else None,
             ledger=from_jsonable(data["ledger"]),
@@ -150,19 +149,15 @@ class Commits:
     def load(self, iteration: int) -> Loaded:
         """Reads a commit and every file it needs and compares digests; raises CorruptedFile."""
         commit = self.read(iteration)
-        arrays, digest = load(self._folder, iteration)
-        if digest != commit.state_digest:
-            why = f"its digest is {digest[:12]}…, expected {commit.state_digest[:12]}…"
+        parts, digests = load(self._folder, iteration)
+        if digests != commit.digests:
+            why = f"its digests are not those of {self.path(iteration)}"
             raise CorruptedFile(checkpoint_path(self._folder, iteration), why)
         if commit.snapshot_digest:
             load_snapshot(self._folder, iteration, commit.snapshot_digest)
         index = commit.replay or ReplayIndex(0, ())
-        trees: dict[str, dict[str, np.ndarray]] = {"state": {}, "carries": {}}
-        for path, array in arrays.items():
-            tree, _, rest = path.partition(SEPARATOR)
-            trees[tree][rest] = array
         replay = Replay.restore(self._folder, index, self._window)
-        return Loaded(commit, trees["state"], trees["carries"], replay)
+        return Loaded(commit, parts.get("state", {}), parts.get("carries", {}), replay)
 
     def latest_good(self) -> Loaded | None:
         """Loads the newest commit whose files are undamaged; None if there are no commits.

@@ -280,13 +280,14 @@ def _digest_of(arrays: Mapping[str, np.ndarray]) -> str:
     return digest(arrays)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], digest: str | None = None) -> str:
     """Writes ``{name: array}`` atomically as an uncompressed ``.npz``; returns its digest.
 
     Takes every NumPy and ml_dtypes dtype, such as bfloat16, but raises TypeError for objects.
+    `digest` is the arrays' digest, if the caller has computed it.
     """
     host = {name: np.asarray(array) for name, array in arrays.items()}
-    digest = _digest_of(host)  # raises TypeError for arrays of objects
+    digest = digest or _digest_of(host)  # raises TypeError for arrays of objects
     foreign = {n: a.dtype.name for n, a in host.items() if a.dtype.isbuiltin == 2}
     for name in foreign:
         host[name] = host[name].view(f"u{host[name].dtype.itemsize}")

@@ -193,8 +193,10 @@ class Replay:
         at = (self._start + np.arange(self._size)) % max(self._capacity, 1)
         return self._ring[name][at]
 
-    def save(self, iteration: int) -> Shard:
+    def save(self, iteration: int, digest: str | None = None) -> Shard:
         """Writes the shard of an added iteration and returns it with its digest.
+
+        `digest` is that of ``disk_names(rows)``, if the caller has computed it.
 
         Raises ValueError if there are no unsaved rows of this iteration.
         """
@@ -204,7 +206,7 @@ class Replay:
         if iteration not in self._unsaved:
             raise ValueError(f"the replay has no unsaved rows of iteration {iteration}")
         rows = self._unsaved[iteration]
-        digest = save_arrays(shard_path(self._folder, iteration), disk_names(rows))
+        digest = save_arrays(shard_path(self._folder, iteration), disk_names(rows), digest)
         del self._unsaved[iteration]
         saved = Shard(iteration, next(iter(rows.values())).shape[0], digest)
         self._shards = [saved if s.iteration == iteration else s for s in self._shards]

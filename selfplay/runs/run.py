@@ -18,6 +18,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -211,6 +212,7 @@ class Run:
         carries: PyTree = None,
         ledger: Mapping[str, Json] | None = None,
         needed: Collection[int] = (),
+        digests: Mapping[str, str] = MappingProxyType({}),
     ) -> Commit:
         """Makes an iteration permanent; it is on disk when this returns.
 
@@ -224,6 +226,8 @@ class Run:
             carries: states of the streams.
             ledger: FLOPs behind the version.
             needed: older versions whose snapshots are kept this time, besides log-spaced ones.
+            digests: digests of "state", "carries" and "rows" that the caller has computed; those
+                that are missing are computed here.
 
         Raises:
             ValueError: it is another iteration's turn, or another iteration's row.
@@ -241,7 +245,8 @@ class Run:
             # Check first: on a full disk Orbax prints the stack traces of all its writers.
             if shutil.disk_usage(self.folder).free < 2 * _num_bytes((state, carries)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            commit = self._commit(iteration, state, row, snapshot_params, carries, ledger, needed)
+            parts = {"state": state, "carries": carries}
+            commit = self._commit(iteration, parts, row, snapshot_params, ledger, needed, digests)
         except Exception as error:
             if not _is_disk_full(self.folder, error):
                 raise
@@ -254,26 +259,25 @@ class Run:
     def _commit(
         self,
         iteration: int,
-        state: PyTree,
+        parts: Mapping[str, PyTree],
         row: JsonObject,
         snapshot_params: PyTree,
-        carries: PyTree,
         ledger: Mapping[str, Json] | None,
         needed: Collection[int],
+        digests: Mapping[str, str],
     ) -> Commit:
         """Writes shard, checkpoint, snapshot and commit file, in this order; then prunes."""
         failpoint("commit.shard", iteration)
         if self.replay.last_iteration == iteration:
-            self.replay.save(iteration)
+            self.replay.save(iteration, digests.get("rows"))
         failpoint("commit.checkpoint", iteration)
-        tree = {"state": state, "carries": carries}
-        state_digest = checkpoint.save(self.folder, iteration, tree)
+        saved = checkpoint.save(self.folder, iteration, parts, digests)
         failpoint("commit.snapshot", iteration)
         snapshot = None
         if snapshot_params is not None:
             snapshot = save_snapshot(self.folder, iteration, snapshot_params)
         commit = Commit(
-            iteration, state_digest, snapshot, self.replay.index, to_jsonable(ledger or {}), row
+            iteration, saved, snapshot, self.replay.index, to_jsonable(ledger or {}), row
         )
         failpoint("commit.point", iteration)
         self.commits.write(commit)

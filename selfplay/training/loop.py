@@ -304,7 +304,15 @@ def _restore_or_initialize(
             imitation=start.record if imitated else {},
         )
         params = state.acting_params
-        run.commit(0, state, row.to_json(), params, carries=carries, ledger=asdict(ledger))
+        run.commit(
+            0,
+            state,
+            row.to_json(),
+            params,
+            carries=carries,
+            ledger=asdict(ledger),
+            digests=row.digests,
+        )
     else:
         state, carries, *_ = run.restore(state, carries)
     recorded = run.commits.identity()
@@ -425,7 +433,13 @@ class Iterations:
         params = state.learner.ema_params if keep else None
         self._enter(Phase("saving", work.iteration))
         self._run.commit(
-            work.iteration, state, row.to_json(), params, carries=carries, ledger=asdict(ledger)
+            work.iteration,
+            state,
+            row.to_json(),
+            params,
+            carries=carries,
+            ledger=asdict(ledger),
+            digests=row.digests,
         )
         self._watch.lap("commit")
         return row

@@ -47,8 +47,8 @@ def test_states_have_the_names_of_format_1_on_disk() -> None:
 
 
 def test_state_is_read_under_today_s_names(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, 0, STATE)
-    restored = unflatten(STATE, checkpoint.load(tmp_path, 0).arrays)
+    checkpoint.save(tmp_path, 0, {"state": STATE})
+    restored = unflatten(STATE, checkpoint.load(tmp_path, 0).parts["state"])
     np.testing.assert_array_equal(restored.learner.ema_params["w"], VALUES)
     np.testing.assert_array_equal(restored.acting_params["w"], VALUES)
 
@@ -67,7 +67,7 @@ def test_parameters_keep_their_author_s_names(tmp_path: Path) -> None:
 
     state = TrainState(LearnerState(params, params, (), np.int32(0)), params)  # pyright: ignore
     checkpoint.save(tmp_path, 0, {"state": state})
-    restored = unflatten({"state": state}, checkpoint.load(tmp_path, 0).arrays)["state"]
+    restored = unflatten(state, checkpoint.load(tmp_path, 0).parts["state"])
     for part in (restored.learner.params, restored.learner.ema_params, restored.acting_params):
         assert_same(part)
     save_snapshot(tmp_path, 1, params)

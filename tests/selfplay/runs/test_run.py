@@ -15,7 +15,7 @@ import pytest
 from selfplay.runs import checkpoint
 from selfplay.runs import run as run_module
 from selfplay.runs.digest import digest
-from selfplay.runs.files import CorruptedFile
+from selfplay.runs.files import CorruptedFile, read_hashed_json, write_hashed_json
 from selfplay.runs.metrics import read
 from selfplay.runs.run import DiskFull, load_version
 from selfplay.runs.snapshots import is_snapshot
@@ -166,7 +166,7 @@ def test_swapped_checkpoint_is_noticed(folder: Path, part: str) -> None:
     home = folder / "checkpoints"
     shutil.rmtree(home / "00000007" / part)
     shutil.copytree(home / "00000006" / part, home / "00000007" / part)
-    with pytest.warns(UserWarning, match=r"checkpoints/00000007.* is damaged: its digest is"):
+    with pytest.warns(UserWarning, match=r"checkpoints/00000007.* is damaged: (its|the) digest"):
         open_run(folder).close()
 
 
@@ -288,13 +288,43 @@ def test_load_version_reads_kept_versions_and_lists_them(folder: Path) -> None:
 
 def test_checkpoint_keeps_empty_and_bfloat16_arrays(tmp_path: Path) -> None:
     state = {**state_at(3), "empty": np.zeros((0, 2)), "half": jnp.ones(3, jnp.bfloat16)}
-    assert checkpoint.save(tmp_path, 3, state) == digest(state)
+    assert checkpoint.save(tmp_path, 3, {"state": state}) == {"state": digest(state)}
     loaded = checkpoint.load(tmp_path, 3)
-    assert digest(loaded.arrays) == loaded.digest == digest(state)
-    checkpoint.save(tmp_path, 4, {})
-    assert checkpoint.load(tmp_path, 4).arrays == {}
-    with pytest.raises(TypeError, match="leaf at 'name' is <U1"):
-        checkpoint.save(tmp_path, 5, {"name": "x"})
+    assert loaded.digests == {"state": digest(state)} == {"state": digest(loaded.parts["state"])}
+    checkpoint.save(tmp_path, 4, {"state": {}, "carries": None})
+    assert checkpoint.load(tmp_path, 4) == ({}, {})
+    with pytest.raises(TypeError, match="leaf at 'state/name' is <U1"):
+        checkpoint.save(tmp_path, 5, {"state": {"name": "x"}})
+
+
+def test_checkpoint_is_not_hashed_again_where_the_digests_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, carries = state_at(3), [np.arange(4)]
+    known = {"state": digest(state)}
+    hashed = []
+    monkeypatch.setattr(checkpoint, "digest", lambda tree: hashed.append(tree) or digest(tree))
+    digests = checkpoint.save(tmp_path, 3, {"state": state, "carries": carries}, known)
+    assert digests == {"state": digest(state), "carries": digest(carries)}
+    assert [list(tree) for tree in hashed] == [["0"]]
+    checkpoint.save(tmp_path, 4, {"state": state}, {"state": "0" * 64})
+    with pytest.raises(CorruptedFile, match=r"the digest of 'state' is .*, expected 0{12}…"):
+        checkpoint.load(tmp_path, 4)
+
+
+def test_run_with_one_digest_for_a_checkpoint_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with open_run(folder) as run:
+        run.commit(0, state_at(0), {}, carries=[np.arange(4)])
+    whole = digest({"state": state_at(0), "carries": [np.arange(4)]})
+    old = {"checkpoints/00000000/tree.json": "digest", "commits/00000000.json": "state_digest"}
+    for path, name in old.items():
+        document = read_hashed_json(folder / path)
+        del document["digests"]
+        write_hashed_json(folder / path, {**document, name: whole})
+    with open_run(folder) as run:
+        assert run.commits.read(0).digests == {checkpoint.WHOLE: whole}
+        assert digest(run.restore(state_at(0)).state) == digest(state_at(0))
 
 
 @pytest.mark.parametrize("step", ["replay.save", "checkpoint.save", "save_snapshot", "write"])
