@@ -213,7 +213,92 @@ def _connect(path: Path, isolation_level: Literal["DEFERRED"] | None = "DEFERRED
     return base
 
 
-class LadderDatabase:
+class LadderReader:
+    """What the file of a ladder contains."""
+
+    def __init__(self, path: Path, base: Connection) -> None:
+        """Reads from an open file; see `reading`."""
+        self._path, self._base = path, base
+
+    def players(self) -> list[Entry]:
+        """Returns all players in the order in which they entered.
+
+        Raises:
+            ValueError: a player's name has unprintable characters.
+        """
+        rows = self._rows(
+            "SELECT id, spec, digest, flops_per_move, training_flops FROM players ORDER BY id"
+        )
+        nan = float("nan")
+        entries = [Entry(*row[:3], *(nan if x is None else x for x in row[3:])) for row in rows]
+        if invalid := [entry.spec for entry in entries if not entry.spec.isprintable()]:
+            raise ValueError(
+                f"{self._path} has a player {invalid[0]!r}, which is not a printable name"
+            )
+        return entries
+
+    def pairings(self) -> list[Pairing]:
+        """Returns all pairings, ordered by round and slot."""
+        rows = self._rows(
+            "SELECT round, slot, a, b, start, pairs, EXISTS (SELECT 1 FROM games WHERE "
+            "games.round = pairings.round AND games.slot = pairings.slot) "
+            "FROM pairings ORDER BY round, slot"
+        )
+        return [Pairing(*row[:6], done=bool(row[6])) for row in rows]
+
+    def games(self) -> list[RecordedGame]:
+        """Returns all games, in an order that does not depend on when they were played."""
+        rows = self._rows(
+            "SELECT round, slot, first, second, opening_index, opening, moves, outcome, reason "
+            "FROM games ORDER BY round, slot, opening_index, first"
+        )
+        return [
+            RecordedGame(
+                round=row[0],
+                slot=row[1],
+                first=row[2],
+                second=row[3],
+                opening_index=row[4],
+                opening=tuple(json.loads(row[5])),
+                moves=tuple(json.loads(row[6])),
+                outcome=row[7],
+                reason=row[8],
+            )
+            for row in rows
+        ]
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:  # SQLite's values
+        with _readable(self._path):
+            return self._base.execute(query).fetchall()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[LadderReader]:
+    """Opens a ladder's file as it is now, without its lock: another process may play on.
+
+    Raises:
+        ValueError: there is no such file, it is not a ladder, or it is damaged.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no ladder {path}")
+    with _readable(path), closing(_connect(path, isolation_level=None)) as base:
+        base.execute("BEGIN")  # one state of the file for all that is read
+        _check_settings(path, base, {"format": json.dumps(FORMAT)})
+        yield LadderReader(path, base)
+
+
+def _check_settings(path: Path, base: Connection, expected: Mapping[str, str]) -> None:
+    """Raises ValueError if the file has other settings."""
+    stored = dict(base.execute("SELECT name, value FROM settings"))
+    for name, value in expected.items():
+        if stored.get(name) != value:
+            raise ValueError(
+                f"{path} was made with {name} {stored.get(name)}, not {value}; "
+                "games of both cannot be compared: choose another file"
+            )
+
+
+class LadderDatabase(LadderReader):
     """The open file of one ladder, locked for this process."""
 
     def __init__(self, path: Path, settings: Mapping[str, object], anchor: str = "") -> None:
@@ -228,20 +313,19 @@ class LadderDatabase:
             ValueError: the file is not a ladder, was made with other settings, cannot be created,
                 or is in use.
         """
-        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = take_lock(path.parent)
         except OSError as error:
             raise ValueError(f"the ladder {path} cannot be created: {describe(error)}") from None
         try:
-            self._base = self._open(settings, anchor)
+            super().__init__(path, self._open(path, settings, anchor))
         except BaseException:
             os.close(self._lock)
             raise
 
-    def _open(self, settings: Mapping[str, object], anchor: str) -> Connection:
-        path = self._path
+    @staticmethod
+    def _open(path: Path, settings: Mapping[str, object], anchor: str) -> Connection:
         expected = {
             name: json.dumps(value) for name, value in {"format": FORMAT, **settings}.items()
         }
@@ -257,13 +341,7 @@ class LadderDatabase:
                             base.execute(statement)
                         first = expected | ({ANCHOR: json.dumps(anchor)} if anchor else {})
                         base.executemany("INSERT INTO settings VALUES (?, ?)", first.items())
-                stored = dict(base.execute("SELECT name, value FROM settings"))
-            for name, value in expected.items():
-                if stored.get(name) != value:
-                    raise ValueError(
-                        f"{path} was made with {name} {stored.get(name)}, not {value}; "
-                        "games of both cannot be compared: choose another file"
-                    )
+                _check_settings(path, base, expected)
             on_error.pop_all()
         return base
 
@@ -295,32 +373,6 @@ class LadderDatabase:
                 )
         entries = {entry.spec: entry for entry in self.players()}
         return [entries[player.spec] for player in players]
-
-    def players(self) -> list[Entry]:
-        """Returns all players in the order in which they entered.
-
-        Raises:
-            ValueError: a player's name has unprintable characters.
-        """
-        rows = self._rows(
-            "SELECT id, spec, digest, flops_per_move, training_flops FROM players ORDER BY id"
-        )
-        nan = float("nan")
-        entries = [Entry(*row[:3], *(nan if x is None else x for x in row[3:])) for row in rows]
-        if invalid := [entry.spec for entry in entries if not entry.spec.isprintable()]:
-            raise ValueError(
-                f"{self._path} has a player {invalid[0]!r}, which is not a printable name"
-            )
-        return entries
-
-    def pairings(self) -> list[Pairing]:
-        """Returns all pairings, ordered by round and slot."""
-        rows = self._rows(
-            "SELECT round, slot, a, b, start, pairs, EXISTS (SELECT 1 FROM games WHERE "
-            "games.round = pairings.round AND games.slot = pairings.slot) "
-            "FROM pairings ORDER BY round, slot"
-        )
-        return [Pairing(*row[:6], done=bool(row[6])) for row in rows]
 
     def begin_round(self, plan: Sequence[Pairing]) -> None:
         """Writes the pairings of a new round, before their games are played."""
@@ -366,35 +418,10 @@ class LadderDatabase:
                 rows,
             )
 
-    def games(self) -> list[RecordedGame]:
-        """Returns all games, in an order that does not depend on when they were played."""
-        rows = self._rows(
-            "SELECT round, slot, first, second, opening_index, opening, moves, outcome, reason "
-            "FROM games ORDER BY round, slot, opening_index, first"
-        )
-        return [
-            RecordedGame(
-                round=row[0],
-                slot=row[1],
-                first=row[2],
-                second=row[3],
-                opening_index=row[4],
-                opening=tuple(json.loads(row[5])),
-                moves=tuple(json.loads(row[6])),
-                outcome=row[7],
-                reason=row[8],
-            )
-            for row in rows
-        ]
-
     def close(self) -> None:
         """Closes the file and releases its lock."""
         self._base.close()
         os.close(self._lock)
-
-    def _rows(self, query: str) -> list[tuple[Any, ...]]:  # SQLite's values
-        with _readable(self._path):
-            return self._base.execute(query).fetchall()
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._base)

@@ -17,7 +17,6 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ import numpy as np
 
 from games.spelling import did_you_mean
 from selfplay.ladder import database
-from selfplay.ladder.database import Entry, LadderDatabase
+from selfplay.ladder.database import Entry, LadderReader
 from selfplay.ladder.ladder import LadderState, complete_games, rate, rated_games
 from selfplay.ladder.tally import Tally
 from selfplay.ratings import elo
@@ -125,7 +124,7 @@ def read(path: Path) -> GameTable:
     """Reads a ladder from its database, the file ladder.db, or from the folder of its table.
 
     Raises:
-        ValueError: there is no such ladder, it has no players, or another process plays on it.
+        ValueError: there is no such ladder, or it has no players.
         CorruptedFile: a table is damaged.
     """
     return _read_table(path) if path.is_dir() else _read_database(path)
@@ -137,15 +136,15 @@ def _read_database(path: Path) -> GameTable:
         raise ValueError(f"{path} holds no players")
     if not isinstance(settings.get("game"), str):
         raise ValueError(f"{path} does not say which game it rates; make another ladder")
-    with closing(LadderDatabase(path, settings)) as base:
+    with database.reading(path) as base:
         return of_database(base, settings, anchor)
 
 
-def of_database(base: LadderDatabase, settings: Mapping[str, Json], anchor: str) -> GameTable:
+def of_database(base: LadderReader, settings: Mapping[str, Json], anchor: str) -> GameTable:
     """Makes the table of all complete rounds in a database.
 
     Args:
-        base: the ladder's open database.
+        base: the ladder's database.
         settings: its settings; see `database.settings`.
         anchor: the spec of the player at 0 Elo that it records; see `database.anchor`.
     """

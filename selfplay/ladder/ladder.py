@@ -17,7 +17,7 @@ import numpy as np
 from games.game import Game
 from selfplay.ladder import match, openings
 from selfplay.ladder.config import LadderConfig
-from selfplay.ladder.database import Entry, LadderDatabase, Pairing, RecordedGame
+from selfplay.ladder.database import Entry, LadderDatabase, LadderReader, Pairing, RecordedGame
 from selfplay.ladder.match import GameResult
 from selfplay.ladder.openings import Opening
 from selfplay.ladder.tally import Tally
@@ -271,9 +271,7 @@ class Ladder:
         self.database.close()
 
 
-def compute_state(
-    database: LadderDatabase, anchor: str, active: Collection[int] = ()
-) -> LadderState:
+def compute_state(database: LadderReader, anchor: str, active: Collection[int] = ()) -> LadderState:
     """Rates players by the games of all complete rounds.
 
     If two deterministic players repeat a game, it counts once: the repetition is no new evidence.
@@ -323,7 +321,7 @@ def rate(
     return LadderState(entries, ratings, games, recorded, active, counts)
 
 
-def complete_games(database: LadderDatabase) -> list[RecordedGame]:
+def complete_games(database: LadderReader) -> list[RecordedGame]:
     """Returns the games of all complete rounds."""
     pending = {p.round for p in database.pairings() if not p.done}
     return [game for game in database.games() if game.round not in pending]

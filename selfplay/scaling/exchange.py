@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.scaling.estimate import Estimate, format_factor
+from selfplay.scaling.estimate import Estimate, InsufficientData, format_factor
 from selfplay.scaling.frontier import on_frontier_by
-from selfplay.scaling.rated_versions import RatedVersions
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 from selfplay.scaling.regression import regress
 from selfplay.scaling.slopes import Slope
 
@@ -65,8 +65,11 @@ def fit_frontier(points: RatedVersions, among: NDArray[np.bool_] | None = None) 
         among: bool[N], True = may be fitted; all versions count for the frontier.
 
     Raises:
-        InsufficientData: see `fit` and `frontier.on_frontier`.
+        InsufficientData: the versions have one search budget, whose FLOPs differ only with the
+            size of the network; see also `fit` and `frontier.on_frontier`.
     """
+    if len(by_budget(points)) < 2:
+        raise InsufficientData("all versions were rated at one search budget")
     in_fit = on_frontier_by(points, "simulations")
     in_fit = in_fit if among is None else in_fit & among
     return replace(fit(points.select(in_fit)), in_fit=in_fit)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from selfplay.ladder import database, game_table, ladder
-from selfplay.ladder.database import Entry, LadderDatabase
+from selfplay.ladder.database import Entry
 from selfplay.ladder.ladder import LadderState
 from selfplay.model.flops import Ledger
 from selfplay.players.specs import SIMULATIONS, split_stored, version_spec
@@ -31,16 +30,15 @@ def read_state(path: Path, anchor: str | None = None) -> LadderState:
         anchor: the spec of the player at 0 Elo; when left out, the one that the ladder records.
 
     Raises:
-        ValueError: there is no ladder, it has no players, the anchor is not on it, or another
-            process plays on it.
+        ValueError: there is no ladder, it has no players, or the anchor is not on it.
         CorruptedFile: a table is damaged.
     """
     if path.is_dir():
         return game_table.read(path).rate(anchor)
-    settings, recorded = database.settings(path), database.anchor(path)
-    if not recorded:
-        raise ValueError(f"{path} holds no players")
-    with closing(LadderDatabase(path, settings)) as base:
+    with database.reading(path) as base:
+        recorded = database.anchor(path)
+        if not recorded:
+            raise ValueError(f"{path} holds no players")
         return ladder.compute_state(base, anchor or recorded)
 
 

@@ -10,16 +10,18 @@ from urllib.parse import urlencode
 
 from nicegui import run, ui
 
-from selfplay.ladder import database, game_table, tables
+from selfplay.ladder import database, game_table, model_fit, tables
 from selfplay.ladder.ladder import LadderState
 from selfplay.players.specs import split_stored
+from selfplay.ratings.goodness_of_fit import GoodnessOfFit
 from selfplay.serve.web.frame import frame, heading, list_links
-from selfplay.serve.web.palette import GRID, SERIES, raised
+from selfplay.serve.web.palette import BETWEEN, GRID, SERIES, raised
 from selfplay.serve.web.places import UNREADABLE, Places, named
 from selfplay.style.powers_of_ten import power_of_ten
 
 COLUMNS = ("rank", "player", "elo", "interval", "games", "score", "training", "move")
 LABELS = {"training": "training FLOPs", "move": "FLOPs a move", "interval": "95 % interval"}
+FULL_COLOR = 0.25  # a deviation of a score that has the full color
 
 
 def list_page(places: Places) -> None:
@@ -51,6 +53,7 @@ async def ladder_page(places: Places, name: str) -> None:
              "align": "left" if key == "player" else "right"}
             for key in COLUMNS
         ]  # fmt: skip
+        columns[COLUMNS.index("elo")][":format"] = "value => String(value).replace('-', '−')"
         cells = [_cells(row) | {"link": _games_link(name, row.player)} for row in rows]
         table = ui.table(columns=columns, rows=cells, row_key="rank", pagination=50)
         table.classes("w-full figure").props("flat dense")
@@ -59,6 +62,18 @@ async def ladder_page(places: Places, name: str) -> None:
                 "body-cell-player",
                 '<q-td :props="props"><a :href="props.row.link">{{ props.value }}</a></q-td>',
             )
+        with ui.element("div").classes("panel stack"):
+            ui.label("Pairings: score minus expected score").classes("pale")
+            fit_note = ui.label("comparing every pairing with the others …").classes("pale figure")
+            fit = await run.io_bound(_tested, folder, _changed(folder))
+            if fit is None:
+                return
+            fit_note.set_text(
+                f"{len(fit.pairings):,} pairings. Rows and columns are ranks. Blue: the player of "
+                "the row scored less than all other games predict; orange: more."
+            )
+            matrix = ui.echart(_matrix_chart(rows, state, fit))
+            matrix.style("width: min(760px, 100%); height: min(800px, 110vw)")
 
 
 def _games_link(ladder: str, player: str) -> str:
@@ -92,12 +107,53 @@ def _elo_chart(rows: list[tables.Row]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _matrix_chart(rows: list[tables.Row], state: LadderState, fit: GoodnessOfFit) -> dict[str, Any]:
+    """Returns the options of a square with every pairing twice, seen from each player."""
+    ranks = {row.player: row.rank for row in rows}
+    names = [entry.spec for entry in state.entries]
+    cells = []
+    for pairing in fit.pairings:
+        for a, b, sign in ((pairing.i, pairing.j, 1), (pairing.j, pairing.i, -1)):
+            observed, expected = (
+                score if sign > 0 else 1 - score for score in (pairing.observed, pairing.expected)
+            )
+            cells.append(
+                {
+                    "value": [ranks[names[b]] - 1, ranks[names[a]] - 1, observed - expected],
+                    "name": f"{names[a]} against {names[b]}: {observed:.0%} of {pairing.games} "
+                    f"games, expected {expected:.0%}",
+                }
+            )
+    axis = {"type": "category", "data": [row.rank for row in rows], "splitLine": {"show": False}}
+    return {
+        "animation": False,
+        "grid": {"left": 40, "right": 8, "top": 32, "bottom": 64},
+        # Names of players come from the folder: drawn as text, they cannot be HTML.
+        "tooltip": {"renderMode": "richText", "formatter": "{b}", "confine": True},
+        "xAxis": {**axis, "position": "top"},
+        "yAxis": {**axis, "inverse": True},
+        "visualMap": {
+            "min": -FULL_COLOR,
+            "max": FULL_COLOR,
+            "calculable": False,
+            "orient": "horizontal",
+            "left": "center",
+            "bottom": 0,
+            "precision": 2,
+            "text": ["more", "less"],
+            "textStyle": {"color": "#767676"},
+            "inRange": {"color": [SERIES[0], BETWEEN, SERIES[1]]},
+        },
+        "series": [{"type": "heatmap", "data": cells, "progressive": 0}],
+    }
+
+
 def _cells(row: tables.Row) -> dict[str, Any]:
     return {
         "rank": row.rank,
         "player": row.player,
         "elo": round(row.elo),
-        "interval": f"{row.low:.0f} to {row.high:.0f}",
+        "interval": f"{row.low:.0f} to {row.high:.0f}".replace("-", "−"),
         "games": row.games,
         "score": f"{row.score:.1%}",
         "training": raised(power_of_ten(row.training_flops)),
@@ -116,3 +172,9 @@ def _rated(folder: Path, changed: float) -> LadderState:
     """Rates a ladder, once for each state of its games."""
     path = folder / database.FILE
     return game_table.read(path if path.exists() else folder).rate()
+
+
+@lru_cache(maxsize=8)
+def _tested(folder: Path, changed: float) -> GoodnessOfFit:
+    """Compares every pairing of a ladder with what all other games predict."""
+    return model_fit.test(_rated(folder, changed))

@@ -41,6 +41,7 @@ DARK = {
 }
 GRID = {"lineStyle": {"color": "#80808040"}}  # of charts, on light and on dark ground
 SERIES = HUES[:6]  # of charts, which know no CSS variables
+BETWEEN = "#8c8c8c60"  # the middle of a scale with two ends, on light and on dark ground
 _RAISED = str.maketrans("0123456789.-", "⁰¹²³⁴⁵⁶⁷⁸⁹·⁻")
 
 
@@ -100,6 +101,11 @@ body, .q-layout, .q-page {{ background: var(--ground); color: var(--ink);
 .q-field__native, .q-field__label, .q-item, .q-menu, .q-table, .q-table th, .q-toggle__label,
 .q-radio__label {{ color: var(--ink); }}
 .q-menu, .q-table__card, .q-table {{ background: var(--panel); box-shadow: none; }}
+.report {{ max-width: 72ch; overflow-x: auto; }}
+.report h1, .report h2, .report h3 {{ font-weight: 600; line-height: 1.25; margin: 24px 0 8px; }}
+.report h1 {{ font-size: 26px; }} .report h2 {{ font-size: 21px; }}
+.report h3 {{ font-size: 18px; }}
+.paper {{ background: #ffffff; border-radius: var(--radius); max-width: 900px; }}
 a {{ color: var(--accent); }}
 a:focus-visible, button:focus-visible {{ outline: 2px solid var(--accent); outline-offset: 2px; }}
 @media (max-width: 820px) {{

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -107,6 +108,8 @@ class PlayPage:
                 SIDES, value=self.side, label="sides", on_change=self._change_side
             )
             self._sides.classes("w-full").props("outlined dense")
+            self._komi = ui.number(label="komi", step=0.5, on_change=self._change_komi)
+            self._komi.classes("w-full").props("outlined dense debounce=600")
             self._budget_text = ui.label()
             ui.slider(
                 min=0,
@@ -154,6 +157,8 @@ class PlayPage:
         )
         self._version_text.set_visibility(bool(self._versions))
         self._version.set_visibility(bool(self._versions))
+        self._komi.set_visibility(game.komi is not None)
+        self._komi.set_value(game.komi)
         cells = boards.cells(game, match.state)
         self._others.clear()
         with self._others:
@@ -322,8 +327,8 @@ class PlayPage:
             ui.notify(str(error))
             await self._continue()  # the network may have been about to move
             return
-        is_same_game = version.game == self.version.game
         self.version, self._versions = version, networks.versions(event.value)
+        is_same_game = self._fit_komi()
         if self._versions:
             self._version.props(f"max={len(self._versions) - 1}")
             self._version.set_value(len(self._versions) - 1)
@@ -342,8 +347,28 @@ class PlayPage:
         version = await self._ask(networks.load, spec)
         if version is not None:
             self.version = version
+            self._fit_komi()
             self._version_text.set_text(f"version {number}")
         await self._continue()
+
+    def _fit_komi(self) -> bool:
+        """Gives the version the komi of the game on the board; False if it plays another game."""
+        if self.match.game.komi is not None:
+            with contextlib.suppress(ValueError):  # another game, or too high for its board
+                fitted = self.version.with_game_options(komi=self.match.game.komi)
+                if fitted.game == self.match.game:
+                    self.version = fitted
+        return self.version.game == self.match.game
+
+    async def _change_komi(self, event: events.ValueChangeEventArguments) -> None:
+        """Another komi begins a new game."""
+        if event.value is None or event.value == self.version.game.komi:
+            return
+        try:
+            self.version = self.version.with_game_options(komi=float(event.value))
+        except ValueError as error:
+            ui.notify(str(error))
+        await self._new()
 
     async def _change_side(self, event: events.ValueChangeEventArguments) -> None:
         self.side = event.value
@@ -366,6 +391,7 @@ class PlayPage:
         except ValueError as error:
             ui.notify(f"this record cannot be played: {error}")
             return
+        self._fit_komi()
         self.side, self.curve = "both", {}
         self._sides.set_value("both")
         await self._continue()

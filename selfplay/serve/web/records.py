@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+
 from sgfmill import sgf
 
 from games.game import Game
@@ -51,7 +54,7 @@ def write(match: LiveGame) -> bytes:
 
 
 def read(game: Game, data: bytes) -> LiveGame:
-    """Reads the main line of a game of Go.
+    """Reads the main line of a game of Go, with the record's komi if our rules allow it.
 
     Raises:
         ValueError: it is no such record, or a move is illegal.
@@ -68,7 +71,11 @@ def read(game: Game, data: bytes) -> LiveGame:
         line = reader.parse(text, go.size)
     except reader.InvalidRecord as reason:
         raise ValueError(str(reason)) from None
-    match = LiveGame(game)
+    komi = reader.komi_of(line.komi_text)
+    if komi is not None:
+        with contextlib.suppress(ValueError):
+            go = replace(go, komi=komi)
+    match = LiveGame(go)
     for number, (player, action) in enumerate(line.moves, start=1):
         if player != match.player:
             raise ValueError(f"move {number} is out of turn")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import html
+import re
+from pathlib import Path
 from typing import Any
 
 from nicegui import ui
 
+from selfplay.runs.files import reject_links
 from selfplay.runs.run import CONFIG, read_config
-from selfplay.serve.web.frame import frame, heading, list_links
+from selfplay.serve.web.frame import button, frame, heading, list_links
 from selfplay.serve.web.places import UNREADABLE, Places, named
 from selfplay.study.folder import Study
 
 EVERY = 5.0  # seconds between looks at the disk
+REPORT = Path("report", "report.md")  # in a study's folder, by launch/report.py
+FIGURE = re.compile(r"!\[(?P<text>[^]]*)\]\((?P<file>[\w.-]+\.png)\)")  # alone on a line
+NUMBERS = re.compile(r"\[(?P<text>[^]]*)\]\((?P<file>[\w.-]+\.csv)\)")  # alone on a line
 
 
 def list_page(places: Places) -> None:
@@ -34,8 +41,8 @@ def study_page(places: Places, name: str) -> None:
             {"name": key, "label": key, "field": key, "align": "left", "sortable": True}
             for key in ("run", "iterations")
         ]
-        table = ui.table(columns=columns, rows=[], row_key="run").classes("w-full figure")
-        table.props("flat dense")
+        table = ui.table(columns=columns, rows=[], row_key="run", pagination=10)
+        table.classes("w-full figure").props("flat dense")
 
         def look() -> None:
             rows = _progress(study)
@@ -46,6 +53,38 @@ def study_page(places: Places, name: str) -> None:
 
         look()
         ui.timer(EVERY, look)
+        try:
+            _draw_report(folder / REPORT)
+        except UNREADABLE as error:
+            ui.label(str(error))
+
+
+def _draw_report(path: Path) -> None:
+    """Draws a report, if there is one: its text, and the figures and tables beside it.
+
+    The text comes from a study's folder, so it is Markdown without HTML.
+    """
+    if not path.exists():
+        ui.label("It has no report yet: launch/report.py makes one.").classes("pale")
+        return
+    reject_links(path.parent)
+    text = list[str]()
+
+    def draw_text() -> None:
+        ui.markdown(html.escape("\n".join(text), quote=False)).classes("report")
+        text.clear()
+
+    for line in path.read_text(encoding="utf-8").splitlines():
+        named_file = FIGURE.fullmatch(line) or NUMBERS.fullmatch(line)
+        if not named_file or not (beside := path.parent / named_file["file"]).is_file():
+            text.append(line)
+            continue
+        draw_text()
+        if FIGURE.fullmatch(line):
+            ui.image(beside).props(f'alt="{html.escape(named_file["text"])}"').classes("paper")
+        else:
+            button(named_file["text"], lambda beside=beside: ui.download.file(beside))
+    draw_text()
 
 
 def _progress(study: Study) -> list[dict[str, Any]]:

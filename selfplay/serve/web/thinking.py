@@ -21,6 +21,7 @@ import numpy as np
 
 from games.game import Game, State
 from selfplay.model import flops
+from selfplay.players import komi_argument
 from selfplay.players.solvers import Solver, solver_for
 from selfplay.players.version import Version
 from selfplay.search.make import evaluations_per_move
@@ -84,7 +85,8 @@ def values_of_moves(version: Version, state: State) -> dict[int, float]:
     """Computes the network's value of each legal move, for who makes it; results where it ends."""
     game = version.game
     actions = np.flatnonzero(np.asarray(compiled(game).legal_actions(state)))
-    after, over, outcome, same = _children(game)(state, jnp.arange(game.num_actions))
+    children = komi_argument.jit(game, _children)
+    after, over, outcome, same = children(state, jnp.arange(game.num_actions))
     values = np.asarray(version.evaluate(after).value)
     sign = np.where(np.asarray(same), 1.0, -1.0)
     mover = 1.0 if int(game.player(state)) == 0 else -1.0
@@ -180,17 +182,12 @@ def _solver(game: Game) -> Solver:
     return solver_for(game)
 
 
-@lru_cache(maxsize=16)
 def _children(game: Game) -> Callable[[State, Any], tuple[State, Any, Any, Any]]:
-    """Compiles the positions after every action, whether they end the game, and who moves."""
+    """Returns a function: the positions after actions, whether they end the game, who moves."""
 
-    @jax.jit
-    def children(state: State, actions: Any) -> tuple[State, Any, Any, Any]:
-        def one(action: Any) -> tuple[State, Any, Any, Any]:
-            after = game.step(state, action)
-            same = game.player(after) == game.player(state)
-            return after, game.is_terminal(after), game.outcome(after), same
+    def child(state: State, action: Any) -> tuple[State, Any, Any, Any]:
+        after = game.step(state, action)
+        same = game.player(after) == game.player(state)
+        return after, game.is_terminal(after), game.outcome(after), same
 
-        return jax.vmap(one)(actions)
-
-    return children
+    return jax.vmap(child, in_axes=(None, 0))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfplay.ladder import game_table, tables
+from selfplay.ladder import database, game_table, tables
 from selfplay.ladder.database import Entry, LadderDatabase, Pairing
 from selfplay.ladder.game_table import GameTable, OpeningPair
 from selfplay.ladder.match import GameResult
@@ -61,6 +61,21 @@ def ladder(tmp_path: Path) -> Path:
             )
         base.begin_round([Pairing(2, 0, ids[0], ids[4], 0, 4)])
     return path
+
+
+def test_ladder_is_read_while_another_process_holds_it(ladder: Path) -> None:
+    table = game_table.read(ladder)
+    with closing(LadderDatabase(ladder, database.settings(ladder))) as base:
+        with pytest.raises(ValueError, match="is being written by another process"):
+            LadderDatabase(ladder, database.settings(ladder))
+        assert game_table.read(ladder).pairs == table.pairs
+        with database.reading(ladder) as reader:
+            before = len(reader.games())
+            pairing = next(each for each in base.pairings() if not each.done)
+            results = [GameResult(0, swapped, (), (0,), 1, "") for swapped in (False, True)]
+            base.finish(pairing, results, 1)
+            assert len(reader.games()) == before  # one state of the file
+        assert len(base.games()) == before + 2
 
 
 def test_table_rates_like_the_database(ladder: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from selfplay.scaling import exchange
+from selfplay.scaling.estimate import InsufficientData
 from tests.simulation import studies
 from tests.simulation.planted import Luck, draw
 from tests.simulation.studies import START
@@ -48,6 +49,15 @@ def test_larger_network_that_plays_worse_is_not_fitted() -> None:
     )
     again = exchange.fit(points.select(points.recipe == "small"))
     assert float(result.training_exponent.value) == float(again.training_exponent.value)
+
+
+def test_one_search_budget_is_refused() -> None:
+    """The FLOPs of a move differ with the size of the network alone."""
+    design, truth = studies.outgrown(4)
+    points = replace(design, elo=truth)
+    budgets = points.covariates["simulations"]
+    with pytest.raises(InsufficientData, match="rated at one search budget"):
+        exchange.fit_frontier(points.select(budgets == budgets[0]))
 
 
 def test_text_says_what_ten_times_the_training_replaces() -> None:
