@@ -8,7 +8,7 @@ python launch/play.py terminal zoo:connect_four           # a network of the zoo
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,6 +105,8 @@ def show(name: str) -> None:
         *(card.title, str(Version.load(cards.PREFIX + name))),
         *(f"made by: {command}" for command in card.commands),
         f"commit {card.commit}, seed {card.seed}, SHA-256 {card.sha256}",
+        f"fingerprints of self-play {card.fingerprint[:12]}…, of learning "
+        f"{card.learner_fingerprint[:12]}…",
         card.strength,
     ]
     if card.data:
@@ -127,9 +129,8 @@ def add(options: Add) -> None:
     session = manifest.sessions(folder)[0]
     if session["git"]["dirty"]:
         raise ValueError(f"{folder} was trained with uncommitted changes; nobody could repeat it")
-    data = None
+    data, identity = None, Commits(folder, ReplayConfig()).identity()
     if options.sources:
-        identity = Commits(folder, ReplayConfig()).identity()
         data = Data(options.sources, options.license, identity.dataset)
     exam = graded(version) if options.grade else {}
     card = Card(
@@ -138,13 +139,17 @@ def add(options: Add) -> None:
         commit=session["git"]["commit"],
         seed=version.config["seed"],
         sha256="",
+        fingerprint=identity.fingerprint or "",
+        learner_fingerprint=identity.learner_fingerprint or "",
         exam=exam,
         elo={budget: Score(*score) for budget, score in map(_rating, options.elo)},
         anchor=options.anchor,
         ladder=options.ladder,
         data=data,
     )
-    version.export(cards.FOLDER / f"{options.name}{cards.NETWORK}")
+    # Without the name of the run's folder: whoever repeats the run gets the same bytes.
+    zoo_version = replace(version, name=f"{cards.PREFIX}{options.name}")
+    zoo_version.export(cards.FOLDER / f"{options.name}{cards.NETWORK}")
     cards.add(options.name, card)
     show(options.name)
 

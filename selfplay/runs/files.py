@@ -21,7 +21,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -307,8 +307,12 @@ def _check_size(archive: zipfile.ZipFile, size: int) -> None:
         raise ValueError("its uncompressed size exceeds the size of the file")
 
 
-def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
+def load_arrays(
+    path: Path, digest: str | None = None, names: Collection[str] = ()
+) -> dict[str, np.ndarray]:
     """Reads ``{name: array}`` from ``save_arrays`` and compares the digest, if one is given.
+
+    With `names`, only those arrays that the file has are read, and no digest can be compared.
 
     Raises CorruptedFile if the file is missing, truncated or altered.
     """
@@ -316,7 +320,8 @@ def load_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
         # np.load does not close a file that it opened itself if the archive is damaged.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             _check_size(archive.zip, path.stat().st_size)
-            arrays = {name: archive[name] for name in archive.files}
+            wanted = {*names, _DTYPES} if names else archive.files
+            arrays = {name: archive[name] for name in archive.files if name in wanted}
         foreign = json.loads(arrays.pop(_DTYPES).tobytes()) if _DTYPES in arrays else {}
         for name, dtype in foreign.items():
             arrays[name] = arrays[name].view(np.dtype(dtype))

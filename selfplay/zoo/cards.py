@@ -55,6 +55,8 @@ class Card:
         commit: the code's, in Git.
         seed: of the run.
         sha256: of the network's file.
+        fingerprint: of the arithmetic of self-play; where it is the same, so is the network.
+        learner_fingerprint: the same, of learning.
         exam: share of exam questions whose result it keeps, by budget.
         elo: ratings by budget, relative to `anchor`.
         anchor: the player at 0 Elo.
@@ -67,6 +69,8 @@ class Card:
     commit: str
     seed: int
     sha256: str
+    fingerprint: str
+    learner_fingerprint: str
     exam: Mapping[int, Score] = field(default_factory=dict)
     elo: Mapping[int, Score] = field(default_factory=dict)
     anchor: str = ""

@@ -173,6 +173,8 @@ def check_python(words: Sequence[str]) -> None:
             assert importlib.util.find_spec(module) and not arguments
         case [script, *_] if script.startswith("docs/examples/"):
             assert (ROOT / script).is_file()
+        case ["docs/screenshots.py", *folders]:
+            assert folders
         case [script, *arguments] if script.startswith("launch/"):
             check_launch(script.removeprefix("launch/").removesuffix(".py"), arguments)
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 from nicegui import ui
@@ -83,5 +84,11 @@ def listen_to_boards() -> None:
 
 def button(text: str, on_click: object, *, main: bool = False) -> ui.button:
     """Draws a button in the page's style."""
-    made = ui.button(text, on_click=on_click)  # pyright: ignore[reportArgumentType]
+    made = ui.button(text, on_click=on_click, color=None)  # pyright: ignore[reportArgumentType]
     return made.classes("main" if main else "plain").props("no-caps unelevated" if main else "flat")
+
+
+def chart(options: dict[str, Any], height: str) -> ui.echart:
+    """Draws a chart as SVG, whose text takes the page's colors, light or dark."""
+    made = ui.echart(options, renderer="svg").classes("chart")
+    return made.style(f"height: {height}; width: 100%")

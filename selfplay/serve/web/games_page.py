@@ -1,4 +1,4 @@
-"""The games of a player on a ladder, to be replayed."""
+"""Games that can be replayed: those of a player on a ladder, and those of self-play."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from nicegui import events, ui
 
 import games
 from games import plugins
+from games.game import Game
 from selfplay.ladder import database
 from selfplay.ladder.database import StoredGame
-from selfplay.serve.web import boards
+from selfplay.runs.run import read_config
+from selfplay.serve.web import boards, self_played
 from selfplay.serve.web.boards import Marks
 from selfplay.serve.web.frame import button, frame, heading
 from selfplay.serve.web.live_game import LiveGame
@@ -19,8 +21,8 @@ from selfplay.serve.web.places import UNREADABLE, Places, named
 RESULTS = {1: "1–0", -1: "0–1", 0: "½–½", None: "not rated"}
 
 
-def games_page(places: Places, ladder: str, player: str) -> None:
-    """Draws a player's games, and the one that is replayed."""
+def of_ladder(places: Places, ladder: str, player: str) -> None:
+    """Draws the games of a player on a ladder."""
     with frame("Ladders"):
         try:
             folder = named(places.ladders, ladder)
@@ -33,29 +35,51 @@ def games_page(places: Places, ladder: str, player: str) -> None:
             return
         heading(player)
         ui.label(f"{len(stored):,} games on {ladder}").classes("pale figure")
-        if not stored:
+        _draw(game, stored, {"first": "first", "second": "second"})
+
+
+def of_run(places: Places, run: str) -> None:
+    """Draws the newest games of a run's self-play."""
+    with frame("Runs"):
+        try:
+            folder = named(places.runs, run)
+            with plugins.stored_in(folder):
+                game = games.make(read_config(folder)["game"])
+            iteration, stored = self_played.newest(folder)
+        except UNREADABLE as error:
+            ui.label(str(error))
             return
-        by_number = {each.number: each for each in stored}
-        with ui.element("div").classes("columns"):
-            with ui.element("section").classes("stack"):
-                replay = Replay(LiveGame(game))
-                replay.build()
-            table = (
-                ui.table(
-                    columns=_columns(),
-                    rows=[_row(each) for each in stored],
-                    row_key="number",
-                    pagination=20,
-                )
-                .classes("w-full figure")
-                .props("flat dense")
-            )
+        heading(run)
+        note = f"{len(stored):,} games of iteration {iteration} that began at the first move"
+        ui.label(note).classes("pale figure")
+        _draw(game, stored, {"first": "played by"})
 
-        def chosen(event: events.GenericEventArguments) -> None:
-            replay.show(by_number[event.args[1]["number"]])
 
-        table.on("rowClick", chosen)
-        replay.show(stored[0])
+def _draw(game: Game, stored: list[StoredGame], players: dict[str, str]) -> None:
+    """Draws the game that is replayed, and the table from which another is chosen.
+
+    `players` are the columns that name them, with their titles.
+    """
+    if not stored:
+        return
+    by_number = {each.number: each for each in stored}
+    with ui.element("div").classes("columns"):
+        with ui.element("section").classes("stack"):
+            replay = Replay(LiveGame(game))
+            replay.build()
+        table = ui.table(
+            columns=_columns({**players, "result": "result", "plies": "moves"}),
+            rows=[_row(each) for each in stored],
+            row_key="number",
+            pagination=20,
+        )
+        table.classes("w-full figure").props("flat dense wrap-cells")
+
+    def chosen(event: events.GenericEventArguments) -> None:
+        replay.show(by_number[event.args[1]["number"]])
+
+    table.on("rowClick", chosen)
+    replay.show(stored[0])
 
 
 class Replay:
@@ -82,10 +106,14 @@ class Replay:
     def show(self, stored: StoredGame) -> None:
         """Replays another game from its start to its end."""
         self._live = LiveGame(self._live.game)
-        for action in stored.moves:
-            self._live.play(action)
-        self._plies = len(stored.moves)
-        self._players.set_text(f"{stored.first} – {stored.second}: {RESULTS[stored.outcome]}")
+        try:
+            for action in stored.moves:
+                self._live.play(action)
+        except ValueError as error:  # a file that no game of ours wrote
+            ui.notify(f"this game cannot be replayed further: {error}")
+        self._plies = len(self._live.actions)
+        players = dict.fromkeys((stored.first, stored.second))  # in self-play they are the same
+        self._players.set_text(f"{' – '.join(players)}: {RESULTS[stored.outcome]}")
         self._slider.props(f"max={self._plies}")
         self._slider.set_value(self._plies)
         self._draw()
@@ -101,15 +129,10 @@ class Replay:
         self._text.set_text(f"move {at} of {self._plies}{last}")
 
 
-def _columns() -> list[dict[str, Any]]:
+def _columns(titles: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {"name": name, "label": label, "field": name, "align": "left", "sortable": True}
-        for name, label in (
-            ("first", "first"),
-            ("second", "second"),
-            ("result", "result"),
-            ("plies", "moves"),
-        )
+        for name, label in titles.items()
     ]
 
 

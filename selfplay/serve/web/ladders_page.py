@@ -14,13 +14,18 @@ from selfplay.ladder import database, game_table, model_fit, tables
 from selfplay.ladder.ladder import LadderState
 from selfplay.players.specs import split_stored
 from selfplay.ratings.goodness_of_fit import GoodnessOfFit
-from selfplay.serve.web.frame import frame, heading, list_links
+from selfplay.serve.web.frame import chart, frame, heading, list_links
 from selfplay.serve.web.palette import BETWEEN, GRID, SERIES, raised
 from selfplay.serve.web.places import UNREADABLE, Places, named
 from selfplay.style.powers_of_ten import power_of_ten
 
 COLUMNS = ("rank", "player", "elo", "interval", "games", "score", "training", "move")
-LABELS = {"training": "training FLOPs", "move": "FLOPs a move", "interval": "95 % interval"}
+LABELS = {
+    "elo": "Elo",
+    "training": "training FLOPs",
+    "move": "FLOPs a move",
+    "interval": "95 % interval",
+}
 FULL_COLOR = 0.25  # a deviation of a score that has the full color
 
 
@@ -45,9 +50,13 @@ async def ladder_page(places: Places, name: str) -> None:
             return
         rows = tables.rows(state)
         note.set_text(f"{len(rows)} players, {len(state.games.outcome):,} games")
-        with ui.element("div").classes("panel"):
-            ui.label("Elo against training FLOPs, a series for each budget").classes("pale")
-            ui.echart(_elo_chart(rows)).style("height: 340px; width: 100%")
+        with ui.element("div").classes("columns even"):
+            with ui.element("div").classes("panel stack"):
+                ui.label("Elo against training FLOPs, a series for each budget").classes("pale")
+                chart(_elo_chart(rows), "min(520px, 90vw)")
+            with ui.element("div").classes("panel stack") as pairings:
+                ui.label("Every pairing: score minus what all other games predict").classes("pale")
+                waiting = ui.label("comparing …").classes("pale")
         columns = [
             {"name": key, "label": LABELS.get(key, key), "field": key, "sortable": True,
              "align": "left" if key == "player" else "right"}
@@ -62,18 +71,15 @@ async def ladder_page(places: Places, name: str) -> None:
                 "body-cell-player",
                 '<q-td :props="props"><a :href="props.row.link">{{ props.value }}</a></q-td>',
             )
-        with ui.element("div").classes("panel stack"):
-            ui.label("Pairings: score minus expected score").classes("pale")
-            fit_note = ui.label("comparing every pairing with the others …").classes("pale figure")
-            fit = await run.io_bound(_tested, folder, _changed(folder))
-            if fit is None:
-                return
-            fit_note.set_text(
-                f"{len(fit.pairings):,} pairings. Rows and columns are ranks. Blue: the player of "
-                "the row scored less than all other games predict; orange: more."
-            )
-            matrix = ui.echart(_matrix_chart(rows, state, fit))
-            matrix.style("width: min(760px, 100%); height: min(800px, 110vw)")
+        fit = await run.io_bound(_tested, folder, _changed(folder))
+        if fit is None:
+            return
+        waiting.set_text(
+            f"{len(fit.pairings):,} pairings; rows and columns are ranks. Orange: the player of "
+            "the row scored more than expected; blue: less."
+        )
+        with pairings:
+            chart(_matrix_chart(rows, state, fit), "min(520px, 90vw)")
 
 
 def _games_link(ladder: str, player: str) -> str:
@@ -97,7 +103,7 @@ def _elo_chart(rows: list[tables.Row]) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "animation": False,
-        "legend": {"bottom": 0, "textStyle": {"color": "#767676"}},
+        "legend": {"bottom": 0},
         "grid": {"left": 56, "right": 16, "top": 16, "bottom": 56},
         "tooltip": {},
         "xAxis": {"type": "value", "scale": True, "name": "log₁₀ FLOPs", "nameLocation": "middle",
@@ -124,7 +130,12 @@ def _matrix_chart(rows: list[tables.Row], state: LadderState, fit: GoodnessOfFit
                     f"games, expected {expected:.0%}",
                 }
             )
-    axis = {"type": "category", "data": [row.rank for row in rows], "splitLine": {"show": False}}
+    axis = {
+        "type": "category",
+        "data": [row.rank for row in rows],
+        "axisLabel": {"interval": len(rows) // 12},
+        "splitLine": {"show": False},
+    }
     return {
         "animation": False,
         "grid": {"left": 40, "right": 8, "top": 32, "bottom": 64},
@@ -141,7 +152,6 @@ def _matrix_chart(rows: list[tables.Row], state: LadderState, fit: GoodnessOfFit
             "bottom": 0,
             "precision": 2,
             "text": ["more", "less"],
-            "textStyle": {"color": "#767676"},
             "inRange": {"color": [SERIES[0], BETWEEN, SERIES[1]]},
         },
         "series": [{"type": "heatmap", "data": cells, "progressive": 0}],

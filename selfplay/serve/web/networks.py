@@ -57,7 +57,8 @@ def cost(version: Version, budget: int) -> str:
     card = cards.card(version.name.removeprefix(cards.PREFIX))
     if budget in card.elo:
         score = card.elo[budget]
-        text += f"; {score.value:.0f} ± {1.96 * score.stderr:.0f} Elo relative to {card.anchor}"
+        elo = f"{score.value:.0f} ± {1.96 * score.stderr:.0f} Elo".replace("-", "−")
+        text += f"; {elo} relative to {card.anchor}"
     if budget in card.exam:
         text += f"; keeps the result in {card.exam[budget].value:.1%} of exam questions"
     return text

@@ -73,11 +73,16 @@ body, .q-layout, .q-page {{ background: var(--ground); color: var(--ink);
 .page {{ width: 100%; max-width: 1180px; margin: 0 auto; padding: 24px; }}
 .columns {{ display: grid; grid-template-columns: minmax(0, 560px) minmax(280px, 1fr); gap: 32px;
   align-items: start; width: 100%; }}
+.columns.even {{ grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 20px;
+  margin: 16px 0; }}
+.chart svg text {{ fill: var(--pale) !important; }}
+body.body--dark .chart svg path {{ filter: brightness(1.45); }}
 .panel {{ background: var(--panel); border: 1px solid var(--line); border-radius: var(--radius);
   padding: 18px; width: 100%; }}
 .stack {{ display: flex; flex-direction: column; gap: var(--gap); width: 100%; }}
 .row {{ display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }}
-.pale {{ color: var(--pale); font-size: 14px; }}
+.pale {{ color: var(--pale); font-size: 14px; overflow-wrap: anywhere; }}
+.block {{ overflow-wrap: anywhere; }}
 .status {{ font-size: 18px; font-weight: 600; min-height: 27px; }}
 .figure {{ font-variant-numeric: tabular-nums; }}
 .board {{ display: block; width: 100%; height: auto; max-height: 78vh; touch-action: manipulation;
@@ -109,7 +114,8 @@ body, .q-layout, .q-page {{ background: var(--ground); color: var(--ink);
 a {{ color: var(--accent); }}
 a:focus-visible, button:focus-visible {{ outline: 2px solid var(--accent); outline-offset: 2px; }}
 @media (max-width: 820px) {{
-  .columns {{ grid-template-columns: minmax(0, 1fr); gap: 20px; }}
-  .page {{ padding: 14px; }} .top {{ padding: 10px 14px; gap: 12px; }}
+  .columns, .columns.even {{ grid-template-columns: minmax(0, 1fr); gap: 20px; }}
+  .page {{ padding: 14px; }} .top {{ padding: 10px 14px; gap: 8px; }}
+  .top nav {{ order: 3; width: 100%; }} .top nav a {{ padding: 4px 8px; }}
 }}
 """

@@ -13,7 +13,7 @@ from selfplay.study.folder import STUDY
 
 DEPTH = 3  # folders below a given one that are looked into
 UNREADABLE = (ValueError, OSError, KeyError, TypeError)  # what damaged files raise
-SKIPPED = ("checkpoints", "commits", "replay", "snapshots", "tensorboard", "logs")
+SKIPPED = ("checkpoints", "commits", "replay", "snapshots", "tensorboard", "logs", "report")
 
 
 @dataclass(frozen=True)

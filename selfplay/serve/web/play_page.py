@@ -13,7 +13,7 @@ from games.notation import action_to_text
 from selfplay.players.version import Version
 from selfplay.serve.web import boards, networks, records
 from selfplay.serve.web.boards import Marks
-from selfplay.serve.web.frame import button, frame, listen_to_boards
+from selfplay.serve.web.frame import button, chart, frame, listen_to_boards
 from selfplay.serve.web.live_game import SIGN, LiveGame
 from selfplay.serve.web.networks import Choice
 from selfplay.serve.web.palette import GRID
@@ -130,7 +130,7 @@ class PlayPage:
             ).classes("w-full").props("outlined dense")
             self._value_text = ui.label().classes("figure")
             self._line_text = ui.label().classes("pale figure")
-            self._chart = ui.echart(_chart({})).style("height: 180px; width: 100%")
+            self._chart = chart(_chart({}), "180px")
         with ui.element("div").classes("panel stack"):
             ui.label("Moves").classes("pale")
             self._moves = ui.label().classes("figure")
@@ -406,7 +406,6 @@ def _chart(curve: dict[int, float]) -> dict[str, Any]:
             "type": "value",
             "minInterval": 1,
             "min": 0,
-            "name": "",
             "splitLine": {"show": False},
         },
         "yAxis": {"type": "value", "min": -1, "max": 1, "interval": 1, "splitLine": GRID},

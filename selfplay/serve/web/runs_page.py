@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeAlias
+from urllib.parse import quote, urlencode
 
 from nicegui import ui
 
 from selfplay.runs import metrics
 from selfplay.runs.metrics_row import MetricsRow
 from selfplay.runs.run import read_config
-from selfplay.serve.web.frame import frame, heading
+from selfplay.serve.web.frame import chart, frame, heading
 from selfplay.serve.web.palette import GRID, SERIES, raised
 from selfplay.serve.web.places import UNREADABLE, Places, named
 from selfplay.style.powers_of_ten import power
 
 EVERY = 2.0  # seconds between looks at the disk
-CURVES = {
-    "losses": {"policy_loss": "policy", "value_loss": "value"},
-    "exam": {},
-    "positions a second": {"speed": "positions a second"},
-}
+CURVES = ("losses", "exam", "Elo", "training FLOPs, log₁₀", "positions a second", "actors")
+LOSSES = {"policy_loss": "policy", "value_loss": "value"}
+BOUND = {"lineStyle": {"width": 1, "type": "dotted"}, "showSymbol": False}  # of an interval
+Points: TypeAlias = list[list[float]]  # [iteration or version, value]
 
 
 def list_page(places: Places) -> None:
@@ -60,12 +60,15 @@ def run_page(places: Places, name: str) -> None:
             return
         heading(name)
         state = ui.label().classes("pale figure")
-        charts = {}
-        with ui.element("div").classes("columns"):
+        if (folder / "replay").is_dir():
+            ui.link("games of self-play", f"/games?{urlencode({'run': name})}")
+        panels = dict[str, ui.element]()
+        charts = dict[str, ui.echart]()
+        with ui.element("div").classes("columns even"):
             for title in CURVES:
-                with ui.element("div").classes("panel"):
+                with ui.element("div").classes("panel") as panels[title]:
                     ui.label(title).classes("pale")
-                    charts[title] = ui.echart(_options([])).style("height: 240px; width: 100%")
+                    charts[title] = chart(_options([]), "240px")
 
         def look() -> None:
             rows = _rows(folder)
@@ -76,6 +79,7 @@ def run_page(places: Places, name: str) -> None:
                 else f"iteration 0 of {total}"
             )
             for title, series in curves(rows).items():
+                panels[title].set_visibility(bool(series))
                 charts[title].options.clear()
                 charts[title].options.update(_options(series))
                 charts[title].update()
@@ -86,38 +90,79 @@ def run_page(places: Places, name: str) -> None:
 
 def curves(rows: list[MetricsRow]) -> dict[str, list[dict[str, Any]]]:
     """Returns the series of each chart, as ECharts takes them."""
-    played = [row for row in rows if row.iteration]
-    found = dict[str, dict[str, list[list[float]]]]()
-    for row in played:
-        losses: dict[str, float] = getattr(row, "learner", {})
-        points = {f"losses/{label}": losses.get(key) for key, label in CURVES["losses"].items()}
+    found = {title: dict[str, Points]() for title in CURVES}
+    bounds = dict[str, Points]()  # of Elo: lines of the same color, without a name of their own
+
+    def add(title: str, label: str, value: float, at: int) -> None:
+        found[title].setdefault(label, []).append([at, round(float(value), 5)])
+
+    for row in rows:
+        if not row.iteration:
+            continue
+        at = row.iteration
+        losses: Mapping[str, float] = getattr(row, "learner", {})
+        for key, label in LOSSES.items():
+            if key in losses:
+                add("losses", label, losses[key], at)
         for budget, scores in getattr(row, "exam", {}).items():
-            points[f"exam/{budget.removeprefix('sims')} simulations"] = scores["kept"]
-        selfplay: dict[str, float] = getattr(row, "selfplay", {})
+            add("exam", _simulations(budget), scores["kept"], at)
+        add("training FLOPs, log₁₀", "training", row.ledger.get("ooms", 0.0), at)
+        selfplay: Mapping[str, float] = getattr(row, "selfplay", {})
         if row.seconds.play:
             speed = selfplay.get("positions", 0.0) / row.seconds.play
-            points["positions a second/self-play"] = speed
-        for name, value in points.items():
-            title, _, label = name.partition("/")
-            if value is not None:
-                line = found.setdefault(title, {}).setdefault(label, [])
-                line.append([row.iteration, round(float(value), 5)])
+            add("positions a second", "self-play", speed, at)
+        pool: Mapping[str, float] = getattr(row, "pool", {})
+        if "actors" in pool:
+            add("actors", "actors", pool["actors"], at)
+            add("actors", "of them busy", pool["actors"] * pool.get("busy", 0.0), at)
+    for version, ratings in _rated_versions(rows):
+        for budget, rating in ratings.items():
+            add("Elo", _simulations(budget), rating["elo"], version)
+            for bound in ("low", "high"):
+                line = bounds.setdefault(f"{_simulations(budget)}/{bound}", [])
+                line.append([version, round(rating[bound])])
     return {
         title: [
             {"name": label, "data": data, "color": SERIES[number % len(SERIES)]}
-            for number, (label, data) in enumerate(found.get(title, {}).items())
+            for number, (label, data) in enumerate(lines.items())
         ]
-        for title in CURVES
+        + [
+            {"data": bounds[f"{label}/{bound}"], "color": SERIES[number % len(SERIES)], **BOUND}
+            for number, label in enumerate(lines)
+            for bound in ("low", "high")
+            if title == "Elo"
+        ]
+        for title, lines in found.items()
     }
+
+
+def _rated_versions(rows: list[MetricsRow]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields each rated version once, with its newest ratings by budget."""
+    newest = dict[int, dict[str, Any]]()
+    for row in rows:
+        elo: Mapping[str, Any] = getattr(row, "elo", {})
+        if "version" in elo:
+            budgets = {key: each for key, each in elo.items() if key.startswith("sims")}
+            newest[int(elo["version"])] = budgets
+    yield from sorted(newest.items())
+
+
+def _simulations(budget: str) -> str:
+    return f"{budget.removeprefix('sims')} simulations"
 
 
 def _options(series: list[dict[str, Any]]) -> dict[str, Any]:
     lines = [
-        {"type": "line", "showSymbol": False, "lineStyle": {"width": 2}, **each} for each in series
+        {"type": "line", "showSymbol": len(each["data"]) < 2, "lineStyle": {"width": 2}, **each}
+        for each in series
     ]
     return {
         "animation": False,
-        "legend": {"show": len(lines) > 1, "bottom": 0, "textStyle": {"color": "#767676"}},
+        "legend": {
+            "show": len(lines) > 1,
+            "bottom": 0,
+            "data": [each["name"] for each in series if "name" in each],
+        },
         "grid": {"left": 48, "right": 12, "top": 14, "bottom": 46},
         "tooltip": {"trigger": "axis"},
         "xAxis": {"type": "value", "minInterval": 1, "splitLine": {"show": False}},

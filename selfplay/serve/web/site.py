@@ -102,8 +102,11 @@ def build(places: Places, offered: list[Choice], thinkers: Thinkers, token: str)
         await ladders_page.ladder_page(places, unquote(name))
 
     @ui.page("/games")
-    def games(ladder: str = "", player: str = "") -> None:
-        games_page.games_page(places, ladder, player)
+    def games(ladder: str = "", player: str = "", run: str = "") -> None:
+        if run:
+            games_page.of_run(places, run)
+        else:
+            games_page.of_ladder(places, ladder, player)
 
     @ui.page("/studies")
     def studies() -> None:

@@ -16,6 +16,7 @@ from selfplay.serve.web.places import UNREADABLE, Places, named
 from selfplay.study.folder import Study
 
 EVERY = 5.0  # seconds between looks at the disk
+EXTRAS = ["fenced-code-blocks", "tables", "code-friendly"]  # names keep their underscores
 REPORT = Path("report", "report.md")  # in a study's folder, by launch/report.py
 FIGURE = re.compile(r"!\[(?P<text>[^]]*)\]\((?P<file>[\w.-]+\.png)\)")  # alone on a line
 NUMBERS = re.compile(r"\[(?P<text>[^]]*)\]\((?P<file>[\w.-]+\.csv)\)")  # alone on a line
@@ -71,7 +72,8 @@ def _draw_report(path: Path) -> None:
     text = list[str]()
 
     def draw_text() -> None:
-        ui.markdown(html.escape("\n".join(text), quote=False)).classes("report")
+        content = html.escape("\n".join(text), quote=False)
+        ui.markdown(content, extras=EXTRAS).classes("report")
         text.clear()
 
     for line in path.read_text(encoding="utf-8").splitlines():

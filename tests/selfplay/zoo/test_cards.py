@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from games import checkout
 from selfplay.players import specs
 from selfplay.players.version import Version
+from selfplay.runs.commits import Commits
 from selfplay.runs.files import CorruptedFile
+from selfplay.runs.window import ReplayConfig
 from selfplay.zoo import cards
 from selfplay.zoo.cards import Card, Data, Score
 from tests.selfplay.serve.web.untrained import export
@@ -20,6 +25,8 @@ CARD = Card(
     commit="0" * 40,
     seed=0,
     sha256="",
+    fingerprint="12" * 32,
+    learner_fingerprint="34" * 32,
     exam={0: Score(0.5, 0.01), 64: Score(0.75, 0.01)},
     elo={64: Score(120.0, 20.0)},
     anchor="random",
@@ -95,3 +102,21 @@ def test_networks_of_the_package_load_and_are_small() -> None:
         assert version.ledger and version.ledger.total
         total += path.stat().st_size
     assert total < 8e6
+
+
+@pytest.mark.slow
+def test_smallest_network_is_made_again_by_its_command(tmp_path: Path) -> None:
+    name = min(cards.names(), key=lambda each: cards.network_file(each).stat().st_size)
+    card, run = cards.card(name), tmp_path / "run"
+    python, *words, out, _ = card.commands[0].split()
+    assert (python, out, len(card.commands)) == ("python", "--out", 1)
+    subprocess.run([sys.executable, *words, out, str(run)], cwd=checkout.ROOT, check=True)
+    identity = Commits(run, ReplayConfig()).identity()
+    ours = (identity.fingerprint, identity.learner_fingerprint)
+    if ours != (card.fingerprint, card.learner_fingerprint):
+        pytest.skip(
+            f"another arithmetic made {name}: its fingerprints are not {' and '.join(map(str, ours))}"
+        )
+    again = tmp_path / "again.safetensors"
+    replace(Version.load(f"{run}@last"), name=f"{cards.PREFIX}{name}").export(again)
+    assert again.read_bytes() == cards.network_file(name).read_bytes()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from games import checkout
@@ -23,6 +24,9 @@ from selfplay.ladder import database
 from selfplay.ladder.database import LadderDatabase, Pairing
 from selfplay.ladder.match import GameResult
 from selfplay.players.specs import Player
+from selfplay.runs.files import save_arrays
+from selfplay.runs.renamed import disk_names
+from selfplay.runs.replay import shard_path
 from tests.selfplay.serve.web.untrained import export
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -111,6 +115,29 @@ def make_ladder(folder: Path) -> None:
         base.finish(pairing, results, 0)
 
 
+def make_rows(folder: Path) -> None:
+    """Writes rows of self-play: a game that began with random moves, and one that did not."""
+    plies = np.array([4, 5, 0, 1, 2, 3, 4, 5, 6], np.int16)
+    rows = {
+        "action": np.array([0, 1, 0, 1, 0, 1, 0, 1, 0], np.int16),
+        "ply": plies,
+        "last": np.isin(np.arange(9), (1, 8)),
+        "version": np.full(9, 3, np.int32),
+        "mover_outcome": np.where(plies % 2 == 0, 1, -1).astype(np.int8),
+    }
+    save_arrays(shard_path(folder, 4), disk_names(rows))
+
+
+def make_study(folder: Path) -> None:
+    """Makes a study without runs, whose report was not written by our command."""
+    (folder / "report").mkdir(parents=True)
+    study = {"format_version": 1, "commands": [], "cells": []}
+    (folder / "study.json").write_text(json.dumps(study))
+    html = "<script>document.title = 'taken'</script><b>bold</b>"
+    text = f"# A report\n\n{html}\n\n[x](javascript:x)\n"
+    (folder / "report" / "report.md").write_text(text)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The page's address, with three untrained networks and a run that a test may extend."""
@@ -121,7 +148,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     run.mkdir(parents=True)
     config = {"game": "connect_four", "iterations": 9}
     (run / "config.json").write_text(json.dumps({"format_version": 2, "config": config}))
+    make_rows(run)
     make_ladder(folder / "runs" / "ladder")
+    make_study(folder / "runs" / "study")
     process, address = serve(*files, folder / "runs")
     yield address.rstrip("/"), run
     stop(process)
@@ -193,6 +222,22 @@ def test_capture_in_go_and_superko_is_refused(page: Page) -> None:
     page.wait_for_status("wins by")
 
 
+def test_komi_is_chosen(page: Page) -> None:
+    page.open()
+    page.choose("network", "go")
+    page.choose("sides", "you move for both")
+    page.wait_for_status("Black to move")
+    page.page.get_by_label("komi", exact=True).fill("99")
+    page.page.get_by_text("must be a whole or half number within ±25").wait_for(timeout=PATIENCE)
+    page.page.get_by_label("komi", exact=True).fill("-3")
+    page.page.wait_for_timeout(1000)  # until the field is sure that nothing follows
+    for name in ("White", "Black"):
+        page.press("Pass")
+        if name == "White":
+            page.wait_for_status("White to move")
+    page.wait_for_status("Black wins by 3")
+
+
 def test_swap_in_hex(page: Page) -> None:
     page.open()
     page.choose("network", "hex")
@@ -235,11 +280,27 @@ def test_curve_of_a_run_grows_while_it_is_watched(page: Page, site: tuple[str, P
 def test_game_of_a_ladder_is_replayed(page: Page) -> None:
     page.open("/ladders")
     page.page.get_by_role("link", name="runs/ladder").click()
+    page.wait_for_moves("1 pairings")
     page.page.get_by_role("link", name="random").click()
     status = page.page.locator('[role="status"]')
     playwright.expect(status).to_contain_text("move 7 of 7: 1", timeout=PATIENCE)
     page.press("Back")
     playwright.expect(status).to_contain_text("move 6 of 7: 2")
+
+
+def test_game_of_self_play_is_replayed(page: Page) -> None:
+    page.open("/runs/runs/growing")
+    page.page.get_by_role("link", name="games of self-play").click()
+    page.wait_for_moves("1 games of iteration 4")
+    page.wait_for_moves("version 3: 1–0")
+    page.wait_for_moves("move 7 of 7: 1")
+
+
+def test_html_in_a_report_is_shown_as_text(page: Page) -> None:
+    page.open("/studies/runs/study")
+    page.wait_for_moves("<b>bold</b>")
+    assert page.page.title() == "oomzero · Studies"
+    assert page.page.locator("b, [href^=javascript]").count() == 0
 
 
 @pytest.mark.parametrize("path", ["/runs", "/ladders", "/studies"])
