@@ -114,9 +114,8 @@ def test_smallest_network_is_made_again_by_its_command(tmp_path: Path) -> None:
     identity = Commits(run, ReplayConfig()).identity()
     ours = (identity.fingerprint, identity.learner_fingerprint)
     if ours != (card.fingerprint, card.learner_fingerprint):
-        pytest.skip(
-            f"another arithmetic made {name}: its fingerprints are not {' and '.join(map(str, ours))}"
-        )
+        found = " and ".join(map(str, ours))
+        pytest.skip(f"another arithmetic made {name}: its fingerprints are not {found}")
     again = tmp_path / "again.safetensors"
     replace(Version.load(f"{run}@last"), name=f"{cards.PREFIX}{name}").export(again)
     assert again.read_bytes() == cards.network_file(name).read_bytes()
