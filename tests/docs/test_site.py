@@ -63,3 +63,10 @@ def test_index_of_results_links_every_page() -> None:
     pages = {page for page in pages if page != "README.md" and not page.endswith("report.md")}
     linked = set(re.findall(r"\]\(([^)#]+\.md)\)", (folder / "README.md").read_text()))
     assert linked == pages
+
+
+def test_results_are_small_enough_to_clone() -> None:
+    """Figures as SVG and reports as one page are written again by a command."""
+    files = [path for path in (DOCS / "results").glob("**/*") if path.is_file()]
+    kept = [path for path in files if path.suffix != ".svg" and path.name != "index.html"]
+    assert sum(path.stat().st_size for path in kept) < 12_000_000
