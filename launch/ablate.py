@@ -48,7 +48,9 @@ class Options(cli.Trust):
     fix: tuple[str, ...] = ()
     """FIELD=VALUE of the config, the same for all runs."""
     seeds: int = 3
-    """Runs of every combination: seeds 0 to N − 1; a part of a named study may have fewer."""
+    """Runs of every combination, each with a seed; a part of a named study may have fewer."""
+    first_seed: int = 0
+    """The first of these seeds; what other seeds have chosen is confirmed on fresh ones."""
     out: Path | None = None
     """The study's folder; studies/NAME if left out."""
     jobs: int = field(default_factory=cli.cores)
@@ -127,7 +129,7 @@ def parse_options(arguments: list[str]) -> Options:
             )
         return options
     study = STUDIES[name]()
-    default = Options(name, seeds=study.seeds, rating=study.rating)
+    default = Options(name, seeds=study.seeds, first_seed=study.first_seed, rating=study.rating)
     return cli.parse(Options, "ablate", description, arguments=arguments[1:], default=default)
 
 
@@ -136,7 +138,7 @@ def runs_of(options: Options) -> list[tuple[RunSpec, TrainConfig]]:
     for name, least in (("jobs", 1), ("retries", 0)):
         if getattr(options, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
-    specs = grid.run_specs(arms_of(options), options.seeds)
+    specs = grid.run_specs(arms_of(options), options.seeds, options.first_seed)
     recipe = cache(lambda preset, *flags: parse([preset, *flags])[1].config)  # parsed once
     runs = [
         (spec, replace(recipe(spec.preset, *without(spec.flags, "--seed")), seed=spec.seed))

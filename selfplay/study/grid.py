@@ -40,7 +40,9 @@ class Axis:
                 f"--grid {text!r} is not FIELD=VALUE,VALUE,… as in network.width=8,32,128"
             )
         if name == SEED_FIELD:
-            raise ValueError("--grid seed=…: use --seeds N, which takes the seeds 0 to N − 1")
+            raise ValueError(
+                "--grid seed=…: use --seeds N, which takes N seeds from --first-seed on"
+            )
         if len(set(values)) < len(values):
             raise ValueError(f"--grid {text!r} names a value twice")
         return cls(name, values)
@@ -105,18 +107,20 @@ class RunSpec:
         return f"{self.arm}: {settings}" if settings else self.arm
 
 
-def run_specs(arms: Iterable[Arm], seeds: int) -> list[RunSpec]:
+def run_specs(arms: Iterable[Arm], seeds: int, first_seed: int = 0) -> list[RunSpec]:
     """Lists every run, seed by seed, so that an interrupted study consists of whole replicates.
 
     Raises:
-        ValueError: `seeds` is below 1, or two runs would have the same name.
+        ValueError: `seeds` is below 1, `first_seed` below 0, or two runs would have the same name.
     """
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    if first_seed < 0:
+        raise ValueError(f"--first-seed must be at least 0, got {first_seed}")
     arms = list(arms)
     specs: dict[str, RunSpec] = {}
-    for seed in range(seeds):
-        for arm in (arm for arm in arms if seed < arm.seeds):
+    for seed in range(first_seed, first_seed + seeds):
+        for arm in (arm for arm in arms if seed < first_seed + arm.seeds):
             for values in itertools.product(*(axis.values for axis in arm.axes)):
                 spec = _run_spec(arm, values, seed, with_title=len(arms) > 1)
                 if spec.name in specs:
@@ -200,9 +204,11 @@ class StudyConfig:
     Attributes:
         arms: presets, each with the grid around it.
         seeds: runs of every combination.
+        first_seed: of these runs; a study that confirms what another chose has seeds of its own.
         rating: options of the ladders.
     """
 
     arms: tuple[Arm, ...]
     seeds: int = 3
+    first_seed: int = 0
     rating: RatingConfig = field(default_factory=RatingConfig)

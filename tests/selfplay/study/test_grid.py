@@ -35,6 +35,8 @@ def test_arm_may_have_fewer_seeds() -> None:
     runs = [(run.preset, run.seed) for run in run_specs(arms, 3)]
     assert runs == [("hex_3", 0), ("hex_5", 0), ("hex_3", 1), ("hex_5", 1), ("hex_3", 2)]
     assert len(run_specs(arms, 1)) == 2
+    fresh = [(run.preset, run.seed) for run in run_specs(arms, 3, first_seed=100)]
+    assert fresh == [(preset, seed + 100) for preset, seed in runs]
 
 
 @pytest.mark.parametrize("value", ["true", "False"])
@@ -90,3 +92,5 @@ def test_arm_rejects_repeated_field() -> None:
         Arm("hex_3", axes=(axis, axis))
     with pytest.raises(ValueError, match="--seeds must be at least 1, got 0"):
         run_specs([Arm("hex_3")], 0)
+    with pytest.raises(ValueError, match="--first-seed must be at least 0, got -1"):
+        run_specs([Arm("hex_3")], 1, -1)
