@@ -168,6 +168,36 @@ def techniques() -> StudyConfig:
     )
 
 
+def compute_split() -> StudyConfig:
+    """Splits the same compute between search, games and learning, on Connect Four with Muon.
+
+    A position costs simulations + 1 evaluations of the network in self-play, and three for each
+    time that it is learned from. Runs of few simulations or a low replay ratio play more positions,
+    so that all take about 10^12.8 FLOPs. 18 runs; not run yet.
+    """
+    cost = {
+        (simulations, ratio): simulations + 1 + 3 * ratio
+        for simulations in (4, 8, 16)
+        for ratio in (2, 4, 8)
+    }
+    return StudyConfig(
+        arms=_variants(
+            {
+                f"{simulations} simulations, ratio {ratio}": (
+                    *(*MUON, *FASTER, "--search.num-simulations", str(simulations)),
+                    *("--learner.replay-ratio", str(ratio)),
+                    *("--iterations", str(round(32 * cost[8, 4] / each))),
+                )
+                for (simulations, ratio), each in cost.items()
+            }
+        ),
+        seeds=2,
+        rating=RatingConfig(
+            sims=(0, 16), versions=2, anchor="solver", until_stderr=45, max_games=12_000
+        ),
+    )
+
+
 STUDIES: dict[str, Callable[[], StudyConfig]] = {
     study.__name__: study
     for study in (
@@ -176,5 +206,6 @@ STUDIES: dict[str, Callable[[], StudyConfig]] = {
         recipes,
         learning_rates,
         techniques,
+        compute_split,
     )
 }
