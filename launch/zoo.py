@@ -121,14 +121,25 @@ def add(options: Add) -> None:
     from selfplay.runs import manifest
     from selfplay.runs.commits import Commits
     from selfplay.runs.window import ReplayConfig
+    from selfplay.study.grid import is_name
     from selfplay.zoo import cards
     from selfplay.zoo.cards import Card, Data, Score
 
+    if not is_name(options.name):
+        raise ValueError(f"{options.name!r} cannot be a name: choose letters, digits, - and _")
+    elo = {budget: Score(*score) for budget, score in map(_rating, options.elo)}
+    if bool(elo) != bool(options.anchor):
+        raise ValueError("--elo needs --anchor, the player at 0 Elo, and the other way round")
+    if options.license and not options.sources:
+        raise ValueError("--license needs --sources, the games that it is about")
     version = Version.load(options.version)
     folder = Path(version.name.rpartition("@")[0])
-    session = manifest.sessions(folder)[0]
-    if session["git"]["dirty"]:
-        raise ValueError(f"{folder} was trained with uncommitted changes; nobody could repeat it")
+    code = {(each["git"]["commit"], each["git"]["dirty"]) for each in manifest.sessions(folder)}
+    if len(code) != 1 or any(dirty for _, dirty in code):
+        raise ValueError(
+            f"{folder} was not trained by one commit without changes; nobody could repeat it"
+        )
+    (commit, _) = code.pop()
     data, identity = None, Commits(folder, ReplayConfig()).identity()
     if options.sources:
         data = Data(options.sources, options.license, identity.dataset)
@@ -136,13 +147,13 @@ def add(options: Add) -> None:
     card = Card(
         title=options.title,
         commands=options.commands,
-        commit=session["git"]["commit"],
+        commit=commit,
         seed=version.config["seed"],
         sha256="",
         fingerprint=identity.fingerprint or "",
         learner_fingerprint=identity.learner_fingerprint or "",
         exam=exam,
-        elo={budget: Score(*score) for budget, score in map(_rating, options.elo)},
+        elo=elo,
         anchor=options.anchor,
         ladder=options.ladder,
         data=data,

@@ -152,8 +152,10 @@ class StoredGame:
     outcome: int | None  # as in `RecordedGame`
 
 
-def games_of(path: Path, spec: str) -> list[StoredGame]:
-    """Reads the games of a player without taking the lock of a ladder's file.
+def games_of(path: Path, spec: str, most: int = -1) -> list[StoredGame]:
+    """Reads the newest games of a player without taking the lock of a ladder's file.
+
+    At most `most` games are read, in the order in which they were stored; -1 = all.
 
     Raises:
         ValueError: there is no such file, it is not a ladder, or it is damaged.
@@ -164,13 +166,14 @@ def games_of(path: Path, spec: str) -> list[StoredGame]:
         rows = base.execute(
             "SELECT games.id, one.spec, two.spec, opening, moves, outcome FROM games "
             "JOIN players AS one ON one.id = first JOIN players AS two ON two.id = second "
-            "WHERE ? IN (one.spec, two.spec) ORDER BY games.id",
-            (spec,),
+            "WHERE ? IN (one.spec, two.spec) ORDER BY games.id DESC LIMIT ?",
+            (spec, most),
         )
-        return [
+        games = [
             StoredGame(number, first, second, (*json.loads(opening), *json.loads(moves)), outcome)
             for number, first, second, opening, moves, outcome in rows
         ]
+        return games[::-1]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Boards as SVG: pieces, the last move, legal moves as buttons, and what a network thinks of them.
 
 Every legal move that is a cell is a group with ``data-action``, that the page listens to; it can be
-reached by keyboard. Moves that are no cells (a pass, a swap) are buttons of the page.
+reached by keyboard. Other moves (a pass, a swap) are buttons of the page.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from games.connect_four import ConnectFour
 from games.game import Cell, Game, State
 from games.go import as_go
 from games.hex import Hex
+from selfplay.serve.web.palette import PALEST, STRONGEST, WOOD
 
 CELL = 48.0  # units of a cell
 MARGIN = 30.0  # around the board, for coordinates
@@ -53,7 +54,7 @@ def draw(game: Game, state: State, marks: Marks = Marks()) -> str:
 
 
 def cells(game: Game, state: State) -> dict[int, Cell]:
-    """Returns the cell of each action of the player to move that is one; in Go and Hex, most."""
+    """Returns the cells of the actions that name one, as the player to move calls them."""
     if isinstance(game, ConnectFour):
         heights = np.asarray(game.board(state) != 0).sum(axis=0)
         return {column: (game.rows - 1 - int(h), column) for column, h in enumerate(heights)}
@@ -116,10 +117,10 @@ def _grid(game: Game, state: State, marks: Marks) -> str:
 
     parts = [
         f'<rect x="{MARGIN}" y="{MARGIN}" width="{width}" height="{height}" rx="8" '
-        f'fill="{"#dcb878" if is_go else "var(--board)"}"/>'
+        f'fill="{WOOD if is_go else "var(--board)"}"/>'
     ]
     shift = 0.5 if is_go else 0.0
-    color = "#6b5327" if is_go else "var(--line)"
+    color = "#6b5327" if is_go else "var(--grid)"
     lines_x = np.arange(columns + (0 if is_go else 1)) + shift
     lines_y = np.arange(rows + (0 if is_go else 1)) + shift
     for x in MARGIN + CELL * lines_x:
@@ -176,7 +177,7 @@ def _hex(game: Hex, state: State, marks: Marks) -> str:
         parts.append(
             polygon(
                 _corners(x, y, radius),
-                'fill="var(--panel)" stroke="var(--line)" stroke-width="1.5"',
+                'fill="var(--panel)" stroke="var(--grid)" stroke-width="1.5"',
             )
         )
         piece = int(board[row, column])
@@ -218,8 +219,7 @@ def _hex_edges(
         [_corners(*center(r, size - 1), radius)[i] for r in range(size) for i in (0, 1, 2)],
     )
     red, blue = HEX_COLORS
-    is_swapped = "O joins top" in (game.notation().edges or (lambda _: ""))(state)
-    colors = (blue, blue, red, red) if is_swapped else (red, red, blue, blue)
+    colors = (blue, blue, red, red) if bool(state.swapped) else (red, red, blue, blue)
     return [
         f'<polyline points="{_points(points)}" fill="none" stroke="{color}" stroke-width="9" '
         'stroke-linejoin="round" stroke-linecap="round"/>'
@@ -246,7 +246,7 @@ def _thoughts(action: int, x: float, y: float, radius: float, marks: Marks) -> l
     if action in marks.values:
         value = marks.values[action]
         color = "var(--good)" if value >= 0 else "var(--bad)"
-        strength = 0.25 + 0.75 * min(abs(value), 1.0)
+        strength = PALEST + (STRONGEST - PALEST) * min(abs(value), 1.0)
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{color}" '
             f'opacity="{strength:.2f}" pointer-events="none"/>'
@@ -256,14 +256,14 @@ def _thoughts(action: int, x: float, y: float, radius: float, marks: Marks) -> l
         share = marks.shares[action]
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="var(--accent)" '
-            f'opacity="{0.12 + 0.6 * sqrt(share):.2f}" pointer-events="none"/>'
+            f'opacity="{PALEST + (STRONGEST - PALEST) * sqrt(share):.2f}" pointer-events="none"/>'
             f'<text class="on" x="{x:.1f}" y="{y:.1f}">{100 * share:.0f}</text>'
         )
     if action in marks.truths:
         word = marks.truths[action]
         color = {"win": "var(--good)", "loss": "var(--bad)"}.get(word, "var(--line)")
         parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{color}" opacity="0.45" '
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{color}" opacity="{STRONGEST}" '
             'pointer-events="none"/>'
             f'<text class="on" x="{x:.1f}" y="{y:.1f}">{escape(word)}</text>'
         )

@@ -26,6 +26,16 @@ document.addEventListener('keydown', event => {
   event.preventDefault();
   chosen(event);
 });
+let focused = null;  // the cell to which the keyboard returns when a board was drawn again
+document.addEventListener('focusin', event => {
+  focused = event.target.closest('[data-action]')?.dataset.action ?? null;
+});
+new MutationObserver(() => {
+  if (focused === null || document.activeElement !== document.body) return;
+  const again = document.querySelector(`[data-action="${focused}"]`)
+    ?? document.querySelector('[data-action]');
+  if (again) again.focus({preventScroll: true});
+}).observe(document.body, {childList: true, subtree: true});
 </script>
 """
 
@@ -67,6 +77,11 @@ def heading(text: str) -> None:
     ui.label(text).props("role=heading aria-level=1").classes("title")
 
 
+def hidden_heading(text: str) -> None:
+    """Names a page for those who hear it."""
+    ui.label(text).props("role=heading aria-level=1").classes("heard")
+
+
 def list_links(page: str, names: Mapping[str, object], if_none: str) -> None:
     """Draws a page that links to what it lists."""
     with frame(page):
@@ -84,11 +99,13 @@ def listen_to_boards() -> None:
 
 def button(text: str, on_click: object, *, main: bool = False) -> ui.button:
     """Draws a button in the page's style."""
-    made = ui.button(text, on_click=on_click, color=None)  # pyright: ignore[reportArgumentType]
-    return made.classes("main" if main else "plain").props("no-caps unelevated" if main else "flat")
+    drawn = ui.button(text, on_click=on_click, color=None)  # pyright: ignore[reportArgumentType]
+    drawn.classes("main" if main else "plain")
+    return drawn.props("no-caps unelevated" if main else "flat")
 
 
-def chart(options: dict[str, Any], height: str) -> ui.echart:
+def chart(options: dict[str, Any], height: str, title: str) -> ui.echart:
     """Draws a chart as SVG, whose text takes the page's colors, light or dark."""
-    made = ui.echart(options, renderer="svg").classes("chart")
-    return made.style(f"height: {height}; width: 100%")
+    drawn = ui.echart(options, renderer="svg").classes("chart")
+    drawn.props["role"], drawn.props["aria-label"] = "img", title
+    return drawn.style(f"height: {height}; width: 100%")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nicegui import events, ui
+from nicegui import ui
 
 import games
 from games import plugins
@@ -18,7 +18,12 @@ from selfplay.serve.web.frame import button, frame, heading
 from selfplay.serve.web.live_game import LiveGame
 from selfplay.serve.web.places import UNREADABLE, Places, named
 
-RESULTS = {1: "1–0", -1: "0–1", 0: "½–½", None: "not rated"}
+RESULTS = {1: "1–0", -1: "0–1", 0: "½–½"}
+SHOW = """
+<q-td :props="props"><button class="link" @click.stop="$parent.$emit('show', props.row.number)">
+{{ props.value }}</button></q-td>
+"""
+MOST = 1_000  # games in a table
 
 
 def of_ladder(places: Places, ladder: str, player: str) -> None:
@@ -29,12 +34,13 @@ def of_ladder(places: Places, ladder: str, player: str) -> None:
             path = folder / database.FILE
             with plugins.stored_in(folder):
                 game = games.make(database.settings(path)["game"])
-            stored = database.games_of(path, player)
+            stored = database.games_of(path, player, MOST)
         except UNREADABLE as error:
             ui.label(str(error))
             return
         heading(player)
-        ui.label(f"{len(stored):,} games on {ladder}").classes("pale figure")
+        newest = "the newest " if len(stored) == MOST else ""
+        ui.label(f"{newest}{len(stored):,} games on {ladder}").classes("pale figure")
         _draw(game, stored, {"first": "first", "second": "second"})
 
 
@@ -74,11 +80,14 @@ def _draw(game: Game, stored: list[StoredGame], players: dict[str, str]) -> None
             pagination=20,
         )
         table.classes("w-full figure").props("flat dense wrap-cells")
+        table.add_slot("body-cell-result", SHOW)  # rows cannot be reached by keyboard
 
-    def chosen(event: events.GenericEventArguments) -> None:
-        replay.show(by_number[event.args[1]["number"]])
+    def chosen(number: Any) -> None:
+        if number in by_number:
+            replay.show(by_number[number])
 
-    table.on("rowClick", chosen)
+    table.on("rowClick", lambda event: chosen(event.args[1]["number"]))
+    table.on("show", lambda event: chosen(event.args))
     replay.show(stored[0])
 
 
@@ -113,7 +122,7 @@ class Replay:
             ui.notify(f"this game cannot be replayed further: {error}")
         self._plies = len(self._live.actions)
         players = dict.fromkeys((stored.first, stored.second))  # in self-play they are the same
-        self._players.set_text(f"{' – '.join(players)}: {RESULTS[stored.outcome]}")
+        self._players.set_text(f"{' – '.join(players)}: {_result(stored)}")
         self._slider.props(f"max={self._plies}")
         self._slider.set_value(self._plies)
         self._draw()
@@ -136,11 +145,15 @@ def _columns(titles: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
+def _result(stored: StoredGame) -> str:
+    return "not rated" if stored.outcome is None else RESULTS.get(stored.outcome, "?")
+
+
 def _row(stored: StoredGame) -> dict[str, Any]:
     return {
         "number": stored.number,
         "first": stored.first,
         "second": stored.second,
-        "result": RESULTS[stored.outcome],
+        "result": _result(stored),
         "plies": len(stored.moves),
     }

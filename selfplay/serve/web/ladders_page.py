@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,6 +28,7 @@ LABELS = {
     "interval": "95 % interval",
 }
 FULL_COLOR = 0.25  # a deviation of a score that has the full color
+_COMPUTING = Lock()
 
 
 def list_page(places: Places) -> None:
@@ -43,7 +45,7 @@ async def ladder_page(places: Places, name: str) -> None:
             note = ui.label("rating the players …").classes("pale")
             await ui.context.client.connected()  # rating a large ladder takes seconds
             state = await run.io_bound(_rated, folder, _changed(folder))
-        except UNREADABLE as error:
+        except (*UNREADABLE, ArithmeticError) as error:
             ui.label(str(error))
             return
         if state is None:  # the process is ending
@@ -53,7 +55,7 @@ async def ladder_page(places: Places, name: str) -> None:
         with ui.element("div").classes("columns even"):
             with ui.element("div").classes("panel stack"):
                 ui.label("Elo against training FLOPs, a series for each budget").classes("pale")
-                chart(_elo_chart(rows), "min(520px, 90vw)")
+                chart(_elo_chart(rows), "min(520px, 90vw)", "Elo against training FLOPs")
             with ui.element("div").classes("panel stack") as pairings:
                 ui.label("Every pairing: score minus what all other games predict").classes("pale")
                 waiting = ui.label("comparing …").classes("pale")
@@ -71,7 +73,11 @@ async def ladder_page(places: Places, name: str) -> None:
                 "body-cell-player",
                 '<q-td :props="props"><a :href="props.row.link">{{ props.value }}</a></q-td>',
             )
-        fit = await run.io_bound(_tested, folder, _changed(folder))
+        try:
+            fit = await run.io_bound(_tested, folder, _changed(folder))
+        except (*UNREADABLE, ArithmeticError) as error:
+            waiting.set_text(str(error))
+            return
         if fit is None:
             return
         waiting.set_text(
@@ -79,7 +85,7 @@ async def ladder_page(places: Places, name: str) -> None:
             "the row scored more than expected; blue: less."
         )
         with pairings:
-            chart(_matrix_chart(rows, state, fit), "min(520px, 90vw)")
+            chart(_matrix_chart(rows, state, fit), "min(520px, 90vw)", "every pairing")
 
 
 def _games_link(ladder: str, player: str) -> str:
@@ -92,6 +98,8 @@ def _elo_chart(rows: list[tables.Row]) -> dict[str, Any]:
         _, options = split_stored(row.player)
         if row.training_flops > 0 and "sims=" in options:
             budget = options.partition("sims=")[2].partition("&")[0]
+            if not budget.isdecimal():
+                continue
             point = [round(math.log10(row.training_flops), 3), round(row.elo)]
             by_budget.setdefault(budget, []).append(point)
     series = [
@@ -171,20 +179,31 @@ def _cells(row: tables.Row) -> dict[str, Any]:
     }
 
 
-def _changed(folder: Path) -> float:
-    """Returns when a ladder's games last changed."""
+def _changed(folder: Path) -> tuple[float, ...]:
+    """Returns when a ladder's games last changed; new ones are in the file's log at first."""
     path = folder / database.FILE
-    return (path if path.exists() else folder).stat().st_mtime
+    files = (path, path.with_name(f"{path.name}-wal"), folder / game_table.HEADER)
+    return tuple(file.stat().st_mtime for file in files if file.exists())
+
+
+def _rated(folder: Path, changed: tuple[float, ...]) -> LadderState:
+    """Rates a ladder, once for each state of its games, however many visitors ask."""
+    with _COMPUTING:
+        return _rated_once(folder, changed)
+
+
+def _tested(folder: Path, changed: tuple[float, ...]) -> GoodnessOfFit:
+    """Compares every pairing of a ladder with what all other games predict."""
+    with _COMPUTING:
+        return _tested_once(folder, changed)
 
 
 @lru_cache(maxsize=8)
-def _rated(folder: Path, changed: float) -> LadderState:
-    """Rates a ladder, once for each state of its games."""
+def _rated_once(folder: Path, changed: tuple[float, ...]) -> LadderState:
     path = folder / database.FILE
     return game_table.read(path if path.exists() else folder).rate()
 
 
 @lru_cache(maxsize=8)
-def _tested(folder: Path, changed: float) -> GoodnessOfFit:
-    """Compares every pairing of a ladder with what all other games predict."""
-    return model_fit.test(_rated(folder, changed))
+def _tested_once(folder: Path, changed: tuple[float, ...]) -> GoodnessOfFit:
+    return model_fit.test(_rated_once(folder, changed))

@@ -26,7 +26,7 @@ class LiveGame:
     resigned: int | None = None
     _states: list[State] = field(default_factory=list)
     _actions: list[int] = field(default_factory=list)
-    _taken_back: list[int] = field(default_factory=list)
+    _taken_back: list[tuple[int, State]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self._states:
@@ -102,18 +102,20 @@ class LiveGame:
             self.resigned = None
             return
         for _ in range(min(moves, len(self._actions))):
-            self._taken_back.append(self._actions.pop())
-            self._states.pop()
+            self._taken_back.append((self._actions.pop(), self._states.pop()))
 
     def redo(self, moves: int = 1) -> None:
         """Plays moves again that were taken back."""
         for _ in range(min(moves, len(self._taken_back))):
-            self._push(self._taken_back.pop())
+            action, state = self._taken_back.pop()
+            self._actions.append(action)
+            self._states.append(state)
 
     def resign(self) -> None:
         """The player to move gives up; does nothing when the game is over."""
         if not self.is_over:
             self.resigned = self.player
+            self._taken_back.clear()
 
     def result_text(self) -> str:
         """Says how the game ended, or who is to move."""

@@ -11,9 +11,11 @@ from selfplay.players.version import Version
 from selfplay.runs.snapshots import snapshot_versions
 from selfplay.serve.web.palette import raised
 from selfplay.serve.web.places import Places
-from selfplay.serve.web.thinking import flops_per_move
+from selfplay.serve.web.thinking import flops_per_move, warm_rules
 from selfplay.style.powers_of_ten import power_of_ten
 from selfplay.zoo import cards
+
+LAST = "@last"
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,28 @@ def choices(places: Places) -> list[Choice]:
     """Lists the networks: the zoo, then exported files, then the newest version of every run."""
     zoo = [Choice(cards.card(name).title, cards.PREFIX + name) for name in cards.names()]
     files = [Choice(name, str(path)) for name, path in places.files.items()]
-    runs = [Choice(f"run {name}", f"{path}@last") for name, path in places.runs.items()]
+    runs = [Choice(f"run {name}", f"{path}{LAST}") for name, path in places.runs.items()]
     return zoo + files + runs
 
 
-@lru_cache(maxsize=16)
 def load(spec: str) -> Version:
-    """Loads a version once; newer versions of a run that still trains need the page again."""
+    """Loads a version, and compiles the rules of its game; each is done once."""
+    folder, at, _ = spec.rpartition(LAST)
+    if at and (stored := versions(spec)):
+        spec = f"{folder}@{stored[-1]}"  # a run that trains gets newer ones
+    version = _load(spec)
+    warm_rules(version.game)
+    return version
+
+
+@lru_cache(maxsize=16)
+def _load(spec: str) -> Version:
     return Version.load(spec)
 
 
 def versions(spec: str) -> list[int]:
     """Lists the stored versions of the run that a choice names, ascending; [] if it names none."""
-    folder, at, _ = spec.rpartition("@last")
+    folder, at, _ = spec.rpartition(LAST)
     return snapshot_versions(Path(folder)) if at else []
 
 

@@ -21,6 +21,7 @@ LIGHT = {
     "second": HUES[1],
     "board": "#e9e4da",
     "hole": "#fbfaf8",
+    "grid": "#827c70",
     "good": HUES[2],
     "bad": HUES[7],
 }
@@ -36,11 +37,14 @@ DARK = {
     "second": "#f0914d",
     "board": "#2c3038",
     "hole": "#16181c",
+    "grid": "#7d8592",
     "good": "#4cc79a",
     "bad": "#ff8a8f",
 }
 GRID = {"lineStyle": {"color": "#80808040"}}  # of charts, on light and on dark ground
-SERIES = HUES[:6]  # of charts, which know no CSS variables
+SERIES = (*HUES[:5], "#767676")  # of charts, which know no CSS variables
+WOOD, CARVED = "#dcb878", "#241a06"  # a board of Go, and text on it
+PALEST, STRONGEST = 0.15, 0.45  # opacity of what is laid under text on a board
 BETWEEN = "#8c8c8c60"  # the middle of a scale with two ends, on light and on dark ground
 _RAISED = str.maketrans("0123456789.-", "⁰¹²³⁴⁵⁶⁷⁸⁹·⁻")
 
@@ -83,6 +87,8 @@ body.body--dark .chart svg path {{ filter: brightness(1.45); }}
 .row {{ display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }}
 .pale {{ color: var(--pale); font-size: 14px; overflow-wrap: anywhere; }}
 .block {{ overflow-wrap: anywhere; }}
+.heard {{ position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }}
+.link {{ color: var(--accent); background: none; border: 0; font: inherit; cursor: pointer; }}
 .status {{ font-size: 18px; font-weight: 600; min-height: 27px; }}
 .figure {{ font-variant-numeric: tabular-nums; }}
 .board {{ display: block; width: 100%; height: auto; max-height: 78vh; touch-action: manipulation;
@@ -95,7 +101,7 @@ body.body--dark .chart svg path {{ filter: brightness(1.45); }}
 .board text {{ fill: var(--pale); font: 500 13px system-ui, sans-serif; text-anchor: middle;
   dominant-baseline: central; pointer-events: none; }}
 .board text.on {{ fill: var(--ink); font-weight: 600; font-size: 12px; }}
-.board.wood text.on {{ fill: #241a06; }}
+.board.wood text.on {{ fill: {CARVED}; }}
 .q-btn.plain {{ text-transform: none; font-weight: 500; border-radius: var(--radius);
   border: 1px solid var(--line); color: var(--ink) !important; padding: 4px 14px;
   background: var(--panel); box-shadow: none; }}
@@ -103,8 +109,7 @@ body.body--dark .chart svg path {{ filter: brightness(1.45); }}
   background: var(--accent) !important; color: var(--on-accent) !important; padding: 4px 14px;
   box-shadow: none; }}
 .q-slider {{ color: var(--accent) !important; }}
-.q-field__native, .q-field__label, .q-item, .q-menu, .q-table, .q-table th, .q-toggle__label,
-.q-radio__label {{ color: var(--ink); }}
+.q-field__native, .q-field__label, .q-item, .q-menu, .q-table, .q-table th {{ color: var(--ink); }}
 .q-menu, .q-table__card, .q-table {{ background: var(--panel); box-shadow: none; }}
 .report {{ max-width: 72ch; overflow-x: auto; }}
 .report h1, .report h2, .report h3 {{ font-weight: 600; line-height: 1.25; margin: 24px 0 8px; }}

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from selfplay.ladder import database, game_table
 from selfplay.players.version import SUFFIX
+from selfplay.runs.files import CorruptedFile
 from selfplay.runs.run import CONFIG
 from selfplay.study.folder import STUDY
 
 DEPTH = 3  # folders below a given one that are looked into
-UNREADABLE = (ValueError, OSError, KeyError, TypeError)  # what damaged files raise
+# What damaged files raise.
+UNREADABLE = (ValueError, OSError, KeyError, TypeError, AttributeError, CorruptedFile)
 SKIPPED = ("checkpoints", "commits", "replay", "snapshots", "tensorboard", "logs", "report")
 
 
@@ -34,20 +36,20 @@ class Places:
         Raises:
             ValueError: one of those given is neither a folder nor an exported network.
         """
-        found = cls({}, {}, {}, {})
-        for path in given:
-            if path.is_file() and path.suffix == SUFFIX:
-                found.files[path.stem] = path.resolve()
+        places = cls({}, {}, {}, {})
+        taken = set[str]()
+        for path in dict.fromkeys(each.resolve() for each in given):
+            is_file = path.is_file() and path.suffix == SUFFIX
+            name = path.stem if is_file else path.name
+            name = str(path) if name in taken else name  # another folder has the same name
+            taken.add(name)
+            if is_file:
+                places.files[name] = path
             elif path.is_dir():
-                name = path.resolve().name
-                is_taken = any(each.partition("/")[0] == name for each in found._names())
-                found._look(path.resolve(), str(path) if is_taken else name, DEPTH)
+                places._look(path, name, DEPTH)
             else:
                 raise ValueError(f"{path} is neither a folder nor an exported {SUFFIX} file")
-        return found
-
-    def _names(self) -> list[str]:
-        return [*self.runs, *self.ladders, *self.studies]
+        return places
 
     def _look(self, folder: Path, name: str, depth: int) -> None:
         if (folder / CONFIG).is_file():

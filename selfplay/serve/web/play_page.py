@@ -7,16 +7,17 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nicegui import events, ui
+from nicegui import events, run, ui
 
 from games.notation import action_to_text
 from selfplay.players.version import Version
 from selfplay.serve.web import boards, networks, records
 from selfplay.serve.web.boards import Marks
-from selfplay.serve.web.frame import button, chart, frame, listen_to_boards
+from selfplay.serve.web.frame import button, chart, frame, hidden_heading, listen_to_boards
 from selfplay.serve.web.live_game import SIGN, LiveGame
 from selfplay.serve.web.networks import Choice
 from selfplay.serve.web.palette import GRID
+from selfplay.serve.web.places import UNREADABLE
 from selfplay.serve.web.thinking import (
     BUDGETS,
     Busy,
@@ -24,6 +25,7 @@ from selfplay.serve.web.thinking import (
     Thinkers,
     Thought,
     expected_line,
+    has_truths,
     think,
     truths,
     values_of_moves,
@@ -37,7 +39,7 @@ SIDES = {
     "both": "you move for both",
     "watch": "watch it play itself",
 }
-OVERLAYS = {
+OVERLAYS: dict[Overlay, str] = {
     "none": "nothing",
     "network": "network's policy",
     "search": "search's policy",
@@ -45,18 +47,23 @@ OVERLAYS = {
     "truth": "what perfect play makes of them",
 }
 PACE = 0.6  # seconds between moves that are watched
-WORTH_COMPILING = 3.0  # seconds after which a visitor is told why he waits
+RETRY = 1.0  # seconds after which a visitor asks again when too many are searching
+SLOW = 3.0  # seconds after which a visitor is told why he waits
 
 
 @dataclass
 class PlayPage:
-    """One visitor's game and what he has chosen; drawn anew by `draw`."""
+    """One visitor's game, and what he has chosen.
+
+    `build` makes the elements, and `_redraw` shows in them what has changed.
+    """
 
     visitor: str
     thinkers: Thinkers
     choices: list[Choice]
+    spec: str  # of the network that is played against
     version: Version
-    match: LiveGame
+    match: LiveGame = field(init=False)
     side: Side = "first"
     budget: int = 64
     overlay: Overlay = "none"
@@ -66,18 +73,23 @@ class PlayPage:
     _truths: dict[int, str] = field(default_factory=dict)  # the same, by perfect play
     _versions: list[int] = field(default_factory=list)  # of the run that is played against
     _number: int = 0  # of the newest change; older answers are dropped
+    _loads: int = 0  # of networks that were asked for; the newest one counts
 
-    @classmethod
-    def make(cls, visitor: str, thinkers: Thinkers, choices: list[Choice]) -> PlayPage:
-        """Prepares a game against the first network."""
-        version = networks.load(choices[0].spec)
-        return cls(visitor, thinkers, choices, version, LiveGame(version.game))
+    def __post_init__(self) -> None:
+        self.match = LiveGame(self.version.game)
+
+    def leave(self) -> None:
+        """Ends what goes on for a visitor who has closed the page."""
+        self._number += 1
+        self._loads += 1
+        self.thinkers.forget(self.visitor)
 
     def build(self) -> None:
         """Draws the page."""
         listen_to_boards()
         ui.on("move", self._chosen)
         with frame("Play"), ui.element("div").classes("columns"):
+            hidden_heading("Play")
             with ui.element("section").classes("stack"):
                 self._status = ui.label().classes("status").props('role="status"')
                 self._board = ui.html("", sanitize=False).style("width: 100%")
@@ -95,12 +107,13 @@ class PlayPage:
 
     def _build_choices(self) -> None:
         with ui.element("div").classes("panel stack"):
-            ui.select(
+            self._network = ui.select(
                 networks.titles(self.choices),
-                value=self.choices[0].spec,
+                value=self.spec,
                 label="network",
                 on_change=self._change_network,
-            ).classes("w-full").props("outlined dense")
+            )
+            self._network.classes("w-full").props("outlined dense")
             self._version_text = ui.label()
             self._version = ui.slider(min=0, max=0, step=1, on_change=self._change_version)
             self._version.props('snap markers aria-label="version"')
@@ -111,26 +124,28 @@ class PlayPage:
             self._komi = ui.number(label="komi", step=0.5, on_change=self._change_komi)
             self._komi.classes("w-full").props("outlined dense debounce=600")
             self._budget_text = ui.label()
-            ui.slider(
+            self._budget = ui.slider(
                 min=0,
                 max=len(BUDGETS) - 1,
                 step=1,
                 value=BUDGETS.index(self.budget),
                 on_change=self._change_budget,
-            ).props('snap markers aria-label="simulations a move"')
+            )
+            self._budget.props("snap markers")
             self._cost_text = ui.label().classes("pale figure")
 
     def _build_thoughts(self) -> None:
         with ui.element("div").classes("panel stack"):
-            ui.select(
+            self._overlays = ui.select(
                 OVERLAYS,
                 value=self.overlay,
                 label="show on the board",
                 on_change=self._change_overlay,
-            ).classes("w-full").props("outlined dense")
+            )
+            self._overlays.classes("w-full").props("outlined dense")
             self._value_text = ui.label().classes("figure")
             self._line_text = ui.label().classes("pale figure")
-            self._chart = chart(_chart({}), "180px")
+            self._chart = chart(_chart({}), "180px", "value for the first player, move by move")
         with ui.element("div").classes("panel stack"):
             ui.label("Moves").classes("pale")
             self._moves = ui.label().classes("figure")
@@ -169,12 +184,15 @@ class PlayPage:
         self._status.set_text(self._status_text())
         text = "the raw network" if not self.budget else f"{self.budget} simulations a move"
         self._budget_text.set_text(text.capitalize())
+        self._budget.props["aria-label"] = f"search budget: {text}"
         self._cost_text.set_text(networks.cost(self.version, self.budget))
         names = match.names
         pairs = [" ".join(names[i : i + 2]) for i in range(0, len(names), 2)]
         self._moves.set_text("  ".join(f"{i}. {pair}" for i, pair in enumerate(pairs, 1)) or "none")
         self._chart.options.update(_chart(self.curve))
         self._chart.update()
+        overlays = {key: text for key, text in OVERLAYS.items() if key != "truth"}
+        self._overlays.set_options(OVERLAYS if has_truths(game) else overlays)
         has_sgf = records.can_write(game)
         self._save.set_visibility(has_sgf)
         self._open.set_visibility(records.can_read(game))
@@ -196,14 +214,16 @@ class PlayPage:
         return self.side == "watch" or (self.match.player == 0) != (self.side == "first")
 
     def _status_text(self) -> str:
+        """Says who is to move, or how the game ended, and the last move for those who hear it."""
         match = self.match
+        last = f" (last move {match.names[-1]})" if match.actions else ""
         if match.is_over or self.side in ("watch", "both"):
-            return match.result_text()
+            return match.result_text() + last
         who = "the network is thinking" if self._is_network_to_move else "your move"
-        return f"{match.result_text()}: {who}"
+        return f"{match.result_text()}: {who}{last}"
 
     async def _chosen(self, event: events.GenericEventArguments) -> None:
-        """A visitor has chosen a cell."""
+        """Plays on the cell that a visitor has chosen."""
         if isinstance(event.args, int) and not isinstance(event.args, bool):
             await self._play(event.args)
 
@@ -221,6 +241,8 @@ class PlayPage:
         """Redraws after a change; plays the network's moves, and thinks for what is shown."""
         self._number += 1
         number, self.thought, self._values, self._truths = self._number, None, {}, {}
+        plies = len(self.match.actions)
+        self.curve = {ply: value for ply, value in self.curve.items() if ply <= plies}
         self._value_text.set_text("")
         self._line_text.set_text("")
         self._redraw()
@@ -240,16 +262,16 @@ class PlayPage:
 
     async def _think_aloud(self, number: int) -> None:
         """Thinks about the position on the board, and shows it."""
-        version, state = self.version, self.match.state
+        version, state, overlay = self.version, self.match.state, self.overlay
+        if overlay == "truth":
+            self._truths = await self._ask(truths, version.game, state) or {}
         thought = await self._ask(think, version, state, self.budget)
         if thought is None or number != self._number:
             return
         self.thought = thought
         self._note(thought)
-        if self.overlay == "values":
+        if overlay == "values":
             self._values = await self._ask(values_of_moves, version, state) or {}
-        if self.overlay == "truth":
-            self._truths = await self._ask(truths, version.game, state) or {}
         if number == self._number:
             self._redraw()
 
@@ -258,14 +280,13 @@ class PlayPage:
         if self.match.is_over or self._is_network_to_move:
             return
         number, version, state = self._number, self.version, self.match.state
-        thought = await self._ask(think, version, state, self.budget)
-        if thought is None or number != self._number:
+        if self.thought is None:
+            await self._think_aloud(number)
+        if self.thought is None or number != self._number:
             return
-        self.thought = thought
-        self._note(thought)
-        name = action_to_text(version.game, thought.action, state)
-        ui.notify(f"it would play {name}")
-        line = await self._ask(expected_line, version, state, min(self.budget, 64))
+        first = self.thought.action
+        ui.notify(f"it would play {action_to_text(version.game, first, state)}")
+        line = await self._ask(expected_line, version, state, first, min(self.budget, 64))
         if line and number == self._number:
             expected = LiveGame.at(version.game, state)
             for action in line:
@@ -273,23 +294,31 @@ class PlayPage:
             self._line_text.set_text("expects " + " ".join(expected.names))
 
     async def _ask(self, task: Any, *arguments: Any) -> Any:
-        """Computes something; None if it was not to be."""
-        slow = asyncio.get_running_loop().call_later(WORTH_COMPILING, self._say_compiling)
+        """Computes something, as soon as there is room; None if it is not needed any more."""
+        number = self._number
+        slow = asyncio.get_running_loop().call_later(SLOW, self._say_slow)
         try:
-            return await self.thinkers.run(self.visitor, task, *arguments)
+            while number == self._number:
+                try:
+                    return await self.thinkers.run(self.visitor, task, *arguments)
+                except Busy as error:
+                    self._status.set_text(f"{error}; yours is next when there is room …")
+                    await asyncio.sleep(RETRY)
         except Superseded:
-            return None
-        except (Busy, ValueError) as error:  # the latter: there is no perfect player
+            pass
+        except ValueError as error:  # there is no perfect player
             ui.notify(str(error))
-            return None
         finally:
             slow.cancel()
+            if number == self._number:
+                self._status.set_text(self._status_text())
+        return None
 
-    def _say_compiling(self) -> None:
-        self._status.set_text("compiling the search, once for each budget …")
+    def _say_slow(self) -> None:
+        self._status.set_text("waiting; a budget's search compiles when it is first used …")
 
     def _note(self, thought: Thought) -> None:
-        """Writes a thought's value, for the first player, into the curve and below the board."""
+        """Writes a thought's value, for the first player, into the curve and below it."""
         match = self.match
         value = SIGN[match.player] * thought.value
         self.curve[len(match.actions)] = round(value, 3)
@@ -297,8 +326,8 @@ class PlayPage:
         self._value_text.set_text(f"value for {name}: {value:+.2f} (from −1 to +1)")
 
     async def _undo(self) -> None:
-        alone = self.side in ("watch", "both") or self.match.is_over
-        self.match.undo(1 if alone else 2)
+        """Takes back the visitor's last move, and the network's answer if it has come."""
+        self.match.undo()
         if self._is_network_to_move and self.side != "watch":
             self.match.undo()
         if self.side == "watch":  # and stop, or it would move again
@@ -321,13 +350,17 @@ class PlayPage:
         await self._continue()
 
     async def _change_network(self, event: events.ValueChangeEventArguments) -> None:
-        try:
-            version = await self.thinkers.run(self.visitor, networks.load, event.value)
-        except (ValueError, OSError, Superseded, Busy) as error:
-            ui.notify(str(error))
-            await self._continue()  # the network may have been about to move
+        """Plays against another network, on the same position if it plays the same game."""
+        if event.value == self.spec:
             return
-        self.version, self._versions = version, networks.versions(event.value)
+        version = await self._load(event.value)
+        if version is None:
+            return
+        self.spec, self.version, self._versions = (
+            event.value,
+            version,
+            networks.versions(event.value),
+        )
         is_same_game = self._fit_komi()
         if self._versions:
             self._version.props(f"max={len(self._versions) - 1}")
@@ -339,17 +372,32 @@ class PlayPage:
             await self._new()
 
     async def _change_version(self, event: events.ValueChangeEventArguments) -> None:
-        """Another version of the same run, on the same position."""
+        """Plays against another version of the same run, on the same position."""
         if not self._versions or self.version.number == self._versions[int(event.value)]:
             return
         number = self._versions[int(event.value)]
-        spec = f"{self.version.name.rpartition('@')[0]}@{number}"
-        version = await self._ask(networks.load, spec)
-        if version is not None:
-            self.version = version
-            self._fit_komi()
-            self._version_text.set_text(f"version {number}")
+        version = await self._load(f"{self.version.name.rpartition('@')[0]}@{number}")
+        if version is None:
+            return
+        self.version = version
+        self._fit_komi()
+        self._version_text.set_text(f"version {number}")
         await self._continue()
+
+    async def _load(self, spec: str) -> Version | None:
+        """Loads a network; None if that fails, or another one was asked for meanwhile."""
+        self._loads += 1
+        number = self._loads
+        try:
+            version = await run.io_bound(networks.load, spec)
+        except UNREADABLE as error:
+            if number == self._loads:
+                ui.notify(str(error))
+                self._network.set_value(self.spec)
+                if self.version.number in self._versions:
+                    self._version.set_value(self._versions.index(self.version.number))
+            return None
+        return version if number == self._loads else None
 
     def _fit_komi(self) -> bool:
         """Gives the version the komi of the game on the board; False if it plays another game."""
@@ -361,13 +409,15 @@ class PlayPage:
         return self.version.game == self.match.game
 
     async def _change_komi(self, event: events.ValueChangeEventArguments) -> None:
-        """Another komi begins a new game."""
+        """Begins a new game with another komi."""
         if event.value is None or event.value == self.version.game.komi:
             return
         try:
             self.version = self.version.with_game_options(komi=float(event.value))
         except ValueError as error:
             ui.notify(str(error))
+            self._komi.set_value(self.version.game.komi)
+            return
         await self._new()
 
     async def _change_side(self, event: events.ValueChangeEventArguments) -> None:
@@ -387,10 +437,16 @@ class PlayPage:
 
     async def _upload(self, event: events.UploadEventArguments) -> None:
         try:
-            self.match = records.read(self.version.game, await event.file.read())
+            if event.file.size() > records.MOST:
+                raise ValueError(f"it has more than {records.MOST} bytes")
+            text = await event.file.read()
+            match = await run.io_bound(records.read, self.version.game, text)
         except ValueError as error:
             ui.notify(f"this record cannot be played: {error}")
             return
+        if match is None:  # the process is ending
+            return
+        self.match = match
         self._fit_komi()
         self.side, self.curve = "both", {}
         self._sides.set_value("both")

@@ -49,7 +49,7 @@ def write(match: LiveGame) -> bytes:
         return record.serialise()
     if not isinstance(match.game, Hex):
         raise ValueError(f"{match.game.name} has no SGF here")
-    moves = "".join(f";{'BW'[i % 2]}[{_hex(name)}]" for i, name in enumerate(match.names))
+    moves = "".join(f";{'BW'[i % 2]}[{name}]" for i, name in enumerate(_hex_moves(match.names)))
     return f"(;FF[4]GM[11]SZ[{match.game.size}]{moves})\n".encode()
 
 
@@ -75,6 +75,8 @@ def read(game: Game, data: bytes) -> LiveGame:
     if komi is not None:
         with contextlib.suppress(ValueError):
             go = replace(go, komi=komi)
+    if line.board.any():
+        raise ValueError("it begins with stones on the board, a handicap or a problem")
     match = LiveGame(go)
     for number, (player, action) in enumerate(line.moves, start=1):
         if player != match.player:
@@ -83,9 +85,22 @@ def read(game: Game, data: bytes) -> LiveGame:
     return match
 
 
-def _hex(name: str) -> str:
-    """Returns a move of Hex as SGF names it: a1, or swap-pieces."""
-    return "swap-pieces" if name == "swap" else name
+def _hex_moves(names: list[str]) -> list[str]:
+    """Returns moves of Hex as SGF names them.
+
+    After a swap our players exchange their sides and the piece stays. In swap-pieces they keep
+    their sides and the piece moves to its mirror image, so every later cell is mirrored as well.
+    """
+    if "swap" not in names:
+        return names
+    at = names.index("swap")
+    return [*names[:at], "swap-pieces", *map(_mirrored, names[at + 1 :])]
+
+
+def _mirrored(name: str) -> str:
+    """Exchanges the column and the row of a cell: b1 becomes a2."""
+    column, row = ord(name[0]) - ord("a"), int(name[1:])
+    return f"{chr(ord('a') + row - 1)}{column + 1}"
 
 
 def _result(match: LiveGame) -> str:

@@ -52,13 +52,14 @@ def list_page(places: Places) -> None:
 def run_page(places: Places, name: str) -> None:
     """Draws the curves of a run."""
     with frame("Runs"):
+        heading(name)
         try:
             folder = named(places.runs, name)
-            total = read_config(folder)["iterations"]
+            total = int(read_config(folder)["iterations"])
+            curves(_rows(folder))
         except UNREADABLE as error:
             ui.label(str(error))
             return
-        heading(name)
         state = ui.label().classes("pale figure")
         if (folder / "replay").is_dir():
             ui.link("games of self-play", f"/games?{urlencode({'run': name})}")
@@ -68,7 +69,7 @@ def run_page(places: Places, name: str) -> None:
             for title in CURVES:
                 with ui.element("div").classes("panel") as panels[title]:
                     ui.label(title).classes("pale")
-                    charts[title] = chart(_options([]), "240px")
+                    charts[title] = chart(_options([]), "240px", title)
 
         def look() -> None:
             rows = _rows(folder)
@@ -180,19 +181,19 @@ def _rows(folder: Path) -> list[MetricsRow]:
 
 
 def _summary(name: str, folder: Path) -> dict[str, str]:
+    """Returns a run's line in the list; it says so if the run cannot be read."""
+    line = {"run": name, "link": f"/runs/{quote(name)}"}
     try:
         config, rows = read_config(folder), _rows(folder)
+        last = rows[-1] if rows else None
+        exams = (getattr(row, "exam", {}) for row in reversed(rows))
+        graded: dict[str, dict[str, float]] = next((exam for exam in exams if exam), {})
+        best = [scores["kept"] for scores in graded.values()]
+        return line | {
+            "game": str(config["game"]),
+            "iterations": f"{last.iteration if last else 0} of {config['iterations']}",
+            "ooms": raised(power(last.ledger["ooms"])) if last and last.iteration else "-",
+            "exam": f"{max(best):.1%}" if best else "-",
+        }
     except UNREADABLE:
-        return {"run": name, "link": f"/runs/{quote(name)}", "game": "cannot be read"}
-    last = rows[-1] if rows else None
-    exams = (getattr(row, "exam", {}) for row in reversed(rows))
-    graded: dict[str, dict[str, float]] = next((exam for exam in exams if exam), {})
-    best = [scores["kept"] for scores in graded.values()]
-    return {
-        "run": name,
-        "link": f"/runs/{quote(name)}",
-        "game": config["game"],
-        "iterations": f"{last.iteration if last else 0} of {config['iterations']}",
-        "ooms": raised(power(last.ledger["ooms"])) if last and last.iteration else "-",
-        "exam": f"{max(best):.1%}" if best else "-",
-    }
+        return line | {"game": "cannot be read"}

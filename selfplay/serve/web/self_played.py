@@ -22,7 +22,8 @@ def newest(folder: Path) -> tuple[int, list[StoredGame]]:
     tell how they came there.
 
     Raises:
-        ValueError: the run has no rows on the disk, or they are damaged.
+        ValueError: the run has no rows on the disk.
+        CorruptedFile: they are damaged.
     """
     shards = [path for path in (folder / "replay").glob("*.npz") if path.stem.isdigit()]
     if not shards:

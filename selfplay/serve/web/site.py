@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import hmac
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
-from nicegui import app, ui
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from nicegui import app, run, ui
 
-from selfplay.serve.web import games_page, ladders_page, networks, runs_page, studies_page
+from selfplay.serve.web import door, games_page, ladders_page, networks, runs_page, studies_page
 from selfplay.serve.web.frame import frame
 from selfplay.serve.web.networks import Choice
-from selfplay.serve.web.places import Places
+from selfplay.serve.web.places import UNREADABLE, Places
 from selfplay.serve.web.play_page import PlayPage
 from selfplay.serve.web.thinking import BUDGETS, Thinkers, warm_up
 
-COOKIE = "oomzero_token"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FIRST_BUDGETS = (64, 0)  # warmed before the others
 
 
@@ -46,19 +40,16 @@ def serve(
     Raises:
         ValueError: a folder does not exist, or the host is not the loopback and there is no token.
     """
-    if host not in LOOPBACK and not token:
-        raise ValueError(
-            f"--host {host} lets other machines in, so visitors need a token: add --token WORD, or "
-            "--token random"
-        )
+    door.check(host, token)
     places = Places.find(folders)
     offered = networks.choices(places)
     thinkers = Thinkers()
-    build(places, offered, thinkers, token)
+    build(places, offered, thinkers)
+    app.add_middleware(door.Door, token=token, port=port)
     app.on_startup(lambda: _warm_up(offered, thinkers))
     app.on_shutdown(thinkers.close)
     query = f"/?token={token}" if token else "/"
-    announce(f"http://{host}:{port}{query}")
+    announce(f"http://{_reachable(host)}:{port}{query}")
     ui.run(
         host=host,
         port=port,
@@ -70,28 +61,32 @@ def serve(
     )
 
 
-def build(places: Places, offered: list[Choice], thinkers: Thinkers, token: str) -> None:
+def build(places: Places, offered: list[Choice], thinkers: Thinkers) -> None:
     """Registers the pages."""
-    if token:
-        app.middleware("http")(_only_with(token))
 
     @ui.page("/")
-    def play() -> None:
-        visitor = ui.context.client.id
-        if not offered:
-            with frame("Play"):
-                ui.label("There is no network: the zoo is empty, and no run was given.")
-            return
-        ui.context.client.on_disconnect(lambda: thinkers.forget(visitor))
-        PlayPage.make(visitor, thinkers, offered).build()
+    async def play() -> None:
+        client = ui.context.client
+        for choice in offered:
+            try:
+                version = await run.io_bound(networks.load, choice.spec)
+            except UNREADABLE:
+                continue
+            if version is not None:
+                page = PlayPage(client.id, thinkers, offered, choice.spec, version)
+                client.on_delete(page.leave)
+                page.build()
+                return
+        with frame("Play"):
+            ui.label("There is no network: the zoo is empty, and no run was given.")
 
     @ui.page("/runs")
     def runs() -> None:
         runs_page.list_page(places)
 
     @ui.page("/runs/{name:path}")
-    def run(name: str) -> None:
-        runs_page.run_page(places, unquote(name))
+    def one_run(name: str) -> None:
+        runs_page.run_page(places, name)
 
     @ui.page("/ladders")
     def ladders() -> None:
@@ -99,7 +94,7 @@ def build(places: Places, offered: list[Choice], thinkers: Thinkers, token: str)
 
     @ui.page("/ladders/{name:path}")
     async def ladder(name: str) -> None:
-        await ladders_page.ladder_page(places, unquote(name))
+        await ladders_page.ladder_page(places, name)
 
     @ui.page("/games")
     def games(ladder: str = "", player: str = "", run: str = "") -> None:
@@ -114,23 +109,14 @@ def build(places: Places, offered: list[Choice], thinkers: Thinkers, token: str)
 
     @ui.page("/studies/{name:path}")
     def study(name: str) -> None:
-        studies_page.study_page(places, unquote(name))
+        studies_page.study_page(places, name)
 
 
-def _only_with(token: str) -> Callable[..., Any]:
-    """Returns a middleware that asks for the token: in the address once, then in a cookie."""
-
-    async def check(request: Request, call_next: Callable[..., Any]) -> Response:
-        given = request.query_params.get("token", "")
-        if hmac.compare_digest(given.encode(), token.encode()):
-            response = RedirectResponse(request.url.path)
-            response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
-            return response
-        if hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), token.encode()):
-            return await call_next(request)
-        return PlainTextResponse("This page needs its token: open the address with ?token=…", 401)
-
-    return check
+def _reachable(host: str) -> str:
+    """Returns the name of a host as an address has it; this machine's if the host means all."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
 
 
 def _warm_up(offered: list[Choice], thinkers: Thinkers) -> None:
@@ -138,4 +124,4 @@ def _warm_up(offered: list[Choice], thinkers: Thinkers) -> None:
     if offered:
         rest = [budget for budget in BUDGETS if budget not in FIRST_BUDGETS]
         for budget in (*FIRST_BUDGETS, *rest):
-            thinkers.in_background(lambda b=budget: warm_up(networks.load(offered[0].spec), [b]))
+            thinkers.in_background(lambda b=budget: warm_up(networks.load(offered[0].spec), b))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 from pathlib import Path
 from typing import Any
 
+import markdown2
 from nicegui import ui
 
 from selfplay.runs.files import reject_links
@@ -30,13 +30,14 @@ def list_page(places: Places) -> None:
 def study_page(places: Places, name: str) -> None:
     """Draws a study's runs with their progress."""
     with frame("Studies"):
+        heading(name)
         try:
             folder = named(places.studies, name)
             study = Study.read(folder)
+            _progress(study)
         except UNREADABLE as error:
             ui.label(str(error))
             return
-        heading(name)
         note = ui.label().classes("pale figure")
         columns = [
             {"name": key, "label": key, "field": key, "align": "left", "sortable": True}
@@ -63,7 +64,7 @@ def study_page(places: Places, name: str) -> None:
 def _draw_report(path: Path) -> None:
     """Draws a report, if there is one: its text, and the figures and tables beside it.
 
-    The text comes from a study's folder, so it is Markdown without HTML.
+    The text comes from a study's folder, so HTML in it is shown as text.
     """
     if not path.exists():
         ui.label("It has no report yet: launch/report.py makes one.").classes("pale")
@@ -72,8 +73,8 @@ def _draw_report(path: Path) -> None:
     text = list[str]()
 
     def draw_text() -> None:
-        content = html.escape("\n".join(text), quote=False)
-        ui.markdown(content, extras=EXTRAS).classes("report")
+        content = markdown2.markdown("\n".join(text), safe_mode="escape", extras=EXTRAS)
+        ui.html(content, sanitize=True).classes("report")
         text.clear()
 
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -83,7 +84,7 @@ def _draw_report(path: Path) -> None:
             continue
         draw_text()
         if FIGURE.fullmatch(line):
-            ui.image(beside).props(f'alt="{html.escape(named_file["text"])}"').classes("paper")
+            ui.image(beside).classes("paper").props["alt"] = named_file["text"]
         else:
             button(named_file["text"], lambda beside=beside: ui.download.file(beside))
     draw_text()

@@ -9,8 +9,8 @@ first use; `warm_up` does that beforehand.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ from selfplay.solved.suite import ILLEGAL_SCORE
 WORKERS = 2
 BUDGETS = (0, 1, 4, 16, 64, 256, 1024)  # simulations, log-spaced
 LINE = 6  # moves of the line that is expected
-MOST_WAITING = 64  # requests of all visitors
+MOST_WAITING = 64  # visitors
 
 T = TypeVar("T")
 
@@ -53,14 +53,12 @@ class Thought:
         value: of the position, in [−1, 1].
         prior: the network's policy, float[A].
         policy: the search's, float[A].
-        budget: simulations of the search.
     """
 
     action: int
     value: float
     prior: np.ndarray
     policy: np.ndarray
-    budget: int
 
 
 def think(version: Version, state: State, budget: int) -> Thought:
@@ -77,7 +75,6 @@ def think(version: Version, state: State, budget: int) -> Thought:
         float(result.value),
         np.asarray(prior, np.float64) * legal,
         np.asarray(result.policy, np.float64) * legal,
-        budget,
     )
 
 
@@ -92,6 +89,15 @@ def values_of_moves(version: Version, state: State) -> dict[int, float]:
     mover = 1.0 if int(game.player(state)) == 0 else -1.0
     all_values = np.where(np.asarray(over), mover * np.asarray(outcome), sign * values)
     return {int(action): float(all_values[action]) for action in actions}
+
+
+def has_truths(game: Game) -> bool:
+    """Tells whether a perfect player of the game is at hand."""
+    try:
+        _solver(game)
+    except ValueError:
+        return False
+    return True
 
 
 def truths(game: Game, state: State) -> dict[int, str]:
@@ -110,9 +116,10 @@ def truths(game: Game, state: State) -> dict[int, str]:
     }
 
 
-def expected_line(version: Version, state: State, budget: int) -> list[int]:
-    """Follows the moves that a version would play on both sides, at most `LINE` of them."""
-    game, line = version.game, list[int]()
+def expected_line(version: Version, state: State, first: int, budget: int) -> list[int]:
+    """Follows a version's moves for both sides, `LINE` of them at most, from the first on."""
+    game, line = version.game, [first]
+    state = compiled(game).step(state, first)
     while len(line) < LINE and not bool(game.is_terminal(state)):
         line.append(int(version.search(state, budget).action))
         state = compiled(game).step(state, line[-1])
@@ -125,13 +132,19 @@ def flops_per_move(version: Version, budget: int) -> float:
     return float(flops.move(version.game, version.network_config, evaluations))
 
 
-def warm_up(version: Version, budgets: Sequence[int]) -> None:
-    """Compiles what the page needs of a version."""
-    state = compiled(version.game).init()
-    compiled(version.game).step(state, int(np.argmax(compiled(version.game).legal_actions(state))))
+def warm_rules(game: Game) -> State:
+    """Compiles the rules of a game; returns its first position."""
+    rules = compiled(game)
+    state = rules.init()
+    rules.step(state, int(np.argmax(rules.legal_actions(state))))
+    return state
+
+
+def warm_up(version: Version, budget: int) -> None:
+    """Compiles what the page needs of a version at a budget."""
+    state = warm_rules(version.game)
     values_of_moves(version, state)
-    for budget in budgets:
-        version.search(state, budget)
+    version.search(state, budget)
 
 
 class Thinkers:
@@ -139,42 +152,48 @@ class Thinkers:
 
     def __init__(self, workers: int = WORKERS) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="think")
-        self._newest: dict[str, int] = {}
-        self._waiting = 0
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="compile")
+        self._newest: dict[str, Future[Any]] = {}  # of each visitor who waits for an answer
 
     async def run(self, visitor: str, task: Callable[..., T], *arguments: Any) -> T:
         """Computes ``task(*arguments)`` for a visitor, outside the event loop.
 
         Raises:
-            Busy: too many requests wait.
-            Superseded: the visitor asked for something else before this began.
+            Busy: too many visitors wait.
+            Superseded: the visitor asked for something else, or left, before this was computed.
         """
-        if self._waiting >= MOST_WAITING:
-            raise Busy("too many visitors are searching; try again in a moment")
-        number = self._newest[visitor] = self._newest.get(visitor, 0) + 1
-        self._waiting += 1
-
-        def begin() -> T:
-            if self._newest.get(visitor) != number:
-                raise Superseded("a newer request took this one's place")
-            return task(*arguments)
-
+        if older := self._newest.pop(visitor, None):
+            older.cancel()
+        if len(self._newest) >= MOST_WAITING:
+            raise Busy("too many visitors are searching")
+        future = self._newest[visitor] = self._pool.submit(task, *arguments)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, begin)
+            answer = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._newest.get(visitor) is future:  # whoever asked was cancelled
+                raise
+            raise Superseded("a newer request took this one's place") from None
         finally:
-            self._waiting -= 1
+            is_newest = self._newest.get(visitor) is future
+            if is_newest:
+                del self._newest[visitor]
+        if not is_newest:
+            raise Superseded("a newer request took this one's place")
+        return answer
 
     def forget(self, visitor: str) -> None:
         """Drops what a visitor who has left was waiting for."""
-        self._newest.pop(visitor, None)
+        if waiting := self._newest.pop(visitor, None):
+            waiting.cancel()
 
     def in_background(self, task: Callable[..., Any], *arguments: Any) -> None:
-        """Computes something for nobody, when a thread is free."""
-        self._pool.submit(task, *arguments)
+        """Computes something for nobody, on a thread of its own, after what was given before."""
+        self._background.submit(task, *arguments)
 
     def close(self) -> None:
         """Lets running searches end, and drops the others."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._background):
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @lru_cache(maxsize=4)

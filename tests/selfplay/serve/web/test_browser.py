@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from games import checkout
 from selfplay.ladder import database
@@ -56,8 +57,7 @@ class Page:
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def cell(self, action: int) -> None:
-        self.page.locator(f'[data-action="{action}"]').focus()
-        self.page.keyboard.press("Enter")
+        self.page.locator(f'[data-action="{action}"]').press("Enter")
 
     def wait_for_status(self, text: str) -> None:
         status = self.page.locator('[role="status"]')
@@ -134,8 +134,10 @@ def make_study(folder: Path) -> None:
     study = {"format_version": 1, "commands": [], "cells": []}
     (folder / "study.json").write_text(json.dumps(study))
     html = "<script>document.title = 'taken'</script><b>bold</b>"
-    text = f"# A report\n\n{html}\n\n[x](javascript:x)\n"
-    (folder / "report" / "report.md").write_text(text)
+    figure = "![title :alt=document.title='taken' \\](figure.png)"
+    lines = ("# A report", html, figure, "![x](http://elsewhere.example/x.png)", "p \\< 0.001")
+    (folder / "report" / "report.md").write_text("\n\n".join((*lines, "[x](javascript:x)")))
+    plt.imsave(folder / "report" / "figure.png", np.zeros((2, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +303,10 @@ def test_html_in_a_report_is_shown_as_text(page: Page) -> None:
     page.wait_for_moves("<b>bold</b>")
     assert page.page.title() == "oomzero · Studies"
     assert page.page.locator("b, [href^=javascript]").count() == 0
+    page.wait_for_moves("p < 0.001")
+    assert page.page.locator(".q-img").count() == 1
+    assert page.errors and all("elsewhere.example" in error for error in page.errors)
+    page.errors.clear()  # the browser refuses the picture, and says so
 
 
 @pytest.mark.parametrize("path", ["/runs", "/ladders", "/studies"])

@@ -83,9 +83,23 @@ def test_games_are_written_as_sgf(spec: str) -> None:
 
 
 def test_record_of_go_is_read_back() -> None:
-    match = played("go?size=9", "c3 d4 e5 pass")
-    again = records.read(match.game, records.write(match))
-    assert again.actions == match.actions
+    match = played("go?size=9&komi=5.5", "c3 d4 e5 pass")
+    again = records.read(games.make("go?size=9"), records.write(match))
+    assert (again.actions, again.game.komi) == (match.actions, 5.5)
+
+
+def test_swap_in_hex_is_written_by_the_conventions_of_the_format() -> None:
+    """There the piece moves to its mirror image, and the players keep their sides."""
+    text = records.write(played("hex?size=5&swap=true", "a3 swap b1 e4")).decode()
+    assert text == "(;FF[4]GM[11]SZ[5];B[a3];W[swap-pieces];B[a2];W[d5])\n"
+
+
+def test_moves_cannot_be_played_again_after_a_resignation() -> None:
+    match = played("go?size=9", "c3 d4")
+    match.undo()
+    match.resign()
+    match.redo()
+    assert match.names == ["C3"]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +110,7 @@ def test_record_of_go_is_read_back() -> None:
         (b"(;GM[2]SZ[9];B[aa])", "another game than Go"),
         (b"(;SZ[9];B[aa];W[aa])", "not a legal move"),
         (b"(;SZ[9];W[aa])", "out of turn"),
+        (b"(;SZ[9]HA[2]AB[cc][gg];W[dd])", "begins with stones on the board"),
         (b"\x00\xff" * 50, "no game in it"),
         (b"(" * 100_000, "no game in it|without a move|not readable"),
         (b"(;SZ[9];B[zz])", "move"),

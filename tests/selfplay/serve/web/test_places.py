@@ -34,6 +34,15 @@ def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert places.runs == {"runs/x": one, f"{tmp_path / 'b' / 'runs'}/x": two}
 
 
+def test_folder_that_is_named_twice_is_shown_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = run_in(tmp_path / "a" / "runs" / "x"), run_in(tmp_path / "runs" / "x")
+    monkeypatch.chdir(tmp_path)
+    places = Places.find([Path("a/runs"), Path("runs"), Path("runs/../runs")])
+    assert places.runs == {"runs/x": one, f"{tmp_path / 'runs'}/x": two}
+
+
 def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
     run_in(tmp_path / "secret" / "run")
     shown = tmp_path / "shown"

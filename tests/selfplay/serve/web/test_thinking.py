@@ -55,7 +55,8 @@ def test_values_of_moves_are_for_who_makes_them(version: Version) -> None:
 
 def test_expected_line_ends_with_the_game(version: Version) -> None:
     state = position(version, 0, 1, 0, 1, 0, 1)
-    line = thinking.expected_line(version, state, 4)
+    line = thinking.expected_line(version, state, 6, 4)
+    assert line[0] == 6
     assert 1 <= len(line) <= thinking.LINE
     for action in line:
         assert np.asarray(compiled(version.game).legal_actions(state))[action]
@@ -94,6 +95,42 @@ def test_newer_request_of_a_visitor_takes_the_older_ones_place() -> None:
     blocked, old, new = asyncio.run(ask())
     assert (blocked, new) == (True, "new")
     assert isinstance(old, Superseded)
+
+
+def test_waiting_request_of_a_visitor_who_left_is_dropped() -> None:
+    async def ask() -> tuple[object, list[str]]:
+        thinkers, begun, done = Thinkers(1), threading.Event(), list[str]()
+        blocker = asyncio.create_task(thinkers.run("other", begun.wait))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(thinkers.run("visitor", done.append, "computed"))
+        await asyncio.sleep(0.05)
+        thinkers.forget("visitor")
+        begun.set()
+        answers = await asyncio.gather(blocker, waiting, return_exceptions=True)
+        thinkers.close()
+        return answers[1], done
+
+    answer, done = asyncio.run(ask())
+    assert isinstance(answer, Superseded) and done == []
+
+
+def test_superseded_requests_do_not_count_as_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thinking, "MOST_WAITING", 2)
+
+    async def ask() -> str:
+        thinkers, begun = Thinkers(1), threading.Event()
+        blocker = asyncio.create_task(thinkers.run("greedy", begun.wait))
+        await asyncio.sleep(0.05)
+        greedy = [asyncio.create_task(thinkers.run("greedy", lambda: None)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        patient = asyncio.create_task(thinkers.run("patient", lambda: "answer"))
+        await asyncio.sleep(0.05)
+        begun.set()
+        await asyncio.gather(blocker, *greedy, return_exceptions=True)
+        thinkers.close()
+        return await patient
+
+    assert asyncio.run(ask()) == "answer"
 
 
 def test_one_visitor_does_not_wait_for_anothers_queue() -> None:
