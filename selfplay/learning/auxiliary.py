@@ -20,6 +20,11 @@ games train `soft_policy` alone: they have no root values, and what follows them
 
       --learner.losses lambda_return?decay=0.8&weight=0.5
       --learner.value-weight 0.5 --learner.root-value-weight 0
+
+- `value_entropy`: trains the value head itself by cross entropy. The gradient of the squared error
+  vanishes where the network is sure and wrong. It takes the base loss's place,
+
+      --learner.losses value_entropy --learner.value-weight 0
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.scipy.special import rel_entr
 
 from selfplay.acting import row_schema
 from selfplay.learning.auxiliary_fields import (
@@ -49,11 +55,12 @@ from selfplay.learning.loss_term import (
     masked_cross_entropy,
     masked_log_policy,
 )
-from selfplay.learning.targets import policy_target
+from selfplay.learning.targets import policy_target, value_target
 from selfplay.model.architecture import Prediction
 
 SCALE: Final = 20.0  # moves; the head of moves left predicts multiples of it
 POINTS: Final = 10.0  # the head of the score predicts multiples of it; errors beyond count linearly
+SURE: Final = 1e-7  # the least probability, of float32
 HUBER: Final = 10.0 / SCALE  # errors beyond it count linearly
 
 
@@ -150,6 +157,31 @@ def lambda_return(*, decay: float = 0.8) -> LossTerm:
     return LossTerm("lambda_return", loss, (field,), weight=0.5)
 
 
+@LossTermFactory
+def value_entropy(*, root_value_weight: float = 0.5) -> LossTerm:
+    """Makes the divergence of the value head from the value target, as probabilities of a win.
+
+    A value v is the probability (1 + v) / 2; a draw is half a win. The loss is twice the
+    divergence, so that near v = 0 it is the squared error. With v = tanh(s) its gradient in s is
+    2 (v − target).
+
+    Args:
+        root_value_weight: w in the value target, as in `LearnerConfig`.
+    """
+    if not 0 <= root_value_weight <= 1:
+        raise ValueError(f"root_value_weight must be from 0 to 1, got {root_value_weight}")
+
+    def loss(prediction: Prediction, rows: Batch) -> Array:
+        target, has_target = value_target(rows, root_value_weight)
+        wins = (1 + target) / 2
+        predicted = jnp.clip((1 + prediction.value) / 2, SURE, 1 - SURE)
+        divergence = rel_entr(wins, predicted) + rel_entr(1 - wins, 1 - predicted)
+        return jnp.where(has_target, 2 * divergence, 0.0)
+
+    fields = (row_schema.VALUE, row_schema.MOVER_OUTCOME)
+    return LossTerm("value_entropy", loss, fields, weight=1.0)
+
+
 def _squared_error(value: Array, target: Array) -> Array:
     """Returns (value − target)², 0 where the target is NaN."""
     known = ~jnp.isnan(target)
@@ -165,5 +197,6 @@ BUILT_IN: Final[Mapping[str, LossTermFactory]] = MappingProxyType(
         "owner": owner,
         "score": score,
         "lambda_return": lambda_return,
+        "value_entropy": value_entropy,
     }
 )

@@ -10,7 +10,10 @@ from selfplay.runs.codec import ADDED
 LOSS = Kind(
     "loss term",
     "oomzero.losses",
-    ("reply", "soft_policy", "td_value", "moves_left", "owner", "score", "lambda_return"),
+    (
+        *("reply", "soft_policy", "td_value", "moves_left", "owner", "score", "lambda_return"),
+        "value_entropy",
+    ),
 )
 OPTIMIZER = Kind("optimizer", "oomzero.optimizers", ("adamw", "muon", "sgd"))
 SCHEDULE = Kind("schedule", "oomzero.schedules", ("warmup_cosine", "warmup_constant"))
@@ -42,9 +45,9 @@ class LearnerConfig:
             network's (policy surprise weighting, Wu 2020; KataGo has 0.5). 0: all rows alike.
         symmetries: draw a random symmetry of the board for every row.
         losses: further terms of the loss: ``reply``, ``soft_policy``, ``td_value``, ``moves_left``,
-            ``owner``, ``score``, ``lambda_return`` (see `auxiliary`), MODULE:NAME?weight=0.15, or
-            names that installed packages register. Each may add row fields and auxiliary heads of
-            the network.
+            ``owner``, ``score``, ``lambda_return``, ``value_entropy`` (see `auxiliary`),
+            MODULE:NAME?weight=0.15, or names that installed packages register. Each may add row
+            fields and auxiliary heads of the network.
         optimizer: ``adamw``, ``muon`` (?momentum=0.95), ``sgd`` (?momentum=0.9&nesterov=true), a
             registered name, or an import path.
         schedule: of the learning rate: ``warmup_cosine``, ``warmup_constant`` (ignores

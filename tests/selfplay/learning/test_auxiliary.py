@@ -209,6 +209,33 @@ def test_td_value_compares_its_own_head_and_lambda_return_the_value_head() -> No
     np.testing.assert_allclose(loss_of("lambda_return", heads(), **target), [0.0625, 0], rtol=1e-5)
 
 
+def test_value_entropy_is_the_divergence_from_the_value_target() -> None:
+    """The targets are 1, 0 and −0.5: a sure win, an even game, a quarter of a win."""
+    rows = {"mover_outcome": [1.0, 0.0, -1.0, 1.0], "value": [1.0, 0.0, 0.0, np.nan]}
+    prediction = heads()._replace(value=jnp.array([0.0, 0.5, 0.0, 0.3]))
+    quarter = 0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5)
+    expected = [np.log(2), (np.log(0.5 / 0.75) + np.log(0.5 / 0.25)) / 2, quarter, 0]
+    loss = loss_of("value_entropy", prediction, **rows)
+    np.testing.assert_allclose(loss, 2 * np.array(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("s", [-4.0, -0.5, 0.0, 2.0])
+@pytest.mark.parametrize("target", [-1.0, 0.25, 1.0])
+def test_gradient_of_value_entropy_is_twice_the_error_in_the_network_s_own_scale(
+    s: float, target: float
+) -> None:
+    """For a lost game and s = 2 it is 3.93; that of squares is 0.28."""
+    (term,) = loss_terms.load_terms(("value_entropy?root_value_weight=0",))
+
+    def loss(s: jax.Array) -> jax.Array:
+        prediction = heads()._replace(value=jnp.tanh(s)[None])
+        rows = {"mover_outcome": jnp.array([target]), "value": jnp.zeros(1)}
+        return term.function(prediction, rows)[0]
+
+    slope = jax.grad(loss)(jnp.float32(s))
+    np.testing.assert_allclose(slope, 2 * (np.tanh(s) - target), atol=2e-3)
+
+
 def test_lambda_of_zero_has_the_gradient_of_the_mixed_value_target() -> None:
     """Today's target, half outcome and half root value, is the λ-return's with λ = 0."""
     rows = dict(table("tic_tac_toe").rows)
@@ -240,6 +267,7 @@ def test_gradients_are_finite_where_targets_are_missing() -> None:
     for field in loss_terms.row_fields(names):
         rows[field.name] = field.absent(GAME, count)
     rows["policy"] = np.zeros_like(rows["policy"])
+    rows["value"] = np.full_like(rows["value"], np.nan)
     model = network.make(GAME, NetworkConfig(kind="mlp", width=8, depth=1), loss_terms.heads(names))
     params = network.pseudo_random(model.init)
     loss = make_loss(GAME, model.apply, config)

@@ -83,6 +83,7 @@ def test_policy_lag_depends_on_the_plan_not_on_timing(
 TECHNIQUES = {  # sets of switches that are off by default
     "targets": (
         "--learner.losses reply soft_policy td_value?horizon=4 moves_left lambda_return "
+        "value_entropy "
         "--learner.value-weight 0.5 --learner.root-value-weight 0 --learner.optimizer muon "
         "--network.kind attention"
     ),
