@@ -63,13 +63,13 @@ class Progress:
         if live:
             view = self._view
             self._live = Live(console=self._console, get_renderable=view, refresh_per_second=2)
-        rows, spec = config.selfplay.positions, config.stream_spec()
+        rows, spec = config.selfplay.rows, config.stream_spec()
         fields = loss_terms.row_fields(spec.losses, surprise=spec.surprise)
         row = row_bytes(games.make(config.game), fields)
         total = config.iterations * rows
         needed = window.bytes_needed(config.replay, total, row, config.store.keep_for_verify)
         self.say(
-            f"{config.game}: {config.iterations} iterations of {rows:,} "
+            f"{config.game}: {config.iterations} iterations of {config.selfplay.positions:,} "
             f"positions into {folder}; replay will take about {needed / 2**20:,.0f} MB of disk"
         )
         if config.iterations and not config.learner.steps(rows):

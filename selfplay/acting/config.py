@@ -35,7 +35,9 @@ class SelfPlayConfig:
             until it is `search.num_simulations`. 0: that budget from the start.
         doubling_iterations: iterations after which the budget doubles, see `first_simulations`.
         fast_simulations: budget of the other plies, which are searched without noise; 0 is the raw
-            network. They teach the value.
+            network.
+        fast_rows: True = the other plies are learned from as well, and teach the value alone; False
+            = only fully searched plies become rows, as in Wu 2019.
     """
 
     streams: int = 4
@@ -52,6 +54,7 @@ class SelfPlayConfig:
     fast_simulations: int = field(default=0, metadata=ADDED)
     first_simulations: int = field(default=0, metadata=ADDED)
     doubling_iterations: int = field(default=8, metadata=ADDED)
+    fast_rows: bool = field(default=True, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_at_least(self, "selfplay", 1, "streams", "batch_size", "segment_length")
@@ -82,6 +85,12 @@ class SelfPlayConfig:
     def positions(self) -> int:
         """Number of positions that are played in one iteration."""
         return self.streams * self.batch_size * self.segment_length
+
+    @property
+    def rows(self) -> int:
+        """Number of positions of one iteration that become rows once their games have ended."""
+        plies = self.segment_length if self.fast_rows else self.full_plies
+        return self.streams * self.batch_size * plies
 
     def search_at(self, search: SearchConfig, iteration: int) -> SearchConfig:
         """Returns the search of an iteration's fully searched plies; iterations count from 1."""

@@ -78,3 +78,12 @@ def finish_episodes(
     # Back to order of play, so that the carry's bytes do not depend on how often it was sorted.
     still = order[~finished].argsort(kind="stable")
     return {name: array[~finished][still] for name, array in rows.items()}, done
+
+
+def with_policy(rows: Rows) -> Rows:
+    """Keeps the rows that have a policy; the last one kept of an episode counts as its last."""
+    kept = np.asarray(rows["policy"]).any(axis=-1)
+    episode = np.asarray(np.cumsum(rows["last"]) - rows["last"])[kept]
+    left = {name: array[kept] for name, array in rows.items()}
+    ends = np.append(episode[1:] != episode[:-1], True)[: len(episode)]
+    return left | {"last": ends}

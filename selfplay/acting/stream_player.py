@@ -99,6 +99,8 @@ class StreamPlayer:
         pending, rows = episode.finish_episodes(
             self._game, carry.pending, record, version, self._extra
         )
+        if not self._spec.selfplay.fast_rows:
+            rows = episode.with_policy(rows)
         return Carry(Lanes(*lanes), pending), rows
 
     def programs(self) -> dict[str, Program]:

@@ -52,7 +52,7 @@ def ledger(config: TrainConfig) -> Ledger:
     if trainer.experts:
         imitation = trainer.imitation()
         spent = imitation.ledger(imitation.iterations)
-    steps = config.learner.steps(config.selfplay.positions)
+    steps = config.learner.steps(config.selfplay.rows)
     for iteration in range(1, config.iterations + 1):
         spent = trainer.ledger(spent, iteration, steps)
     return spent
@@ -99,7 +99,7 @@ def _evaluation_flops(config: TrainConfig) -> int:
 
 def _cost(config: TrainConfig) -> tuple[int, float]:
     """Returns the FLOPs of an evaluation, and the mean of an iteration."""
-    steps = config.learner.steps(config.selfplay.positions)
+    steps = config.learner.steps(config.selfplay.rows)
     segment = mean_evaluations(config.search, config.selfplay, config.iterations)
     evaluations = config.selfplay.streams * segment
     learning = steps * step_flops(games.make(config.game), config.network, config.learner)

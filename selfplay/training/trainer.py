@@ -91,7 +91,7 @@ class Trainer:
         game = games.make(config.game)
         resolved = config.resolved(jax.default_backend())
         model, spec = learned_model(game, resolved), resolved.stream_spec()
-        steps = config.iterations * config.learner.steps(config.selfplay.positions)
+        steps = config.iterations * config.learner.steps(config.selfplay.rows)
         devices = config.cluster.learner_devices or None
         learner = Learner(game, model, config.learner, steps, config.seed, devices)
         experts = None

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
 
 import games
-from selfplay.acting import segment
-from selfplay.acting.config import SelfPlayConfig
+from selfplay.acting import episode, segment
+from selfplay.acting.config import SelfPlayConfig, StreamSpec
 from selfplay.acting.cost import evaluations_per_segment
+from selfplay.acting.stream_player import StreamPlayer
 from selfplay.model import network
 from selfplay.model.config import NetworkConfig
 from selfplay.search.config import SearchConfig
 from selfplay.search.make import make_search
 
 GAME = games.make("tic_tac_toe")
-MODEL = network.make(GAME, NetworkConfig("mlp", width=8, depth=1, head_width=4))
+NETWORK = NetworkConfig("mlp", width=8, depth=1, head_width=4)
+MODEL = network.make(GAME, NETWORK)
 SEARCH = SearchConfig(num_simulations=12)
 CAPPED = SelfPlayConfig(
     batch_size=6,
@@ -86,3 +91,38 @@ def test_cost_counts_both_budgets(fraction: float, fast: int, evaluations: int) 
 def test_share_without_a_full_ply_is_rejected(bad: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SelfPlayConfig(**bad)  # pyright: ignore[reportArgumentType]
+
+
+def test_only_fully_searched_plies_become_rows_if_fast_ones_are_not_to_be() -> None:
+    fields = SimpleNamespace(
+        policy=np.array([[0, 0], [1, 0], [0, 0], [0, 1], [0, 0], [0, 0], [1, 0]], np.float16),
+        action=np.arange(7),
+        last=np.array([0, 0, 1, 0, 0, 1, 1], bool),  # games of three, three and one ply
+    )
+    rows = episode.with_policy(vars(fields))
+    assert rows["action"].tolist() == [1, 3, 6]
+    assert rows["last"].tolist() == [True, True, True]
+    longer = vars(fields) | {"policy": np.ones((7, 2)), "last": fields.last}
+    np.testing.assert_array_equal(episode.with_policy(longer)["last"], fields.last)
+    none = episode.with_policy(vars(fields) | {"policy": np.zeros((7, 2))})
+    assert len(none["last"]) == len(none["action"]) == 0
+
+
+def test_stream_without_fast_rows_plays_the_same_games() -> None:
+    def play(fast_rows: bool) -> dict[str, np.ndarray]:
+        config = replace(CAPPED, fast_rows=fast_rows)
+        spec = StreamSpec("tic_tac_toe", NETWORK, SEARCH, config, 0)
+        player = StreamPlayer.from_spec(spec)
+        params, carry = network.pseudo_random(MODEL.init), player.start(0)
+        parts = []
+        for iteration in (1, 2, 3):
+            carry, rows = player.play(params, carry, iteration, 0, 0)
+            parts.append(rows)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    every, some = play(True), play(False)
+    full = every["policy"].any(axis=-1)
+    assert 0 < np.sum(full) < np.size(full)
+    for name in ("planes", "value", "mover_outcome", "ply"):
+        np.testing.assert_array_equal(every[name][full], some[name])
+    assert CAPPED.rows == CAPPED.positions == 4 * replace(CAPPED, fast_rows=False).rows

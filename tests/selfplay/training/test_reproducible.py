@@ -89,6 +89,7 @@ TECHNIQUES = {  # sets of switches that are off by default
     ),
     "playout cap": (
         "--selfplay.full-search-fraction 0.25 --selfplay.fast-simulations 1 "
+        "--selfplay.no-fast-rows "
         "--selfplay.archive-fraction 0.3 --network.kind nested "
         "--learner.losses reply owner --search.algorithm puct --search.puct.stdev-scale 0.85"
     ),
