@@ -60,7 +60,8 @@ def make(
             scale,
         )
         completed = jax.vmap(qtransform, in_axes=(0, None))(tree, tree.ROOT_INDEX)
-        policy = jnp.where(leaves.legal, jax.nn.softmax(leaves.logits + completed), 0.0)
+        improved = jnp.where(leaves.legal, jax.nn.softmax(leaves.logits + completed), 0.0)
+        policy = proven.exact_policy(tree, improved)
         exact = tree.node_values[:, tree.ROOT_INDEX]
         value = jnp.where(
             tree.extra_data.proven[:, tree.ROOT_INDEX], exact, _root_value(tree, policy)

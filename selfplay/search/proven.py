@@ -113,6 +113,25 @@ def search(
     return ProvenSearch(jax.vmap(lambda tree: _chosen(tree, qtransform))(tree), tree)
 
 
+def exact_policy(tree: Mctx, policy: Array) -> Array:
+    """Leaves in the policies of proven roots, float32[B, A], only moves that reach their values.
+
+    Other moves were not searched after the proof, and their completed values are not known to be
+    worse. If no such move has a share, all of them get equal ones.
+    """
+    root = jnp.int32(tree.ROOT_INDEX)
+
+    def one(tree: Mctx, policy: Array) -> Array:
+        exact = _exact(tree, root)
+        kept = jnp.where(exact, policy, 0.0)
+        total = jnp.sum(kept)
+        even = exact / jnp.maximum(jnp.sum(exact), 1)
+        left = jnp.where(total > 0, kept / jnp.maximum(total, jnp.finfo(kept.dtype).tiny), even)
+        return jnp.where(tree.extra_data.proven[root], left, policy)
+
+    return jax.vmap(one)(tree, policy)
+
+
 def _considered(most: int, budget: int) -> np.ndarray:
     """Returns how many actions sequential halving considers, int32[most + 1, budget].
 
@@ -170,6 +189,11 @@ def _legal(tree: Mctx, node: Array) -> Array:
     return tree.children_prior_logits[node] > ILLEGAL_LOGIT / 2
 
 
+def _exact(tree: Mctx, node: Array) -> Array:
+    """Returns which actions of a proven node are proven to reach its value, bool[A]."""
+    return _closed(tree, node) & (tree.qvalues(node) == tree.node_values[node])
+
+
 def _open(tree: Mctx, node: Array) -> Array:
     """Returns which actions are legal and not proven, bool[A]; all legal ones if all are proven."""
     legal = _legal(tree, node)
@@ -219,7 +243,6 @@ def _chosen(tree: Mctx, qtransform: QTransform) -> Array:
     is_open = _legal(tree, root) & ~closed
     most = jnp.max(jnp.where(is_open, visits, -1))
     candidates = closed | (is_open & (visits == most))
-    exact = closed & (tree.qvalues(root) == tree.node_values[root])
-    candidates = jnp.where(tree.extra_data.proven[root], exact, candidates)
+    candidates = jnp.where(tree.extra_data.proven[root], _exact(tree, root), candidates)
     scores = _scores(tree, root, qtransform)
     return jnp.argmax(jnp.where(candidates, scores, -jnp.inf)).astype(jnp.int32)

@@ -131,6 +131,25 @@ def test_proof_agrees_with_the_solver_in_late_positions() -> None:
     np.testing.assert_array_equal(scores[np.arange(len(action)), action], exact)
 
 
+def test_policy_of_a_proven_root_has_only_moves_that_reach_its_value() -> None:
+    """Where the network dislikes the winning move, its completed values alone would keep others."""
+    game = games.make("tic_tac_toe")
+    states, _ = random_positions(game, 300, seed=3, max_plies=8)
+    evaluate = Linear(game, seed=1)
+    search = gumbel.make.make(game, evaluate, 64, False, config=PROVING)
+    result = jax.device_get(quick_jit(search)({}, states, jax.random.key(0)))
+    _, tree = grown(game, states, 64)
+    sure = np.array(tree.extra_data.proven[:, 0])
+    scores = np.sign(solver_for(game)(states))
+    best = scores == scores.max(axis=1, keepdims=True)
+    empty = (np.array(jax.vmap(game.board)(states)) == 0).sum(axis=(1, 2))
+    assert sure[empty <= 4].all()
+    late = result.policy[empty <= 4]
+    np.testing.assert_allclose(late.sum(axis=1), 1, atol=1e-5)
+    assert (late[~best[empty <= 4]] == 0).all()
+    assert (result.policy[empty > 6] > 0).sum() > 100  # where nothing is proven, all legal moves
+
+
 @pytest.mark.parametrize(("budget", "noise"), [(5, False), (100, True)])
 def test_without_results_in_reach_it_is_the_same_search(budget: int, noise: bool) -> None:
     game = games.make("hex?size=6")
