@@ -250,7 +250,7 @@ def _thoughts(action: int, x: float, y: float, radius: float, marks: Marks) -> l
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{color}" '
             f'opacity="{strength:.2f}" pointer-events="none"/>'
-            f'<text class="on" x="{x:.1f}" y="{y:.1f}">{value:+.2f}</text>'
+            f'<text class="on" x="{x:.1f}" y="{y:.1f}">{f"{value:+.2f}".replace("-", "−")}</text>'
         )
     elif marks.shares.get(action, 0.0) >= 0.005:
         share = marks.shares[action]

@@ -76,7 +76,7 @@ class PlayPage:
     _loads: int = 0  # of networks that were asked for; the newest one counts
 
     def __post_init__(self) -> None:
-        self.match = LiveGame(self.version.game)
+        self.match, self._versions = LiveGame(self.version.game), networks.versions(self.spec)
 
     def leave(self) -> None:
         """Ends what goes on for a visitor who has closed the page."""
@@ -103,6 +103,7 @@ class PlayPage:
             with ui.element("section").classes("stack"):
                 self._build_choices()
                 self._build_thoughts()
+        self._show_versions()
         self._redraw()
 
     def _build_choices(self) -> None:
@@ -263,17 +264,14 @@ class PlayPage:
     async def _think_aloud(self, number: int) -> None:
         """Thinks about the position on the board, and shows it."""
         version, state, overlay = self.version, self.match.state, self.overlay
-        if overlay == "truth":
-            self._truths = await self._ask(truths, version.game, state) or {}
+        words = await self._ask(truths, version.game, state) if overlay == "truth" else None
         thought = await self._ask(think, version, state, self.budget)
+        values = await self._ask(values_of_moves, version, state) if overlay == "values" else None
         if thought is None or number != self._number:
             return
-        self.thought = thought
+        self.thought, self._values, self._truths = thought, values or {}, words or {}
         self._note(thought)
-        if overlay == "values":
-            self._values = await self._ask(values_of_moves, version, state) or {}
-        if number == self._number:
-            self._redraw()
+        self._redraw()
 
     async def _hint(self) -> None:
         """Shows the move that the network would play, and the line that it expects."""
@@ -323,7 +321,8 @@ class PlayPage:
         value = SIGN[match.player] * thought.value
         self.curve[len(match.actions)] = round(value, 3)
         name = match.game.player_names[0]
-        self._value_text.set_text(f"value for {name}: {value:+.2f} (from −1 to +1)")
+        shown = f"{value:+.2f}".replace("-", "−")
+        self._value_text.set_text(f"value for {name}: {shown} (from −1 to +1)")
 
     async def _undo(self) -> None:
         """Takes back the visitor's last move, and the network's answer if it has come."""
@@ -362,14 +361,18 @@ class PlayPage:
             networks.versions(event.value),
         )
         is_same_game = self._fit_komi()
-        if self._versions:
-            self._version.props(f"max={len(self._versions) - 1}")
-            self._version.set_value(len(self._versions) - 1)
-            self._version_text.set_text(f"version {self._versions[-1]}")
+        self._show_versions()
         if is_same_game:
             await self._continue()
         else:
             await self._new()
+
+    def _show_versions(self) -> None:
+        """Lets the slider reach from the run's first version to its newest one."""
+        if self._versions:
+            self._version.props(f"max={len(self._versions) - 1}")
+            self._version.set_value(len(self._versions) - 1)
+            self._version_text.set_text(f"version {self._versions[-1]}")
 
     async def _change_version(self, event: events.ValueChangeEventArguments) -> None:
         """Plays against another version of the same run, on the same position."""

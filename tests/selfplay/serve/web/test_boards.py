@@ -50,7 +50,7 @@ def test_thoughts_are_drawn_as_shares_values_and_words() -> None:
     game = games.make("connect_four")
     marks = Marks(shares={0: 0.25, 1: 0.001}, values={2: -0.5}, truths={3: "win"})
     text = draw(game, game.init(), marks)
-    assert ">25<" in text and ">-0.50<" in text and ">win<" in text
+    assert ">25<" in text and ">−0.50<" in text and ">win<" in text
     assert text.count("opacity=") == 3, "a share below half a per cent is not drawn"
     assert not buttons(text), "nobody may move"
 
