@@ -127,9 +127,9 @@ def techniques() -> StudyConfig:
 
     Every part is `recipes`' preset with one switch; the optimizer and the networks have their best
     learning rate besides, which is a part of its own. Budgets of search are chosen for about the
-    baseline's mean, 8 simulations, and other networks for about its FLOPs. 40 runs and a ladder take
-    an hour and three quarters on two cores. With two seeds nothing is shown to help but Muon, in the
-    exam; docs/results/techniques has the rest.
+    baseline's mean, 8 simulations, and other networks for about its FLOPs. 40 runs and a ladder
+    take an hour and three quarters on two cores. With two seeds only Muon is seen to help, and only
+    by the exam; docs/results/techniques has the rest.
     """
     switches = {
         "baseline": (),
