@@ -15,7 +15,7 @@ def test_list_and_show_say_what_the_cards_say(capsys: pytest.CaptureFixture[str]
     listed = capsys.readouterr().out
     for name in cards.names():
         card = cards.card(name)
-        assert f"zoo:{name}" in listed and card.title in listed
+        assert f"zoo:{name}" in listed
         zoo.show(f"zoo:{name}")
         shown = capsys.readouterr().out
         assert card.commands[0] in shown and card.sha256 in shown and card.strength in shown
