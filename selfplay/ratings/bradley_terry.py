@@ -138,43 +138,46 @@ def terms(
         delta: log ν.
         tau: the standard deviation of the first-move advantage over openings; 0 for none.
     """
-    turn, result = side.T, outcome.T  # [M, R]
-    weight = (turn != 0).astype(float)  # 0 removes padding
-    given_z = _given_z(ahead, turn, result, gamma, delta, tau)
-    value = given_z.value
-    posterior = np.exp(given_z.log_joint - value)  # [Q, R]
+    games = _Seats.of(side, outcome)
+    given_z = _GivenZ.of(ahead, games, gamma, delta, tau)
+    value, posterior = given_z.integral()
 
-    mean, share = given_z.mean * weight, given_z.draw * weight  # [Q, M, R]
-    by_x = (result * weight - mean) / 2
-    by_gamma = by_x.sum(axis=1)
-    by_delta = ((result == 0) * weight - share).sum(axis=1)
-    by_ahead = (turn * by_x).sum(axis=1)
+    def mean(part: Floats, weight: Floats = posterior) -> Floats:
+        return np.einsum("qr,qr->r", weight, part)
+
+    expected, drawn = games.number * given_z.mean, games.number * given_z.draw  # [Q, 2, R]
     scale = tau * NODES[:, None]
+    by_ahead = (games.result[0] - games.result[1] - expected[:, 0] + expected[:, 1]) / 2
+    by_gamma = (games.result.sum(axis=0) - expected[:, 0] - expected[:, 1]) / 2
+    by_delta = games.draws.sum(axis=0) - drawn[:, 0] - drawn[:, 1]
     scores = (by_ahead, by_gamma, by_delta, by_gamma * scale)  # [Q, R], given z
-    score = np.stack([(posterior * part).sum(axis=0) for part in scores], axis=-1)
+    score = np.stack([mean(part) for part in scores], axis=-1)
 
     # Louis (1982): the expected information given z, minus the variance over z of the score.
-    xx = ((1 - share) * weight - mean**2) / 4
-    xd = -mean * share / 2
-    both, one_sided = xx.sum(axis=1), (turn * xx).sum(axis=1)
-    gamma_delta, ahead_delta = xd.sum(axis=1), (turn * xd).sum(axis=1)
-    delta_delta = (share * (1 - share)).sum(axis=1)
+    xx = (games.number - drawn - expected * given_z.mean) / 4
+    xd = expected * given_z.draw / -2
+    both, one_sided = xx[:, 0] + xx[:, 1], xx[:, 0] - xx[:, 1]
+    gamma_delta, ahead_delta = xd[:, 0] + xd[:, 1], xd[:, 0] - xd[:, 1]
+    dd = drawn * (1 - given_z.draw)
+    scaled = posterior * scale
+    of_both = mean(both)
     entries = {
-        (0, 0): both,
-        (0, 1): one_sided,
-        (0, 2): ahead_delta,
-        (0, 3): one_sided * scale,
-        (1, 1): both,
-        (1, 2): gamma_delta,
-        (1, 3): both * scale,
-        (2, 2): delta_delta,
-        (2, 3): gamma_delta * scale,
-        (3, 3): both * scale**2,
+        (0, 0): of_both,
+        (0, 1): mean(one_sided),
+        (0, 2): mean(ahead_delta),
+        (0, 3): mean(one_sided, scaled),
+        (1, 1): of_both,
+        (1, 2): mean(gamma_delta),
+        (1, 3): mean(both, scaled),
+        (2, 2): mean(dd[:, 0] + dd[:, 1]),
+        (2, 3): mean(gamma_delta, scaled),
+        (3, 3): mean(both, scaled * scale),
     }
+    weighted = [posterior * part for part in scores]
     information = np.empty((*score.shape, 4))
     for (a, b), entry in entries.items():
-        spread = (posterior * (entry - scores[a] * scores[b])).sum(axis=0)
-        information[:, a, b] = information[:, b, a] = spread + score[:, a] * score[:, b]
+        spread = mean(scores[b], weighted[a]) - score[:, a] * score[:, b]
+        information[:, a, b] = information[:, b, a] = entry - spread
     information[:, 3, 3] -= score[:, 3]  # the last coordinate is log τ
     return Terms(value, score, information)
 
@@ -183,42 +186,57 @@ def log_likelihood(
     ahead: Floats, side: Ints, outcome: Ints, gamma: float, delta: float, tau: float
 ) -> Floats:
     """Computes the log-likelihood of R openings, float[R], as `terms` does."""
-    return _given_z(ahead, side.T, outcome.T, gamma, delta, tau).value
+    given_z = _GivenZ.of(ahead, _Seats.of(side, outcome), gamma, delta, tau)
+    return given_z.integral()[0]
+
+
+class _Seats(NamedTuple):
+    """What a likelihood needs of the games of R openings: sums over games in which i moves first,
+    and over those in which j does."""
+
+    number: Floats  # [2, R]
+    result: Floats  # [2, R]: outcomes for whoever moves first
+    draws: Floats  # [2, R]
+
+    @classmethod
+    def of(cls, side: Ints, outcome: Ints) -> "_Seats":
+        """Sums over the games of openings, int[R, M]."""
+        seats = np.stack([side.T > 0, side.T < 0])  # [2, M, R]
+        parts = (seats, seats * outcome.T, seats & (outcome.T == 0))
+        return cls(*(part.sum(axis=1).astype(float) for part in parts))
 
 
 class _GivenZ(NamedTuple):
-    """Outcomes of openings at each value of z."""
+    """A first mover's odds in R openings at each value of z: if i moves first, and if j does."""
 
-    mean: Floats  # [Q, M, R]: expected outcome of each game
-    draw: Floats  # [Q, M, R]: probability of a draw
-    log_joint: Floats  # [Q, R]: log-likelihood of the outcomes and of z
+    mean: Floats  # [Q, 2, R]: expected outcome
+    draw: Floats  # [Q, 2, R]: probability of a draw
+    log_joint: Floats  # [Q, R]: log-likelihood of an opening's outcomes and of z
 
-    @property
-    def value(self) -> Floats:
-        """The log-likelihood of the outcomes, float[R]."""
+    @classmethod
+    def of(cls, ahead: Floats, games: _Seats, gamma: float, delta: float, tau: float) -> "_GivenZ":
+        """Computes the odds, and the log-likelihood of each opening, for each z.
+
+        Rows of one pairing follow each other and have equal odds, which are computed once. R is the
+        last axis, over which NumPy is fastest.
+        """
+        starts = np.flatnonzero(np.r_[True, ahead[1:] != ahead[:-1]][: len(ahead)])
+        row = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(ahead)]))
+        lead = ahead[starts] * np.array([[1.0], [-1.0]]) + gamma  # [2, K], of the first player
+        x = lead + tau * NODES[:, None, None]  # [Q, 2, K]
+        top = np.maximum(np.abs(x) / 2, delta)  # keeps the exponentials in range
+        win, loss, draw = np.exp(x / 2 - top), np.exp(-x / 2 - top), np.exp(delta - top)
+        total = win + loss + draw
+        norm = games.number * np.take(top + np.log(total), row, axis=2)
+        log_joint = games.result.sum(axis=0) * (tau / 2 * NODES[:, None]) - norm[:, 0] - norm[:, 1]
+        log_joint += (games.result * lead[:, row] / 2 + games.draws * delta).sum(axis=0)
+        log_joint += np.log(WEIGHTS)[:, None]
+        mean, drawn = (win - loss) / total, draw / total
+        return cls(np.take(mean, row, axis=2), np.take(drawn, row, axis=2), log_joint)
+
+    def integral(self) -> tuple[Floats, Floats]:
+        """Integrates z out: the log-likelihoods, float[R], and z's posterior, float[Q, R]."""
         most = self.log_joint.max(axis=0, initial=-1e300)
-        return most + np.log(np.exp(self.log_joint - most).sum(axis=0))
-
-
-def _given_z(
-    ahead: Floats, side: Ints, outcome: Ints, gamma: float, delta: float, tau: float
-) -> _GivenZ:
-    """Computes the odds of all games, and the log-likelihood of each opening, for each z.
-
-    `side` and `outcome` are int[M, R]. Rows of one pairing follow each other and have equal odds,
-    which are computed once. R is the last axis, over which NumPy is fastest.
-    """
-    starts = np.flatnonzero(np.r_[True, ahead[1:] != ahead[:-1]][: len(ahead)])
-    row = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(ahead)]))
-    lead = ahead[starts] * np.array([[1.0], [-1.0]]) + gamma  # [2, K], of the first player
-    x = lead + tau * NODES[:, None, None]  # [Q, 2, K]
-    top = np.maximum(np.abs(x) / 2, delta)  # keeps the exponentials in range
-    win, loss, draw = np.exp(x / 2 - top), np.exp(-x / 2 - top), np.exp(delta - top)
-    total = win + loss + draw
-    norm = top + np.log(total)
-    log = np.stack([-x / 2, np.full_like(x, delta), x / 2], axis=2) - norm[:, :, None]
-    seat = (side < 0).astype(int)
-    games = log[:, seat, outcome + 1, row] * (side != 0)
-    mean, drawn = (win - loss) / total, draw / total
-    log_joint = np.log(WEIGHTS)[:, None] + games.sum(axis=1)
-    return _GivenZ(mean[:, seat, row], drawn[:, seat, row], log_joint)
+        likelihood = np.exp(self.log_joint - most)
+        total = likelihood.sum(axis=0)
+        return most + np.log(total), likelihood / total
