@@ -207,7 +207,7 @@ def screening() -> StudyConfig:
     Each run has about half of the changes, in the design of Plackett and Burman (1946) with its
     mirror image, so that every change is judged by 12 runs with it against 12 without, and pairs of
     changes do not bias that. `python -m benchmarks.screening` prints what each is worth. Two hours
-    of one core; not run yet.
+    of one core. The first 12 runs chose `combined`'s recipe (docs/results/techniques).
     """
     changes = {
         "quiet": ("--search.gumbel.scale", "0.25"),
@@ -253,7 +253,9 @@ def combined() -> StudyConfig:
     """Compares Connect Four's baseline preset, at its full length, with a recipe for a third of it.
 
     The recipe has half the channels and more games, Muon, and what `screening` found to help. The
-    seeds are fresh, because other studies chose it. Not run yet.
+    seeds are fresh, because other studies chose it. 6 runs and a ladder take 45 minutes on two
+    cores. For the same Elo the recipe takes 4.9 times less training, 4.2 to 5.9;
+    docs/results/combined has the rest.
     """
     recipes = {
         "baseline": (),
