@@ -127,8 +127,9 @@ def test_superseded_requests_do_not_count_as_visitors(monkeypatch: pytest.Monkey
         await asyncio.sleep(0.05)
         begun.set()
         await asyncio.gather(blocker, *greedy, return_exceptions=True)
+        answer = await patient
         thinkers.close()
-        return await patient
+        return answer
 
     assert asyncio.run(ask()) == "answer"
 
