@@ -304,15 +304,7 @@ def _restore_or_initialize(
             imitation=start.record if imitated else {},
         )
         params = state.acting_params
-        run.commit(
-            0,
-            state,
-            row.to_json(),
-            params,
-            carries=carries,
-            ledger=asdict(ledger),
-            digests=row.digests,
-        )
+        _commit(run, row, state, params, carries, ledger)
     else:
         state, carries, *_ = run.restore(state, carries)
     recorded = run.commits.identity()
@@ -432,15 +424,7 @@ class Iterations:
         keep = keep or self._config.store.keep_for_verify
         params = state.learner.ema_params if keep else None
         self._enter(Phase("saving", work.iteration))
-        self._run.commit(
-            work.iteration,
-            state,
-            row.to_json(),
-            params,
-            carries=carries,
-            ledger=asdict(ledger),
-            digests=row.digests,
-        )
+        _commit(self._run, row, state, params, carries, ledger)
         self._watch.lap("commit")
         return row
 
@@ -482,3 +466,23 @@ class Iterations:
 
     def _is_final(self, work: plan.Work) -> bool:
         return work.iteration == self._config.iterations
+
+
+def _commit(
+    run: Run,
+    row: MetricsRow,
+    state: TrainState,
+    params: Params | None,
+    carries: list[Carry],
+    ledger: Ledger,
+) -> None:
+    """Saves an iteration with its row, whose digests are not computed again."""
+    run.commit(
+        row.iteration,
+        state,
+        row.to_json(),
+        params,
+        carries=carries,
+        ledger=asdict(ledger),
+        digests=row.digests,
+    )
