@@ -48,7 +48,7 @@ OVERLAYS: dict[Overlay, str] = {
 }
 PACE = 0.6  # seconds between moves that are watched
 RETRY = 1.0  # seconds after which a visitor asks again when too many are searching
-SLOW = 3.0  # seconds after which a visitor is told why he waits
+SLOW = 3.0  # seconds after which the page says why it waits
 
 
 @dataclass
@@ -79,7 +79,7 @@ class PlayPage:
         self.match, self._versions = LiveGame(self.version.game), networks.versions(self.spec)
 
     def leave(self) -> None:
-        """Ends what goes on for a visitor who has closed the page."""
+        """Stops the game of a visitor who has closed the page."""
         self._number += 1
         self._loads += 1
         self.thinkers.forget(self.visitor)
@@ -302,7 +302,7 @@ class PlayPage:
                 except Busy as error:
                     self._status.set_text(f"{error}; yours is next when there is room …")
                     await asyncio.sleep(RETRY)
-        except Superseded:
+        except Superseded:  # a newer request, which has its own answer
             pass
         except ValueError as error:  # there is no perfect player
             ui.notify(str(error))

@@ -19,7 +19,7 @@ def newest(folder: Path) -> tuple[int, list[StoredGame]]:
     """Reads the newest iteration's games that began at the first move, at most `MOST`.
 
     Games that began with random moves or in an archived position are left out: their rows do not
-    tell how they came there.
+    tell how they came there. So are games of which only fully searched moves became rows.
 
     Raises:
         ValueError: the run has no rows on the disk.
@@ -32,8 +32,8 @@ def newest(folder: Path) -> tuple[int, list[StoredGame]]:
     names = disk_names(dict.fromkeys(FIELDS))
     rows = code_names(load_arrays(shard_path(folder, iteration), names=tuple(names)))
     ends = np.flatnonzero(rows["last"])
-    starts = np.append(0, ends[:-1] + 1)
-    whole = rows["ply"][starts] == 0
+    starts = np.append(0, ends + 1)[:-1]
+    whole = (rows["ply"][starts] == 0) & (rows["ply"][ends] == ends - starts)
     played_by = [
         f"version {a}" if a == b else f"versions {a} to {b}"
         for a, b in zip(rows["version"][starts[whole]], rows["version"][ends[whole]], strict=True)
