@@ -11,9 +11,9 @@ def summarize(rows: Rows) -> dict[str, float]:
     """Summarizes an iteration's self-play by its finished games.
 
     Returns:
-        "games" and "positions" (rows); if a game has finished, also "plies" (mean length), the
-        fractions "first_player_wins" and "draws", "policy_entropy" (mean, nats) of the search's
-        policies, and "value_error" (mean squared) of the search's values.
+        "games" and "positions" (rows); if a game has finished, also "plies" (mean length, up to the
+        last row), the fractions "first_player_wins" and "draws", "policy_entropy" (mean, nats) of
+        the search's policies, and "value_error" (mean squared) of the search's values.
     """
     last = rows["last"]
     count = int(last.sum())
