@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from benchmarks import screening
-from configs.studies import plackett_burman_12
+from configs.studies import plackett_burman
 
 CHANGES = tuple("abcdefghijk")
 
 
 def named_runs() -> list[str]:
-    design = [row for half in (1, -1) for row in half * np.array(plackett_burman_12())]
+    design = [row for half in (1, -1) for row in half * np.array(plackett_burman(12))]
     sets = [[c for c, level in zip(CHANGES, row, strict=True) if level > 0] for row in design]
     return [f"{'+'.join(names) or 'none'}_seed-0" for names in sets]
 

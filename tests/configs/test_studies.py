@@ -8,7 +8,7 @@ from configs import studies
 
 
 def test_screening_judges_every_change_by_as_many_runs_with_it_as_without() -> None:
-    design = np.array(studies.plackett_burman_12())
+    design = np.array(studies.plackett_burman(12))
     np.testing.assert_array_equal(design.T @ design, 12 * np.eye(11))
     runs = [set(arm.name.split("+")) - {"none"} for arm in studies.screening().arms]
     changes = set.union(*runs)
