@@ -1,28 +1,34 @@
 """What each change of a screening study is worth: many changes at once, each in half of the runs.
 
-    python -m benchmarks.screening studies/screening
+    python launch/ablate.py screening_hex
+    python -m benchmarks.screening studies/screening_hex         # or a published report's folder
 
-Every run's name lists its changes, as in ``quiet+fresh_seed-0``. A linear model without
-interactions is fitted to the last grades of the exam, raw and with search, and to the Elo of the
-last versions, if the study has a ladder. An effect is what a change adds, with its standard error
-from the residuals. Prints Markdown.
+Every recipe's name lists its changes, as in ``quiet+fresh``. A linear model without interactions is
+fitted to the exam's last grades, if the runs took it: an effect is what a change adds, with its
+standard error from the residuals. Prints Markdown.
+
+From the study's ladder a second table has what each change saves: training FLOPs and seconds
+without it, over those with it, for equal Elo at the end of the runs. Elo is turned into compute by
+one slope, Elo per OOM within runs over their last two rated versions. Intervals are 95 %, from the
+residuals of whole runs; they leave out the error of the slope, which scales all logarithms alike.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
-from selfplay.ladder import database
-from selfplay.players.specs import split_stored
+from selfplay.report import report_data
+from selfplay.report.study_report import ReportInputs, labeled, read_inputs
 from selfplay.runs import metrics
 from selfplay.runs.metrics_row import SelfPlayRow
 from selfplay.runs.run import read_config
 from selfplay.scaling import from_ladder
-from selfplay.study.folder import Study
+from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 Floats = NDArray[np.float64]
 
@@ -35,9 +41,9 @@ class Effects(NamedTuple):
     freedom: int
 
 
-def changes_of(name: str) -> frozenset[str]:
-    """Returns the changes in the name of a run."""
-    return frozenset(name.rpartition("_seed-")[0].split("+")) - {"none"}
+def changes_of(label: str) -> frozenset[str]:
+    """Returns the changes in the name of a recipe."""
+    return frozenset(label.split("+")) - {"none"}
 
 
 def fit(runs: Sequence[frozenset[str]], changes: Sequence[str], response: Floats) -> Effects:
@@ -66,30 +72,91 @@ def grades(folder: Path) -> dict[str, float]:
     return {budget: 100 * scores["kept"] for budget, scores in graded[-1].items()}
 
 
-def ratings(ladder: Path) -> dict[tuple[str, str], float]:
-    """Returns the Elo of each run's newest rated version, by the run's folder and budget."""
-    state = from_ladder.read_state(ladder / database.FILE)
-    newest = dict[tuple[str, str], tuple[int, float]]()
-    for entry, elo in zip(state.entries, state.ratings.elo, strict=True):
-        run, options = split_stored(entry.spec)
-        folder, at, number = run.rpartition("@")
-        if at and number.isdecimal():
-            key = Path(folder).name, options
-            newest[key] = max(newest.get(key, (-1, 0.0)), (int(number), float(elo)))
-    return {key: elo for key, (_, elo) in newest.items()}
+class Savings(NamedTuple):
+    """What changes save, for one search budget: factors, and the slope that they rest on."""
+
+    changes: tuple[str, ...]
+    factor: Floats  # [changes]
+    interval: Floats  # [changes, 2], 95 %
+    slope: float  # Elo per OOM
 
 
-def table(names: Sequence[str], responses: dict[str, Floats]) -> str:
-    """Writes the effects on all responses as Markdown."""
+def savings(versions: RatedVersions, compute: Floats) -> Savings:
+    """Computes what changes save, from rated versions with one search budget.
+
+    Args:
+        versions: at least two of each run; each run has a recipe of its own, whose name lists its
+            changes.
+        compute: log10 of what each version cost.
+
+    Raises:
+        ValueError: a run has one version, Elo does not grow, or there are too few runs.
+    """
+    names = sorted(set(versions.recipe))
+    last, rise, spread = list[tuple[float, float]](), 0.0, 0.0
+    for name in names:
+        at = np.flatnonzero(versions.recipe == name)
+        at = at[np.argsort(compute[at])][-2:]
+        if len(at) < 2:
+            raise ValueError(f"{name} has one rated version, and a slope needs two")
+        more_compute, more_elo = np.diff(compute[at])[0], np.diff(versions.elo[at])[0]
+        rise, spread = rise + more_compute * more_elo, spread + more_compute**2
+        last.append((compute[at[-1]], versions.elo[at[-1]]))
+    if rise <= 0:
+        raise ValueError("Elo does not grow with training, so that it buys no compute")
+    slope = rise / spread
     runs = [changes_of(name) for name in names]
+    changes = tuple(sorted(frozenset[str]().union(*runs)))
+    spent, elo = np.array(last).T
+    fitted = fit(runs, changes, elo / slope - spent)
+    half = student_t.ppf(0.975, fitted.freedom) * fitted.stderr
+    interval = np.stack([fitted.effect - half, fitted.effect + half], axis=1)
+    return Savings(changes, 10**fitted.effect, 10**interval, slope)
+
+
+def all_savings(inputs: ReportInputs) -> Iterator[tuple[str, Savings]]:
+    """Yields the savings in FLOPs and in seconds for each search budget, ladder by ladder."""
+    for ladder in inputs.ladders.values():
+        state = from_ladder.read_state(ladder)
+        versions = from_ladder.read_versions(state, inputs.root, read_run=inputs.read_run)
+        for budget, chosen in by_budget(labeled(versions, inputs)).items():
+            seconds = chosen.require("seconds")
+            yield f"FLOPs, {budget:g} simulations", savings(chosen, chosen.training)
+            yield f"seconds, {budget:g} simulations", savings(chosen, seconds)
+
+
+def savings_table(columns: Sequence[tuple[str, Savings]]) -> str:
+    """Writes factors with their intervals as Markdown, with the slopes behind them."""
+    lines = [
+        f"| change | {' | '.join(title for title, _ in columns)} |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
+    for k, change in enumerate(columns[0][1].changes):
+        cells = [
+            f"{each.factor[k]:.2f} ({each.interval[k, 0]:.2f} to {each.interval[k, 1]:.2f})"
+            for _, each in columns
+        ]
+        lines.append(f"| {change} | {' | '.join(cells)} |")
+    slopes = ", ".join(f"{each.slope:.0f} ({title})" for title, each in columns)
+    lines.append(f"\nElo per OOM at the end of the runs: {slopes}.")
+    return "\n".join(lines)
+
+
+def exam_table(graded: Mapping[str, Mapping[str, float]]) -> str:
+    """Writes the effects on the exam's last grades, of each run and budget, as Markdown."""
+    runs = [changes_of(label) for label in graded]
     changes = sorted(frozenset[str]().union(*runs))
-    fits = {title: fit(runs, changes, response) for title, response in responses.items()}
-    lines = [f"| change | {' | '.join(fits)} |", "|---" * (1 + len(fits)) + "|"]
+    fits = {
+        budget: fit(runs, changes, np.array([scores[budget] for scores in graded.values()]))
+        for budget in sorted(frozenset.intersection(*(frozenset(s) for s in graded.values())))
+    }
+    titles = [f"exam, {budget.removeprefix('sims')} simulations" for budget in fits]
+    lines = [f"| change | {' | '.join(titles)} |", "|---" * (1 + len(fits)) + "|"]
     for k, change in enumerate(changes):
         cells = [f"{each.effect[k]:+.1f} ± {each.stderr[k]:.1f}" for each in fits.values()]
         lines.append(f"| {change} | {' | '.join(cells)} |")
     freedom = min(each.freedom for each in fits.values())
-    lines.append(f"\n{len(names)} runs; ± is one standard error, {freedom} degrees of freedom.")
+    lines.append(f"\n{len(runs)} runs; ± is one standard error, {freedom} degrees of freedom.")
     return "\n".join(lines)
 
 
@@ -99,25 +166,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("study", type=Path, help="folder of the study")
-    study = Study.read(parser.parse_args().study)
-    graded = {spec.name: grades(study.run_folder(spec)) for spec in study.runs}
-    names = [name for name, scores in graded.items() if scores]
-    if not names:
-        raise SystemExit(f"{study.folder} has no complete run with an exam")
-    budgets = sorted(set.intersection(*(set(graded[name]) for name in names)))
-    responses = {
-        f"exam, {budget.removeprefix('sims')} simulations": np.array(
-            [graded[name][budget] for name in names]
-        )
-        for budget in budgets
-    }
-    for ladder in sorted((study.folder / "ladder").glob("*/")):
-        rated = ratings(ladder)
-        for options in sorted({options for _, options in rated}):
-            if all((name, options) in rated for name in names):
-                elo = np.array([rated[name, options] for name in names])
-                responses[f"Elo, {options.removeprefix('sims=')} simulations"] = elo
-    print(table(names, responses))
+    folder = parser.parse_args().study
+    if data := report_data.find([folder]):
+        inputs = report_data.read(data)
+    else:
+        inputs = read_inputs([folder])
+        graded = {run.label: grades(run.folder) for run in inputs.runs.values()}
+        graded = {label: scores for label, scores in graded.items() if scores}
+        if graded:
+            print(exam_table(graded))
+    if inputs.ladders:
+        print("", savings_table(list(all_savings(inputs))), sep="\n")
 
 
 if __name__ == "__main__":

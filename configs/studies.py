@@ -265,7 +265,7 @@ def screening() -> StudyConfig:
         ),
         seeds=1,
         rating=RatingConfig(
-            sims=(0, 16), versions=1, anchor="solver", until_stderr=45, max_games=8_000
+            sims=(0, 16), versions=2, anchor="solver", until_stderr=45, max_games=12_000
         ),
     )
 

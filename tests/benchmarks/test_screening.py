@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import screening
 from configs.studies import plackett_burman
+from selfplay.scaling.rated_versions import RatedVersions
 
 CHANGES = tuple("abcdefghijk")
 
@@ -14,7 +15,7 @@ CHANGES = tuple("abcdefghijk")
 def named_runs() -> list[str]:
     design = [row for half in (1, -1) for row in half * np.array(plackett_burman(12))]
     sets = [[c for c, level in zip(CHANGES, row, strict=True) if level > 0] for row in design]
-    return [f"{'+'.join(names) or 'none'}_seed-0" for names in sets]
+    return ["+".join(names) or "none" for names in sets]
 
 
 def test_planted_effects_are_found_within_their_errors() -> None:
@@ -42,3 +43,36 @@ def test_pairs_of_changes_do_not_bias_effects() -> None:
 def test_too_few_runs_are_refused() -> None:
     with pytest.raises(ValueError, match="2 runs do not tell 1 changes apart"):
         screening.fit([frozenset("a"), frozenset()], "a", np.zeros(2))
+
+
+def test_planted_savings_are_found_whatever_the_changes_cost() -> None:
+    names, rng = named_runs(), np.random.default_rng(1)
+    saved = dict(zip(CHANGES, [0.3, -0.2, *(0.0,) * 9], strict=True))  # OOMs
+    cost = dict(zip(CHANGES, [0.2, 0.0, -0.1, *(0.0,) * 8], strict=True))
+    points: list[tuple[float, float, str]] = []
+    for name in names:
+        run = screening.changes_of(name)
+        luck = rng.normal(0, 10)
+        for at in (12.0, 12.3, 12.6):
+            compute = at + sum(cost[change] for change in run)
+            elo = 400 * (compute + sum(saved[change] for change in run)) + luck
+            points.append((compute, elo, name))
+    compute, elo, runs = zip(*points, strict=True)
+    versions = RatedVersions.of(elo, np.eye(len(elo)), runs, compute, recipe=runs)
+    found = screening.savings(versions, versions.training)
+    assert found.slope == pytest.approx(400)
+    truth = 10 ** np.array([saved[change] for change in found.changes])
+    np.testing.assert_allclose(found.factor, truth, rtol=0.06)
+    inside = (found.interval[:, 0] <= truth) & (truth <= found.interval[:, 1])
+    assert inside.sum() >= 9  # of 11, each with 95 %
+
+
+def test_savings_need_two_versions_of_each_run_and_a_rising_curve() -> None:
+    names = named_runs()
+    single = RatedVersions.of(np.zeros(24), np.eye(24), names, np.ones(24), recipe=names)
+    with pytest.raises(ValueError, match="one rated version, and a slope needs two"):
+        screening.savings(single, single.training)
+    twice, at = [*names, *names], np.repeat([12.0, 13.0], 24)
+    falling = RatedVersions.of(-at, np.eye(48), twice, at, recipe=twice)
+    with pytest.raises(ValueError, match="Elo does not grow"):
+        screening.savings(falling, falling.training)
