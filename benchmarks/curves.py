@@ -1,6 +1,6 @@
-"""Error rates over minutes, ours against the peer: table, ratios with intervals, plot, JSON.
+"""Error rates over minutes, ours against the other side's: table, ratios, plot, JSON.
 
-The ratio at a moment is ours / the peer's, taken seed by seed; its mean is geometric, and the
+The ratio at a moment is ours / the other's, taken seed by seed; its mean is geometric, and the
 95 % interval is Student's t over the seeds' log ratios; a single seed has no interval.
 """
 
@@ -17,12 +17,24 @@ from benchmarks.grades import BUDGETS, Row
 Curve = Mapping[float, Mapping[int, Row]]  # minutes → simulations → grade
 Curves = Mapping[tuple[str, int], Curve]  # (side, seed) → curve
 
-TARGETS = {10.0: {64: 0.55, 0: 0.60}, 30.0: {64: 0.40, 0: 0.45}}  # ours / the peer's, at most
+
+class Other(NamedTuple):
+    """A side that ours is compared with: its name in print, color, and the ratios to stay below."""
+
+    name: str
+    color: str
+    targets: Mapping[float, Mapping[int, float]]  # minutes → simulations → ours / the other's
+
+
+OTHERS = {
+    "baseline": Other("baseline", "#555555", {10.0: {64: 0.62, 0: 0.67}, 30.0: {64: 0.6, 0: 0.67}}),
+    "peer": Other("pgx's example", "#d55e00", {10.0: {64: 0.55, 0: 0.6}, 30.0: {64: 0.4, 0: 0.45}}),
+}
 NAMES = {64: "64 simulations", 0: "raw network"}
 
 
 class Ratio(NamedTuple):
-    """The ratio of ours to the peer's; the interval is None for a single seed."""
+    """The ratio of ours to the other's; the interval is None for a single seed."""
 
     mean: float
     interval: tuple[float, float] | None
@@ -44,7 +56,7 @@ def rows_at(curves: Curves, side: str, minutes: float, sims: int) -> dict[int, R
 
 def ratio(curves: Curves, minutes: float, sims: int) -> Ratio | None:
     """Computes the ratio over the seeds that both sides have; None without such seeds."""
-    ours, theirs = (rows_at(curves, side, minutes, sims) for side in ("ours", "peer"))
+    ours, theirs = (rows_at(curves, side, minutes, sims) for side in ("ours", other_side(curves)))
     seeds = tuple(seed for seed in ours if seed in theirs)
     if not seeds:
         return None
@@ -58,6 +70,11 @@ def ratio(curves: Curves, minutes: float, sims: int) -> Ratio | None:
     return Ratio(math.exp(mean), (math.exp(mean - half), math.exp(mean + half)), seeds)
 
 
+def other_side(curves: Curves) -> str:
+    """Returns the side that ours is compared with; "" if nothing of it is graded."""
+    return next((side for side, _ in curves if side != "ours"), "")
+
+
 def moments_of(curves: Curves) -> list[float]:
     """Lists the moments with a grade."""
     return sorted({minutes for curve in curves.values() for minutes in curve})
@@ -67,13 +84,14 @@ def table(curves: Curves, sims: int) -> Table:
     """Makes a table of errors, seed by seed, and ratios at every moment for one budget."""
     grid = Table(
         title=f"{NAMES[sims]}: moves that lose the result, % of questions, seed by seed",
-        caption="ratio: ours / the peer's, geometric mean and 95 % interval over seeds",
+        caption="ratio: ours / the other's, geometric mean and 95 % interval over seeds",
     )
-    for name in ("minutes", "ours", "the peer", "ratio"):
+    other = other_side(curves)
+    for name in ("minutes", "ours", OTHERS[other].name if other else "the other", "ratio"):
         grid.add_column(name, justify="right", no_wrap=True)
     for minutes in moments_of(curves):
         cells = []
-        for side in ("ours", "peer"):
+        for side in ("ours", other):
             rows = rows_at(curves, side, minutes, sims).values()
             cells.append("  ".join(f"{100 * row.errors:5.2f}" for row in rows) or "-")
         grid.add_row(f"{minutes:g}", *cells, str(ratio(curves, minutes, sims) or "-"))
@@ -85,7 +103,8 @@ def verdicts(curves: Curves) -> Table:
     grid = Table(title="Targets", caption="held: the whole interval lies below the target")
     for name in ("minutes", "budget", "ratio", "target", ""):
         grid.add_column(name, justify="right")
-    for minutes, targets in TARGETS.items():
+    other = other_side(curves)
+    for minutes, targets in OTHERS[other].targets.items() if other else ():
         for sims, target in targets.items():
             result = ratio(curves, minutes, sims)
             if result is None:
@@ -104,12 +123,12 @@ def verdicts(curves: Curves) -> Table:
 
 def summary(curves: Curves, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Collects all measurements as JSON values."""
-    ratios = []
+    ratios, other = [], other_side(curves)
     for minutes in moments_of(curves):
         for sims in BUDGETS:
             result = ratio(curves, minutes, sims)
             if result is not None:
-                target = TARGETS.get(minutes, {}).get(sims)
+                target = OTHERS[other].targets.get(minutes, {}).get(sims)
                 at = {"minutes": minutes, "sims": sims, "target": target}
                 ratios.append({**at, **result._asdict()})
     trainings = [
@@ -138,7 +157,9 @@ def plot(curves: Curves, file: Path, chance: float) -> None:
     from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(figsize=(8, 5), constrained_layout=True)
-    looks = {"ours": ("#0072b2", "ours"), "peer": ("#d55e00", "pgx's example")}
+    looks = {"ours": ("#0072b2", "ours")}
+    if other := other_side(curves):
+        looks[other] = (OTHERS[other].color, OTHERS[other].name)
     styles = {64: "-", 0: "--"}
     for side, (color, name) in looks.items():
         for sims in BUDGETS:

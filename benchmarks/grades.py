@@ -1,10 +1,10 @@
-"""Exam grades of the networks that a training saved, ours or the peer's; each is graded once.
+"""Exam grades of the networks that a training saved, a preset's or the peer's; each graded once.
 
-A *side* folder holds one training: ``run/`` (ours, a run folder) or ``models/`` and ``done.json``
-(the peer's, see worker.py), and ``grades.jsonl``, a line for each saved network and budget. Both
-sides answer the same questions behind the same search: `SearchConfig`'s defaults without noise,
-which also suit the peer (with mctx's own constants its error rate was 1–4 points higher). Moments
-are minutes of training, without compilation and evaluation.
+A *side* folder holds one training: ``run/`` (a preset's, a run folder) or ``models/`` and
+``done.json`` (the peer's, see worker.py), and ``grades.jsonl``, a line for each saved network and
+budget. Both sides answer the same questions behind the same search: `SearchConfig`'s defaults
+without noise, which also suit the peer (with mctx's own constants its error rate was 1–4 points
+higher). Moments are minutes of training, without compilation and evaluation.
 """
 
 import json
@@ -37,9 +37,9 @@ Loaded = tuple[Any, NetworkConfig | None]  # parameters, and our network's confi
 
 
 class Side(NamedTuple):
-    """One training of one of the two programs."""
+    """One training of one of the two sides."""
 
-    name: str  # "ours" or "peer"
+    name: str  # "ours", "baseline" or "peer"
     seed: int
     folder: Path
 
@@ -77,22 +77,22 @@ class Row:
         return math.log(max(self.errors, 0.5 / self.positions))
 
 
-def ours_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
+def preset_at(folder: Path, moments: Iterable[float]) -> dict[float, Saved]:
     """Finds the last version committed by each moment that the run has reached."""
     run = folder / "run"
-    reached, over = ours_progress(folder)
+    reached, over = preset_progress(folder)
     if not reached:
         return {}
     times = committed_at(run)
 
     def saved(moment: float) -> Saved:
         version, seconds = [item for item in times if item[1] <= 60 * moment][-1]
-        return Saved(f"version {version}", seconds, lambda: _load_ours(run, version))
+        return Saved(f"version {version}", seconds, lambda: _load_preset(run, version))
 
     return {moment: saved(moment) for moment in moments if over or reached >= 60 * moment}
 
 
-def ours_progress(folder: Path) -> tuple[float, bool]:
+def preset_progress(folder: Path) -> tuple[float, bool]:
     """Returns the seconds trained so far, and True if the run is at its last iteration."""
     run = folder / "run"
     rows = metrics.read_rows(run) if (run / metrics.FILE).exists() else []
@@ -146,7 +146,7 @@ def peer_done(folder: Path, minutes: float) -> bool:
     return done.exists() and read_json(done)["seconds"] >= 60 * minutes
 
 
-def _load_ours(run: Path, version: int) -> Loaded:
+def _load_preset(run: Path, version: int) -> Loaded:
     stored = load_version(run, version)
     return stored.params, from_json(NetworkConfig, stored.config["network"])
 
@@ -174,7 +174,7 @@ class Grader:
 
     def grade(self, side: Side, moments: Sequence[float]) -> dict[float, dict[int, Row]]:
         """Grades the moments that the training has reached: ``{moment: {sims: row}}``."""
-        at = (ours_at if side.name == "ours" else peer_at)(side.folder, moments)
+        at = (peer_at if side.name == "peer" else preset_at)(side.folder, moments)
         file = side.folder / FILE
         rows = read(file)
         curve: dict[float, dict[int, Row]] = {}

@@ -1,20 +1,23 @@
-"""Time to strength: a preset and the peer train for equal seconds and take the same exam.
+"""Time to strength: a preset and another side train for equal seconds and take the same exam.
 
     python -m benchmarks.strength --minutes 10                 # 3 seeds of each side: 60 minutes
-    python -m benchmarks.strength --minutes 30 --out studies/strength30 -- --iterations 240
+    python -m benchmarks.strength --against peer --out studies/strength_peer
+    python -m benchmarks.strength --minutes 30 --out studies/strength30 -- --iterations 600
     python -m benchmarks.strength --minutes 10 --report        # do not train; grade and print
 
-One side trains at a time, with the whole machine: ours by `launch/train.py`, the peer by
-`peer.train` in a separate process with XLA's default settings. Their order alternates from seed to
-seed. Seconds are of training alone: compilation, evaluation and saving the peer's models do not
-count, our commits do (`grades.committed_at`). Each moment compares our last version committed
-before it with the peer's first iteration that ended after it. All are graded afterwards by one
-program on one thread: the fraction of exam questions where the move loses the result, with 64
-simulations and with the raw network (grades.py; curves.py reports).
+The other side is `connect_four_baseline`, planned for 570 iterations as it was when it was
+published, or the peer, pgx's example. One side trains at a time, with the whole machine: our
+presets by `launch/train.py`, the peer by `peer.train` in a separate process with XLA's default
+settings. Their order alternates from seed to seed. Seconds are of training alone: compilation,
+evaluation and saving the peer's models do not count, our commits do (`grades.committed_at`). Each
+moment compares a preset's last version committed before it; of the peer, the first iteration that
+ended after it. All are graded afterwards by one program on one thread: the fraction of exam
+questions where the move loses the result, with 64 simulations and with the raw network (grades.py;
+curves.py reports).
 
-Rerun the command to resume. Our run resumes; the peer's example cannot, so an interrupted training
+Rerun the command to resume. Presets resume; the peer's example cannot, so an interrupted training
 of the peer starts over. Finished trainings are not repeated. Other settings in the same folder are
-an error. Arguments after ``--`` go to launch/train.py.
+an error. Arguments after ``--`` go to our preset's launch/train.py.
 """
 
 import argparse
@@ -47,22 +50,28 @@ def moments(minutes: float) -> list[float]:
     return [m for m in map(float, GRID) if minutes / 30 <= m < minutes] + [minutes]
 
 
-def train_ours(side: Side, options: argparse.Namespace) -> None:
-    """Starts or resumes our run, unless it has the minutes or is at its end."""
-    seconds, over = grades.ours_progress(side.folder)
+BASELINE = ("connect_four_baseline", "--iterations", "570")
+
+
+def train_preset(side: Side, options: argparse.Namespace) -> None:
+    """Starts or resumes a run of a preset, unless it has the minutes or is at its end."""
+    seconds, over = grades.preset_progress(side.folder)
     if over or seconds >= 60 * options.minutes:
         return
-    say(f"ours, seed {side.seed}: training from {seconds:.0f} s to {60 * options.minutes:.0f} s")
+    preset, *flags = BASELINE if side.name == "baseline" else (options.preset, *options.extra)
+    say(
+        f"{preset}, seed {side.seed}: training from {seconds:.0f} s to {60 * options.minutes:.0f} s"
+    )
     launch(
         [
-            *(sys.executable, "launch/train.py", options.preset),
+            *(sys.executable, "launch/train.py", preset),
             *("--seed", str(side.seed)),
             *("--out", str(side.folder / "run")),
             *("--max-seconds", str(60 * options.minutes)),
             "--exam.budgets",  # no exam while training: the networks are graded afterwards
             "--store.keep-for-verify",  # every version
             "--plain",
-            *options.extra,
+            *flags,
         ]
     )
 
@@ -80,10 +89,11 @@ def train_peer(side: Side, options: argparse.Namespace) -> None:
 
 
 def sides(options: argparse.Namespace) -> Iterator[Side]:
-    """Yields the trainings in order: ours first for even seeds, the peer first for odd ones."""
+    """Yields the trainings in order: ours first for even seeds, the other first for odd ones."""
+    both = ("ours", options.against)
     for seed in range(options.seeds):
-        for name in ("ours", "peer") if seed % 2 == 0 else ("peer", "ours"):
-            if name in options.sides:
+        for name in both if seed % 2 == 0 else reversed(both):
+            if name == "ours" or not options.ours_alone:
                 yield Side(name, seed, options.out / f"{name}-{seed}")
 
 
@@ -95,7 +105,8 @@ def claim(options: argparse.Namespace) -> dict[str, Any]:
     """
     config = dataclasses.asdict(peer.PeerConfig(**options.peer))
     del config["seed"]
-    settings = {"preset": options.preset, "extra": options.extra, "peer": config}
+    other = config if options.against == "peer" else list(BASELINE)
+    settings = {"preset": options.preset, "extra": options.extra, options.against: other}
     file = options.out / "settings.json"
     if not file.exists():
         write_json(file, settings)
@@ -143,7 +154,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, help="of training [10]")
     parser.add_argument("--seeds", type=int, default=3, help="trainings per side [3]")
     parser.add_argument("--out", type=Path, default=Path("studies/strength"))
-    parser.add_argument("--sides", nargs="+", choices=("ours", "peer"), default=["ours", "peer"])
+    parser.add_argument("--against", choices=tuple(curves.OTHERS), default="baseline")
+    parser.add_argument("--ours-alone", action="store_true", help="leave the other side out")
     parser.add_argument("--preset", default="connect_four", help="ours [connect_four]")
     parser.add_argument(
         "--peer", nargs="*", default=[], metavar="FIELD=NUMBER", help="of peer.PeerConfig"
@@ -167,7 +179,7 @@ def main() -> None:
     grader = Grader(say, options.positions)
     for side in sides(options):
         if not options.report:
-            (train_ours if side.name == "ours" else train_peer)(side, options)
+            (train_peer if side.name == "peer" else train_preset)(side, options)
         grader.grade(side, moments(options.minutes))
     report(options, grader, settings)
 

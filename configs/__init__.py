@@ -36,6 +36,7 @@ PRESETS: dict[str, Callable[[], TrainConfig]] = {
         baseline.hex_3_baseline,
         baseline.hex_4_baseline,
         baseline.hex_5_baseline,
+        baseline.go_5x5_baseline,
     )
 }
 

@@ -39,6 +39,18 @@ def hex_5_baseline() -> TrainConfig:
     return _hex(5, iterations=60, width=32, depth=2)
 
 
+def go_5x5_baseline() -> TrainConfig:
+    """Trains as `go_5x5` did in November 2026; for studies, never changed."""
+    config = _baseline(
+        "go?size=5&komi=24.5&max_plies=100", iterations=150, width=32, depth=3, num_simulations=32
+    )
+    return replace(
+        config,
+        selfplay=replace(config.selfplay, random_opening_plies=20),
+        replay=replace(config.replay, minimum=100_000),
+    )
+
+
 def _hex(size: int, iterations: int, width: int, depth: int) -> TrainConfig:
     config = _baseline(f"hex?size={size}", iterations, width, depth, num_simulations=32)
     return replace(

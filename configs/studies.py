@@ -277,13 +277,30 @@ def screening_hex() -> StudyConfig:
     12 runs with it against 12 without. Pairs of changes can bias that. Attention, nested networks
     and PUCT, which `techniques` dropped or found to take 2.3 times as long, are left out.
     """
+    return _screening_techniques("hex_5_baseline", horizon=4, changes={})
+
+
+def screening_go() -> StudyConfig:
+    """Screens seventeen techniques and changes at once on Go 5×5, as `screening_hex` on Hex."""
+    score = {"score": Change(losses=("score",))}
+    return _screening_techniques("go_5x5_baseline", horizon=6, changes=score)
+
+
+def _screening_techniques(preset: str, horizon: int, changes: Mapping[str, Change]) -> StudyConfig:
+    """Makes a study of short runs of a preset, each of which has half of many changes.
+
+    Args:
+        preset: of a game in which 16 simulations are a usual budget.
+        horizon: of the head for values some turns later.
+        changes: beside those that suit every game.
+    """
     base = ("--network.width", "16", "--search.num-simulations", "16", "--iterations", "20")
-    changes = {
+    usual = {
         "muon": Change(MUON),
         "pooling": Change(("--network.kind", "conv?pooled=1")),
         "reply": Change(losses=("reply",)),
         "soft policy": Change(losses=("soft_policy",)),
-        "values soon": Change(losses=("td_value?horizon=4",)),
+        "values soon": Change(losses=(f"td_value?horizon={horizon}",)),
         "owner": Change(losses=("owner",)),
         "moves left": Change(losses=("moves_left",)),
         "lambda return": Change(
@@ -305,7 +322,7 @@ def screening_hex() -> StudyConfig:
         "quiet": QUIET,
     }
     return StudyConfig(
-        arms=_screened("hex_5_baseline", Change((*base, *FASTER)), changes, plackett_burman(24)),
+        arms=_screened(preset, Change((*base, *FASTER)), {**usual, **changes}, plackett_burman(24)),
         seeds=1,
         rating=RatingConfig(
             sims=(0, 16), versions=3, until_stderr=45, max_games=12_000, opening_plies=2
@@ -378,6 +395,7 @@ STUDIES: dict[str, Callable[[], StudyConfig]] = {
         compute_split,
         screening,
         screening_hex,
+        screening_go,
         combined,
     )
 }
