@@ -101,7 +101,7 @@ def savings(versions: RatedVersions, compute: Floats) -> Savings:
             raise ValueError(f"{name} has one rated version, and a slope needs two")
         more_compute, more_elo = np.diff(compute[at])[0], np.diff(versions.elo[at])[0]
         rise, spread = rise + more_compute * more_elo, spread + more_compute**2
-        last.append((compute[at[-1]], versions.elo[at[-1]]))
+        last.append((float(compute[at[-1]]), float(versions.elo[at[-1]])))
     if rise <= 0:
         raise ValueError("Elo does not grow with training, so that it buys no compute")
     slope = rise / spread
