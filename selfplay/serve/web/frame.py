@@ -107,5 +107,23 @@ def button(text: str, on_click: object, *, main: bool = False) -> ui.button:
 def chart(options: dict[str, Any], height: str, title: str) -> ui.echart:
     """Draws a chart as SVG, whose text takes the page's colors, light or dark."""
     drawn = ui.echart(options, renderer="svg").classes("chart")
-    drawn.props["role"], drawn.props["aria-label"] = "img", title
+    drawn.props["role"], drawn.props["aria-label"] = "img", spoken(title, options)
     return drawn.style(f"height: {height}; width: 100%")
+
+
+def redraw(drawn: ui.echart, options: dict[str, Any], title: str) -> None:
+    """Gives a chart new options, and the words for them."""
+    drawn.options.clear()
+    drawn.options.update(options)
+    drawn.props["aria-label"] = spoken(title, options)
+    drawn.update()
+
+
+def spoken(title: str, options: dict[str, Any]) -> str:
+    """Returns a chart in words, for those who hear the page: where each named line ends."""
+    ends = [
+        f"{line['name']} {line['data'][-1][1]:.4g} at {line['data'][-1][0]:.4g}"
+        for line in options["series"]
+        if line["type"] == "line" and line.get("name") and line["data"]
+    ]
+    return f"{title}: {', '.join(ends)}" if ends else title

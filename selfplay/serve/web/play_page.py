@@ -13,7 +13,14 @@ from games.notation import action_to_text
 from selfplay.players.version import Version
 from selfplay.serve.web import boards, networks, records
 from selfplay.serve.web.boards import Marks
-from selfplay.serve.web.frame import button, chart, frame, hidden_heading, listen_to_boards
+from selfplay.serve.web.frame import (
+    button,
+    chart,
+    frame,
+    hidden_heading,
+    listen_to_boards,
+    redraw,
+)
 from selfplay.serve.web.live_game import SIGN, LiveGame
 from selfplay.serve.web.networks import Choice
 from selfplay.serve.web.palette import GRID
@@ -46,6 +53,7 @@ OVERLAYS: dict[Overlay, str] = {
     "values": "values of moves",
     "truth": "what perfect play makes of them",
 }
+CURVE = "value for the first player, move by move"
 PACE = 0.6  # seconds between moves that are watched
 RETRY = 1.0  # seconds after which a visitor asks again when too many are searching
 SLOW = 3.0  # seconds after which the page says why it waits
@@ -146,7 +154,7 @@ class PlayPage:
             self._overlays.classes("w-full").props("outlined dense")
             self._value_text = ui.label().classes("figure")
             self._line_text = ui.label().classes("pale figure")
-            self._chart = chart(_chart({}), "180px", "value for the first player, move by move")
+            self._chart = chart(_chart({}), "180px", CURVE)
         with ui.element("div").classes("panel stack"):
             ui.label("Moves").classes("pale")
             self._moves = ui.label().classes("figure")
@@ -190,8 +198,7 @@ class PlayPage:
         names = match.names
         pairs = [" ".join(names[i : i + 2]) for i in range(0, len(names), 2)]
         self._moves.set_text("  ".join(f"{i}. {pair}" for i, pair in enumerate(pairs, 1)) or "none")
-        self._chart.options.update(_chart(self.curve))
-        self._chart.update()
+        redraw(self._chart, _chart(self.curve), CURVE)
         overlays = {key: text for key, text in OVERLAYS.items() if key != "truth"}
         self._overlays.set_options(OVERLAYS if has_truths(game) else overlays)
         has_sgf = records.can_write(game)
@@ -476,7 +483,7 @@ def _chart(curve: dict[int, float]) -> dict[str, Any]:
                 "symbolSize": 5,
                 "lineStyle": {"width": 2},
                 "color": "#0072b2",
-                "name": "value for the first player",
+                "name": "value",
             }
         ],
     }

@@ -12,7 +12,7 @@ from nicegui import ui
 from selfplay.runs import metrics
 from selfplay.runs.metrics_row import MetricsRow
 from selfplay.runs.run import read_config
-from selfplay.serve.web.frame import chart, frame, heading
+from selfplay.serve.web.frame import chart, frame, heading, redraw
 from selfplay.serve.web.palette import GRID, SERIES, raised
 from selfplay.serve.web.places import UNREADABLE, Places, named
 from selfplay.style.powers_of_ten import power
@@ -81,9 +81,7 @@ def run_page(places: Places, name: str) -> None:
             )
             for title, series in curves(rows).items():
                 panels[title].set_visibility(bool(series))
-                charts[title].options.clear()
-                charts[title].options.update(_options(series))
-                charts[title].update()
+                redraw(charts[title], _options(series), title)
 
         look()
         ui.timer(EVERY, look)
