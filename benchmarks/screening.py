@@ -69,7 +69,8 @@ def grades(folder: Path) -> dict[str, float]:
     if not rows or rows[-1].iteration < read_config(folder)["iterations"]:
         return {}
     graded = [row.exam for row in rows if isinstance(row, SelfPlayRow) and row.exam]
-    return {budget: 100 * scores["kept"] for budget, scores in graded[-1].items()}
+    last = graded[-1] if graded else {}
+    return {budget: 100 * scores["kept"] for budget, scores in last.items()}
 
 
 class Savings(NamedTuple):
