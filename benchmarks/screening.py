@@ -1,7 +1,8 @@
 """What each change of a screening study is worth: many changes at once, each in half of the runs.
 
     python launch/ablate.py screening_hex
-    python -m benchmarks.screening studies/screening_hex         # or a published report's folder
+    python -m benchmarks.screening studies/screening_hex
+    python -m benchmarks.screening docs/results/screening_hex --plot savings.png
 
 Every recipe's name lists its changes, as in ``quiet+fresh``. A linear model without interactions is
 fitted to the exam's last grades, if the runs took it: an effect is what a change adds, with its
@@ -31,6 +32,7 @@ from selfplay.scaling import from_ladder
 from selfplay.scaling.rated_versions import RatedVersions, by_budget
 
 Floats = NDArray[np.float64]
+COLORS = ("#0072b2", "#d55e00", "#009e73")
 
 
 class Effects(NamedTuple):
@@ -143,6 +145,41 @@ def savings_table(columns: Sequence[tuple[str, Savings]]) -> str:
     return "\n".join(lines)
 
 
+def plot(columns: Sequence[tuple[str, Savings]], file: Path) -> None:
+    """Draws what each change saves, with intervals; the most useful one is at the top."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot, ticker
+
+    mean = np.exp(np.mean([np.log(each.factor) for _, each in columns], axis=0))
+    order = np.argsort(mean)
+    figure, axes = pyplot.subplots(figsize=(7, 1.2 + 0.32 * len(order)), constrained_layout=True)
+    for k, (title, each) in enumerate(columns):
+        shift = 0.3 * (k - (len(columns) - 1) / 2) / max(1, len(columns) - 1)
+        middle, (low, high) = each.factor[order], each.interval[order].T
+        axes.errorbar(
+            middle,
+            np.arange(len(order)) - shift,
+            xerr=(middle - low, high - middle),
+            fmt="o",
+            markersize=5,
+            color=COLORS[k % len(COLORS)],
+            label=title,
+        )
+    names = columns[0][1].changes
+    axes.set_yticks(range(len(order)), [names[k].replace("-", " ") for k in order])
+    axes.axvline(1, color="grey", linewidth=1)
+    axes.set(xscale="log", xlabel="training saved: FLOPs without the change over those with it")
+    axes.xaxis.set_major_locator(ticker.FixedLocator([0.5, 0.7, 1, 1.4, 2]))
+    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="lower right", fontsize=9)
+    figure.savefig(file, dpi=150)
+    pyplot.close(figure)
+
+
 def exam_table(graded: Mapping[str, Mapping[str, float]]) -> str:
     """Writes the effects on the exam's last grades, of each run and budget, as Markdown."""
     runs = [changes_of(label) for label in graded]
@@ -166,8 +203,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", type=Path, help="folder of the study")
-    folder = parser.parse_args().study
+    parser.add_argument("study", type=Path, help="folder of the study or of its report")
+    parser.add_argument("--plot", type=Path, help="a picture of what changes save in FLOPs")
+    options = parser.parse_args()
+    folder: Path = options.study
     if data := report_data.find([folder]):
         inputs = report_data.read(data)
     else:
@@ -177,7 +216,10 @@ def main() -> None:
         if graded:
             print(exam_table(graded))
     if inputs.ladders:
-        print("", savings_table(list(all_savings(inputs))), sep="\n")
+        columns = list(all_savings(inputs))
+        print("", savings_table(columns), sep="\n")
+        if options.plot:
+            plot([column for column in columns if column[0].startswith("FLOPs")], options.plot)
 
 
 if __name__ == "__main__":
