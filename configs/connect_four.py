@@ -27,7 +27,7 @@ def connect_four() -> TrainConfig:
     """
     return TrainConfig(
         game="connect_four",
-        iterations=110,
+        iterations=95,
         policy_lag=1,
         network=NetworkConfig(width=24, depth=3),
         search=SearchConfig(num_simulations=8),
