@@ -41,6 +41,7 @@ ANCHOR_FRACTION = 1 / 3  # of pairings; standard errors are relative to the anch
 LADDER_TABLE_SECONDS = 3.0  # for a ladder's table and plot
 RAY_START_SECONDS = 8.0  # until Ray and its actors have started
 CORES_EXPONENT = 0.75  # n cores divide the time by n ** 0.75: part of the work is not parallel
+MOST_KINDS = 8  # of which the extremes are timed; see `recipes_to_time`
 MAX_PROCESSES = 4  # that time recipes at once, on cores that would otherwise idle
 FIRST_GAMES, GAMES_PER_PLAYER = 5_000, 100  # until a ladder's largest standard error is 50 Elo
 
@@ -79,10 +80,19 @@ def _text_fields(section: Mapping[str, Any], prefix: str = "") -> Iterable[tuple
 
 
 def recipes_to_time(recipes: Iterable[TrainConfig]) -> list[TrainConfig]:
-    """Chooses the cheapest and the most expensive recipe of each kind."""
+    """Chooses the cheapest and the most expensive recipe of each kind.
+
+    A study that screens many changes has a kind for each recipe. Timing them all would take longer
+    than it is worth, so that of more than `MOST_KINDS` as many are chosen, evenly by their cost.
+    """
     kinds: dict[Hashable, set[TrainConfig]] = {}
     for config in recipes:
         kinds.setdefault(kind(config), set()).add(config)
+    if len(kinds) > MOST_KINDS:
+        one_each = [min(members, key=repr) for members in kinds.values()]
+        ordered = sorted(one_each, key=lambda config: (*_cost(config), repr(config)))
+        at = np.linspace(0, len(ordered) - 1, MOST_KINDS).round().astype(int)
+        return [ordered[i] for i in at]
     chosen: list[TrainConfig] = []
     for members in kinds.values():
         ordered = sorted(members, key=lambda config: (*_cost(config), repr(config)))
@@ -226,8 +236,14 @@ class Estimator:
         return cost if cold else replace(cost, compiling=0.0)
 
     def _same_kind(self, config: TrainConfig) -> list[tuple[TrainConfig, Timing]]:
-        same = kind(config)
-        return [(c, t) for c, t in self.timed if kind(c) == same]
+        """Returns the timed recipes of this kind; if there are none, the most similar ones."""
+        same, like = kind(config), (config.game, config.network.kind)
+        return (
+            [(c, t) for c, t in self.timed if kind(c) == same]
+            or [(c, t) for c, t in self.timed if (c.game, c.network.kind) == like]
+            or [(c, t) for c, t in self.timed if c.game == config.game]
+            or list(self.timed)
+        )
 
     def _interpolate(
         self,

@@ -76,6 +76,30 @@ def test_recipes_to_time_are_the_extremes_of_each_kind() -> None:
     assert forecast.recipes_to_time(plain[:1]) == plain[:1]
 
 
+def test_of_many_kinds_some_are_timed_and_stand_for_the_others() -> None:
+    losses = [(), ("reply",), ("moves_left",), ("soft_policy",)]
+    many = [
+        replace(
+            config,
+            learner=replace(config.learner, losses=terms),
+            search=replace(config.search, algorithm=algorithm),
+        )
+        for terms in losses
+        for algorithm in ("gumbel", "puct")
+        for config in (recipe(4, 8), recipe(4, 8, 2e-3))
+    ]
+    many += [replace(config, game="hex?size=3") for config in many]
+    chosen = forecast.recipes_to_time(many)
+    assert len(chosen) == forecast.MOST_KINDS == len({forecast.kind(config) for config in chosen})
+    kinds = [forecast.kind(config) for config in chosen]
+    left_out = next(config for config in many if forecast.kind(config) not in kinds)
+    alike = [config for config in chosen if config.game == left_out.game]
+    estimator = Estimator([timed(config) for config in chosen], process=3.0)
+    assert estimator.iteration(left_out) == Estimator([timed(c) for c in alike], 3.0).iteration(
+        left_out
+    )
+
+
 def test_iteration_interpolates_between_timed_recipes(grid: Estimator) -> None:
     for config in (recipe(16, 8), recipe(4, 32), recipe(64, 2)):
         seconds, work = evaluation_seconds(config), config.selfplay
