@@ -50,7 +50,7 @@ BAD = {
     "game": ("connect_four --game chess", "unknown game 'chess' (did you mean 'pgx:chess'?)"),
     "budget": ("connect_four --search.num-simulations -3", "got -3"),
     "exam budget": ("connect_four --exam.budgets -1", "must not be negative"),
-    "batch": ("connect_four --learner.batch-size 102", "got 102 and 4"),
+    "batch": ("connect_four --learner.batch-size 101", "got 101 and 2"),
     "actors": ("connect_four --cluster.actors -2", "got -2"),
     "lanes": ("connect_four --selfplay.batch-size 0", "at least 1, got 0"),
     "address": ("connect_four --out {new} --cluster.address 127.0.0.1:9", "'127.0.0.1:9'"),
