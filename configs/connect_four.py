@@ -19,7 +19,7 @@ def connect_four() -> TrainConfig:
 
     Version 95 keeps the result in 89.7 % of the exam's questions with 64 simulations and in 83.5 %
     without search (seed 0; 9:58 minutes of training, 10:22 with compilation). The preset before it,
-    `connect_four_baseline`, kept 87.1 and 82.1 % after the same time, and 91.1 and 85.8 % after an
+    `connect_four_baseline`, kept 86.7 and 81.7 % after the same time, and 91.1 and 85.8 % after an
     hour (docs/results/connect_four_strength.md). The opening is the weak phase.
 
     The recipe was found by the studies `techniques`, `screening` and `combined`; 24 channels and
