@@ -276,13 +276,18 @@ def screening_hex() -> StudyConfig:
 
     Each run has half of them, in Plackett and Burman's design of 24 runs, so that each is judged by
     12 runs with it against 12 without. Pairs of changes can bias that. Attention, nested networks
-    and PUCT, which `techniques` dropped or found to take 2.3 times as long, are left out.
+    and PUCT, which `techniques` dropped or found to take 2.3 times as long, are left out. An hour
+    on two cores. With 16 simulations a quarter of the noise saves 1.26 times the training;
+    docs/results/screening_hex has the rest.
     """
     return _screening_techniques("hex_5_baseline", horizon=4, changes={})
 
 
 def screening_go() -> StudyConfig:
-    """Screens seventeen techniques and changes at once on Go 5×5, as `screening_hex` on Hex."""
+    """Screens seventeen techniques and changes at once on Go 5×5, as `screening_hex` on Hex.
+
+    Not run yet.
+    """
     score = {"score": Change(losses=("score",))}
     return _screening_techniques("go_5x5_baseline", horizon=6, changes=score)
 
@@ -364,7 +369,7 @@ def combined_hex() -> StudyConfig:
     """Compares half of `hex_5_baseline`'s training with a recipe for a third of that, on Hex 5×5.
 
     The recipe has half the channels, half the simulations and twice the games, Muon, and what
-    `screening_hex` found to help. The seeds are fresh.
+    `screening_hex` found to help. The seeds are fresh. Not run yet.
     """
     recipes = {
         "baseline": ("--iterations", "30"),
